@@ -1,0 +1,83 @@
+"""Files that appear whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from emodict.errors import OutputError
+
+_FIXES = {
+    errno.ENOSPC: "Free some space, or write to another disk",
+    errno.EDQUOT: "Free some space in your quota, or write to another disk",
+    errno.EFBIG: "Raise the file-size limit, or write to another disk",
+    errno.EACCES: "Choose a folder you may write to",
+    errno.EPERM: "Choose a folder you may write to",
+    errno.EROFS: "Choose a folder that is not read-only",
+}
+
+
+@contextlib.contextmanager
+def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Yield a temporary path beside `path`; rename it to `path` if the block succeeds, delete it otherwise.
+
+    Raises:
+        OutputError: the folder does not exist or cannot be written, or the disk is full.
+    """
+    final = Path(path)
+    check_writable(final)
+    descriptor, name = tempfile.mkstemp(prefix=f".{final.name}.", suffix=".part", dir=final.parent)
+    os.close(descriptor)
+    part = Path(name)
+    try:
+        yield part
+        _flush_to_disk(part)
+        # mkstemp makes a file only its owner can read; give it what open() would have given.
+        umask = os.umask(0)
+        os.umask(umask)
+        part.chmod(0o666 & ~umask)
+        part.replace(final)
+    except OSError as error:
+        raise output_error(final, error) from error
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def check_writable(path: Path) -> None:
+    """Refuse an output path that cannot work, before any long work starts."""
+    if path.is_dir():
+        raise OutputError(f"Cannot write {path}", expected="a file name", got="a folder")
+    if not path.parent.is_dir():
+        raise OutputError(
+            f"Cannot write {path}",
+            expected="a folder that exists",
+            got=f"'{path.parent}', which does not",
+            fix=f"mkdir -p '{path.parent}'",
+        )
+    if not os.access(path.parent, os.W_OK):
+        raise OutputError(f"Cannot write {path}: no permission in '{path.parent}'", fix=_FIXES[errno.EACCES])
+
+
+def write_text(path: str | os.PathLike[str], text: str) -> None:
+    """Write `text` as UTF-8, whole or not at all."""
+    with atomic_path(path) as part:
+        part.write_text(text, encoding="utf-8")
+
+
+def output_error(path: Path, error: OSError) -> OutputError:
+    """Turn an operating system's error about writing `path` into a sentence."""
+    # h5py raises OSError without errno, its text holding "errno = 28" somewhere.
+    code = error.errno or next((c for c in _FIXES if f"errno = {c}," in str(error)), None)
+    reason = os.strerror(code) if code else str(error)
+    return OutputError(
+        f"Cannot write {path}: {reason}. Nothing was left behind", fix=_FIXES.get(code or 0)
+    )
+
+
+def _flush_to_disk(path: Path) -> None:
+    with path.open("rb") as handle:
+        os.fsync(handle.fileno())

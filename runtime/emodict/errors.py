@@ -1,0 +1,59 @@
+"""The errors a user can meet: each says what is wrong, what was expected, what was got, and what to do."""
+
+from __future__ import annotations
+
+
+class EmodictError(Exception):
+    """Base of every error emodict raises on purpose; as it stands, a failure of ours (exit code 1).
+
+    Args:
+        what: the thing that is wrong, as a sentence without its full stop.
+        expected, got: the two sides of the mismatch, with the offending values in them.
+        fix: what the user can do about it.
+    """
+
+    exit_code = 1
+
+    def __init__(
+        self, what: str, *, expected: object = None, got: object = None, fix: str | None = None
+    ) -> None:
+        sides = [f"expected {expected}" * (expected is not None), f"got {got}" * (got is not None)]
+        mismatch = ", ".join(side for side in sides if side)
+        mismatch = mismatch[:1].upper() + mismatch[1:]
+        super().__init__(" ".join(s.rstrip(".") + "." for s in (what, mismatch, fix) if s))
+
+
+class InputError(EmodictError):
+    """Something the user gave cannot be used (exit code 2)."""
+
+    exit_code = 2
+
+
+class RecordingError(InputError):
+    """A recording, or a file meant to be one, cannot be used."""
+
+
+class SpecError(InputError):
+    """A feature spec is unknown, broken, or not the one the model was trained on."""
+
+
+class ModelError(InputError):
+    """A checkpoint or an engine file cannot be used."""
+
+
+class TableError(InputError):
+    """A feature table or its labels cannot be used."""
+
+
+class OutputError(InputError):
+    """A result cannot be written where the user asked for it."""
+
+
+class MissingDependencyError(InputError):
+    """A feature was asked for whose optional package is not installed."""
+
+    def __init__(self, package: str, *, extra: str, purpose: str) -> None:
+        super().__init__(
+            f"{purpose} needs the package '{package}', which is not installed",
+            fix=f"pip install 'emodict[{extra}]'",
+        )

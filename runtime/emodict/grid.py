@@ -1,0 +1,142 @@
+"""Signals on one even clock: blocks of samples from the recording's start on, NaN wherever nothing was recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emodict.errors import RecordingError
+from emodict.recording import FaceVideo, Signal
+
+Float64Array = NDArray[np.float64]
+
+# A step between neighbours that is this many periods long means that samples are missing.
+GAP_PERIODS = 1.5
+# Timestamps this close to the even clock, in periods, are taken as lying on it.
+ON_GRID_PERIODS = 0.01
+
+
+def signal_blocks(signal: Signal, channels: Sequence[str], *, block_s: float) -> Iterator[Float64Array]:
+    """Yield (samples, channels) at the signal's own rate, sample n at n / rate_hz after the start.
+
+    A late start, a jump of the sequence counter and a hole in the timestamps become NaN. Samples whose
+    timestamps lie off the even clock are interpolated (cubic, four neighbours), never across a gap.
+    """
+    columns = signal.channel_columns(channels)
+    block = max(1, round(block_s * signal.rate_hz))
+    if signal.timestamps_s is not None:
+        yield from _timed_blocks(signal, columns, block)
+    else:
+        yield from _counted_blocks(signal, columns, block)
+
+
+def face_rows(face: FaceVideo) -> Float64Array:
+    """(seconds, dims): the last embedding of each second, NaN for a second without one.
+
+    Raises:
+        RecordingError: the face is held as pictures, from which nothing is computed here.
+    """
+    if face.embedding is None:
+        raise RecordingError(
+            f"video: the face is held as '{face.form}'",
+            expected="embeddings, (frames, 32)",
+            got=face.form,
+            fix="Write the face features into /video/face/embedding, or use a model without video",
+        )
+    embedding = np.asarray(face.embedding[:], dtype=np.float64)
+    second = np.floor(np.asarray(face.timestamps_s)).astype(np.int64)
+    rows = np.full((int(second.max(initial=-1)) + 1, embedding.shape[1]), np.nan)
+    kept = second >= 0
+    rows[second[kept]] = embedding[kept]
+    return rows
+
+
+def _counted_blocks(signal: Signal, columns: list[int], block: int) -> Iterator[Float64Array]:
+    """Samples placed by their number, or by their sequence counter where there is one."""
+    offset = round(signal.start_offset_s * signal.rate_hz)
+    count = signal.sample_count
+    if signal.sequence is None:
+        first, total = offset, count
+        position = None
+    else:
+        position = np.asarray(signal.sequence, dtype=np.int64) - int(signal.sequence[0] if count else 0)
+        first, total = offset, int(position[-1]) + 1 if count else 0
+    for start in range(0, first + total, block):
+        stop = min(start + block, first + total)
+        if position is None:
+            yield _padded_slice(signal, columns, start - first, stop - first)
+        else:
+            low, high = np.searchsorted(position, (start - first, stop - first))
+            out = np.full((stop - start, len(columns)), np.nan)
+            out[position[low:high] + first - start] = _read(signal, columns, int(low), int(high))
+            yield out
+
+
+def _padded_slice(signal: Signal, columns: list[int], start: int, stop: int) -> Float64Array:
+    """samples[start:stop], NaN where that reaches before the first sample."""
+    missing = min(max(0, -start), stop - start)
+    values = _read(signal, columns, max(0, start), max(0, stop))
+    if not missing:
+        return values
+    return np.concatenate([np.full((missing, len(columns)), np.nan), values])
+
+
+def _timed_blocks(signal: Signal, columns: list[int], block: int) -> Iterator[Float64Array]:
+    """Samples placed by their timestamps."""
+    if not signal.sample_count:
+        return
+    times = np.asarray(signal.timestamps_s, dtype=np.float64) * signal.rate_hz
+    total = int(np.floor(times[-1] + ON_GRID_PERIODS)) + 1
+    for start in range(0, total, block):
+        wanted = np.arange(start, min(start + block, total), dtype=np.float64)
+        # Two neighbours on each side are all that a cubic looks at.
+        low = max(0, int(np.searchsorted(times, wanted[0])) - 2)
+        high = min(len(times), int(np.searchsorted(times, wanted[-1])) + 3)
+        yield _interpolate(wanted, times[low:high], _read(signal, columns, low, high))
+
+
+def _interpolate(wanted: Float64Array, times: Float64Array, values: Float64Array) -> Float64Array:
+    """Values at `wanted` (both in periods): exact hits copied, the rest cubic inside gapless stretches."""
+    out = np.full((len(wanted), values.shape[1]), np.nan)
+    if not len(times):
+        return out
+    nearest = np.clip(np.searchsorted(times, wanted), 1, max(1, len(times) - 1))
+    nearest = np.minimum(nearest, len(times) - 1)
+    before = np.maximum(nearest - 1, 0)
+    nearest = np.where(np.abs(times[before] - wanted) < np.abs(times[nearest] - wanted), before, nearest)
+    hit = np.abs(times[nearest] - wanted) <= ON_GRID_PERIODS
+    out[hit] = values[nearest[hit]]
+    right = np.searchsorted(times, wanted, side="right")
+    inside = ~hit & (right > 0) & (right < len(times))
+    inside[inside] &= np.diff(times)[right[inside] - 1] <= GAP_PERIODS
+    if inside.any():
+        out[inside] = _cubic(wanted[inside], times, values, right[inside])
+    return out
+
+
+def _cubic(
+    wanted: Float64Array, times: Float64Array, values: Float64Array, right: NDArray[np.intp]
+) -> Float64Array:
+    """Lagrange through the two samples before and after; linear where a gap or the end is beside them."""
+    steps = np.concatenate([[np.inf], np.diff(times), [np.inf]])
+    cubic = (steps[right - 1] <= GAP_PERIODS) & (steps[right + 1] <= GAP_PERIODS)
+    out = np.empty((len(wanted), values.shape[1]))
+    for mask, reach in ((cubic, (-2, -1, 0, 1)), (~cubic, (-1, 0))):
+        nodes = right[mask, None] + np.array(reach)
+        x, at = times[nodes], wanted[mask, None]
+        weights = np.ones_like(x)
+        for i in range(x.shape[1]):
+            for j in range(x.shape[1]):
+                if i != j:
+                    weights[:, i] *= (at[:, 0] - x[:, j]) / (x[:, i] - x[:, j])
+        out[mask] = np.einsum("nk,nkc->nc", weights, values[nodes])
+    return out
+
+
+def _read(signal: Signal, columns: list[int], start: int, stop: int) -> Float64Array:
+    raw = np.asarray(signal.samples[start:stop])
+    if columns != list(range(raw.shape[1])):
+        raw = raw[:, columns]
+    return raw.astype(np.float64)

@@ -1,0 +1,263 @@
+"""FeatureSpec: everything that turns a recording into a model's input, as data with an id and a fingerprint."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import importlib.resources
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from emodict.errors import SpecError
+
+KINDS = ("band_power", "statistics", "embedding", "table")
+FILTER_MODES = ("causal", "zero-phase-window", "zero-phase-trial", "zero-phase-recording")
+DEFAULT_SPEC_ID = "emodict-1"
+
+
+@dataclass(frozen=True)
+class FilterSpec:
+    """A filter as second-order sections, and over what it runs.
+
+    Attributes:
+        mode: `causal` carries its state through the recording; the `zero-phase-*` modes run forward
+            and backward over one window, one trial or the whole recording.
+        sos: (sections, 6) coefficients b0 b1 b2 a0 a1 a2 with a0 = 1, as scipy.signal writes them.
+        padding_samples: odd extension at both ends of a zero-phase run.
+    """
+
+    mode: str
+    sos: tuple[tuple[float, ...], ...]
+    padding_samples: int = 0
+
+    def __post_init__(self) -> None:
+        if self.mode not in FILTER_MODES:
+            raise SpecError("The filter's mode is unknown", expected=FILTER_MODES, got=repr(self.mode))
+        if not self.sos or any(len(row) != 6 or row[3] != 1.0 for row in self.sos):
+            raise SpecError("The filter's sections are malformed", expected="rows of 6 with a0 = 1")
+
+
+@dataclass(frozen=True)
+class Band:
+    """One frequency band: the weight of each DFT bin in it, from `first_bin` on."""
+
+    name: str
+    low_hz: float
+    high_hz: float
+    first_bin: int
+    weights: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class SpectrumSpec:
+    """Log band power: value_b = log_scale * ln(sum_k weight_bk |X_k|^2) + log_offset.
+
+    X is the DFT of length `n_fft` of the tapered window, after keeping every `decimation`-th sample.
+    Where the taper is shorter than the window the rest is cut off; where it is shorter than
+    `n_fft` it is padded with zeros.
+    """
+
+    decimation: int
+    taper: tuple[float, ...]
+    n_fft: int
+    bands: tuple[Band, ...]
+    log_scale: float
+    log_offset: float
+
+
+@dataclass(frozen=True)
+class ModalitySpec:
+    """What is computed from one modality.
+
+    Attributes:
+        kind: `band_power`, `statistics` of the window, `embedding` (one frame's vector a second),
+            or `table` (features that only arrive ready-made; raw signals cannot be used).
+        shape: of one window's features, before they are flattened into tokens.
+        feature_names: one per feature, in flattened order.
+        window_s: samples up to the end of a row's second that its features look at.
+        settle_s: how long after a gap the filter's output is not to be trusted.
+        valid_range: samples outside it make a window invalid (None: no limit on that side).
+    """
+
+    name: str
+    kind: str
+    rate_hz: float
+    unit: str
+    channel_names: tuple[str, ...]
+    window_s: float
+    shape: tuple[int, ...]
+    feature_names: tuple[str, ...]
+    settle_s: float = 0.0
+    valid_range: tuple[float | None, float | None] = (None, None)
+    filter: FilterSpec | None = None
+    spectrum: SpectrumSpec | None = None
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise SpecError(f"{self.name}: unknown kind of features", expected=KINDS, got=repr(self.kind))
+        if len(self.feature_names) != self.dims:
+            raise SpecError(
+                f"{self.name}: names and shape disagree",
+                expected=f"{self.dims} feature names for shape {self.shape}",
+                got=len(self.feature_names),
+            )
+        if self.kind != "table" and not (self.rate_hz > 0 and self.window_s > 0):
+            raise SpecError(f"{self.name}: rate and window must be positive")
+
+    @property
+    def dims(self) -> int:
+        """Number of features of one window."""
+        return math.prod(self.shape)
+
+    @property
+    def window_samples(self) -> int:
+        return round(self.rate_hz * self.window_s)
+
+    @property
+    def hop_samples(self) -> int:
+        """Samples per row; rows come once a second."""
+        return round(self.rate_hz)
+
+
+@dataclass(frozen=True)
+class FeatureSpec:
+    """An ordered set of modalities and how their features are laid out as tokens.
+
+    A modality of d features becomes ceil(d / token_width) tokens, zero-padded at its end.
+    """
+
+    id: str
+    description: str
+    token_width: int
+    streaming: bool
+    modalities: tuple[ModalitySpec, ...]
+
+    def __post_init__(self) -> None:
+        names = self.modality_names
+        if not names or len(set(names)) != len(names):
+            raise SpecError("A feature spec needs distinct modalities", got=names)
+        if self.token_width < 1:
+            raise SpecError("token_width must be positive", got=self.token_width)
+
+    @property
+    def modality_names(self) -> tuple[str, ...]:
+        return tuple(m.name for m in self.modalities)
+
+    @property
+    def tokens(self) -> int:
+        return sum(self._token_count(m) for m in self.modalities)
+
+    @cached_property
+    def token_slices(self) -> Mapping[str, slice]:
+        """Which tokens belong to which modality."""
+        slices, start = {}, 0
+        for modality in self.modalities:
+            stop = start + self._token_count(modality)
+            slices[modality.name] = slice(start, stop)
+            start = stop
+        return slices
+
+    @property
+    def first_row_s(self) -> int:
+        """Start of the first second for which every modality's window is complete."""
+        return max(math.ceil(m.window_s) for m in self.modalities) - 1
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """16 hex digits that change when anything but the description changes."""
+        content = {k: v for k, v in self.to_dict().items() if k != "description"}
+        text = json.dumps(content, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def __str__(self) -> str:
+        return f"{self.id} ({'+'.join(self.modality_names)}, {self.fingerprint})"
+
+    def modality(self, name: str) -> ModalitySpec:
+        for modality in self.modalities:
+            if modality.name == name:
+                return modality
+        raise SpecError(
+            f"Feature spec {self.id} has no modality '{name}'", expected=self.modality_names
+        )
+
+    def with_modalities(self, names: Sequence[str]) -> FeatureSpec:
+        """The same spec with these modalities only, in the spec's own order."""
+        for name in names:
+            self.modality(name)
+        kept = tuple(m for m in self.modalities if m.name in names)
+        return dataclasses.replace(self, modalities=kept)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON types; `spec_from_dict` reads them back."""
+        plain: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(self)))
+        return plain
+
+    def _token_count(self, modality: ModalitySpec) -> int:
+        return -(-modality.dims // self.token_width)
+
+
+def spec_ids() -> list[str]:
+    """The ids of the specs that ship with emodict."""
+    folder = importlib.resources.files("emodict") / "specs"
+    return sorted(p.name.removesuffix(".json") for p in folder.iterdir() if p.name.endswith(".json"))
+
+
+def load_spec(spec_id: str) -> FeatureSpec:
+    """The shipped spec of this id.
+
+    Raises:
+        SpecError: no such id.
+    """
+    known = spec_ids()
+    if spec_id not in known:
+        raise SpecError(f"There is no feature spec '{spec_id}'", expected=f"one of {', '.join(known)}")
+    text = (importlib.resources.files("emodict") / "specs" / f"{spec_id}.json").read_text("utf-8")
+    return spec_from_dict(json.loads(text))
+
+
+def spec_from_dict(content: Any) -> FeatureSpec:
+    """Read what `FeatureSpec.to_dict` wrote.
+
+    Raises:
+        SpecError: a field is missing, unknown or of the wrong kind.
+    """
+    try:
+        modalities = tuple(_modality_from_dict(m) for m in content["modalities"])
+        return FeatureSpec(**{**content, "modalities": modalities})
+    except (KeyError, TypeError, ValueError) as error:
+        raise SpecError(f"The feature spec cannot be read: {error}") from error
+
+
+def require_same_spec(ours: FeatureSpec, theirs: FeatureSpec, *, ours_is: str, theirs_is: str) -> None:
+    """Refuse to mix two specs.
+
+    Raises:
+        SpecError: the fingerprints differ; both are in the sentence.
+    """
+    if ours.fingerprint != theirs.fingerprint:
+        raise SpecError(
+            f"{theirs_is} and {ours_is} use different features",
+            expected=f"feature spec {ours}",
+            got=str(theirs),
+            fix="Use a model and data of one spec: extract the features again, or train again",
+        )
+
+
+def _modality_from_dict(content: Mapping[str, Any]) -> ModalitySpec:
+    fields = dict(content)
+    for name in ("channel_names", "shape", "feature_names", "valid_range"):
+        if name in fields:
+            fields[name] = tuple(fields[name])
+    if fields.get("filter"):
+        sos = tuple(tuple(map(float, row)) for row in fields["filter"]["sos"])
+        fields["filter"] = FilterSpec(**{**fields["filter"], "sos": sos})
+    if fields.get("spectrum"):
+        spectrum = dict(fields["spectrum"])
+        bands = tuple(Band(**{**b, "weights": tuple(b["weights"])}) for b in spectrum["bands"])
+        taper = tuple(map(float, spectrum["taper"]))
+        fields["spectrum"] = SpectrumSpec(**{**spectrum, "taper": taper, "bands": bands})
+    return ModalitySpec(**fields)
