@@ -1,4 +1,4 @@
-"""Signals on one even clock: blocks of samples from the recording's start on, NaN wherever nothing was recorded."""
+"""Signals on one even clock: samples from the recording's start on, NaN wherever nothing was recorded."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ Float64Array = NDArray[np.float64]
 GAP_PERIODS = 1.5
 # Timestamps this close to the even clock, in periods, are taken as lying on it.
 ON_GRID_PERIODS = 0.01
+# A cubic through samples closer than this swings wildly between them: packets stamped as they arrive.
+CROWDED_PERIODS = 0.5
 
 
 def signal_blocks(signal: Signal, channels: Sequence[str], *, block_s: float) -> Iterator[Float64Array]:
@@ -119,9 +121,10 @@ def _interpolate(wanted: Float64Array, times: Float64Array, values: Float64Array
 def _cubic(
     wanted: Float64Array, times: Float64Array, values: Float64Array, right: NDArray[np.intp]
 ) -> Float64Array:
-    """Lagrange through the two samples before and after; linear where a gap or the end is beside them."""
+    """Lagrange through two samples on each side; linear beside a gap, an end or a crowd of samples."""
     steps = np.concatenate([[np.inf], np.diff(times), [np.inf]])
-    cubic = (steps[right - 1] <= GAP_PERIODS) & (steps[right + 1] <= GAP_PERIODS)
+    even = (steps >= CROWDED_PERIODS) & (steps <= GAP_PERIODS)
+    cubic = even[right - 1] & even[right] & even[right + 1]
     out = np.empty((len(wanted), values.shape[1]))
     for mask, reach in ((cubic, (-2, -1, 0, 1)), (~cubic, (-1, 0))):
         nodes = right[mask, None] + np.array(reach)
@@ -136,7 +139,7 @@ def _cubic(
 
 
 def _read(signal: Signal, columns: list[int], start: int, stop: int) -> Float64Array:
-    raw = np.asarray(signal.samples[start:stop])
+    raw = signal.read(start, stop)
     if columns != list(range(raw.shape[1])):
         raw = raw[:, columns]
     return raw.astype(np.float64)

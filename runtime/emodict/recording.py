@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,6 +18,16 @@ FloatArray = NDArray[np.floating[Any]]
 
 # The names of 1958 and of today's 10-10 system for the same four places on the head.
 _OLD_CHANNEL_NAMES = {"T7": "T3", "T8": "T4", "P7": "T5", "P8": "T6"}
+
+# Nobody records longer in one sitting; Unix times and broken counters do reach further.
+LONGEST_S = 30 * 24 * 3600.0
+
+# What one of a unit is, in the unit that a spec asks for.
+_UNIT_FACTORS = {
+    "uV": {"uV": 1.0, "mV": 1e3, "V": 1e6, "nV": 1e-3},
+    "uS": {"uS": 1.0, "mS": 1e3, "S": 1e6, "nS": 1e-3},
+    "a.u.": {"a.u.": 1.0},
+}
 
 
 class Samples(Protocol):
@@ -50,15 +61,21 @@ class Signal:
     sequence: NDArray[np.integer[Any]] | None = None
 
     def __post_init__(self) -> None:
-        _check_rate(self.modality, self.rate_hz)
-        _check_channels(self)
+        check_rate(self.modality, self.rate_hz)
+        check_channels(self.modality, self.samples.shape, self.channel_names)
         if not math.isfinite(self.start_offset_s):
             raise RecordingError(
                 f"{self.modality}: start_offset is not a time", expected="seconds", got=self.start_offset_s
             )
         for name, values in (("timestamps", self.timestamps_s), ("sequence", self.sequence)):
             if values is not None:
-                _check_clock(self.modality, name, np.asarray(values), self.sample_count)
+                check_clock(self.modality, name, np.asarray(values), self.sample_count)
+        if self.stop_s > LONGEST_S:
+            raise RecordingError(
+                f"{self.modality}: the last sample lies {self.stop_s / 86400:.0f} days after the start",
+                expected=f"at most {LONGEST_S / 86400:.0f}",
+                fix="Count timestamps in seconds from start_time (not Unix time)",
+            )
 
     @property
     def sample_count(self) -> int:
@@ -73,6 +90,20 @@ class Signal:
         if self.sequence is not None and count:
             count = int(self.sequence[-1]) - int(self.sequence[0]) + 1
         return self.start_offset_s + count / self.rate_hz
+
+    def read(self, start: int, stop: int) -> NDArray[Any]:
+        """samples[start:stop] as they are held, (samples, channels).
+
+        Raises:
+            RecordingError: that part of the file is damaged.
+        """
+        try:
+            return np.asarray(self.samples[start:stop])
+        except OSError as error:
+            raise RecordingError(
+                f"{self.modality}: samples {start} to {stop} cannot be read: {error}",
+                fix="Copy or record the file again",
+            ) from error
 
     def channel_columns(self, wanted: Sequence[str]) -> list[int]:
         """Columns of the wanted channels, matched by name, old and new 10-20 names being equal.
@@ -94,7 +125,11 @@ class Signal:
 
 @dataclass(frozen=True)
 class FaceVideo:
-    """A face, once per frame, in ONE of four forms; timestamps_s is (frames,)."""
+    """A face, once per frame, in ONE of four forms; timestamps_s is (frames,).
+
+    Attributes:
+        external_file: a video's path, absolute or from the folder of the session.h5.
+    """
 
     timestamps_s: FloatArray
     embedding: Samples | None = None
@@ -113,8 +148,15 @@ class FaceVideo:
                 "video: a face is held in one form", expected=f"one of {', '.join(self.FORMS)}", got=given
             )
         if given[0] != "external_file":
-            _check_clock(
+            _check_face(given[0], tuple(getattr(self, given[0]).shape))
+            check_clock(
                 "video", "timestamps", np.asarray(self.timestamps_s), int(getattr(self, given[0]).shape[0])
+            )
+        if self.stop_s > LONGEST_S:
+            raise RecordingError(
+                f"video: the last frame lies {self.stop_s / 86400:.0f} days after the start",
+                expected=f"at most {LONGEST_S / 86400:.0f}",
+                fix="Count timestamps in seconds from start_time (not Unix time)",
             )
 
     @property
@@ -192,11 +234,40 @@ class Recording:
 
 def canonical_channel(name: str) -> str:
     """`EEG P3-Pz`, `p3` and `P3` are one channel; T7 T8 P7 P8 are T3 T4 T5 T6."""
-    bare = name.strip().removeprefix("EEG ").split("-")[0].strip().upper()
+    bare = channel_and_reference(name)[0].upper()
     return _OLD_CHANNEL_NAMES.get(bare, bare)
 
 
-def _check_rate(modality: str, rate_hz: float) -> None:
+def channel_and_reference(label: str) -> tuple[str, str]:
+    """`EEG P3-Pz` -> ("P3", "Pz"); the reference is "" where the label names none."""
+    bare = re.sub(r"^EEG\s+", "", label.strip(), flags=re.IGNORECASE)
+    name, _, reference = bare.partition("-")
+    return name.strip(), reference.strip()
+
+
+def unit_factor(unit: str, wanted: str, *, of: str) -> float:
+    """What samples in `unit` are multiplied by to be in `wanted`.
+
+    `of` says whose samples these are, for the sentence.
+
+    Raises:
+        RecordingError: emodict knows no way from one to the other.
+    """
+    # Micro comes as the letter u, as U+00B5 and as the Greek letter U+03BC.
+    plain = unit.strip().replace("\u00b5", "u").replace("\u03bc", "u")
+    factors = _UNIT_FACTORS.get(wanted, {wanted: 1.0})
+    if plain not in factors:
+        raise RecordingError(
+            f"{of}: the unit cannot be used",
+            expected=" or ".join(factors),
+            got=f"'{unit}'",
+            fix=f"Convert the samples to {wanted}, or correct the unit if it is only misspelt",
+        )
+    return factors[plain]
+
+
+def check_rate(modality: str, rate_hz: float) -> None:
+    """Refuse what is no sampling rate."""
     if not (math.isfinite(rate_hz) and rate_hz > 0):
         raise RecordingError(
             f"{modality}: the sampling rate cannot be used",
@@ -206,11 +277,11 @@ def _check_rate(modality: str, rate_hz: float) -> None:
         )
 
 
-def _check_channels(signal: Signal) -> None:
-    shape, names = signal.samples.shape, signal.channel_names
+def check_channels(modality: str, shape: tuple[int, ...], names: Sequence[str]) -> None:
+    """Refuse data whose columns are not one per distinct channel name."""
     if len(shape) != 2 or shape[1] != len(names):
         raise RecordingError(
-            f"{signal.modality}: data and channel names disagree",
+            f"{modality}: data and channel names disagree",
             expected=f"data of shape (samples, {len(names)})",
             got=tuple(shape),
             fix="Write data time first, one column per channel name",
@@ -219,26 +290,42 @@ def _check_channels(signal: Signal) -> None:
     twice = sorted(name for name, count in counts.items() if count > 1)
     if twice:
         raise RecordingError(
-            f"{signal.modality}: channel {', '.join(twice)} is there twice",
+            f"{modality}: channel {', '.join(twice)} is there twice",
             expected="each channel once",
             got=" ".join(names),
             fix="Rename or remove one of them",
         )
 
 
-def _check_clock(modality: str, name: str, values: NDArray[Any], sample_count: int) -> None:
+def check_clock(modality: str, name: str, values: NDArray[Any], sample_count: int) -> None:
+    """Refuse timestamps or counters that are not one per sample, finite and growing."""
     if values.shape != (sample_count,):
         raise RecordingError(
             f"{modality}: {name} and data disagree",
             expected=f"one of {name} per sample, shape ({sample_count},)",
             got=values.shape,
         )
-    back = np.flatnonzero(~(np.diff(values) > 0))
-    if len(back) or (sample_count and not np.isfinite(values[0])):
-        at = int(back[0]) if len(back) else 0
+    if values.dtype.kind not in "fiu" or not np.isfinite(values).all():
+        raise RecordingError(f"{modality}: {name} holds something that is no finite number")
+    # Compared, not subtracted: an unsigned counter that runs back has a positive difference.
+    back = np.flatnonzero(values[1:] <= values[:-1])
+    if len(back):
+        at = int(back[0])
         raise RecordingError(
-            f"{modality}: {name} run back at sample {at + 1}",
+            f"{modality}: {name} stands still or runs back at sample {at + 1}",
             expected="values that grow from sample to sample",
-            got=f"{values[at]} then {values[min(at + 1, sample_count - 1)]}",
-            fix="Sort the samples by time, or leave the timestamps out and give sampling_rate",
+            got=f"{values[at]} then {values[at + 1]}",
+            fix=f"Sort the samples by time, or leave {name} out",
+        )
+
+
+def _check_face(form: str, shape: tuple[int, ...]) -> None:
+    expected = {
+        "embedding": ("frames", "dims"),
+        "frames": ("frames", "height", "width", "3"),
+        "jpeg": ("frames",),
+    }[form]
+    if len(shape) != len(expected) or (form == "frames" and shape[3] != 3):
+        raise RecordingError(
+            f"video: {form} has the wrong shape", expected=f"({', '.join(expected)})", got=shape
         )

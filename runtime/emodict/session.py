@@ -12,7 +12,7 @@ import numpy as np
 
 from emodict.atomic import atomic_path
 from emodict.errors import RecordingError
-from emodict.recording import Event, FaceVideo, Recording, Signal, Trials
+from emodict.recording import Event, FaceVideo, Recording, Samples, Signal, Trials
 
 if TYPE_CHECKING:
     import h5py
@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 FORMAT = "emodict-session"
 FORMAT_VERSION = 1
 CHUNK_S = 10.0
-_ROOT_ATTRIBUTES = ("session_id", "subject_id", "start_time", "device", "software")
+ROOT_ATTRIBUTES = ("session_id", "subject_id", "start_time", "device", "software")
+# What h5py and numpy raise on content that is not what the format promises.
+DAMAGE = (KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError, RuntimeError, OSError)
 
 
 @contextlib.contextmanager
@@ -30,11 +32,11 @@ def open_session(path: str | os.PathLike[str]) -> Iterator[Recording]:
     Raises:
         RecordingError: the file is missing, is not HDF5, is cut off, or is not a session of version 1.
     """
-    with _open_hdf5(Path(path)) as file:
-        _check_format(file, path)
+    with open_hdf5(Path(path)) as file:
+        check_format(file, path)
         try:
             recording = _read_recording(file, Path(path))
-        except (KeyError, TypeError, ValueError, OSError) as error:
+        except DAMAGE as error:
             raise RecordingError(
                 f"{path} is damaged or incomplete: {error}", fix=f"emodict-session validate '{path}'"
             ) from error
@@ -46,23 +48,26 @@ def write_session(recording: Recording, path: str | os.PathLike[str]) -> None:
     import h5py
 
     with atomic_path(path) as part, h5py.File(part, "w") as file:
-        file.attrs["format"] = FORMAT
-        file.attrs["format_version"] = FORMAT_VERSION
-        for name in _ROOT_ATTRIBUTES:
-            file.attrs[name] = getattr(recording, name)
-        for name, value in recording.attributes.items():
+        own = {name: getattr(recording, name) for name in ROOT_ATTRIBUTES}
+        own |= {"format": FORMAT, "format_version": FORMAT_VERSION}
+        for name, value in {**recording.attributes, **own}.items():
             file.attrs[name] = value
         for signal in recording.signals.values():
             _write_signal(file, signal)
         if recording.face is not None:
-            _write_face(file, recording.face)
+            _write_face(file, recording.face, Path(path).parent)
         if recording.trials is not None:
             _write_trials(file, recording.trials)
         if recording.events:
             _write_events(file, recording.events)
 
 
-def _open_hdf5(path: Path) -> h5py.File:
+def open_hdf5(path: Path) -> h5py.File:
+    """Open an HDF5 file for reading.
+
+    Raises:
+        RecordingError: it is missing, cannot be read, is not HDF5 or is cut off.
+    """
     import h5py
 
     if not path.is_file():
@@ -71,11 +76,13 @@ def _open_hdf5(path: Path) -> h5py.File:
             expected="a session.h5",
             fix="Check the path; emodict-session import makes a session from other recordings",
         )
+    if not os.access(path, os.R_OK):
+        raise RecordingError(f"{path} cannot be read: no permission", fix=f"chmod u+r '{path}'")
     if not h5py.is_hdf5(path):
         raise RecordingError(
             f"{path} is not an HDF5 file",
             expected="a session.h5",
-            got=f"a file that starts with {_head(path)!r}",
+            got=f"a file that starts with {_head(path)!r}" if path.stat().st_size else "an empty file",
             fix="emodict-session import makes a session from other recordings",
         )
     try:
@@ -92,7 +99,8 @@ def _head(path: Path) -> bytes:
         return handle.read(8)
 
 
-def _check_format(file: h5py.File, path: str | os.PathLike[str]) -> None:
+def check_format(file: h5py.File, path: str | os.PathLike[str]) -> None:
+    """Refuse HDF5 that is not a session of this version."""
     format_name, version = _text(file.attrs.get("format", "")), file.attrs.get("format_version")
     if format_name != FORMAT:
         raise RecordingError(
@@ -105,75 +113,88 @@ def _check_format(file: h5py.File, path: str | os.PathLike[str]) -> None:
         raise RecordingError(
             f"{path} is a session of another version",
             expected=f"format_version {FORMAT_VERSION}",
-            got=version,
+            got="no such attribute" if version is None else version,
             fix="Read it with the emodict that wrote it",
         )
 
 
 def _read_recording(file: h5py.File, path: Path) -> Recording:
-    signals = {name: _read_signal(name, group) for name, group in file.get("signals", {}).items()}
+    signals = {name: read_signal(name, group) for name, group in file.get("signals", {}).items()}
     face = file.get("video/face")
     return Recording(
-        **{name: _text(file.attrs.get(name, "")) for name in _ROOT_ATTRIBUTES},
+        **{name: _text(file.attrs.get(name, "")) for name in ROOT_ATTRIBUTES},
         signals=signals,
-        face=None if face is None else _read_face(face, path),
-        trials=_read_trials(file["trials"]) if "trials" in file else None,
-        events=_read_events(file["events"]) if "events" in file else (),
+        face=None if face is None else read_face(face, path),
+        trials=read_trials(file["trials"]) if "trials" in file else None,
+        events=read_events(file["events"]) if "events" in file else (),
         attributes={
             k: _text(v)
             for k, v in file.attrs.items()
-            if k not in (*_ROOT_ATTRIBUTES, "format", "format_version")
+            if k not in (*ROOT_ATTRIBUTES, "format", "format_version")
         },
     )
 
 
-def _read_signal(modality: str, group: h5py.Group) -> Signal:
-    for name, kind in (("data", "dataset"), ("sampling_rate", "attribute"), ("units", "attribute")):
-        if name not in (group if kind == "dataset" else group.attrs):
-            raise RecordingError(f"/signals/{modality} has no {kind} '{name}'")
+def missing_parts(group: h5py.Group) -> list[str]:
+    """What a signal cannot do without and this group does not have."""
+    missing = [] if "data" in group else ["dataset 'data'"]
+    return missing + [f"attribute '{n}'" for n in ("sampling_rate", "units") if n not in group.attrs]
+
+
+def read_channel_names(modality: str, group: h5py.Group) -> tuple[str, ...]:
+    """The attribute channel_names, be it many names or one; a signal without it is one channel."""
+    return _texts(group.attrs.get("channel_names", modality))
+
+
+def read_signal(modality: str, group: h5py.Group) -> Signal:
+    """/signals/<modality>; its samples stay in the file."""
+    missing = missing_parts(group)
+    if missing:
+        raise RecordingError(f"{modality}: /signals/{modality} has no {', no '.join(missing)}")
     if group["data"].dtype.kind not in "fiu":
-        raise RecordingError(f"/signals/{modality}/data holds no numbers", got=group["data"].dtype)
-    names = group.attrs.get("channel_names", [modality])
+        raise RecordingError(f"{modality}: data holds no numbers", got=group["data"].dtype)
     return Signal(
         modality=modality,
-        rate_hz=_number(group.attrs["sampling_rate"], f"/signals/{modality} sampling_rate"),
+        rate_hz=_number(group.attrs["sampling_rate"], f"{modality}: sampling_rate"),
         unit=_text(group.attrs["units"]),
-        channel_names=tuple(_text(name) for name in names),
+        channel_names=read_channel_names(modality, group),
         samples=group["data"],
         reference=_text(group.attrs.get("reference", "")),
-        start_offset_s=_number(group.attrs.get("start_offset", 0.0), f"/signals/{modality} start_offset"),
+        start_offset_s=_number(group.attrs.get("start_offset", 0.0), f"{modality}: start_offset"),
         timestamps_s=group["timestamps"][:].astype(np.float64) if "timestamps" in group else None,
         sequence=group["sequence"][:] if "sequence" in group else None,
     )
 
 
-def _read_face(group: h5py.Group, path: Path) -> FaceVideo:
+def read_face(group: h5py.Group, path: Path) -> FaceVideo:
+    """/video/face; its pictures or embeddings stay in the file at `path`."""
     external = group.attrs.get("external_file")
     rate = group.attrs.get("frame_rate")
     return FaceVideo(
-        timestamps_s=group["timestamps"][:] if "timestamps" in group else np.empty(0),
+        timestamps_s=group["timestamps"][:].astype(np.float64) if "timestamps" in group else np.empty(0),
         embedding=group.get("embedding"),
         frames=group.get("frames"),
         jpeg=group.get("jpeg"),
-        external_file=None if external is None else str(path.parent / _text(external)),
-        frame_rate_hz=None if rate is None else _number(rate, "/video/face frame_rate"),
+        external_file=None if external is None else str(path.parent.absolute() / _text(external)),
+        frame_rate_hz=None if rate is None else _number(rate, "video: frame_rate"),
         color_order=_text(group.attrs.get("color_order", "BGR")),
     )
 
 
-def _read_trials(group: h5py.Group) -> Trials:
+def read_trials(group: h5py.Group) -> Trials:
+    """/trials."""
     truth = group["distribution"][:].astype(np.float64) if "distribution" in group else None
-    names = tuple(_text(name) for name in group.attrs.get("label_names", ()))
     return Trials(
         start_s=group["start"][:].astype(np.float64),
         stop_s=group["stop"][:].astype(np.float64),
         trial_id=tuple(_text(name) for name in group["trial_id"][:]),
         distribution=truth,
-        label_names=names,
+        label_names=_texts(group.attrs.get("label_names", ())),
     )
 
 
-def _read_events(group: h5py.Group) -> tuple[Event, ...]:
+def read_events(group: h5py.Group) -> tuple[Event, ...]:
+    """/events."""
     columns = (group["onset"][:], group["code"][:], group["description"][:])
     return tuple(Event(float(o), int(c), _text(d)) for o, c, d in zip(*columns, strict=True))
 
@@ -181,17 +202,10 @@ def _read_events(group: h5py.Group) -> tuple[Event, ...]:
 def _write_signal(file: h5py.File, signal: Signal) -> None:
     group = file.create_group(f"signals/{signal.modality}")
     rows = max(1, min(signal.sample_count, round(signal.rate_hz * CHUNK_S)))
-    data = group.create_dataset(
-        "data",
-        shape=signal.samples.shape,
-        dtype=np.float32,
-        chunks=(rows, signal.samples.shape[1]),
-        compression="gzip",
-        shuffle=True,
-    )
+    data = _create_streamed(group, "data", np.float32, signal.samples.shape, rows)
     # Chunk by chunk, so that a recording in another file is never in memory whole.
     for start in range(0, signal.sample_count, rows):
-        data[start : start + rows] = signal.samples[start : start + rows]
+        data[start : start + rows] = signal.read(start, start + rows)
     group.attrs["sampling_rate"] = signal.rate_hz
     group.attrs["units"] = signal.unit
     group.attrs["channel_names"] = list(signal.channel_names)
@@ -202,22 +216,48 @@ def _write_signal(file: h5py.File, signal: Signal) -> None:
             group.create_dataset(name, data=values, compression="gzip", shuffle=True)
 
 
-def _write_face(file: h5py.File, face: FaceVideo) -> None:
+def _write_face(file: h5py.File, face: FaceVideo, folder: Path) -> None:
     import h5py
 
     group = file.create_group("video/face")
     group.create_dataset("timestamps", data=np.asarray(face.timestamps_s, dtype=np.float64))
     if face.external_file is not None:
-        group.attrs["external_file"] = face.external_file
+        group.attrs["external_file"] = _beside(Path(face.external_file), folder.absolute())
     elif face.embedding is not None:
         group.create_dataset("embedding", data=np.asarray(face.embedding[:], dtype=np.float32))
     elif face.frames is not None:
-        group.create_dataset("frames", data=face.frames[:], compression="gzip", shuffle=True)
-    else:
-        group.create_dataset("jpeg", data=face.jpeg, dtype=h5py.vlen_dtype(np.uint8))
+        _write_frames(group, face.frames)
+    elif face.jpeg is not None:
+        jpeg = group.create_dataset("jpeg", shape=face.jpeg.shape, dtype=h5py.vlen_dtype(np.uint8))
+        for i in range(len(jpeg)):
+            jpeg[i] = face.jpeg[i]
     if face.frame_rate_hz is not None:
         group.attrs["frame_rate"] = face.frame_rate_hz
     group.attrs["color_order"] = face.color_order
+
+
+def _write_frames(group: h5py.Group, frames: Samples) -> None:
+    data = _create_streamed(group, "frames", np.uint8, frames.shape, 1)
+    for i in range(frames.shape[0]):
+        data[i] = frames[i]
+
+
+def _create_streamed(
+    group: h5py.Group, name: str, dtype: type[np.generic], shape: tuple[int, ...], rows: int
+) -> h5py.Dataset:
+    """A compressed dataset, `rows` of its first axis per chunk."""
+    if not all(shape):
+        # HDF5 has no chunks for nothing.
+        return group.create_dataset(name, shape=shape, dtype=dtype)
+    chunks = (rows, *shape[1:])
+    return group.create_dataset(
+        name, shape=shape, dtype=dtype, chunks=chunks, compression="gzip", shuffle=True
+    )
+
+
+def _beside(video: Path, folder: Path) -> str:
+    """A video in the session's folder is named without that folder, so that both can move together."""
+    return str(video.relative_to(folder) if video.is_relative_to(folder) else video)
 
 
 def _write_trials(file: h5py.File, trials: Trials) -> None:
@@ -238,13 +278,16 @@ def _write_events(file: h5py.File, events: tuple[Event, ...]) -> None:
     group = file.create_group("events")
     group.create_dataset("onset", data=np.array([e.onset_s for e in events], dtype=np.float64))
     group.create_dataset("code", data=np.array([e.code for e in events], dtype=np.int64))
-    group.create_dataset(
-        "description", data=[e.description for e in events], dtype=h5py.string_dtype()
-    )
+    group.create_dataset("description", data=[e.description for e in events], dtype=h5py.string_dtype())
 
 
 def _text(value: Any) -> str:
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+
+
+def _texts(value: Any) -> tuple[str, ...]:
+    """An attribute of one string or of many."""
+    return tuple(_text(item) for item in np.ravel(np.asarray(value, dtype=object)))
 
 
 def _number(value: Any, name: str) -> float:

@@ -1,0 +1,112 @@
+"""Log band power (differential entropy and its relatives) as one matrix product over all windows and channels."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emodict.errors import SpecError
+from emodict.filters import BlockForm, StateSpace, state_space
+from emodict.spec import Band, ModalitySpec, SpectrumSpec
+
+Float64Array = NDArray[np.float64]
+
+
+class BandPower:
+    """Band powers of windows: sum_k weight_k |DFT_k(taper x)|^2 is the squared norm of a few rows times x.
+
+    The rows of all bands are stacked into one `analysis` matrix (rows, window samples); `membership`
+    (bands, rows) adds the squares up again.
+    """
+
+    def __init__(self, modality: ModalitySpec) -> None:
+        if modality.spectrum is None:
+            raise SpecError(f"{modality.name}: band power needs a spectrum")
+        self._spectrum = modality.spectrum
+        self._band_major = modality.shape[0] == len(self._spectrum.bands)
+        rows = [_band_rows(self._spectrum, band, modality.window_samples) for band in self._spectrum.bands]
+        self.analysis = np.concatenate(rows)
+        owner = np.repeat(np.arange(len(rows)), [len(r) for r in rows])
+        self._membership = (owner == np.arange(len(rows))[:, None]).astype(np.float64)
+
+    def values(self, windows: Float64Array) -> Float64Array:
+        """(windows, samples, channels) -> (windows, *shape); NaN where a band holds no power."""
+        return self.from_analysis(self.analysis @ windows)
+
+    def from_analysis(self, rows: Float64Array) -> Float64Array:
+        """(windows, rows, channels), the analysis times each window -> (windows, *shape)."""
+        power = self._membership @ np.square(rows)
+        log = np.log(power, out=np.full_like(power, np.nan), where=power > 0)
+        values: Float64Array = self._spectrum.log_scale * log + self._spectrum.log_offset
+        return values if self._band_major else values.swapaxes(1, 2)
+
+
+class CausalBandPower:
+    """Band powers of a causally filtered stream, the filter folded into the analysis matrix.
+
+    One product over [new samples, filter state] gives what filtering, tapering, DFT and bands would; the
+    states (states, channels) are carried from window to window. After a window with NaN a channel starts
+    anew, from the state in which its next first sample has always been there.
+    """
+
+    def __init__(self, modality: ModalitySpec) -> None:
+        if modality.filter is None:
+            raise SpecError(f"{modality.name}: a causal filter is missing")
+        self._bands = BandPower(modality)
+        self._system: StateSpace = state_space(modality.filter.sos)
+        form: BlockForm = self._system.block_form(modality.window_samples)
+        self._carry = form.carry
+        self._rows = len(self._bands.analysis)
+        self._from_samples = np.concatenate([self._bands.analysis @ form.toeplitz, form.reach])
+        self._from_state = self._bands.analysis @ form.observe
+        channels = len(modality.channel_names)
+        self._state = np.zeros((self._system.order, channels))
+        self._fresh = np.ones(channels, dtype=bool)
+
+    def values(self, windows: Float64Array) -> Float64Array:
+        """(windows, samples, channels), the stream's next windows -> (windows, *shape)."""
+        pushed = self._from_samples @ windows
+        rows, reached = pushed[:, : self._rows], pushed[:, self._rows :]
+        broken = ~np.isfinite(reached[:, 0])
+        states = self._run_states(reached, broken, windows[:, 0])
+        rows += self._from_state @ states
+        return self._bands.from_analysis(rows)
+
+    def _run_states(
+        self, reached: Float64Array, broken: NDArray[np.bool_], first: Float64Array
+    ) -> Float64Array:
+        """The filter's state at the start of each window."""
+        states = np.empty_like(reached)
+        state, fresh = self._state, self._fresh
+        eventful = broken.any(axis=1)
+        for i in range(len(reached)):
+            if fresh.any():
+                steady = np.outer(self._system.step_state, first[i])
+                state = np.where(fresh, steady, state)
+            states[i] = state
+            state = self._carry @ state + reached[i]
+            if eventful[i]:
+                state = np.where(broken[i], 0.0, state)
+            fresh = broken[i]
+        self._state, self._fresh = state, fresh
+        return states
+
+
+def _band_rows(spectrum: SpectrumSpec, band: Band, samples: int) -> Float64Array:
+    """Rows (r, samples) whose squared products with x sum up to the band's weighted power."""
+    taper = np.asarray(spectrum.taper)[: spectrum.n_fft]
+    time = np.arange(len(taper))
+    bins = band.first_bin + np.arange(len(band.weights))
+    # The phase is reduced in integers: sin(2 pi k t / n) of a large k t would lose digits.
+    angle = 2 * np.pi / spectrum.n_fft * (np.outer(bins, time) % spectrum.n_fft)
+    scaled = np.sqrt(band.weights)[:, None] * taper
+    rows = np.concatenate([scaled * np.cos(angle), scaled * np.sin(angle)])
+    if len(rows) > len(time):
+        # More rows than samples: R of a QR has the same norm for every x.
+        rows = np.linalg.qr(rows, mode="r")
+    kept = time * spectrum.decimation
+    if len(kept) and kept[-1] >= samples:
+        raise SpecError("The taper is longer than the window", expected=f"{samples} samples", got=kept[-1] + 1)
+    full = np.zeros((len(rows), samples))
+    full[:, kept] = rows
+    return full

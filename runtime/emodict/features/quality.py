@@ -1,0 +1,122 @@
+"""Is a window fit to be used, and how clean is it? One answer per modality and window, from 0 to 1."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emodict.spec import ModalitySpec
+
+Float64Array = NDArray[np.float64]
+BoolArray = NDArray[np.bool_]
+
+# A signal that spends most of its time within 1 % of its own extremes is clipped, or dwarfed by one spike.
+RAIL_SHARE_OF_RANGE = 0.01
+SATURATED_SHARE = 0.5
+# Scalp EEG swings about 100 uV peak to peak in a second; more than this is movement or a bad electrode.
+EEG_CLEAN_SWING_UV = 200.0
+# A person's pulse lies between 42 and 180 a minute.
+PULSE_HZ = (0.7, 3.0)
+PULSE_BAND_HZ = (0.5, 8.0)
+# Skin conductance moves by under 1 uS a second (responses rise 0.1-1 uS in 1-3 s); faster is a lost contact.
+GSR_CLEAN_STEP_US_S = 1.0
+
+
+def assess(modality: ModalitySpec, windows: Float64Array) -> tuple[BoolArray, Float64Array]:
+    """(windows, samples, channels) raw at the spec's rate, NaN where missing -> valid and quality (windows,).
+
+    A window is invalid if any sample is missing or out of range, or any channel is constant or
+    saturated. Quality is 0 for an invalid window.
+    """
+    low, high = fold(np.minimum, windows), fold(np.maximum, windows)
+    ok = _in_range(modality, low, high)
+    score = _SCORES.get(modality.name, _no_score)
+    good = ok.all(axis=1)
+    quality = np.zeros(len(windows))
+    if modality.kind == "embedding":
+        return good, good.astype(np.float64)
+    swing = np.where(ok, high - low, 0.0)
+    good &= (swing > 0).all(axis=1)
+    if modality.name != "gsr":
+        # Skin conductance is slow and coarsely quantised: it may well sit at its extremes for five seconds.
+        good[good] = ~_saturated(windows[good], low[good], swing[good]).any(axis=1)
+    quality[good] = score(modality, windows[good], swing[good])
+    return good, quality
+
+
+def _in_range(modality: ModalitySpec, low: Float64Array, high: Float64Array) -> BoolArray:
+    lower, upper = modality.valid_range
+    # NaN compares false, so a window that touches a gap is out of every range.
+    above = low >= (-np.inf if lower is None else lower)
+    below = high <= (np.inf if upper is None else upper)
+    inside: BoolArray = above & below & np.isfinite(low) & np.isfinite(high)
+    return inside
+
+
+def _saturated(windows: Float64Array, low: Float64Array, swing: Float64Array) -> BoolArray:
+    """(windows, channels): more than half of the samples at an extreme."""
+    margin = RAIL_SHARE_OF_RANGE * swing
+    centred = np.abs(windows - (low + swing / 2)[:, None])
+    at_rail = (centred >= (swing / 2 - margin)[:, None]).view(np.uint8)
+    # At most 4 ones are folded into one byte before the sum is taken in wide integers.
+    count = fold(np.add, at_rail, folds=2)
+    over: BoolArray = count > SATURATED_SHARE * windows.shape[1]
+    return over
+
+
+def fold(operation: np.ufunc, windows: NDArray[Any], *, folds: int = 8) -> NDArray[Any]:
+    """operation.reduce over axis 1, four times as fast on few channels: halves are combined first."""
+    for _ in range(folds):
+        length = windows.shape[1]
+        if length < 2 or length % 2:
+            break
+        windows = operation(windows[:, : length // 2], windows[:, length // 2 :])
+    return np.asarray(operation.reduce(windows, axis=1))
+
+
+def _eeg_score(modality: ModalitySpec, windows: Float64Array, swing: Float64Array) -> Float64Array:
+    """Mean over channels of min(1, 200 uV / peak-to-peak)."""
+    mean: Float64Array = np.minimum(1.0, EEG_CLEAN_SWING_UV / swing).mean(axis=1)
+    return mean
+
+
+def _pulse_score(modality: ModalitySpec, windows: Float64Array, swing: Float64Array) -> Float64Array:
+    """Share of the 0.5-8 Hz power that lies at one pulse frequency and its first overtone."""
+    samples = windows.shape[1]
+    tapered = (windows[:, :, 0] - windows[:, :, 0].mean(axis=1, keepdims=True)) * np.hanning(samples)
+    power = np.square(np.abs(np.fft.rfft(tapered, axis=1)))
+    hz = np.fft.rfftfreq(samples, 1 / modality.rate_hz)
+    band = (hz >= PULSE_BAND_HZ[0]) & (hz <= PULSE_BAND_HZ[1])
+    pulse = np.flatnonzero((hz >= PULSE_HZ[0]) & (hz <= PULSE_HZ[1]))
+    if len(pulse) < 1:
+        return np.ones(len(windows))
+    total = power[:, band].sum(axis=1)
+    peak = pulse[0] + power[:, pulse].argmax(axis=1)
+    near = sum(_take(power, n * peak + step) for n in (1, 2) for step in (-1, 0, 1))
+    return np.divide(near, total, out=np.zeros(len(windows)), where=total > 0).clip(0.0, 1.0)
+
+
+def _take(power: Float64Array, bins: NDArray[np.intp]) -> Float64Array:
+    inside = np.minimum(bins, power.shape[1] - 1)
+    taken: Float64Array = np.take_along_axis(power, inside[:, None], axis=1)[:, 0]
+    return np.where(bins < power.shape[1], taken, 0.0)
+
+
+def _gsr_score(modality: ModalitySpec, windows: Float64Array, swing: Float64Array) -> Float64Array:
+    """min(1, 1 uS/s / steepest step)."""
+    steepest = np.abs(np.diff(windows, axis=1)).max(axis=(1, 2)) * modality.rate_hz
+    return np.minimum(1.0, GSR_CLEAN_STEP_US_S / np.maximum(steepest, GSR_CLEAN_STEP_US_S))
+
+
+def _no_score(modality: ModalitySpec, windows: Float64Array, swing: Float64Array) -> Float64Array:
+    return np.ones(len(windows))
+
+
+_SCORES: dict[str, Callable[[ModalitySpec, Float64Array, Float64Array], Float64Array]] = {
+    "eeg": _eeg_score,
+    "ppg": _pulse_score,
+    "gsr": _gsr_score,
+}

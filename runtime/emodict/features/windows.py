@@ -1,0 +1,98 @@
+"""FeatureWindows: features of consecutive seconds, as the tokens a model reads."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emodict.spec import FeatureSpec
+
+Float64Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class ModalityRows:
+    """One modality's rows: values (rows, *shape), NaN where not valid; valid and quality (rows,)."""
+
+    values: Float64Array
+    valid: NDArray[np.bool_]
+    quality: Float64Array
+
+    def __len__(self) -> int:
+        return len(self.valid)
+
+
+@dataclass(frozen=True)
+class FeatureWindows:
+    """Rows of features, one a second.
+
+    Attributes:
+        start_s: (rows,) start of the second a row describes; its windows end one second later.
+        tokens: (rows, tokens, token_width), NaN for a modality that is not valid in that row.
+        valid: (rows, modalities); quality: the same shape, from 0 (useless) to 1 (clean).
+    """
+
+    spec: FeatureSpec
+    start_s: Float64Array
+    tokens: Float64Array
+    valid: NDArray[np.bool_]
+    quality: Float64Array
+
+    def __len__(self) -> int:
+        return len(self.start_s)
+
+    def features(self, modality: str) -> Float64Array:
+        """(rows, *shape) of one modality, the tokens' padding taken off."""
+        wanted = self.spec.modality(modality)
+        flat = self.tokens[:, self.spec.token_slices[modality]].reshape(len(self), -1)
+        return flat[:, : wanted.dims].reshape(len(self), *wanted.shape)
+
+    def slice(self, rows: slice | NDArray[np.bool_]) -> FeatureWindows:
+        """Some of the rows."""
+        return FeatureWindows(
+            self.spec, self.start_s[rows], self.tokens[rows], self.valid[rows], self.quality[rows]
+        )
+
+    def with_modalities(self, names: Sequence[str]) -> FeatureWindows:
+        """The same rows with these modalities only, in the spec's order."""
+        spec = self.spec.with_modalities(names)
+        columns = [self.spec.modality_names.index(name) for name in spec.modality_names]
+        tokens = np.concatenate([self.tokens[:, self.spec.token_slices[n]] for n in spec.modality_names], 1)
+        return FeatureWindows(spec, self.start_s, tokens, self.valid[:, columns], self.quality[:, columns])
+
+
+def assemble(
+    spec: FeatureSpec, start_s: Float64Array, rows: Mapping[str, ModalityRows | None]
+) -> FeatureWindows:
+    """Lay modalities out as tokens; one that is None or absent is invalid throughout."""
+    count = len(start_s)
+    tokens = np.full((count, spec.tokens, spec.token_width), np.nan)
+    valid = np.zeros((count, len(spec.modalities)), dtype=bool)
+    quality = np.zeros((count, len(spec.modalities)))
+    for column, modality in enumerate(spec.modalities):
+        part = rows.get(modality.name)
+        if part is None:
+            continue
+        block = tokens[:, spec.token_slices[modality.name]]
+        flat = np.zeros((count, block.shape[1] * spec.token_width))
+        flat[:, : modality.dims] = part.values.reshape(count, modality.dims)
+        flat[~part.valid] = np.nan
+        block[...] = flat.reshape(block.shape)
+        valid[:, column], quality[:, column] = part.valid, part.quality
+    return FeatureWindows(spec, start_s, tokens, valid, quality)
+
+
+def concatenate(spec: FeatureSpec, parts: Sequence[FeatureWindows]) -> FeatureWindows:
+    """Rows of several blocks, one after the other."""
+    if not parts:
+        return assemble(spec, np.empty(0), {})
+    return FeatureWindows(
+        spec,
+        np.concatenate([p.start_s for p in parts]),
+        np.concatenate([p.tokens for p in parts]),
+        np.concatenate([p.valid for p in parts]),
+        np.concatenate([p.quality for p in parts]),
+    )

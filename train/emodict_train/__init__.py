@@ -1,0 +1,1 @@
+"""Train EmotionDict: model, data, loop and study, on PyTorch."""
