@@ -17,7 +17,28 @@ from emodict.spec import Band, FeatureSpec, FilterSpec, ModalitySpec, SpectrumSp
 SPECS = Path(__file__).parent.parent / "runtime" / "emodict" / "specs"
 
 # DSI-24 order without its reference and auxiliary inputs (Yang et al., Scientific Data 11:847, 2024).
-EEG_CHANNELS = tuple("P3 C3 F3 Fz F4 C4 P4 Cz Fp1 Fp2 T3 T5 O1 O2 F7 F8 T6 T4".split())
+EEG_CHANNELS = tuple(
+    [
+        "P3",
+        "C3",
+        "F3",
+        "Fz",
+        "F4",
+        "C4",
+        "P4",
+        "Cz",
+        "Fp1",
+        "Fp2",
+        "T3",
+        "T5",
+        "O1",
+        "O2",
+        "F7",
+        "F8",
+        "T6",
+        "T4",
+    ]
+)
 EEG_HZ, PPG_HZ, GSR_HZ = 300.0, 100.0, 4.0
 PAPER_BANDS = (("delta", 1, 4), ("theta", 4, 8), ("alpha", 8, 14), ("beta", 14, 31), ("gamma", 31, 45))
 LOG_2PIE = math.log(2 * math.pi * math.e)
@@ -149,7 +170,9 @@ def dmer_2024(*, lbptop: bool) -> FeatureSpec:
     )
 
 
-def sample_spectrum(samples: int, n_fft: int, rate_hz: float, bands: list[tuple[str, float, float]], decimation: int) -> SpectrumSpec:
+def sample_spectrum(
+    samples: int, n_fft: int, rate_hz: float, bands: list[tuple[str, float, float]], decimation: int
+) -> SpectrumSpec:
     """The released code's recipe: bins int(low b) .. int(high b - 1) EXCLUSIVE, value log2(100 mean |X|^2)."""
     per_hz = n_fft / rate_hz
     edges = [(n, lo, hi, int(lo * per_hz), int(hi * per_hz - 1) - 1) for n, lo, hi in bands]

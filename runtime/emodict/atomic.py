@@ -73,9 +73,7 @@ def output_error(path: Path, error: OSError) -> OutputError:
     # h5py raises OSError without errno, its text holding "errno = 28" somewhere.
     code = error.errno or next((c for c in _FIXES if f"errno = {c}," in str(error)), None)
     reason = os.strerror(code) if code else str(error)
-    return OutputError(
-        f"Cannot write {path}: {reason}. Nothing was left behind", fix=_FIXES.get(code or 0)
-    )
+    return OutputError(f"Cannot write {path}: {reason}. Nothing was left behind", fix=_FIXES.get(code or 0))
 
 
 def _flush_to_disk(path: Path) -> None:

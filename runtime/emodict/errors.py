@@ -14,9 +14,7 @@ class EmodictError(Exception):
 
     exit_code = 1
 
-    def __init__(
-        self, what: str, *, expected: object = None, got: object = None, fix: str | None = None
-    ) -> None:
+    def __init__(self, what: str, *, expected: object = None, got: object = None, fix: str | None = None) -> None:
         sides = [f"expected {expected}" * (expected is not None), f"got {got}" * (got is not None)]
         mismatch = ", ".join(side for side in sides if side)
         mismatch = mismatch[:1].upper() + mismatch[1:]

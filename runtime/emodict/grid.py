@@ -118,9 +118,7 @@ def _interpolate(wanted: Float64Array, times: Float64Array, values: Float64Array
     return out
 
 
-def _cubic(
-    wanted: Float64Array, times: Float64Array, values: Float64Array, right: NDArray[np.intp]
-) -> Float64Array:
+def _cubic(wanted: Float64Array, times: Float64Array, values: Float64Array, right: NDArray[np.intp]) -> Float64Array:
     """Lagrange through two samples on each side; linear beside a gap, an end or a crowd of samples."""
     steps = np.concatenate([[np.inf], np.diff(times), [np.inf]])
     even = (steps >= CROWDED_PERIODS) & (steps <= GAP_PERIODS)

@@ -82,6 +82,13 @@ class Signal:
         return int(self.samples.shape[0])
 
     @property
+    def start_s(self) -> float:
+        """The first sample, from the recording's start."""
+        if self.timestamps_s is not None and self.sample_count:
+            return float(self.timestamps_s[0])
+        return self.start_offset_s
+
+    @property
     def stop_s(self) -> float:
         """End of the last sample, from the recording's start."""
         if self.timestamps_s is not None and self.sample_count:
@@ -149,9 +156,7 @@ class FaceVideo:
             )
         if given[0] != "external_file":
             _check_face(given[0], tuple(getattr(self, given[0]).shape))
-            check_clock(
-                "video", "timestamps", np.asarray(self.timestamps_s), int(getattr(self, given[0]).shape[0])
-            )
+            check_clock("video", "timestamps", np.asarray(self.timestamps_s), int(getattr(self, given[0]).shape[0]))
         if self.stop_s > LONGEST_S:
             raise RecordingError(
                 f"video: the last frame lies {self.stop_s / 86400:.0f} days after the start",
@@ -312,7 +317,7 @@ def check_clock(modality: str, name: str, values: NDArray[Any], sample_count: in
     if len(back):
         at = int(back[0])
         raise RecordingError(
-            f"{modality}: {name} stands still or runs back at sample {at + 1}",
+            f"{modality}: the values of {name} stand still or run back at sample {at + 1}",
             expected="values that grow from sample to sample",
             got=f"{values[at]} then {values[at + 1]}",
             fix=f"Sort the samples by time, or leave {name} out",
@@ -326,6 +331,4 @@ def _check_face(form: str, shape: tuple[int, ...]) -> None:
         "jpeg": ("frames",),
     }[form]
     if len(shape) != len(expected) or (form == "frames" and shape[3] != 3):
-        raise RecordingError(
-            f"video: {form} has the wrong shape", expected=f"({', '.join(expected)})", got=shape
-        )
+        raise RecordingError(f"video: {form} has the wrong shape", expected=f"({', '.join(expected)})", got=shape)

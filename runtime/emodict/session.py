@@ -36,6 +36,8 @@ def open_session(path: str | os.PathLike[str]) -> Iterator[Recording]:
         check_format(file, path)
         try:
             recording = _read_recording(file, Path(path))
+        except RecordingError as error:
+            raise RecordingError(f"{path}: {error}") from error
         except DAMAGE as error:
             raise RecordingError(
                 f"{path} is damaged or incomplete: {error}", fix=f"emodict-session validate '{path}'"
@@ -128,9 +130,7 @@ def _read_recording(file: h5py.File, path: Path) -> Recording:
         trials=read_trials(file["trials"]) if "trials" in file else None,
         events=read_events(file["events"]) if "events" in file else (),
         attributes={
-            k: _text(v)
-            for k, v in file.attrs.items()
-            if k not in (*ROOT_ATTRIBUTES, "format", "format_version")
+            k: _text(v) for k, v in file.attrs.items() if k not in (*ROOT_ATTRIBUTES, "format", "format_version")
         },
     )
 
@@ -250,9 +250,7 @@ def _create_streamed(
         # HDF5 has no chunks for nothing.
         return group.create_dataset(name, shape=shape, dtype=dtype)
     chunks = (rows, *shape[1:])
-    return group.create_dataset(
-        name, shape=shape, dtype=dtype, chunks=chunks, compression="gzip", shuffle=True
-    )
+    return group.create_dataset(name, shape=shape, dtype=dtype, chunks=chunks, compression="gzip", shuffle=True)
 
 
 def _beside(video: Path, folder: Path) -> str:

@@ -113,20 +113,15 @@ def _summarise_signal(signal: Signal) -> SignalSummary:
         channel_names=signal.channel_names,
         reference=signal.reference,
         samples=scan.samples,
-        start_s=start_s(signal),
+        start_s=signal.start_s,
         stop_s=signal.stop_s,
         missing_share=missing_share(signal, scan),
         flat_share=float(scan.flat_share.mean()) if len(scan.flat_seconds) else 0.0,
     )
 
 
-def start_s(signal: Signal) -> float:
-    if signal.timestamps_s is not None and signal.sample_count:
-        return float(signal.timestamps_s[0])
-    return signal.start_offset_s
-
-
 def scan_samples(signal: Signal) -> Scan:
+    """Count what is missing, infinite or flat, a block at a time."""
     channels = len(signal.channel_names)
     missing, infinite, flat = (np.zeros(channels, dtype=np.int64) for _ in range(3))
     second = max(2, round(signal.rate_hz))
@@ -146,6 +141,7 @@ def _blocks(signal: Signal, rows: int) -> Iterator[NDArray[Any]]:
 
 
 def missing_share(signal: Signal, scan: Scan) -> float:
+    """Share of samples that are NaN or never arrived, from the first sample to the last."""
     channels = len(signal.channel_names)
     expected = (scan.samples + _lost_samples(signal)) * channels
     present = scan.samples * channels - int(scan.missing.sum())
@@ -155,8 +151,8 @@ def missing_share(signal: Signal, scan: Scan) -> float:
 def _lost_samples(signal: Signal) -> int:
     """Samples that never arrived, by the timestamps or else the sequence counter."""
     if signal.timestamps_s is not None:
-        XX
-        return int((np.round(gaps) - 1).sum())
+        steps = np.diff(signal.timestamps_s) * signal.rate_hz
+        return int((np.round(steps[steps > GAP_PERIODS]) - 1).sum())
     if signal.sequence is not None and signal.sample_count:
         return int(signal.sequence[-1]) - int(signal.sequence[0]) + 1 - signal.sample_count
     return 0

@@ -1,24 +1,21 @@
-"""What is in a session.h5, and everything that is wrong with it: read in blocks, whatever its length."""
+"""Everything that is wrong with a session.h5, not only the first thing."""
 
 from __future__ import annotations
 
 import datetime
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
-from emodict.errors import EmodictError, RecordingError
-from emodict.grid import GAP_PERIODS
+from emodict.errors import EmodictError
 from emodict.recording import (
     FaceVideo,
-    Recording,
+    FloatArray,
     Signal,
-    Trials,
     canonical_channel,
     check_channels,
     check_clock,
@@ -31,7 +28,6 @@ from emodict.session import (
     check_format,
     missing_parts,
     open_hdf5,
-    open_session,
     read_channel_names,
     read_events,
     read_face,
@@ -39,15 +35,16 @@ from emodict.session import (
     read_trials,
 )
 from emodict.spec import DEFAULT_SPEC_ID, FeatureSpec, load_spec
+from emodict.summary import missing_share, scan_samples
 
 if TYPE_CHECKING:
     import h5py
 
 _T = TypeVar("_T")
 
-# One hour of 18 channels is never in memory at once: a block is 60 s.
-_BLOCK_S = 60
 SUM_TOLERANCE = 1e-3
+# What shows the stimuli and what records the body run on two clocks.
+_SLACK_S = 1.0
 # Below this share, gaps are what every radio link loses.
 _MISSING_WORTH_SAYING = 0.001
 _FLAT_WORTH_SAYING = 0.5
@@ -92,8 +89,10 @@ class _Findings:
         try:
             return check(*args)
         except EmodictError as error:
-            modality = where.rpartition("/")[2]
-            self.error(where, str(error).removeprefix(f"{modality}: "))
+            sentence = str(error)
+            for part in where.split("/"):
+                sentence = sentence.removeprefix(f"{part}: ")
+            self.error(where, sentence)
         except DAMAGE as error:
             self.error(where, f"cannot be read: {error}")
         return None
@@ -113,16 +112,15 @@ def _check_session(found: _Findings, file: h5py.File, path: Path) -> None:
     spec = load_spec(DEFAULT_SPEC_ID)
     _check_root(found, file)
     stops = []
-    for modality in file.get("signals", ()):
+    modalities = found.attempt("/signals", lambda: list(file.get("signals", {}).keys())) or []
+    for modality in modalities:
         signal = found.attempt(f"/signals/{modality}", _check_signal, found, file["signals"][modality], spec)
         stops += [signal.stop_s] if signal is not None else []
     if "video/face" in file:
         face = found.attempt("/video/face", _check_face, found, file["video/face"], path, spec)
         stops += [face.stop_s] if face is not None else []
-    elif not file.get("signals", ()):
-        found.error(
-            "/signals", "holds no signals, and there is no video. Record or import the session again."
-        )
+    elif not modalities:
+        found.error("/signals", "no signals, and no video either. Record or import the session again.")
     if "trials" in file:
         found.attempt("/trials", _check_trials, found, file["trials"], max(stops, default=None))
     if "events" in file:
@@ -164,14 +162,20 @@ def _check_signal(found: _Findings, group: h5py.Group, spec: FeatureSpec) -> Sig
         for clock in ("timestamps", "sequence"):
             if clock in group:
                 found.attempt(where, check_clock, modality, clock, group[clock][:], len(group["data"]))
+    _check_channel_set(found, where, modality, names, spec)
     if missing_parts(group):
         return None
     signal = found.attempt(where, read_signal, modality, group)
     if signal is not None:
-        _check_channel_set(found, where, signal, spec)
-        _check_times(found, where, signal)
-        _check_samples(found, where, signal)
+        _check_times(found, where, signal, spec)
+    # A wrong rate or clock does not keep the samples from being looked at.
+    found.attempt(where, _check_samples, found, where, signal or _samples_alone(modality, group))
     return signal
+
+
+def _samples_alone(modality: str, group: h5py.Group) -> Signal:
+    columns = tuple(f"column {i}" for i in range(group["data"].shape[1]))
+    return Signal(modality=modality, rate_hz=1.0, unit="", channel_names=columns, samples=group["data"])
 
 
 def _as_number(value: Any) -> float:
@@ -192,11 +196,9 @@ def _check_one_unit(unit: Any, wanted: str, modality: str) -> None:
     unit_factor(unit.decode() if isinstance(unit, bytes) else str(unit), wanted, of=modality)
 
 
-def _check_channel_set(found: _Findings, where: str, signal: Signal, spec: FeatureSpec) -> None:
-    if signal.modality not in spec.modality_names:
-        return
-    wanted = spec.modality(signal.modality).channel_names
-    there = {canonical_channel(name) for name in signal.channel_names}
+def _check_channel_set(found: _Findings, where: str, modality: str, names: Sequence[str], spec: FeatureSpec) -> None:
+    wanted = spec.modality(modality).channel_names if modality in spec.modality_names else ()
+    there = {canonical_channel(name) for name in names}
     missing = [name for name in wanted if canonical_channel(name) not in there]
     if missing:
         found.warn(
@@ -206,38 +208,29 @@ def _check_channel_set(found: _Findings, where: str, signal: Signal, spec: Featu
         )
 
 
-def _check_times(found: _Findings, where: str, signal: Signal) -> None:
+def _check_times(found: _Findings, where: str, signal: Signal, spec: FeatureSpec) -> None:
     if signal.rate_hz < _LOWEST_RATE_HZ.get(signal.modality, 0.0):
         lowest = _LOWEST_RATE_HZ[signal.modality]
-        found.warn(
-            where, f"{signal.rate_hz:g} Hz is too slow for the features. Expected at least {lowest:g} Hz."
-        )
+        found.warn(where, f"{signal.rate_hz:g} Hz is too slow for the features. Expected at least {lowest:g} Hz.")
     if signal.timestamps_s is not None and signal.sample_count > 1:
         measured = 1.0 / float(np.median(np.diff(signal.timestamps_s)))
         if abs(measured / signal.rate_hz - 1) > _RATE_TOLERANCE:
             found.warn(
                 where,
-                f"sampling_rate is {signal.rate_hz:g} Hz, but the timestamps are {measured:.4g} Hz apart; "
+                f"sampling_rate is {signal.rate_hz:g} Hz, but the timestamps come at {measured:.4g} Hz; "
                 "the timestamps win, and most samples fall off the clock. Correct sampling_rate.",
             )
-    start = start_s(signal)
-    if start < 0:
-        found.warn(where, f"starts {-start:g} s before the recording; what lies before it is not read.")
-    if signal.stop_s - start < _shortest_s():
-        found.error(
-            where,
-            f"is {max(0.0, signal.stop_s - start):.3g} s long. Expected at least {_shortest_s():g} s, "
-            "one window of features.",
-        )
-
-
-def _shortest_s() -> float:
-    return max(modality.window_s for modality in load_spec(DEFAULT_SPEC_ID).modalities)
+    if signal.start_s < 0:
+        found.warn(where, f"starts {-signal.start_s:g} s before the recording; what lies before it is not read.")
+    shortest_s = max(modality.window_s for modality in spec.modalities)
+    length_s = max(0.0, signal.stop_s - signal.start_s)
+    if length_s < shortest_s:
+        found.error(where, f"is {length_s:.3g} s long. Expected at least {shortest_s:g} s, one window of features.")
 
 
 def _check_samples(found: _Findings, where: str, signal: Signal) -> None:
-    scan = found.attempt(where, scan_samples, signal)
-    if scan is None or not scan.samples:
+    scan = scan_samples(signal)
+    if not scan.samples:
         return
     dead = scan.missing == scan.samples
     if dead.all():
@@ -270,41 +263,47 @@ def _check_face(found: _Findings, group: h5py.Group, path: Path, spec: FeatureSp
 
 
 def _check_trials(found: _Findings, group: h5py.Group, duration_s: float | None) -> None:
+    """Each trial by itself; what is wrong with one hides nothing of the others."""
     missing = [name for name in ("start", "stop", "trial_id") if name not in group]
     for name in missing:
         found.error(group.name, f"has no dataset '{name}'.")
     if missing:
         return
-    trials = found.attempt(group.name, read_trials, group)
-    if trials is None:
-        return
-    _check_spans(found, group.name, trials, duration_s)
-    if trials.distribution is not None:
-        _check_distribution(found, group.name, trials)
+    names = [n.decode("utf-8", "replace") if isinstance(n, bytes) else str(n) for n in group["trial_id"][:]]
+    start, stop = group["start"][:].astype(np.float64), group["stop"][:].astype(np.float64)
+    if len(start) == len(stop) == len(names):
+        _check_spans(found, group.name, names, start, stop, duration_s)
+    if "distribution" in group:
+        _check_distribution(found, group.name, names, group["distribution"][:].astype(np.float64))
+    labels = found.attempt(group.name, read_trials, group)
+    if labels is not None and len(set(labels.label_names)) < len(labels.label_names):
+        found.error(group.name, f"a label name is there twice: {' '.join(labels.label_names)}.")
 
 
-def _check_spans(found: _Findings, where: str, trials: Trials, duration_s: float | None) -> None:
-    order = np.argsort(trials.start_s, kind="stable")
-    for before, after in zip(order[:-1], order[1:], strict=True):
-        if trials.start_s[after] < trials.stop_s[before]:
-            found.error(
-                where,
-                f"trial '{trials.trial_id[after]}' starts at {trials.start_s[after]:g} s, before trial "
-                f"'{trials.trial_id[before]}' stops at {trials.stop_s[before]:g} s.",
-            )
-    for name, start, stop in zip(trials.trial_id, trials.start_s, trials.stop_s, strict=True):
-        if start < 0 or (duration_s is not None and stop > duration_s):
-            found.error(
-                where,
-                f"trial '{name}' ({start:g} s to {stop:g} s) lies outside the recording"
-                + (f" (0 s to {duration_s:g} s)." if duration_s is not None else "."),
-            )
+def _check_spans(
+    found: _Findings,
+    where: str,
+    names: Sequence[str],
+    start_s: FloatArray,
+    stop_s: FloatArray,
+    duration_s: float | None,
+) -> None:
+    last_s, last = -np.inf, ""
+    for i in np.argsort(start_s, kind="stable"):
+        trial = f"trial '{names[i]}' ({start_s[i]:g} s to {stop_s[i]:g} s)"
+        if not stop_s[i] > start_s[i]:
+            found.error(where, f"{trial} does not stop after it starts.")
+        if start_s[i] < 0 or (duration_s is not None and stop_s[i] > duration_s + _SLACK_S):
+            end = "" if duration_s is None else f" (0 s to {duration_s:g} s)"
+            found.error(where, f"{trial} lies outside the recording{end}.")
+        if start_s[i] < last_s:
+            found.error(where, f"{trial} starts before trial '{last}' stops at {last_s:g} s.")
+        if stop_s[i] > last_s:
+            last_s, last = stop_s[i], names[i]
 
 
-def _check_distribution(found: _Findings, where: str, trials: Trials) -> None:
-    if len(set(trials.label_names)) < len(trials.label_names):
-        found.error(where, f"a label name is there twice: {' '.join(trials.label_names)}.")
-    for name, row in zip(trials.trial_id, np.asarray(trials.distribution), strict=True):
+def _check_distribution(found: _Findings, where: str, names: Sequence[str], distribution: FloatArray) -> None:
+    for name, row in zip(names, distribution, strict=False):
         if not np.isfinite(row).all():
             found.error(where, f"trial '{name}': the distribution holds something that is no finite number.")
         elif (row < 0).any():
@@ -315,5 +314,3 @@ def _check_distribution(found: _Findings, where: str, trials: Trials) -> None:
                 f"trial '{name}': the distribution sums to {row.sum():.6g}. Expected 1. "
                 "Divide the scores by their sum.",
             )
-
-

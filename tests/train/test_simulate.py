@@ -281,9 +281,7 @@ def test_a_plan_that_cannot_be_is_refused(wrong: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(("people", "seed"), [(0, 1), (1, -1)])
-def test_numbers_of_people_and_seeds_that_cannot_be_are_refused(
-    tmp_path: Path, people: int, seed: int
-) -> None:
+def test_numbers_of_people_and_seeds_that_cannot_be_are_refused(tmp_path: Path, people: int, seed: int) -> None:
     with pytest.raises(InputError, match=r"Expected .*, got"):
         simulate_people(tmp_path, people=people, plan=SHORT, seed=seed)
 

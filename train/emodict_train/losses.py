@@ -38,5 +38,8 @@ def _distance(form: str, latent: Tensor, group: Tensor) -> Tensor:
     joint, target = (group.sum(dim=0), latent) if form == "literal" else (group.mean(dim=0), latent.detach())
     # Raw latents can be negative: a KL divergence needs them as distributions.
     return functional.kl_div(
-        torch.log_softmax(joint, dim=-1), torch.log_softmax(target, dim=-1), reduction="batchmean", log_target=True
+        torch.log_softmax(joint, dim=-1),
+        torch.log_softmax(target, dim=-1),
+        reduction="batchmean",
+        log_target=True,
     )

@@ -144,9 +144,7 @@ class Classifier(nn.Module):
         self.lbl2 = lbl(spec.latent, spec.bottleneck)
         self.lbl3 = lbl(spec.bottleneck, spec.latent)
         if spec.gate == "linear":
-            self.lbs = nn.Sequential(
-                nn.Linear(spec.latent, spec.latent), nn.BatchNorm1d(spec.latent), nn.Sigmoid()
-            )
+            self.lbs = nn.Sequential(nn.Linear(spec.latent, spec.latent), nn.BatchNorm1d(spec.latent), nn.Sigmoid())
         else:
             self.lbs = nn.Sequential(nn.Sigmoid())
         self.dropout = nn.Dropout(dropout)

@@ -38,7 +38,7 @@ POSITIVE, NEGATIVE = slice(0, 5), slice(5, 10)
 MAX_SCORE = 5
 # How much each emotion stirs the body, between calm (0) and stirred (1).
 AROUSAL = np.array([0.10, 0.30, 0.70, 0.40, 0.10, 1.00, 0.70, 0.80, 1.00, 0.80])
-# (positive, negative) strength of the three kinds of film that a sitting shows in turn.
+# (positive, negative) strength of the three kinds of film that a sitting mixes in random order.
 KINDS = ((2.6, 0.2), (0.2, 2.6), (1.7, 1.7))
 
 EEG_RATE_HZ, PPG_RATE_HZ, GSR_RATE_HZ, FACE_RATE_HZ = 300.0, 100.0, 4.0, 1.0
@@ -85,12 +85,8 @@ class SimulationPlan:
 
     def __post_init__(self) -> None:
         _check(self.trials >= 1, "A simulated person needs trials", "at least 1", self.trials)
-        _check(
-            1 <= self.trial_s < math.inf, "The trials' length cannot be used", "at least 1 s", self.trial_s
-        )
-        _check(
-            0 <= self.rest_s < math.inf, "The rest between trials cannot be used", "0 s or more", self.rest_s
-        )
+        _check(1 <= self.trial_s < math.inf, "The trials' length cannot be used", "at least 1 s", self.trial_s)
+        _check(0 <= self.rest_s < math.inf, "The rest between trials cannot be used", "0 s or more", self.rest_s)
         _check(
             0 <= self.faults_per_min <= 6,
             "The number of faults cannot be used",
@@ -159,9 +155,7 @@ def simulate_people(
     for number, sequence in enumerate(np.random.SeedSequence(seed).spawn(people), start=1):
         subject_id = f"sub-{number:02d}"
         path = made / f"{subject_id}.h5"
-        write_session(
-            simulate_person(np.random.default_rng(sequence), subject_id=subject_id, plan=plan), path
-        )
+        write_session(simulate_person(np.random.default_rng(sequence), subject_id=subject_id, plan=plan), path)
         paths.append(path)
         if on_person is not None:
             on_person(path)
@@ -263,9 +257,7 @@ def _background(rng: np.random.Generator, course: Course) -> FloatArray:
     """(samples, electrodes): 1/f noise that neighbours share."""
     slope = rng.normal(1.1, 0.12)
     count = round(course.duration_s * EEG_RATE_HZ)
-    sources = _noise(
-        rng, count, EEG_RATE_HZ, lambda f: np.maximum(f, 0.5) ** (-slope / 2), rows=len(_ELECTRODES)
-    )
+    sources = _noise(rng, count, EEG_RATE_HZ, lambda f: np.maximum(f, 0.5) ** (-slope / 2), rows=len(_ELECTRODES))
     places = np.array([_PLACES[name] for name in _ELECTRODES])
     mixing = np.stack([_spread(place, width=0.45) for place in places])
     mixing /= np.linalg.norm(mixing, axis=0)
@@ -544,9 +536,7 @@ def _make_folder(folder: Path) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise OutputError(
-            f"Cannot make the folder {folder}: {error.strerror}", fix="Choose another folder"
-        ) from error
+        raise OutputError(f"Cannot make the folder {folder}: {error.strerror}", fix="Choose another folder") from error
     return folder
 
 

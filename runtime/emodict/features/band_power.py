@@ -72,9 +72,7 @@ class CausalBandPower:
         rows += self._from_state @ states
         return self._bands.from_analysis(rows)
 
-    def _run_states(
-        self, reached: Float64Array, broken: NDArray[np.bool_], first: Float64Array
-    ) -> Float64Array:
+    def _run_states(self, reached: Float64Array, broken: NDArray[np.bool_], first: Float64Array) -> Float64Array:
         """The filter's state at the start of each window."""
         states = np.empty_like(reached)
         state, fresh = self._state, self._fresh

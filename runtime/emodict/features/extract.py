@@ -15,7 +15,7 @@ from emodict.features.stream import FeatureStream, checked_rows, kernel_for, res
 from emodict.features.windows import FeatureWindows, ModalityRows, assemble, concatenate
 from emodict.filters import zero_phase
 from emodict.grid import face_rows, signal_blocks
-from emodict.recording import Recording, Signal
+from emodict.recording import Recording, unit_factor
 from emodict.spec import FeatureSpec, FilterSpec, ModalitySpec
 
 Float64Array = NDArray[np.float64]
@@ -24,7 +24,6 @@ logger = logging.getLogger(__name__)
 # Enough windows for one efficient matrix product, few enough to stay small.
 BLOCK_S = 64.0
 MIN_DURATION_S = 5.0
-_UNITS = {("eeg", "uv"): 1.0, ("eeg", "mv"): 1e3, ("eeg", "v"): 1e6, ("gsr", "us"): 1.0, ("gsr", "s"): 1e6}
 
 
 def extract_features(recording: Recording, spec: FeatureSpec) -> FeatureWindows:
@@ -59,9 +58,7 @@ def iter_features(recording: Recording, spec: FeatureSpec) -> Iterator[FeatureWi
         yield from _by_trial(recording, spec, present)
 
 
-def _stream(
-    recording: Recording, spec: FeatureSpec, present: list[ModalitySpec]
-) -> Iterator[FeatureWindows]:
+def _stream(recording: Recording, spec: FeatureSpec, present: list[ModalitySpec]) -> Iterator[FeatureWindows]:
     stream = FeatureStream(spec, {m.name: _rate_hz(recording, m) for m in present})
     blocks = {m.name: _blocks(recording, m) for m in present}
     while blocks:
@@ -76,9 +73,7 @@ def _stream(
     yield stream.finish()
 
 
-def _by_trial(
-    recording: Recording, spec: FeatureSpec, present: list[ModalitySpec]
-) -> Iterator[FeatureWindows]:
+def _by_trial(recording: Recording, spec: FeatureSpec, present: list[ModalitySpec]) -> Iterator[FeatureWindows]:
     """Rows aligned at the END of each trial, a recording without trials being one trial."""
     signals = {m.name: _whole(recording, m) for m in present}
     for start_s, stop_s in _trial_bounds(recording):
@@ -100,9 +95,7 @@ def _whole(recording: Recording, modality: ModalitySpec) -> Float64Array:
     return _filtered(samples, modality.filter, "zero-phase-recording")
 
 
-def _trial_rows(
-    modality: ModalitySpec, samples: Float64Array, start_s: float, stop_s: float
-) -> ModalityRows:
+def _trial_rows(modality: ModalitySpec, samples: Float64Array, start_s: float, stop_s: float) -> ModalityRows:
     first, stop = round(start_s * modality.rate_hz), round(stop_s * modality.rate_hz)
     raw = samples[max(0, first) : stop]
     raw = np.concatenate([raw, np.full((max(0, stop - first - len(raw)), raw.shape[1]), np.nan)])
@@ -165,7 +158,7 @@ def _blocks(recording: Recording, modality: ModalitySpec) -> Iterator[Float64Arr
         yield from _face_blocks(recording, modality)
         return
     signal = recording.signals[modality.name]
-    scale = unit_scale(signal, modality)
+    scale = unit_factor(signal.unit, modality.unit, of=signal.modality)
     channels = modality.channel_names
     # A one-channel sensor is its modality, whatever its channel is called.
     if len(channels) == 1 and len(signal.channel_names) == 1:
@@ -189,37 +182,14 @@ def _face_blocks(recording: Recording, modality: ModalitySpec) -> Iterator[Float
         yield rows[start : start + size]
 
 
-def unit_scale(signal: Signal, modality: ModalitySpec) -> float:
-    """What a signal is multiplied by to be in the spec's unit.
-
-    Raises:
-        RecordingError: the unit is not one emodict can convert.
-    """
-    given = signal.unit.replace("µ", "u").replace("μ", "u")
-    if given == modality.unit:
-        return 1.0
-    scale = _UNITS.get((modality.name, given.lower()))
-    if scale is None:
-        known = {modality.unit, *(u for m, u in _UNITS if m == modality.name)}
-        raise RecordingError(
-            f"{modality.name}: the unit cannot be used",
-            expected=f"{modality.unit} (known: {', '.join(sorted(known))})",
-            got=repr(signal.unit),
-            fix=f"Set the attribute units of /signals/{modality.name}",
-        )
-    return scale
-
-
 def _announce_conversion(recording: Recording, modality: ModalitySpec) -> None:
     """Say what is changed on the way in, and refuse what cannot be, before any work."""
     signal = recording.signals.get(modality.name)
     if signal is None:
         return
-    unit_scale(signal, modality)
+    unit_factor(signal.unit, modality.unit, of=signal.modality)
     if len(modality.channel_names) > 1:
         signal.channel_columns(modality.channel_names)
     if signal.rate_hz != modality.rate_hz:
         resampler_for(modality, signal.rate_hz)
         logger.info("%s: resampled from %g to %g Hz", modality.name, signal.rate_hz, modality.rate_hz)
-
-

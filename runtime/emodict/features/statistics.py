@@ -45,7 +45,7 @@ class WindowStatistics:
 
 
 def _moments(x: Float64Array) -> list[Float64Array]:
-    """median mean std min max minratio maxratio of each row; the ratios are shares of EQUAL samples."""
+    """Median mean std min max minratio maxratio of each row; the ratios are shares of EQUAL samples."""
     low, high = x.min(axis=1), x.max(axis=1)
     return [
         _median(x),
@@ -59,7 +59,7 @@ def _moments(x: Float64Array) -> list[Float64Array]:
 
 
 def _fft_statistics(x: Float64Array) -> list[Float64Array]:
-    """median mean std min max range of the full complex spectrum, real parts only.
+    """Median mean std min max range of the full complex spectrum, real parts only.
 
     numpy orders complex numbers by real, then imaginary part, so median, min and max have the real parts'
     own. The mean of the spectrum is x[0]; by Parseval its variance is sum x^2 - x[0]^2.

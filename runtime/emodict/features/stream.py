@@ -36,9 +36,7 @@ class FeatureStream:
                 fix="Use extract_features, or a model trained on emodict-1",
             )
         self.spec = spec
-        self._sources = {
-            m.name: _Source(m, rates_hz[m.name]) for m in spec.modalities if m.name in rates_hz
-        }
+        self._sources = {m.name: _Source(m, rates_hz[m.name]) for m in spec.modalities if m.name in rates_hz}
         unknown = set(rates_hz) - set(self._sources)
         if unknown or not self._sources:
             raise InputError(
@@ -51,9 +49,7 @@ class FeatureStream:
     def push(self, modality: str, samples: NDArray[np.floating]) -> FeatureWindows:
         """Take (samples, channels), NaN where missing; return the rows that are now complete."""
         if modality not in self._sources:
-            raise InputError(
-                f"This stream was not told of '{modality}'", expected=", ".join(self._sources)
-            )
+            raise InputError(f"This stream was not told of '{modality}'", expected=", ".join(self._sources))
         self._sources[modality].push(samples)
         return self._collect(min(source.complete_s for source in self._sources.values()))
 
@@ -188,9 +184,7 @@ def window_values(kernel: Kernel, windows: Float64Array) -> Float64Array:
     return kernel.values(windows[:, :, 0] if isinstance(kernel, WindowStatistics) else windows)
 
 
-def checked_rows(
-    values: Float64Array, valid: NDArray[np.bool_], quality: Float64Array
-) -> ModalityRows:
+def checked_rows(values: Float64Array, valid: NDArray[np.bool_], quality: Float64Array) -> ModalityRows:
     """A row whose features are not all numbers is invalid, and an invalid row holds NaN and quality 0."""
     valid = valid & np.isfinite(values.reshape(len(values), -1)).all(axis=1)
     values[~valid] = np.nan

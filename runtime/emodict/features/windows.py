@@ -52,9 +52,7 @@ class FeatureWindows:
 
     def slice(self, rows: slice | NDArray[np.bool_]) -> FeatureWindows:
         """Some of the rows."""
-        return FeatureWindows(
-            self.spec, self.start_s[rows], self.tokens[rows], self.valid[rows], self.quality[rows]
-        )
+        return FeatureWindows(self.spec, self.start_s[rows], self.tokens[rows], self.valid[rows], self.quality[rows])
 
     def with_modalities(self, names: Sequence[str]) -> FeatureWindows:
         """The same rows with these modalities only, in the spec's order."""
@@ -64,9 +62,7 @@ class FeatureWindows:
         return FeatureWindows(spec, self.start_s, tokens, self.valid[:, columns], self.quality[:, columns])
 
 
-def assemble(
-    spec: FeatureSpec, start_s: Float64Array, rows: Mapping[str, ModalityRows | None]
-) -> FeatureWindows:
+def assemble(spec: FeatureSpec, start_s: Float64Array, rows: Mapping[str, ModalityRows | None]) -> FeatureWindows:
     """Lay modalities out as tokens; one that is None or absent is invalid throughout."""
     count = len(start_s)
     tokens = np.full((count, spec.tokens, spec.token_width), np.nan)

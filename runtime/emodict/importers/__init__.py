@@ -1,4 +1,4 @@
-"""Other people's recordings as ours: one module per format, and the table that the command line is built from."""
+"""Recordings of other makers as ours: one module per format, and the table the command is built from."""
 
 from __future__ import annotations
 

@@ -31,10 +31,11 @@ class _SensorFile:
 
 
 def read_e4(source: Path, /, *, subject_id: str | None = None, session_id: str | None = None) -> Recording:
-    """Read an Empatica E4 folder: BVP.csv becomes ppg, EDA.csv gsr, tags.csv events.
+    """Read the folder of an Empatica E4.
 
-    The recording starts with the earliest of the two. Samples are kept as they are: the 0.0 uS before the
-    skin makes contact is for the features to judge. Names default to the folder's.
+    BVP.csv becomes ppg, EDA.csv gsr, tags.csv events. The recording starts with the earlier of the two.
+    Samples are kept as they are: the 0.0 uS before the skin makes contact is for the features to judge.
+    Names default to the folder's.
 
     Raises:
         RecordingError: neither file is there, or one cannot be read; file and line are named.
@@ -42,9 +43,7 @@ def read_e4(source: Path, /, *, subject_id: str | None = None, session_id: str |
     folder = Path(source)
     _check_folder(folder)
     files = {
-        modality: (_read_sensor(folder / name), unit)
-        for name, modality, unit in _SENSORS
-        if (folder / name).is_file()
+        modality: (_read_sensor(folder / name), unit) for name, modality, unit in _SENSORS if (folder / name).is_file()
     }
     start_unix_s = min(file.start_unix_s for file, _ in files.values())
     start = _utc(start_unix_s, folder)
@@ -139,9 +138,7 @@ def _read_numbers(path: Path) -> NDArray[np.float64]:
         values = np.array(lines, dtype=np.float64)
     except ValueError:
         # Which line it was is looked for only now: the good files are read at full speed.
-        raise _bad_line(
-            path, lines, next(i for i, line in enumerate(lines) if not _is_number(line))
-        ) from None
+        raise _bad_line(path, lines, next(i for i, line in enumerate(lines) if not _is_number(line))) from None
     infinite = np.flatnonzero(np.isinf(values))
     if len(infinite):
         raise _bad_line(path, lines, int(infinite[0]))

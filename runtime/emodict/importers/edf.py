@@ -33,11 +33,11 @@ _VOLTAGE = re.compile(r"^\s*[num\u00b5\u03bc]?V\s*$")
 
 
 def read_edf(source: Path, /, *, subject_id: str | None = None, session_id: str | None = None) -> Recording:
-    """Read an EDF or EDF+ file: its EEG channels become eeg in uV, its annotations events.
+    """Read the EEG of an EDF or EDF+ file.
 
-    Of EEG channels with different rates those of the most common rate are taken. The header's start time
-    has no time zone, so start_time has none either. Names default to the header's patient code and the
-    file's name.
+    EEG channels become eeg in uV, annotations events. Of EEG channels with different rates those of the
+    most common one are taken. The header's start time has no time zone, so start_time has none either.
+    Names default to the header's patient code and the file's name.
 
     Raises:
         RecordingError: the file is no EDF, has gaps, has no EEG, or its EEG has a unit emodict does not know.
@@ -115,8 +115,7 @@ def _sort_out(signals: Sequence[edfio.EdfSignal], path: Path) -> tuple[list[edfi
         raise RecordingError(
             f"{path} holds no EEG",
             expected="signals named by the 10-20 system, such as 'EEG P3-Pz' or 'P3', in uV, mV or V",
-            got=", ".join(f"{s.label} ({s.physical_dimension or 'no unit'})" for s in signals)
-            or "no signals",
+            got=", ".join(f"{s.label} ({s.physical_dimension or 'no unit'})" for s in signals) or "no signals",
             fix="Name the channels in the program that recorded it",
         )
     rate = Counter(signal.sampling_frequency for signal in eeg).most_common(1)[0][0]

@@ -1,0 +1,200 @@
+"""The exact folds: each removes work from the graph and nothing from the numbers; float64 algebra throughout.
+
+Row vectors: a Linear layer maps x to x W + b with W (inputs, outputs), torch's weight transposed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Float64Array = NDArray[np.float64]
+State = dict[str, Float64Array]
+
+
+class Affine(NamedTuple):
+    """x -> x weight + bias; weight (inputs, outputs), bias (outputs,)."""
+
+    weight: Float64Array
+    bias: Float64Array
+
+
+class Norm(NamedTuple):
+    """Scale and bias of a layer normalisation."""
+
+    scale: Float64Array
+    bias: Float64Array
+
+
+@dataclass(frozen=True)
+class FoldedLayer:
+    """One Transformer layer as the graph runs it, its input being x + shift of the layer before.
+
+    scores: (d, heads d) gives for each head x A_h + c_h, whose product with x^T is the attention score;
+    mix: (heads d, d) = stacked Wv_h Wo_h, its bias pushed into the normalisation before.
+    """
+
+    scores: Affine
+    mix: Float64Array
+    norm1: Norm
+    expand: Affine
+    contract: Float64Array
+    norm2: Norm
+
+
+@dataclass(frozen=True)
+class FoldedModel:
+    """All numbers of the graph of one member.
+
+    The input is centred and scaled in the graph (mean, inverse_scale: (tokens, width)), so that large
+    offsets cost no digits in float32; embed carries sqrt(d), position (tokens, d) all constants.
+    """
+
+    mean: Float64Array
+    inverse_scale: Float64Array
+    embed: Float64Array
+    position: Float64Array
+    layers: tuple[FoldedLayer, ...]
+    to_weights: Affine
+    lbl1: Affine
+    lbl2: Affine
+    lbl3: Affine
+    gate: Affine | None
+    to_emotions: Affine
+
+
+def fold_model(state: State, *, positions: Float64Array, heads: int, layers: int, norm_eps: float) -> FoldedModel:
+    """Fold a checkpoint's state (torch's names, float64)."""
+    prefix = "encoder.transformer.layers"
+    folded = [fold_layer(_below(state, f"{prefix}.{i}."), heads=heads) for i in range(layers)]
+    embed = fold_embedding(_linear(state, "encoder.embed"), positions)
+    shifts = [shift for _, shift in folded]
+    plain = [layer for layer, _ in folded]
+    # Every layer expects its input shifted by a constant: the normalisation (or the positions) before adds it.
+    chained = tuple(_add_to_norm2(layer, shifts[i + 1]) if i + 1 < layers else layer for i, layer in enumerate(plain))
+    to_weights = _linear(state, "encoder.to_weights")
+    lbl1 = fold_batch_norm(_linear(state, "classifier.lbl1.0"), _below(state, "classifier.lbl1.1."), norm_eps)
+    gate = None
+    if "classifier.lbs.0.weight" in state:
+        gate = fold_batch_norm(_linear(state, "classifier.lbs.0"), _below(state, "classifier.lbs.1."), norm_eps)
+    return FoldedModel(
+        mean=state["standardise.mean"],
+        inverse_scale=1.0 / state["standardise.scale"],
+        embed=embed.weight,
+        position=embed.bias + shifts[0],
+        layers=chained,
+        to_weights=to_weights,
+        lbl1=fold_dictionary(to_weights, dictionary_matrix(state["dictionary.parameter"]), lbl1),
+        lbl2=fold_batch_norm(_linear(state, "classifier.lbl2.0"), _below(state, "classifier.lbl2.1."), norm_eps),
+        lbl3=fold_batch_norm(_linear(state, "classifier.lbl3.0"), _below(state, "classifier.lbl3.1."), norm_eps),
+        gate=gate,
+        to_emotions=_linear(state, "classifier.to_emotions"),
+    )
+
+
+def fold_embedding(embed: Affine, positions: Float64Array) -> Affine:
+    """(z W + b) sqrt(d) + p = z (sqrt(d) W) + (sqrt(d) b + p); the bias becomes (tokens, d)."""
+    root = np.sqrt(positions.shape[1])
+    return Affine(root * embed.weight, root * embed.bias + positions)
+
+
+def fold_layer(state: State, *, heads: int) -> tuple[FoldedLayer, Float64Array]:
+    """One post-norm Transformer layer, and the constant its input must be shifted by."""
+    q, k, v = _split_projection(state)
+    out = _linear(state, "self_attn.out_proj")
+    scores = fold_scores(q, k, heads=heads)
+    mix = fold_values(v, out, heads=heads)
+    scores, shift = push_bias_through_attention(scores, mix, heads=heads)
+    expand, contract = _linear(state, "linear1"), _linear(state, "linear2")
+    expand, norm1 = push_bias_through_feed_forward(
+        expand, contract.bias, Norm(state["norm1.weight"], state["norm1.bias"])
+    )
+    norm2 = Norm(state["norm2.weight"], state["norm2.bias"])
+    return FoldedLayer(scores, mix.weight, norm1, expand, contract.weight, norm2), shift
+
+
+def fold_scores(query: Affine, key: Affine, *, heads: int) -> Affine:
+    """Per head A_h = Wq_h Wk_h^T / sqrt(d_head) and c_h = bq_h Wk_h^T / sqrt(d_head).
+
+    (x_i A_h + c_h) x_j^T is the score but for the key bias's part, which is the same for every j and
+    cancels in the softmax.
+    """
+    parts = []
+    for wq, bq, wk in zip(
+        np.split(query.weight, heads, axis=1),
+        np.split(query.bias, heads),
+        np.split(key.weight, heads, axis=1),
+        strict=True,
+    ):
+        scale = 1.0 / np.sqrt(len(bq))
+        parts.append((scale * wq @ wk.T, scale * bq @ wk.T))
+    return Affine(np.hstack([a for a, _ in parts]), np.concatenate([c for _, c in parts]))
+
+
+def fold_values(value: Affine, out: Affine, *, heads: int) -> Affine:
+    """Stacked VO_h = Wv_h Wo_h; as attention sums to 1, the value bias becomes a constant of the output."""
+    pairs = zip(np.split(value.weight, heads, axis=1), np.split(out.weight, heads, axis=0), strict=True)
+    return Affine(np.vstack([wv @ wo for wv, wo in pairs]), value.bias @ out.weight + out.bias)
+
+
+def push_bias_through_attention(scores: Affine, mix: Affine, *, heads: int) -> tuple[Affine, Float64Array]:
+    """Shift x by s so that x + attention(x) + bias needs no bias: s (I + sum_h VO_h) = bias.
+
+    With x' = x + s each head returns P_h x' = P_h x + s, the scores' constant becomes c_h - s A_h, and
+    x' + sum_h P_h x' VO_h = x + sum_h P_h x VO_h + bias.
+    """
+    size = len(mix.bias)
+    total = np.eye(size) + mix.weight.reshape(heads, size, size).sum(axis=0)
+    shift = np.linalg.solve(total.T, mix.bias)
+    return Affine(scores.weight, scores.bias - shift @ scores.weight), shift
+
+
+def push_bias_through_feed_forward(expand: Affine, bias: Float64Array, norm: Norm) -> tuple[Affine, Norm]:
+    """Let the normalisation before add the second layer's bias; the first layer takes it off again."""
+    shifted = Affine(expand.weight, expand.bias - bias @ expand.weight)
+    return shifted, Norm(norm.scale, norm.bias + bias)
+
+
+def fold_batch_norm(linear: Affine, norm: State, eps: float) -> Affine:
+    """(x W + b - mean) gamma / sqrt(var + eps) + beta as one Linear."""
+    gain = norm["weight"] / np.sqrt(norm["running_var"] + eps)
+    return Affine(linear.weight * gain, (linear.bias - norm["running_mean"]) * gain + norm["bias"])
+
+
+def fold_dictionary(to_weights: Affine, dictionary: Float64Array, first: Affine) -> Affine:
+    """Output projection, dictionary and first classifier layer as one Linear: w D^T F with w = x W + b."""
+    through = dictionary.T @ first.weight
+    return Affine(to_weights.weight @ through, to_weights.bias @ through + first.bias)
+
+
+def dictionary_matrix(parameter: Float64Array) -> Float64Array:
+    """(latent, elements): Q of the trained parameter; LAPACK fixes the signs as torch does."""
+    return np.linalg.qr(parameter)[0]
+
+
+def _add_to_norm2(layer: FoldedLayer, shift: Float64Array) -> FoldedLayer:
+    norm2 = Norm(layer.norm2.scale, layer.norm2.bias + shift)
+    return FoldedLayer(layer.scores, layer.mix, layer.norm1, layer.expand, layer.contract, norm2)
+
+
+def _split_projection(state: State) -> list[Affine]:
+    """Torch stacks query, key and value in one weight of 3 d rows."""
+    weights = np.split(state["self_attn.in_proj_weight"], 3)
+    biases = np.split(state["self_attn.in_proj_bias"], 3)
+    return [Affine(w.T, b) for w, b in zip(weights, biases, strict=True)]
+
+
+def _linear(state: State, name: str) -> Affine:
+    return Affine(state[f"{name}.weight"].T, state[f"{name}.bias"])
+
+
+def _below(state: State, prefix: str) -> State:
+    return {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
+
+
+def as_float64(state: dict[str, Any]) -> State:
+    """A torch state_dict as float64 numpy arrays."""
+    return {name: value.detach().cpu().double().numpy() for name, value in state.items()}

@@ -1,0 +1,92 @@
+"""Numeric arrays out of MATLAB level 5 files, so that a device can score a feature table without scipy."""
+
+from __future__ import annotations
+
+import os
+import struct
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emodict.errors import TableError
+
+# Element types and the types of stored numbers, MAT-File Format (MathWorks), tables 1-1 and 1-3.
+_MI_TYPES = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8"}
+_MI_MATRIX, _MI_COMPRESSED = 14, 15
+_NUMERIC_CLASSES = range(6, 16)
+_COMPLEX_FLAG = 0x0800
+_HEADER_BYTES = 128
+# A table of features is megabytes; more than this after inflating is a bomb or not a table.
+_MAX_BYTES = 1 << 31
+
+
+def read_mat(path: str | os.PathLike[str]) -> dict[str, NDArray[Any]]:
+    """Every real numeric array of the file by name; cells, structs and text are left out.
+
+    Raises:
+        TableError: not a level 5 MAT file, or damaged.
+    """
+    content = Path(path).read_bytes()
+    order = {b"IM": "<", b"MI": ">"}.get(content[126:128])
+    if len(content) < _HEADER_BYTES or order is None:
+        raise TableError(
+            f"{path} is not a MATLAB level 5 file",
+            expected="a .mat saved by scipy.io.savemat or MATLAB's save -v7",
+            got=f"a file that starts with {content[:8]!r}",
+        )
+    try:
+        found = (_matrix(body, order) for kind, body in _top_level(content, order) if kind == _MI_MATRIX)
+        return dict(entry for entry in found if entry is not None)
+    except (struct.error, zlib.error, ValueError, KeyError, IndexError) as error:
+        raise TableError(f"{path} is a damaged MAT file: {error}", fix="Copy or export it again") from error
+
+
+def _top_level(content: bytes, order: str) -> Iterator[tuple[int, bytes]]:
+    position = _HEADER_BYTES
+    while position + 8 <= len(content):
+        kind, size = struct.unpack_from(order + "II", content, position)
+        body = content[position + 8 : position + 8 + size]
+        if len(body) < size:
+            raise ValueError(f"cut off after {len(content)} bytes")
+        # A compressed element is the one element that is not padded to eight bytes.
+        position += 8 + size + (0 if kind == _MI_COMPRESSED else -size % 8)
+        if kind == _MI_COMPRESSED:
+            inflater = zlib.decompressobj()
+            inflated = inflater.decompress(body, _MAX_BYTES)
+            kind, size = struct.unpack_from(order + "II", inflated)
+            body = inflated[8 : 8 + size]
+            if len(body) < size:
+                raise ValueError("a compressed array is cut off or too large")
+        yield kind, body
+
+
+def _elements(body: bytes, order: str) -> Iterator[tuple[int, bytes]]:
+    """The data elements inside a matrix; up to four bytes may be packed into the tag itself."""
+    position = 0
+    while position + 8 <= len(body):
+        tag = struct.unpack_from(order + "I", body, position)[0]
+        if tag >> 16:
+            size, kind = tag >> 16, tag & 0xFFFF
+            yield kind, body[position + 4 : position + 4 + size]
+            position += 8
+        else:
+            kind, size = tag, struct.unpack_from(order + "I", body, position + 4)[0]
+            yield kind, body[position + 8 : position + 8 + size]
+            position += 8 + size + (-size % 8)
+
+
+def _matrix(body: bytes, order: str) -> tuple[str, NDArray[Any]] | None:
+    """(name, array) of one matrix element, None if it is not a real numeric array."""
+    parts = _elements(body, order)
+    flags = struct.unpack_from(order + "I", next(parts)[1])[0]
+    if flags & 0xFF not in _NUMERIC_CLASSES or flags & _COMPLEX_FLAG:
+        return None
+    shape = np.frombuffer(next(parts)[1], dtype=order + "i4")
+    name = next(parts)[1].decode("ascii", "replace")
+    kind, data = next(parts, (9, b""))
+    values = np.frombuffer(data, dtype=order + _MI_TYPES[kind])
+    return name, values.reshape(shape, order="F")

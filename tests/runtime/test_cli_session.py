@@ -1,0 +1,146 @@
+"""emodict-session as it is typed: what it prints, how it exits, and never a traceback."""
+
+import json
+import subprocess
+import sys
+
+import h5py
+import numpy as np
+import pytest
+
+from emodict.cli import session as cli
+from emodict.recording import Recording, Signal
+from emodict.session import open_session, write_session
+
+
+@pytest.fixture
+def run(capsys, monkeypatch):
+    """Run the command in this process: (exit code, stdout, stderr)."""
+
+    def run_(*words):
+        monkeypatch.setattr(sys, "argv", [cli.NAME, *map(str, words)])
+        with pytest.raises(SystemExit) as ending:
+            cli.main()
+        out, err = capsys.readouterr()
+        assert "Traceback" not in err
+        assert "fault in emodict" not in err
+        return ending.value.code or 0, out, err
+
+    return run_
+
+
+@pytest.fixture
+def session(tmp_path):
+    samples = np.random.default_rng(1).normal(size=(400, 1))
+    signal = Signal("gsr", 4.0, "uS", ("gsr",), samples, start_offset_s=2.0)
+    write_session(Recording("sitting", "anna", {"gsr": signal}), tmp_path / "s.h5")
+    return tmp_path / "s.h5"
+
+
+@pytest.fixture
+def e4_folder(tmp_path):
+    folder = tmp_path / "S07"
+    folder.mkdir()
+    (folder / "BVP.csv").write_text("1644226061\n64\n" + "1\n-1\n" * 640)
+    (folder / "ACC.csv").write_text("1644226061, 1644226061, 1644226061\n32, 32, 32\n1,2,3\n")
+    return folder
+
+
+def test_inspect_says_what_a_session_holds(run, session):
+    code, out, _ = run("inspect", session)
+    assert code == 0
+    assert "subject anna" in out
+    assert "gsr   4 Hz, uS, 1.7 min, from 2 s on" in out
+
+
+def test_inspect_json_is_read_by_a_program(run, session):
+    code, out, _ = run("inspect", session, "--json")
+    summary = json.loads(out)
+    assert code == 0
+    assert (summary["subject_id"], summary["signals"][0]["rate_hz"]) == ("anna", 4.0)
+
+
+def test_validate_exits_0_on_a_good_session_and_2_on_a_bad_one(run, session):
+    code, out, _ = run("validate", session)
+    assert (code, out) == (0, f"{session} can be used: 0 errors, 0 warnings\n")
+    with h5py.File(session, "r+") as file:
+        file["signals/gsr"].attrs["units"] = "lux"
+    code, out, _ = run("validate", session)
+    assert code == 2
+    assert "error: /signals/gsr: the unit cannot be used" in out
+    assert out.endswith("cannot be used as it is: 1 error, 0 warnings\n")
+
+
+def test_validate_json_holds_the_same_findings(run, session):
+    with h5py.File(session, "r+") as file:
+        del file.attrs["device"]
+    code, out, _ = run("validate", session, "--json")
+    report = json.loads(out)
+    assert code == 0
+    assert report["usable"] is True
+    assert [(f["severity"], f["where"]) for f in report["findings"]] == [("warning", "/")]
+
+
+def test_import_e4_writes_a_session_and_says_what_it_left_out(run, e4_folder, tmp_path):
+    out_file = tmp_path / "s07.h5"
+    code, out, _ = run("import", "e4", e4_folder, "-o", out_file, "--subject", "anna", "--session", "monday")
+    assert code == 0
+    assert "ppg   64 Hz, a.u., 20.0 s" in out
+    assert "left out: ACC.csv" in out
+    with open_session(out_file) as recording:
+        assert (recording.subject_id, recording.session_id) == ("anna", "monday")
+
+
+def test_import_checks_where_it_writes_before_it_reads(run, e4_folder, tmp_path):
+    (e4_folder / "BVP.csv").write_text("broken")
+    code, _, err = run("import", "e4", e4_folder, "-o", tmp_path / "no" / "s.h5")
+    assert code == 2
+    assert "mkdir -p" in err
+
+
+def test_import_never_writes_over_the_recording_it_reads(run, tmp_path):
+    source = tmp_path / "rest.edf"
+    source.write_bytes(b"0       precious")
+    code, _, err = run("import", "edf", source, "-o", source)
+    assert code == 2
+    assert "is the recording itself" in err
+    assert source.read_bytes() == b"0       precious"
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("inspect", "nowhere.h5"), "There is no file nowhere.h5"),
+        (("inspect", "."), "is a folder"),
+        (("imprt",), "No such command 'imprt'"),
+        (("import", "e5", "x"), "No such command 'e5'"),
+        (("import", "e4", "nowhere", "-o", "x.h5"), "There is no folder nowhere"),
+        (("import", "e4", "."), "Missing option '--out'"),
+        (("import", "edf", "nowhere.edf", "-o", "x.h5"), "There is no file nowhere.edf"),
+        (("validate",), "Missing argument"),
+    ],
+)
+def test_a_typo_or_a_wrong_file_is_answered_with_exit_code_2(run, tmp_path, monkeypatch, words, says):
+    monkeypatch.chdir(tmp_path)
+    code, _, err = run(*words)
+    assert code == 2
+    assert says in err
+
+
+def test_a_failed_import_leaves_nothing_behind(run, e4_folder, tmp_path):
+    (e4_folder / "BVP.csv").write_text("1644226061\n64\n1\nx\n")
+    code, _, err = run("import", "e4", e4_folder, "-o", tmp_path / "s.h5")
+    assert code == 2
+    assert "BVP.csv, line 4" in err
+    assert [path.name for path in tmp_path.iterdir()] == ["S07"]
+
+
+def test_the_installed_command_starts_and_knows_its_subcommands():
+    done = subprocess.run(
+        [sys.executable, "-c", "from emodict.cli.session import main; main()", "--help"],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0
+    for name in ("inspect", "validate", "import"):
+        assert name in done.stdout

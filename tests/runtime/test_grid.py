@@ -1,0 +1,150 @@
+"""Signals on an even clock, against oracles that place one sample after the other."""
+
+import numpy as np
+import pytest
+
+from emodict.errors import RecordingError
+from emodict.grid import ON_GRID_PERIODS, face_rows, signal_blocks
+from emodict.recording import FaceVideo, Signal
+
+NAN = float("nan")
+
+
+def signal(values, *, rate_hz=10.0, channels=("a",), **clock):
+    samples = np.asarray(values, dtype=np.float64).reshape(len(values), -1)
+    return Signal("gsr", rate_hz, "uS", channels, samples, **clock)
+
+
+def whole(a_signal, *, block_s=1e9, channels=("a",)):
+    return np.concatenate(list(signal_blocks(a_signal, channels, block_s=block_s)))
+
+
+def placed(positions, values):
+    """Each value at its position, NaN elsewhere, in plain Python."""
+    out = [NAN] * (max(positions) + 1)
+    for position, value in zip(positions, values, strict=True):
+        if position >= 0:
+            out[position] = value
+    return np.array(out)[:, None]
+
+
+def test_samples_without_a_clock_come_out_as_they_are():
+    np.testing.assert_array_equal(whole(signal([1, 2, 3])), [[1], [2], [3]])
+
+
+def test_a_late_start_is_nan_until_the_first_sample():
+    np.testing.assert_array_equal(whole(signal([1, 2], start_offset_s=0.3)), placed([3, 4], [1, 2]))
+
+
+def test_samples_before_the_recordings_start_are_cut_off():
+    np.testing.assert_array_equal(whole(signal([1, 2, 3], start_offset_s=-0.2)), [[3]])
+
+
+def test_a_jump_of_the_sequence_counter_is_a_gap_of_that_length():
+    sequence = np.array([100, 101, 104, 105, 109], dtype=np.uint16)
+    out = whole(signal([1, 2, 3, 4, 5], sequence=sequence, start_offset_s=0.2))
+    np.testing.assert_array_equal(out, placed([2, 3, 6, 7, 11], [1, 2, 3, 4, 5]))
+
+
+def test_an_unsigned_counter_that_runs_back_is_refused():
+    with pytest.raises(RecordingError, match=r"run back at sample 2\..*5 then 4"):
+        signal([1, 2, 3], sequence=np.array([3, 5, 4], dtype=np.uint8))
+
+
+def test_timestamps_on_the_even_clock_copy_the_samples_and_leave_holes_nan():
+    positions = [0, 1, 2, 7, 8, 12]
+    values = [5.0, 4.0, 3.0, 2.0, 1.0, 0.0]
+    out = whole(signal(values, timestamps_s=np.array(positions) / 10.0))
+    np.testing.assert_array_equal(out, placed(positions, values))
+
+
+def test_timestamps_win_over_the_start_offset():
+    out = whole(signal([1, 2], timestamps_s=np.array([0.0, 0.1]), start_offset_s=5.0))
+    np.testing.assert_array_equal(out, [[1], [2]])
+
+
+def test_a_sine_on_a_drifting_clock_comes_out_on_the_even_one():
+    rate_hz, sine_hz = 100.0, 2.0
+    times = np.arange(3000) / (rate_hz * 1.003) + 0.0037
+    out = whole(signal(np.sin(2 * np.pi * sine_hz * times), rate_hz=rate_hz, timestamps_s=times), block_s=1)
+    even = np.arange(len(out)) / rate_hz
+    error = np.abs(out[:, 0] - np.sin(2 * np.pi * sine_hz * even))
+    copied = np.abs(times[None] - even[:, None]).min(axis=1) * rate_hz <= ON_GRID_PERIODS
+    # Cubic through four points: error <= 9/384 h^4 f'''' = 9/384 (2 pi 2 / 100)^4 = 6e-6.
+    assert error[2:-2][~copied[2:-2]].max() <= 7e-6
+    # A sample taken as on the clock is off by 0.01 periods at most: 0.01 h f' = 0.01 2 pi 2 / 100.
+    assert error[2:-2].max() <= 1.26e-3
+    assert np.isnan(out[0, 0])
+
+
+def test_interpolation_never_reaches_across_a_gap():
+    times = np.concatenate([np.arange(10), np.arange(15, 25)]) / 10.0 + 0.05
+    out = whole(signal(np.arange(20.0), timestamps_s=times))[:, 0]
+    # Between the samples at 0.95 s and 1.55 s lie the clock's 1.0 .. 1.5 s.
+    assert np.isnan(out[10:16]).all()
+    np.testing.assert_allclose(out[1:10], np.arange(9) + 0.5)
+    np.testing.assert_allclose(out[16:], np.arange(9) + 10.5)
+
+
+def test_a_nan_sample_spoils_what_is_interpolated_from_it_and_nothing_else():
+    values = np.arange(20.0)
+    values[8] = NAN
+    out = whole(signal(values, timestamps_s=np.arange(20) / 10.0 + 0.05))[:, 0]
+    # Sample 8 lies at 8.5 periods; a cubic at n looks at n - 1.5 .. n + 1.5.
+    assert np.flatnonzero(np.isnan(out)).tolist() == [0, 7, 8, 9, 10]
+
+
+def test_samples_that_arrive_in_crowds_do_not_swing_between_them():
+    times = np.array([0.0, 0.001, 1.3, 1.301, 2.6, 2.601, 3.9, 3.901]) / 10.0
+    out = whole(signal([0, 1, 0, 1, 0, 1, 0, 1], timestamps_s=times))
+    assert np.nanmin(out) >= 0
+    assert np.nanmax(out) <= 1
+
+
+@pytest.mark.parametrize("block_s", [0.1, 0.7, 1.0, 3.3])
+def test_blocks_of_any_size_give_the_same_samples(block_s):
+    rng = np.random.default_rng(3)
+    values = rng.normal(size=(200, 2))
+    sequence = np.cumsum(rng.choice([1, 1, 1, 4], size=200))
+    jitter = np.cumsum(rng.choice([1.0, 1.0, 0.8, 1.2, 3.5], size=200)) / 10.0
+    for clock in ({}, {"start_offset_s": 1.7}, {"sequence": sequence}, {"timestamps_s": jitter}):
+        a_signal = signal(values, channels=("a", "b"), **clock)
+        expected = whole(a_signal, channels=("b", "a"))
+        assert np.isfinite(expected).any()
+        np.testing.assert_array_equal(whole(a_signal, channels=("b", "a"), block_s=block_s), expected)
+
+
+def test_channels_come_in_the_order_asked_for_under_old_and_new_names():
+    eeg = Signal("eeg", 10.0, "uV", ("T7", "EEG P3-Pz"), np.array([[1.0, 2.0]]))
+    np.testing.assert_array_equal(whole(eeg, channels=("P3", "T3")), [[2, 1]])
+
+
+def test_a_signal_without_samples_has_no_blocks():
+    empty = np.empty((0, 1))
+    for clock in ({}, {"timestamps_s": np.empty(0)}, {"sequence": np.empty(0, dtype=int)}):
+        assert list(signal_blocks(Signal("gsr", 4.0, "uS", ("a",), empty, **clock), ("a",), block_s=1)) == []
+
+
+def test_a_damaged_chunk_is_told_as_such():
+    class Damaged:
+        shape = (10, 1)
+
+        def __getitem__(self, key):
+            raise OSError("inflate() failed")
+
+    with pytest.raises(RecordingError, match=r"samples 0 to 10 cannot be read: inflate\(\) failed"):
+        whole(Signal("gsr", 10.0, "uS", ("a",), Damaged()))
+
+
+def test_a_second_of_video_is_its_last_embedding_and_nan_where_there_is_none():
+    embedding = np.arange(12.0).reshape(6, 2)
+    times = np.array([-0.4, 0.0, 0.9, 1.5, 4.0, 4.99])
+    rows = face_rows(FaceVideo(times, embedding=embedding))
+    by_second = {int(np.floor(t)): row for t, row in zip(times, embedding, strict=True)}
+    expected = [by_second.get(second, [NAN, NAN]) for second in range(5)]
+    np.testing.assert_array_equal(rows, expected)
+
+
+def test_a_face_held_as_pictures_is_refused():
+    with pytest.raises(RecordingError, match="held as 'frames'"):
+        face_rows(FaceVideo(np.array([0.0]), frames=np.zeros((1, 4, 4, 3), np.uint8)))
