@@ -41,7 +41,8 @@ class StateSpace:
     @cached_property
     def step_state(self) -> Float64Array:
         """The state in which a constant input of 1 has always been there."""
-        return np.linalg.solve(np.eye(self.order) - self.a, self.b)
+        settled: Float64Array = np.linalg.solve(np.eye(self.order) - self.a, self.b)
+        return settled
 
     def block_form(self, length: int) -> BlockForm:
         """The matrices that advance the filter by `length` samples."""
@@ -59,7 +60,10 @@ class StateSpace:
 
 def state_space(sos: Sequence[Sequence[float]]) -> StateSpace:
     """Second-order sections in series, each in transposed direct form II as scipy.signal.sosfilt runs them."""
-    a, b, c, d = np.zeros((0, 0)), np.zeros(0), np.zeros(0), 1.0
+    a: Float64Array = np.zeros((0, 0))
+    b: Float64Array = np.zeros(0)
+    c: Float64Array = np.zeros(0)
+    d = 1.0
     for b0, b1, b2, _, a1, a2 in sos:
         section_a = np.array([[-a1, 1.0], [-a2, 0.0]])
         section_b = np.array([b1 - a1 * b0, b2 - a2 * b0])
@@ -99,5 +103,6 @@ def zero_phase(sos: Sequence[Sequence[float]], samples: Float64Array, *, padding
     extended = np.concatenate([before, samples, after])
     for _ in range(2):
         state = np.outer(system.step_state, extended[0])
-        extended = causal_filter(system, extended, state)[::-1]
+        # A copy: a matrix product over a reversed view is done without BLAS, ten times as slowly.
+        extended = causal_filter(system, extended, state)[::-1].copy()
     return extended[padding : padding + len(samples)]

@@ -35,6 +35,7 @@ class FeatureTable:
         labels: (rows, emotions), each row summing to 1; None where there is no truth.
         subject, trial: (rows,) names; a trial belongs to one subject and must not stand on both sides of a split.
         source: where the rows come from, for messages.
+        simulated: some rows come from simulated people; every number that stands on them says so.
     """
 
     windows: FeatureWindows
@@ -43,6 +44,7 @@ class FeatureTable:
     subject: NDArray[np.str_]
     trial: NDArray[np.str_]
     source: str
+    simulated: bool = False
 
     def __post_init__(self) -> None:
         rows = len(self.windows)

@@ -1,0 +1,148 @@
+"""Checkpoint: a trained model that describes itself; it loads from its file alone, and never runs pickled code."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from emodict.atomic import atomic_path
+from emodict.errors import ModelError
+from emodict.model_spec import ModelSpec, model_spec_from_dict
+from emodict.spec import FeatureSpec, spec_from_dict
+from emodict_train.model import EmotionDict
+
+FORMAT = "emodict-checkpoint"
+FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Both specs, the weights of each member (standardisation included) and how they came about.
+
+    Attributes:
+        states: one state_dict per member of the ensemble.
+        mean_label: (emotions,) of the training rows: the prediction to beat.
+        metrics: the six measures on the held-out rows, {"model": {...}, "mean_label": {...}}.
+        training: plan, data and protocol, as JSON.
+    """
+
+    features: FeatureSpec
+    model: ModelSpec
+    states: tuple[Mapping[str, Tensor], ...]
+    mean_label: NDArray[np.float64]
+    metrics: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    training: Mapping[str, Any] = field(default_factory=dict)
+
+    def networks(self) -> list[EmotionDict]:
+        """The members, in evaluation mode on the CPU."""
+        members = []
+        for state in self.states:
+            network = EmotionDict(self.model, self.features)
+            network.load_state_dict(dict(state))
+            members.append(network.eval())
+        return members
+
+
+def predict(networks: list[EmotionDict], tokens: Tensor) -> tuple[Tensor, Tensor]:
+    """(rows, tokens, width) raw features -> mean distribution of the members, their weights side by side."""
+    with torch.no_grad():
+        outputs = [network(tokens) for network in networks]
+    distribution = torch.stack([o.log_distribution.exp() for o in outputs]).mean(dim=0)
+    return distribution, torch.cat([o.weights for o in outputs], dim=1)
+
+
+def save_checkpoint(checkpoint: Checkpoint, path: str | os.PathLike[str]) -> None:
+    """Write a checkpoint, whole or not at all: tensors, and JSON for the rest."""
+    content = {
+        "format": FORMAT,
+        "format_version": FORMAT_VERSION,
+        "features": json.dumps(checkpoint.features.to_dict()),
+        "model": json.dumps(checkpoint.model.to_dict()),
+        "metrics": json.dumps(checkpoint.metrics),
+        "training": json.dumps(checkpoint.training),
+        "mean_label": torch.from_numpy(np.asarray(checkpoint.mean_label, dtype=np.float64)),
+        "states": [dict(state) for state in checkpoint.states],
+    }
+    with atomic_path(path) as part:
+        torch.save(content, part)
+
+
+def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
+    """Read what `save_checkpoint` wrote.
+
+    Raises:
+        ModelError: not a checkpoint of ours, damaged, or one that wants to run pickled code.
+    """
+    content = load_tensors(Path(path), what="a checkpoint written by emodict-train")
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise ModelError(
+            f"{path} is a PyTorch file but not a checkpoint of emodict's",
+            expected=f"format '{FORMAT}'",
+            got=repr(content.get("format")) if isinstance(content, dict) else type(content).__name__,
+            fix="Train one: emodict-train fit DATA -o model.pt",
+        )
+    if content.get("format_version") != FORMAT_VERSION:
+        raise ModelError(
+            f"{path} is a checkpoint of another version",
+            expected=f"format_version {FORMAT_VERSION}",
+            got=content.get("format_version"),
+            fix="Use the emodict that wrote it, or train again",
+        )
+    try:
+        checkpoint = Checkpoint(
+            features=spec_from_dict(json.loads(content["features"])),
+            model=model_spec_from_dict(json.loads(content["model"])),
+            states=tuple(content["states"]),
+            mean_label=content["mean_label"].numpy(),
+            metrics=json.loads(content["metrics"]),
+            training=json.loads(content["training"]),
+        )
+        checkpoint.networks()
+    except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+        raise ModelError(f"{path} is a damaged checkpoint: {error}", fix="Train again") from error
+    return checkpoint
+
+
+def load_tensors(path: Path, *, what: str) -> Any:
+    """torch.load of tensors and plain values only.
+
+    Raises:
+        ModelError: missing, not a PyTorch file, or with code pickled into it.
+    """
+    if not path.is_file():
+        raise ModelError(f"There is no file {path}", expected=what)
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        # torch says "weights_only" only where the pickle names something other than tensors.
+        if "weights_only" in str(error) and zipfile.is_zipfile(path):
+            raise ModelError(
+                f"{path} holds pickled Python objects, which could run any code; it was not loaded",
+                expected=what,
+                fix="Use only checkpoints written by emodict-train",
+            ) from None
+        raise _not_a_checkpoint(path, what) from error
+    except (RuntimeError, EOFError, ValueError, OSError) as error:
+        raise _not_a_checkpoint(path, what) from error
+
+
+def _not_a_checkpoint(path: Path, what: str) -> ModelError:
+    with path.open("rb") as handle:
+        head = handle.read(8)
+    return ModelError(
+        f"{path} cannot be read as a PyTorch file",
+        expected=what,
+        got=f"a file that starts with {head!r}",
+        fix="Train one: emodict-train fit DATA -o model.pt",
+    )

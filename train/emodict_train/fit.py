@@ -1,0 +1,334 @@
+"""fit: from a feature table to a checkpoint; when to stop is decided on held-out rows, then all rows are used."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from emodict import __version__
+from emodict.atomic import atomic_path
+from emodict.errors import InputError, ModelError, TableError
+from emodict.metrics import mean_metrics
+from emodict.model_spec import ModelSpec
+from emodict.table import FeatureTable
+from emodict_train.checkpoint import Checkpoint, load_tensors
+from emodict_train.split import SPLIT_NAMES, SPLITS, complement, k_folds
+from emodict_train.trainer import (
+    Standardisation,
+    Trainer,
+    TrainingPlan,
+    TrainingRows,
+    fit_standardisation,
+)
+
+logger = logging.getLogger(__name__)
+Float64Array = NDArray[np.float64]
+
+FOLDS = 5
+# Neighbouring windows hardly differ, so one held-out fifth says enough; of few trials every fold is needed.
+FOLDS_RUN = {"trials": FOLDS, "windows": 1}
+# An interrupted run loses at most this much work.
+SAVE_EVERY_S = 5.0
+
+
+@dataclass(frozen=True)
+class FitOptions:
+    """What `fit` is asked for.
+
+    Attributes:
+        split: `trials` holds whole trials out, `windows` random ones (see split.SPLIT_NAMES).
+        patience: epochs without a better held-out KL before training stops.
+        members: seeds trained on all rows and folded into one checkpoint.
+        model: sizes and switches of ModelSpec to change, by name.
+    """
+
+    split: str = "trials"
+    patience: int = 10
+    seed: int = 0
+    members: int = 1
+    device: str = "auto"
+    plan: TrainingPlan = field(default_factory=TrainingPlan)
+    model: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.split not in SPLITS:
+            raise InputError("The split is unknown", expected=" or ".join(SPLITS), got=self.split)
+        if self.patience < 1 or self.members < 1:
+            raise InputError("patience and members must be positive", got=(self.patience, self.members))
+
+
+@dataclass(frozen=True)
+class Step:
+    """Progress of a fit: `done` of `total` epochs of this stage, with the held-out KL so far (None: none held out)."""
+
+    stage: str
+    done: int
+    total: int
+    held_out_kl: float | None = None
+
+
+OnStep = Callable[[Step], None]
+
+
+def fit(
+    table: FeatureTable,
+    options: FitOptions,
+    *,
+    on_step: OnStep = lambda step: None,
+    resume_path: Path | None = None,
+) -> Checkpoint:
+    """Train EmotionDict on a labelled table.
+
+    The rows are held out fold by fold to find the number of epochs (early stopping) and the six measures; the
+    model itself is then trained for that number of epochs on all rows, once per member.
+
+    Args:
+        resume_path: where the state is kept while training; a later call with the same data and options
+            goes on from it, and ends with the same model as if it had not been interrupted.
+
+    Raises:
+        TableError: no labels, or too few trials to hold some out.
+    """
+    table = _usable(table)
+    job = _Job(table, options, resume_path)
+    epochs, metrics = _find_epochs(job, on_step)
+    states = [_train_member(job, i, epochs, on_step) for i in range(options.members)]
+    job.clear()
+    return Checkpoint(
+        features=table.spec,
+        model=dataclasses.replace(job.model, members=options.members),
+        states=tuple(states),
+        mean_label=_labels(table).mean(axis=0),
+        metrics=metrics,
+        training=_describe(table, options, epochs),
+    )
+
+
+def choose_device(name: str) -> torch.device:
+    """`auto` is the GPU where there is one.
+
+    Raises:
+        InputError: a GPU is asked for by name and there is none.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise InputError("The device is unknown", expected="auto, cpu or cuda", got=name) from None
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise InputError(
+            "A GPU was asked for and none can be used",
+            expected="a CUDA GPU with its driver and a CUDA build of torch",
+            got=f"torch {torch.__version__} without a usable GPU",
+            fix="Use --device cpu",
+        )
+    return device
+
+
+class _Job:
+    """One fit: its rows, its model, and where its state is kept between epochs."""
+
+    def __init__(self, table: FeatureTable, options: FitOptions, resume_path: Path | None) -> None:
+        self.table, self.options, self._resume_path = table, options, resume_path
+        self.device = choose_device(options.device)
+        self.model = _model_spec(table, options)
+        self._identity = _identity(table, options)
+        self._saved: dict[str, Any] = {}
+        self._saved_at = time.monotonic()
+        if resume_path is not None and resume_path.is_file():
+            self._saved = self._load(resume_path)
+
+    def trainer(self, rows: NDArray[np.intp], *, seed: int) -> tuple[Trainer, Standardisation]:
+        tokens = self.table.windows.tokens[rows]
+        standardisation = fit_standardisation(tokens)
+        training = TrainingRows(
+            tokens=self.to_device(standardisation.apply(tokens)),
+            labels=self.to_device(_labels(self.table)[rows]),
+            valid=torch.from_numpy(self.table.windows.valid[rows]).to(self.device),
+        )
+        trainer = Trainer(self.table.spec, self.model, self.options.plan, training, seed=seed)
+        return trainer, standardisation
+
+    def to_device(self, values: Float64Array) -> Tensor:
+        return torch.from_numpy(values).float().to(self.device)
+
+    def saved(self, stage: str) -> Any:
+        """What an interrupted run had reached in this stage, None if nothing."""
+        return self._saved.get(stage)
+
+    def save(self, stage: str, state: Any, *, now: bool = True) -> None:
+        self._saved[stage] = state
+        due = now or time.monotonic() - self._saved_at > SAVE_EVERY_S
+        if self._resume_path is not None and due:
+            self._saved_at = time.monotonic()
+            with atomic_path(self._resume_path) as part:
+                torch.save({"identity": self._identity, **self._saved}, part)
+
+    def clear(self) -> None:
+        if self._resume_path is not None:
+            self._resume_path.unlink(missing_ok=True)
+
+    def _load(self, path: Path) -> dict[str, Any]:
+        try:
+            saved: dict[str, Any] = load_tensors(path, what="the state of an interrupted fit")
+        except ModelError as error:
+            logger.warning("%s Starting anew.", error)
+            return {}
+        if saved.get("identity") != self._identity:
+            logger.warning("%s belongs to other data or options: starting anew", path)
+            return {}
+        logger.warning("Going on from %s, left by an interrupted run", path)
+        return saved
+
+
+def _find_epochs(job: _Job, on_step: OnStep) -> tuple[int, dict[str, dict[str, float]]]:
+    """Early stopping: all folds advance together until their mean held-out KL has stopped falling."""
+    finished = job.saved("epochs")
+    if finished is not None:
+        return int(finished["epochs"]), json.loads(finished["metrics"])
+    folds = _folds(job)
+    runs = [_FoldRun(job, held_out, seed=job.options.seed + i) for i, held_out in enumerate(folds)]
+    kl: list[float] = []
+    saved = job.saved("folds")
+    if saved is not None:
+        kl = list(saved["kl"])
+        for run, state in zip(runs, saved["runs"], strict=True):
+            run.restore(state)
+    patience, epochs = job.options.patience, job.options.plan.epochs
+    while len(kl) < epochs and len(kl) - (1 + int(np.argmin(kl)) if kl else 0) < patience:
+        for run in runs:
+            run.run_epoch()
+        kl.append(_pooled(runs, len(kl))["model"]["kl"])
+        on_step(Step("held out", len(kl), epochs, min(kl)))
+        job.save("folds", {"kl": kl, "runs": [run.state() for run in runs]}, now=False)
+    best = 1 + int(np.argmin(kl))
+    metrics = _pooled(runs, best - 1)
+    job.save("folds", None)
+    job.save("epochs", {"epochs": best, "metrics": json.dumps(metrics)})
+    return best, metrics
+
+
+class _FoldRun:
+    """Training on all rows but one fold's, and its predictions for that fold after each epoch."""
+
+    def __init__(self, job: _Job, held_out: NDArray[np.intp], *, seed: int) -> None:
+        rows = complement(held_out, len(job.table))
+        self._trainer, standardisation = job.trainer(rows, seed=seed)
+        self._tokens = job.to_device(standardisation.apply(job.table.windows.tokens[held_out]))
+        labels = _labels(job.table)
+        self.truth, self.mean_label = labels[held_out], labels[rows].mean(axis=0)
+        self.predictions: list[Float64Array] = []
+
+    def run_epoch(self) -> None:
+        self._trainer.run_epoch()
+        self.predictions.append(self._trainer.predict(self._tokens))
+
+    def state(self) -> dict[str, Any]:
+        predictions = torch.from_numpy(np.stack(self.predictions))
+        return {"trainer": self._trainer.state(), "predictions": predictions}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        self._trainer.restore(state["trainer"])
+        self.predictions = list(state["predictions"].numpy())
+
+
+def _pooled(runs: Sequence[_FoldRun], epoch: int) -> dict[str, dict[str, float]]:
+    """The six measures over all held-out rows after an epoch, beside the mean label of each fold's training rows."""
+    truth = np.concatenate([run.truth for run in runs])
+    mean = np.concatenate([np.repeat(run.mean_label[None], len(run.truth), axis=0) for run in runs])
+    model = np.concatenate([run.predictions[epoch] for run in runs])
+    return {"model": mean_metrics(truth, model), "mean_label": mean_metrics(truth, mean)}
+
+
+def _train_member(job: _Job, index: int, epochs: int, on_step: OnStep) -> dict[str, Tensor]:
+    stage = f"member {index + 1} of {job.options.members}" if job.options.members > 1 else "final model"
+    finished = job.saved(f"{stage} finished")
+    if finished is not None:
+        return dict(finished)
+    seed = job.options.seed + 1000 + index
+    trainer, standardisation = job.trainer(np.arange(len(job.table)), seed=seed)
+    saved = job.saved(stage)
+    if saved is not None:
+        trainer.restore(saved)
+    while trainer.epoch < epochs:
+        trainer.run_epoch()
+        on_step(Step(stage, trainer.epoch, epochs))
+        job.save(stage, trainer.state(), now=False)
+    state = {k: v.cpu() for k, v in trainer.averaged_state().items()}
+    state["standardise.mean"] = torch.from_numpy(standardisation.mean).float()
+    state["standardise.scale"] = torch.from_numpy(standardisation.scale).float()
+    job.save(stage, None)
+    job.save(f"{stage} finished", state)
+    return state
+
+
+def _folds(job: _Job) -> list[NDArray[np.intp]]:
+    split = job.options.split
+    rng = np.random.default_rng(job.options.seed)
+    folds = k_folds(job.table.groups, split=split, folds=FOLDS, rng=rng)
+    return folds[: FOLDS_RUN[split]]
+
+
+def _usable(table: FeatureTable) -> FeatureTable:
+    """Rows with a label and at least one valid modality."""
+    if table.labels is None:
+        raise TableError(
+            f"{table.source} has no labels to train on",
+            fix="Recordings need /trials with a distribution; tables need labels",
+        )
+    usable = table.windows.valid.any(axis=1)
+    if not usable.any():
+        raise TableError(f"{table.source}: no window has a valid modality", fix="emodict-session inspect shows why")
+    return table if usable.all() else table.rows(usable)
+
+
+def _labels(table: FeatureTable) -> Float64Array:
+    assert table.labels is not None
+    return table.labels
+
+
+def _model_spec(table: FeatureTable, options: FitOptions) -> ModelSpec:
+    names = table.spec.modality_names
+    optional = len(names) > 1 and options.plan.modality_dropout > 0
+    return ModelSpec(
+        emotions=table.emotions,
+        modalities=names,
+        required_modalities=() if optional else names,
+        **options.model,
+    )
+
+
+def _identity(table: FeatureTable, options: FitOptions) -> str:
+    """Changes with the data and with every option."""
+    digest = hashlib.sha256(table.spec.fingerprint.encode())
+    for array in (np.nan_to_num(table.windows.tokens), _labels(table), table.groups):
+        digest.update(np.ascontiguousarray(array).tobytes())
+    digest.update(json.dumps(dataclasses.asdict(options), sort_keys=True, default=str).encode())
+    return digest.hexdigest()
+
+
+def _describe(table: FeatureTable, options: FitOptions, epochs: int) -> dict[str, Any]:
+    return {
+        "data": table.source,
+        "rows": len(table),
+        "trials": len(np.unique(table.groups)),
+        "subjects": len(np.unique(table.subject)),
+        "simulated": table.simulated,
+        "split": SPLIT_NAMES[options.split],
+        "epochs": epochs,
+        "options": dataclasses.asdict(options),
+        "software": f"emodict {__version__}, torch {torch.__version__}",
+    }

@@ -1,0 +1,225 @@
+"""One training run of one network: epochs, cosine schedule, running average of the weights, and its whole state."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from emodict.errors import InputError
+from emodict.model_spec import ModelSpec
+from emodict.spec import FeatureSpec
+from emodict_train.losses import AUXILIARY_FORMS, auxiliary_loss, main_loss
+from emodict_train.model import EmotionDict
+
+# A feature whose spread is this small against its size is constant; dividing by it would blow up rounding.
+CONSTANT_RELATIVE = 1e-9
+
+
+@dataclass(frozen=True)
+class TrainingPlan:
+    """How one network is trained.
+
+    Attributes:
+        modality_dropout: chance that a row loses a modality in a step, so that the model learns to do without.
+        auxiliary: form of the auxiliary losses (see losses.py); `none` measured best and is fastest.
+        average: decay per step of the running average of the weights, which is what is kept.
+    """
+
+    epochs: int = 80
+    batch_size: int = 32
+    learning_rate: float = 2e-3
+    weight_decay: float = 1.0
+    dropout: float = 0.05
+    modality_dropout: float = 0.1
+    input_noise: float = 0.0
+    auxiliary: str = "none"
+    average: float = 0.98
+
+    def __post_init__(self) -> None:
+        if self.epochs < 1 or self.batch_size < 2:
+            raise InputError("Training needs at least 1 epoch and 2 rows in a batch", got=(self.epochs, self.batch_size))
+        for name in ("dropout", "modality_dropout", "average"):
+            if not 0 <= getattr(self, name) < 1:
+                raise InputError(f"{name} is a share", expected="0 <= share < 1", got=getattr(self, name))
+        if self.auxiliary not in AUXILIARY_FORMS:
+            raise InputError("The auxiliary loss is unknown", expected=AUXILIARY_FORMS, got=self.auxiliary)
+
+
+@dataclass(frozen=True)
+class TrainingRows:
+    """Rows ready for training: standardised tokens (0 where missing), labels and valid modalities, on a device."""
+
+    tokens: Tensor
+    labels: Tensor
+    valid: Tensor
+
+    def __len__(self) -> int:
+        return len(self.tokens)
+
+
+@dataclass(frozen=True)
+class Standardisation:
+    """Mean and scale of each feature over the training rows, (tokens, width); a constant feature has scale 1."""
+
+    mean: NDArray[np.float64]
+    scale: NDArray[np.float64]
+
+    def apply(self, tokens: NDArray[np.float64]) -> NDArray[np.float64]:
+        """z-scores, 0 where a modality is missing."""
+        return np.nan_to_num((tokens - self.mean) / self.scale, nan=0.0)
+
+
+def fit_standardisation(tokens: NDArray[np.float64]) -> Standardisation:
+    """From (rows, tokens, width) with NaN for what is missing; a feature never seen has mean 0, scale 1."""
+    present = ~np.isnan(tokens)
+    count = np.maximum(present.sum(axis=0), 1)
+    mean = np.where(present, tokens, 0.0).sum(axis=0) / count
+    variance = np.where(present, np.square(tokens - mean), 0.0).sum(axis=0) / count
+    scale = np.sqrt(variance)
+    scale[scale <= CONSTANT_RELATIVE * np.maximum(np.abs(mean), 1.0)] = 1.0
+    return Standardisation(mean, scale)
+
+
+class Trainer:
+    """Trains one network on its rows, epoch by epoch; everything it is can be saved and restored exactly."""
+
+    def __init__(
+        self,
+        features: FeatureSpec,
+        model: ModelSpec,
+        plan: TrainingPlan,
+        rows: TrainingRows,
+        *,
+        seed: int,
+    ) -> None:
+        self._plan, self._rows = plan, rows
+        self._slices = list(features.token_slices.values())
+        self._order = np.random.default_rng(seed)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self.network = EmotionDict(model, features, dropout=plan.dropout, auxiliary=plan.auxiliary != "none")
+            self._random = torch.get_rng_state()
+        start_at_mean_label(self.network, rows.labels.mean(dim=0))
+        self.network.to(rows.tokens.device)
+        self._average = {k: v.detach().clone() for k, v in self.network.state_dict().items()}
+        self._optimiser = torch.optim.AdamW(
+            self.network.parameters(), lr=plan.learning_rate, weight_decay=plan.weight_decay, fused=True
+        )
+        self._step = 0
+        self.epoch = 0
+
+    @property
+    def _steps_per_epoch(self) -> int:
+        return max(1, len(self._rows) // self._plan.batch_size)
+
+    def run_epoch(self) -> None:
+        """One pass over the rows in a fresh order; an incomplete last batch is left for another epoch."""
+        self.network.train()
+        order = self._order.permutation(len(self._rows))
+        with torch.random.fork_rng(devices=[]):
+            torch.set_rng_state(self._random)
+            for i in range(self._steps_per_epoch):
+                batch = order[i * self._plan.batch_size : (i + 1) * self._plan.batch_size]
+                self._train_step(torch.from_numpy(batch).to(self._rows.tokens.device))
+            self._random = torch.get_rng_state()
+        self.epoch += 1
+
+    def averaged_state(self) -> dict[str, Tensor]:
+        """The running average of the multi-modal path's weights: what is validated and kept."""
+        return {k: v.clone() for k, v in self._average.items() if not k.startswith("modality_encoders.")}
+
+    def predict(self, tokens: Tensor) -> NDArray[np.float64]:
+        """(rows, tokens, width) standardised -> (rows, emotions) with the averaged weights."""
+        current = {k: v.clone() for k, v in self.network.state_dict().items()}
+        self.network.load_state_dict(self._average)
+        self.network.eval()
+        with torch.no_grad():
+            out = self.network.from_standardised(tokens).log_distribution.double().exp()
+        self.network.load_state_dict(current)
+        return out.cpu().numpy()
+
+    def state(self) -> dict[str, Any]:
+        """Everything a killed run needs to go on as if nothing had happened; tensors and plain values."""
+        return {
+            "network": self.network.state_dict(),
+            "average": self._average,
+            "optimiser": self._optimiser.state_dict(),
+            "random": self._random,
+            "order": _plain(self._order.bit_generator.state),
+            "step": self._step,
+            "epoch": self.epoch,
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from a `state`."""
+        self.network.load_state_dict(state["network"])
+        self._average = {k: v.to(self._average[k].device).clone() for k, v in state["average"].items()}
+        self._optimiser.load_state_dict(state["optimiser"])
+        self._random = state["random"]
+        self._order.bit_generator.state = _unplain(state["order"])
+        self._step, self.epoch = state["step"], state["epoch"]
+
+    def _train_step(self, batch: Tensor) -> None:
+        x, truth = self._augmented(batch), self._rows.labels[batch]
+        output = self.network.from_standardised(x)
+        loss = main_loss(output.log_distribution, truth)
+        if self._plan.auxiliary != "none":
+            latents = self.network.auxiliary_latents(x)
+            loss = loss + auxiliary_loss(self._plan.auxiliary, output.latent, latents)
+        for group in self._optimiser.param_groups:
+            group["lr"] = self._plan.learning_rate * self._cosine()
+        self._optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        self._optimiser.step()
+        self._step += 1
+        self._update_average()
+
+    def _augmented(self, batch: Tensor) -> Tensor:
+        x = self._rows.tokens[batch]
+        if self._plan.input_noise:
+            x = x + self._plan.input_noise * torch.randn(x.shape).to(x.device)
+        if self._plan.modality_dropout and len(self._slices) > 1:
+            lost = torch.rand(len(batch), len(self._slices)).to(x.device) < self._plan.modality_dropout
+            # A row keeps at least one modality that it really has.
+            stripped = (lost | ~self._rows.valid[batch]).all(dim=1, keepdim=True)
+            lost = lost & ~stripped
+            x = x.clone()
+            for column, part in enumerate(self._slices):
+                x[:, part] = x[:, part].masked_fill(lost[:, column, None, None], 0.0)
+        return x
+
+    def _cosine(self) -> float:
+        total = self._plan.epochs * self._steps_per_epoch
+        return 0.5 * (1 + math.cos(math.pi * min(1.0, self._step / total)))
+
+    def _update_average(self) -> None:
+        """Exponential moving average; its memory grows to the plan's over the first steps."""
+        decay = min(self._plan.average, (1 + self._step) / (10 + self._step))
+        current = self.network.state_dict()
+        floating = [k for k, v in current.items() if v.is_floating_point()]
+        torch._foreach_lerp_([self._average[k] for k in floating], [current[k] for k in floating], 1 - decay)
+        for key in current.keys() - set(floating):
+            self._average[key] = current[key].clone()
+
+
+def start_at_mean_label(network: EmotionDict, mean_label: Tensor) -> None:
+    """Let the untrained network predict the mean label: training can only add to the prediction to beat."""
+    with torch.no_grad():
+        network.classifier.to_emotions.weight.zero_()
+        network.classifier.to_emotions.bias.copy_(mean_label.clamp_min(1e-6).log())
+
+
+def _plain(state: Mapping[str, Any]) -> dict[str, Any]:
+    """PCG64's state with its 128-bit numbers as text, which torch can store without pickling objects."""
+    return {**state, "state": {k: str(v) for k, v in state["state"].items()}}
+
+
+def _unplain(state: Mapping[str, Any]) -> dict[str, Any]:
+    return {**state, "state": {k: int(v) for k, v in state["state"].items()}}
