@@ -50,7 +50,7 @@ class FoldedModel:
     """All numbers of the graph of one member.
 
     The input is centred and scaled in the graph (mean, inverse_scale: (tokens, width)), so that large
-    offsets cost no digits in float32; embed carries sqrt(d), position (tokens, d) all constants.
+    offsets cost no digits in float32; position (tokens, d) carries all constants.
     """
 
     mean: Float64Array
@@ -96,9 +96,8 @@ def fold_model(state: State, *, positions: Float64Array, heads: int, layers: int
 
 
 def fold_embedding(embed: Affine, positions: Float64Array) -> Affine:
-    """(z W + b) sqrt(d) + p = z (sqrt(d) W) + (sqrt(d) b + p); the bias becomes (tokens, d)."""
-    root = np.sqrt(positions.shape[1])
-    return Affine(root * embed.weight, root * embed.bias + positions)
+    """(z W + b) + p = z W + (b + p); the bias becomes (tokens, d)."""
+    return Affine(embed.weight, embed.bias + positions)
 
 
 def fold_layer(state: State, *, heads: int) -> tuple[FoldedLayer, Float64Array]:

@@ -41,8 +41,7 @@ class StateSpace:
     @cached_property
     def step_state(self) -> Float64Array:
         """The state in which a constant input of 1 has always been there."""
-        settled: Float64Array = np.linalg.solve(np.eye(self.order) - self.a, self.b)
-        return settled
+        return np.asarray(np.linalg.solve(np.eye(self.order) - self.a, self.b), dtype=np.float64)
 
     def block_form(self, length: int) -> BlockForm:
         """The matrices that advance the filter by `length` samples."""

@@ -11,7 +11,7 @@ Array = NDArray[np.floating[Any]]
 
 METRICS = ("chebyshev", "clark", "canberra", "kl", "cosine", "intersection")
 LARGER_IS_BETTER = frozenset({"cosine", "intersection"})
-# A predicted share below this counts as this: KL of an impossible outcome would be infinite.
+# A predicted share below this counts as this in KL, which would be infinite for an impossible outcome.
 CLIP = 1e-12
 
 
@@ -20,12 +20,10 @@ def distribution_metrics(truth: Array, predicted: Array) -> dict[str, NDArray[np
 
     0 log 0 = 0, and the Clark and Canberra terms of a label that both call 0 are 0.
     """
-    d = np.asarray(truth, dtype=np.float64)
-    p = np.maximum(np.asarray(predicted, dtype=np.float64), CLIP)
+    d, p = np.asarray(truth, dtype=np.float64), np.asarray(predicted, dtype=np.float64)
     gap, total = np.abs(d - p), d + p
-    # p >= CLIP, so total > 0; a pair of zeros leaves a gap of CLIP over a total of CLIP: set it to 0.
-    relative = np.where((d == 0) & (p <= CLIP), 0.0, gap / total)
-    log_ratio = np.log(np.where(d > 0, d, 1.0)) - np.log(p)
+    relative = np.divide(gap, total, out=np.zeros_like(gap), where=total != 0)
+    log_ratio = np.log(np.where(d > 0, d, 1.0)) - np.log(np.maximum(p, CLIP))
     return {
         "chebyshev": gap.max(axis=1),
         "clark": np.sqrt(np.square(relative).sum(axis=1)),

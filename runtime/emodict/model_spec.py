@@ -37,7 +37,7 @@ class ModelSpec:
     elements: int = 32
     latent: int = 128
     bottleneck: int = 64
-    readout: str = "last"
+    readout: str = "flatten"
     gate: str = "linear"
     members: int = 1
 

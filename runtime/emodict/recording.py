@@ -230,6 +230,11 @@ class Recording:
         return (*self.signals, *(("video",) if self.face is not None else ()))
 
     @property
+    def simulated(self) -> bool:
+        """True where the recording says that it is of a simulated person."""
+        return self.attributes.get("simulated") == "true"
+
+    @property
     def duration_s(self) -> float:
         stops = [signal.stop_s for signal in self.signals.values()]
         if self.face is not None:

@@ -16,6 +16,11 @@ from emodict.errors import SpecError
 
 KINDS = ("band_power", "statistics", "embedding", "table")
 FILTER_MODES = ("causal", "zero-phase-window", "zero-phase-trial", "zero-phase-recording")
+# What a filter of each kind of features may run over; a mode that nothing computes would be left out silently.
+_MODES_OF_KIND = {
+    "band_power": ("causal", "zero-phase-trial", "zero-phase-recording"),
+    "statistics": ("zero-phase-window", "zero-phase-trial", "zero-phase-recording"),
+}
 DEFAULT_SPEC_ID = "emodict-1"
 
 
@@ -37,8 +42,13 @@ class FilterSpec:
     def __post_init__(self) -> None:
         if self.mode not in FILTER_MODES:
             raise SpecError("The filter's mode is unknown", expected=FILTER_MODES, got=repr(self.mode))
-        if not self.sos or any(len(row) != 6 or row[3] != 1.0 for row in self.sos):
-            raise SpecError("The filter's sections are malformed", expected="rows of 6 with a0 = 1")
+        if not self.sos or any(len(row) != 6 or row[3] != 1.0 or not all(map(math.isfinite, row)) for row in self.sos):
+            raise SpecError("The filter's sections are malformed", expected="rows of 6 finite numbers with a0 = 1")
+
+    @property
+    def streams(self) -> bool:
+        """Whether it needs no more than the samples so far and one window."""
+        return self.mode in ("causal", "zero-phase-window")
 
 
 @dataclass(frozen=True)
@@ -105,8 +115,21 @@ class ModalitySpec:
                 expected=f"{self.dims} feature names for shape {self.shape}",
                 got=len(self.feature_names),
             )
-        if self.kind != "table" and not (self.rate_hz > 0 and self.window_s > 0):
-            raise SpecError(f"{self.name}: rate and window must be positive")
+        for what, value in (("rate", self.rate_hz), ("window", self.window_s)):
+            if not (value >= 1 and value == math.floor(value)):
+                # Rows come once a second, and every window ends with one.
+                raise SpecError(f"{self.name}: the {what} must be a whole number of Hz or seconds", got=value)
+        if self.filter is not None:
+            self._check_filter(self.filter)
+
+    def _check_filter(self, filter_spec: FilterSpec) -> None:
+        modes = _MODES_OF_KIND.get(self.kind, ())
+        if filter_spec.mode not in modes:
+            raise SpecError(
+                f"{self.name}: {self.kind} features do not filter so", expected=modes, got=repr(filter_spec.mode)
+            )
+        if filter_spec.mode == "causal" and self.window_s != 1:
+            raise SpecError(f"{self.name}: a causal filter runs over windows of 1 s", got=f"{self.window_s:g} s")
 
     @property
     def dims(self) -> int:
@@ -142,6 +165,12 @@ class FeatureSpec:
             raise SpecError("A feature spec needs distinct modalities", got=names)
         if self.token_width < 1:
             raise SpecError("token_width must be positive", got=self.token_width)
+        for modality in self.modalities:
+            if modality.filter is not None and modality.filter.streams != self.streaming:
+                raise SpecError(
+                    f"{self.id}: {modality.name}'s filter does not fit a spec with streaming {self.streaming}",
+                    got=repr(modality.filter.mode),
+                )
 
     @property
     def modality_names(self) -> tuple[str, ...]:
@@ -255,7 +284,7 @@ def _modality_from_dict(content: Mapping[str, Any]) -> ModalitySpec:
         fields["filter"] = FilterSpec(**{**fields["filter"], "sos": sos})
     if fields.get("spectrum"):
         spectrum = dict(fields["spectrum"])
-        bands = tuple(Band(**{**b, "weights": tuple(b["weights"])}) for b in spectrum["bands"])
+        bands = tuple(Band(**{**b, "weights": tuple(map(float, b["weights"]))}) for b in spectrum["bands"])
         taper = tuple(map(float, spectrum["taper"]))
         fields["spectrum"] = SpectrumSpec(**{**spectrum, "taper": taper, "bands": bands})
     return ModalitySpec(**fields)

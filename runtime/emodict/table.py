@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import zipfile
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 
 from emodict.atomic import atomic_path
 from emodict.errors import EmodictError, TableError
-from emodict.features.windows import FeatureWindows, ModalityRows, assemble
+from emodict.features.windows import FeatureWindows, ModalityRows, assemble, ready_made_rows
 from emodict.matfile import read_mat
 from emodict.spec import FeatureSpec, load_spec, spec_from_dict
 
@@ -69,19 +70,17 @@ class FeatureTable:
     def rows(self, which: NDArray[Any]) -> FeatureTable:
         """Some of the rows, by mask or index."""
         labels = None if self.labels is None else self.labels[which]
-        return FeatureTable(
-            self.windows.slice(which),
-            self.emotions,
-            labels,
-            self.subject[which],
-            self.trial[which],
-            self.source,
+        return dataclasses.replace(
+            self,
+            windows=self.windows.slice(which),
+            labels=labels,
+            subject=self.subject[which],
+            trial=self.trial[which],
         )
 
     def with_modalities(self, names: Sequence[str]) -> FeatureTable:
         """The same rows with these modalities only."""
-        windows = self.windows.with_modalities(names)
-        return FeatureTable(windows, self.emotions, self.labels, self.subject, self.trial, self.source)
+        return dataclasses.replace(self, windows=self.windows.with_modalities(names))
 
 
 def check_labels(labels: NDArray[Any], *, rows: int, emotions: Sequence[str], source: str) -> None:
@@ -214,9 +213,7 @@ def _ready_made(values: NDArray[np.float64], spec: FeatureSpec, modality: str, c
     wanted = spec.modality(modality)
     if values.shape[:1] != (count,) or values[0:1].size not in (0, wanted.dims):
         raise TableError(f"{path}: '{modality}' has the wrong shape", expected=(count, *wanted.shape), got=values.shape)
-    values = values.reshape(count, *wanted.shape).copy()
-    valid = np.isfinite(values.reshape(count, -1)).all(axis=1)
-    return ModalityRows(values, valid, valid.astype(np.float64))
+    return ready_made_rows(values.reshape(count, *wanted.shape))
 
 
 def _normalised(scores: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -94,7 +94,6 @@ class Encoder(nn.Module):
         super().__init__()
         self.readout = spec.readout
         self.embed = nn.Linear(width, spec.d_model)
-        self.embed_scale = math.sqrt(spec.d_model)
         self.register_buffer("positions", sinusoidal_positions(tokens, spec.d_model), persistent=False)
         self.dropout = nn.Dropout(dropout)
         # feed_forward is given: the default width of 2048 would cost 6.6 times the time for nothing.
@@ -106,7 +105,7 @@ class Encoder(nn.Module):
         self.to_weights = nn.Linear(pooled, spec.elements)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.dropout(self.embed(x) * self.embed_scale + self.positions)
+        x = self.dropout(self.embed(x) + self.positions)
         x = self.transformer(x)
         if self.readout == "last":
             pooled = x[:, -1]

@@ -36,7 +36,7 @@ class TrainingPlan:
     batch_size: int = 32
     learning_rate: float = 2e-3
     weight_decay: float = 1.0
-    dropout: float = 0.05
+    dropout: float = 0.0
     modality_dropout: float = 0.1
     input_noise: float = 0.0
     auxiliary: str = "none"
@@ -44,7 +44,9 @@ class TrainingPlan:
 
     def __post_init__(self) -> None:
         if self.epochs < 1 or self.batch_size < 2:
-            raise InputError("Training needs at least 1 epoch and 2 rows in a batch", got=(self.epochs, self.batch_size))
+            raise InputError(
+                "Training needs at least 1 epoch and 2 rows in a batch", got=(self.epochs, self.batch_size)
+            )
         for name in ("dropout", "modality_dropout", "average"):
             if not 0 <= getattr(self, name) < 1:
                 raise InputError(f"{name} is a share", expected="0 <= share < 1", got=getattr(self, name))

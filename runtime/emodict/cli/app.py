@@ -75,8 +75,10 @@ class Progress:
             sys.stderr.write("\r\x1b[K")
             sys.stderr.flush()
 
-    def show(self, done: float, note: str = "") -> None:
+    def show(self, done: float, note: str = "", *, total: float | None = None) -> None:
         """Say that `done` of the total is done; in a log, at most a line every few seconds."""
+        if total is not None and total != self._total:
+            self._total, self._started = max(total, 1e-9), time.monotonic()
         now = time.monotonic()
         if now - self._shown < (0.1 if self._terminal else LOG_EVERY_S) and done < self._total:
             return
@@ -93,6 +95,11 @@ class Progress:
         else:
             sys.stderr.write(line + "\n")
         sys.stderr.flush()
+
+
+def split_names(text: str | None) -> list[str]:
+    """`ppg,gsr` -> ["ppg", "gsr"]; nothing given -> []."""
+    return [name.strip() for name in (text or "").split(",") if name.strip()]
 
 
 def _duration(seconds: float) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -31,14 +33,14 @@ class BandPower:
 
     def values(self, windows: Float64Array) -> Float64Array:
         """(windows, samples, channels) -> (windows, *shape); NaN where a band holds no power."""
-        return self.from_analysis(self.analysis @ windows)
+        return self.from_analysis(_product(self.analysis, windows))
 
     def from_analysis(self, rows: Float64Array) -> Float64Array:
-        """(windows, rows, channels), the analysis times each window -> (windows, *shape)."""
-        power = self._membership @ np.square(rows)
+        """(rows, windows, channels), the analysis times each window -> (windows, *shape)."""
+        power = (self._membership @ np.square(rows).reshape(len(rows), -1)).reshape(-1, *rows.shape[1:])
         log = np.log(power, out=np.full_like(power, np.nan), where=power > 0)
         values: Float64Array = self._spectrum.log_scale * log + self._spectrum.log_offset
-        return values if self._band_major else values.swapaxes(1, 2)
+        return values.transpose(1, 0, 2) if self._band_major else values.transpose(1, 2, 0)
 
 
 class CausalBandPower:
@@ -59,35 +61,54 @@ class CausalBandPower:
         self._rows = len(self._bands.analysis)
         self._from_samples = np.concatenate([self._bands.analysis @ form.toeplitz, form.reach])
         self._from_state = self._bands.analysis @ form.observe
+        self._settle_windows = math.ceil(modality.settle_s / modality.window_s)
         channels = len(modality.channel_names)
-        self._state = np.zeros((self._system.order, channels))
-        self._fresh = np.ones(channels, dtype=bool)
+        self._state: Float64Array = np.zeros((self._system.order, channels))
+        # Windows since each channel's filter started.
+        self._age: NDArray[np.intp] = np.zeros(channels, dtype=np.intp)
 
     def values(self, windows: Float64Array) -> Float64Array:
-        """(windows, samples, channels), the stream's next windows -> (windows, *shape)."""
-        pushed = self._from_samples @ windows
-        rows, reached = pushed[:, : self._rows], pushed[:, self._rows :]
-        broken = ~np.isfinite(reached[:, 0])
-        states = self._run_states(reached, broken, windows[:, 0])
-        rows += self._from_state @ states
+        """(windows, samples, channels), the stream's next windows -> (windows, *shape).
+
+        NaN for a channel with a NaN in the window, and until its filter has settled after that or the start.
+        """
+        pushed = _product(self._from_samples, windows)
+        rows, reached = pushed[: self._rows], pushed[self._rows :]
+        age = self._count_ages(~np.isfinite(reached[0]))
+        states = self._run_states(reached, windows[:, 0], age == 0)
+        rows += (self._from_state @ states.reshape(len(states), -1)).reshape(rows.shape)
+        unsettled = age < self._settle_windows
+        if unsettled.any():
+            rows[:, unsettled] = np.nan
         return self._bands.from_analysis(rows)
 
-    def _run_states(self, reached: Float64Array, broken: NDArray[np.bool_], first: Float64Array) -> Float64Array:
-        """The filter's state at the start of each window."""
+    def _count_ages(self, broken: NDArray[np.bool_]) -> NDArray[np.intp]:
+        """(windows, channels): for how many windows the filter has run at the start of each; `broken` ends a run."""
+        window = np.arange(1, len(broken) + 1)[:, None]
+        ends = np.concatenate([-self._age[None], np.where(broken, window, -self._age)])
+        started = np.maximum.accumulate(ends, axis=0)
+        self._age = len(broken) - started[-1]
+        age: NDArray[np.intp] = window - 1 - started[:-1]
+        return age
+
+    def _run_states(self, reached: Float64Array, first: Float64Array, fresh: NDArray[np.bool_]) -> Float64Array:
+        """(states, windows, channels): where the filter stands at the start of each window."""
         states = np.empty_like(reached)
-        state, fresh = self._state, self._fresh
-        eventful = broken.any(axis=1)
-        for i in range(len(reached)):
-            if fresh.any():
-                steady = np.outer(self._system.step_state, first[i])
-                state = np.where(fresh, steady, state)
-            states[i] = state
-            state = self._carry @ state + reached[i]
-            if eventful[i]:
-                state = np.where(broken[i], 0.0, state)
-            fresh = broken[i]
-        self._state, self._fresh = state, fresh
+        state, starts = self._state, set(np.flatnonzero(fresh.any(axis=1)).tolist())
+        for i in range(len(first)):
+            if i in starts:
+                state = np.where(fresh[i], np.outer(self._system.step_state, first[i]), state)
+            states[:, i] = state
+            state = self._carry @ state + reached[:, i]
+        self._state = state
         return states
+
+
+def _product(matrix: Float64Array, windows: Float64Array) -> Float64Array:
+    """(rows, samples) times (windows, samples, channels) -> (rows, windows, channels), as one large product."""
+    count, samples, channels = windows.shape
+    product: Float64Array = matrix @ windows.transpose(1, 0, 2).reshape(samples, count * channels)
+    return product.reshape(len(matrix), count, channels)
 
 
 def _band_rows(spectrum: SpectrumSpec, band: Band, samples: int) -> Float64Array:

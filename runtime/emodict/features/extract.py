@@ -23,7 +23,8 @@ logger = logging.getLogger(__name__)
 
 # Enough windows for one efficient matrix product, few enough to stay small.
 BLOCK_S = 64.0
-MIN_DURATION_S = 5.0
+# Times in seconds are sums of sample periods: what is this close to a whole number is one.
+_TIME_ATOL_S = 1e-6
 
 
 def extract_features(recording: Recording, spec: FeatureSpec) -> FeatureWindows:
@@ -44,14 +45,15 @@ def iter_features(recording: Recording, spec: FeatureSpec) -> Iterator[FeatureWi
             expected=f"at least one of {', '.join(spec.modality_names)}",
             got=", ".join(recording.modality_names) or "no signals",
         )
-    if recording.duration_s < MIN_DURATION_S:
+    shortest_s = spec.first_row_s + 1
+    if recording.duration_s < shortest_s - _TIME_ATOL_S:
         raise RecordingError(
             f"Session '{recording.session_id}' is too short",
-            expected=f"at least {MIN_DURATION_S:g} s (PPG and GSR windows are 5 s long)",
+            expected=f"at least {shortest_s} s, the model's longest window",
             got=f"{recording.duration_s:.1f} s",
         )
     for modality in present:
-        _announce_conversion(recording, modality)
+        _check_source(recording, modality)
     if spec.streaming:
         yield from _stream(recording, spec, present)
     else:
@@ -75,44 +77,59 @@ def _stream(recording: Recording, spec: FeatureSpec, present: list[ModalitySpec]
 
 def _by_trial(recording: Recording, spec: FeatureSpec, present: list[ModalitySpec]) -> Iterator[FeatureWindows]:
     """Rows aligned at the END of each trial, a recording without trials being one trial."""
+    kernels = {m.name: kernel_for(m) for m in present}
     signals = {m.name: _whole(recording, m) for m in present}
     for start_s, stop_s in _trial_bounds(recording):
-        parts = {m.name: _trial_rows(m, signals[m.name], start_s, stop_s) for m in present}
-        count = int(stop_s - start_s) - spec.first_row_s
+        seconds = math.floor(stop_s - start_s + _TIME_ATOL_S)
+        count = seconds - spec.first_row_s
         if count < 1:
             logger.warning("The trial at %.1f s is too short for a row", start_s)
             continue
-        rows = {name: _last(part, count) for name, part in parts.items()}
+        rows = {
+            m.name: _trial_rows(m, kernels[m.name], signals[m.name], start_s, stop_s).last(count) for m in present
+        }
         yield assemble(spec, stop_s - count + np.arange(count, dtype=np.float64), rows)
 
 
-def _whole(recording: Recording, modality: ModalitySpec) -> Float64Array:
-    """(samples, channels) of the whole recording at the spec's rate, filtered where the filter spans it all."""
-    samples = np.concatenate(list(_blocks(recording, modality)))
+@dataclass(frozen=True)
+class _WholeSignal:
+    """A modality from the recording's start on at the spec's rate: as recorded, and as its features see it."""
+
+    raw: Float64Array
+    filtered: Float64Array
+
+
+def _whole(recording: Recording, modality: ModalitySpec) -> _WholeSignal:
+    """(samples, channels) of the whole recording, filtered where the filter spans it all."""
+    blocks = [without_unusable(modality, block) for block in _blocks(recording, modality)]
+    raw = np.concatenate([np.empty((0, channel_count(modality))), *blocks])
     resampler = resampler_for(modality, _rate_hz(recording, modality))
     if resampler is not None:
-        samples = np.concatenate([resampler.push(samples), resampler.finish()])
-    return _filtered(samples, modality.filter, "zero-phase-recording")
+        raw = np.concatenate([resampler.push(raw), resampler.finish()])
+    return _WholeSignal(raw, _filtered(raw, modality.filter, "zero-phase-recording"))
 
 
-def _trial_rows(modality: ModalitySpec, samples: Float64Array, start_s: float, stop_s: float) -> ModalityRows:
-    first, stop = round(start_s * modality.rate_hz), round(stop_s * modality.rate_hz)
-    raw = samples[max(0, first) : stop]
-    raw = np.concatenate([raw, np.full((max(0, stop - first - len(raw)), raw.shape[1]), np.nan)])
+def _trial_rows(
+    modality: ModalitySpec, kernel: Kernel, signal: _WholeSignal, start_s: float, stop_s: float
+) -> ModalityRows:
+    """As many rows as whole windows lie between start and stop, the last one ending at stop."""
     window, hop = modality.window_samples, modality.hop_samples
-    count = (len(raw) - window) // hop + 1
-    if count < 1:
-        return checked_rows(np.empty((0, *modality.shape)), np.empty(0, bool), np.empty(0))
-    aligned = slice(len(raw) - window - (count - 1) * hop, None)
-    raw_windows, windows = (
-        sliding_window_view(x[aligned], window, axis=0)[::hop].swapaxes(1, 2)
-        for x in (raw, _filtered(raw, modality.filter, "zero-phase-trial"))
-    )
-    valid, quality = assess(modality, raw_windows)
-    valid &= np.isfinite(windows).all(axis=(1, 2))
-    values = np.full((count, *modality.shape), np.nan)
-    values[valid] = window_values(kernel_for(modality), windows[valid])
-    return checked_rows(values, valid, quality)
+    stop = round(stop_s * modality.rate_hz)
+    # Rounding start by itself could cost a trial of whole seconds its first row.
+    seconds = math.floor(stop_s - start_s + _TIME_ATOL_S)
+    first = min(round(start_s * modality.rate_hz), stop - seconds * hop)
+    aligned = (stop - first - window) % hop
+    raw = _cut(signal.raw, first, stop)
+    filtered = _filtered(_cut(signal.filtered, first, stop), modality.filter, "zero-phase-trial")
+    usable, quality = assess(modality, sliding_windows(raw[aligned:], window=window, hop=hop))
+    windows = sliding_windows(filtered[aligned:], window=window, hop=hop)
+    return rows_of_usable(modality, kernel, windows, usable & finite_rows(windows), quality)
+
+
+def _cut(samples: Float64Array, first: int, stop: int) -> Float64Array:
+    """samples[first:stop], NaN where that reaches beyond either end."""
+    before, after = max(0, -first), max(0, stop - len(samples))
+    return np.pad(samples[max(0, first) : max(0, stop)], ((before, after), (0, 0)), constant_values=np.nan)
 
 
 def _filtered(samples: Float64Array, spec: FilterSpec | None, mode: str) -> Float64Array:
@@ -120,7 +137,7 @@ def _filtered(samples: Float64Array, spec: FilterSpec | None, mode: str) -> Floa
     if spec is None or spec.mode != mode:
         return samples
     out = np.full_like(samples, np.nan)
-    good = np.isfinite(samples).all(axis=1)
+    good = finite_rows(samples)
     edges = np.flatnonzero(np.diff(np.concatenate([[False], good, [False]]).astype(np.int8)))
     for start, stop in edges.reshape(-1, 2):
         if stop - start > spec.padding_samples:

@@ -25,6 +25,18 @@ PULSE_BAND_HZ = (0.5, 8.0)
 GSR_CLEAN_STEP_US_S = 1.0
 
 
+def without_unusable(modality: ModalitySpec, samples: Float64Array) -> Float64Array:
+    """The samples, NaN in place of what is infinite or out of the modality's range; a copy only if there is any.
+
+    Done before any filter: one absurd sample would ring on through seconds that look well.
+    """
+    lower, upper = _limits(modality)
+    # NaN compares false, so only a block without any takes the short way.
+    if not samples.size or (lower <= samples.min() and samples.max() <= upper):
+        return samples
+    return np.where((samples >= lower) & (samples <= upper), samples, np.nan)
+
+
 def assess(modality: ModalitySpec, windows: Float64Array) -> tuple[BoolArray, Float64Array]:
     """(windows, samples, channels) raw at the spec's rate, NaN where missing -> valid and quality (windows,).
 
@@ -32,28 +44,52 @@ def assess(modality: ModalitySpec, windows: Float64Array) -> tuple[BoolArray, Fl
     saturated. Quality is 0 for an invalid window.
     """
     low, high = fold(np.minimum, windows), fold(np.maximum, windows)
-    ok = _in_range(modality, low, high)
-    score = _SCORES.get(modality.name, _no_score)
-    good = ok.all(axis=1)
-    quality = np.zeros(len(windows))
+    lower, upper = _limits(modality)
+    # NaN compares false, so a window that touches a gap is out of every range.
+    ok: BoolArray = (low >= lower) & (high <= upper)
+    good = _all_channels(ok)
     if modality.kind == "embedding":
         return good, good.astype(np.float64)
-    swing = np.where(ok, high - low, 0.0)
-    good &= (swing > 0).all(axis=1)
+    swing = np.subtract(high, low, out=np.zeros_like(low), where=ok)
+    good &= _all_channels(swing > 0)
     if modality.name != "gsr":
         # Skin conductance is slow and coarsely quantised: it may well sit at its extremes for five seconds.
-        good[good] = ~_saturated(windows[good], low[good], swing[good]).any(axis=1)
-    quality[good] = score(modality, windows[good], swing[good])
+        maybe = np.flatnonzero(good & _far_from_centre(windows, low, swing).any(axis=1))
+        good[maybe] = _all_channels(~_saturated(windows[maybe], low[maybe], swing[maybe]))
+    score = _SCORES.get(modality.name, _no_score)
+    quality = np.zeros(len(windows))
+    if good.all():
+        quality[:] = score(modality, windows, swing)
+    else:
+        quality[good] = score(modality, windows[good], swing[good])
     return good, quality
 
 
-def _in_range(modality: ModalitySpec, low: Float64Array, high: Float64Array) -> BoolArray:
+def _limits(modality: ModalitySpec) -> tuple[float, float]:
+    """The range of usable samples; beyond the largest number lies only infinity."""
     lower, upper = modality.valid_range
-    # NaN compares false, so a window that touches a gap is out of every range.
-    above = low >= (-np.inf if lower is None else lower)
-    below = high <= (np.inf if upper is None else upper)
-    inside: BoolArray = above & below & np.isfinite(low) & np.isfinite(high)
-    return inside
+    largest = float(np.finfo(np.float64).max)
+    return -largest if lower is None else lower, largest if upper is None else upper
+
+
+def _all_channels(each: BoolArray) -> BoolArray:
+    every: BoolArray = np.logical_and.reduce(each, axis=1)
+    return every
+
+
+def _far_from_centre(windows: Float64Array, low: Float64Array, swing: Float64Array) -> BoolArray:
+    """(windows, channels): the mean square distance from the centre is so large that it may be saturated.
+
+    Half of the samples within 1 % of the extremes alone make it (0.49 swing)^2 / 2. One sum instead of
+    counting; it overlooks nothing, for the rounding of the sums is allowed for.
+    """
+    samples = windows.shape[1]
+    centre = low + swing / 2
+    square = np.einsum("wsc,wsc->wc", windows, windows)
+    distance = square - centre * (2 * windows.sum(axis=1) - samples * centre)
+    least = SATURATED_SHARE * samples * np.square((0.5 - RAIL_SHARE_OF_RANGE) * swing)
+    far: BoolArray = distance >= 0.999 * least - 1e-12 * (square + samples * np.square(centre))
+    return far
 
 
 def _saturated(windows: Float64Array, low: Float64Array, swing: Float64Array) -> BoolArray:
@@ -79,7 +115,7 @@ def fold(operation: np.ufunc, windows: NDArray[Any], *, folds: int = 8) -> NDArr
 
 def _eeg_score(modality: ModalitySpec, windows: Float64Array, swing: Float64Array) -> Float64Array:
     """Mean over channels of min(1, 200 uV / peak-to-peak)."""
-    mean: Float64Array = np.minimum(1.0, EEG_CLEAN_SWING_UV / swing).mean(axis=1)
+    mean: Float64Array = (EEG_CLEAN_SWING_UV / np.maximum(swing, EEG_CLEAN_SWING_UV)).mean(axis=1)
     return mean
 
 
@@ -95,8 +131,11 @@ def _pulse_score(modality: ModalitySpec, windows: Float64Array, swing: Float64Ar
         return np.ones(len(windows))
     total = power[:, band].sum(axis=1)
     peak = pulse[0] + power[:, pulse].argmax(axis=1)
-    near = sum(_take(power, n * peak + step) for n in (1, 2) for step in (-1, 0, 1))
-    return np.divide(near, total, out=np.zeros(len(windows)), where=total > 0).clip(0.0, 1.0)
+    near = np.zeros(len(windows))
+    for bins in (n * peak + step for n in (1, 2) for step in (-1, 0, 1)):
+        near += _take(power, bins)
+    share: Float64Array = np.divide(near, total, out=np.zeros(len(windows)), where=total > 0)
+    return np.minimum(share, 1.0)
 
 
 def _take(power: Float64Array, bins: NDArray[np.intp]) -> Float64Array:
@@ -108,7 +147,8 @@ def _take(power: Float64Array, bins: NDArray[np.intp]) -> Float64Array:
 def _gsr_score(modality: ModalitySpec, windows: Float64Array, swing: Float64Array) -> Float64Array:
     """min(1, 1 uS/s / steepest step)."""
     steepest = np.abs(np.diff(windows, axis=1)).max(axis=(1, 2)) * modality.rate_hz
-    return np.minimum(1.0, GSR_CLEAN_STEP_US_S / np.maximum(steepest, GSR_CLEAN_STEP_US_S))
+    score: Float64Array = GSR_CLEAN_STEP_US_S / np.maximum(steepest, GSR_CLEAN_STEP_US_S)
+    return score
 
 
 def _no_score(modality: ModalitySpec, windows: Float64Array, swing: Float64Array) -> Float64Array:

@@ -8,6 +8,8 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
+from emodict.errors import InputError
+
 Float64Array = NDArray[np.float64]
 
 # The design of scipy.signal.resample_poly: a Kaiser window (beta 5) over ten periods of the lower rate.
@@ -21,9 +23,18 @@ class Resampler:
 
     Output sample m lies at input time m * down / up. NaN reaches as far as the filter does, no further.
     The ends of the stream are continued by their first and last sample.
+
+    Raises:
+        InputError: the rates are not rates, or lie more than a factor of 1000 apart.
     """
 
-    def __init__(self, from_hz: float, to_hz: float) -> None:
+    def __init__(self, from_hz: float, to_hz: float, *, channels: int) -> None:
+        if not (from_hz > 0 and to_hz > 0 and 1 / _MAX_FACTOR <= to_hz / from_hz <= _MAX_FACTOR):
+            raise InputError(
+                f"{from_hz:g} Hz cannot be resampled to {to_hz:g} Hz",
+                expected=f"rates within a factor of {_MAX_FACTOR}",
+                fix="Check the sampling rate",
+            )
         ratio = Fraction(to_hz / from_hz).limit_denominator(_MAX_FACTOR)
         self.up, self.down = ratio.numerator, ratio.denominator
         taps = _lowpass(self.up, self.down)
@@ -31,7 +42,7 @@ class Resampler:
         self._reach = half // self.up
         self._matrix = _block_matrix(taps, self.up, self.down, self._reach)
         self._footprint = (self._matrix != 0).astype(np.float64)
-        self._pending: Float64Array | None = None
+        self._pending: Float64Array = np.empty((0, channels))
         self._received = self._sent = 0
 
     def push(self, samples: Float64Array) -> Float64Array:
@@ -39,24 +50,19 @@ class Resampler:
         if not len(samples):
             return samples
         self._received += len(samples)
-        if self._pending is None:
-            self._pending = np.repeat(samples[:1], self._reach, axis=0)
-        pending = np.concatenate([self._pending, samples])
+        before = self._pending if len(self._pending) else np.repeat(samples[:1], self._reach, axis=0)
+        pending = np.concatenate([before, samples])
         blocks = max(0, (len(pending) - 2 * self._reach - 1) // self.down)
-        self._pending = pending[blocks * self.down :]
+        self._pending = pending[blocks * self.down :].copy()
         return self._apply(pending, blocks)
 
     def finish(self) -> Float64Array:
         """The rest, up to the end of the last input sample."""
-        if self._pending is None:
-            return np.empty((0, 0))
-        total = -(-self._received * self.up // self.down)
-        blocks = -(-(total - self._sent) // self.up)
+        rest = -(-self._received * self.up // self.down) - self._sent
+        blocks = -(-rest // self.up)
         width = blocks * self.down + 2 * self._reach + 1
         tail = np.repeat(self._pending[-1:], max(0, width - len(self._pending)), axis=0)
-        sent_before = self._sent
-        out = self._apply(np.concatenate([self._pending, tail]), blocks)
-        return out[: total - sent_before]
+        return self._apply(np.concatenate([self._pending, tail]), blocks)[:rest]
 
     def _apply(self, pending: Float64Array, blocks: int) -> Float64Array:
         channels = pending.shape[1]
@@ -66,7 +72,7 @@ class Resampler:
         windows = sliding_window_view(pending, width, axis=0)[:: self.down][:blocks].swapaxes(1, 2)
         missing = np.isnan(windows)
         if missing.any():
-            out = self._matrix @ np.where(missing, 0.0, windows)
+            out: Float64Array = self._matrix @ np.where(missing, 0.0, windows)
             out[self._footprint @ missing > 0.5] = np.nan
         else:
             out = self._matrix @ windows

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -11,10 +12,10 @@ from numpy.typing import NDArray
 
 from emodict.errors import InputError, SpecError
 from emodict.features.band_power import BandPower, CausalBandPower
-from emodict.features.quality import assess
+from emodict.features.quality import assess, without_unusable
 from emodict.features.resample import Resampler
 from emodict.features.statistics import WindowStatistics
-from emodict.features.windows import FeatureWindows, ModalityRows, assemble
+from emodict.features.windows import FeatureWindows, ModalityRows, assemble, finite_rows
 from emodict.spec import FeatureSpec, ModalitySpec
 
 Float64Array = NDArray[np.float64]
@@ -45,9 +46,18 @@ class FeatureStream:
                 got=", ".join(rates_hz) or "none",
             )
         self._next_row = spec.first_row_s
+        self._finished = False
 
-    def push(self, modality: str, samples: NDArray[np.floating]) -> FeatureWindows:
-        """Take (samples, channels), NaN where missing; return the rows that are now complete."""
+    def push(self, modality: str, samples: NDArray[np.floating[Any]]) -> FeatureWindows:
+        """Take (samples, channels), NaN where missing; return the rows that are now complete.
+
+        The samples are copied where they are kept, so the caller may reuse its buffer.
+
+        Raises:
+            InputError: a modality without a rate, the wrong number of channels, or the stream is finished.
+        """
+        if self._finished:
+            raise InputError("This stream is finished", fix="Start a new FeatureStream for more samples")
         if modality not in self._sources:
             raise InputError(f"This stream was not told of '{modality}'", expected=", ".join(self._sources))
         self._sources[modality].push(samples)
@@ -55,6 +65,7 @@ class FeatureStream:
 
     def finish(self) -> FeatureWindows:
         """The rest: up to the last whole second of the longest modality, the others being invalid there."""
+        self._finished = True
         for source in self._sources.values():
             source.finish()
         end = max(source.complete_s for source in self._sources.values())
@@ -64,7 +75,9 @@ class FeatureStream:
 
     def _collect(self, complete_s: int) -> FeatureWindows:
         """Rows for the seconds before `complete_s` that were not handed out yet."""
-        count = max(0, complete_s - self._next_row)
+        count = complete_s - self._next_row
+        if count <= 0:
+            return assemble(self.spec, np.empty(0), {})
         start_s = self._next_row + np.arange(count, dtype=np.float64)
         rows = {name: source.take(self._next_row, count) for name, source in self._sources.items()}
         self._next_row += count
@@ -78,85 +91,62 @@ class _Source:
         self._modality = modality
         self._resampler = resampler_for(modality, rate_hz)
         self._kernel = kernel_for(modality)
-        self._samples = np.empty((0, channel_count(modality)))
-        self._first_row = math.ceil(modality.window_s) - 1
+        self._samples: Float64Array = np.empty((0, channel_count(modality)))
         self._rows: list[ModalityRows] = []
-        self._taken = 0
-        self._settling = False
+        # The second of the first row that is still held, and the one after the last.
+        self._first_held = math.ceil(modality.window_s) - 1
+        self.complete_s = self._first_held
 
-    @property
-    def complete_s(self) -> int:
-        """Every second before this one has its row."""
-        return self._first_row + self._taken + sum(map(len, self._rows))
-
-    def push(self, samples: NDArray[np.floating]) -> None:
-        samples = np.array(samples, dtype=np.float64, ndmin=2)
-        if samples.shape[1] != self._samples.shape[1]:
+    def push(self, samples: NDArray[np.floating[Any]]) -> None:
+        fresh = np.asarray(samples, dtype=np.float64)
+        channels = self._samples.shape[1]
+        if fresh.ndim != 2 or fresh.shape[1] != channels:
             raise InputError(
                 f"{self._modality.name}: the samples have the wrong shape",
-                expected=f"(samples, {self._samples.shape[1]})",
-                got=samples.shape,
+                expected=f"(samples, {channels})",
+                got=fresh.shape,
             )
-        samples[~np.isfinite(samples)] = np.nan
-        self._append(samples if self._resampler is None else self._resampler.push(samples))
+        usable = without_unusable(self._modality, fresh)
+        self._append(usable if self._resampler is None else self._resampler.push(usable))
 
     def finish(self) -> None:
         if self._resampler is not None:
-            rest = self._resampler.finish()
-            if rest.size:
-                self._append(rest)
+            self._append(self._resampler.finish())
 
     def pad_to(self, second: int) -> None:
-        """Missing samples up to the end of a second."""
+        """Invalid rows up to the end of a second: there are not samples enough for them."""
         missing = second - self.complete_s
         if missing > 0:
-            needed = self._modality.window_samples + (missing - 1) * self._modality.hop_samples
-            count = needed - len(self._samples)
-            self._append(np.full((count, self._samples.shape[1]), np.nan))
+            self._hold(invalid_rows(self._modality, missing))
 
     def take(self, first_row: int, count: int) -> ModalityRows:
-        """`count` rows from the second `first_row` on; earlier ones are dropped."""
-        rows = _join(self._rows, self._modality)
-        skip = first_row - self._first_row - self._taken
-        dropped = min(len(rows), skip + count)
-        self._rows = [_rows_slice(rows, slice(dropped, None))]
-        self._taken += dropped
+        """`count` rows from the second `first_row` on, all of them held; they and earlier ones are let go."""
+        rows = join_rows(self._rows)
+        skip = first_row - self._first_held
+        self._rows = [_rows_slice(rows, slice(skip + count, None))]
+        self._first_held += skip + count
         return _rows_slice(rows, slice(skip, skip + count))
 
     def _append(self, samples: Float64Array) -> None:
         window, hop = self._modality.window_samples, self._modality.hop_samples
-        self._samples = np.concatenate([self._samples, samples])
-        count = (len(self._samples) - window) // hop + 1
-        if count < 1:
-            return
-        used = window + (count - 1) * hop
-        windows = self._windows(self._samples[:used], count)
-        self._rows.append(self._describe(windows))
-        self._samples = self._samples[count * hop :]
+        if len(self._samples):
+            samples = np.concatenate([self._samples, samples])
+        count = max(0, (len(samples) - window) // hop + 1)
+        if count:
+            self._hold(self._describe(sliding_windows(samples, window=window, hop=hop)))
+        # A copy: a view would hold on to the whole block, which may be the caller's.
+        self._samples = samples[count * hop :].copy()
 
-    def _windows(self, samples: Float64Array, count: int) -> Float64Array:
-        window, hop = self._modality.window_samples, self._modality.hop_samples
-        if window == hop:
-            return samples.reshape(count, window, -1)
-        return sliding_window_view(samples, window, axis=0)[::hop].swapaxes(1, 2)
+    def _hold(self, rows: ModalityRows) -> None:
+        self._rows.append(rows)
+        self.complete_s += len(rows)
 
     def _describe(self, windows: Float64Array) -> ModalityRows:
         valid, quality = assess(self._modality, windows)
         if isinstance(self._kernel, CausalBandPower):
             # The filter must see every window, usable or not.
-            values = self._kernel.values(windows)
-            valid &= self._settled(windows)
-        else:
-            values = np.full((len(windows), *self._modality.shape), np.nan)
-            values[valid] = window_values(self._kernel, windows[valid])
-        return checked_rows(values, valid, quality)
-
-    def _settled(self, windows: Float64Array) -> NDArray[np.bool_]:
-        """False for the seconds after a gap in which the filter still rings."""
-        gaps = np.isnan(windows).any(axis=(1, 2))
-        after = np.concatenate([[self._settling], gaps[:-1]])
-        self._settling = bool(gaps[-1]) and self._modality.settle_s > 0
-        return ~after if self._modality.settle_s > 0 else np.ones_like(gaps)
+            return checked_rows(self._kernel.values(windows), valid, quality)
+        return rows_of_usable(self._modality, self._kernel, windows, valid, quality)
 
 
 Kernel = BandPower | CausalBandPower | WindowStatistics | None
@@ -177,8 +167,27 @@ def kernel_for(modality: ModalitySpec) -> Kernel:
     )
 
 
-def window_values(kernel: Kernel, windows: Float64Array) -> Float64Array:
-    """Features of usable windows (windows, samples, channels) -> (windows, *shape)."""
+def sliding_windows(samples: Float64Array, *, window: int, hop: int) -> Float64Array:
+    """All whole windows of (samples, channels), from the first sample on -> (windows, window, channels), a view."""
+    count = (len(samples) - window) // hop + 1
+    if window == hop:
+        return samples[: count * hop].reshape(count, window, -1)
+    views: Float64Array = sliding_window_view(samples, window, axis=0)[::hop].swapaxes(1, 2)
+    return views
+
+
+def rows_of_usable(
+    modality: ModalitySpec, kernel: Kernel, windows: Float64Array, usable: NDArray[np.bool_], quality: Float64Array
+) -> ModalityRows:
+    """Features of the usable windows (windows, samples, channels); the others are invalid."""
+    values = np.full((len(windows), *modality.shape), np.nan)
+    # Most of the time all are, and need not be copied.
+    chosen = windows if usable.all() else windows[usable]
+    values[usable] = _window_values(kernel, chosen)
+    return checked_rows(values, usable, quality)
+
+
+def _window_values(kernel: Kernel, windows: Float64Array) -> Float64Array:
     if kernel is None:
         return windows[:, 0]
     return kernel.values(windows[:, :, 0] if isinstance(kernel, WindowStatistics) else windows)
@@ -186,9 +195,25 @@ def window_values(kernel: Kernel, windows: Float64Array) -> Float64Array:
 
 def checked_rows(values: Float64Array, valid: NDArray[np.bool_], quality: Float64Array) -> ModalityRows:
     """A row whose features are not all numbers is invalid, and an invalid row holds NaN and quality 0."""
-    valid = valid & np.isfinite(values.reshape(len(values), -1)).all(axis=1)
+    valid = valid & finite_rows(values)
     values[~valid] = np.nan
     return ModalityRows(values, valid, np.where(valid, quality, 0.0))
+
+
+def invalid_rows(modality: ModalitySpec, count: int) -> ModalityRows:
+    """Rows of which nothing is known."""
+    return ModalityRows(np.full((count, *modality.shape), np.nan), np.zeros(count, bool), np.zeros(count))
+
+
+def join_rows(parts: Sequence[ModalityRows]) -> ModalityRows:
+    """Rows of one modality, one part after the other."""
+    if len(parts) == 1:
+        return parts[0]
+    return ModalityRows(
+        np.concatenate([p.values for p in parts]),
+        np.concatenate([p.valid for p in parts]),
+        np.concatenate([p.quality for p in parts]),
+    )
 
 
 def channel_count(modality: ModalitySpec) -> int:
@@ -211,20 +236,8 @@ def resampler_for(modality: ModalitySpec, rate_hz: float) -> Resampler | None:
             got=f"{rate_hz:g} Hz",
             fix="Record faster, or use a model without gsr",
         )
-    return Resampler(rate_hz, modality.rate_hz)
+    return Resampler(rate_hz, modality.rate_hz, channels=channel_count(modality))
 
 
 def _rows_slice(rows: ModalityRows, part: slice) -> ModalityRows:
     return ModalityRows(rows.values[part], rows.valid[part], rows.quality[part])
-
-
-def _join(parts: list[ModalityRows], modality: ModalitySpec) -> ModalityRows:
-    if len(parts) == 1:
-        return parts[0]
-    if not parts:
-        return ModalityRows(np.empty((0, *modality.shape)), np.empty(0, bool), np.empty(0))
-    return ModalityRows(
-        np.concatenate([p.values for p in parts]),
-        np.concatenate([p.valid for p in parts]),
-        np.concatenate([p.quality for p in parts]),
-    )

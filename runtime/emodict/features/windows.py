@@ -25,6 +25,20 @@ class ModalityRows:
         return len(self.valid)
 
 
+def ready_made_rows(values: Float64Array) -> ModalityRows:
+    """Rows whose features arrive computed: one with anything but numbers in it is not valid."""
+    values = values.copy()
+    valid = finite_rows(values)
+    values[~valid] = np.nan
+    return ModalityRows(values, valid, valid.astype(np.float64))
+
+
+def finite_rows(values: Float64Array) -> NDArray[np.bool_]:
+    """(rows, ...) -> (rows,): nothing but numbers in it."""
+    finite: NDArray[np.bool_] = np.logical_and.reduce(np.isfinite(values), axis=tuple(range(1, values.ndim)))
+    return finite
+
+
 @dataclass(frozen=True)
 class FeatureWindows:
     """Rows of features, one a second.
@@ -47,7 +61,8 @@ class FeatureWindows:
     def features(self, modality: str) -> Float64Array:
         """(rows, *shape) of one modality, the tokens' padding taken off."""
         wanted = self.spec.modality(modality)
-        flat = self.tokens[:, self.spec.token_slices[modality]].reshape(len(self), -1)
+        tokens = self.tokens[:, self.spec.token_slices[modality]]
+        flat = tokens.reshape(len(self), tokens.shape[1] * self.spec.token_width)
         return flat[:, : wanted.dims].reshape(len(self), *wanted.shape)
 
     def slice(self, rows: slice | NDArray[np.bool_]) -> FeatureWindows:

@@ -1,0 +1,172 @@
+"""emodict-train: fit a model, simulate people."""
+
+# No `from __future__ import annotations`: typer reads the annotations of functions made inside functions.
+
+import dataclasses
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Optional
+
+from emodict.atomic import check_writable
+from emodict.cli.app import Progress, new_app, run_app, split_names
+from emodict.metrics import METRICS
+
+if TYPE_CHECKING:
+    import typer
+
+    from emodict.table import FeatureTable
+    from emodict_train.checkpoint import Checkpoint
+    from emodict_train.fit import FitOptions, Step
+
+NAME = "emodict-train"
+
+
+def main() -> None:
+    """Entry point of `emodict-train`."""
+    run_app(build, NAME)
+
+
+def build() -> "typer.Typer":
+    """The command and its subcommands."""
+
+    app = new_app("Train EmotionDict: fit a model, simulate people to try it on.")
+    _add_fit(app)
+    _add_simulate(app)
+    return app
+
+
+def _add_fit(app: "typer.Typer") -> None:
+    import typer
+
+    from emodict_train.trainer import TrainingPlan
+
+    default = TrainingPlan()
+
+    @app.command()
+    def fit(
+        data: Annotated[
+            list[Path],
+            typer.Argument(
+                metavar="DATA...",
+                help="session.h5 files, folders of them, .npz tables, the .mat sample, DMER folders, EDL .csv",
+            ),
+        ],  # fmt: skip
+        out: Annotated[Path, typer.Option("--out", "-o", help="Where the checkpoint goes.")],
+        split: Annotated[
+            str,
+            typer.Option(help="What is held out to stop early: whole `trials` (honest), or random `windows`."),
+        ] = "trials",
+        modalities: Annotated[Optional[str], typer.Option(help="Only these, e.g. ppg,gsr.")] = None,  # noqa: UP045
+        spec: Annotated[str, typer.Option(help="Features to compute from sessions.")] = "emodict-1",
+        part: Annotated[Optional[str], typer.Option(help="Which part of a .mat with several.")] = None,  # noqa: UP045
+        epochs: Annotated[int, typer.Option(min=1, help="At most this many passes over the data.")] = default.epochs,
+        patience: Annotated[int, typer.Option(min=1, help="Epochs to wait for a better held-out KL.")] = 10,
+        ensemble: Annotated[int, typer.Option(min=1, help="Seeds folded into one model.")] = 1,
+        readout: Annotated[str, typer.Option(help="flatten, last or mean: from tokens to one vector.")] = "flatten",
+        gate: Annotated[str, typer.Option(help="linear (eq. 5) or bare (Table 2).")] = "linear",
+        auxiliary: Annotated[str, typer.Option(help="Auxiliary losses: none, kl, literal or mse.")] = "none",
+        modality_dropout: Annotated[
+            float, typer.Option(help="Chance to hide a modality in a step; 0: the model needs all of them.")
+        ] = default.modality_dropout,
+        seed: Annotated[int, typer.Option(help="Same seed, data and machine: same model.")] = 0,
+        device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    ) -> None:
+        """Train on labelled data and write one self-describing checkpoint."""
+        from emodict_train.checkpoint import save_checkpoint
+        from emodict_train.fit import FitOptions
+
+        logging.basicConfig(level=logging.INFO, format="%(message)s")
+        plan = dataclasses.replace(default, epochs=epochs, auxiliary=auxiliary, modality_dropout=modality_dropout)
+        options = FitOptions(
+            split=split, patience=patience, seed=seed, members=ensemble, device=device, plan=plan,
+            model={"readout": readout, "gate": gate},
+        )  # fmt: skip
+        check_writable(out)
+        table = _read(data, spec_id=spec, part=part, modalities=split_names(modalities))
+        checkpoint = _fit_with_progress(table, options, out)
+        save_checkpoint(checkpoint, out)
+        print(describe(checkpoint))
+        print(f"Wrote {out}. Next: emodict-export {out}")
+
+
+def _add_simulate(app: "typer.Typer") -> None:
+    import typer
+
+    from emodict_train.simulate import SimulationPlan
+
+    default = SimulationPlan()
+
+    @app.command()
+    def simulate(
+        folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where the sessions go; made if absent.")],
+        people: Annotated[int, typer.Option(min=1, help="How many people.")] = 6,
+        trials: Annotated[int, typer.Option(min=1, help="Trials of each person.")] = default.trials,
+        trial_s: Annotated[float, typer.Option(min=6, help="Length of a trial in seconds.")] = default.trial_s,
+        seed: Annotated[int, typer.Option(help="Same seed, same people.")] = 0,
+    ) -> None:
+        """Write simulated people as sessions with known truth, for demos and tests."""
+        from emodict_train.simulate import simulate_people
+
+        plan = dataclasses.replace(default, trials=trials, trial_s=trial_s)
+        with Progress("Simulating", people, unit=" people") as progress:
+            done: list[Path] = []
+
+            def on_person(path: Path) -> None:
+                done.append(path)
+                progress.show(len(done), path.name)
+
+            paths = simulate_people(folder, people=people, plan=plan, seed=seed, on_person=on_person)
+        print(f"Wrote {len(paths)} simulated people to {folder}: {paths[0].name} to {paths[-1].name}")
+
+
+def _read(
+    data: Sequence[Path],
+    *,
+    spec_id: str,
+    part: str | None,
+    modalities: Sequence[str],
+) -> "FeatureTable":
+    from emodict_train.data import read_training_data
+
+    with Progress("Reading", 1, unit=" files") as progress:
+        table = read_training_data(
+            data,
+            spec_id=spec_id,
+            part=part,
+            on_file=lambda path, done, total: progress.show(done, path.name, total=total),
+        )
+    return table.with_modalities(modalities) if modalities else table
+
+
+def _fit_with_progress(table: "FeatureTable", options: "FitOptions", out: Path) -> "Checkpoint":
+    from emodict_train.fit import fit
+
+    with Progress("Training", 1, unit=" epochs") as progress:
+
+        def on_step(step: "Step") -> None:
+            note = "" if step.held_out_kl is None else f"held-out KL {step.held_out_kl:.4f}"
+            progress.show(step.done, f"{step.stage}, {note}" if note else step.stage, total=step.total)
+
+        return fit(table, options, on_step=on_step, resume_path=out.with_name(out.name + ".resume"))
+
+
+def describe(checkpoint: "Checkpoint") -> str:
+    """What was trained on what, and the six measures beside the mean label's."""
+    training, metrics = checkpoint.training, checkpoint.metrics
+    lines = [
+        f"Trained on {training['rows']} windows, {training['trials']} trials, {training['subjects']} subject(s)"
+        + (", SIMULATED" if training["simulated"] else "")
+        + f"; features {checkpoint.features}; {training['epochs']} epochs, {len(checkpoint.states)} member(s)",
+        f"Held out: {training['split']}",
+        " " * 12 + "".join(f"{name:>14}" for name in METRICS),
+    ]
+    for row, name in (("model", "model"), ("mean_label", "mean label")):
+        lines.append(f"{name:<12}" + "".join(f"{metrics[row][m]:>14.4f}" for m in METRICS))
+    ours, mean = metrics["model"]["kl"], metrics["mean_label"]["kl"]
+    if ours >= mean:
+        lines.append(
+            f"This model does NOT beat the mean label on what was held out (KL {ours:.4f} against {mean:.4f}): "
+            "do not trust it."
+        )
+    return "\n".join(lines)

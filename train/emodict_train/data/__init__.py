@@ -1,0 +1,75 @@
+"""Training data of every kind as one FeatureTable: sessions, the released sample, DMER folders, EDL tables."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from emodict.errors import InputError, TableError
+from emodict.spec import DEFAULT_SPEC_ID
+from emodict.table import FeatureTable, read_table
+from emodict_train.data.concatenate import concatenate_tables
+from emodict_train.data.dmer import is_dmer_folder, read_dmer_folder
+from emodict_train.data.edl import read_edl
+from emodict_train.data.sessions import read_session_table
+
+OnFile = Callable[[Path, int, int], None]
+
+
+def read_training_data(
+    paths: Sequence[Path],
+    *,
+    spec_id: str = DEFAULT_SPEC_ID,
+    part: str | None = None,
+    on_file: OnFile = lambda path, done, total: None,
+) -> FeatureTable:
+    """Read and join all data.
+
+    Args:
+        paths: session.h5 files or folders of them; .npz tables; the .mat sample; DMER subject folders or a
+            folder of those; EDL tables (.csv).
+        spec_id: the features to compute from sessions.
+        part: which part of a .mat sample that holds several.
+
+    Raises:
+        InputError: nothing to read, or tables that do not go together.
+    """
+    files = [file for path in paths for file in _expand(path)]
+    tables = []
+    for i, file in enumerate(files):
+        on_file(file, i, len(files))
+        tables.append(_read_one(file, spec_id=spec_id, part=part))
+    return concatenate_tables(tables)
+
+
+def _expand(path: Path) -> list[Path]:
+    """A folder stands for the sessions, or the DMER subjects, in it."""
+    if not path.is_dir():
+        return [path]
+    if is_dmer_folder(path):
+        return [path]
+    inside = sorted(path.glob("*.h5")) or sorted(filter(is_dmer_folder, path.iterdir()))
+    if not inside:
+        raise InputError(
+            f"There is nothing to train on in the folder {path}",
+            expected="session.h5 files, or DMER subject folders with datas.mat and eegfea.mat",
+        )
+    return inside
+
+
+def _read_one(path: Path, *, spec_id: str, part: str | None) -> FeatureTable:
+    if path.is_dir():
+        return read_dmer_folder(path)
+    readers = {
+        ".h5": lambda: read_session_table(path, spec_id=spec_id),
+        ".npz": lambda: read_table(path),
+        ".mat": lambda: read_table(path, part=part),
+        ".csv": lambda: read_edl(path),
+    }
+    if path.suffix not in readers:
+        raise TableError(
+            f"{path} is not training data",
+            expected=f"a folder, or a file ending in {', '.join(readers)}",
+            got=path.suffix or "no ending",
+        )
+    return readers[path.suffix]()

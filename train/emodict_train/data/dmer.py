@@ -1,0 +1,108 @@
+"""One subject of the DMER data set as released: datas.mat, eegfea.mat, perifea.mat, videoFea.mat in a folder.
+
+Yang et al., Scientific Data 11:847 (2024). `vids` names the video (the trial) of each row. EEG and video have a row
+for every second, PPG and GSR for every five-second window, so the modalities are aligned at the end of each trial.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emodict.errors import TableError
+from emodict.features.windows import assemble, ready_made_rows
+from emodict.spec import load_spec
+from emodict.table import DMER_EMOTIONS, FeatureTable
+
+FILES = ("datas.mat", "eegfea.mat", "perifea.mat", "videoFea.mat")
+LBPTOP_DIMS = 768
+
+
+def is_dmer_folder(path: Path) -> bool:
+    """Does this folder hold one subject's feature files?"""
+    return path.is_dir() and (path / "eegfea.mat").is_file()
+
+
+def read_dmer_folder(folder: Path) -> FeatureTable:
+    """All trials of one subject; features as released (spec dmer-2024, or -lbptop for 768-d video).
+
+    Raises:
+        TableError: a file or an array is missing, or the arrays do not fit together.
+    """
+    labels = _labels(folder)
+    eeg_file, peri_file, video_file = (_load(folder, name) for name in FILES[1:])
+    arrays = {
+        "eeg": (_real(eeg_file, "feas", folder), _vids(eeg_file, folder)),
+        "gsr": (_real(peri_file, "feas_gsr", folder), _vids(peri_file, folder)),
+        "ppg": (_real(peri_file, "feas_ppg", folder), _vids(peri_file, folder)),
+        "video": (_real(video_file, "lbps_all", folder), _vids(video_file, folder)),
+    }
+    spec = load_spec("dmer-2024-lbptop" if arrays["video"][0].shape[1] == LBPTOP_DIMS else "dmer-2024")
+    for modality in spec.modalities:
+        values, vids = arrays[modality.name]
+        if values.shape[1:] != modality.shape or len(vids) != len(values):
+            raise TableError(
+                f"{folder}: the {modality.name} features do not fit",
+                expected=f"(rows, {', '.join(map(str, modality.shape))}) and as many vids",
+                got=f"{values.shape} and {len(vids)} vids",
+            )
+    aligned = {name: [] for name in arrays}
+    videos: list[int] = []
+    for video in np.unique(arrays["gsr"][1]):
+        count = min(int((vids == video).sum()) for _, vids in arrays.values())
+        for name, (values, vids) in arrays.items():
+            aligned[name].append(values[vids == video][-count:] if count else values[:0])
+        videos += [int(video)] * count
+    which = np.array(videos, dtype=np.intp)
+    if len(which) and (which.min() < 0 or which.max() >= len(labels)):
+        raise TableError(f"{folder}: vids name a video without a label", expected=f"0..{len(labels) - 1}")
+    rows = {name: ready_made_rows(np.concatenate(parts)) for name, parts in aligned.items()}
+    return FeatureTable(
+        windows=assemble(spec, np.arange(len(which), dtype=np.float64), rows),
+        emotions=DMER_EMOTIONS,
+        labels=labels[which],
+        subject=np.full(len(which), folder.name),
+        trial=np.char.add("video", np.char.zfill(which.astype(str), 2)),
+        source=folder.name,
+    )
+
+
+def _labels(folder: Path) -> NDArray[np.float64]:
+    """(videos, 10) PANAS scores, or shares of them, as distributions."""
+    scores = _real(_load(folder, "datas.mat"), "dis_label", folder)
+    sums = scores.sum(axis=1, keepdims=True)
+    if scores.shape[1:] != (len(DMER_EMOTIONS),) or not (sums > 0).all():
+        raise TableError(
+            f"{folder}/datas.mat: dis_label cannot be used",
+            expected="(videos, 10) positive scores",
+            got=f"shape {scores.shape}",
+        )
+    return scores / sums
+
+
+def _load(folder: Path, name: str) -> dict[str, Any]:
+    from scipy.io import loadmat
+
+    path = folder / name
+    if not path.is_file():
+        raise TableError(f"{folder} is not a complete DMER subject: {name} is missing", expected=", ".join(FILES))
+    try:
+        content: dict[str, Any] = loadmat(path)
+    except (ValueError, TypeError, OSError, NotImplementedError) as error:
+        raise TableError(f"{path} cannot be read as a MAT file: {error}") from error
+    return content
+
+
+def _real(content: dict[str, Any], name: str, folder: Path) -> NDArray[np.float64]:
+    """Some releases store the spectrum's statistics as complex numbers; their real part is the feature."""
+    if name not in content:
+        held = ", ".join(sorted(k for k in content if not k.startswith("__")))
+        raise TableError(f"{folder}: the array '{name}' is missing", got=held)
+    return np.asarray(np.real(content[name]), dtype=np.float64)
+
+
+def _vids(content: dict[str, Any], folder: Path) -> NDArray[np.intp]:
+    return _real(content, "vids", folder).reshape(-1).astype(np.intp)
