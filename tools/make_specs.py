@@ -17,28 +17,9 @@ from emodict.spec import Band, FeatureSpec, FilterSpec, ModalitySpec, SpectrumSp
 SPECS = Path(__file__).parent.parent / "runtime" / "emodict" / "specs"
 
 # DSI-24 order without its reference and auxiliary inputs (Yang et al., Scientific Data 11:847, 2024).
-EEG_CHANNELS = tuple(
-    [
-        "P3",
-        "C3",
-        "F3",
-        "Fz",
-        "F4",
-        "C4",
-        "P4",
-        "Cz",
-        "Fp1",
-        "Fp2",
-        "T3",
-        "T5",
-        "O1",
-        "O2",
-        "F7",
-        "F8",
-        "T6",
-        "T4",
-    ]
-)
+EEG_CHANNELS = (
+    "P3", "C3", "F3", "Fz", "F4", "C4", "P4", "Cz", "Fp1", "Fp2", "T3", "T5", "O1", "O2", "F7", "F8", "T6", "T4"
+)  # fmt: skip
 EEG_HZ, PPG_HZ, GSR_HZ = 300.0, 100.0, 4.0
 PAPER_BANDS = (("delta", 1, 4), ("theta", 4, 8), ("alpha", 8, 14), ("beta", 14, 31), ("gamma", 31, 45))
 LOG_2PIE = math.log(2 * math.pi * math.e)

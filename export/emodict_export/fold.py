@@ -60,6 +60,7 @@ class FoldedModel:
     layers: tuple[FoldedLayer, ...]
     to_weights: Affine
     lbl1: Affine
+    lbl1_reads_weights: bool
     lbl2: Affine
     lbl3: Affine
     gate: Affine | None
@@ -77,6 +78,11 @@ def fold_model(state: State, *, positions: Float64Array, heads: int, layers: int
     chained = tuple(_add_to_norm2(layer, shifts[i + 1]) if i + 1 < layers else layer for i, layer in enumerate(plain))
     to_weights = _linear(state, "encoder.to_weights")
     lbl1 = fold_batch_norm(_linear(state, "classifier.lbl1.0"), _below(state, "classifier.lbl1.1."), norm_eps)
+    lbl1 = fold_dictionary(dictionary_matrix(state["dictionary.parameter"]), lbl1)
+    # A wide pooled vector is cheaper through the few weights, which are computed anyway; a narrow one goes past them.
+    wide = len(to_weights.weight) > len(lbl1.weight)
+    if not wide:
+        lbl1 = fold_linear(to_weights, lbl1)
     gate = None
     if "classifier.lbs.0.weight" in state:
         gate = fold_batch_norm(_linear(state, "classifier.lbs.0"), _below(state, "classifier.lbs.1."), norm_eps)
@@ -87,7 +93,8 @@ def fold_model(state: State, *, positions: Float64Array, heads: int, layers: int
         position=embed.bias + shifts[0],
         layers=chained,
         to_weights=to_weights,
-        lbl1=fold_dictionary(to_weights, dictionary_matrix(state["dictionary.parameter"]), lbl1),
+        lbl1=lbl1,
+        lbl1_reads_weights=wide,
         lbl2=fold_batch_norm(_linear(state, "classifier.lbl2.0"), _below(state, "classifier.lbl2.1."), norm_eps),
         lbl3=fold_batch_norm(_linear(state, "classifier.lbl3.0"), _below(state, "classifier.lbl3.1."), norm_eps),
         gate=gate,
@@ -163,10 +170,14 @@ def fold_batch_norm(linear: Affine, norm: State, eps: float) -> Affine:
     return Affine(linear.weight * gain, (linear.bias - norm["running_mean"]) * gain + norm["bias"])
 
 
-def fold_dictionary(to_weights: Affine, dictionary: Float64Array, first: Affine) -> Affine:
-    """Output projection, dictionary and first classifier layer as one Linear: w D^T F with w = x W + b."""
-    through = dictionary.T @ first.weight
-    return Affine(to_weights.weight @ through, to_weights.bias @ through + first.bias)
+def fold_dictionary(dictionary: Float64Array, first: Affine) -> Affine:
+    """h = w D^T, then the first classifier layer h F + f, as one Linear on the weights: w (D^T F) + f."""
+    return Affine(dictionary.T @ first.weight, first.bias)
+
+
+def fold_linear(first: Affine, second: Affine) -> Affine:
+    """Two Linears in a row as one: (x W + b) V + c = x (W V) + (b V + c)."""
+    return Affine(first.weight @ second.weight, first.bias @ second.weight + second.bias)
 
 
 def dictionary_matrix(parameter: Float64Array) -> Float64Array:

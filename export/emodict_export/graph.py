@@ -97,33 +97,38 @@ class _Builder:
 
 def _member(b: _Builder, model: FoldedModel, spec: ModelSpec, *, tokens: int, prefix: str) -> tuple[str, str]:
     """(distribution, weights) of one member."""
-    x = _embed(b, model, prefix)
+    sequence = _embed(b, model, prefix)
+    x = b.reshape(sequence, (-1, spec.d_model), f"{prefix}embedded")
     last_only = spec.readout == "last"
     for i, layer in enumerate(model.layers):
         only_last_token = last_only and i == len(model.layers) - 1
-        x = _layer(b, layer, x, spec, tokens=tokens, last=only_last_token, name=f"{prefix}layer{i}")
+        name = f"{prefix}layer{i}"
+        if i:
+            sequence = b.reshape(x, (-1, tokens, spec.d_model), f"{name}/sequence")
+        x = _layer(b, layer, x, sequence, spec, tokens=tokens, last=only_last_token, name=name)
     pooled = _pool(b, x, spec, tokens=tokens, prefix=prefix)
     weights = b.gemm(pooled, model.to_weights, f"{prefix}dictionary_weights")
-    return _classify(b, model, pooled, prefix), weights
+    features = weights if model.lbl1_reads_weights else pooled
+    return _classify(b, model, features, prefix), weights
 
 
 def _embed(b: _Builder, model: FoldedModel, prefix: str) -> str:
-    """Standardise and project: (batch, tokens, width) -> (batch tokens, d)."""
+    """Standardise and project: (batch, tokens, width) -> (batch, tokens, d)."""
     centred = b.add("Sub", [INPUT, b.constant(f"{prefix}mean", model.mean)], f"{prefix}centred")
     scale = b.constant(f"{prefix}inverse_scale", model.inverse_scale)
     z = b.add("Mul", [centred, scale], f"{prefix}standardised")
     projected = b.add("MatMul", [z, b.constant(f"{prefix}embed.weight", model.embed)], f"{prefix}projected")
-    placed = b.add("Add", [projected, b.constant(f"{prefix}position", model.position)], f"{prefix}placed")
-    return b.reshape(placed, (-1, model.embed.shape[1]), f"{prefix}embedded")
+    return b.add("Add", [projected, b.constant(f"{prefix}position", model.position)], f"{prefix}placed")
 
 
-def _layer(b: _Builder, layer: FoldedLayer, x: str, spec: ModelSpec, *, tokens: int, last: bool, name: str) -> str:
-    """(batch tokens, d) -> the same; with `last`, the rest of the layer being dead, -> (batch, d).
+def _layer(
+    b: _Builder, layer: FoldedLayer, x: str, sequence: str, spec: ModelSpec, *, tokens: int, last: bool, name: str
+) -> str:
+    """x (batch tokens, d), the same as sequence (batch, tokens, d), -> (batch tokens, d); with `last`, the rest of the layer being dead, -> (batch, d).
 
     The heads stand beside the tokens, (batch, tokens heads, d), so that no head is ever transposed.
     """
     d, heads = spec.d_model, spec.heads
-    sequence = b.reshape(x, (-1, tokens, d), f"{name}/sequence")
     keys = b.add("Transpose", [sequence], f"{name}/keys", perm=[0, 2, 1])
     if last:
         index = b.constant(f"last_of_{tokens}", np.array(tokens - 1, np.int64))
@@ -150,8 +155,8 @@ def _pool(b: _Builder, x: str, spec: ModelSpec, *, tokens: int, prefix: str) -> 
     return b.add("ReduceMean", [sequence, axis], f"{prefix}pooled", keepdims=0)
 
 
-def _classify(b: _Builder, model: FoldedModel, pooled: str, prefix: str) -> str:
-    h1 = _leaky(b, b.gemm(pooled, model.lbl1, f"{prefix}lbl1"), f"{prefix}h1")
+def _classify(b: _Builder, model: FoldedModel, features: str, prefix: str) -> str:
+    h1 = _leaky(b, b.gemm(features, model.lbl1, f"{prefix}lbl1"), f"{prefix}h1")
     narrow = _leaky(b, b.gemm(h1, model.lbl2, f"{prefix}lbl2"), f"{prefix}narrow")
     wide = _leaky(b, b.gemm(narrow, model.lbl3, f"{prefix}lbl3"), f"{prefix}wide")
     gate = wide if model.gate is None else b.gemm(wide, model.gate, f"{prefix}lbs")

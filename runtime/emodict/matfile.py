@@ -17,8 +17,10 @@ from emodict.errors import TableError
 # Element types and the types of stored numbers, MAT-File Format (MathWorks), tables 1-1 and 1-3.
 _MI_TYPES = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8"}
 _MI_MATRIX, _MI_COMPRESSED = 14, 15
-_NUMERIC_CLASSES = range(6, 16)
+# double, single, int8 ... uint64; MATLAB may store the numbers of any in a smaller type.
+_CLASS_TYPES = {6: "f8", 7: "f4", 8: "i1", 9: "u1", 10: "i2", 11: "u2", 12: "i4", 13: "u4", 14: "i8", 15: "u8"}
 _COMPLEX_FLAG = 0x0800
+_LEVEL_5 = 1
 _HEADER_BYTES = 128
 # A table of features is megabytes; more than this after inflating is a bomb or not a table.
 _MAX_BYTES = 1 << 31
@@ -32,14 +34,15 @@ def read_mat(path: str | os.PathLike[str]) -> dict[str, NDArray[Any]]:
     """
     content = Path(path).read_bytes()
     order = {b"IM": "<", b"MI": ">"}.get(content[126:128])
-    if len(content) < _HEADER_BYTES or order is None:
+    # Version 2 is save -v7.3, an HDF5 file behind the same header.
+    if order is None or struct.unpack_from(order + "H", content, 124)[0] >> 8 != _LEVEL_5:
         raise TableError(
             f"{path} is not a MATLAB level 5 file",
             expected="a .mat saved by scipy.io.savemat or MATLAB's save -v7",
             got=f"a file that starts with {content[:8]!r}",
         )
     try:
-        found = (_matrix(body, order) for kind, body in _top_level(content, order) if kind == _MI_MATRIX)
+        found = [_matrix(body, order) for kind, body in _top_level(content, order) if kind == _MI_MATRIX]
         return dict(entry for entry in found if entry is not None)
     except (struct.error, zlib.error, ValueError, KeyError, IndexError) as error:
         raise TableError(f"{path} is a damaged MAT file: {error}", fix="Copy or export it again") from error
@@ -55,8 +58,7 @@ def _top_level(content: bytes, order: str) -> Iterator[tuple[int, bytes]]:
         # A compressed element is the one element that is not padded to eight bytes.
         position += 8 + size + (0 if kind == _MI_COMPRESSED else -size % 8)
         if kind == _MI_COMPRESSED:
-            inflater = zlib.decompressobj()
-            inflated = inflater.decompress(body, _MAX_BYTES)
+            inflated = zlib.decompressobj().decompress(body, _MAX_BYTES)
             kind, size = struct.unpack_from(order + "II", inflated)
             body = inflated[8 : 8 + size]
             if len(body) < size:
@@ -75,18 +77,24 @@ def _elements(body: bytes, order: str) -> Iterator[tuple[int, bytes]]:
             position += 8
         else:
             kind, size = tag, struct.unpack_from(order + "I", body, position + 4)[0]
+            if size > len(body) - position - 8:
+                raise ValueError("an array is cut off")
             yield kind, body[position + 8 : position + 8 + size]
             position += 8 + size + (-size % 8)
 
 
 def _matrix(body: bytes, order: str) -> tuple[str, NDArray[Any]] | None:
     """(name, array) of one matrix element, None if it is not a real numeric array."""
+    nothing = (9, b"")
     parts = _elements(body, order)
-    flags = struct.unpack_from(order + "I", next(parts)[1])[0]
-    if flags & 0xFF not in _NUMERIC_CLASSES or flags & _COMPLEX_FLAG:
+    flags = struct.unpack_from(order + "I", next(parts, nothing)[1])[0]
+    wanted = _CLASS_TYPES.get(flags & 0xFF)
+    if wanted is None or flags & _COMPLEX_FLAG:
         return None
-    shape = np.frombuffer(next(parts)[1], dtype=order + "i4")
-    name = next(parts)[1].decode("ascii", "replace")
-    kind, data = next(parts, (9, b""))
+    shape = np.frombuffer(next(parts, nothing)[1], dtype=order + "i4")
+    name = next(parts, nothing)[1].decode("ascii", "replace")
+    kind, data = next(parts, nothing)
     values = np.frombuffer(data, dtype=order + _MI_TYPES[kind])
-    return name, values.reshape(shape, order="F")
+    if shape.min(initial=0) < 0:
+        raise ValueError(f"array '{name}' has the shape {shape.tolist()}")
+    return name, values.reshape(shape, order="F").astype(wanted)

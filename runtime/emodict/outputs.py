@@ -32,9 +32,7 @@ Float64Array = NDArray[np.float64]
 Writer = Callable[[Sequence[Prediction], Path, bool], None]
 
 
-def write_predictions(
-    predictions: Sequence[Prediction], path: str | os.PathLike[str], *, with_weights: bool
-) -> None:
+def write_predictions(predictions: Sequence[Prediction], path: str | os.PathLike[str], *, with_weights: bool) -> None:
     """Write one or more sessions in the format that the ending of `path` names, whole or not at all.
 
     Raises:
@@ -89,7 +87,7 @@ def column_formats(prediction: Prediction, *, with_weights: bool) -> dict[str, s
 
 def row_as_dict(prediction: Prediction, i: int, *, with_weights: bool) -> dict[str, Any]:
     """Row `i` in plain JSON types; None where there is no answer, no truth or no quality."""
-    row = {
+    row: dict[str, Any] = {
         "start_s": _number(prediction.start_s[i], _TIME),
         "distribution": _named(prediction.emotions, prediction.distribution[i]),
         "valid": dict(zip(prediction.modalities, prediction.valid[i].tolist(), strict=True)),
@@ -133,17 +131,12 @@ def _same_columns(predictions: Sequence[Prediction]) -> Prediction:
 
 def _cells(prediction: Prediction, *, with_weights: bool) -> Float64Array:
     """(rows, numeric columns), NaN where a cell stays empty."""
-    columns = [prediction.start_s[:, None], _answers(prediction, prediction.distribution)]
+    columns = [prediction.start_s[:, None], prediction.distribution]
     columns += [prediction.valid.astype(np.float64), prediction.quality]
     if with_weights:
-        columns.append(_answers(prediction, prediction.weights))
+        columns.append(prediction.weights)
     cells = np.concatenate(columns, axis=1).astype(np.float64)
     return np.where(np.isfinite(cells), cells, np.nan)
-
-
-def _answers(prediction: Prediction, values: Float64Array) -> Float64Array:
-    """`values`, all NaN in rows without an answer."""
-    return np.where(prediction.answered[:, None], values, np.nan)
 
 
 def _csv_line(cells: Sequence[str]) -> str:
@@ -204,8 +197,8 @@ def _write_parquet(predictions: Sequence[Prediction], path: Path, with_weights: 
                                       type=pa.string())  # fmt: skip
     cells = np.concatenate([_cells(p, with_weights=with_weights) for p in predictions])
     for i, (name, how) in enumerate(column_formats(first, with_weights=with_weights).items()):
-        values = cells[:, i].astype({_TIME: np.float64, _FLAG: np.bool_}.get(how, np.float32))
-        columns[name] = pa.array(values, mask=np.isnan(cells[:, i]))
+        dtype = {_TIME: "f8", _FLAG: "?"}.get(how, "f4")
+        columns[name] = pa.array(cells[:, i].astype(dtype), mask=np.isnan(cells[:, i]))
     # A file of ours, not a path: a full disk is then Python's own OSError.
     with path.open("wb") as handle:
         pq.write_table(pa.table(columns), handle)
@@ -246,12 +239,12 @@ def _write_attributes(group: h5py.Group, prediction: Prediction) -> None:
 def _datasets(prediction: Prediction, *, with_weights: bool) -> dict[str, NDArray[Any]]:
     datasets: dict[str, NDArray[Any]] = {
         "start_s": prediction.start_s,
-        "distribution": _answers(prediction, prediction.distribution).astype(np.float32),
+        "distribution": prediction.distribution.astype(np.float32),
         "valid": prediction.valid.astype(np.uint8),
         "quality": prediction.quality.astype(np.float32),
     }
     if with_weights:
-        datasets["weights"] = _answers(prediction, prediction.weights).astype(np.float32)
+        datasets["weights"] = prediction.weights.astype(np.float32)
     if prediction.truth is not None:
         datasets["truth"] = prediction.truth
     return datasets
@@ -259,7 +252,7 @@ def _datasets(prediction: Prediction, *, with_weights: bool) -> dict[str, NDArra
 
 def _group_name(session: str, file: h5py.File) -> str:
     """The session's name where HDF5 allows it and no other session has it; the attribute `session` has it always."""
-    wanted = session.replace("/", "_").replace("\0", "_").strip(".") or "session"
+    wanted = session.replace("/", "_").strip(".") or "session"
     name, count = wanted, 1
     while name in file:
         count += 1

@@ -6,7 +6,8 @@ import dataclasses
 import json
 import os
 import zipfile
-from collections.abc import Sequence
+import zlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,12 @@ from numpy.typing import NDArray
 
 from emodict.atomic import atomic_path
 from emodict.errors import EmodictError, TableError
-from emodict.features.windows import FeatureWindows, ModalityRows, assemble, ready_made_rows
+from emodict.features import extract_features
+from emodict.features.windows import FeatureWindows, ModalityRows, assemble, concatenate, ready_made_rows
 from emodict.matfile import read_mat
-from emodict.spec import FeatureSpec, load_spec, spec_from_dict
+from emodict.recording import Recording
+from emodict.spec import FeatureSpec, load_spec, require_same_spec, spec_from_dict
+from emodict.truth import check_distributions, trial_of_rows
 
 # The ten PANAS items of DMER, in the order of its label columns.
 DMER_EMOTIONS = (
@@ -33,7 +37,7 @@ class FeatureTable:
     """Rows of features and what is known of each row.
 
     Attributes:
-        labels: (rows, emotions), each row summing to 1; None where there is no truth.
+        labels: (rows, emotions), each row summing to 1, or NaN where its truth is unknown; None: none is known.
         subject, trial: (rows,) names; a trial belongs to one subject and must not stand on both sides of a split.
         source: where the rows come from, for messages.
         simulated: some rows come from simulated people; every number that stands on them says so.
@@ -83,16 +87,78 @@ class FeatureTable:
         return dataclasses.replace(self, windows=self.windows.with_modalities(names))
 
 
+def table_from_recording(recording: Recording, spec: FeatureSpec, *, name: str) -> FeatureTable:
+    """All rows of a recording; those outside trials, or in trials without truth, have no trial and label NaN.
+
+    `name` stands in for ids that the recording lacks.
+    """
+    windows = extract_features(recording, spec)
+    session = recording.session_id or name
+    trials, count = recording.trials, len(windows)
+    labels, emotions, trial_names = None, (), np.full(count, "", dtype=object)
+    if trials is not None and len(trials):
+        trial = trial_of_rows(windows.start_s, spec, trials)
+        names = np.array([f"{session}/{trial_id}" for trial_id in trials.trial_id], dtype=object)
+        trial_names = np.where(trial >= 0, names[trial], "")
+        if trials.distribution is not None:
+            emotions = trials.label_names
+            labels = np.where((trial >= 0)[:, None], check_distributions(trials)[trial], np.nan)
+    return FeatureTable(
+        windows=windows,
+        emotions=emotions,
+        labels=labels,
+        subject=np.full(count, recording.subject_id or name),
+        trial=trial_names.astype(np.str_),
+        source=name,
+        simulated=recording.simulated,
+    )
+
+
+def join_tables(tables: Sequence[FeatureTable]) -> FeatureTable:
+    """All rows, in order.
+
+    Raises:
+        SpecError: the tables use different features.
+        TableError: they tell different emotions apart, or only some have labels.
+    """
+    first = tables[0]
+    for other in tables[1:]:
+        require_same_spec(first.spec, other.spec, ours_is=first.source, theirs_is=other.source)
+        if (other.labels is None) != (first.labels is None):
+            bare = other if other.labels is None else first
+            raise TableError(f"{bare.source} has no labels, the others have", fix="Leave it out")
+        if other.emotions != first.emotions:
+            raise TableError(
+                f"{first.source} and {other.source} tell different emotions apart",
+                expected=", ".join(first.emotions),
+                got=", ".join(other.emotions),
+            )
+    if len(tables) == 1:
+        return first
+    labels = [t.labels for t in tables if t.labels is not None]
+    return FeatureTable(
+        windows=concatenate(first.spec, [t.windows for t in tables]),
+        emotions=first.emotions,
+        labels=np.concatenate(labels) if labels else None,
+        subject=np.concatenate([t.subject for t in tables]),
+        trial=np.concatenate([t.trial for t in tables]),
+        source=f"{first.source} and {len(tables) - 1} more",
+        simulated=any(t.simulated for t in tables),
+    )
+
+
 def check_labels(labels: NDArray[Any], *, rows: int, emotions: Sequence[str], source: str) -> None:
     """Refuse labels that are not distributions.
 
     Raises:
-        TableError: wrong shape, a negative or missing value, or a row that does not sum to 1.
+        TableError: wrong shape, a negative or missing value, or a row that does not sum to 1; a row of NaN
+            alone is one whose truth is unknown.
     """
     if labels.shape != (rows, len(emotions)):
         raise TableError(f"{source}: the labels have the wrong shape", expected=(rows, len(emotions)), got=labels.shape)
     sums = labels.sum(axis=1)
-    bad = np.flatnonzero(~((labels >= 0).all(axis=1) & (np.abs(sums - 1) <= LABEL_SUM_ATOL)))
+    unknown = np.isnan(labels).all(axis=1)
+    bad = np.flatnonzero(~(unknown | ((labels >= 0).all(axis=1) & (np.abs(sums - 1) <= LABEL_SUM_ATOL))))
     if len(bad):
         at = int(bad[0])
         raise TableError(
@@ -139,11 +205,14 @@ def read_sample(path: Path, *, part: str | None = None) -> FeatureTable:
     count = len(values["eeg"])
     rows = {m: _ready_made(values[m], spec, m, count, path) for m in SAMPLE_MODALITIES}
     labels = arrays.get(f"{part}_label")
+    if labels is not None:
+        labels = _normalised(labels.astype(np.float64))
+        check_labels(labels, rows=count, emotions=DMER_EMOTIONS, source=path.name)
     windows = assemble(spec, np.arange(count, dtype=np.float64), rows)
     return FeatureTable(
         windows=windows,
         emotions=DMER_EMOTIONS,
-        labels=None if labels is None else _normalised(labels.astype(np.float64)),
+        labels=labels,
         subject=np.full(count, "sample"),
         trial=_trials_of(labels, count),
         source=path.name,
@@ -176,30 +245,41 @@ def write_table(table: FeatureTable, path: str | os.PathLike[str]) -> None:
 
 def _read_npz(path: Path) -> FeatureTable:
     try:
+        if not zipfile.is_zipfile(path):
+            raise ValueError("it is no .npz, or is cut off")
         # Python objects in an .npz are pickles, and no pickle is ever loaded.
         with np.load(path, allow_pickle=False) as file:
-            spec = spec_from_dict(json.loads(str(file["spec"])))
-            windows = FeatureWindows(spec, file["start_s"], file["tokens"], file["valid"].astype(bool), file["quality"])
-            _check_windows(windows, path)
-            labels = file["labels"] if "labels" in file else None
-            emotions = tuple(map(str, file["emotions"]))
-            return FeatureTable(windows, emotions, labels, file["subject"], file["trial"], path.name)
-    except (KeyError, ValueError, OSError, zipfile.BadZipFile) as error:
-        if isinstance(error, EmodictError):
-            raise
+            return _table_of(file, path)
+    except EmodictError:
+        raise
+    except (KeyError, ValueError, TypeError, EOFError, OSError, zipfile.BadZipFile, zlib.error) as error:
         raise TableError(
             f"{path} is not a feature table of emodict's: {error}",
             fix="emodict-session features SESSION.h5 -o TABLE.npz writes one",
         ) from error
 
 
+def _table_of(file: Mapping[str, NDArray[Any]], path: Path) -> FeatureTable:
+    spec = spec_from_dict(json.loads(str(file["spec"])))
+    start_s, tokens, quality = (np.asarray(file[name], dtype=np.float64) for name in ("start_s", "tokens", "quality"))
+    windows = FeatureWindows(spec, start_s, tokens, np.asarray(file["valid"], dtype=bool), quality)
+    _check_windows(windows, path)
+    labels = np.asarray(file["labels"], dtype=np.float64) if "labels" in file else None
+    subject, trial, emotions = (np.atleast_1d(file[name]).astype(np.str_) for name in ("subject", "trial", "emotions"))
+    return FeatureTable(windows, tuple(emotions.tolist()), labels, subject, trial, path.name)
+
+
 def _check_windows(windows: FeatureWindows, path: Path) -> None:
-    rows, spec = len(windows.start_s), windows.spec
-    expected = (rows, spec.tokens, spec.token_width)
-    columns = (rows, len(spec.modalities))
-    if windows.tokens.shape != expected or windows.valid.shape != columns or windows.quality.shape != columns:
-        raise TableError(f"{path}: the arrays do not fit the feature spec", expected=f"tokens {expected}",
-                         got=windows.tokens.shape)  # fmt: skip
+    rows, spec = windows.tokens.shape[:1], windows.spec
+    columns = (*rows, len(spec.modalities))
+    for name, got, expected in (
+        ("tokens", windows.tokens.shape, (*rows, spec.tokens, spec.token_width)),
+        ("start_s", windows.start_s.shape, rows),
+        ("valid", windows.valid.shape, columns),
+        ("quality", windows.quality.shape, columns),
+    ):
+        if got != expected:
+            raise TableError(f"{path}: '{name}' does not fit the feature spec {spec}", expected=expected, got=got)
 
 
 def _array(arrays: dict[str, NDArray[Any]], name: str, path: Path) -> NDArray[np.float64]:
@@ -211,7 +291,7 @@ def _array(arrays: dict[str, NDArray[Any]], name: str, path: Path) -> NDArray[np
 def _ready_made(values: NDArray[np.float64], spec: FeatureSpec, modality: str, count: int, path: Path) -> ModalityRows:
     """Features that arrive computed: a row with a NaN in it is not valid."""
     wanted = spec.modality(modality)
-    if values.shape[:1] != (count,) or values[0:1].size not in (0, wanted.dims):
+    if values.shape not in ((count, *wanted.shape), (count, wanted.dims)):
         raise TableError(f"{path}: '{modality}' has the wrong shape", expected=(count, *wanted.shape), got=values.shape)
     return ready_made_rows(values.reshape(count, *wanted.shape))
 

@@ -289,9 +289,14 @@ def _usable(table: FeatureTable) -> FeatureTable:
             f"{table.source} has no labels to train on",
             fix="Recordings need /trials with a distribution; tables need labels",
         )
-    usable = table.windows.valid.any(axis=1)
+    usable = table.windows.valid.any(axis=1) & np.isfinite(table.labels).all(axis=1)
     if not usable.any():
-        raise TableError(f"{table.source}: no window has a valid modality", fix="emodict-session inspect shows why")
+        raise TableError(
+            f"{table.source}: nothing to train on",
+            expected="windows with a label and a valid modality",
+            got=f"{len(table)} windows, none such",
+            fix="emodict-session inspect shows what a session holds",
+        )
     return table if usable.all() else table.rows(usable)
 
 

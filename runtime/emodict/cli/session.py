@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from emodict.atomic import check_writable
-from emodict.cli.app import new_app, run_app
+from emodict.cli.app import Progress, new_app, run_app
 from emodict.errors import OutputError
 from emodict.importers import IMPORTERS, Importer
-from emodict.session import write_session
+from emodict.session import open_session, write_session
 from emodict.summary import SessionSummary, SignalSummary, inspect_session, summarise
 from emodict.validate import Finding, validate_session
 
@@ -49,11 +49,41 @@ def build() -> "typer.Typer":
         if any(finding.severity == "error" for finding in findings):
             raise typer.Exit(2)
 
+    @app.command()
+    def features(
+        files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="session.h5 files.")],
+        out: Annotated[Path, typer.Option("--out", "-o", help="Where the table goes: a .npz.")],
+        spec: Annotated[str, typer.Option(help="Which features: emodict-1, dmer-2024, dmer-sample.")] = "emodict-1",
+    ) -> None:
+        """Extract features alone: arrays eeg, gsr, ppg, video, tokens, valid, quality, start_s, names."""
+        print(extract_to_file(files, out, spec_id=spec))
+
     importing = new_app("Make a session.h5 from a recording in another format.")
     for name, importer in IMPORTERS.items():
         importing.command(name, help=(importer.__doc__ or "").partition("\n")[0])(_import_command(importer))
     app.add_typer(importing, name="import")
     return app
+
+
+def extract_to_file(files: Sequence[Path], out: Path, *, spec_id: str) -> str:
+    """Write the features of sessions as one .npz; what was written, as a sentence."""
+    from emodict.spec import load_spec
+    from emodict.table import join_tables, table_from_recording, write_table
+
+    if out.suffix != ".npz":
+        raise OutputError(f"Cannot write {out}", expected="a file ending in .npz", got=out.suffix or "no ending")
+    check_writable(out)
+    spec = load_spec(spec_id)
+    tables = []
+    with Progress("Extracting", len(files), unit=" sessions") as progress:
+        for i, file in enumerate(files):
+            progress.show(i, file.name)
+            with open_session(file) as recording:
+                tables.append(table_from_recording(recording, spec, name=file.stem))
+    table = join_tables(tables)
+    write_table(table, out)
+    valid = ", ".join(f"{m} {s:.0%}" for m, s in zip(spec.modality_names, table.windows.valid.mean(axis=0), strict=True))
+    return f"Wrote {len(table)} windows of {spec} to {out}; valid: {valid}"
 
 
 def _import_command(importer: Importer) -> Callable[..., None]:

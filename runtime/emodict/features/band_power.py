@@ -37,7 +37,9 @@ class BandPower:
 
     def from_analysis(self, rows: Float64Array) -> Float64Array:
         """(rows, windows, channels), the analysis times each window -> (windows, *shape)."""
-        power = (self._membership @ np.square(rows).reshape(len(rows), -1)).reshape(-1, *rows.shape[1:])
+        count, windows, channels = rows.shape
+        power = self._membership @ np.square(rows).reshape(count, windows * channels)
+        power = power.reshape(len(self._membership), windows, channels)
         log = np.log(power, out=np.full_like(power, np.nan), where=power > 0)
         values: Float64Array = self._spectrum.log_scale * log + self._spectrum.log_offset
         return values.transpose(1, 0, 2) if self._band_major else values.transpose(1, 2, 0)

@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from emodict.errors import RecordingError
-from emodict.features.quality import assess
-from emodict.features.stream import FeatureStream, checked_rows, kernel_for, resampler_for, window_values
-from emodict.features.windows import FeatureWindows, ModalityRows, assemble, concatenate
+from emodict.features.quality import assess, without_unusable
+from emodict.features.stream import (
+    FeatureStream,
+    Kernel,
+    channel_count,
+    kernel_for,
+    require_raw,
+    resampler_for,
+    rows_of_usable,
+    sliding_windows,
+)
+from emodict.features.windows import FeatureWindows, ModalityRows, assemble, concatenate, finite_rows
 from emodict.filters import zero_phase
 from emodict.grid import face_rows, signal_blocks
 from emodict.recording import Recording, unit_factor
@@ -85,9 +95,8 @@ def _by_trial(recording: Recording, spec: FeatureSpec, present: list[ModalitySpe
         if count < 1:
             logger.warning("The trial at %.1f s is too short for a row", start_s)
             continue
-        rows = {
-            m.name: _trial_rows(m, kernels[m.name], signals[m.name], start_s, stop_s).last(count) for m in present
-        }
+        last = slice(-count, None)
+        rows = {m.name: _trial_rows(m, kernels[m.name], signals[m.name], start_s, stop_s).slice(last) for m in present}
         yield assemble(spec, stop_s - count + np.arange(count, dtype=np.float64), rows)
 
 
@@ -145,24 +154,21 @@ def _filtered(samples: Float64Array, spec: FilterSpec | None, mode: str) -> Floa
     return out
 
 
-def _last(rows: ModalityRows, count: int) -> ModalityRows:
-    """The last `count` rows; where there are fewer, the ones before are invalid."""
-    short = count - len(rows)
-    if short > 0:
-        pad = np.full((short, *rows.values.shape[1:]), np.nan)
-        return ModalityRows(
-            np.concatenate([pad, rows.values]),
-            np.concatenate([np.zeros(short, bool), rows.valid]),
-            np.concatenate([np.zeros(short), rows.quality]),
-        )
-    return ModalityRows(rows.values[-count:], rows.valid[-count:], rows.quality[-count:])
-
-
-def _trial_bounds(recording: Recording) -> list[tuple[float, float]]:
+def _trial_bounds(recording: Recording) -> Iterator[tuple[float, float]]:
+    """Start and stop of each trial, cut to what was recorded."""
+    end_s = recording.duration_s
     trials = recording.trials
     if trials is None or not len(trials):
-        return [(0.0, recording.duration_s)]
-    return [(float(a), float(b)) for a, b in zip(trials.start_s, trials.stop_s, strict=True)]
+        yield 0.0, end_s
+        return
+    for start_s, stop_s in zip(np.asarray(trials.start_s).tolist(), np.asarray(trials.stop_s).tolist(), strict=True):
+        if not math.isfinite(stop_s):
+            raise RecordingError("trials: a trial has no end", expected="seconds", got=stop_s)
+        # By whole seconds, so that the rows that are left stay where they would have been.
+        beyond_s = max(0, math.ceil(stop_s - end_s - _TIME_ATOL_S))
+        if beyond_s:
+            logger.warning("The trial at %.1f s ends %d s after the recording; it is cut there", start_s, beyond_s)
+        yield max(0.0, start_s), stop_s - beyond_s
 
 
 def _rate_hz(recording: Recording, modality: ModalitySpec) -> float:
@@ -199,8 +205,9 @@ def _face_blocks(recording: Recording, modality: ModalitySpec) -> Iterator[Float
         yield rows[start : start + size]
 
 
-def _announce_conversion(recording: Recording, modality: ModalitySpec) -> None:
-    """Say what is changed on the way in, and refuse what cannot be, before any work."""
+def _check_source(recording: Recording, modality: ModalitySpec) -> None:
+    """Say what is changed on the way in, and refuse what cannot be used, before any work."""
+    require_raw(modality)
     signal = recording.signals.get(modality.name)
     if signal is None:
         return

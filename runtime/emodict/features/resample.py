@@ -65,19 +65,20 @@ class Resampler:
         return self._apply(np.concatenate([self._pending, tail]), blocks)[:rest]
 
     def _apply(self, pending: Float64Array, blocks: int) -> Float64Array:
-        channels = pending.shape[1]
         if not blocks:
-            return np.empty((0, channels))
-        width = self._matrix.shape[1]
-        windows = sliding_window_view(pending, width, axis=0)[:: self.down][:blocks].swapaxes(1, 2)
-        missing = np.isnan(windows)
-        if missing.any():
-            out: Float64Array = self._matrix @ np.where(missing, 0.0, windows)
-            out[self._footprint @ missing > 0.5] = np.nan
-        else:
-            out = self._matrix @ windows
+            return np.empty((0, pending.shape[1]))
         self._sent += blocks * self.up
-        return out.reshape(-1, channels)
+        missing = np.isnan(pending)
+        if not missing.any():
+            return self._product(self._matrix, pending, blocks)
+        out = self._product(self._matrix, np.where(missing, 0.0, pending), blocks)
+        out[self._product(self._footprint, missing.astype(np.float64), blocks) > 0.5] = np.nan
+        return out
+
+    def _product(self, matrix: Float64Array, pending: Float64Array, blocks: int) -> Float64Array:
+        windows = sliding_window_view(pending, matrix.shape[1], axis=0)[:: self.down][:blocks].swapaxes(1, 2)
+        product: Float64Array = matrix @ windows
+        return product.reshape(blocks * self.up, pending.shape[1])
 
 
 def _lowpass(up: int, down: int) -> Float64Array:

@@ -36,7 +36,10 @@ class WindowStatistics:
 
     def values(self, windows: Float64Array) -> Float64Array:
         """(windows, samples) -> (windows, 27 or 28)."""
-        x = windows if self._filter is None else windows @ self._filter
+        # A copy: overlapping windows are views, and a matrix product over those is done without BLAS.
+        x = np.ascontiguousarray(windows)
+        if self._filter is not None:
+            x = x @ self._filter
         columns = [*_moments(x), *_moments(np.diff(x, axis=1)), *_moments(np.diff(x, n=2, axis=1))]
         columns += _fft_statistics(x)
         if self._with_psd:

@@ -123,9 +123,9 @@ class _Source:
         """`count` rows from the second `first_row` on, all of them held; they and earlier ones are let go."""
         rows = join_rows(self._rows)
         skip = first_row - self._first_held
-        self._rows = [_rows_slice(rows, slice(skip + count, None))]
+        self._rows = [rows.slice(slice(skip + count, None))]
         self._first_held += skip + count
-        return _rows_slice(rows, slice(skip, skip + count))
+        return rows.slice(slice(skip, skip + count))
 
     def _append(self, samples: Float64Array) -> None:
         window, hop = self._modality.window_samples, self._modality.hop_samples
@@ -154,24 +154,33 @@ Kernel = BandPower | CausalBandPower | WindowStatistics | None
 
 def kernel_for(modality: ModalitySpec) -> Kernel:
     """What turns a modality's windows into features; None for an embedding, which is passed on."""
+    require_raw(modality)
     if modality.kind == "band_power":
         causal = modality.filter is not None and modality.filter.mode == "causal"
         return CausalBandPower(modality) if causal else BandPower(modality)
-    if modality.kind == "statistics":
-        return WindowStatistics(modality)
-    if modality.kind == "embedding":
-        return None
-    raise SpecError(
-        f"{modality.name}: these features only exist ready-made",
-        fix="Use a feature table, or a model trained on emodict-1",
-    )
+    return WindowStatistics(modality) if modality.kind == "statistics" else None
+
+
+def require_raw(modality: ModalitySpec) -> None:
+    """Refuse a modality whose features cannot be computed here.
+
+    Raises:
+        SpecError: they only exist as a table.
+    """
+    if modality.kind == "table":
+        raise SpecError(
+            f"{modality.name}: these features only exist ready-made",
+            fix="Use a feature table, or a model trained on emodict-1",
+        )
 
 
 def sliding_windows(samples: Float64Array, *, window: int, hop: int) -> Float64Array:
     """All whole windows of (samples, channels), from the first sample on -> (windows, window, channels), a view."""
     count = (len(samples) - window) // hop + 1
+    if count < 1:
+        return np.empty((0, window, samples.shape[1]))
     if window == hop:
-        return samples[: count * hop].reshape(count, window, -1)
+        return samples[: count * hop].reshape(count, window, samples.shape[1])
     views: Float64Array = sliding_window_view(samples, window, axis=0)[::hop].swapaxes(1, 2)
     return views
 
@@ -237,7 +246,3 @@ def resampler_for(modality: ModalitySpec, rate_hz: float) -> Resampler | None:
             fix="Record faster, or use a model without gsr",
         )
     return Resampler(rate_hz, modality.rate_hz, channels=channel_count(modality))
-
-
-def _rows_slice(rows: ModalityRows, part: slice) -> ModalityRows:
-    return ModalityRows(rows.values[part], rows.valid[part], rows.quality[part])

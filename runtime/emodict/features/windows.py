@@ -24,6 +24,10 @@ class ModalityRows:
     def __len__(self) -> int:
         return len(self.valid)
 
+    def slice(self, rows: slice) -> ModalityRows:
+        """Some of the rows."""
+        return ModalityRows(self.values[rows], self.valid[rows], self.quality[rows])
+
 
 def ready_made_rows(values: Float64Array) -> ModalityRows:
     """Rows whose features arrive computed: one with anything but numbers in it is not valid."""

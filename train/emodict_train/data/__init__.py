@@ -7,8 +7,7 @@ from pathlib import Path
 
 from emodict.errors import InputError, TableError
 from emodict.spec import DEFAULT_SPEC_ID
-from emodict.table import FeatureTable, read_table
-from emodict_train.data.concatenate import concatenate_tables
+from emodict.table import FeatureTable, join_tables, read_table
 from emodict_train.data.dmer import is_dmer_folder, read_dmer_folder
 from emodict_train.data.edl import read_edl
 from emodict_train.data.sessions import read_session_table
@@ -39,7 +38,7 @@ def read_training_data(
     for i, file in enumerate(files):
         on_file(file, i, len(files))
         tables.append(_read_one(file, spec_id=spec_id, part=part))
-    return concatenate_tables(tables)
+    return join_tables(tables)
 
 
 def _expand(path: Path) -> list[Path]:

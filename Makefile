@@ -1,0 +1,44 @@
+# make demo: the whole way on simulated people. make test: the tests. Each makes its own venv in .venv.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# One BLAS thread: every matrix product here is small, and two threads fight over the cores.
+export OPENBLAS_NUM_THREADS ?= 1
+export OMP_NUM_THREADS ?= 1
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+
+.PHONY: demo test bench lint specs clean
+
+demo: $(VENV)/ready-train
+	$(BIN)/python examples/demo.py demo
+
+test: $(VENV)/ready-test
+	$(BIN)/python -m pytest $(ARGS)
+
+bench: $(VENV)/ready-test
+	$(BIN)/python -m benchmarks $(ARGS)
+
+lint: $(VENV)/ready-test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+specs: $(VENV)/ready-test
+	$(BIN)/python tools/make_specs.py
+
+clean:
+	rm -rf $(VENV) demo dist build
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(f"emodict needs Python 3.10 or newer; $(PYTHON) is {sys.version.split()[0]}. Try: make PYTHON=python3.11 ...") if sys.version_info < (3, 10) else None'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/ready-train: pyproject.toml constraints.txt | $(VENV)/bin/python
+	@echo "Installing emodict and what it trains with into $(VENV) (once; torch is the big part)"
+	$(PIP) --editable '.[train,export,onnx]'
+	@touch $@
+
+$(VENV)/ready-test: pyproject.toml constraints.txt | $(VENV)/bin/python
+	@echo "Installing emodict and what its tests need into $(VENV) (once; torch is the big part)"
+	$(PIP) --editable '.[test,lint]'
+	@touch $@ $(VENV)/ready-train

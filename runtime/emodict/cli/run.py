@@ -1,0 +1,191 @@
+"""emodict-run: recordings in, distributions out."""
+
+# No `from __future__ import annotations`: typer reads the annotations of functions made inside functions.
+
+import contextlib
+import json
+import logging
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Optional
+
+from emodict.atomic import check_writable
+from emodict.cli.app import Progress, new_app, run_app
+from emodict.errors import OutputError
+
+if TYPE_CHECKING:
+    import typer
+
+    from emodict.engine import Engine
+    from emodict.prediction import Prediction
+
+NAME = "emodict-run"
+STDOUT = "-"
+
+
+def main() -> None:
+    """Entry point of `emodict-run`."""
+    run_app(build, NAME)
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """Where the results go, and in which form."""
+
+    out: str | None = None
+    report: Path | None = None
+    as_json: bool = False
+    quiet: bool = False
+    with_weights: bool = False
+    part: str | None = None
+
+    @property
+    def prints_rows(self) -> bool:
+        return not (self.quiet or self.as_json or self.out == STDOUT)
+
+
+def build() -> "typer.Typer":
+    """The command."""
+    import typer
+
+    app = new_app("")
+
+    @app.command()
+    def run(
+        recordings: Annotated[
+            list[Path], typer.Argument(metavar="RECORDING...", help="session.h5 files, or feature tables (.npz, .mat).")
+        ],
+        engine: Annotated[Path, typer.Option(help="The model: a model.onnx of emodict-export.")],
+        out: Annotated[
+            Optional[str],  # noqa: UP045
+            typer.Option(help="Write all rows: .csv .json .parquet .h5, or - for CSV on standard output."),
+        ] = None,
+        report: Annotated[Optional[Path], typer.Option(help="Write a page to look at: report.html.")] = None,  # noqa: UP045
+        weights: Annotated[bool, typer.Option("--weights", help="With the weights of the dictionary.")] = False,
+        as_json: Annotated[bool, typer.Option("--json", help="JSON lines on standard output, for programs.")] = False,
+        quiet: Annotated[bool, typer.Option("--quiet", "-q", help="The summary alone.")] = False,
+        part: Annotated[Optional[str], typer.Option(help="Which part of a .mat with several.")] = None,  # noqa: UP045
+    ) -> None:
+        """Run a model on recordings: one distribution over emotions a second."""
+        logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+        run_all(engine, recordings, RunOptions(out, report, as_json, quiet, weights, part))
+
+    return app
+
+
+def run_all(engine_path: Path, recordings: Sequence[Path], options: RunOptions) -> None:
+    """Score each recording, print as it goes, and write what was asked for."""
+    check_outputs(options)
+    from emodict.console import describe_model, summary_lines
+    from emodict.engine import open_engine
+
+    say = _say(options)
+    with open_engine(engine_path) as engine:
+        say(describe_model(engine.manifest, engine_path.name))
+        predictions = [_run_one(engine, path, options) for path in recordings]
+        for prediction in predictions:
+            for line in summary_lines(prediction):
+                say(line)
+        if options.as_json:
+            for prediction in predictions:
+                print(json.dumps({"summary": summary_as_dict(prediction)}))
+        _write(predictions, engine, engine_path, options)
+
+
+def check_outputs(options: RunOptions) -> None:
+    """Refuse outputs that cannot work before any long work starts."""
+    if options.out is not None and options.out != STDOUT:
+        from emodict.outputs import check_output
+
+        check_output(options.out)
+    if options.report is not None:
+        if options.report.suffix not in (".html", ".htm"):
+            raise OutputError(f"Cannot write the report to {options.report}", expected="a file ending in .html")
+        check_writable(options.report)
+    if options.as_json and options.out == STDOUT:
+        raise OutputError("--json and --out - both want standard output", fix="Ask for one of them")
+
+
+def summary_as_dict(prediction: "Prediction") -> dict[str, object]:
+    """The summary of one recording in plain JSON types."""
+    answered = prediction.answered
+    mean = prediction.distribution[answered].mean(axis=0).tolist() if answered.any() else None
+    return {
+        "session": prediction.session,
+        "rows": len(prediction),
+        "answered": int(answered.sum()),
+        "simulated": prediction.simulated,
+        "mean_distribution": None if mean is None else dict(zip(prediction.emotions, mean, strict=True)),
+        "metrics": prediction.metrics(),
+    }
+
+
+def _run_one(engine: "Engine", path: Path, options: RunOptions) -> "Prediction":
+    from emodict.console import header_line, row_lines
+    from emodict.outputs import row_as_dict
+    from emodict.predict import iter_predictions
+    from emodict.prediction import concatenate_predictions
+
+    parts: list[Prediction] = []
+    with _progress(path, options) as on_rows:
+        for part in iter_predictions(engine, path, part=options.part, on_start=on_rows.start):
+            if options.prints_rows:
+                if not parts:
+                    print(header_line(part.emotions, part.modalities))
+                print("\n".join(row_lines(part)) + "\n" * bool(len(part)), end="")
+            elif options.as_json:
+                for i in range(len(part)):
+                    row = row_as_dict(part, i, with_weights=options.with_weights)
+                    print(json.dumps({"session": part.session, **row}))
+            parts.append(part)
+            on_rows.add(len(part))
+    return concatenate_predictions(parts)
+
+
+class _RowCounter:
+    """Moves the progress bar by rows; does nothing where the rows themselves are on the screen."""
+
+    def __init__(self, progress: Progress | None) -> None:
+        self._progress, self._total, self._done = progress, 1.0, 0
+
+    def start(self, session: str, rows: float) -> None:
+        self._total = rows
+
+    def add(self, rows: int) -> None:
+        self._done += rows
+        if self._progress is not None:
+            self._progress.show(self._done, total=self._total)
+
+
+@contextlib.contextmanager
+def _progress(path: Path, options: RunOptions) -> Iterator[_RowCounter]:
+    if options.prints_rows and sys.stdout.isatty():
+        yield _RowCounter(None)
+        return
+    with Progress(f"Scoring {path.name}", 1, unit=" s") as progress:
+        yield _RowCounter(progress)
+
+
+def _write(predictions: "Sequence[Prediction]", engine: "Engine", engine_path: Path, options: RunOptions) -> None:
+    from emodict.console import describe_model
+    from emodict.outputs import write_csv, write_predictions
+
+    if options.out == STDOUT:
+        write_csv(predictions, sys.stdout, with_weights=options.with_weights)
+    elif options.out is not None:
+        write_predictions(predictions, options.out, with_weights=options.with_weights)
+        _say(options)(f"Wrote {options.out}")
+    if options.report is not None:
+        from emodict.report import write_report
+
+        lines = [describe_model(engine.manifest, engine_path.name)]
+        write_report(predictions, options.report, title="emodict report", model_lines=lines)
+        _say(options)(f"Wrote {options.report}")
+
+
+def _say(options: RunOptions) -> Callable[[str], None]:
+    """People's lines go to standard error where standard output belongs to a program."""
+    stream = sys.stderr if options.as_json or options.out == STDOUT else sys.stdout
+    return lambda line: print(line, file=stream)

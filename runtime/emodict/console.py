@@ -1,0 +1,94 @@
+"""Predictions as lines for people: one a second, and a summary at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from emodict.engine.manifest import Manifest
+from emodict.metrics import METRICS
+from emodict.prediction import Prediction
+
+_BARS = " ▁▂▃▄▅▆▇█"
+# A tenth is what each of ten emotions has at rest; half of everything fills the bar.
+_FULL_BAR = 0.5
+_COLUMN = 5
+
+
+def header_line(emotions: Sequence[str], modalities: Sequence[str]) -> str:
+    """Column names above `row_lines`: emotions in per cent, then the quality of each modality."""
+    cells = "".join(f" {name[: _COLUMN - 1]:>{_COLUMN - 1}}" for name in emotions)
+    return f"{'time':>7}{cells}  " + " ".join(f"{name:>5}" for name in modalities)
+
+
+def row_lines(prediction: Prediction) -> Iterator[str]:
+    """One line per row: a bar and per cent for each emotion; quality, or × where a modality is invalid."""
+    for i in range(len(prediction)):
+        quality = " ".join(
+            f"{value:5.2f}" if valid else "    ×"
+            for value, valid in zip(prediction.quality[i], prediction.valid[i], strict=True)
+        )
+        yield f"{clock(prediction.start_s[i]):>7}{_cells(prediction.distribution[i])}  {quality}"
+
+
+def describe_model(manifest: Manifest, name: str) -> str:
+    """Which model, of which features, trained on what."""
+    training = manifest.training
+    parts = [f"Model {name}: {'+'.join(manifest.model.modalities)} -> {len(manifest.model.emotions)} emotions"]
+    parts.append(f"features {manifest.features.id} ({manifest.features.fingerprint})")
+    if training:
+        kind = "SIMULATED people" if training.get("simulated") else "recordings"
+        parts.append(f"trained on {training.get('rows')} windows of {kind}")
+    return ", ".join(parts)
+
+
+def summary_lines(prediction: Prediction) -> list[str]:
+    """What came out: how many rows, how usable each modality was, the strongest emotions, and the measures."""
+    answered = prediction.answered
+    lines = [
+        f"{prediction.session}: {len(prediction)} rows, {int(answered.sum())} answered"
+        + (", SIMULATED person" if prediction.simulated else "")
+    ]
+    if not len(prediction):
+        return lines
+    used = [
+        f"{name} {share:.0%} (quality {quality:.2f})"
+        for name, share, quality in zip(
+            prediction.modalities, prediction.valid.mean(axis=0), _mean_quality(prediction), strict=True
+        )
+    ]
+    lines.append("valid: " + ", ".join(used))
+    if not answered.any():
+        lines.append("No row could be answered: no modality that the model can use was valid.")
+        return lines
+    mean = prediction.distribution[answered].mean(axis=0)
+    order = np.argsort(-mean)[:3]
+    lines.append("mean:  " + ", ".join(f"{prediction.emotions[i]} {mean[i]:.1%}" for i in order) + ", ...")
+    metrics = prediction.metrics()
+    if metrics is not None:
+        lines.append("against the truth: " + ", ".join(f"{name} {metrics[name]:.4f}" for name in METRICS))
+    return lines
+
+
+def clock(start_s: float) -> str:
+    """Seconds as 1:02:03, or 2:03 within the first hour."""
+    whole = int(start_s)
+    hours, rest = divmod(whole, 3600)
+    minutes, seconds = divmod(rest, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
+
+
+def _cells(distribution: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> str:
+    if not np.isfinite(distribution).all():
+        return f"{'-':>{_COLUMN}}" * len(distribution)
+    levels = np.clip(np.ceil(distribution / _FULL_BAR * (len(_BARS) - 1)), 0, len(_BARS) - 1).astype(int)
+    cells = (f"  {_BARS[n]}{100 * p:2.0f}" for n, p in zip(levels, distribution, strict=True))
+    return "".join(cells)
+
+
+def _mean_quality(prediction: Prediction) -> list[float]:
+    """Mean over valid rows; 0 where there are none."""
+    count = np.maximum(prediction.valid.sum(axis=0), 1)
+    mean: list[float] = (prediction.quality.sum(axis=0) / count).tolist()
+    return mean

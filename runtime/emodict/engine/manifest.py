@@ -1,0 +1,125 @@
+"""Manifest: all that an engine file says of itself; the same in ONNX metadata and beside a plan."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emodict.errors import EmodictError, ModelError, SpecError
+from emodict.model_spec import ModelSpec, model_spec_from_dict
+from emodict.spec import FeatureSpec, load_spec, spec_from_dict, spec_ids
+
+FORMAT = "emodict-model"
+FORMAT_VERSION = "1"
+KEY_PREFIX = "emodict."
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What an engine computes, from which features, and where it comes from.
+
+    Attributes:
+        missing_value: (tokens, width) that stands for a missing modality.
+        graph_sha256: of the graph without its metadata.
+        training, metrics: from the checkpoint, for people to read.
+    """
+
+    features: FeatureSpec
+    model: ModelSpec
+    missing_value: NDArray[np.float64]
+    graph_sha256: str
+    training: Mapping[str, Any] = field(default_factory=dict)
+    metrics: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    software: str = ""
+    precision: str = "fp32"
+
+    def __post_init__(self) -> None:
+        shape = (self.features.tokens, self.features.token_width)
+        if self.missing_value.shape != shape:
+            raise ModelError("The model's missing_value does not fit its features", expected=shape,
+                             got=self.missing_value.shape)  # fmt: skip
+
+
+def manifest_to_metadata(manifest: Manifest) -> dict[str, str]:
+    """Text by key, as ONNX metadata holds it."""
+    content = {
+        "format": FORMAT,
+        "format_version": FORMAT_VERSION,
+        "feature_spec": json.dumps(manifest.features.to_dict()),
+        "feature_spec_fingerprint": manifest.features.fingerprint,
+        "model_spec": json.dumps(manifest.model.to_dict()),
+        "emotions": json.dumps(list(manifest.model.emotions)),
+        "missing_value": json.dumps(manifest.missing_value.tolist()),
+        "graph_sha256": manifest.graph_sha256,
+        "training": json.dumps(manifest.training),
+        "metrics": json.dumps(manifest.metrics),
+        "software": manifest.software,
+        "precision": manifest.precision,
+    }
+    return {KEY_PREFIX + key: value for key, value in content.items()}
+
+
+def manifest_from_metadata(metadata: Mapping[str, str], *, source: str) -> Manifest:
+    """Read what `manifest_to_metadata` wrote.
+
+    Raises:
+        ModelError: the file is not one of emodict's, or its description is broken.
+        SpecError: its features are not the ones this emodict computes under that name.
+    """
+    content = {k.removeprefix(KEY_PREFIX): v for k, v in metadata.items() if k.startswith(KEY_PREFIX)}
+    if content.get("format") != FORMAT:
+        raise ModelError(
+            f"{source} is an ONNX model but not one of emodict's",
+            expected=f"metadata {KEY_PREFIX}format = '{FORMAT}'",
+            got="no such metadata" if "format" not in content else repr(content["format"]),
+            fix="Export one: emodict-export model.pt -o model.onnx",
+        )
+    if content.get("format_version") != FORMAT_VERSION:
+        raise ModelError(
+            f"{source} was written for another version of emodict",
+            expected=f"format_version {FORMAT_VERSION}",
+            got=content.get("format_version"),
+            fix="Export it again: emodict-export model.pt -o model.onnx",
+        )
+    try:
+        manifest = Manifest(
+            features=spec_from_dict(json.loads(content["feature_spec"])),
+            model=model_spec_from_dict(json.loads(content["model_spec"])),
+            missing_value=np.asarray(json.loads(content["missing_value"]), dtype=np.float64),
+            graph_sha256=content["graph_sha256"],
+            training=json.loads(content["training"]),
+            metrics=json.loads(content["metrics"]),
+            software=content["software"],
+            precision=content["precision"],
+        )
+    except EmodictError:
+        raise
+    except (KeyError, TypeError, ValueError) as error:
+        raise ModelError(f"{source}: its description is damaged: {error}", fix="Export it again") from error
+    _check_features(manifest.features, content["feature_spec_fingerprint"], source)
+    return manifest
+
+
+def _check_features(features: FeatureSpec, fingerprint: str, source: str) -> None:
+    """The spec must be what its fingerprint says, and what this emodict knows under its id."""
+    if features.fingerprint != fingerprint:
+        raise SpecError(
+            f"{source}: the feature spec was changed after export",
+            expected=f"fingerprint {fingerprint}",
+            got=features.fingerprint,
+            fix="Export it again",
+        )
+    if features.id in spec_ids():
+        ours = load_spec(features.id).with_modalities(features.modality_names)
+        if ours.fingerprint != features.fingerprint:
+            raise SpecError(
+                f"{source} was trained on other features than this emodict computes",
+                expected=f"feature spec {ours}",
+                got=str(features),
+                fix="Use the emodict that trained it, or train again",
+            )

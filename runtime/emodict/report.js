@@ -1,0 +1,43 @@
+// A cursor through all plots of a session, the distribution under it in the legend.
+for (const section of document.querySelectorAll("section")) {
+  const held = section.querySelector("script[type='application/json']");
+  if (!held) continue;
+  const data = JSON.parse(held.textContent);
+  const values = [...section.querySelectorAll(".legend .value")];
+  const readout = section.querySelector(".readout");
+  const cursors = section.querySelectorAll(".cursor");
+  const rest = values.map((value) => value.textContent);
+  const restText = readout.textContent;
+
+  const clock = (at) => {
+    const two = (n) => String(Math.floor(n)).padStart(2, "0");
+    if (data.unit === "row") return "row " + Math.round(at);
+    if (data.unit === "s") return +at.toFixed(2) + " s";
+    const minutes = data.unit === "min:s" ? Math.floor(at / 60) : Math.floor(at / 3600) + ":" + two((at % 3600) / 60);
+    return minutes + ":" + two(at % 60);
+  };
+  const show = (column) => {
+    const shares = data.shares[column];
+    readout.textContent = "At " + clock(data.start + column * data.width) + (shares ? ":" : ": no answer");
+    values.forEach((value, i) => (value.textContent = shares ? (shares[i] / 10).toFixed(1) + " %" : "–"));
+    for (const cursor of cursors) {
+      const x = (100 * (column + 0.5)) / data.shares.length + "%";
+      cursor.setAttribute("x1", x);
+      cursor.setAttribute("x2", x);
+      cursor.classList.add("on");
+    }
+  };
+  const clear = () => {
+    readout.textContent = restText;
+    values.forEach((value, i) => (value.textContent = rest[i]));
+    cursors.forEach((cursor) => cursor.classList.remove("on"));
+  };
+  for (const svg of section.querySelectorAll("svg.plot")) {
+    svg.addEventListener("pointermove", (event) => {
+      const box = svg.querySelector(".frame").getBoundingClientRect();
+      const column = Math.floor(((event.clientX - box.left) / box.width) * data.shares.length);
+      if (column >= 0 && column < data.shares.length) show(column);
+    });
+    svg.addEventListener("pointerleave", clear);
+  }
+}

@@ -1,0 +1,183 @@
+"""Which windows are fit to be used, and how clean they are."""
+
+import h5py
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from emodict.features import FeatureStream, extract_features
+from emodict.features.quality import RAIL_SHARE_OF_RANGE, SATURATED_SHARE, assess, without_unusable
+from emodict.importers import IMPORTERS
+from emodict.spec import load_spec
+
+SPEC = load_spec("emodict-1")
+EEG, GSR, PPG, VIDEO = (SPEC.modality(name) for name in ("eeg", "gsr", "ppg", "video"))
+SHAPES = {"eeg": (300, 18), "gsr": (20, 1), "ppg": (500, 1), "video": (1, 32)}
+
+
+def good_window(name, seed=0):
+    rng = np.random.default_rng(seed)
+    samples, channels = SHAPES[name]
+    if name == "eeg":
+        return rng.normal(scale=15, size=(samples, channels))
+    if name == "gsr":
+        return 2 + 0.001 * rng.integers(0, 40, size=(samples, channels))
+    if name == "ppg":
+        t = np.arange(samples)[:, None] / 100
+        return np.sin(2 * np.pi * 1.2 * t) + 0.3 * np.sin(2 * np.pi * 2.4 * t + 1) + 0.01 * rng.normal(size=t.shape)
+    return rng.normal(size=(samples, channels))
+
+
+def judge(name, window):
+    valid, quality = assess(SPEC.modality(name), window[None])
+    return bool(valid[0]), float(quality[0])
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_a_clean_window_is_valid_and_scores_high(name):
+    valid, quality = judge(name, good_window(name))
+    assert valid
+    assert 0.9 < quality <= 1
+
+
+@pytest.mark.parametrize("name", SHAPES)
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_one_missing_sample_makes_a_window_invalid(name, value):
+    window = good_window(name)
+    window[len(window) // 2, -1] = value
+    assert judge(name, window) == (False, 0.0)
+
+
+@pytest.mark.parametrize("name", ["eeg", "gsr", "ppg"])
+@pytest.mark.parametrize("value", [0.0, 1.0, 5e-324, 1e30, -1e30])
+def test_a_channel_that_stands_still_makes_a_window_invalid(name, value):
+    window = good_window(name)
+    window[:, -1] = value
+    assert judge(name, window) == (False, 0.0)
+
+
+@pytest.mark.parametrize(("name", "value"), [("eeg", 2e5), ("eeg", -2e5), ("gsr", 0.0), ("gsr", 101.0), ("ppg", 2e9)])
+def test_one_sample_out_of_range_makes_a_window_invalid(name, value):
+    window = good_window(name)
+    window[3, 0] = value
+    assert judge(name, window) == (False, 0.0)
+
+
+@pytest.mark.parametrize("name", ["eeg", "ppg"])
+def test_a_signal_clipped_most_of_the_time_is_invalid_and_a_little_clipping_is_not(name):
+    t = np.arange(SHAPES[name][0])[:, None] * np.ones(SHAPES[name][1])
+    wave = 100 * np.sin(2 * np.pi * 6 * t / len(t) + 0.1)
+    assert judge(name, np.clip(wave, -20, 20))[0] is False
+    assert judge(name, np.clip(wave, -90, 90))[0] is True
+
+
+def test_subnormal_signals_raise_no_warning():
+    for name in ("eeg", "ppg"):
+        judge(name, good_window(name) * 5e-324)
+        judge(name, good_window(name) * 1e-310)
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_no_windows_get_no_judgement(name):
+    valid, quality = assess(SPEC.modality(name), np.empty((0, *SHAPES[name])))
+    assert valid.shape == quality.shape == (0,)
+
+
+def saturated_by_counting(window):
+    """More than half of a channel's samples within 1 % of its range from an extreme."""
+    for channel in window.T:
+        low, high = min(channel), max(channel)
+        margin = RAIL_SHARE_OF_RANGE * (high - low)
+        count = sum(v <= low + margin or v >= high - margin for v in channel)
+        if count > SATURATED_SHARE * len(channel):
+            return True
+    return False
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    seed=st.integers(0, 2**31),
+    share=st.floats(0.3, 0.7),
+    offset=st.sampled_from([0.0, 1e3, -9e4]),
+    name=st.sampled_from(["eeg", "ppg"]),
+)
+def test_saturation_is_what_counting_says(seed, share, offset, name):
+    rng = np.random.default_rng(seed)
+    samples, channels = SHAPES[name]
+    window = rng.uniform(-1, 1, size=(samples, channels))
+    # One channel at its rails for about half of the time, on both sides of the limit.
+    at_rail = rng.random(samples) < share
+    window[at_rail, 0] = np.where(rng.random(at_rail.sum()) < 0.5, -1, 1)
+    window += offset
+    assert judge(name, window)[0] == (not saturated_by_counting(window))
+
+
+def test_eeg_quality_falls_with_the_swing_beyond_200_uv():
+    window = good_window("eeg")
+    window[:, :9] *= 100
+    swing = window.max(axis=0) - window.min(axis=0)
+    assert judge("eeg", window)[1] == pytest.approx(np.mean([min(1, 200 / s) for s in swing]))
+
+
+def test_gsr_quality_falls_with_its_steepest_step():
+    window = good_window("gsr")
+    window[10:] += 1.0
+    steepest = max(abs(b - a) for a, b in zip(window[:-1, 0], window[1:, 0], strict=True)) * 4
+    assert judge("gsr", window) == (True, pytest.approx(1 / steepest))
+
+
+def test_noise_scores_below_a_pulse():
+    noise = np.random.default_rng(1).normal(size=(500, 1))
+    assert judge("ppg", noise)[1] < 0.6 < judge("ppg", good_window("ppg"))[1]
+
+
+def test_unusable_samples_become_nan_and_the_caller_keeps_his():
+    samples = good_window("eeg")
+    assert without_unusable(EEG, samples) is samples
+    samples[5, 2], samples[6, 3], samples[7, 4] = np.inf, 1e30, np.nan
+    before = samples.copy()
+    got = without_unusable(EEG, samples)
+    np.testing.assert_array_equal(samples, before)
+    assert sorted(zip(*map(np.ndarray.tolist, np.nonzero(np.isnan(got))), strict=True)) == [(5, 2), (6, 3), (7, 4)]
+    np.testing.assert_array_equal(got[8:], samples[8:])
+
+
+def pulse_quality(path):
+    with h5py.File(path) as file:
+        device = next(iter(file.values()))
+        raw = device["raw"]
+        channel = next(raw[name] for name in raw if name.startswith("channel_"))
+        samples, rate_hz = channel[:].astype(float), float(device.attrs["sampling rate"])
+    stream = FeatureStream(SPEC.with_modalities(["ppg"]), {"ppg": rate_hz})
+    parts = [stream.push("ppg", samples), stream.finish()]
+    return np.concatenate([p.quality for p in parts])[:, 0]
+
+
+def test_a_pulse_at_rest_scores_above_one_under_motion(shared_data):
+    rest = pulse_quality(shared_data / "opensignals_h5" / "bvp_rest.h5")
+    moving = pulse_quality(shared_data / "opensignals_h5" / "bvp_motion_artifact.h5")
+    assert len(rest) == 101
+    assert np.median(rest) > 0.8
+    assert np.median(rest) > np.median(moving) + 0.1
+    assert rest.mean() > moving.mean() + 0.1
+
+
+def test_a_wristband_worn_for_54_minutes_gives_a_row_for_every_second(shared_data):
+    recording = IMPORTERS["e4"](shared_data / "e4_stress_predict_S01")
+    rows = extract_features(recording, SPEC)
+    valid = dict(zip(SPEC.modality_names, rows.valid.T, strict=True))
+    # PPG, the longer of the two, lasts 3260.98 s.
+    np.testing.assert_array_equal(rows.start_s, np.arange(4, 3260))
+    assert valid["gsr"].mean() > 0.99
+    assert valid["ppg"].mean() > 0.99
+    assert not valid["eeg"].any()
+    assert not valid["video"].any()
+    skin = np.asarray(recording.signals["gsr"].samples)[:, 0]
+    off_skin = np.array([(skin[4 * (k - 4) : 4 * (k + 1)] == 0).any() for k in range(4, 3258)])
+    assert off_skin.any()
+    assert not valid["gsr"][:-2][off_skin].any()
+    # GSR stops after 3258 s, two before the last row.
+    assert not valid["gsr"][-2:].any()
+    assert np.isnan(rows.features("gsr")[~valid["gsr"]]).all()
+    assert np.isfinite(rows.features("ppg")[valid["ppg"]]).all()

@@ -1,0 +1,100 @@
+"""Resampling a stream against scipy.signal.resample_poly."""
+
+import math
+
+import numpy as np
+import pytest
+import scipy.signal as ss
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from emodict.errors import InputError
+from emodict.features.resample import Resampler
+
+RATES = [(64, 100), (256, 300), (250, 300), (500, 300), (512, 300), (1000, 100), (8, 4), (300, 299)]
+
+
+def resampled(samples, from_hz, to_hz, *, chunks=()):
+    resampler = Resampler(from_hz, to_hz, channels=samples.shape[1])
+    edges = [0, *np.cumsum(chunks), len(samples)]
+    parts = [resampler.push(samples[a:b]) for a, b in zip(edges[:-1], edges[1:], strict=True)]
+    return np.concatenate([*parts, resampler.finish()])
+
+
+@pytest.mark.parametrize(("from_hz", "to_hz"), RATES)
+def test_away_from_the_ends_it_is_resample_poly(from_hz, to_hz):
+    divisor = math.gcd(from_hz, to_hz)
+    up, down = to_hz // divisor, from_hz // divisor
+    samples = np.random.default_rng(0).normal(size=(max(100, 40 * down), 2))
+    got = resampled(samples, from_hz, to_hz)
+    expected = ss.resample_poly(samples, up, down, axis=0)
+    assert got.shape == expected.shape
+    # scipy takes what lies beyond the ends for zero, we for the last sample: within the filter's reach they differ.
+    edge = math.ceil(10 * max(up, down) / down) + 1
+    assert len(got) > 3 * edge
+    # The same float64 products, summed in another order.
+    np.testing.assert_allclose(got[edge:-edge], expected[edge:-edge], rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize(("from_hz", "to_hz"), RATES)
+def test_a_constant_stays_that_constant_to_the_very_ends(from_hz, to_hz):
+    got = resampled(np.full((2 * from_hz, 1), 7.0), from_hz, to_hz)
+    assert len(got) == 2 * to_hz
+    # The polyphase branches of a windowed sinc sum to 1 but for its stop-band ripple (Kaiser beta 5: about 50 dB).
+    np.testing.assert_allclose(got, 7.0, rtol=1e-2)
+
+
+def test_a_slow_sine_comes_out_at_the_new_rate_in_phase():
+    t_in, t_out = np.arange(64 * 10) / 64, np.arange(100 * 10) / 100
+    got = resampled(np.sin(2 * np.pi * 1.3 * t_in)[:, None], 64, 100)[:, 0]
+    # Pass-band ripple of the Kaiser design.
+    np.testing.assert_allclose(got[100:-100], np.sin(2 * np.pi * 1.3 * t_out)[100:-100], atol=5e-3)
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.sampled_from(RATES), st.lists(st.integers(0, 90), max_size=12))
+def test_chunks_of_any_size_give_the_samples_of_one_push(rates, chunks):
+    samples = np.random.default_rng(1).normal(size=(sum(chunks) + 40, 2))
+    once = resampled(samples, *rates)
+    np.testing.assert_allclose(resampled(samples, *rates, chunks=chunks), once, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize(("from_hz", "to_hz"), RATES)
+@pytest.mark.parametrize("count", [1, 2, 7, 31])
+def test_as_many_samples_come_out_as_the_input_is_long(from_hz, to_hz, count):
+    assert len(resampled(np.ones((count, 1)), from_hz, to_hz)) == math.ceil(count * to_hz / from_hz)
+
+
+def test_nothing_pushed_finishes_as_nothing():
+    resampler = Resampler(64, 100, channels=3)
+    assert resampler.push(np.empty((0, 3))).shape == (0, 3)
+    assert resampler.finish().shape == (0, 3)
+
+
+def test_one_sample_is_continued_as_itself():
+    resampler = Resampler(64, 100, channels=1)
+    assert len(resampler.push(np.array([[4.0]]))) == 0
+    np.testing.assert_allclose(resampler.finish(), [[4.0], [4.0]], rtol=1e-2)  # stop-band ripple, as above
+    assert resampler.finish().shape == (0, 1)
+
+
+@pytest.mark.parametrize(("from_hz", "to_hz"), [(64, 100), (500, 300), (256, 300)])
+def test_a_nan_reaches_as_far_as_the_filter_does_and_no_further(from_hz, to_hz):
+    samples = np.random.default_rng(2).normal(size=(4 * from_hz, 2))
+    clean = resampled(samples, from_hz, to_hz)
+    at = 2 * from_hz
+    samples[at, 0] = np.nan
+    got = resampled(samples, from_hz, to_hz)
+    time = np.arange(len(got)) / to_hz
+    touched = np.isnan(got[:, 0])
+    # Half length of the filter: ten periods of the lower rate.
+    assert np.abs(time[touched] - at / from_hz).max() <= 10 / min(from_hz, to_hz) + 1e-9
+    assert touched[np.argmin(np.abs(time - at / from_hz))]
+    np.testing.assert_allclose(got[~touched], clean[~touched], rtol=0, atol=1e-12)
+    np.testing.assert_allclose(got[:, 1], clean[:, 1], rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("from_hz", [0.0, -1.0, float("nan"), float("inf"), 1e6, 1e-3])
+def test_what_is_no_rate_near_the_wanted_one_is_refused(from_hz):
+    with pytest.raises(InputError, match="cannot be resampled"):
+        Resampler(from_hz, 100.0, channels=1)

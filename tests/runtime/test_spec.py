@@ -1,0 +1,188 @@
+"""Feature specs as data: what ships, what a fingerprint covers, what is refused."""
+
+import dataclasses
+import importlib.util
+import json
+from pathlib import Path
+
+import pytest
+
+from emodict.errors import SpecError
+from emodict.spec import FilterSpec, load_spec, require_same_spec, spec_from_dict, spec_ids
+
+MAKE_SPECS = Path(__file__).resolve().parents[2] / "tools" / "make_specs.py"
+
+
+@pytest.fixture(scope="module")
+def make_specs():
+    loader = importlib.util.spec_from_file_location("make_specs", MAKE_SPECS)
+    module = importlib.util.module_from_spec(loader)
+    loader.loader.exec_module(module)
+    return module
+
+
+def leaves(content, path=()):
+    """(path, value) of every number and word in nested JSON, one of each list."""
+    if isinstance(content, dict):
+        for key, value in content.items():
+            yield from leaves(value, (*path, key))
+    elif isinstance(content, list):
+        if content:
+            yield from leaves(content[0], (*path, 0))
+    else:
+        yield path, content
+
+
+def changed(content, path, value):
+    copy = json.loads(json.dumps(content))
+    place = copy
+    for step in path[:-1]:
+        place = place[step]
+    place[path[-1]] = value
+    return copy
+
+
+def test_the_shipped_files_are_what_the_tool_makes(make_specs):
+    made = {spec.id: spec for spec in make_specs.all_specs()}
+    assert sorted(made) == spec_ids()
+    for spec_id, spec in made.items():
+        shipped = load_spec(spec_id)
+        assert shipped == spec
+        assert shipped.fingerprint == spec.fingerprint
+
+
+@pytest.mark.parametrize("spec_id", spec_ids())
+def test_a_spec_survives_its_way_through_json(spec_id):
+    spec = load_spec(spec_id)
+    again = spec_from_dict(json.loads(json.dumps(spec.to_dict())))
+    assert again == spec
+    assert again.fingerprint == spec.fingerprint
+
+
+def test_every_spec_has_its_own_fingerprint():
+    assert len({load_spec(i).fingerprint for i in spec_ids()}) == len(spec_ids())
+
+
+def test_the_fingerprint_changes_with_every_number_and_name_but_not_with_the_description():
+    spec = load_spec("emodict-1")
+    content = spec.to_dict()
+    tried = 0
+    for path, value in leaves(content):
+        if isinstance(value, bool) or value is None:
+            continue
+        other = value + "x" if isinstance(value, str) else value + 1
+        try:
+            variant = spec_from_dict(changed(content, path, other))
+        except SpecError:
+            continue
+        tried += 1
+        assert (variant.fingerprint == spec.fingerprint) == (path == ("description",)), path
+    # Some changes are refused outright (a0, the kinds, sizes that must agree); most must have been tried.
+    assert tried > 15
+
+
+def test_one_coefficient_in_the_last_place_changes_the_fingerprint():
+    spec = load_spec("emodict-1")
+    content = spec.to_dict()
+    path = ("modalities", 0, "filter", "sos", 0, 0)
+    value = content["modalities"][0]["filter"]["sos"][0][0]
+    assert spec_from_dict(changed(content, path, value * (1 + 2e-16))).fingerprint != spec.fingerprint
+
+
+def test_an_unknown_id_is_refused_with_the_known_ones():
+    with pytest.raises(SpecError, match=r"no feature spec 'emodict-9'.*dmer-2024.*emodict-1"):
+        load_spec("emodict-9")
+
+
+@pytest.mark.parametrize(
+    ("spec_id", "tokens", "width", "dims"),
+    [
+        ("emodict-1", 11, 18, {"eeg": 90, "gsr": 28, "ppg": 27, "video": 32}),
+        ("emodict-1-60hz", 11, 18, {"eeg": 90, "gsr": 28, "ppg": 27, "video": 32}),
+        ("dmer-2024", 11, 18, {"eeg": 90, "gsr": 28, "ppg": 27, "video": 32}),
+        ("dmer-sample", 28, 4, {"eeg": 72, "gsr": 4, "ppg": 4, "video": 32}),
+        ("edl-89", 89, 1, {"gsr": 39, "skt": 4, "ecg": 39, "hr": 7}),
+    ],
+)
+def test_the_specs_have_the_published_sizes_and_order(spec_id, tokens, width, dims):
+    spec = load_spec(spec_id)
+    assert (spec.tokens, spec.token_width) == (tokens, width)
+    assert {m.name: m.dims for m in spec.modalities} == dims
+    assert list(spec.modality_names) == list(dims)
+
+
+def test_features_are_named_in_the_order_of_their_layout():
+    by_band, by_channel = load_spec("emodict-1").modality("eeg"), load_spec("dmer-sample").modality("eeg")
+    assert by_band.feature_names[:2] == ("delta_P3", "delta_C3")
+    assert by_band.feature_names[18] == "theta_P3"
+    assert by_channel.feature_names[:5] == ("theta_P3", "alpha_P3", "beta_P3", "gamma_P3", "theta_C3")
+
+
+def test_a_subset_of_modalities_keeps_the_specs_order_and_moves_the_tokens_up():
+    spec = load_spec("emodict-1").with_modalities(["ppg", "gsr"])
+    assert spec.modality_names == ("gsr", "ppg")
+    assert spec.tokens == 4
+    assert dict(spec.token_slices) == {"gsr": slice(0, 2), "ppg": slice(2, 4)}
+    assert spec.fingerprint != load_spec("emodict-1").fingerprint
+
+
+def test_rows_start_once_the_longest_window_is_full():
+    spec = load_spec("emodict-1")
+    assert spec.first_row_s == 4
+    assert spec.with_modalities(["eeg"]).first_row_s == 0
+
+
+def test_a_modality_that_the_spec_does_not_have_is_named():
+    with pytest.raises(SpecError, match=r"emodict-1 has no modality 'ecg'.*eeg"):
+        load_spec("emodict-1").with_modalities(["eeg", "ecg"])
+
+
+def test_two_specs_are_not_mixed_and_both_are_in_the_sentence():
+    ours, theirs = load_spec("emodict-1"), load_spec("emodict-1-60hz")
+    require_same_spec(ours, ours, ours_is="the model", theirs_is="the table")
+    with pytest.raises(SpecError) as refused:
+        require_same_spec(ours, theirs, ours_is="the model", theirs_is="the table")
+    for word in ("the model", "the table", ours.fingerprint, theirs.fingerprint):
+        assert word in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "said"),
+    [
+        (("modalities", 0, "kind"), "magic", "unknown kind"),
+        (("modalities", 0, "shape"), [5, 17], "names and shape disagree"),
+        (("modalities", 0, "rate_hz"), 0.0, "whole number"),
+        (("modalities", 0, "rate_hz"), 62.5, "whole number"),
+        (("modalities", 0, "rate_hz"), float("nan"), "whole number"),
+        (("modalities", 0, "rate_hz"), "300", "cannot be read"),
+        (("modalities", 0, "window_s"), 2.0, "windows of 1 s"),
+        (("modalities", 2, "window_s"), 2.5, "whole number"),
+        (("modalities", 0, "filter", "mode"), "sideways", "mode is unknown"),
+        (("modalities", 0, "filter", "mode"), "zero-phase-window", "do not filter so"),
+        (("modalities", 2, "filter", "mode"), "zero-phase-trial", "does not fit a spec with streaming True"),
+        (("modalities", 0, "filter", "sos", 0, 3), 2.0, "malformed"),
+        (("modalities", 0, "filter", "sos", 0, 0), float("inf"), "malformed"),
+        (("modalities", 0, "filter", "sos"), [], "malformed"),
+        (("modalities", 1, "name"), "eeg", "distinct modalities"),
+        (("modalities",), [], "distinct modalities"),
+        (("modalities",), 3, "cannot be read"),
+        (("token_width",), 0, "token_width"),
+        (("streaming",), False, "streaming False"),
+        (("flavour",), "new", "cannot be read"),
+    ],
+)
+def test_a_broken_spec_is_refused(path, value, said):
+    with pytest.raises(SpecError, match=said):
+        spec_from_dict(changed(load_spec("emodict-1").to_dict(), path, value))
+
+
+@pytest.mark.parametrize("content", [None, [], "emodict-1", {}, {"modalities": [{}]}, {"modalities": ["eeg"]}])
+def test_what_is_no_spec_at_all_is_refused(content):
+    with pytest.raises(SpecError, match="cannot be read"):
+        spec_from_dict(content)
+
+
+def test_a_modality_that_nothing_filters_has_no_filter():
+    video = load_spec("emodict-1").modality("video")
+    with pytest.raises(SpecError, match="do not filter so"):
+        dataclasses.replace(video, filter=FilterSpec("causal", ((1.0, 0.0, 0.0, 1.0, 0.0, 0.0),)))

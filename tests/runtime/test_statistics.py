@@ -1,0 +1,119 @@
+"""The 27 and 28 statistics against numpy and scipy, one window at a time, and against their closed forms."""
+
+import numpy as np
+import pytest
+import scipy.signal as ss
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from emodict.features.statistics import WindowStatistics
+from emodict.spec import load_spec
+
+# float64 sums of up to 500 terms in another order.
+RTOL, ATOL = 1e-9, 1e-9
+
+
+def literal(x, *, rate_hz=None):
+    """name -> value by the definitions; the fft statistics are numpy's own of the complex spectrum."""
+    out = {}
+    for name, series in (("x", x), ("d1", np.diff(x)), ("d2", np.diff(np.diff(x)))):
+        out |= {
+            f"{name}_median": np.median(series),
+            f"{name}_mean": np.mean(series),
+            f"{name}_std": np.std(series),
+            f"{name}_min": np.min(series),
+            f"{name}_max": np.max(series),
+            f"{name}_minratio": sum(v == min(series) for v in series) / len(series),
+            f"{name}_maxratio": sum(v == max(series) for v in series) / len(series),
+        }
+    spectrum = np.fft.fft(x)
+    out |= {
+        "fft_median": np.median(spectrum).real,
+        "fft_mean": np.mean(spectrum).real,
+        "fft_std": np.std(spectrum).real,
+        "fft_min": np.min(spectrum).real,
+        "fft_max": np.max(spectrum).real,
+        "fft_range": (np.max(spectrum) - np.min(spectrum)).real,
+    }
+    if rate_hz is not None:
+        out["psd_mean"] = ss.welch(x, fs=rate_hz, nperseg=min(256, len(x)))[1].mean()
+    return out
+
+
+def in_order(values, names):
+    assert set(values) == set(names)
+    return [values[name] for name in names]
+
+
+def test_the_28_of_gsr_are_their_definitions():
+    gsr = load_spec("emodict-1").modality("gsr")
+    windows = 2 + 0.01 * np.random.default_rng(0).integers(-5, 6, size=(9, 20))
+    got = WindowStatistics(gsr).values(windows)
+    expected = [in_order(literal(window, rate_hz=4.0), gsr.feature_names) for window in windows]
+    np.testing.assert_allclose(got, expected, rtol=RTOL, atol=ATOL)
+
+
+def test_the_27_of_ppg_are_their_definitions_after_a_zero_phase_filter_inside_the_window():
+    ppg = load_spec("emodict-1").modality("ppg")
+    windows = np.cumsum(np.random.default_rng(1).normal(size=(6, 500)), axis=1) + 1000
+    got = WindowStatistics(ppg).values(windows)
+    sos = ss.butter(3, [0.5, 8], btype="bandpass", fs=100, output="sos")
+    expected = [in_order(literal(ss.sosfiltfilt(sos, window)), ppg.feature_names) for window in windows]
+    # scipy filters 1000 + x, we multiply by a matrix whose rows all but cancel the mean: 1e-12 of 1000, times
+    # the 22 of a norm over 500 samples.
+    np.testing.assert_allclose(got, expected, rtol=1e-8, atol=1e-7)
+
+
+def test_the_27_of_the_release_are_not_filtered_inside_the_window():
+    ppg = load_spec("dmer-2024").modality("ppg")
+    windows = np.random.default_rng(2).normal(size=(4, 500))
+    got = WindowStatistics(ppg).values(windows)
+    expected = [in_order(literal(window), ppg.feature_names) for window in windows]
+    np.testing.assert_allclose(got, expected, rtol=RTOL, atol=ATOL)
+
+
+def test_overlapping_views_give_what_copies_give():
+    gsr = WindowStatistics(load_spec("emodict-1").modality("gsr"))
+    samples = np.random.default_rng(3).normal(size=60)
+    views = np.lib.stride_tricks.sliding_window_view(samples, 20)[::4]
+    np.testing.assert_array_equal(gsr.values(views), gsr.values(views.copy()))
+
+
+def test_ratios_count_ties():
+    names = load_spec("emodict-1").modality("gsr").feature_names
+    window = np.array([1.0] * 5 + [2.0] * 12 + [3.0] * 3)
+    got = dict(zip(names, WindowStatistics(load_spec("emodict-1").modality("gsr")).values(window[None])[0], strict=True))
+    assert got["x_minratio"] == 5 / 20
+    assert got["x_maxratio"] == 3 / 20
+    # Two steps of 1 among 19 differences, the rest 0.
+    assert got["d1_maxratio"] == 2 / 19
+    assert got["d1_minratio"] == 17 / 19
+
+
+@settings(deadline=None, max_examples=50)
+@given(hnp.arrays(np.float64, 20, elements=st.floats(-100, 100, allow_subnormal=False)))
+def test_closed_forms_hold_for_any_window(x):
+    names = load_spec("emodict-1").modality("gsr").feature_names
+    row = WindowStatistics(load_spec("emodict-1").modality("gsr")).values(x[None])[0]
+    got = dict(zip(names, row, strict=True))
+    assert got["fft_mean"] == x[0]
+    assert got["fft_std"] == pytest.approx(np.sqrt(np.sum(x[1:] ** 2)), rel=1e-9)
+    # The ends' difference loses what cancels: 1e-16 of 100.
+    assert got["d1_mean"] == pytest.approx((x[-1] - x[0]) / 19, abs=1e-12)
+    assert got["fft_range"] == got["fft_max"] - got["fft_min"]
+    assert got["x_min"] <= got["x_median"] <= got["x_max"]
+    assert got["psd_mean"] >= 0
+
+
+def test_filtered_ppg_has_no_ties_so_its_ratios_are_constants():
+    ppg = load_spec("emodict-1").modality("ppg")
+    got = WindowStatistics(ppg).values(np.round(np.random.default_rng(4).normal(size=(5, 500)), 1))
+    columns = [i for i, name in enumerate(ppg.feature_names) if name.endswith("ratio")]
+    assert len(columns) == 6
+    expected = [1 / 500, 1 / 500, 1 / 499, 1 / 499, 1 / 498, 1 / 498]
+    np.testing.assert_allclose(got[:, columns], np.broadcast_to(expected, (5, 6)), rtol=1e-12)
+
+
+def test_no_windows_give_no_rows():
+    assert WindowStatistics(load_spec("emodict-1").modality("gsr")).values(np.empty((0, 20))).shape == (0, 28)

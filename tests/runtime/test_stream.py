@@ -1,0 +1,314 @@
+"""A stream of any chunks is the batch, and nothing invalid becomes a number."""
+
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from emodict.errors import InputError, SpecError
+from emodict.features import FeatureStream
+from emodict.features.windows import concatenate
+from emodict.spec import load_spec
+
+SPEC = load_spec("emodict-1")
+CHANNELS = {"eeg": 18, "gsr": 1, "ppg": 1, "video": 32}
+SPEC_RATES = {"eeg": 300.0, "gsr": 4.0, "ppg": 100.0, "video": 1.0}
+# Matrix products of other sizes sum in another order; the pulse's d2 features come from values of order 1.
+ATOL = 1e-9
+
+
+def signals(seconds, rates=SPEC_RATES, *, seed=0):
+    """A plausible person: noise for EEG, a pulse, slowly drifting skin, a face."""
+    rng = np.random.default_rng(seed)
+    lengths = seconds if isinstance(seconds, dict) else dict.fromkeys(rates, seconds)
+    out = {}
+    for name, rate in rates.items():
+        count = round(lengths[name] * rate)
+        t = np.arange(count) / rate
+        if name == "ppg":
+            out[name] = (np.sin(2 * np.pi * 1.2 * t) + 0.05 * rng.normal(size=count))[:, None]
+        elif name == "gsr":
+            out[name] = 3 + 0.01 * np.cumsum(rng.integers(-3, 4, size=(count, 1)), axis=0)
+        else:
+            out[name] = rng.normal(scale=20, size=(count, CHANNELS[name]))
+    return out
+
+
+def batch(samples, rates=SPEC_RATES, spec=SPEC):
+    stream = FeatureStream(spec, {name: rates[name] for name in samples})
+    return concatenate(spec, [*(stream.push(name, block) for name, block in samples.items()), stream.finish()])
+
+
+def in_chunks(samples, order, rates=SPEC_RATES, spec=SPEC):
+    """Push by (modality, size) until all is gone, then the rest of each; the blocks of rows as they came."""
+    stream = FeatureStream(spec, {name: rates[name] for name in samples})
+    at = dict.fromkeys(samples, 0)
+    blocks = []
+    for name, size in itertools.chain(order, ((name, None) for name in samples)):
+        stop = len(samples[name]) if size is None else at[name] + size
+        # One buffer for all, as a device would: the stream must not hold on to it.
+        buffer = samples[name][at[name] : stop].copy()
+        blocks.append(stream.push(name, buffer))
+        buffer[:] = -1e6
+        at[name] = min(stop, len(samples[name]))
+    return [*blocks, stream.finish()]
+
+
+def assert_same_rows(got, expected, *, atol=ATOL):
+    np.testing.assert_array_equal(got.start_s, expected.start_s)
+    np.testing.assert_array_equal(got.valid, expected.valid)
+    np.testing.assert_allclose(got.tokens, expected.tokens, rtol=atol, atol=atol)
+    np.testing.assert_allclose(got.quality, expected.quality, rtol=0, atol=atol)
+
+
+def assert_rows_are_honest(rows):
+    """An invalid row holds NaN and quality 0, a valid one numbers only."""
+    for column, name in enumerate(rows.spec.modality_names):
+        valid = rows.valid[:, column]
+        tokens = rows.tokens[:, rows.spec.token_slices[name]]
+        assert np.isfinite(tokens[valid]).all()
+        assert np.isnan(tokens[~valid]).all()
+        assert (rows.quality[~valid, column] == 0).all()
+        assert ((rows.quality >= 0) & (rows.quality <= 1)).all()
+
+
+def with_holes(samples, seed):
+    """NaN, infinity and absurd samples strewn over every modality."""
+    rng = np.random.default_rng(seed)
+    out = {}
+    for name, block in samples.items():
+        broken = block.copy()
+        for _ in range(3):
+            if len(broken):
+                start = rng.integers(len(broken))
+                channel = rng.integers(broken.shape[1])
+                broken[start : start + rng.integers(1, 200), channel] = rng.choice([np.nan, np.inf, -np.inf, 1e30])
+        out[name] = broken
+    return out
+
+
+CHUNKS = st.lists(st.tuples(st.sampled_from(list(CHANNELS)), st.integers(0, 900)), max_size=25)
+
+
+@settings(deadline=None, max_examples=25)
+@given(order=CHUNKS, seed=st.integers(0, 1000))
+def test_any_chunks_of_any_modality_give_the_rows_of_the_batch(order, seed):
+    samples = with_holes(signals(14, seed=seed), seed)
+    expected = batch(samples)
+    blocks = in_chunks(samples, order)
+    got = concatenate(SPEC, blocks)
+    np.testing.assert_array_equal(got.start_s, np.arange(4, 14))
+    assert_same_rows(got, expected)
+    assert_rows_are_honest(got)
+
+
+@settings(deadline=None, max_examples=25)
+@given(
+    order=CHUNKS,
+    eeg_hz=st.sampled_from([250.0, 256.0, 500.0]),
+    gsr_hz=st.sampled_from([4.0, 8.0]),
+    seed=st.integers(0, 1000),
+    holes=st.booleans(),
+)
+def test_it_holds_for_devices_of_other_rates_too(order, eeg_hz, gsr_hz, seed, holes):
+    rates = {"eeg": eeg_hz, "ppg": 64.0, "gsr": gsr_hz, "video": 1.0}
+    samples = signals(12, rates, seed=seed)
+    if holes:
+        samples = with_holes(samples, seed)
+    expected = batch(samples, rates)
+    got = concatenate(SPEC, in_chunks(samples, order, rates))
+    np.testing.assert_array_equal(got.start_s, np.arange(4, 12))
+    # Rounding of the resampler goes through the pulse's differences and the logarithm of the EEG.
+    assert_same_rows(got, expected)
+    assert_rows_are_honest(got)
+
+
+@settings(deadline=None, max_examples=30)
+@given(
+    order=CHUNKS,
+    lengths=st.fixed_dictionaries({name: st.floats(0, 12) for name in CHANNELS}),
+    present=st.sets(st.sampled_from(list(CHANNELS)), min_size=1),
+)
+def test_modalities_may_end_at_any_time_or_be_absent(order, lengths, present):
+    samples = {name: block for name, block in signals(lengths).items() if name in present}
+    order = [(name, size) for name, size in order if name in present]
+    expected = batch(samples)
+    got = concatenate(SPEC, in_chunks(samples, order))
+    assert_same_rows(got, expected)
+    assert_rows_are_honest(got)
+    # Up to the last whole second of the longest one, from the first whole PPG and GSR window on.
+    whole = {name: int(len(block) // SPEC_RATES[name]) for name, block in samples.items()}
+    np.testing.assert_array_equal(got.start_s, np.arange(4, max(whole.values())))
+    for column, name in enumerate(SPEC.modality_names):
+        ends = whole.get(name, 0)
+        assert not got.valid[got.start_s >= ends, column].any()
+        assert got.valid[got.start_s < ends, column].all()
+
+
+def test_rows_come_as_soon_as_every_modality_has_its_second():
+    samples = signals(8)
+    stream = FeatureStream(SPEC, SPEC_RATES)
+    for name in ("eeg", "ppg", "video"):
+        assert len(stream.push(name, samples[name])) == 0
+    for second in range(8):
+        rows = stream.push("gsr", samples["gsr"][4 * second : 4 * second + 4])
+        assert rows.start_s.tolist() == ([second] if second >= 4 else [])
+    assert len(stream.finish()) == 0
+
+
+def test_a_modality_that_starts_late_is_invalid_until_its_first_whole_window():
+    samples = signals(15)
+    samples["ppg"][: round(6.5 * 100)] = np.nan
+    samples["eeg"][: round(6.5 * 300)] = np.nan
+    rows = batch(samples)
+    first = {name: rows.start_s[rows.valid[:, c]].min() for c, name in enumerate(SPEC.modality_names)}
+    # 5 s of PPG from 6.5 s on end in second 11. The EEG filter starts at 7 s and may settle for one second.
+    assert first == {"eeg": 8, "gsr": 4, "ppg": 11, "video": 4}
+
+
+def test_the_second_after_an_eeg_gap_is_invalid_and_later_ones_equal_a_fresh_start():
+    spec = SPEC.with_modalities(["eeg"])
+    eeg = signals(12)["eeg"]
+    broken = eeg.copy()
+    broken[300 * 5 + 10, 7] = np.nan
+    rows = batch({"eeg": broken}, spec=spec)
+    assert rows.start_s[~rows.valid[:, 0]].tolist() == [0, 5, 6]
+    fresh = batch({"eeg": eeg[300 * 6 :]}, spec=spec)
+    got = rows.features("eeg")[7:, :, 7]
+    np.testing.assert_allclose(got, fresh.features("eeg")[1:, :, 7], rtol=0, atol=ATOL)
+    # The other channels never noticed.
+    whole = batch({"eeg": eeg}, spec=spec).features("eeg")
+    others = np.delete(np.arange(18), 7)
+    np.testing.assert_allclose(rows.features("eeg")[7:, :, others], whole[7:, :, others], rtol=0, atol=ATOL)
+
+
+@pytest.mark.parametrize("value", [1e30, -1e30, 2e5, np.inf])
+def test_an_absurd_eeg_sample_is_a_gap_and_does_not_ring_on(value):
+    spec = SPEC.with_modalities(["eeg"])
+    eeg = signals(12)["eeg"]
+    missing, absurd = eeg.copy(), eeg.copy()
+    missing[300 * 5 + 10, 7], absurd[300 * 5 + 10, 7] = np.nan, value
+    assert_same_rows(batch({"eeg": absurd}, spec=spec), batch({"eeg": missing}, spec=spec), atol=0)
+
+
+@pytest.mark.parametrize("rates", [SPEC_RATES, {"eeg": 500.0, "gsr": 8.0, "ppg": 64.0, "video": 1.0}])
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda x: np.full_like(x, np.nan),
+        lambda x: np.full_like(x, np.inf),
+        lambda x: np.where(np.arange(len(x))[:, None] % 2, np.inf, -np.inf),
+        lambda x: np.zeros_like(x),
+        lambda x: np.full_like(x, 3.0),
+        lambda x: np.full_like(x, 1e30),
+        lambda x: x * 1e30,
+        lambda x: np.where(np.arange(len(x))[:, None] % max(1, len(x) // 12) == 0, np.nan, x),
+        lambda x: np.where(np.arange(len(x))[:, None] % 1000 < 700, 1.0, -1.0) * np.ones_like(x),
+    ],
+)
+def test_signals_of_which_nothing_can_be_said_are_invalid_without_a_warning(rates, spoil):
+    samples = {name: spoil(block) for name, block in signals(12, rates).items() if name != "video"}
+    rows = batch(samples, rates)
+    assert_rows_are_honest(rows)
+    np.testing.assert_array_equal(rows.start_s, np.arange(4, 12))
+    gsr = SPEC.modality_names.index("gsr")
+    others = [c for c in range(4) if c != gsr]
+    assert not rows.valid[:, others].any()
+
+
+@pytest.mark.parametrize("scale", [5e-324, 1e-310, 1e-160, 1e-20])
+def test_vanishing_signals_raise_no_warning_and_give_numbers_or_nothing(scale):
+    samples = {name: np.round(block) * scale for name, block in signals(9).items()}
+    assert_rows_are_honest(batch(samples))
+
+
+def test_three_seconds_give_no_row():
+    assert len(batch(signals(3))) == 0
+
+
+def test_nothing_pushed_gives_no_row():
+    for rates in (SPEC_RATES, {"eeg": 500.0, "gsr": 4.0, "ppg": 64.0, "video": 1.0}):
+        assert len(FeatureStream(SPEC, rates).finish()) == 0
+
+
+def test_a_token_is_zero_behind_the_last_feature_and_the_layout_is_the_specs():
+    rows = batch(signals(8))
+    assert rows.valid.all()
+    slices = SPEC.token_slices
+    np.testing.assert_array_equal(rows.tokens[:, slices["eeg"]], rows.features("eeg"))
+    for name, dims in (("gsr", 28), ("ppg", 27), ("video", 32)):
+        flat = rows.tokens[:, slices[name]].reshape(len(rows), 36)
+        np.testing.assert_array_equal(flat[:, :dims], rows.features(name))
+        assert (flat[:, dims:] == 0).all()
+
+
+def test_row_k_describes_second_k_and_the_five_seconds_that_end_with_it():
+    samples = signals(12)
+    rows = batch(samples)
+    at = int(np.flatnonzero(rows.start_s == 9)[0])
+    window = samples["gsr"][4 * 5 : 4 * 10, 0]
+    names = SPEC.modality("gsr").feature_names
+    got = dict(zip(names, rows.features("gsr")[at], strict=True))
+    assert got["x_max"] == window.max()
+    assert got["fft_mean"] == window[0]
+    np.testing.assert_array_equal(rows.features("video")[at], samples["video"][9])
+
+
+def test_a_subset_of_modalities_gives_those_features_of_the_whole():
+    samples = signals(10)
+    whole = batch(samples)
+    part = batch({"ppg": samples["ppg"]}, spec=SPEC.with_modalities(["ppg"]))
+    assert_same_rows(part, whole.with_modalities(["ppg"]))
+
+
+def test_float32_and_lists_are_taken():
+    samples = signals(6)["gsr"]
+    spec = SPEC.with_modalities(["gsr"])
+    stream = FeatureStream(spec, {"gsr": 4.0})
+    rows = concatenate(spec, [stream.push("gsr", samples.astype(np.float32)), stream.finish()])
+    expected = batch({"gsr": samples.astype(np.float32).astype(np.float64)}, spec=spec)
+    assert_same_rows(rows, expected, atol=0)
+
+
+def test_many_small_pushes_do_not_pile_up_work():
+    spec = SPEC.with_modalities(["gsr", "video"])
+    stream = FeatureStream(spec, {"gsr": 4.0, "video": 1.0})
+    # One modality stalls; the other's rows wait, and are all handed out in the end.
+    for block in signals(300)["gsr"].reshape(-1, 1, 1):
+        assert len(stream.push("gsr", block)) == 0
+    rows = stream.finish()
+    np.testing.assert_array_equal(rows.start_s, np.arange(4, 300))
+
+
+def test_what_a_stream_cannot_take_is_refused():
+    stream = FeatureStream(SPEC, {"eeg": 300.0, "ppg": 100.0})
+    with pytest.raises(InputError, match=r"not told of 'gsr'.*eeg, ppg"):
+        stream.push("gsr", np.ones((4, 1)))
+    for wrong in (np.ones((300, 17)), np.ones(300), np.ones((1, 300, 18))):
+        with pytest.raises(InputError, match=r"eeg: the samples have the wrong shape.*\(samples, 18\)"):
+            stream.push("eeg", wrong)
+    stream.finish()
+    with pytest.raises(InputError, match="finished"):
+        stream.push("eeg", np.ones((300, 18)))
+
+
+@pytest.mark.parametrize(
+    ("rates", "said"),
+    [
+        ({}, "got none|Got none|none"),
+        ({"ecg": 250.0}, "modalities are not the spec's"),
+        ({"gsr": 2.0}, "never resampled upwards"),
+        ({"eeg": 0.0}, "cannot be resampled"),
+        ({"eeg": float("nan")}, "cannot be resampled"),
+    ],
+)
+def test_rates_that_cannot_be_are_refused(rates, said):
+    with pytest.raises(InputError, match=said):
+        FeatureStream(SPEC, rates)
+
+
+def test_a_spec_whose_filters_need_whole_trials_does_not_stream():
+    with pytest.raises(SpecError, match="dmer-2024 cannot stream"):
+        FeatureStream(load_spec("dmer-2024"), SPEC_RATES)
