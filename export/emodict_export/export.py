@@ -70,6 +70,7 @@ def folded_onnx(checkpoint: Checkpoint) -> onnx.ModelProto:
         features=features,
         model=spec,
         missing_value=missing_value(checkpoint),
+        mean_label=checkpoint.mean_label,
         graph_sha256=graph_hash(model),
         training=dict(checkpoint.training),
         metrics={name: dict(row) for name, row in checkpoint.metrics.items()},

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from emodict.engine.manifest import Manifest
 from emodict.metrics import METRICS
 from emodict.prediction import Prediction
+
+Float64Array = NDArray[np.float64]
 
 _BARS = " ▁▂▃▄▅▆▇█"
 # A tenth is what each of ten emotions has at rest; half of everything fills the bar.
@@ -43,8 +46,11 @@ def describe_model(manifest: Manifest, name: str) -> str:
     return ", ".join(parts)
 
 
-def summary_lines(prediction: Prediction) -> list[str]:
-    """What came out: how many rows, how usable each modality was, the strongest emotions, and the measures."""
+def summary_lines(prediction: Prediction, mean_label: Float64Array) -> list[str]:
+    """What came out: how many rows, how usable each modality was, the strongest emotions, and the measures.
+
+    `mean_label` (emotions,) of the training rows stands beside the model: a model that does not beat it knows nothing.
+    """
     answered = prediction.answered
     lines = [
         f"{prediction.session}: {len(prediction)} rows, {int(answered.sum())} answered"
@@ -65,9 +71,17 @@ def summary_lines(prediction: Prediction) -> list[str]:
     mean = prediction.distribution[answered].mean(axis=0)
     order = np.argsort(-mean)[:3]
     lines.append("mean:  " + ", ".join(f"{prediction.emotions[i]} {mean[i]:.1%}" for i in order) + ", ...")
-    metrics = prediction.metrics()
-    if metrics is not None:
-        lines.append("against the truth: " + ", ".join(f"{name} {metrics[name]:.4f}" for name in METRICS))
+    lines += _measure_lines(prediction, mean_label)
+    return lines
+
+
+def _measure_lines(prediction: Prediction, mean_label: Float64Array) -> list[str]:
+    model, mean = prediction.metrics(), prediction.metrics(of=mean_label)
+    if model is None or mean is None:
+        return []
+    lines = [f"{'against the truth':<18}" + "".join(f"{name:>13}" for name in METRICS)]
+    for title, row in (("this model", model), ("mean label", mean)):
+        lines.append(f"{title:<18}" + "".join(f"{row[name]:>13.4f}" for name in METRICS))
     return lines
 
 
@@ -79,7 +93,7 @@ def clock(start_s: float) -> str:
     return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
 
 
-def _cells(distribution: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> str:
+def _cells(distribution: Float64Array) -> str:
     if not np.isfinite(distribution).all():
         return f"{'-':>{_COLUMN}}" * len(distribution)
     levels = np.clip(np.ceil(distribution / _FULL_BAR * (len(_BARS) - 1)), 0, len(_BARS) - 1).astype(int)

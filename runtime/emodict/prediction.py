@@ -45,12 +45,18 @@ class Prediction:
         """(rows,) True where there is a distribution."""
         return np.asarray(np.isfinite(self.distribution).all(axis=1))
 
-    def metrics(self) -> dict[str, float] | None:
-        """The six measures against the truth, over answered rows inside trials; None where there are none."""
+    def metrics(self, *, of: Float64Array | None = None) -> dict[str, float] | None:
+        """The six measures against the truth, over answered rows inside trials; None where there are none.
+
+        `of` one distribution (emotions,) for every row instead of the predicted ones.
+        """
         if self.truth is None:
             return None
         rows = self.answered & np.isfinite(self.truth).all(axis=1)
-        return mean_metrics(self.truth[rows], self.distribution[rows]) if rows.any() else None
+        if not rows.any():
+            return None
+        predicted = self.distribution[rows] if of is None else np.broadcast_to(of, self.distribution[rows].shape)
+        return mean_metrics(self.truth[rows], predicted)
 
 
 def concatenate_predictions(parts: Sequence[Prediction]) -> Prediction:

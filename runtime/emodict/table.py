@@ -95,7 +95,9 @@ def table_from_recording(recording: Recording, spec: FeatureSpec, *, name: str) 
     windows = extract_features(recording, spec)
     session = recording.session_id or name
     trials, count = recording.trials, len(windows)
-    labels, emotions, trial_names = None, (), np.full(count, "", dtype=object)
+    labels: NDArray[np.float64] | None = None
+    emotions: tuple[str, ...] = ()
+    trial_names: NDArray[Any] = np.full(count, "", dtype=object)
     if trials is not None and len(trials):
         trial = trial_of_rows(windows.start_s, spec, trials)
         names = np.array([f"{session}/{trial_id}" for trial_id in trials.trial_id], dtype=object)

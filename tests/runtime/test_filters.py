@@ -23,7 +23,7 @@ DESIGNS = {
 @pytest.mark.parametrize("count", [1, 63, 64, 65, 1000])
 def test_the_causal_filter_is_sosfilt_from_the_settled_state(name, count):
     sos = DESIGNS[name]
-    samples = np.random.default_rng(count).normal(size=(count, 3)) + [0.0, 100.0, -3.0]
+    samples = np.random.default_rng(count).normal(loc=[0.0, 100.0, -3.0], size=(count, 3))
     first = samples[0]
     system = state_space(sos.tolist())
     got = causal_filter(system, samples, np.outer(system.step_state, first))

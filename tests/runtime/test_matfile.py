@@ -1,5 +1,6 @@
 """Reading MATLAB level 5 files, against what scipy.io wrote."""
 
+import contextlib
 import struct
 
 import numpy as np
@@ -123,10 +124,8 @@ def test_what_is_no_level_5_file_is_refused_with_what_would_be(tmp_path, content
 @given(body=st.binary(max_size=300), order=st.sampled_from("<>"))
 def test_any_bytes_behind_a_header_are_read_or_refused(tmp_path, body, order):
     (tmp_path / "a.mat").write_bytes(mat_of(body, order=order))
-    try:
+    with contextlib.suppress(TableError):
         read_mat(tmp_path / "a.mat")
-    except TableError:
-        pass
 
 
 @settings(deadline=None, max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -137,7 +136,5 @@ def test_any_flipped_bytes_are_read_or_refused(tmp_path, data, compressed):
     for _ in range(data.draw(st.integers(1, 4))):
         content[data.draw(st.integers(124, len(content) - 1))] = data.draw(st.integers(0, 255))
     (tmp_path / "a.mat").write_bytes(content)
-    try:
+    with contextlib.suppress(TableError):
         read_mat(tmp_path / "a.mat")
-    except TableError:
-        pass

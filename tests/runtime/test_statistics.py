@@ -15,7 +15,7 @@ RTOL, ATOL = 1e-9, 1e-9
 
 
 def literal(x, *, rate_hz=None):
-    """name -> value by the definitions; the fft statistics are numpy's own of the complex spectrum."""
+    """Name -> value by the definitions; the fft statistics are numpy's own of the complex spectrum."""
     out = {}
     for name, series in (("x", x), ("d1", np.diff(x)), ("d2", np.diff(np.diff(x)))):
         out |= {
@@ -83,7 +83,9 @@ def test_overlapping_views_give_what_copies_give():
 def test_ratios_count_ties():
     names = load_spec("emodict-1").modality("gsr").feature_names
     window = np.array([1.0] * 5 + [2.0] * 12 + [3.0] * 3)
-    got = dict(zip(names, WindowStatistics(load_spec("emodict-1").modality("gsr")).values(window[None])[0], strict=True))
+    got = dict(
+        zip(names, WindowStatistics(load_spec("emodict-1").modality("gsr")).values(window[None])[0], strict=True)
+    )
     assert got["x_minratio"] == 5 / 20
     assert got["x_maxratio"] == 3 / 20
     # Two steps of 1 among 19 differences, the rest 0.

@@ -231,9 +231,7 @@ def test_a_sample_that_does_not_fit_together_is_refused(tmp_path, changes, said)
 
 def test_of_two_parts_one_must_be_named(tmp_path):
     arrays = sample_arrays()
-    scipy.io.savemat(
-        tmp_path / "sample.mat", arrays | {k.replace("train", "test"): v[:3] for k, v in arrays.items()}
-    )
+    scipy.io.savemat(tmp_path / "sample.mat", arrays | {k.replace("train", "test"): v[:3] for k, v in arrays.items()})
     with pytest.raises(TableError, match="--part with one of test, train"):
         read_table(tmp_path / "sample.mat")
     assert len(read_table(tmp_path / "sample.mat", part="test")) == 3

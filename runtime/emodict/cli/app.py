@@ -66,6 +66,7 @@ class Progress:
         self._title, self._total, self._unit = title, max(total, 1e-9), unit
         self._started = self._shown = time.monotonic()
         self._terminal = sys.stderr.isatty()
+        self._complete = False
 
     def __enter__(self) -> Progress:
         return self
@@ -78,10 +79,12 @@ class Progress:
     def show(self, done: float, note: str = "", *, total: float | None = None) -> None:
         """Say that `done` of the total is done; in a log, at most a line every few seconds."""
         if total is not None and total != self._total:
-            self._total, self._started = max(total, 1e-9), time.monotonic()
+            self._total, self._started, self._complete = max(total, 1e-9), time.monotonic(), False
         now = time.monotonic()
-        if now - self._shown < (0.1 if self._terminal else LOG_EVERY_S) and done < self._total:
+        complete = done >= self._total
+        if self._complete or (now - self._shown < (0.1 if self._terminal else LOG_EVERY_S) and not complete):
             return
+        self._complete = complete
         self._shown = now
         share = min(1.0, done / self._total)
         left = (now - self._started) * (1 - share) / share if share > 0 else float("nan")

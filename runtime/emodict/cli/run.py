@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import typer
 
     from emodict.engine import Engine
-    from emodict.prediction import Prediction
+    from emodict.prediction import Float64Array, Prediction
 
 NAME = "emodict-run"
 STDOUT = "-"
@@ -86,11 +86,11 @@ def run_all(engine_path: Path, recordings: Sequence[Path], options: RunOptions) 
         say(describe_model(engine.manifest, engine_path.name))
         predictions = [_run_one(engine, path, options) for path in recordings]
         for prediction in predictions:
-            for line in summary_lines(prediction):
+            for line in summary_lines(prediction, engine.manifest.mean_label):
                 say(line)
         if options.as_json:
             for prediction in predictions:
-                print(json.dumps({"summary": summary_as_dict(prediction)}))
+                print(json.dumps({"summary": summary_as_dict(prediction, engine.manifest.mean_label)}))
         _write(predictions, engine, engine_path, options)
 
 
@@ -108,7 +108,7 @@ def check_outputs(options: RunOptions) -> None:
         raise OutputError("--json and --out - both want standard output", fix="Ask for one of them")
 
 
-def summary_as_dict(prediction: "Prediction") -> dict[str, object]:
+def summary_as_dict(prediction: "Prediction", mean_label: "Float64Array") -> dict[str, object]:
     """The summary of one recording in plain JSON types."""
     answered = prediction.answered
     mean = prediction.distribution[answered].mean(axis=0).tolist() if answered.any() else None
@@ -119,6 +119,7 @@ def summary_as_dict(prediction: "Prediction") -> dict[str, object]:
         "simulated": prediction.simulated,
         "mean_distribution": None if mean is None else dict(zip(prediction.emotions, mean, strict=True)),
         "metrics": prediction.metrics(),
+        "metrics_of_mean_label": prediction.metrics(of=mean_label),
     }
 
 

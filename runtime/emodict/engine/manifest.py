@@ -25,6 +25,7 @@ class Manifest:
 
     Attributes:
         missing_value: (tokens, width) that stands for a missing modality.
+        mean_label: (emotions,) of the training rows: the prediction to beat.
         graph_sha256: of the graph without its metadata.
         training, metrics: from the checkpoint, for people to read.
     """
@@ -32,6 +33,7 @@ class Manifest:
     features: FeatureSpec
     model: ModelSpec
     missing_value: NDArray[np.float64]
+    mean_label: NDArray[np.float64]
     graph_sha256: str
     training: Mapping[str, Any] = field(default_factory=dict)
     metrics: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
@@ -39,10 +41,14 @@ class Manifest:
     precision: str = "fp32"
 
     def __post_init__(self) -> None:
-        shape = (self.features.tokens, self.features.token_width)
-        if self.missing_value.shape != shape:
-            raise ModelError("The model's missing_value does not fit its features", expected=shape,
-                             got=self.missing_value.shape)  # fmt: skip
+        shapes = {
+            "missing_value": (self.features.tokens, self.features.token_width),
+            "mean_label": (len(self.model.emotions),),
+        }
+        for name, shape in shapes.items():
+            got = getattr(self, name).shape
+            if got != shape:
+                raise ModelError(f"The model's {name} has the wrong shape", expected=shape, got=got)
 
 
 def manifest_to_metadata(manifest: Manifest) -> dict[str, str]:
@@ -54,6 +60,7 @@ def manifest_to_metadata(manifest: Manifest) -> dict[str, str]:
         "feature_spec_fingerprint": manifest.features.fingerprint,
         "model_spec": json.dumps(manifest.model.to_dict()),
         "emotions": json.dumps(list(manifest.model.emotions)),
+        "mean_label": json.dumps(np.asarray(manifest.mean_label).tolist()),
         "missing_value": json.dumps(manifest.missing_value.tolist()),
         "graph_sha256": manifest.graph_sha256,
         "training": json.dumps(manifest.training),
@@ -91,6 +98,7 @@ def manifest_from_metadata(metadata: Mapping[str, str], *, source: str) -> Manif
             features=spec_from_dict(json.loads(content["feature_spec"])),
             model=model_spec_from_dict(json.loads(content["model_spec"])),
             missing_value=np.asarray(json.loads(content["missing_value"]), dtype=np.float64),
+            mean_label=np.asarray(json.loads(content["mean_label"]), dtype=np.float64),
             graph_sha256=content["graph_sha256"],
             training=json.loads(content["training"]),
             metrics=json.loads(content["metrics"]),

@@ -13,6 +13,8 @@ from emodict.spec import ModalitySpec
 Float64Array = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
 
+# A constant that was resampled still moves by its rounding.
+CONSTANT_SHARE = 1e-12
 # A signal that spends most of its time within 1 % of its own extremes is clipped, or dwarfed by one spike.
 RAIL_SHARE_OF_RANGE = 0.01
 SATURATED_SHARE = 0.5
@@ -51,18 +53,17 @@ def assess(modality: ModalitySpec, windows: Float64Array) -> tuple[BoolArray, Fl
     if modality.kind == "embedding":
         return good, good.astype(np.float64)
     swing = np.subtract(high, low, out=np.zeros_like(low), where=ok)
-    good &= _all_channels(swing > 0)
+    good &= _all_channels(swing > CONSTANT_SHARE * np.maximum(np.abs(low), np.abs(high)))
+    at = np.flatnonzero(good)
+    if len(at) < len(windows):
+        windows, low, swing = windows[at], low[at], swing[at]
     if modality.name != "gsr":
         # Skin conductance is slow and coarsely quantised: it may well sit at its extremes for five seconds.
-        maybe = np.flatnonzero(good & _far_from_centre(windows, low, swing).any(axis=1))
-        good[maybe] = _all_channels(~_saturated(windows[maybe], low[maybe], swing[maybe]))
-    score = _SCORES.get(modality.name, _no_score)
-    quality = np.zeros(len(windows))
-    if good.all():
-        quality[:] = score(modality, windows, swing)
-    else:
-        quality[good] = score(modality, windows[good], swing[good])
-    return good, quality
+        maybe = np.flatnonzero(_far_from_centre(windows, low, swing).any(axis=1))
+        good[at[maybe]] = _all_channels(~_saturated(windows[maybe], low[maybe], swing[maybe]))
+    quality = np.zeros(len(good))
+    quality[at] = _SCORES.get(modality.name, _no_score)(modality, windows, swing)
+    return good, np.where(good, quality, 0.0)
 
 
 def _limits(modality: ModalitySpec) -> tuple[float, float]:

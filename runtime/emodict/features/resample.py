@@ -91,9 +91,15 @@ def _lowpass(up: int, down: int) -> Float64Array:
 
 
 def _block_matrix(taps: Float64Array, up: int, down: int, reach: int) -> Float64Array:
-    """(up, inputs): `up` outputs from inputs -reach .. down + reach; h[m down - k up + half] as in the books."""
+    """(up, inputs): `up` outputs from inputs -reach .. down + reach; h[m down - k up + half] as in the books.
+
+    Each row is divided by its sum (1 but for 1e-3), so that a constant stays one: the offset of a raw
+    PPG is a hundred times its pulse, and its ripple would fall into the pulse's band.
+    """
     half = len(taps) // 2
     inputs = np.arange(-reach, down + reach + 1)
     index = np.arange(up)[:, None] * down - inputs[None, :] * up + half
     inside = (index >= 0) & (index < len(taps))
-    return np.where(inside, taps[np.clip(index, 0, len(taps) - 1)], 0.0)
+    matrix = np.where(inside, taps[np.clip(index, 0, len(taps) - 1)], 0.0)
+    normalised: Float64Array = matrix / matrix.sum(axis=1, keepdims=True)
+    return normalised

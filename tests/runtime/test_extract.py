@@ -1,0 +1,305 @@
+"""Features of whole recordings: blocks for streaming specs, trials for the others."""
+
+import logging
+import math
+
+import numpy as np
+import pytest
+import scipy.signal as ss
+
+from emodict.errors import InputError, RecordingError, SpecError
+from emodict.features import FeatureStream, extract_features, iter_features
+from emodict.features.statistics import WindowStatistics
+from emodict.features.windows import concatenate
+from emodict.recording import FaceVideo, Recording, Signal, Trials
+from emodict.spec import load_spec
+
+EMODICT, DMER, SAMPLE = (load_spec(i) for i in ("emodict-1", "dmer-2024", "dmer-sample"))
+EEG_NAMES = EMODICT.modality("eeg").channel_names
+UNITS = {"eeg": "uV", "ppg": "a.u.", "gsr": "uS"}
+RATES = {"eeg": 300.0, "ppg": 100.0, "gsr": 4.0}
+# The same operations as the oracle's in another order of sums.
+ATOL = 1e-8
+
+
+def recording(seconds=20.0, *, trials=None, rates=RATES, face=True, seed=0, **replaced):
+    rng = np.random.default_rng(seed)
+    signals = {}
+    for name, rate in rates.items():
+        count = round(seconds * rate)
+        t = np.arange(count) / rate
+        if name == "eeg":
+            samples = rng.normal(scale=20, size=(count, 18))
+        elif name == "ppg":
+            samples = (np.sin(2 * np.pi * 1.2 * t) + 0.05 * rng.normal(size=count))[:, None]
+        else:
+            samples = 3 + 0.1 * np.cumsum(rng.integers(-1, 2, size=(count, 1)), axis=0) + 0.001 * t[:, None]
+        names = EEG_NAMES if name == "eeg" else (name,)
+        signals[name] = Signal(name, rate, UNITS[name], names, samples)
+    video = None
+    if face:
+        frames = math.floor(seconds)
+        video = FaceVideo(np.arange(frames) + 0.5, embedding=rng.normal(size=(frames, 32)))
+    if trials is not None:
+        start, stop = np.array(trials, dtype=float).T
+        trials = Trials(start, stop, tuple(f"t{i}" for i in range(len(start))))
+    return Recording("s", "p", {**signals, **replaced}, face=video, trials=trials)
+
+
+def samples_of(rec, name):
+    return np.asarray(rec.signals[name].samples)
+
+
+def test_a_streaming_spec_gives_what_the_stream_gives():
+    rec = recording(150.4)
+    stream = FeatureStream(EMODICT, {**RATES, "video": 1.0})
+    parts = [stream.push(name, samples_of(rec, name)) for name in RATES]
+    parts += [stream.push("video", np.asarray(rec.face.embedding)), stream.finish()]
+    expected, got = concatenate(EMODICT, parts), extract_features(rec, EMODICT)
+    np.testing.assert_array_equal(got.start_s, np.arange(4, 150))
+    np.testing.assert_array_equal(got.valid, expected.valid)
+    assert got.valid.all()
+    np.testing.assert_allclose(got.tokens, expected.tokens, rtol=1e-9, atol=1e-9)
+
+
+def test_blocks_hand_out_every_row_once():
+    rec = recording(150.4)
+    blocks = list(iter_features(rec, EMODICT))
+    assert len(blocks) > 2
+    np.testing.assert_array_equal(np.concatenate([b.start_s for b in blocks]), np.arange(4, 150))
+
+
+def test_modalities_that_end_at_different_times_are_invalid_from_there_on():
+    rec = recording(200.0, face=False)
+    short = Signal("ppg", 100.0, "a.u.", ("ppg",), samples_of(rec, "ppg")[: 70 * 100 + 50])
+    late = Signal("gsr", 4.0, "uS", ("gsr",), samples_of(rec, "gsr")[: 50 * 4], start_offset_s=100.0)
+    rec = Recording("s", "p", {**rec.signals, "ppg": short, "gsr": late})
+    rows = extract_features(rec, EMODICT)
+    np.testing.assert_array_equal(rows.start_s, np.arange(4, 200))
+    valid = dict(zip(EMODICT.modality_names, rows.valid.T, strict=True))
+    assert valid["eeg"].all()
+    np.testing.assert_array_equal(rows.start_s[valid["ppg"]], np.arange(4, 70))
+    np.testing.assert_array_equal(rows.start_s[valid["gsr"]], np.arange(104, 150))
+    assert not valid["video"].any()
+
+
+@pytest.mark.parametrize("spec", [EMODICT, DMER, SAMPLE])
+def test_a_signal_without_samples_is_invalid_throughout(spec):
+    empty = Signal("ppg", 64.0, "a.u.", ("ppg",), np.empty((0, 1)))
+    rows = extract_features(recording(10.0, ppg=empty), spec)
+    valid = dict(zip(spec.modality_names, rows.valid.T, strict=True))
+    assert len(rows) == 10 - spec.first_row_s
+    assert not valid["ppg"].any()
+    assert valid["eeg"].all()
+
+
+def test_the_released_recipe_is_followed_trial_by_trial():
+    rec = recording(60.0, trials=[(3.0, 20.0), (25.5, 47.25)])
+    rows = extract_features(rec, DMER)
+    # Rows aligned at the end: the first four seconds (and the fraction) of a trial have none.
+    expected_start = [*np.arange(7, 20), *np.arange(30.25, 47.25)]
+    np.testing.assert_allclose(rows.start_s, expected_start, rtol=0, atol=1e-9)
+    assert rows.valid.all()
+    hann = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(300) / 299)
+    sos = ss.butter(3, [0.5, 8], btype="bandpass", fs=100, output="sos")
+    statistics = {m: WindowStatistics(DMER.modality(m)) for m in ("ppg", "gsr")}
+    row = 0
+    for start, stop in ((3.0, 20.0), (25.5, 47.25)):
+        filtered = ss.sosfiltfilt(sos, samples_of(rec, "ppg")[round(start * 100) : round(stop * 100), 0])
+        count = int(stop - start) - 4
+        for k in range(count):
+            back = count - 1 - k
+            end = round((stop - back) * 300)
+            eeg = samples_of(rec, "eeg")[end - 300 : end]
+            power = np.abs(np.fft.fft(eeg * hann[:, None], 256, axis=0)) ** 2
+            theta = power[math.floor(4 / 300 * 256) : math.floor(8 / 300 * 256) + 1].mean(axis=0)
+            np.testing.assert_allclose(
+                rows.features("eeg")[row, 1], 0.5 * np.log(theta) + 0.5 * np.log(2 * np.pi * np.e), atol=ATOL
+            )
+            pulse = filtered[len(filtered) - 100 * back - 500 : len(filtered) - 100 * back]
+            expected = statistics["ppg"].values(pulse[None])[0]
+            np.testing.assert_allclose(rows.features("ppg")[row], expected, rtol=1e-7, atol=1e-7)
+            end = round(stop * 4) - 4 * back
+            skin = samples_of(rec, "gsr")[end - 20 : end, 0]
+            np.testing.assert_allclose(
+                rows.features("gsr")[row], statistics["gsr"].values(skin[None])[0], rtol=1e-9, atol=1e-9
+            )
+            row += 1
+    assert row == len(rows)
+
+
+def test_the_samples_recipe_filters_over_the_whole_recording():
+    rec = recording(30.0)
+    rows = extract_features(rec, SAMPLE)
+    np.testing.assert_array_equal(rows.start_s, np.arange(30))
+    for name, rate, order, low, high, n_fft, edges in (
+        ("gsr", 4, 2, 0.01, 1.9, 64, [(0, 0.6), (0.6, 1.2), (1.2, 1.8), (1.8, 2.0)]),
+        ("ppg", 100, 2, 0.01, 49, 1024, [(4, 8), (8, 14), (14, 31), (31, 45)]),
+    ):
+        sos = ss.butter(order, [low, high], btype="bandpass", fs=rate, output="sos")
+        filtered = ss.sosfiltfilt(sos, samples_of(rec, name)[:, 0])
+        hann = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(rate) / (rate - 1))
+        column = SAMPLE.modality_names.index(name)
+        valid = np.flatnonzero(rows.valid[:, column])
+        # Four GSR samples may all be equal; such a second is not valid.
+        assert len(valid) > 20
+        for k in valid:
+            power = np.abs(np.fft.fft(hann * filtered[k * rate : (k + 1) * rate], n_fft)) ** 2
+            per_hz = n_fft / rate
+            expected = [math.log2(100 * power[int(lo * per_hz) : int(hi * per_hz - 1)].mean()) for lo, hi in edges]
+            # A drift of 0.01 Hz is a pole within 1e-2 of the circle; filtered values are 1e-6 of the sums.
+            np.testing.assert_allclose(rows.features(name)[k, 0], expected, rtol=1e-6, atol=1e-6)
+
+
+def test_gsr_is_judged_before_a_filter_takes_its_level_away():
+    rows = extract_features(recording(30.0), SAMPLE)
+    assert rows.valid[:, SAMPLE.modality_names.index("gsr")].mean() > 0.7
+
+
+@pytest.mark.parametrize("spec", [DMER, SAMPLE])
+def test_a_gap_in_a_trial_touches_the_windows_over_it_and_splits_the_filter(spec):
+    clean = recording(60.0)
+    ppg = samples_of(clean, "ppg").copy()
+    ppg[3000:3010] = np.nan
+    rows = extract_features(recording(60.0, ppg=Signal("ppg", 100.0, "a.u.", ("ppg",), ppg)), spec)
+    column = spec.modality_names.index("ppg")
+    window_s = spec.modality("ppg").window_s
+    touched = (rows.start_s <= 30) & (rows.start_s + 1 > 30) | (
+        (rows.start_s + 1 - window_s < 30.1) & (rows.start_s + 1 > 30)
+    )
+    np.testing.assert_array_equal(rows.valid[:, column], ~touched)
+    others = [c for c in range(4) if c != column]
+    np.testing.assert_array_equal(rows.valid[:, others], extract_features(clean, spec).valid[:, others])
+
+
+@pytest.mark.parametrize("value", [np.inf, 1e30])
+def test_an_absurd_sample_in_a_trial_is_a_gap(value):
+    ppg = samples_of(recording(40.0), "ppg").copy()
+    missing, absurd = ppg.copy(), ppg.copy()
+    missing[2000], absurd[2000] = np.nan, value
+    one, other = (
+        extract_features(recording(40.0, ppg=Signal("ppg", 100.0, "a.u.", ("ppg",), x)), DMER)
+        for x in (missing, absurd)
+    )
+    np.testing.assert_array_equal(one.tokens, other.tokens)
+    np.testing.assert_array_equal(one.valid, other.valid)
+
+
+def test_a_stretch_too_short_for_the_filter_is_invalid():
+    ppg = samples_of(recording(40.0), "ppg").copy()
+    ppg[::15] = np.nan
+    rows = extract_features(recording(40.0, ppg=Signal("ppg", 100.0, "a.u.", ("ppg",), ppg)), DMER)
+    assert not rows.valid[:, DMER.modality_names.index("ppg")].any()
+
+
+def test_a_trial_shorter_than_a_window_has_no_row_and_is_said(caplog):
+    with caplog.at_level(logging.WARNING):
+        rows = extract_features(recording(40.0, trials=[(3.0, 7.9), (10.0, 15.0), (20.0, 20.2)]), DMER)
+    assert rows.start_s.tolist() == [14.0]
+    assert caplog.text.count("too short for a row") == 2
+
+
+def test_a_trial_that_ends_after_the_recording_keeps_the_rows_that_were_recorded(caplog):
+    with caplog.at_level(logging.WARNING):
+        rows = extract_features(recording(40.0, trials=[(30.0, 45.5), (50.0, 60.0), (20.0, 1e12)]), DMER)
+    assert rows.start_s.tolist() == [34.5, 35.5, 36.5, 37.5, 38.5, *np.arange(24.0, 40.0)]
+    assert "cut there" in caplog.text
+    assert rows.valid.all()
+
+
+def test_a_trial_that_starts_before_the_recording_is_cut_to_it():
+    rows = extract_features(recording(40.0, trials=[(-7.0, 10.0)]), DMER)
+    np.testing.assert_array_equal(rows.start_s, np.arange(4, 10))
+    assert rows.valid.all()
+
+
+def test_a_trial_without_an_end_is_refused():
+    with pytest.raises(RecordingError, match="a trial has no end"):
+        extract_features(recording(40.0, trials=[(3.0, np.inf)]), DMER)
+
+
+@pytest.mark.parametrize(("start", "stop"), [(4.1, 64.1), (0.3, 10.3), (7.7, 22.7), (1.1, 9.1)])
+def test_no_row_is_lost_to_the_rounding_of_times(start, stop):
+    rows = extract_features(recording(70.0, trials=[(start, stop)]), DMER)
+    assert len(rows) == round(stop - start) - 4
+    assert rows.valid.all()
+
+
+def test_a_recording_without_trials_is_one_trial_that_ends_with_it():
+    rows = extract_features(recording(12.5), DMER)
+    np.testing.assert_allclose(rows.start_s, np.arange(4.5, 12.5))
+
+
+def test_other_rates_are_resampled_and_said(caplog):
+    rates = {"eeg": 256.0, "ppg": 64.0, "gsr": 4.0}
+    for spec in (EMODICT, DMER):
+        with caplog.at_level(logging.INFO):
+            rows = extract_features(recording(20.0, rates=rates), spec)
+        assert rows.start_s.tolist() == list(range(4, 20))
+        assert rows.valid.all()
+        assert "eeg: resampled from 256 to 300 Hz" in caplog.text
+        assert "ppg: resampled from 64 to 100 Hz" in caplog.text
+        assert "gsr: resampled" not in caplog.text
+        caplog.clear()
+
+
+def test_a_slow_sine_has_the_entropy_of_its_variance_at_any_rate():
+    t = np.arange(256 * 30) / 256
+    sine = 20 * np.sin(2 * np.pi * 11 * t)[:, None] * np.ones(18)
+    rec = Recording("s", "p", {"eeg": Signal("eeg", 256.0, "uV", EEG_NAMES, sine)})
+    sos = np.array(EMODICT.modality("eeg").filter.sos)
+    gain = abs(ss.sosfreqz(sos, [11], fs=300)[1][0])
+    got = extract_features(rec, EMODICT).features("eeg")[10:-2, 2]
+    # Pass-band ripple of the resampler, 1e-3.
+    np.testing.assert_allclose(got, 0.5 * math.log(2 * math.pi * math.e * (20 * gain) ** 2 / 2), atol=3e-3)
+
+
+def test_units_are_converted_and_channels_matched_by_name():
+    rec = recording(10.0)
+    eeg = samples_of(rec, "eeg")
+    order = np.random.default_rng(3).permutation(18)
+    today = {"T3": "T7", "T4": "T8", "T5": "P7", "T6": "P8"}
+    names = tuple(f"EEG {today.get(EEG_NAMES[i], EEG_NAMES[i])}-Pz" for i in order)
+    shuffled = Signal("eeg", 300.0, "mV", names, eeg[:, order] / 1000)
+    got = extract_features(recording(10.0, eeg=shuffled), EMODICT)
+    np.testing.assert_allclose(got.tokens, extract_features(rec, EMODICT).tokens, rtol=1e-9, atol=1e-9)
+
+
+def test_the_shortest_recording_is_the_longest_window():
+    with pytest.raises(RecordingError, match=r"too short.*at least 5 s.*got 4\.5 s"):
+        extract_features(recording(4.5), EMODICT)
+    assert extract_features(recording(5.0), EMODICT).start_s.tolist() == [4.0]
+    alone = EMODICT.with_modalities(["eeg"])
+    assert extract_features(recording(2.0), alone).valid[:, 0].tolist() == [False, True]
+
+
+def test_recordings_that_cannot_be_used_are_refused_before_any_work():
+    rec = recording(10.0)
+    eeg = samples_of(rec, "eeg")
+    few = Signal("eeg", 300.0, "uV", EEG_NAMES[1:], eeg[:, 1:])
+    volts = Signal("ppg", 100.0, "V", ("ppg",), samples_of(rec, "ppg"))
+    slow = Signal("gsr", 1.0, "uS", ("gsr",), samples_of(rec, "gsr")[:10])
+    faces = FaceVideo(np.arange(10.0), embedding=np.zeros((10, 16)))
+    for broken, error, said in (
+        (recording(10.0, eeg=few), RecordingError, "channel P3 missing"),
+        (recording(10.0, ppg=volts), RecordingError, "unit cannot be used"),
+        (recording(10.0, gsr=slow), InputError, "never resampled upwards"),
+        (Recording("s", "p", rec.signals, face=faces), RecordingError, "wrong size"),
+        (Recording("s", "p", {}), RecordingError, "nothing the model can use"),
+    ):
+        for spec in (EMODICT, DMER):
+            with pytest.raises(error, match=said):
+                extract_features(broken, spec)
+
+
+@pytest.mark.parametrize("spec_id", ["dmer-2024-lbptop", "edl-89"])
+def test_ready_made_features_cannot_be_computed_and_that_is_said(spec_id):
+    with pytest.raises(SpecError, match="only exist ready-made"):
+        extract_features(recording(10.0), load_spec(spec_id))
+
+
+def test_concatenating_nothing_and_empty_rows_gives_empty_features():
+    rows = concatenate(DMER, [])
+    assert len(rows) == 0
+    assert rows.features("eeg").shape == (0, 5, 18)
+    assert extract_features(recording(10.0, trials=[(1.0, 2.0)]), DMER).features("ppg").shape == (0, 27)
