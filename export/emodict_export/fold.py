@@ -171,7 +171,7 @@ def fold_batch_norm(linear: Affine, norm: State, eps: float) -> Affine:
 
 
 def fold_dictionary(dictionary: Float64Array, first: Affine) -> Affine:
-    """h = w D^T, then the first classifier layer h F + f, as one Linear on the weights: w (D^T F) + f."""
+    """The latent h = w D^T, then the first classifier layer h F + f, as one Linear on the weights: w (D^T F) + f."""
     return Affine(dictionary.T @ first.weight, first.bias)
 
 

@@ -35,7 +35,7 @@ def build_graph(members: Sequence[FoldedModel], spec: ModelSpec, *, tokens: int,
     else:
         builder.add("Mean", list(distributions), DISTRIBUTION)
         builder.add("Concat", list(weights), WEIGHTS, axis=1)
-    shapes = {
+    shapes: dict[str, list[str | int | None]] = {
         INPUT: ["batch", tokens, width],
         DISTRIBUTION: ["batch", len(spec.emotions)],
         WEIGHTS: ["batch", spec.elements * len(members)],
@@ -124,9 +124,9 @@ def _embed(b: _Builder, model: FoldedModel, prefix: str) -> str:
 def _layer(
     b: _Builder, layer: FoldedLayer, x: str, sequence: str, spec: ModelSpec, *, tokens: int, last: bool, name: str
 ) -> str:
-    """x (batch tokens, d), the same as sequence (batch, tokens, d), -> (batch tokens, d); with `last`, the rest of the layer being dead, -> (batch, d).
+    """From x (batch tokens, d), the same as sequence (batch, tokens, d), to the layer's output, shaped like x.
 
-    The heads stand beside the tokens, (batch, tokens heads, d), so that no head is ever transposed.
+    With `last` only the last token is read, (batch, d), the rest of the layer being dead. The heads stand beside the tokens, (batch, tokens heads, d), so that no head is ever transposed.
     """
     d, heads = spec.d_model, spec.heads
     keys = b.add("Transpose", [sequence], f"{name}/keys", perm=[0, 2, 1])

@@ -237,6 +237,7 @@ def write_table(table: FeatureTable, path: str | os.PathLike[str]) -> None:
         "spec_id": np.array(table.spec.id),
         "subject": table.subject,
         "trial": table.trial,
+        "simulated": np.array(table.simulated),
         "emotions": np.array(table.emotions, dtype=np.str_),
     }
     if table.labels is not None:
@@ -268,7 +269,8 @@ def _table_of(file: Mapping[str, NDArray[Any]], path: Path) -> FeatureTable:
     _check_windows(windows, path)
     labels = np.asarray(file["labels"], dtype=np.float64) if "labels" in file else None
     subject, trial, emotions = (np.atleast_1d(file[name]).astype(np.str_) for name in ("subject", "trial", "emotions"))
-    return FeatureTable(windows, tuple(emotions.tolist()), labels, subject, trial, path.name)
+    simulated = "simulated" in file and bool(np.any(file["simulated"]))
+    return FeatureTable(windows, tuple(emotions.tolist()), labels, subject, trial, path.name, simulated)
 
 
 def _check_windows(windows: FeatureWindows, path: Path) -> None:

@@ -1,5 +1,6 @@
 """Feature tables on disk: what is written is read, what does not fit together is refused."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -34,6 +35,7 @@ def table_of(rows=4, *, labels=True):
 def assert_same(got, expected):
     assert got.spec == expected.spec
     assert got.emotions == expected.emotions
+    assert got.simulated == expected.simulated
     for name in ("start_s", "tokens", "valid", "quality"):
         np.testing.assert_array_equal(getattr(got.windows, name), getattr(expected.windows, name))
     np.testing.assert_array_equal(got.subject, expected.subject)
@@ -71,6 +73,17 @@ def rewritten(path, **changes):
     np.savez(path, **{k: v for k, v in arrays.items() if v is not None})
 
 
+def test_a_row_of_unknown_truth_and_a_simulated_person_survive_the_file(tmp_path):
+    table = table_of()
+    labels = table.labels.copy()
+    labels[2] = np.nan
+    table = dataclasses.replace(table, labels=labels, simulated=True)
+    write_table(table, tmp_path / "table.npz")
+    got = read_table(tmp_path / "table.npz")
+    assert_same(got, table)
+    assert got.simulated
+
+
 @pytest.mark.parametrize("missing", ["tokens", "start_s", "valid", "quality", "spec", "subject", "trial", "emotions"])
 def test_a_missing_array_is_named(tmp_path, missing):
     write_table(table_of(), tmp_path / "table.npz")
@@ -93,7 +106,8 @@ def test_a_missing_array_is_named(tmp_path, missing):
         ({"subject": np.array(["s1"] * 3)}, "differ in length"),
         ({"labels": np.full((4, 9), 1 / 9)}, r"labels have the wrong shape.*\(4, 10\).*\(4, 9\)"),
         ({"labels": np.full((4, 10), 0.2)}, r"label row 0 is not a distribution \(4 such rows\).*sum 2"),
-        ({"labels": np.full((4, 10), np.nan)}, "label row 0 is not a distribution"),
+        ({"labels": np.array([[np.nan] + [1 / 9] * 9] * 4)}, "label row 0 is not a distribution"),
+        ({"labels": np.array([[np.inf] + [0.0] * 9] * 4)}, "label row 0 is not a distribution"),
         ({"labels": np.array([[2.0, -1.0] + [0.0] * 8] * 4)}, "smallest -1"),
     ],
 )

@@ -108,10 +108,20 @@ def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
             metrics=json.loads(content["metrics"]),
             training=json.loads(content["training"]),
         )
-        checkpoint.networks()
+        _check(checkpoint)
     except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
         raise ModelError(f"{path} is a damaged checkpoint: {error}", fix="Train again") from error
     return checkpoint
+
+
+def _check(checkpoint: Checkpoint) -> None:
+    """Raises ValueError or RuntimeError where the parts do not go together."""
+    model = checkpoint.model
+    if len(checkpoint.states) != model.members or checkpoint.mean_label.shape != (len(model.emotions),):
+        raise ValueError(f"{len(checkpoint.states)} states, {checkpoint.mean_label.shape} mean label")
+    if model.modalities != checkpoint.features.modality_names:
+        raise ValueError(f"a model of {model.modalities} on features of {checkpoint.features.modality_names}")
+    checkpoint.networks()
 
 
 def load_tensors(path: Path, *, what: str) -> Any:
@@ -133,7 +143,7 @@ def load_tensors(path: Path, *, what: str) -> Any:
                 fix="Use only checkpoints written by emodict-train",
             ) from None
         raise _not_a_checkpoint(path, what) from error
-    except (RuntimeError, EOFError, ValueError, OSError) as error:
+    except Exception as error:  # torch's readers of broken files fail in too many ways to name
         raise _not_a_checkpoint(path, what) from error
 
 

@@ -22,6 +22,8 @@ from emodict.atomic import atomic_path
 from emodict.errors import InputError, ModelError, TableError
 from emodict.metrics import mean_metrics
 from emodict.model_spec import ModelSpec
+from emodict.predict import answerable
+from emodict.spec import FeatureSpec
 from emodict.table import FeatureTable
 from emodict_train.checkpoint import Checkpoint, load_tensors
 from emodict_train.split import SPLIT_NAMES, SPLITS, complement, k_folds
@@ -101,7 +103,7 @@ def fit(
     Raises:
         TableError: no labels, or too few trials to hold some out.
     """
-    table = _usable(table)
+    table = _usable(table, options)
     job = _Job(table, options, resume_path)
     epochs, metrics = _find_epochs(job, on_step)
     states = [_train_member(job, i, epochs, on_step) for i in range(options.members)]
@@ -126,13 +128,16 @@ def choose_device(name: str) -> torch.device:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(name)
+        known = device.type in ("cpu", "cuda")
     except RuntimeError:
-        raise InputError("The device is unknown", expected="auto, cpu or cuda", got=name) from None
-    if device.type == "cuda" and not torch.cuda.is_available():
+        known = False
+    if not known:
+        raise InputError("The device is unknown", expected="auto, cpu or cuda", got=name)
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise InputError(
             "A GPU was asked for and none can be used",
             expected="a CUDA GPU with its driver and a CUDA build of torch",
-            got=f"torch {torch.__version__} without a usable GPU",
+            got=f"{name}, and torch {torch.__version__} with {torch.cuda.device_count()} usable GPUs",
             fix="Use --device cpu",
         )
     return device
@@ -169,10 +174,20 @@ class _Job:
         """What an interrupted run had reached in this stage, None if nothing."""
         return self._saved.get(stage)
 
-    def save(self, stage: str, state: Any, *, now: bool = True) -> None:
+    def save(self, stage: str, state: Any) -> None:
+        """Keep what a stage has reached; on disk, now and then."""
         self._saved[stage] = state
-        due = now or time.monotonic() - self._saved_at > SAVE_EVERY_S
-        if self._resume_path is not None and due:
+        if time.monotonic() - self._saved_at > SAVE_EVERY_S:
+            self._write()
+
+    def finish(self, stage: str, result: Any, *, instead_of: str) -> None:
+        """Keep the result of a stage in place of the state that led to it."""
+        self._saved.pop(instead_of, None)
+        self._saved[stage] = result
+        self._write()
+
+    def _write(self) -> None:
+        if self._resume_path is not None:
             self._saved_at = time.monotonic()
             with atomic_path(self._resume_path) as part:
                 torch.save({"identity": self._identity, **self._saved}, part)
@@ -184,10 +199,10 @@ class _Job:
     def _load(self, path: Path) -> dict[str, Any]:
         try:
             saved: dict[str, Any] = load_tensors(path, what="the state of an interrupted fit")
-        except ModelError as error:
-            logger.warning("%s Starting anew.", error)
+        except ModelError:
+            logger.warning("%s, left by an interrupted run, is damaged: starting anew", path)
             return {}
-        if saved.get("identity") != self._identity:
+        if not isinstance(saved, dict) or saved.get("identity") != self._identity:
             logger.warning("%s belongs to other data or options: starting anew", path)
             return {}
         logger.warning("Going on from %s, left by an interrupted run", path)
@@ -213,11 +228,10 @@ def _find_epochs(job: _Job, on_step: OnStep) -> tuple[int, dict[str, dict[str, f
             run.run_epoch()
         kl.append(_pooled(runs, len(kl))["model"]["kl"])
         on_step(Step("held out", len(kl), epochs, min(kl)))
-        job.save("folds", {"kl": kl, "runs": [run.state() for run in runs]}, now=False)
+        job.save("folds", {"kl": kl, "runs": [run.state() for run in runs]})
     best = 1 + int(np.argmin(kl))
     metrics = _pooled(runs, best - 1)
-    job.save("folds", None)
-    job.save("epochs", {"epochs": best, "metrics": json.dumps(metrics)})
+    job.finish("epochs", {"epochs": best, "metrics": json.dumps(metrics)}, instead_of="folds")
     return best, metrics
 
 
@@ -266,12 +280,11 @@ def _train_member(job: _Job, index: int, epochs: int, on_step: OnStep) -> dict[s
     while trainer.epoch < epochs:
         trainer.run_epoch()
         on_step(Step(stage, trainer.epoch, epochs))
-        job.save(stage, trainer.state(), now=False)
+        job.save(stage, trainer.state())
     state = {k: v.cpu() for k, v in trainer.averaged_state().items()}
     state["standardise.mean"] = torch.from_numpy(standardisation.mean).float()
     state["standardise.scale"] = torch.from_numpy(standardisation.scale).float()
-    job.save(stage, None)
-    job.save(f"{stage} finished", state)
+    job.finish(f"{stage} finished", state, instead_of=stage)
     return state
 
 
@@ -282,18 +295,31 @@ def _folds(job: _Job) -> list[NDArray[np.intp]]:
     return folds[: FOLDS_RUN[split]]
 
 
-def _usable(table: FeatureTable) -> FeatureTable:
-    """Rows with a label and at least one valid modality."""
+def _usable(table: FeatureTable, options: FitOptions) -> FeatureTable:
+    """Rows with a label and the modalities that the model will need for an answer.
+
+    Raises:
+        TableError: no labels, no such row, or a modality that no such row has.
+    """
     if table.labels is None:
         raise TableError(
             f"{table.source} has no labels to train on",
             fix="Recordings need /trials with a distribution; tables need labels",
         )
-    usable = table.windows.valid.any(axis=1) & np.isfinite(table.labels).all(axis=1)
+    valid = table.windows.valid[np.isfinite(table.labels).all(axis=1)]
+    never = [name for column, name in enumerate(table.spec.modality_names) if not valid[:, column].any()]
+    if valid.any() and never:
+        rest = ",".join(name for name in table.spec.modality_names if name not in never)
+        raise TableError(
+            f"{table.source}: no labelled window has valid {', '.join(never)}, so nothing can be learned about it",
+            fix=f"Train without it: --modalities {rest}",
+        )
+    ready = answerable(table.windows, _required(table.spec, options))
+    usable: NDArray[np.bool_] = ready & np.isfinite(table.labels).all(axis=1)
     if not usable.any():
         raise TableError(
             f"{table.source}: nothing to train on",
-            expected="windows with a label and a valid modality",
+            expected="windows with a label and valid signals",
             got=f"{len(table)} windows, none such",
             fix="emodict-session inspect shows what a session holds",
         )
@@ -306,22 +332,27 @@ def _labels(table: FeatureTable) -> Float64Array:
 
 
 def _model_spec(table: FeatureTable, options: FitOptions) -> ModelSpec:
-    names = table.spec.modality_names
-    optional = len(names) > 1 and options.plan.modality_dropout > 0
     return ModelSpec(
         emotions=table.emotions,
-        modalities=names,
-        required_modalities=() if optional else names,
+        modalities=table.spec.modality_names,
+        required_modalities=_required(table.spec, options),
         **options.model,
     )
 
 
+def _required(features: FeatureSpec, options: FitOptions) -> tuple[str, ...]:
+    """Only a model that has practised can do without a modality."""
+    names = features.modality_names
+    return () if len(names) > 1 and options.plan.modality_dropout > 0 else names
+
+
 def _identity(table: FeatureTable, options: FitOptions) -> str:
-    """Changes with the data and with every option."""
+    """Changes with the data, with every option and with the software."""
+    about = {"options": dataclasses.asdict(options), "emotions": table.emotions, "software": _software()}
     digest = hashlib.sha256(table.spec.fingerprint.encode())
-    for array in (np.nan_to_num(table.windows.tokens), _labels(table), table.groups):
+    digest.update(json.dumps(about, sort_keys=True, default=str).encode())
+    for array in (table.windows.tokens, table.windows.valid, _labels(table), table.groups):
         digest.update(np.ascontiguousarray(array).tobytes())
-    digest.update(json.dumps(dataclasses.asdict(options), sort_keys=True, default=str).encode())
     return digest.hexdigest()
 
 
@@ -335,5 +366,9 @@ def _describe(table: FeatureTable, options: FitOptions, epochs: int) -> dict[str
         "split": SPLIT_NAMES[options.split],
         "epochs": epochs,
         "options": dataclasses.asdict(options),
-        "software": f"emodict {__version__}, torch {torch.__version__}",
+        "software": _software(),
     }
+
+
+def _software() -> str:
+    return f"emodict {__version__}, torch {torch.__version__}"

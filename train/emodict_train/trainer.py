@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -79,13 +80,16 @@ class Standardisation:
 
 
 def fit_standardisation(tokens: NDArray[np.float64]) -> Standardisation:
-    """From (rows, tokens, width) with NaN for what is missing; a feature never seen has mean 0, scale 1."""
+    """From (rows, tokens, width) with NaN for what is missing; a feature never seen has mean 0, scale infinity."""
     present = ~np.isnan(tokens)
+    seen = present.any(axis=0)
     count = np.maximum(present.sum(axis=0), 1)
     mean = np.where(present, tokens, 0.0).sum(axis=0) / count
     variance = np.where(present, np.square(tokens - mean), 0.0).sum(axis=0) / count
     scale = np.sqrt(variance)
     scale[scale <= CONSTANT_RELATIVE * np.maximum(np.abs(mean), 1.0)] = 1.0
+    # Nothing is known of what was never seen: whatever comes later, it must not reach untrained weights.
+    scale[~seen] = np.inf
     return Standardisation(mean, scale)
 
 
@@ -101,16 +105,19 @@ class Trainer:
         *,
         seed: int,
     ) -> None:
-        self._plan, self._rows = plan, rows
-        self._slices = list(features.token_slices.values())
+        self._plan, self._rows, self._device = plan, rows, rows.tokens.device
+        counts = [part.stop - part.start for part in features.token_slices.values()]
+        self._modalities = len(counts)
+        self._modality_of_token = torch.repeat_interleave(torch.tensor(counts)).to(self._device)
         self._order = np.random.default_rng(seed)
-        with torch.random.fork_rng(devices=[]):
+        with torch.random.fork_rng(devices=_gpus(self._device)):
             torch.manual_seed(seed)
             self.network = EmotionDict(model, features, dropout=plan.dropout, auxiliary=plan.auxiliary != "none")
-            self._random = torch.get_rng_state()
+            self._random = _random_state(self._device)
         start_at_mean_label(self.network, rows.labels.mean(dim=0))
-        self.network.to(rows.tokens.device)
-        self._average = {k: v.detach().clone() for k, v in self.network.state_dict().items()}
+        self.network.to(self._device)
+        self._averaged = copy.deepcopy(self.network).eval().requires_grad_(False)
+        self._averages = _averaged_tensors(self._averaged), _averaged_tensors(self.network)
         self._optimiser = torch.optim.AdamW(
             self.network.parameters(), lr=plan.learning_rate, weight_decay=plan.weight_decay, fused=True
         )
@@ -125,45 +132,43 @@ class Trainer:
         """One pass over the rows in a fresh order; an incomplete last batch is left for another epoch."""
         self.network.train()
         order = self._order.permutation(len(self._rows))
-        with torch.random.fork_rng(devices=[]):
-            torch.set_rng_state(self._random)
+        with torch.random.fork_rng(devices=_gpus(self._device)):
+            _set_random_state(self._random, self._device)
             for i in range(self._steps_per_epoch):
                 batch = order[i * self._plan.batch_size : (i + 1) * self._plan.batch_size]
-                self._train_step(torch.from_numpy(batch).to(self._rows.tokens.device))
-            self._random = torch.get_rng_state()
+                self._train_step(torch.from_numpy(batch).to(self._device))
+            self._random = _random_state(self._device)
         self.epoch += 1
 
     def averaged_state(self) -> dict[str, Tensor]:
         """The running average of the multi-modal path's weights: what is validated and kept."""
-        return {k: v.clone() for k, v in self._average.items() if not k.startswith("modality_encoders.")}
+        state = self._averaged.state_dict()
+        return {k: v.clone() for k, v in state.items() if not k.startswith("modality_encoders.")}
 
     def predict(self, tokens: Tensor) -> NDArray[np.float64]:
         """(rows, tokens, width) standardised -> (rows, emotions) with the averaged weights."""
-        current = {k: v.clone() for k, v in self.network.state_dict().items()}
-        self.network.load_state_dict(self._average)
-        self.network.eval()
         with torch.no_grad():
-            out = self.network.from_standardised(tokens).log_distribution.double().exp()
-        self.network.load_state_dict(current)
+            out = self._averaged.from_standardised(tokens).log_distribution.double().exp()
         return out.cpu().numpy()
 
     def state(self) -> dict[str, Any]:
         """Everything a killed run needs to go on as if nothing had happened; tensors and plain values."""
-        return {
+        state = {
             "network": self.network.state_dict(),
-            "average": self._average,
+            "average": self._averaged.state_dict(),
             "optimiser": self._optimiser.state_dict(),
             "random": self._random,
             "order": _plain(self._order.bit_generator.state),
             "step": self._step,
             "epoch": self.epoch,
         }
+        return copy.deepcopy(state)  # torch's state_dicts are views of what training goes on to change
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go on from a `state`."""
         self.network.load_state_dict(state["network"])
-        self._average = {k: v.to(self._average[k].device).clone() for k, v in state["average"].items()}
-        self._optimiser.load_state_dict(state["optimiser"])
+        self._averaged.load_state_dict(state["average"])
+        self._optimiser.load_state_dict(copy.deepcopy(state["optimiser"]))
         self._random = state["random"]
         self._order.bit_generator.state = _unplain(state["order"])
         self._step, self.epoch = state["step"], state["epoch"]
@@ -178,7 +183,7 @@ class Trainer:
         for group in self._optimiser.param_groups:
             group["lr"] = self._plan.learning_rate * self._cosine()
         self._optimiser.zero_grad(set_to_none=True)
-        loss.backward()
+        torch.autograd.backward(loss)
         self._optimiser.step()
         self._step += 1
         self._update_average()
@@ -187,14 +192,12 @@ class Trainer:
         x = self._rows.tokens[batch]
         if self._plan.input_noise:
             x = x + self._plan.input_noise * torch.randn(x.shape).to(x.device)
-        if self._plan.modality_dropout and len(self._slices) > 1:
-            lost = torch.rand(len(batch), len(self._slices)).to(x.device) < self._plan.modality_dropout
+        if self._plan.modality_dropout and self._modalities > 1:
+            lost = torch.rand(len(batch), self._modalities).to(x.device) < self._plan.modality_dropout
             # A row keeps at least one modality that it really has.
             stripped = (lost | ~self._rows.valid[batch]).all(dim=1, keepdim=True)
-            lost = lost & ~stripped
-            x = x.clone()
-            for column, part in enumerate(self._slices):
-                x[:, part] = x[:, part].masked_fill(lost[:, column, None, None], 0.0)
+            lost = (lost & ~stripped)[:, self._modality_of_token]
+            x = x.masked_fill(lost[:, :, None], 0.0)
         return x
 
     def _cosine(self) -> float:
@@ -204,11 +207,13 @@ class Trainer:
     def _update_average(self) -> None:
         """Exponential moving average; its memory grows to the plan's over the first steps."""
         decay = min(self._plan.average, (1 + self._step) / (10 + self._step))
-        current = self.network.state_dict()
-        floating = [k for k, v in current.items() if v.is_floating_point()]
-        torch._foreach_lerp_([self._average[k] for k in floating], [current[k] for k in floating], 1 - decay)
-        for key in current.keys() - set(floating):
-            self._average[key] = current[key].clone()
+        averages, current = self._averages
+        torch._foreach_lerp_(averages, current, 1 - decay)
+
+
+def _averaged_tensors(network: EmotionDict) -> list[Tensor]:
+    """All weights and BatchNorm statistics, in place: collecting them anew for each step would cost a tenth of it."""
+    return [tensor for tensor in network.state_dict().values() if tensor.is_floating_point()]
 
 
 def start_at_mean_label(network: EmotionDict, mean_label: Tensor) -> None:
@@ -216,6 +221,21 @@ def start_at_mean_label(network: EmotionDict, mean_label: Tensor) -> None:
     with torch.no_grad():
         network.classifier.to_emotions.weight.zero_()
         network.classifier.to_emotions.bias.copy_(mean_label.clamp_min(1e-6).log())
+
+
+def _gpus(device: torch.device) -> list[torch.device]:
+    return [device] if device.type == "cuda" else []
+
+
+def _random_state(device: torch.device) -> list[Tensor]:
+    """The state of torch's generators: the CPU's, and that of the GPU in use, which dropout draws from."""
+    return [torch.get_rng_state(), *(torch.cuda.get_rng_state(gpu) for gpu in _gpus(device))]
+
+
+def _set_random_state(state: list[Tensor], device: torch.device) -> None:
+    torch.set_rng_state(state[0])
+    for gpu, gpu_state in zip(_gpus(device), state[1:], strict=True):
+        torch.cuda.set_rng_state(gpu_state, gpu)
 
 
 def _plain(state: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,19 +6,21 @@ for every second, PPG and GSR for every five-second window, so the modalities ar
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from emodict.errors import TableError
 from emodict.features.windows import assemble, ready_made_rows
-from emodict.spec import load_spec
+from emodict.spec import ModalitySpec, load_spec
 from emodict.table import DMER_EMOTIONS, FeatureTable
 
 FILES = ("datas.mat", "eegfea.mat", "perifea.mat", "videoFea.mat")
 LBPTOP_DIMS = 768
+_NONE = np.empty(0, dtype=np.intp)
 
 
 def is_dmer_folder(path: Path) -> bool:
@@ -33,33 +35,19 @@ def read_dmer_folder(folder: Path) -> FeatureTable:
         TableError: a file or an array is missing, or the arrays do not fit together.
     """
     labels = _labels(folder)
-    eeg_file, peri_file, video_file = (_load(folder, name) for name in FILES[1:])
-    arrays = {
-        "eeg": (_real(eeg_file, "feas", folder), _vids(eeg_file, folder)),
-        "gsr": (_real(peri_file, "feas_gsr", folder), _vids(peri_file, folder)),
-        "ppg": (_real(peri_file, "feas_ppg", folder), _vids(peri_file, folder)),
-        "video": (_real(video_file, "lbps_all", folder), _vids(video_file, folder)),
-    }
-    spec = load_spec("dmer-2024-lbptop" if arrays["video"][0].shape[1] == LBPTOP_DIMS else "dmer-2024")
+    arrays = _arrays(folder)
+    lbptop = arrays["video"].values.shape[1:] == (LBPTOP_DIMS,)
+    spec = load_spec("dmer-2024-lbptop" if lbptop else "dmer-2024")
     for modality in spec.modalities:
-        values, vids = arrays[modality.name]
-        if values.shape[1:] != modality.shape or len(vids) != len(values):
-            raise TableError(
-                f"{folder}: the {modality.name} features do not fit",
-                expected=f"(rows, {', '.join(map(str, modality.shape))}) and as many vids",
-                got=f"{values.shape} and {len(vids)} vids",
-            )
-    aligned = {name: [] for name in arrays}
-    videos: list[int] = []
-    for video in np.unique(arrays["gsr"][1]):
-        count = min(int((vids == video).sum()) for _, vids in arrays.values())
-        for name, (values, vids) in arrays.items():
-            aligned[name].append(values[vids == video][-count:] if count else values[:0])
-        videos += [int(video)] * count
-    which = np.array(videos, dtype=np.intp)
+        _check_shape(modality, arrays[modality.name], folder)
+    aligned, which = _align(arrays)
     if len(which) and (which.min() < 0 or which.max() >= len(labels)):
-        raise TableError(f"{folder}: vids name a video without a label", expected=f"0..{len(labels) - 1}")
-    rows = {name: ready_made_rows(np.concatenate(parts)) for name, parts in aligned.items()}
+        raise TableError(
+            f"{folder}: vids name a video without a label",
+            expected=f"0..{len(labels) - 1}",
+            got=f"{which.min()}..{which.max()}",
+        )
+    rows = {name: ready_made_rows(values) for name, values in aligned.items()}
     return FeatureTable(
         windows=assemble(spec, np.arange(len(which), dtype=np.float64), rows),
         emotions=DMER_EMOTIONS,
@@ -70,15 +58,56 @@ def read_dmer_folder(folder: Path) -> FeatureTable:
     )
 
 
+class _Released(NamedTuple):
+    """One modality as released: values (rows, ...) and the video of each row."""
+
+    values: NDArray[np.float64]
+    vids: NDArray[np.intp]
+
+
+def _arrays(folder: Path) -> dict[str, _Released]:
+    eeg_file, peri_file, video_file = (_load(folder, name) for name in FILES[1:])
+    return {
+        "eeg": _Released(_real(eeg_file, "feas", folder), _vids(eeg_file, folder)),
+        "gsr": _Released(_real(peri_file, "feas_gsr", folder), _vids(peri_file, folder)),
+        "ppg": _Released(_real(peri_file, "feas_ppg", folder), _vids(peri_file, folder)),
+        "video": _Released(_real(video_file, "lbps_all", folder), _vids(video_file, folder)),
+    }
+
+
+def _check_shape(modality: ModalitySpec, released: _Released, folder: Path) -> None:
+    values, vids = released
+    if values.shape[1:] != modality.shape or len(vids) != len(values):
+        raise TableError(
+            f"{folder}: the {modality.name} features do not fit",
+            expected=f"(rows, {', '.join(map(str, modality.shape))}) and as many vids",
+            got=f"{values.shape} and {len(vids)} vids",
+        )
+
+
+def _align(arrays: Mapping[str, _Released]) -> tuple[dict[str, NDArray[np.float64]], NDArray[np.intp]]:
+    """As many rows of each video as its shortest modality has, the last ones; and the video of each row."""
+    picked: dict[str, list[NDArray[np.intp]]] = {name: [] for name in arrays}
+    videos: list[int] = []
+    for video in np.unique(arrays["gsr"].vids):
+        rows = {name: np.flatnonzero(vids == video) for name, (_, vids) in arrays.items()}
+        count = min(map(len, rows.values()))
+        for name, of_video in rows.items():
+            picked[name].append(of_video[len(of_video) - count :])
+        videos += [int(video)] * count
+    aligned = {name: arrays[name].values[np.concatenate([_NONE, *parts])] for name, parts in picked.items()}
+    return aligned, np.array(videos, dtype=np.intp)
+
+
 def _labels(folder: Path) -> NDArray[np.float64]:
     """(videos, 10) PANAS scores, or shares of them, as distributions."""
     scores = _real(_load(folder, "datas.mat"), "dis_label", folder)
-    sums = scores.sum(axis=1, keepdims=True)
-    if scores.shape[1:] != (len(DMER_EMOTIONS),) or not (sums > 0).all():
+    sums = scores.sum(axis=-1, keepdims=True)
+    if scores.shape[1:] != (len(DMER_EMOTIONS),) or not (scores >= 0).all() or not (sums > 0).all():
         raise TableError(
             f"{folder}/datas.mat: dis_label cannot be used",
             expected="(videos, 10) positive scores",
-            got=f"shape {scores.shape}",
+            got=f"shape {scores.shape}, smallest {scores.min(initial=np.inf):.4g}",
         )
     return scores / sums
 
@@ -91,8 +120,8 @@ def _load(folder: Path, name: str) -> dict[str, Any]:
         raise TableError(f"{folder} is not a complete DMER subject: {name} is missing", expected=", ".join(FILES))
     try:
         content: dict[str, Any] = loadmat(path)
-    except (ValueError, TypeError, OSError, NotImplementedError) as error:
-        raise TableError(f"{path} cannot be read as a MAT file: {error}") from error
+    except Exception as error:  # a damaged file makes scipy fail in too many ways to name
+        raise TableError(f"{path} cannot be read as a MAT file: {error}", expected="a file as released") from error
     return content
 
 
@@ -101,7 +130,10 @@ def _real(content: dict[str, Any], name: str, folder: Path) -> NDArray[np.float6
     if name not in content:
         held = ", ".join(sorted(k for k in content if not k.startswith("__")))
         raise TableError(f"{folder}: the array '{name}' is missing", got=held)
-    return np.asarray(np.real(content[name]), dtype=np.float64)
+    values = np.asarray(content[name])
+    if values.dtype.kind not in "biufc":
+        raise TableError(f"{folder}: the array '{name}' does not hold numbers", got=values.dtype)
+    return np.asarray(np.real(values), dtype=np.float64)
 
 
 def _vids(content: dict[str, Any], folder: Path) -> NDArray[np.intp]:

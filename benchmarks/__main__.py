@@ -1,0 +1,29 @@
+"""make bench: every speed that emodict promises, as ratios of CPU time measured interleaved in one run.
+
+python -m benchmarks [features] [models] [startup]
+"""
+
+import sys
+
+from benchmarks import features, models, startup
+
+GROUPS = {"features": features, "models": models, "startup": startup}
+
+
+def main(names: list[str]) -> int:
+    unknown = [name for name in names if name not in GROUPS]
+    if unknown:
+        print(f"Unknown: {', '.join(unknown)}. There are {', '.join(GROUPS)}.", file=sys.stderr)
+        return 2
+    missed = 0
+    for name in names or GROUPS:
+        print(f"-- {name} (CPU time, medians)", flush=True)
+        for result in GROUPS[name].measure():
+            print(result, flush=True)
+            missed += not result.kept
+    print("Every promise kept." if not missed else f"{missed} promise(s) MISSED.")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,56 @@
+"""What a short run costs as a whole process: `emodict-run` on 30 s, against importing what it needs."""
+
+from __future__ import annotations
+
+import resource
+import statistics
+import subprocess
+import sys
+import sysconfig
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from benchmarks.recordings import noise
+from benchmarks.result import Result
+from emodict.model_spec import ModelSpec
+from emodict.session import write_session
+from emodict.spec import load_spec
+from emodict.table import DMER_EMOTIONS
+from emodict_export.export import export_onnx
+from emodict_train.checkpoint import Checkpoint
+from emodict_train.model import EmotionDict
+
+ROUNDS = 7
+
+
+def measure() -> Iterator[Result]:
+    features = load_spec("emodict-1")
+    spec = ModelSpec(DMER_EMOTIONS, features.modality_names)
+    torch.manual_seed(0)
+    network = EmotionDict(spec, features)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        export_onnx(Checkpoint(features, spec, (network.state_dict(),), np.full(10, 0.1)), folder / "model.onnx")
+        write_session(noise(30).recording(), folder / "session.h5")
+        run = Path(sysconfig.get_path("scripts")) / "emodict-run"
+        ours = [str(run), "--engine", str(folder / "model.onnx"), str(folder / "session.h5")]
+        bare = [sys.executable, "-c", "import numpy, h5py, onnxruntime"]
+        seconds: dict[str, list[float]] = {"ours": [], "bare": []}
+        for round_ in range(ROUNDS + 1):
+            for label, command in (("ours", ours), ("bare", bare)):
+                used = _cpu_s(command)
+                if round_:
+                    seconds[label].append(used)
+    cpu = {label: statistics.median(values) for label, values in seconds.items()}
+    yield Result("emodict-run on 30 s, against its bare imports", cpu["bare"], cpu["ours"], at_most=2)
+
+
+def _cpu_s(command: Sequence[str]) -> float:
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run(command, check=True, capture_output=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
