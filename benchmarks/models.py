@@ -72,7 +72,7 @@ class _Frozen(nn.Module):
         self.register_buffer("matrix", network.dictionary.matrix.detach())
 
     def forward(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
-        weights = self.network.encoder((tokens - self.network.standardise.mean) / self.network.standardise.scale)
+        weights = self.network.encoder(self.network.standardise(tokens))
         return torch.softmax(self.network.classifier(weights @ self.matrix.T), dim=-1), weights
 
 

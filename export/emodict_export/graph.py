@@ -126,7 +126,8 @@ def _layer(
 ) -> str:
     """From x (batch tokens, d), the same as sequence (batch, tokens, d), to the layer's output, shaped like x.
 
-    With `last` only the last token is read, (batch, d), the rest of the layer being dead. The heads stand beside the tokens, (batch, tokens heads, d), so that no head is ever transposed.
+    With `last` only the last token is computed, (batch, d), the rest of the layer being dead. The heads stand
+    beside the tokens, (batch, tokens heads, d), so that no head is ever transposed.
     """
     d, heads = spec.d_model, spec.heads
     keys = b.add("Transpose", [sequence], f"{name}/keys", perm=[0, 2, 1])

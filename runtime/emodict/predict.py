@@ -136,3 +136,20 @@ def answerable(windows: FeatureWindows, required: tuple[str, ...]) -> NDArray[np
     """(rows,) True where every required modality is valid, and at least one modality is."""
     columns = [windows.spec.modality_names.index(name) for name in required]
     return np.asarray(windows.valid.any(axis=1) & windows.valid[:, columns].all(axis=1))
+
+
+def require_answers(prediction: Prediction, path: str | os.PathLike[str]) -> None:
+    """Refuse a recording of which not one second could be answered.
+
+    Raises:
+        RecordingError: every row lacks a modality that the model needs, or all of them.
+    """
+    if prediction.answered.any():
+        return
+    shares = zip(prediction.modalities, prediction.valid.mean(axis=0) if len(prediction) else (), strict=False)
+    raise RecordingError(
+        f"{path}: not one second could be answered",
+        expected="seconds with usable signals",
+        got=", ".join(f"{name} valid {share:.0%}" for name, share in shares) or "no whole window",
+        fix=f"emodict-session validate '{path}' says what is wrong with the signals",
+    )

@@ -51,6 +51,10 @@ class TrainingPlan:
         for name in ("dropout", "modality_dropout", "average"):
             if not 0 <= getattr(self, name) < 1:
                 raise InputError(f"{name} is a share", expected="0 <= share < 1", got=getattr(self, name))
+        for name in ("learning_rate", "weight_decay", "input_noise"):
+            value = getattr(self, name)
+            if not 0 <= value < math.inf or (name == "learning_rate" and value == 0):
+                raise InputError(f"{name} cannot be used", expected="a positive number", got=value)
         if self.auxiliary not in AUXILIARY_FORMS:
             raise InputError("The auxiliary loss is unknown", expected=AUXILIARY_FORMS, got=self.auxiliary)
 

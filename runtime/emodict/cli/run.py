@@ -126,7 +126,7 @@ def summary_as_dict(prediction: "Prediction", mean_label: "Float64Array") -> dic
 def _run_one(engine: "Engine", path: Path, options: RunOptions) -> "Prediction":
     from emodict.console import header_line, row_lines
     from emodict.outputs import row_as_dict
-    from emodict.predict import iter_predictions
+    from emodict.predict import iter_predictions, require_answers
     from emodict.prediction import concatenate_predictions
 
     parts: list[Prediction] = []
@@ -142,7 +142,9 @@ def _run_one(engine: "Engine", path: Path, options: RunOptions) -> "Prediction":
                     print(json.dumps({"session": part.session, **row}))
             parts.append(part)
             on_rows.add(len(part))
-    return concatenate_predictions(parts)
+    prediction = concatenate_predictions(parts)
+    require_answers(prediction, path)
+    return prediction
 
 
 class _RowCounter:

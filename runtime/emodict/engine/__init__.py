@@ -19,7 +19,8 @@ Float32Array = NDArray[np.float32]
 class Engine(Protocol):
     """A model ready to run; a context manager.
 
-    `infer` takes (rows, tokens, width) float32 and returns (rows, emotions) and (rows, elements), new arrays.
+    `infer` takes (rows, tokens, width) float32 and returns (rows, emotions) and (rows, elements); the engine owns
+    both arrays, and the next call may overwrite them: copy what is to be kept.
     """
 
     @property

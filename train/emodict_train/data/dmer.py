@@ -109,7 +109,8 @@ def _labels(folder: Path) -> NDArray[np.float64]:
             expected="(videos, 10) positive scores",
             got=f"shape {scores.shape}, smallest {scores.min(initial=np.inf):.4g}",
         )
-    return scores / sums
+    distributions: NDArray[np.float64] = scores / sums
+    return distributions
 
 
 def _load(folder: Path, name: str) -> dict[str, Any]:

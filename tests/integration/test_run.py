@@ -1,0 +1,155 @@
+"""emodict-run as a user types it: what it prints, what it writes, and what it says when it cannot."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+
+import h5py
+import numpy as np
+import onnxruntime
+import pyarrow.parquet
+import pytest
+
+from emodict.engine import open_engine
+from emodict.predict import predict
+from emodict.session import open_session, write_session
+from emodict.spec import load_spec
+from emodict.table import DMER_EMOTIONS, table_from_recording, write_table
+from tests.integration.conftest import Run, noise_recording
+
+def read_rows(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as handle:
+        return list(csv.DictReader(handle))
+
+
+ROWS = 26  # 30 s, less the 4 s before the first five-second window is complete
+
+
+def test_a_run_prints_one_line_a_second_and_a_summary_beside_the_mean_label(run: Run, model: Path, session: Path):
+    done = run("emodict-run", "--engine", model, session)
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert sum(line.startswith("   0:") for line in lines) == ROWS
+    assert "Insp Aler Exci Enth Dete Afra Upse Nerv Scar Dist" in lines[1]
+    assert any(line.startswith("this model") for line in lines)
+    assert any(line.startswith("mean label") for line in lines)
+
+
+def test_the_csv_has_the_promised_columns_and_what_plain_onnx_runtime_computes(
+    run: Run, model: Path, session: Path, tmp_path: Path
+):
+    out = tmp_path / "x.csv"
+    assert run("emodict-run", "-q", "--engine", model, session, "--out", out, "--weights").returncode == 0
+    rows = read_rows(out)
+    modalities = ("eeg", "gsr", "ppg", "video")
+    assert list(rows[0]) == [
+        "start_s",
+        *DMER_EMOTIONS,
+        *(f"valid_{m}" for m in modalities),
+        *(f"quality_{m}" for m in modalities),
+        *(f"w{i:02d}" for i in range(32)),
+    ]
+    assert [float(r["start_s"]) for r in rows] == list(range(4, 30))
+    with open_session(session) as recording:
+        tokens = table_from_recording(recording, load_spec("emodict-1"), name="s").windows.tokens
+    plain = onnxruntime.InferenceSession(model).run(None, {"tokens": tokens.astype(np.float32)})
+    written = np.array([[float(r[e]) for e in DMER_EMOTIONS] for r in rows])
+    np.testing.assert_allclose(written, plain[0], atol=1e-6)  # the rows were scored in blocks: float32 rounding
+    np.testing.assert_allclose([float(r["w31"]) for r in rows], plain[1][:, 31], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("ending", ["json", "parquet", "h5"])
+def test_every_format_holds_the_same_distribution(run: Run, model: Path, session: Path, tmp_path: Path, ending: str):
+    out = tmp_path / f"x.{ending}"
+    assert run("emodict-run", "-q", "--engine", model, session, "--out", out).returncode == 0
+    with open_engine(model) as engine:
+        expected = predict(engine, session).distribution[:, 0]
+    if ending == "json":
+        values = [row["distribution"]["Inspired"] for row in json.loads(out.read_text())["sessions"][0]["rows"]]
+    elif ending == "parquet":
+        values = pyarrow.parquet.read_table(out)["Inspired"].to_pylist()
+    else:
+        with h5py.File(out) as file:
+            values = next(iter(file.values()))["distribution"][:, 0]
+    np.testing.assert_allclose(values, expected, rtol=1e-6)  # float32 in every file
+
+
+def test_a_dash_writes_csv_to_standard_output_and_nothing_else(run: Run, model: Path, session: Path):
+    done = run("emodict-run", "--engine", model, session, "--out", "-")
+    rows = list(csv.reader(io.StringIO(done.stdout)))
+    assert len(rows) == ROWS + 1
+    assert rows[0][0] == "start_s"
+
+
+def test_json_lines_hold_a_row_each_and_a_summary(run: Run, model: Path, session: Path):
+    done = run("emodict-run", "--engine", model, session, "--json")
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    assert len(lines) == ROWS + 1
+    assert sum(lines[0]["distribution"].values()) == pytest.approx(1, abs=1e-6)  # float32 softmax
+    assert lines[-1]["summary"]["rows"] == ROWS
+    assert lines[-1]["summary"]["metrics"]["kl"] > 0
+
+
+def test_several_sessions_go_into_one_table_and_one_report(run: Run, model: Path, session: Path, tmp_path: Path):
+    other, out, report = tmp_path / "other.h5", tmp_path / "x.csv", tmp_path / "r.html"
+    write_session(noise_recording(20, seed=1), other)
+    done = run("emodict-run", "-q", "--engine", model, session, other, "--out", out, "--report", report)
+    assert done.returncode == 0, done.stderr
+    sessions = [row["session"] for row in read_rows(out)]
+    assert sessions == ["noise-0"] * ROWS + ["noise-1"] * 16
+    assert "noise-1" in report.read_text()
+
+
+def test_a_feature_table_gives_the_same_answers_as_its_session(run: Run, model: Path, session: Path, tmp_path: Path):
+    table, out = tmp_path / "t.npz", tmp_path / "x.csv"
+    assert run("emodict-session", "features", session, "-o", table).returncode == 0
+    assert run("emodict-run", "-q", "--engine", model, table, "--out", out).returncode == 0
+    with open_engine(model) as engine:
+        expected = predict(engine, session)
+    written = np.array([float(row["Scared"]) for row in read_rows(out)])
+    np.testing.assert_allclose(written, expected.distribution[:, 8], atol=1e-7)  # nine digits are written
+
+
+def test_features_alone_hold_the_promised_arrays(run: Run, session: Path, tmp_path: Path):
+    table = tmp_path / "t.npz"
+    assert run("emodict-session", "features", session, "--spec", "emodict-1", "-o", table).returncode == 0
+    with np.load(table, allow_pickle=False) as file:
+        shapes = {name: file[name].shape for name in ("eeg", "gsr", "ppg", "video", "tokens", "valid", "start_s")}
+        names = file["names"]
+    assert shapes == {
+        "eeg": (ROWS, 5, 18), "gsr": (ROWS, 28), "ppg": (ROWS, 27), "video": (ROWS, 32),
+        "tokens": (ROWS, 11, 18), "valid": (ROWS, 4), "start_s": (ROWS,),
+    }  # fmt: skip
+    assert len(names) == 90 + 28 + 27 + 32
+    assert names[0] == "eeg/delta_P3"
+
+
+def test_a_missing_modality_degrades_a_model_that_can_do_without(run: Run, model: Path, tmp_path: Path):
+    full = noise_recording()
+    path = tmp_path / "noface.h5"
+    write_session(type(full)(full.session_id, "", dict(full.signals)), path)
+    done = run("emodict-run", "--engine", model, path)
+    assert done.returncode == 0
+    assert "×" in done.stdout
+    assert f"{ROWS} rows, {ROWS} answered" in done.stdout
+
+
+def test_five_lines_of_python_do_the_same(model: Path, session: Path):
+    with open_engine(model) as engine:
+        prediction = predict(engine, session)
+    assert prediction.distribution.shape == (ROWS, 10)
+    np.testing.assert_allclose(prediction.distribution.sum(axis=1), 1, atol=1e-6)  # float32 softmax
+
+
+def test_missing_seconds_have_no_answer_rather_than_a_number(run: Run, wrist_model: Path, tmp_path: Path):
+    recording = noise_recording()
+    ppg = recording.signals["ppg"].samples
+    ppg[1000:1100] = np.nan  # second 10, which the five-second windows of rows 10 to 14 touch
+    path, out = tmp_path / "gap.h5", tmp_path / "x.csv"
+    write_session(recording, path)
+    assert run("emodict-run", "-q", "--engine", wrist_model, path, "--out", out).returncode == 0
+    empty = [float(row["start_s"]) for row in read_rows(out) if row["Alert"] == ""]
+    assert empty == [10, 11, 12, 13, 14]
