@@ -34,7 +34,7 @@ def measure() -> Iterator[Result]:
         spec = ModelSpec(DMER_EMOTIONS, features.modality_names, readout=readout)
         torch.manual_seed(0)
         network = EmotionDict(spec, features).eval()
-        state = {k: v for k, v in network.state_dict().items()}
+        state = dict(network.state_dict())
         checkpoint = Checkpoint(features, spec, (state,), np.full(10, 0.1))
         plain = plain_dynamo_session(network, features.tokens, features.token_width)
         with tempfile.TemporaryDirectory() as folder:

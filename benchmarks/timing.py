@@ -7,7 +7,9 @@ import time
 from collections.abc import Callable, Mapping
 
 
-def interleaved(jobs: Mapping[str, Callable[[], object]], *, rounds: int, repeats: Mapping[str, int]) -> dict[str, float]:
+def interleaved(
+    jobs: Mapping[str, Callable[[], object]], *, rounds: int, repeats: Mapping[str, int]
+) -> dict[str, float]:
     """Median CPU seconds of one call of each job, over rounds after a warm-up round."""
     seconds: dict[str, list[float]] = {name: [] for name in jobs}
     for round_ in range(rounds + 1):

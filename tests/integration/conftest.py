@@ -64,8 +64,12 @@ def noise_recording(seconds: int = 30, *, seed: int = 0, eeg_channels: Sequence[
     rng = np.random.default_rng(seed)
     time_s = np.arange(seconds * 100)[:, None] / 100
     signals = {
-        "eeg": Signal("eeg", 300.0, "uV", tuple(eeg_channels), 20 * rng.standard_normal((seconds * 300, len(eeg_channels)))),
-        "ppg": Signal("ppg", 100.0, "a.u.", ("ppg",), np.sin(2 * np.pi * 1.2 * time_s) + 0.05 * rng.standard_normal(time_s.shape)),
+        "eeg": Signal(
+            "eeg", 300.0, "uV", tuple(eeg_channels), 20 * rng.standard_normal((seconds * 300, len(eeg_channels)))
+        ),
+        "ppg": Signal(
+            "ppg", 100.0, "a.u.", ("ppg",), np.sin(2 * np.pi * 1.2 * time_s) + 0.05 * rng.standard_normal(time_s.shape)
+        ),
         "gsr": Signal("gsr", 4.0, "uS", ("gsr",), 5 + 0.01 * np.cumsum(rng.standard_normal((seconds * 4, 1)), axis=0)),
     }
     truth = np.arange(1.0, 11.0)[None] / 55

@@ -12,9 +12,9 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper
+from tests.integration.conftest import EEG_CHANNELS, Run, noise_recording
 
 from emodict.session import write_session
-from tests.integration.conftest import EEG_CHANNELS, Run, noise_recording
 
 Break = Callable[[Path], None]
 
@@ -60,7 +60,10 @@ def bad_label(file: h5py.File) -> None:
 
 
 BROKEN: dict[str, tuple[Break, list[str]]] = {
-    "not HDF5": (lambda path: path.write_text("time,P3,C3\n0,1,2\n"), ["is not an HDF5 file", "emodict-session import"]),
+    "not HDF5": (
+        lambda path: path.write_text("time,P3,C3\n0,1,2\n"),
+        ["is not an HDF5 file", "emodict-session import"],
+    ),
     "truncated": (cut_off, ["cut off"]),
     "another version": (set_attribute("/", "format_version", 7), ["format_version 1", "got 7"]),
     "a missing channel": (without_channel, ["F3", "missing"]),
@@ -77,9 +80,7 @@ BROKEN: dict[str, tuple[Break, list[str]]] = {
 
 
 @pytest.mark.parametrize("name", BROKEN)
-def test_a_broken_recording_is_refused_with_a_sentence(
-    name: str, run: Run, model: Path, session: Path, tmp_path: Path
-):
+def test_a_broken_recording_is_refused_with_a_sentence(name: str, run: Run, model: Path, session: Path, tmp_path: Path):
     spoil, expected = BROKEN[name]
     spoil(session)
     out = tmp_path / "out"
@@ -132,7 +133,9 @@ def test_a_feature_spec_changed_after_export_is_refused(run: Run, model: Path, s
     assert_refused(run("emodict-run", "--engine", tmp_path / "m.onnx", session), "spec")
 
 
-def test_an_output_folder_that_does_not_exist_is_said_before_the_work(run: Run, model: Path, session: Path, tmp_path: Path):
+def test_an_output_folder_that_does_not_exist_is_said_before_the_work(
+    run: Run, model: Path, session: Path, tmp_path: Path
+):
     done = run("emodict-run", "--engine", model, session, "--out", tmp_path / "nowhere" / "x.csv")
     assert_refused(done, "nowhere", "mkdir -p")
     assert "0:04" not in done.stdout

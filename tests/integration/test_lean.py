@@ -41,7 +41,10 @@ def runtime_modules() -> list[str]:
 
 
 def test_every_runtime_module_imports_with_the_heavy_packages_blocked():
-    code = BLOCK.format(names=set(HEAVY + LATE)) + "import importlib\nfor name in sys.argv[1:]: importlib.import_module(name)"
+    code = (
+        BLOCK.format(names=set(HEAVY + LATE))
+        + "import importlib\nfor name in sys.argv[1:]: importlib.import_module(name)"
+    )
     done = python(code, *runtime_modules())
     assert done.returncode == 0, done.stderr
 

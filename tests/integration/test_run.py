@@ -12,13 +12,14 @@ import numpy as np
 import onnxruntime
 import pyarrow.parquet
 import pytest
+from tests.integration.conftest import Run, noise_recording
 
 from emodict.engine import open_engine
 from emodict.predict import predict
 from emodict.session import open_session, write_session
 from emodict.spec import load_spec
-from emodict.table import DMER_EMOTIONS, table_from_recording, write_table
-from tests.integration.conftest import Run, noise_recording
+from emodict.table import DMER_EMOTIONS, table_from_recording
+
 
 def read_rows(path: Path) -> list[dict[str, str]]:
     with path.open(newline="") as handle:

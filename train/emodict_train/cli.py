@@ -51,7 +51,7 @@ def _add_fit(app: "typer.Typer") -> None:
                 metavar="DATA...",
                 help="session.h5 files, folders of them, .npz tables, the .mat sample, DMER folders, EDL .csv",
             ),
-        ],  # fmt: skip
+        ],
         out: Annotated[Path, typer.Option("--out", "-o", help="Where the checkpoint goes.")],
         split: Annotated[
             str,

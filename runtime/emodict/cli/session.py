@@ -82,7 +82,9 @@ def extract_to_file(files: Sequence[Path], out: Path, *, spec_id: str) -> str:
                 tables.append(table_from_recording(recording, spec, name=file.stem))
     table = join_tables(tables)
     write_table(table, out)
-    valid = ", ".join(f"{m} {s:.0%}" for m, s in zip(spec.modality_names, table.windows.valid.mean(axis=0), strict=True))
+    valid = ", ".join(
+        f"{m} {s:.0%}" for m, s in zip(spec.modality_names, table.windows.valid.mean(axis=0), strict=True)
+    )
     return f"Wrote {len(table)} windows of {spec} to {out}; valid: {valid}"
 
 

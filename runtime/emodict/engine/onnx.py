@@ -23,7 +23,7 @@ _FLOAT32 = np.dtype(np.float32)
 
 
 class OnnxEngine:
-    """model.onnx in ONNX Runtime. Inputs are copied into a bound buffer; outputs are buffers that the next call reuses."""
+    """model.onnx in ONNX Runtime; inputs are copied into a buffer, outputs are buffers that the next call reuses."""
 
     def __init__(self, path: Path, *, threads: int = THREADS) -> None:
         self._session = _open_session(path, threads)
