@@ -22,13 +22,12 @@ from emodict.features.windows import FeatureWindows, ModalityRows, assemble, con
 from emodict.matfile import read_mat
 from emodict.recording import Recording
 from emodict.spec import FeatureSpec, load_spec, require_same_spec, spec_from_dict
-from emodict.truth import check_distributions, trial_of_rows
+from emodict.truth import LABEL_SUM_ATOL, check_distributions, refuse_other_than_distributions, trial_of_rows
 
 # The ten PANAS items of DMER, in the order of its label columns.
 DMER_EMOTIONS = (
     "Inspired", "Alert", "Excited", "Enthusiastic", "Determined", "Afraid", "Upset", "Nervous", "Scared", "Distressed"
 )  # fmt: skip
-LABEL_SUM_ATOL = 1e-3
 SAMPLE_MODALITIES = ("eeg", "gsr", "ppg", "video")
 
 
@@ -158,17 +157,11 @@ def check_labels(labels: NDArray[Any], *, rows: int, emotions: Sequence[str], so
     """
     if labels.shape != (rows, len(emotions)):
         raise TableError(f"{source}: the labels have the wrong shape", expected=(rows, len(emotions)), got=labels.shape)
-    sums = labels.sum(axis=1)
-    unknown = np.isnan(labels).all(axis=1)
-    bad = np.flatnonzero(~(unknown | ((labels >= 0).all(axis=1) & (np.abs(sums - 1) <= LABEL_SUM_ATOL))))
-    if len(bad):
-        at = int(bad[0])
-        raise TableError(
-            f"{source}: label row {at} is not a distribution ({len(bad)} such rows)",
-            expected="non-negative numbers that sum to 1",
-            got=f"sum {sums[at]:.4g}, smallest {labels[at].min():.4g}",
-            fix="Divide each row of scores by its sum",
-        )
+    known = ~np.isnan(labels).all(axis=1)
+    rows_of_known = np.flatnonzero(known)
+    refuse_other_than_distributions(
+        labels[known], lambda row: f"{source}: label row {rows_of_known[row]}", error=TableError
+    )
 
 
 def read_table(path: str | os.PathLike[str], *, part: str | None = None) -> FeatureTable:

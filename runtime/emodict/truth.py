@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
-from emodict.errors import RecordingError
+from emodict.errors import InputError, RecordingError
 from emodict.recording import Trials
 from emodict.spec import FeatureSpec
 
@@ -43,14 +45,23 @@ def check_distributions(trials: Trials) -> NDArray[np.float64]:
     """
     assert trials.distribution is not None
     values = np.asarray(trials.distribution, dtype=np.float64)
+    refuse_other_than_distributions(
+        values, lambda row: f"trials: the label row of trial '{trials.trial_id[row]}'", error=RecordingError
+    )
+    return values
+
+
+def refuse_other_than_distributions(
+    values: NDArray[np.float64], name_row: Callable[[int], str], *, error: type[InputError]
+) -> None:
+    """Raise `error`, naming the first row of (rows, labels) that is not non-negative with sum 1."""
     sums = values.sum(axis=1)
     bad = np.flatnonzero(~((values >= 0).all(axis=1) & (np.abs(sums - 1) <= LABEL_SUM_ATOL)))
     if len(bad):
-        at = int(bad[0])
-        raise RecordingError(
-            f"trials: the label row of trial '{trials.trial_id[at]}' is not a distribution",
+        row = int(bad[0])
+        raise error(
+            f"{name_row(row)} is not a distribution ({len(bad)} such rows)",
             expected="non-negative numbers that sum to 1",
-            got=f"sum {sums[at]:.4g}, smallest {values[at].min():.4g}",
+            got=f"sum {sums[row]:.4g}, smallest {values[row].min():.4g}",
             fix="Divide each row of scores by its sum",
         )
-    return values

@@ -36,13 +36,13 @@ from emodict.session import (
 )
 from emodict.spec import DEFAULT_SPEC_ID, FeatureSpec, load_spec
 from emodict.summary import missing_share, scan_samples
+from emodict.truth import LABEL_SUM_ATOL
 
 if TYPE_CHECKING:
     import h5py
 
 _T = TypeVar("_T")
 
-SUM_TOLERANCE = 1e-3
 # What shows the stimuli and what records the body run on two clocks.
 _SLACK_S = 1.0
 # Below this share, gaps are what every radio link loses.
@@ -308,7 +308,7 @@ def _check_distribution(found: _Findings, where: str, names: Sequence[str], dist
             found.error(where, f"trial '{name}': the distribution holds something that is no finite number.")
         elif (row < 0).any():
             found.error(where, f"trial '{name}': the distribution has a negative entry, {row.min():g}.")
-        elif abs(row.sum() - 1) > SUM_TOLERANCE:
+        elif abs(row.sum() - 1) > LABEL_SUM_ATOL:
             found.error(
                 where,
                 f"trial '{name}': the distribution sums to {row.sum():.6g}. Expected 1. "

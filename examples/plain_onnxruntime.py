@@ -1,0 +1,28 @@
+"""The exported graph without emodict: numpy and onnxruntime are all it needs.
+
+emodict-session features session.h5 -o features.npz     (or compute the tokens in your own way)
+python examples/plain_onnxruntime.py model.onnx features.npz
+"""
+
+import json
+import sys
+
+import numpy as np
+import onnxruntime
+
+session = onnxruntime.InferenceSession(sys.argv[1], providers=["CPUExecutionProvider"])
+about = session.get_modelmeta().custom_metadata_map
+emotions = json.loads(about["emodict.emotions"])
+missing_value = np.array(json.loads(about["emodict.missing_value"]))
+
+table = np.load(sys.argv[2])
+# A modality that is not valid is NaN; what stands for it is its mean in training.
+tokens = np.where(np.isnan(table["tokens"]), missing_value, table["tokens"]).astype(np.float32)
+# A second without any valid modality has no answer: leave it out.
+answerable = table["valid"].any(axis=1)
+tokens, start_s = tokens[answerable], table["start_s"][answerable]
+distribution, weights = session.run(["distribution", "weights"], {"tokens": tokens})
+
+print("input", tokens.shape, "-> distribution", distribution.shape, "and dictionary weights", weights.shape)
+for second, row in list(zip(start_s, distribution, strict=True))[:3]:
+    print(f"{second:5.0f} s  " + "  ".join(f"{e} {p:.2f}" for e, p in zip(emotions, row, strict=True)))

@@ -1,0 +1,25 @@
+"""Score a recording: one distribution a second, written as a table and as a page to look at.
+
+python examples/score_a_file.py model.onnx session.h5
+"""
+
+import sys
+
+from emodict.engine import open_engine
+from emodict.outputs import write_predictions
+from emodict.predict import predict
+from emodict.report import write_report
+
+model, session = sys.argv[1:]
+with open_engine(model) as engine:
+    prediction = predict(engine, session)
+
+answered = prediction.answered
+print(f"{prediction.session}: {answered.sum()} of {len(prediction)} seconds answered")
+mean = prediction.distribution[answered].mean(axis=0)
+for share, emotion in sorted(zip(mean.tolist(), prediction.emotions, strict=True), reverse=True):
+    print(f"  {emotion:<13}{share:6.1%}")
+
+write_predictions([prediction], "scores.csv", with_weights=False)
+write_report([prediction], "scores.html", title="My recording", model_lines=[f"model {model}"])
+print("Wrote scores.csv and scores.html")
