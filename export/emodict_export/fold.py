@@ -14,6 +14,9 @@ from numpy.typing import NDArray
 Float64Array = NDArray[np.float64]
 State = dict[str, Float64Array]
 
+# A mean of so many standard deviations is taken off in the graph: folded, it would cost two of float32's seven digits.
+CENTRE_ABOVE = 100.0
+
 
 class Affine(NamedTuple):
     """x -> x weight + bias; weight (inputs, outputs), bias (outputs,)."""
@@ -49,11 +52,11 @@ class FoldedLayer:
 class FoldedModel:
     """All numbers of the graph of one member.
 
-    The input is centred and scaled in the graph (mean, inverse_scale: (tokens, width)), so that large
-    offsets cost no digits in float32; position (tokens, d) carries all constants.
+    The input is scaled in the graph (inverse_scale: (tokens, width)), and centred there (mean, the same shape) only
+    where offsets are so large that folding them would cost digits in float32 (else mean is None); position (tokens, d) carries all constants.
     """
 
-    mean: Float64Array
+    mean: Float64Array | None
     inverse_scale: Float64Array
     embed: Float64Array
     position: Float64Array
@@ -72,6 +75,10 @@ def fold_model(state: State, *, positions: Float64Array, heads: int, layers: int
     prefix = "encoder.transformer.layers"
     folded = [fold_layer(_below(state, f"{prefix}.{i}."), heads=heads) for i in range(layers)]
     embed = fold_embedding(_linear(state, "encoder.embed"), positions)
+    mean, inverse_scale = state["standardise.mean"], 1.0 / state["standardise.scale"]
+    centred = float(np.abs(mean * inverse_scale).max()) > CENTRE_ABOVE
+    if not centred:
+        embed = fold_centring(mean, inverse_scale, embed)
     shifts = [shift for _, shift in folded]
     plain = [layer for layer, _ in folded]
     # Every layer expects its input shifted by a constant: the normalisation (or the positions) before adds it.
@@ -87,8 +94,8 @@ def fold_model(state: State, *, positions: Float64Array, heads: int, layers: int
     if "classifier.lbs.0.weight" in state:
         gate = fold_batch_norm(_linear(state, "classifier.lbs.0"), _below(state, "classifier.lbs.1."), norm_eps)
     return FoldedModel(
-        mean=state["standardise.mean"],
-        inverse_scale=1.0 / state["standardise.scale"],
+        mean=mean if centred else None,
+        inverse_scale=inverse_scale,
         embed=embed.weight,
         position=embed.bias + shifts[0],
         layers=chained,
@@ -105,6 +112,11 @@ def fold_model(state: State, *, positions: Float64Array, heads: int, layers: int
 def fold_embedding(embed: Affine, positions: Float64Array) -> Affine:
     """(z W + b) + p = z W + (b + p); the bias becomes (tokens, d)."""
     return Affine(embed.weight, embed.bias + positions)
+
+
+def fold_centring(mean: Float64Array, inverse_scale: Float64Array, embed: Affine) -> Affine:
+    """((x - m) / s) W + b = (x / s) W + (b - (m / s) W)."""
+    return Affine(embed.weight, embed.bias - (mean * inverse_scale) @ embed.weight)
 
 
 def fold_layer(state: State, *, heads: int) -> tuple[FoldedLayer, Float64Array]:

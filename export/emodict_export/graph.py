@@ -114,7 +114,9 @@ def _member(b: _Builder, model: FoldedModel, spec: ModelSpec, *, tokens: int, pr
 
 def _embed(b: _Builder, model: FoldedModel, prefix: str) -> str:
     """Standardise and project: (batch, tokens, width) -> (batch, tokens, d)."""
-    centred = b.add("Sub", [INPUT, b.constant(f"{prefix}mean", model.mean)], f"{prefix}centred")
+    centred = INPUT
+    if model.mean is not None:
+        centred = b.add("Sub", [INPUT, b.constant(f"{prefix}mean", model.mean)], f"{prefix}centred")
     scale = b.constant(f"{prefix}inverse_scale", model.inverse_scale)
     z = b.add("Mul", [centred, scale], f"{prefix}standardised")
     projected = b.add("MatMul", [z, b.constant(f"{prefix}embed.weight", model.embed)], f"{prefix}projected")

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from emodict.atomic import atomic_path
-from emodict.errors import ModelError
+from emodict.errors import EmodictError, ModelError
 from emodict.model_spec import ModelSpec, model_spec_from_dict
 from emodict.spec import FeatureSpec, spec_from_dict
 from emodict_train.model import EmotionDict
@@ -109,7 +109,7 @@ def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
             training=json.loads(content["training"]),
         )
         _check(checkpoint)
-    except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+    except (EmodictError, KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
         raise ModelError(f"{path} is a damaged checkpoint: {error}", fix="Train again") from error
     return checkpoint
 
@@ -135,8 +135,8 @@ def load_tensors(path: Path, *, what: str) -> Any:
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        # torch says "weights_only" only where the pickle names something other than tensors.
-        if "weights_only" in str(error) and zipfile.is_zipfile(path):
+        # torch says this where the pickle names something other than tensors.
+        if "GLOBAL" in str(error) or ("weights_only" in str(error) and zipfile.is_zipfile(path)):
             raise ModelError(
                 f"{path} holds pickled Python objects, which could run any code; it was not loaded",
                 expected=what,

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import json
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -105,8 +106,9 @@ def fit(
     """
     table = _usable(table, options)
     job = _Job(table, options, resume_path)
-    epochs, metrics = _find_epochs(job, on_step)
-    states = [_train_member(job, i, epochs, on_step) for i in range(options.members)]
+    with _one_thread():
+        epochs, metrics = _find_epochs(job, on_step)
+        states = [_train_member(job, i, epochs, on_step) for i in range(options.members)]
     job.clear()
     return Checkpoint(
         features=table.spec,
@@ -141,6 +143,20 @@ def choose_device(name: str) -> torch.device:
             fix="Use --device cpu",
         )
     return device
+
+
+@contextlib.contextmanager
+def _one_thread() -> Iterator[None]:
+    """All products here are small: more threads win nothing, and beside other work they wait for each other.
+
+    The same seed also gives the same model then, however many cores there are.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 class _Job:

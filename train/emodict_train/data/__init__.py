@@ -34,6 +34,8 @@ def read_training_data(
         InputError: nothing to read, or tables that do not go together.
     """
     files = [file for path in paths for file in _expand(path)]
+    if not files:
+        raise InputError("There is nothing to train on", expected="at least one file or folder")
     tables = []
     for i, file in enumerate(files):
         on_file(file, i, len(files))
@@ -43,6 +45,8 @@ def read_training_data(
 
 def _expand(path: Path) -> list[Path]:
     """A folder stands for the sessions, or the DMER subjects, in it."""
+    if not path.exists():
+        raise InputError(f"There is no file or folder {path}", expected="training data")
     if not path.is_dir():
         return [path]
     if is_dmer_folder(path):

@@ -1,0 +1,187 @@
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import pickle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from emodict.errors import EmodictError, ModelError, OutputError
+from emodict.model_spec import ModelSpec
+from emodict.spec import load_spec
+from emodict_train.checkpoint import Checkpoint, load_checkpoint, predict, save_checkpoint
+from emodict_train.model import EmotionDict
+
+FEATURES = load_spec("emodict-1").with_modalities(("gsr", "ppg"))
+MODEL = ModelSpec(("a", "b", "c"), FEATURES.modality_names, ("ppg",), layers=1, members=2)
+METRICS = {"model": {"kl": 0.1}, "mean_label": {"kl": 0.2}}
+TRAINING = {"data": "café", "options": {"plan": {"epochs": 3}}, "simulated": True}
+
+
+@pytest.fixture(scope="module")
+def checkpoint() -> Checkpoint:
+    states = []
+    for seed in range(2):
+        torch.manual_seed(seed)
+        states.append(EmotionDict(MODEL, FEATURES).state_dict())
+    return Checkpoint(FEATURES, MODEL, tuple(states), np.array([0.2, 0.3, 0.5]), METRICS, TRAINING)
+
+
+@pytest.fixture
+def path(checkpoint: Checkpoint, tmp_path: Path) -> Path:
+    path = tmp_path / "model.pt"
+    save_checkpoint(checkpoint, path)
+    return path
+
+
+def test_a_checkpoint_reads_back_as_it_was_written(checkpoint: Checkpoint, path: Path) -> None:
+    read = load_checkpoint(path)
+    assert read.features.fingerprint == checkpoint.features.fingerprint
+    assert read.model == checkpoint.model
+    assert read.mean_label.tolist() == [0.2, 0.3, 0.5]
+    assert (read.metrics, read.training) == (METRICS, TRAINING)
+    tokens = torch.randn(3, FEATURES.tokens, FEATURES.token_width)
+    for ours, theirs in zip(predict(read.networks(), tokens), predict(checkpoint.networks(), tokens), strict=True):
+        assert torch.equal(ours, theirs)
+
+
+def test_the_file_alone_holds_tensors_and_text_and_nothing_that_runs(path: Path) -> None:
+    content = torch.load(path, weights_only=True)
+    assert {type(value) for value in content.values()} <= {str, int, list, torch.Tensor}
+    assert json.loads(content["features"])["id"] == "emodict-1"
+    assert sorted(p.name for p in path.parent.iterdir()) == ["model.pt"]
+
+
+class _Payload:
+    """Unpickled, it would create a file."""
+
+    def __init__(self, victim: Path) -> None:
+        self.victim = victim
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.system, (f"touch '{self.victim}'",)
+
+
+@pytest.mark.parametrize("legacy", [False, True])
+def test_pickled_code_is_refused_and_not_run(path: Path, tmp_path: Path, legacy: bool) -> None:
+    victim = tmp_path / "victim"
+    content = torch.load(path, weights_only=True)
+    content["training"] = _Payload(victim)
+    torch.save(content, path, _use_new_zipfile_serialization=not legacy)
+    with pytest.raises(ModelError, match="pickled Python objects, which could run any code; it was not loaded"):
+        load_checkpoint(path)
+    assert not victim.exists()
+    torch.load(path, weights_only=False)  # the payload is a real one
+    assert victim.exists()
+
+
+def test_a_plain_pickle_is_refused_and_not_run(tmp_path: Path) -> None:
+    path, victim = tmp_path / "model.pt", tmp_path / "victim"
+    path.write_bytes(pickle.dumps(_Payload(victim)))
+    with pytest.raises(ModelError, match=r"model\.pt"):
+        load_checkpoint(path)
+    assert not victim.exists()
+
+
+def test_a_whole_module_is_refused(path: Path, checkpoint: Checkpoint) -> None:
+    torch.save(checkpoint.networks()[0], path)
+    with pytest.raises(ModelError, match="pickled Python objects"):
+        load_checkpoint(path)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.01, 0.3, 0.9, 0.999])
+def test_a_truncated_file_is_refused(path: Path, share: float) -> None:
+    content = path.read_bytes()
+    path.write_bytes(content[: int(len(content) * share)])
+    with pytest.raises(ModelError, match=r"cannot be read as a PyTorch file.*Train one"):
+        load_checkpoint(path)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_random_bytes_are_refused(tmp_path: Path, seed: int) -> None:
+    path = tmp_path / "model.pt"
+    head = [b"", b"PK\x03\x04", b"\x80\x02", b"\x89HDF\r\n\x1a\n"][seed % 4]
+    path.write_bytes(head + np.random.default_rng(seed).bytes(4000))
+    with pytest.raises(ModelError, match="cannot be read as a PyTorch file"):
+        load_checkpoint(path)
+
+
+def test_damaged_bytes_end_in_a_sentence_or_in_the_same_weights(path: Path, checkpoint: Checkpoint) -> None:
+    content = path.read_bytes()
+    rng = np.random.default_rng(0)
+    refused = 0
+    for _ in range(25):
+        broken = bytearray(content)
+        for at in rng.integers(0, len(content), 20):
+            broken[at] ^= 1 << int(rng.integers(8))
+        path.write_bytes(bytes(broken))
+        try:
+            load_checkpoint(path)
+        except EmodictError:
+            refused += 1
+    assert refused > 0
+
+
+def test_another_torch_file_is_refused(path: Path) -> None:
+    for content, got in (({"a": torch.ones(2)}, "None"), ([torch.ones(2)], "list"), (torch.ones(2), "Tensor")):
+        torch.save(content, path)
+        with pytest.raises(ModelError, match=f"not a checkpoint of emodict's. Expected format .* got {got}"):
+            load_checkpoint(path)
+
+
+def test_another_version_is_refused_with_both_numbers(path: Path) -> None:
+    _change(path, format_version=7)
+    with pytest.raises(ModelError, match="another version. Expected format_version 1, got 7"):
+        load_checkpoint(path)
+
+
+def _change(path: Path, **changes: Any) -> None:
+    torch.save({**torch.load(path, weights_only=True), **changes}, path)
+
+
+def _without_a_weight(states: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{k: v for k, v in state.items() if "embed" not in k} for state in states]
+
+
+@pytest.mark.parametrize(
+    "what", ["features", "model", "states", "one state", "a weight", "mean_label", "metrics", "shape", "modalities"]
+)
+def test_parts_that_do_not_go_together_are_refused(path: Path, what: str, checkpoint: Checkpoint) -> None:
+    states = [dict(s) for s in checkpoint.states]
+    wrong = dataclasses.replace(MODEL, d_model=16)
+    other = dataclasses.replace(MODEL, modalities=("eeg", "ppg"))
+    changes: dict[str, dict[str, Any]] = {
+        "features": {"features": "{}"},
+        "model": {"model": "[1]"},
+        "states": {"states": None},
+        "one state": {"states": states[:1]},
+        "a weight": {"states": _without_a_weight(states)},
+        "mean_label": {"mean_label": torch.ones(4, dtype=torch.float64)},
+        "metrics": {"metrics": "{"},
+        "shape": {"model": json.dumps(wrong.to_dict())},
+        "modalities": {"model": json.dumps(other.to_dict())},
+    }
+    _change(path, **changes[what])
+    with pytest.raises(ModelError, match=r"model\.pt is a damaged checkpoint"):
+        load_checkpoint(path)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"There is no file .*nothing\.pt"):
+        load_checkpoint(tmp_path / "nothing.pt")
+    with pytest.raises(ModelError, match="There is no file"):
+        load_checkpoint(tmp_path)
+
+
+def test_a_checkpoint_is_written_whole_or_not_at_all(checkpoint: Checkpoint, tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match="which does not"):
+        save_checkpoint(checkpoint, tmp_path / "no" / "model.pt")
+    broken = dataclasses.replace(checkpoint, training={"a": object()})
+    with pytest.raises(TypeError):
+        save_checkpoint(broken, tmp_path / "model.pt")
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,182 @@
+"""emodict-train as it is typed: what it prints, how it exits, and never a traceback."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import emodict_train.fit as fit_module
+from emodict.features.windows import assemble, ready_made_rows
+from emodict.spec import load_spec
+from emodict.table import FeatureTable, write_table
+from emodict_train import cli
+from emodict_train.checkpoint import load_checkpoint
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def run(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Run the command in this process: (exit code, stdout, stderr)."""
+
+    def run_(*words: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", [cli.NAME, *map(str, words)])
+        with pytest.raises(SystemExit) as ending:
+            cli.main()
+        out, err = capfd.readouterr()
+        assert "Traceback" not in err
+        assert "fault in emodict" not in err
+        code = ending.value.code
+        return code if isinstance(code, int) else 0, out, err
+
+    return run_
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """6 trials of 4 rows as an .npz."""
+    rng = np.random.default_rng(0)
+    spec = load_spec("emodict-1").with_modalities(("gsr", "ppg"))
+    trial = np.repeat(np.arange(6), 4)
+    rows = {m.name: ready_made_rows(rng.standard_normal((24, m.dims))) for m in spec.modalities}
+    table = FeatureTable(
+        assemble(spec, np.arange(24.0), rows),
+        ("a", "b"),
+        rng.dirichlet(np.ones(2), 6)[trial],
+        np.full(24, "one"),
+        np.char.add("t", trial.astype(str)),
+        "table",
+    )
+    path = tmp_path_factory.mktemp("data") / "table.npz"
+    write_table(table, path)
+    return path
+
+
+def _fit(data: Path, out: Path, *more: object) -> tuple[object, ...]:
+    return ("fit", data, "-o", out, "--epochs", 1, *more)
+
+
+def test_fit_writes_a_checkpoint_prints_six_measures_and_leaves_nothing_else(
+    run: Run, data: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "model.pt"
+    code, text, _ = run(*_fit(data, out, "--ensemble", 2, "--seed", 3, "--readout", "last", "--gate", "bare"))
+    assert code == 0
+    assert [p.name for p in tmp_path.iterdir()] == ["model.pt"]
+    for word in ("chebyshev", "clark", "canberra", "kl", "cosine", "intersection", "mean label", "24 windows"):
+        assert word in text
+    assert f"emodict-export {out}" in text
+    checkpoint = load_checkpoint(out)
+    assert (checkpoint.model.members, checkpoint.model.readout, checkpoint.model.gate) == (2, "last", "bare")
+    assert checkpoint.training["options"]["seed"] == 3
+
+
+def test_modalities_choose_what_the_model_reads(run: Run, data: Path, tmp_path: Path) -> None:
+    code, _, _ = run(*_fit(data, tmp_path / "model.pt", "--modalities", "ppg"))
+    assert code == 0
+    assert load_checkpoint(tmp_path / "model.pt").features.modality_names == ("ppg",)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--split", "trails"), "The split is unknown. Expected trials or windows, got trails"),
+        (("--readout", "lst"), "The model's readout is unknown"),
+        (("--gate", "bear"), "The model's gate is unknown"),
+        (("--auxiliary", "lk"), "The auxiliary loss is unknown"),
+        (("--modalities", "ppg,ecg"), "has no modality 'ecg'"),
+        (("--modality-dropout", "1.5"), "modality_dropout is a share"),
+        (("--device", "gpu"), "The device is unknown"),
+        (("--epochs", "0"), "--epochs"),
+        (("--epochs", "many"), "--epochs"),
+        (("--ensemble", "0"), "--ensemble"),
+        (("--no-such-option",), "--no-such-option"),
+    ],
+)
+def test_a_typo_is_refused_with_exit_code_2_before_any_training(
+    run: Run, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...], said: str
+) -> None:
+    monkeypatch.setattr(fit_module, "Trainer", None)  # training would fail on this
+    code, _, err = run(*_fit(data, tmp_path / "model.pt", *options))
+    assert code == 2
+    assert said in err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_gpu_that_is_not_there_is_the_users_input(
+    run: Run, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    code, _, err = run(*_fit(data, tmp_path / "model.pt", "--device", "cuda"))
+    assert code == 2
+    assert "A GPU was asked for and none can be used" in err
+
+
+def test_a_missing_output_folder_is_refused_before_the_data_are_read(run: Run, tmp_path: Path) -> None:
+    out = tmp_path / "no" / "model.pt"
+    code, _, err = run(*_fit(tmp_path / "unread.npz", out))
+    assert code == 2
+    assert "Expected a folder that exists" in err
+    assert "mkdir -p" in err
+    assert not out.parent.exists()
+
+
+def test_data_that_are_not_there_are_the_users_input(run: Run, tmp_path: Path) -> None:
+    code, _, err = run(*_fit(tmp_path / "no.npz", tmp_path / "model.pt"))
+    assert code == 2
+    assert "There is no file or folder" in err
+
+
+def test_a_fit_stopped_by_the_user_says_so_and_goes_on_when_called_again(
+    run: Run, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "model.pt"
+    monkeypatch.setattr(fit_module, "SAVE_EVERY_S", -1.0)
+    original = fit_module._train_member
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(fit_module, "_train_member", interrupted)
+    code, _, err = run(*_fit(data, out))
+    assert code == 130
+    assert "stopped" in err
+    assert [p.name for p in tmp_path.iterdir()] == ["model.pt.resume"]
+    monkeypatch.setattr(fit_module, "_train_member", original)
+    code, _, err = run(*_fit(data, out))
+    assert code == 0
+    assert [p.name for p in tmp_path.iterdir()] == ["model.pt"]
+
+
+def test_simulate_writes_people_that_fit_can_read(run: Run, tmp_path: Path) -> None:
+    people = tmp_path / "people"
+    code, text, _ = run("simulate", people, "--people", 1, "--trials", 5, "--trial-s", 6)
+    assert code == 0
+    assert "Wrote 1 simulated people" in text
+    code, text, _ = run(*_fit(people, tmp_path / "model.pt", "--modalities", "gsr,ppg"))
+    assert code == 0
+    assert "SIMULATED" in text
+
+
+@pytest.mark.parametrize("options", [("--people", "0"), ("--trials", "0"), ("--trial-s", "2")])
+def test_a_simulation_that_cannot_work_is_refused(run: Run, tmp_path: Path, options: tuple[str, ...]) -> None:
+    code, _, err = run("simulate", tmp_path / "people", *options)
+    assert code == 2
+    assert options[0] in err
+    assert not (tmp_path / "people").exists()
+
+
+def test_the_installed_command_shows_its_help_and_refuses_nonsense() -> None:
+    program = [sys.executable, "-c", "from emodict_train.cli import main; main()"]
+    shown = subprocess.run([*program, "fit", "--help"], capture_output=True, text=True, check=False)
+    assert shown.returncode == 0
+    assert "--modality-dropout" in shown.stdout
+    refused = subprocess.run([*program, "fti"], capture_output=True, text=True, check=False)
+    assert refused.returncode == 2
+    assert "Traceback" not in refused.stderr
