@@ -1,14 +1,72 @@
-"""Export tests run on one thread: everything in them is small."""
+"""Small trained checkpoints for the export tests, which run on one thread: everything in them is small."""
 
-from collections.abc import Iterator
+from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
 import pytest
 import torch
 
+from emodict.model_spec import ModelSpec
+from emodict.spec import load_spec
+from emodict_train.checkpoint import Checkpoint
+from emodict_train.trainer import Trainer, TrainingPlan, TrainingRows, fit_standardisation
 
-@pytest.fixture(autouse=True, scope="package")
+EMOTIONS = tuple(f"emotion{i}" for i in range(10))
+MakeCheckpoint = Callable[..., Checkpoint]
+
+
+@pytest.fixture(autouse=True, scope="session")
 def one_thread() -> Iterator[None]:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
+
+
+def _train(
+    spec_id: str, *, members: int = 1, offset: float = 5.0, modalities: tuple[str, ...] | None = None, **sizes: Any
+) -> Checkpoint:
+    """A few real training steps on random rows, so that no weight and no BatchNorm statistic is at its default."""
+    features = load_spec(spec_id)
+    if modalities:
+        features = features.with_modalities(modalities)
+    rng = np.random.default_rng(0)
+    shape = (64, features.tokens, features.token_width)
+    tokens = offset + rng.standard_normal(shape) * rng.uniform(0.5, 2, shape[1:])
+    labels = rng.dirichlet(np.ones(len(EMOTIONS)), 64)
+    standardisation = fit_standardisation(tokens)
+    rows = TrainingRows(
+        torch.from_numpy(standardisation.apply(tokens)).float(),
+        torch.from_numpy(labels).float(),
+        torch.ones(64, len(features.modalities), dtype=torch.bool),
+    )
+    model = ModelSpec(EMOTIONS, features.modality_names, members=members, **sizes)
+    plan = TrainingPlan(epochs=4, batch_size=16, learning_rate=1e-2, average=0.5)
+    states = []
+    for seed in range(members):
+        trainer = Trainer(features, model, plan, rows, seed=seed)
+        for _ in range(4):
+            trainer.run_epoch()
+        state = trainer.averaged_state()
+        state["standardise.mean"] = torch.from_numpy(standardisation.mean).float()
+        state["standardise.scale"] = torch.from_numpy(standardisation.scale).float()
+        states.append(state)
+    metrics = {"model": {"kl": 0.1}, "mean_label": {"kl": 0.2}}
+    return Checkpoint(features, model, tuple(states), labels.mean(axis=0), metrics, {"data": "random", "rows": 64})
+
+
+@pytest.fixture(scope="session")
+def trained() -> MakeCheckpoint:
+    """trained(spec_id, **ModelSpec sizes): each is trained once a session."""
+    made: dict[str, Checkpoint] = {}
+
+    def get(spec_id: str = "emodict-1", **options: Any) -> Checkpoint:
+        key = repr((spec_id, sorted(options.items())))
+        if key not in made:
+            made[key] = _train(spec_id, **options)
+        return made[key]
+
+    return get

@@ -133,7 +133,7 @@ def test_data_that_are_not_there_are_the_users_input(run: Run, tmp_path: Path) -
     assert "There is no file or folder" in err
 
 
-def test_a_fit_stopped_by_the_user_says_so_and_goes_on_when_called_again(
+def test_a_fit_stopped_by_the_user_goes_on_when_called_again(
     run: Run, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out = tmp_path / "model.pt"
@@ -146,7 +146,6 @@ def test_a_fit_stopped_by_the_user_says_so_and_goes_on_when_called_again(
     monkeypatch.setattr(fit_module, "_train_member", interrupted)
     code, _, err = run(*_fit(data, out))
     assert code == 130
-    assert "stopped" in err
     assert [p.name for p in tmp_path.iterdir()] == ["model.pt.resume"]
     monkeypatch.setattr(fit_module, "_train_member", original)
     code, _, err = run(*_fit(data, out))

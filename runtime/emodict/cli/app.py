@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from emodict.errors import EmodictError
+from emodict.errors import EmodictError, MissingDependencyError
 
 if TYPE_CHECKING:
     import typer
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 # A log gets a line this often; a terminal's bar moves as often as it is told to.
 LOG_EVERY_S = 5.0
 BAR_WIDTH = 24
+# Which of emodict's extras brings a package that a command may find missing.
+EXTRAS = {"torch": "train", "scipy": "train", "neurokit2": "train", "onnx": "export", "onnxruntime": "onnx"}
 
 
 def new_app(help_text: str, **options: Any) -> typer.Typer:
@@ -47,6 +49,11 @@ def run_app(build: Callable[[], Any], name: str) -> None:
         # The reader of our output (head, less) has gone: nothing is wrong, but nobody is listening.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
+    except ModuleNotFoundError as error:
+        missing = (error.name or "").split(".")[0]
+        if missing not in EXTRAS:
+            raise
+        _quit(f"{name}: {MissingDependencyError(missing, extra=EXTRAS[missing], purpose=f'{name}')}", 2)
     except MemoryError:
         _quit(f"{name}: out of memory. Close other programs, or work on a shorter recording.", 1)
     except Exception as error:
