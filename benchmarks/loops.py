@@ -1,4 +1,4 @@
-"""The features of emodict-1 as plain loops over windows and channels, written from their definitions."""
+"""The features of emodict-1 as plain loops over windows, channels and bands, each by its definition."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ WINDOW_S = 5
 
 
 class LoopFeatures:
-    """One window at a time, one channel at a time; the EEG filter's state is carried between calls."""
+    """One window, one channel, one band at a time; the EEG filter's state is carried between calls."""
 
     def __init__(self) -> None:
         spec = load_spec("emodict-1")
@@ -39,11 +39,15 @@ class LoopFeatures:
             if state is None:
                 state = ss.sosfilt_zi(self._eeg_sos) * x[0]
             filtered, self._state[channel] = ss.sosfilt(self._eeg_sos, x, zi=state)
-            power = np.abs(np.fft.rfft(filtered * self._hann)) ** 2 * 2 / (EEG_HZ * np.sum(self._hann**2))
             for band, (low, high) in enumerate(BANDS):
-                variance = power[low : high + 1].sum() - (power[low] + power[high]) / 2
-                out[band, channel] = 0.5 * np.log(2 * np.pi * np.e * variance)
+                out[band, channel] = self.differential_entropy(filtered, low, high)
         return out
+
+    def differential_entropy(self, window: np.ndarray, low: int, high: int) -> float:
+        """0.5 ln(2 pi e sigma^2), sigma^2 by Parseval from the Hann-windowed spectrum between two whole Hz."""
+        power = np.abs(np.fft.fft(window * self._hann)) ** 2 * 2 / (EEG_HZ * np.sum(self._hann**2))
+        variance = power[low : high + 1].sum() - (power[low] + power[high]) / 2
+        return 0.5 * np.log(2 * np.pi * np.e * variance)
 
     def ppg_window(self, window: np.ndarray) -> list[float]:
         return statistics(ss.sosfiltfilt(self._ppg_sos, window))

@@ -12,9 +12,11 @@ from emodict_train.data import read_training_data
 from emodict_train.fit import FitOptions, fit
 
 table = read_training_data([Path(sys.argv[1])], spec_id="emodict-1").with_modalities(["gsr", "ppg"])
-print(f"{len(table)} windows, {len(set(table.groups))} trials, {len(set(table.subject))} subjects")
+options = FitOptions(split="trials", patience=5, seed=1)
+checkpoint = fit(table, options, on_step=lambda step: print(".", end="", flush=True))
 
-checkpoint = fit(table, FitOptions(split="trials", patience=5, seed=1))
+about = checkpoint.training
+print(f"\n{about['rows']} windows, {about['trials']} trials, {about['subjects']} subjects, {about['epochs']} epochs")
 model, mean_label = checkpoint.metrics["model"]["kl"], checkpoint.metrics["mean_label"]["kl"]
 print(f"KL on held-out trials: {model:.4f}; mean label {mean_label:.4f}")
 if model >= mean_label:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from emodict import __version__
 from emodict.atomic import atomic_path
 from emodict.engine.manifest import Manifest, manifest_to_metadata
-from emodict.errors import EmodictError
+from emodict.errors import EmodictError, ModelError
 from emodict_export.fold import FoldedModel, as_float64, fold_model
 from emodict_export.graph import DISTRIBUTION, INPUT, WEIGHTS, build_graph
 from emodict_train.checkpoint import Checkpoint, predict
@@ -96,8 +96,14 @@ def fold_network(network: EmotionDict) -> FoldedModel:
 
 def missing_value(checkpoint: Checkpoint) -> NDArray[np.float64]:
     """(tokens, width): what stands for a missing modality, the training mean, which standardises to 0."""
-    means = [state["standardise.mean"].double().numpy() for state in checkpoint.states]
-    return np.asarray(means[0])
+    mean, *others = [state["standardise.mean"] for state in checkpoint.states]
+    if not all(torch.equal(other, mean) for other in others):
+        raise ModelError(
+            "The members of this checkpoint standardise differently",
+            expected="one training set, so that one value can stand for what is missing",
+            fix="Train an ensemble in one go: emodict-train fit --ensemble",
+        )
+    return np.asarray(mean.double().numpy())
 
 
 def graph_hash(model: onnx.ModelProto) -> str:

@@ -53,7 +53,8 @@ class FoldedModel:
     """All numbers of the graph of one member.
 
     The input is scaled in the graph (inverse_scale: (tokens, width)), and centred there (mean, the same shape) only
-    where offsets are so large that folding them would cost digits in float32 (else mean is None); position (tokens, d) carries all constants.
+    where offsets are so large that folding them would cost digits in float32 (else mean is None); position
+    (tokens, d) carries all constants.
     """
 
     mean: Float64Array | None

@@ -60,7 +60,7 @@ def _train(
 
 @pytest.fixture(scope="session")
 def trained() -> MakeCheckpoint:
-    """trained(spec_id, **ModelSpec sizes): each is trained once a session."""
+    """Checkpoints by spec id and ModelSpec sizes; each is trained once a session."""
     made: dict[str, Checkpoint] = {}
 
     def get(spec_id: str = "emodict-1", **options: Any) -> Checkpoint:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from emodict.errors import EmodictError, ModelError, OutputError
+from emodict.errors import ModelError, OutputError
 from emodict.model_spec import ModelSpec
 from emodict.spec import load_spec
 from emodict_train.checkpoint import Checkpoint, load_checkpoint, predict, save_checkpoint
@@ -98,7 +98,7 @@ def test_a_whole_module_is_refused(path: Path, checkpoint: Checkpoint) -> None:
 def test_a_truncated_file_is_refused(path: Path, share: float) -> None:
     content = path.read_bytes()
     path.write_bytes(content[: int(len(content) * share)])
-    with pytest.raises(ModelError, match=r"cannot be read as a PyTorch file.*Train one"):
+    with pytest.raises(ModelError, match=r"cannot be read as a PyTorch file.*train one"):
         load_checkpoint(path)
 
 
@@ -111,32 +111,31 @@ def test_random_bytes_are_refused(tmp_path: Path, seed: int) -> None:
         load_checkpoint(path)
 
 
-def test_damaged_bytes_end_in_a_sentence_or_in_the_same_weights(path: Path, checkpoint: Checkpoint) -> None:
-    content = path.read_bytes()
-    rng = np.random.default_rng(0)
-    refused = 0
-    for _ in range(25):
-        broken = bytearray(content)
-        for at in rng.integers(0, len(content), 20):
-            broken[at] ^= 1 << int(rng.integers(8))
-        path.write_bytes(bytes(broken))
-        try:
-            load_checkpoint(path)
-        except EmodictError:
-            refused += 1
-    assert refused > 0
+@pytest.mark.parametrize("seed", range(15))
+def test_one_flipped_bit_is_refused_or_has_changed_nothing(path: Path, checkpoint: Checkpoint, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    broken = bytearray(path.read_bytes())
+    broken[int(rng.integers(len(broken)))] ^= 1 << int(rng.integers(8))
+    path.write_bytes(bytes(broken))
+    try:
+        read = load_checkpoint(path)
+    except ModelError:
+        return
+    for ours, theirs in zip(read.states, checkpoint.states, strict=True):
+        assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+    assert (read.model, read.training) == (checkpoint.model, checkpoint.training)
 
 
 def test_another_torch_file_is_refused(path: Path) -> None:
     for content, got in (({"a": torch.ones(2)}, "None"), ([torch.ones(2)], "list"), (torch.ones(2), "Tensor")):
         torch.save(content, path)
-        with pytest.raises(ModelError, match=f"not a checkpoint of emodict's. Expected format .* got {got}"):
+        with pytest.raises(ModelError, match=rf"not a checkpoint of emodict's\. Expected format .* got {got}"):
             load_checkpoint(path)
 
 
 def test_another_version_is_refused_with_both_numbers(path: Path) -> None:
     _change(path, format_version=7)
-    with pytest.raises(ModelError, match="another version. Expected format_version 1, got 7"):
+    with pytest.raises(ModelError, match=r"another version\. Expected format_version 1, got 7"):
         load_checkpoint(path)
 
 

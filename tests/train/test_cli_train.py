@@ -144,11 +144,11 @@ def test_a_fit_stopped_by_the_user_goes_on_when_called_again(
         raise KeyboardInterrupt
 
     monkeypatch.setattr(fit_module, "_train_member", interrupted)
-    code, _, err = run(*_fit(data, out))
+    code, _, _ = run(*_fit(data, out))
     assert code == 130
     assert [p.name for p in tmp_path.iterdir()] == ["model.pt.resume"]
     monkeypatch.setattr(fit_module, "_train_member", original)
-    code, _, err = run(*_fit(data, out))
+    code, _, _ = run(*_fit(data, out))
     assert code == 0
     assert [p.name for p in tmp_path.iterdir()] == ["model.pt"]
 

@@ -218,7 +218,7 @@ def test_rows_without_a_label_or_a_signal_are_ignored(quick: Checkpoint) -> None
 def test_a_table_without_labels_is_refused() -> None:
     with pytest.raises(TableError, match="planted has no labels to train on"):
         fit(_with_labels(make_table(), None), QUICK)
-    with pytest.raises(TableError, match="nothing to train on.*got 40 windows, none such"):
+    with pytest.raises(TableError, match=r"nothing to train on.*got 40 windows, none such"):
         fit(_with_labels(make_table(), np.full((40, 3), np.nan)), QUICK)
 
 
@@ -247,7 +247,7 @@ def test_an_unknown_device_is_refused(name: str) -> None:
 
 def test_a_gpu_that_is_not_there_is_refused_with_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
-    with pytest.raises(InputError, match="A GPU was asked for and none can be used.*--device cpu"):
+    with pytest.raises(InputError, match=r"A GPU was asked for and none can be used.*--device cpu"):
         choose_device("cuda")
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     with pytest.raises(InputError, match="got cuda:1"):

@@ -133,6 +133,7 @@ def load_tensors(path: Path, *, what: str) -> Any:
     if not path.is_file():
         raise ModelError(f"There is no file {path}", expected=what)
     try:
+        _check_sums(path)
         return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         # torch says this where the pickle names something other than tensors.
@@ -147,12 +148,21 @@ def load_tensors(path: Path, *, what: str) -> Any:
         raise _not_a_checkpoint(path, what) from error
 
 
+def _check_sums(path: Path) -> None:
+    """Raises where a bit of a torch file (a zip archive) has changed, which torch itself does not look for."""
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip()
+        if damaged is not None:
+            raise ValueError(f"checksum of {damaged}")
+
+
 def _not_a_checkpoint(path: Path, what: str) -> ModelError:
     with path.open("rb") as handle:
         head = handle.read(8)
     return ModelError(
         f"{path} cannot be read as a PyTorch file",
         expected=what,
-        got=f"a file that starts with {head!r}",
-        fix="Train one: emodict-train fit DATA -o model.pt",
+        got=f"a damaged or another file, starting with {head!r}",
+        fix="Copy it again, or train one: emodict-train fit DATA -o model.pt",
     )

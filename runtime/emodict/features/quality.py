@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -26,6 +28,10 @@ PULSE_BAND_HZ = (0.5, 8.0)
 # Skin conductance moves by under 1 uS a second (responses rise 0.1-1 uS in 1-3 s); faster is a lost contact.
 GSR_CLEAN_STEP_US_S = 1.0
 
+_LARGEST = float(np.finfo(np.float64).max)
+# Below this many windows, short cuts for many windows cost more than they save.
+_FEW = 8
+
 
 def without_unusable(modality: ModalitySpec, samples: Float64Array) -> Float64Array:
     """The samples, NaN in place of what is infinite or out of the modality's range; a copy only if there is any.
@@ -33,7 +39,10 @@ def without_unusable(modality: ModalitySpec, samples: Float64Array) -> Float64Ar
     Done before any filter: one absurd sample would ring on through seconds that look well.
     """
     lower, upper = _limits(modality)
-    # NaN compares false, so only a block without any takes the short way.
+    # No sample is larger than the root of the sum of squares: one dot product clears most blocks. NaN compares false.
+    flat = samples.reshape(-1)
+    if flat @ flat <= min(-lower, upper, 1e150) ** 2 and lower < 0 < upper:
+        return samples
     if not samples.size or (lower <= samples.min() and samples.max() <= upper):
         return samples
     return np.where((samples >= lower) & (samples <= upper), samples, np.nan)
@@ -59,8 +68,11 @@ def assess(modality: ModalitySpec, windows: Float64Array) -> tuple[BoolArray, Fl
         windows, low, swing = windows[at], low[at], swing[at]
     if modality.name != "gsr":
         # Skin conductance is slow and coarsely quantised: it may well sit at its extremes for five seconds.
-        maybe = np.flatnonzero(_far_from_centre(windows, low, swing).any(axis=1))
-        good[at[maybe]] = _all_channels(~_saturated(windows[maybe], low[maybe], swing[maybe]))
+        if len(at) < _FEW:
+            good[at] = _all_channels(~_saturated(windows, low, swing))
+        else:
+            maybe = np.flatnonzero(_far_from_centre(windows, low, swing).any(axis=1))
+            good[at[maybe]] = _all_channels(~_saturated(windows[maybe], low[maybe], swing[maybe]))
     quality = np.zeros(len(good))
     quality[at] = _SCORES.get(modality.name, _no_score)(modality, windows, swing)
     return good, np.where(good, quality, 0.0)
@@ -69,8 +81,7 @@ def assess(modality: ModalitySpec, windows: Float64Array) -> tuple[BoolArray, Fl
 def _limits(modality: ModalitySpec) -> tuple[float, float]:
     """The range of usable samples; beyond the largest number lies only infinity."""
     lower, upper = modality.valid_range
-    largest = float(np.finfo(np.float64).max)
-    return -largest if lower is None else lower, largest if upper is None else upper
+    return -_LARGEST if lower is None else lower, _LARGEST if upper is None else upper
 
 
 def _all_channels(each: BoolArray) -> BoolArray:
@@ -108,7 +119,7 @@ def fold(operation: np.ufunc, windows: NDArray[Any], *, folds: int = 8) -> NDArr
     """operation.reduce over axis 1, four times as fast on few channels: halves are combined first."""
     for _ in range(folds):
         length = windows.shape[1]
-        if length < 2 or length % 2:
+        if length < 2 or length % 2 or len(windows) < _FEW:
             break
         windows = operation(windows[:, : length // 2], windows[:, length // 2 :])
     return np.asarray(operation.reduce(windows, axis=1))
@@ -120,29 +131,50 @@ def _eeg_score(modality: ModalitySpec, windows: Float64Array, swing: Float64Arra
     return mean
 
 
+@dataclass(frozen=True)
+class _PulseBins:
+    """The few DFT bins that tell a pulse, as matrices.
+
+    Attributes:
+        dft: (samples, 2 bins) real and imaginary parts, mean removal and Hann taper included.
+        pulse: which of the bins a pulse frequency may be.
+        in_band: (bins,) 1 for those between 0.5 and 8 Hz.
+        near: (bins, pulse bins) 1 for the bins at a pulse frequency and its first overtone, one to each side.
+    """
+
+    dft: Float64Array
+    pulse: slice
+    in_band: Float64Array
+    near: Float64Array
+
+
+@functools.cache
+def _pulse_bins(samples: int, rate_hz: float) -> _PulseBins:
+    hz = np.fft.rfftfreq(samples, 1 / rate_hz)
+    band = np.flatnonzero((hz >= PULSE_BAND_HZ[0]) & (hz <= PULSE_BAND_HZ[1]))
+    pulse = np.flatnonzero((hz >= PULSE_HZ[0]) & (hz <= PULSE_HZ[1]))
+    around = np.add.outer(np.multiply.outer(pulse, (1, 2)), (-1, 0, 1)).reshape(len(pulse), 6)
+    bins = np.arange(min(band[0], around.min()), min(max(band[-1], around.max()), len(hz) - 1) + 1)
+    angle = 2 * np.pi / samples * (np.outer(np.arange(samples), bins) % samples)
+    tapered = np.hanning(samples)[:, None] * np.concatenate([np.cos(angle), np.sin(angle)], axis=1)
+    return _PulseBins(
+        dft=tapered - tapered.mean(axis=0),
+        pulse=slice(pulse[0] - bins[0], pulse[-1] + 1 - bins[0]),
+        in_band=np.isin(bins, band).astype(np.float64),
+        near=np.stack([np.isin(bins, row) for row in around], axis=1).astype(np.float64),
+    )
+
+
 def _pulse_score(modality: ModalitySpec, windows: Float64Array, swing: Float64Array) -> Float64Array:
     """Share of the 0.5-8 Hz power that lies at one pulse frequency and its first overtone."""
-    samples = windows.shape[1]
-    tapered = (windows[:, :, 0] - windows[:, :, 0].mean(axis=1, keepdims=True)) * np.hanning(samples)
-    power = np.square(np.abs(np.fft.rfft(tapered, axis=1)))
-    hz = np.fft.rfftfreq(samples, 1 / modality.rate_hz)
-    band = (hz >= PULSE_BAND_HZ[0]) & (hz <= PULSE_BAND_HZ[1])
-    pulse = np.flatnonzero((hz >= PULSE_HZ[0]) & (hz <= PULSE_HZ[1]))
-    if len(pulse) < 1:
-        return np.ones(len(windows))
-    total = power[:, band].sum(axis=1)
-    peak = pulse[0] + power[:, pulse].argmax(axis=1)
-    near = np.zeros(len(windows))
-    for bins in (n * peak + step for n in (1, 2) for step in (-1, 0, 1)):
-        near += _take(power, bins)
+    bins = _pulse_bins(windows.shape[1], modality.rate_hz)
+    parts = np.square(np.ascontiguousarray(windows[:, :, 0]) @ bins.dft)
+    power = parts[:, : len(bins.in_band)] + parts[:, len(bins.in_band) :]
+    total = power @ bins.in_band
+    peak = power[:, bins.pulse].argmax(axis=1)
+    near = (power @ bins.near)[np.arange(len(power)), peak]
     share: Float64Array = np.divide(near, total, out=np.zeros(len(windows)), where=total > 0)
     return np.minimum(share, 1.0)
-
-
-def _take(power: Float64Array, bins: NDArray[np.intp]) -> Float64Array:
-    inside = np.minimum(bins, power.shape[1] - 1)
-    taken: Float64Array = np.take_along_axis(power, inside[:, None], axis=1)[:, 0]
-    return np.where(bins < power.shape[1], taken, 0.0)
 
 
 def _gsr_score(modality: ModalitySpec, windows: Float64Array, swing: Float64Array) -> Float64Array:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -40,59 +42,98 @@ class WindowStatistics:
         x = np.ascontiguousarray(windows)
         if self._filter is not None:
             x = x @ self._filter
-        columns = [*_moments(x), *_moments(np.diff(x, axis=1)), *_moments(np.diff(x, n=2, axis=1))]
-        columns += _fft_statistics(x)
+        out = np.empty((len(x), STATISTICS + self._with_psd))
+        _fill_moments(x, out)
         if self._with_psd:
-            columns.append(_welch_mean(x, self._rate_hz))
-        return np.stack(columns, axis=1)
+            out[:, STATISTICS] = _welch_mean(x, self._rate_hz)
+        return out
 
 
-def _moments(x: Float64Array) -> list[Float64Array]:
-    """Median mean std min max minratio maxratio of each row; the ratios are shares of EQUAL samples."""
-    low, high = x.min(axis=1), x.max(axis=1)
-    return [
-        _median(x),
-        x.mean(axis=1),
-        x.std(axis=1),
-        low,
-        high,
-        (x == low[:, None]).mean(axis=1),
-        (x == high[:, None]).mean(axis=1),
-    ]
+def _fill_moments(x: Float64Array, out: Float64Array) -> None:
+    """The 27 statistics of each row of x into out[:, :27].
+
+    x, its first and second difference and the real part of its spectrum stand side by side, (windows, 4, samples), so
+    that one sort gives the median, minimum and maximum of all; the two shorter ones are padded at their end.
+    """
+    count, samples = x.shape
+    series = np.zeros((count, 4, samples))
+    series[:, 0] = x
+    np.subtract(x[:, 1:], x[:, :-1], out=series[:, 1, :-1])
+    np.subtract(series[:, 1, 1:-1], series[:, 1, :-2], out=series[:, 2, :-2])
+    lengths, which, places = _places(samples)
+    mean = np.add.reduce(series[:, :3], axis=2) / lengths
+    std = _std(series[:, :3], mean, lengths)
+    _fill_spectrum(x, series[:, 3])
+    # Infinity sorts behind everything, where no statistic of the shorter series looks.
+    series[:, 1, -1:] = series[:, 2, -2:] = np.inf
+    series.sort(axis=2)
+    low, above, middle1, middle2, below, high = series[:, which, places].swapaxes(0, 1)
+    median = 0.5 * (middle1 + middle2)
+    ratios = (_count_equal(series, end, beside) / lengths for end, beside in ((low, above), (high, below)))
+    moments = (median[:, :3], mean, std, low[:, :3], high[:, :3], *ratios)
+    out[:, :21] = np.stack(moments, axis=2).reshape(count, 21)
+    _fill_fft_statistics(x, median[:, 3], low[:, 3], high[:, 3], out[:, 21:27])
 
 
-def _fft_statistics(x: Float64Array) -> list[Float64Array]:
+@functools.cache
+def _places(samples: int) -> tuple[Float64Array, NDArray[np.intp], NDArray[np.intp]]:
+    """Lengths of x and its differences; where the ends, their neighbours and middles of the four sorted series lie."""
+    lengths = samples - np.array([0, 1, 2, 0])
+    rows = (0 * lengths, 0 * lengths + 1, (lengths - 1) // 2, lengths // 2, lengths - 2, lengths - 1)
+    return lengths[:3].astype(np.float64), np.arange(4), np.stack(rows)
+
+
+def _count_equal(ordered: Float64Array, end: Float64Array, beside: Float64Array) -> Float64Array:
+    """(windows, 3): how many samples equal a sorted series' end; 1 where its neighbour does not, as after a filter."""
+    if not (beside[:, :3] == end[:, :3]).any():
+        return np.ones((len(end), 3))
+    counts: Float64Array = np.add.reduce(ordered[:, :3] == end[:, :3, None], axis=2, dtype=np.float64)
+    return counts
+
+
+def _std(series: Float64Array, mean: Float64Array, lengths: Float64Array) -> Float64Array:
+    """Population standard deviation of (windows, 3, samples), of which series i has samples - i values."""
+    centred = series - mean[:, :, None]
+    centred[:, 1, -1:] = centred[:, 2, -2:] = 0.0
+    std: Float64Array = np.sqrt(np.einsum("wsn,wsn->ws", centred, centred) / lengths)
+    return std
+
+
+def _fill_spectrum(x: Float64Array, out: Float64Array) -> None:
+    """The real part of the full spectrum: that of the half spectrum, and once more what mirrors it."""
+    half = np.fft.rfft(x, axis=1).real
+    out[:, : half.shape[1]] = half
+    out[:, half.shape[1] :] = half[:, 1 : (x.shape[1] + 1) // 2]
+
+
+def _fill_fft_statistics(
+    x: Float64Array, median: Float64Array, low: Float64Array, high: Float64Array, out: Float64Array
+) -> None:
     """Median mean std min max range of the full complex spectrum, real parts only.
 
     numpy orders complex numbers by real, then imaginary part, so median, min and max have the real parts'
     own. The mean of the spectrum is x[0]; by Parseval its variance is sum x^2 - x[0]^2.
     """
-    half = np.fft.rfft(x, axis=1).real
-    mirrored = half[:, 1 : (x.shape[1] + 1) // 2]
-    spectrum = np.concatenate([half, mirrored], axis=1)
-    low, high, first = half.min(axis=1), half.max(axis=1), x[:, 0]
-    variance = np.square(x[:, 1:]).sum(axis=1)
-    return [_median(spectrum), first, np.sqrt(variance), low, high, high - low]
-
-
-def _median(x: Float64Array) -> Float64Array:
-    """np.median along rows, without its detour for NaN, which is not let in here."""
-    middle = x.shape[1] // 2
-    if x.shape[1] % 2:
-        odd: Float64Array = np.partition(x, middle, axis=1)[:, middle]
-        return odd
-    parted = np.partition(x, (middle - 1, middle), axis=1)
-    even: Float64Array = 0.5 * (parted[:, middle - 1] + parted[:, middle])
-    return even
+    rest = x[:, 1:]
+    out[:, 0], out[:, 1] = median, x[:, 0]
+    out[:, 2] = np.sqrt(np.einsum("wn,wn->w", rest, rest))
+    out[:, 3], out[:, 4], out[:, 5] = low, high, high - low
 
 
 def _welch_mean(x: Float64Array, rate_hz: float) -> Float64Array:
-    """Mean of the Welch density of each row: one Hann segment, mean removed; scipy.signal.welch's defaults."""
+    """Mean of the Welch density of each row: one Hann segment, mean removed; scipy.signal.welch's defaults.
+
+    The one-sided density adds up to the two-sided one, and that, by Parseval, to the tapered row's own squares.
+    """
     samples = x.shape[1]
-    taper = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(samples) / samples)
-    spectrum = np.fft.rfft((x - x.mean(axis=1, keepdims=True)) * taper, axis=1)
-    density = np.square(np.abs(spectrum)) / (rate_hz * np.sum(taper**2))
-    # One-sided: every bin stands for two, but for the mean and, with even length, the Nyquist bin.
-    density[:, 1 : (samples + 1) // 2] *= 2
-    mean: Float64Array = density.mean(axis=1)
+    taper = _hann(samples)
+    tapered = (x - np.add.reduce(x, axis=1)[:, None] / samples) * taper
+    total = samples * np.einsum("wn,wn->w", tapered, tapered) / (rate_hz * np.sum(taper**2))
+    mean: Float64Array = total / (samples // 2 + 1)
     return mean
+
+
+@functools.cache
+def _hann(samples: int) -> Float64Array:
+    """The periodic Hann window."""
+    return 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(samples) / samples)

@@ -47,6 +47,7 @@ class FeatureStream:
             )
         self._next_row = spec.first_row_s
         self._finished = False
+        self._nothing = assemble(spec, np.empty(0), {})
 
     def push(self, modality: str, samples: NDArray[np.floating[Any]]) -> FeatureWindows:
         """Take (samples, channels), NaN where missing; return the rows that are now complete.
@@ -77,7 +78,7 @@ class FeatureStream:
         """Rows for the seconds before `complete_s` that were not handed out yet."""
         count = complete_s - self._next_row
         if count <= 0:
-            return assemble(self.spec, np.empty(0), {})
+            return self._nothing
         start_s = self._next_row + np.arange(count, dtype=np.float64)
         rows = {name: source.take(self._next_row, count) for name, source in self._sources.items()}
         self._next_row += count
@@ -123,7 +124,8 @@ class _Source:
         """`count` rows from the second `first_row` on, all of them held; they and earlier ones are let go."""
         rows = join_rows(self._rows)
         skip = first_row - self._first_held
-        self._rows = [rows.slice(slice(skip + count, None))]
+        rest = rows.slice(slice(skip + count, None))
+        self._rows = [rest] if len(rest) else []
         self._first_held += skip + count
         return rows.slice(slice(skip, skip + count))
 
@@ -179,8 +181,9 @@ def sliding_windows(samples: Float64Array, *, window: int, hop: int) -> Float64A
     count = (len(samples) - window) // hop + 1
     if count < 1:
         return np.empty((0, window, samples.shape[1]))
-    if window == hop:
-        return samples[: count * hop].reshape(count, window, samples.shape[1])
+    if window == hop or count == 1:
+        used = window + (count - 1) * hop
+        return samples[:used].reshape(count, window, samples.shape[1])
     views: Float64Array = sliding_window_view(samples, window, axis=0)[::hop].swapaxes(1, 2)
     return views
 
@@ -189,22 +192,26 @@ def rows_of_usable(
     modality: ModalitySpec, kernel: Kernel, windows: Float64Array, usable: NDArray[np.bool_], quality: Float64Array
 ) -> ModalityRows:
     """Features of the usable windows (windows, samples, channels); the others are invalid."""
+    if usable.all():
+        # Most of the time all are, and need not be copied.
+        return checked_rows(_window_values(kernel, windows), usable, quality)
     values = np.full((len(windows), *modality.shape), np.nan)
-    # Most of the time all are, and need not be copied.
-    chosen = windows if usable.all() else windows[usable]
-    values[usable] = _window_values(kernel, chosen)
+    values[usable] = _window_values(kernel, windows[usable])
     return checked_rows(values, usable, quality)
 
 
 def _window_values(kernel: Kernel, windows: Float64Array) -> Float64Array:
     if kernel is None:
-        return windows[:, 0]
+        # A copy: the windows may be the caller's buffer.
+        return windows[:, 0].copy()
     return kernel.values(windows[:, :, 0] if isinstance(kernel, WindowStatistics) else windows)
 
 
 def checked_rows(values: Float64Array, valid: NDArray[np.bool_], quality: Float64Array) -> ModalityRows:
     """A row whose features are not all numbers is invalid, and an invalid row holds NaN and quality 0."""
     valid = valid & finite_rows(values)
+    if valid.all():
+        return ModalityRows(values, valid, quality)
     values[~valid] = np.nan
     return ModalityRows(values, valid, np.where(valid, quality, 0.0))
 
