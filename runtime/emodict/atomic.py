@@ -51,6 +51,9 @@ def check_writable(path: Path) -> None:
     """Refuse an output path that cannot work, before any long work starts."""
     if path.is_dir():
         raise OutputError(f"Cannot write {path}", expected="a file name", got="a folder")
+    if path.exists() and not path.is_file():
+        # A rename would put a plain file in the place of, say, /dev/null.
+        raise OutputError(f"Cannot write {path}", expected="a new or a plain file", got="a device, pipe or socket")
     if not path.parent.is_dir():
         raise OutputError(
             f"Cannot write {path}",
@@ -60,12 +63,6 @@ def check_writable(path: Path) -> None:
         )
     if not os.access(path.parent, os.W_OK):
         raise OutputError(f"Cannot write {path}: no permission in '{path.parent}'", fix=_FIXES[errno.EACCES])
-
-
-def write_text(path: str | os.PathLike[str], text: str) -> None:
-    """Write `text` as UTF-8, whole or not at all."""
-    with atomic_path(path) as part:
-        part.write_text(text, encoding="utf-8")
 
 
 def output_error(path: Path, error: OSError) -> OutputError:

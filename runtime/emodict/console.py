@@ -46,10 +46,10 @@ def describe_model(manifest: Manifest, name: str) -> str:
     return ", ".join(parts)
 
 
-def summary_lines(prediction: Prediction, mean_label: Float64Array) -> list[str]:
+def summary_lines(prediction: Prediction) -> list[str]:
     """What came out: how many rows, how usable each modality was, the strongest emotions, and the measures.
 
-    `mean_label` (emotions,) of the training rows stands beside the model: a model that does not beat it knows nothing.
+    The mean label stands beside the model: a model that does not beat it knows nothing.
     """
     answered = prediction.answered
     lines = [
@@ -61,22 +61,25 @@ def summary_lines(prediction: Prediction, mean_label: Float64Array) -> list[str]
     used = [
         f"{name} {share:.0%} (quality {quality:.2f})"
         for name, share, quality in zip(
-            prediction.modalities, prediction.valid.mean(axis=0), _mean_quality(prediction), strict=True
+            prediction.modalities, prediction.valid.mean(axis=0), prediction.mean_quality, strict=True
         )
     ]
     lines.append("valid: " + ", ".join(used))
+    never = [prediction.modalities[i] for i in np.flatnonzero(~prediction.valid.any(axis=0))]
+    if never and answered.any():
+        lines.append(f"never valid: {', '.join(never)}. The model can do without, but knew less than in training.")
     if not answered.any():
         lines.append("No row could be answered: no modality that the model can use was valid.")
         return lines
     mean = prediction.distribution[answered].mean(axis=0)
     order = np.argsort(-mean)[:3]
     lines.append("mean:  " + ", ".join(f"{prediction.emotions[i]} {mean[i]:.1%}" for i in order) + ", ...")
-    lines += _measure_lines(prediction, mean_label)
+    lines += _measure_lines(prediction)
     return lines
 
 
-def _measure_lines(prediction: Prediction, mean_label: Float64Array) -> list[str]:
-    model, mean = prediction.metrics(), prediction.metrics(of=mean_label)
+def _measure_lines(prediction: Prediction) -> list[str]:
+    model, mean = prediction.metrics(), prediction.metrics_of_mean_label()
     if model is None or mean is None:
         return []
     lines = [f"{'against the truth':<18}" + "".join(f"{name:>13}" for name in METRICS)]
@@ -99,10 +102,3 @@ def _cells(distribution: Float64Array) -> str:
     levels = np.clip(np.ceil(distribution / _FULL_BAR * (len(_BARS) - 1)), 0, len(_BARS) - 1).astype(int)
     cells = (f"  {_BARS[n]}{100 * p:2.0f}" for n, p in zip(levels, distribution, strict=True))
     return "".join(cells)
-
-
-def _mean_quality(prediction: Prediction) -> list[float]:
-    """Mean over valid rows; 0 where there are none."""
-    count = np.maximum(prediction.valid.sum(axis=0), 1)
-    mean: list[float] = (prediction.quality.sum(axis=0) / count).tolist()
-    return mean

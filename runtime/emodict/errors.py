@@ -27,6 +27,12 @@ class InputError(EmodictError):
     exit_code = 2
 
 
+class InterruptedByUserError(EmodictError):
+    """The user stopped a command that can be gone on with."""
+
+    exit_code = 130
+
+
 class RecordingError(InputError):
     """A recording, or a file meant to be one, cannot be used."""
 

@@ -104,14 +104,18 @@ def row_as_dict(prediction: Prediction, i: int, *, with_weights: bool) -> dict[s
 
 def session_as_dict(prediction: Prediction) -> dict[str, Any]:
     """What is said of a session once, in plain JSON types."""
-    metrics = prediction.metrics()
     return {
         "session": prediction.session,
         "simulated": bool(prediction.simulated),
         "emotions": list(prediction.emotions),
         "modalities": list(prediction.modalities),
-        "metrics": None if metrics is None else {name: _number(value, _SHARE) for name, value in metrics.items()},
+        "metrics": _measures(prediction.metrics()),
+        "metrics_of_mean_label": _measures(prediction.metrics_of_mean_label()),
     }
+
+
+def _measures(metrics: Mapping[str, float] | None) -> dict[str, float | None] | None:
+    return None if metrics is None else {name: _number(value, _SHARE) for name, value in metrics.items()}
 
 
 def _same_columns(predictions: Sequence[Prediction]) -> Prediction:
@@ -232,7 +236,8 @@ def _write_hdf5(predictions: Sequence[Prediction], path: Path, with_weights: boo
 def _write_attributes(group: h5py.Group, prediction: Prediction) -> None:
     about = session_as_dict(prediction)
     metrics: Mapping[str, float] = about.pop("metrics") or {}
-    for name, value in {**about, **metrics}.items():
+    mean: Mapping[str, float] = about.pop("metrics_of_mean_label") or {}
+    for name, value in {**about, **metrics, **{f"{name}_of_mean_label": v for name, v in mean.items()}}.items():
         group.attrs[name] = value
 
 

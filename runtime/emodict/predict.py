@@ -128,6 +128,7 @@ def score(
         valid=windows.valid,
         quality=windows.quality,
         truth=truth,
+        mean_label=manifest.mean_label,
         simulated=simulated,
     )
 

@@ -23,6 +23,7 @@ class Prediction:
         weights: (rows, elements) of the dictionary; NaN where the row has no answer.
         valid, quality: (rows, modalities); quality from 0 to 1.
         truth: (rows, emotions) of the trial a row lies in, NaN outside trials; None where nothing is known.
+        mean_label: (emotions,) of the rows the model was trained on: the prediction to beat.
         simulated: the recording is of a simulated person.
     """
 
@@ -35,6 +36,7 @@ class Prediction:
     valid: NDArray[np.bool_]
     quality: Float64Array
     truth: Float64Array | None = None
+    mean_label: Float64Array | None = None
     simulated: bool = False
 
     def __len__(self) -> int:
@@ -45,18 +47,28 @@ class Prediction:
         """(rows,) True where there is a distribution."""
         return np.asarray(np.isfinite(self.distribution).all(axis=1))
 
-    def metrics(self, *, of: Float64Array | None = None) -> dict[str, float] | None:
-        """The six measures against the truth, over answered rows inside trials; None where there are none.
+    @property
+    def mean_quality(self) -> Float64Array:
+        """(modalities,) mean quality of the valid rows; 0 where there are none."""
+        valid_rows = np.maximum(self.valid.sum(axis=0), 1)
+        mean: Float64Array = np.where(self.valid, self.quality, 0.0).sum(axis=0) / valid_rows
+        return mean
 
-        `of` one distribution (emotions,) for every row instead of the predicted ones.
-        """
+    def metrics(self) -> dict[str, float] | None:
+        """The six measures against the truth, over answered rows inside trials; None where there are none."""
+        return self._metrics(self.distribution)
+
+    def metrics_of_mean_label(self) -> dict[str, float] | None:
+        """The same measures for the mean label in place of every prediction."""
+        if self.mean_label is None:
+            return None
+        return self._metrics(np.broadcast_to(self.mean_label, self.distribution.shape))
+
+    def _metrics(self, predicted: Float64Array) -> dict[str, float] | None:
         if self.truth is None:
             return None
         rows = self.answered & np.isfinite(self.truth).all(axis=1)
-        if not rows.any():
-            return None
-        predicted = self.distribution[rows] if of is None else np.broadcast_to(of, self.distribution[rows].shape)
-        return mean_metrics(self.truth[rows], predicted)
+        return mean_metrics(self.truth[rows], predicted[rows]) if rows.any() else None
 
 
 def concatenate_predictions(parts: Sequence[Prediction]) -> Prediction:
@@ -73,5 +85,6 @@ def concatenate_predictions(parts: Sequence[Prediction]) -> Prediction:
         valid=np.concatenate([p.valid for p in parts]),
         quality=np.concatenate([p.quality for p in parts]),
         truth=truth,
+        mean_label=first.mean_label,
         simulated=first.simulated,
     )

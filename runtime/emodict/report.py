@@ -133,17 +133,17 @@ def _facts(prediction: Prediction) -> str:
 
 
 def _measures(prediction: Prediction) -> str:
-    metrics = prediction.metrics()
+    metrics, mean = prediction.metrics(), prediction.metrics_of_mean_label()
     if metrics is None:
         return ""
     tiles = "".join(
         f"<div><dt>{'KL' if name == 'kl' else name.capitalize()} {'↑' if name in LARGER_IS_BETTER else '↓'}</dt>"
-        f"<dd>{metrics[name]:.4f}</dd></div>"
+        f"<dd>{metrics[name]:.4f}</dd>" + (f"<dd>{mean[name]:.4f} mean label</dd>" if mean else "") + "</div>"
         for name in METRICS
     )
     return (
         f'<dl class="measures">{tiles}</dl><p class="caption">Predicted against true, mean over the rows with both. '
-        "↓ smaller is better, ↑ larger is better.</p>"
+        "↓ smaller is better, ↑ larger is better; the mean label of the training data is the prediction to beat.</p>"
     )
 
 
@@ -196,7 +196,7 @@ def _quality(prediction: Prediction, line: svg.Timeline) -> str:
     for i, name in enumerate(prediction.modalities):
         last = i == len(prediction.modalities) - 1
         invalid = ~prediction.valid[:, i]
-        head = f"mean {quality[:, i].mean():.2f} · {int(invalid.sum()) or 'no'} invalid rows"
+        head = f"mean {prediction.mean_quality[i]:.2f} where valid · {int(invalid.sum()) or 'no'} invalid rows"
         marks = svg.spans(line.any(invalid), "invalid")
         plot = svg.plot(svg.area(levels[:, i]), line, height=34, label=f"Quality of {name} over time",
                         y_ticks=_QUALITY_TICKS, time_labels=last, over=marks)  # fmt: skip

@@ -267,7 +267,7 @@ def require_same_spec(ours: FeatureSpec, theirs: FeatureSpec, *, ours_is: str, t
     """
     if ours.fingerprint != theirs.fingerprint:
         raise SpecError(
-            f"{theirs_is} and {ours_is} use different features",
+            f"{ours_is} and {theirs_is} use different features",
             expected=f"feature spec {ours}",
             got=str(theirs),
             fix="Use a model and data of one spec: extract the features again, or train again",

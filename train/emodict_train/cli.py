@@ -3,13 +3,13 @@
 # No `from __future__ import annotations`: typer reads the annotations of functions made inside functions.
 
 import dataclasses
-import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Optional
 
 from emodict.atomic import check_writable
-from emodict.cli.app import Progress, new_app, run_app, split_names
+from emodict.cli.app import Progress, log_to_stderr, new_app, run_app, split_names
+from emodict.errors import InterruptedByUserError
 from emodict.metrics import METRICS
 
 if TYPE_CHECKING:
@@ -61,7 +61,10 @@ def _add_fit(app: "typer.Typer") -> None:
         spec: Annotated[str, typer.Option(help="Features to compute from sessions.")] = "emodict-1",
         part: Annotated[Optional[str], typer.Option(help="Which part of a .mat with several.")] = None,  # noqa: UP045
         epochs: Annotated[int, typer.Option(min=1, help="At most this many passes over the data.")] = default.epochs,
-        patience: Annotated[int, typer.Option(min=1, help="Epochs to wait for a better held-out KL.")] = 10,
+        patience: Annotated[
+            Optional[int],  # noqa: UP045
+            typer.Option(min=1, help="Epochs to wait for a better held-out KL. [default: 10; windows: 25]"),
+        ] = None,
         ensemble: Annotated[int, typer.Option(min=1, help="Seeds folded into one model.")] = 1,
         readout: Annotated[str, typer.Option(help="flatten, last or mean: from tokens to one vector.")] = "flatten",
         gate: Annotated[str, typer.Option(help="linear (eq. 5) or bare (Table 2).")] = "linear",
@@ -76,7 +79,7 @@ def _add_fit(app: "typer.Typer") -> None:
         from emodict_train.checkpoint import save_checkpoint
         from emodict_train.fit import FitOptions
 
-        logging.basicConfig(level=logging.INFO, format="%(message)s")
+        log_to_stderr()
         plan = dataclasses.replace(default, epochs=epochs, auxiliary=auxiliary, modality_dropout=modality_dropout)
         options = FitOptions(
             split=split, patience=patience, seed=seed, members=ensemble, device=device, plan=plan,
@@ -117,7 +120,8 @@ def _add_simulate(app: "typer.Typer") -> None:
                 progress.show(len(done), path.name)
 
             paths = simulate_people(folder, people=people, plan=plan, seed=seed, on_person=on_person)
-        print(f"Wrote {len(paths)} simulated people to {folder}: {paths[0].name} to {paths[-1].name}")
+        names = paths[0].name if len(paths) == 1 else f"{paths[0].name} to {paths[-1].name}"
+        print(f"Wrote {len(paths)} simulated {'person' if len(paths) == 1 else 'people'} to {folder}: {names}")
 
 
 def _read(
@@ -148,7 +152,11 @@ def _fit_with_progress(table: "FeatureTable", options: "FitOptions", out: Path) 
             note = "" if step.held_out_kl is None else f"held-out KL {step.held_out_kl:.4f}"
             progress.show(step.done, f"{step.stage}, {note}" if note else step.stage, total=step.total)
 
-        return fit(table, options, on_step=on_step, resume_path=out.with_name(out.name + ".resume"))
+        resume_path = out.with_name(out.name + ".resume")
+        try:
+            return fit(table, options, on_step=on_step, resume_path=resume_path)
+        except KeyboardInterrupt:
+            raise InterruptedByUserError(f"stopped; the same command goes on from {resume_path}") from None
 
 
 def describe(checkpoint: "Checkpoint") -> str:

@@ -42,6 +42,8 @@ Float64Array = NDArray[np.float64]
 FOLDS = 5
 # Neighbouring windows hardly differ, so one held-out fifth says enough; of few trials every fold is needed.
 FOLDS_RUN = {"trials": FOLDS, "windows": 1}
+# Held-out trials are learned in a few epochs or never; neighbouring windows get better to the end of the schedule.
+PATIENCE = {"trials": 10, "windows": 25}
 # An interrupted run loses at most this much work.
 SAVE_EVERY_S = 5.0
 
@@ -52,13 +54,13 @@ class FitOptions:
 
     Attributes:
         split: `trials` holds whole trials out, `windows` random ones (see split.SPLIT_NAMES).
-        patience: epochs without a better held-out KL before training stops.
+        patience: epochs without a better held-out KL before training stops; None: PATIENCE of the split.
         members: seeds trained on all rows and folded into one checkpoint.
         model: sizes and switches of ModelSpec to change, by name.
     """
 
     split: str = "trials"
-    patience: int = 10
+    patience: int | None = None
     seed: int = 0
     members: int = 1
     device: str = "auto"
@@ -68,7 +70,7 @@ class FitOptions:
     def __post_init__(self) -> None:
         if self.split not in SPLITS:
             raise InputError("The split is unknown", expected=" or ".join(SPLITS), got=self.split)
-        if self.patience < 1 or self.members < 1:
+        if (self.patience is not None and self.patience < 1) or self.members < 1:
             raise InputError("patience and members must be positive", got=(self.patience, self.members))
 
 
@@ -238,15 +240,15 @@ def _find_epochs(job: _Job, on_step: OnStep) -> tuple[int, dict[str, dict[str, f
         kl = list(saved["kl"])
         for run, state in zip(runs, saved["runs"], strict=True):
             run.restore(state)
-    patience, epochs = job.options.patience, job.options.plan.epochs
+    patience, epochs = job.options.patience or PATIENCE[job.options.split], job.options.plan.epochs
     while len(kl) < epochs and len(kl) - (1 + int(np.argmin(kl)) if kl else 0) < patience:
         for run in runs:
             run.run_epoch()
-        kl.append(_pooled(runs, len(kl))["model"]["kl"])
+        kl.append(_pooled(runs, [len(kl)] * len(runs))["model"]["kl"])
         on_step(Step("held out", len(kl), epochs, min(kl)))
         job.save("folds", {"kl": kl, "runs": [run.state() for run in runs]})
     best = 1 + int(np.argmin(kl))
-    metrics = _pooled(runs, best - 1)
+    metrics = _pooled(runs, _epochs_for_others(runs))
     job.finish("epochs", {"epochs": best, "metrics": json.dumps(metrics)}, instead_of="folds")
     return best, metrics
 
@@ -275,11 +277,24 @@ class _FoldRun:
         self.predictions = list(state["predictions"].numpy())
 
 
-def _pooled(runs: Sequence[_FoldRun], epoch: int) -> dict[str, dict[str, float]]:
-    """The six measures over all held-out rows after an epoch, beside the mean label of each fold's training rows."""
+def _epochs_for_others(runs: Sequence[_FoldRun]) -> list[int]:
+    """For each fold the epoch that is best on the OTHER folds, so that no row is judged by a choice made on it.
+
+    A lone fold has no others: its epoch is chosen on its own rows, which flatters a little.
+    """
+    curves = np.array([[mean_metrics(run.truth, p)["kl"] for p in run.predictions] for run in runs])
+    rows = np.array([len(run.truth) for run in runs])
+    if len(runs) == 1:
+        return [int(curves[0].argmin())]
+    total = rows @ curves
+    return [int((total - rows[i] * curves[i]).argmin()) for i in range(len(runs))]
+
+
+def _pooled(runs: Sequence[_FoldRun], epochs: Sequence[int]) -> dict[str, dict[str, float]]:
+    """The six measures over all held-out rows, each fold after its epoch, beside its training rows' mean label."""
     truth = np.concatenate([run.truth for run in runs])
     mean = np.concatenate([np.repeat(run.mean_label[None], len(run.truth), axis=0) for run in runs])
-    model = np.concatenate([run.predictions[epoch] for run in runs])
+    model = np.concatenate([run.predictions[epoch] for run, epoch in zip(runs, epochs, strict=True)])
     return {"model": mean_metrics(truth, model), "mean_label": mean_metrics(truth, mean)}
 
 

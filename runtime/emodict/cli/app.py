@@ -66,6 +66,13 @@ def run_app(build: Callable[[], Any], name: str) -> None:
         )
 
 
+def log_to_stderr() -> None:
+    """Let the library's messages (resampled, going on from ...) reach the person at the terminal."""
+    import logging
+
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+
+
 class Progress:
     """Progress of long work on stderr: a bar with the time left on a terminal, plain lines in a log."""
 

@@ -4,7 +4,6 @@
 
 import contextlib
 import json
-import logging
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -12,14 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Optional
 
 from emodict.atomic import check_writable
-from emodict.cli.app import Progress, new_app, run_app
+from emodict.cli.app import Progress, log_to_stderr, new_app, run_app
 from emodict.errors import OutputError
 
 if TYPE_CHECKING:
     import typer
 
     from emodict.engine import Engine
-    from emodict.prediction import Float64Array, Prediction
+    from emodict.prediction import Prediction
 
 NAME = "emodict-run"
 STDOUT = "-"
@@ -69,7 +68,7 @@ def build() -> "typer.Typer":
         part: Annotated[Optional[str], typer.Option(help="Which part of a .mat with several.")] = None,  # noqa: UP045
     ) -> None:
         """Run a model on recordings: one distribution over emotions a second."""
-        logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+        log_to_stderr()
         run_all(engine, recordings, RunOptions(out, report, as_json, quiet, weights, part))
 
     return app
@@ -86,11 +85,11 @@ def run_all(engine_path: Path, recordings: Sequence[Path], options: RunOptions) 
         say(describe_model(engine.manifest, engine_path.name))
         predictions = [_run_one(engine, path, options) for path in recordings]
         for prediction in predictions:
-            for line in summary_lines(prediction, engine.manifest.mean_label):
+            for line in summary_lines(prediction):
                 say(line)
         if options.as_json:
             for prediction in predictions:
-                print(json.dumps({"summary": summary_as_dict(prediction, engine.manifest.mean_label)}))
+                print(json.dumps({"summary": summary_as_dict(prediction)}))
         _write(predictions, engine, engine_path, options)
 
 
@@ -108,7 +107,7 @@ def check_outputs(options: RunOptions) -> None:
         raise OutputError("--json and --out - both want standard output", fix="Ask for one of them")
 
 
-def summary_as_dict(prediction: "Prediction", mean_label: "Float64Array") -> dict[str, object]:
+def summary_as_dict(prediction: "Prediction") -> dict[str, object]:
     """The summary of one recording in plain JSON types."""
     answered = prediction.answered
     mean = prediction.distribution[answered].mean(axis=0).tolist() if answered.any() else None
@@ -119,7 +118,7 @@ def summary_as_dict(prediction: "Prediction", mean_label: "Float64Array") -> dic
         "simulated": prediction.simulated,
         "mean_distribution": None if mean is None else dict(zip(prediction.emotions, mean, strict=True)),
         "metrics": prediction.metrics(),
-        "metrics_of_mean_label": prediction.metrics(of=mean_label),
+        "metrics_of_mean_label": prediction.metrics_of_mean_label(),
     }
 
 

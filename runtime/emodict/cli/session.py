@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from emodict.atomic import check_writable
-from emodict.cli.app import Progress, new_app, run_app
+from emodict.cli.app import Progress, log_to_stderr, new_app, run_app
 from emodict.errors import OutputError
 from emodict.importers import IMPORTERS, Importer
 from emodict.session import open_session, write_session
@@ -53,7 +53,9 @@ def build() -> "typer.Typer":
     def features(
         files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="session.h5 files.")],
         out: Annotated[Path, typer.Option("--out", "-o", help="Where the table goes: a .npz.")],
-        spec: Annotated[str, typer.Option(help="Which features: emodict-1, dmer-2024, dmer-sample.")] = "emodict-1",
+        spec: Annotated[
+            str, typer.Option(help="Which features: emodict-1 (50 Hz mains), emodict-1-60hz, dmer-2024, dmer-sample.")
+        ] = "emodict-1",
     ) -> None:
         """Extract features alone: arrays eeg, gsr, ppg, video, tokens, valid, quality, start_s, names."""
         print(extract_to_file(files, out, spec_id=spec))
@@ -73,6 +75,7 @@ def extract_to_file(files: Sequence[Path], out: Path, *, spec_id: str) -> str:
     if out.suffix != ".npz":
         raise OutputError(f"Cannot write {out}", expected="a file ending in .npz", got=out.suffix or "no ending")
     check_writable(out)
+    log_to_stderr()
     spec = load_spec(spec_id)
     tables = []
     with Progress("Extracting", len(files), unit=" sessions") as progress:
