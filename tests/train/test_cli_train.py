@@ -157,7 +157,7 @@ def test_simulate_writes_people_that_fit_can_read(run: Run, tmp_path: Path) -> N
     people = tmp_path / "people"
     code, text, _ = run("simulate", people, "--people", 1, "--trials", 5, "--trial-s", 6)
     assert code == 0
-    assert "Wrote 1 simulated people" in text
+    assert "Wrote 1 simulated person" in text
     code, text, _ = run(*_fit(people, tmp_path / "model.pt", "--modalities", "gsr,ppg"))
     assert code == 0
     assert "SIMULATED" in text

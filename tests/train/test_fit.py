@@ -167,8 +167,38 @@ def test_training_stops_when_the_held_out_kl_has_stopped_falling() -> None:
     held_out = [s for s in steps if s.stage == "held out"]
     best = checkpoint.training["epochs"]
     assert len(held_out) == best + 3 < 60
-    assert held_out[-1].held_out_kl == held_out[best - 1].held_out_kl == checkpoint.metrics["model"]["kl"]
+    assert held_out[-1].held_out_kl == held_out[best - 1].held_out_kl
     assert [(s.done, s.total) for s in steps if s.stage == "final model"] == [(i + 1, best) for i in range(best)]
+
+
+@dataclasses.dataclass
+class Fold:
+    """What the choice of epochs looks at: the truth of a fold and its predictions after each epoch."""
+
+    truth: np.ndarray
+    predictions: list[np.ndarray]
+
+
+def fold_whose_predictions(*shares: float, rows: int = 4) -> Fold:
+    """The truth is (.5, .5), each prediction (share, 1 - share): KL grows with its distance from .5."""
+    return Fold(np.full((rows, 2), 0.5), [np.tile([share, 1 - share], (rows, 1)) for share in shares])
+
+
+def test_a_fold_is_judged_after_the_epoch_that_is_best_on_the_others() -> None:
+    folds = [
+        fold_whose_predictions(0.5, 0.8, 0.8),  # alone it would choose epoch 0; the other two choose 1
+        fold_whose_predictions(0.8, 0.5, 0.8),
+        fold_whose_predictions(0.7, 0.6, 0.8),
+    ]
+    # For the second fold .5 and .7 beat .8 and .6; for the third epochs 0 and 1 tie, and the first is taken.
+    assert fit_module._epochs_for_others(folds) == [1, 0, 0]
+
+
+def test_a_large_fold_weighs_by_its_rows_and_a_lone_one_chooses_for_itself() -> None:
+    small, large = fold_whose_predictions(0.5, 0.9, rows=1), fold_whose_predictions(0.6, 0.5, rows=100)
+    other = fold_whose_predictions(0.5, 0.5)
+    assert fit_module._epochs_for_others([small, large, other])[2] == 1
+    assert fit_module._epochs_for_others([small]) == [0]
 
 
 def test_an_ensemble_has_members_of_different_seeds_and_predicts_their_mean(pair: Checkpoint) -> None:
