@@ -63,18 +63,29 @@ def assess(modality: ModalitySpec, windows: Float64Array) -> tuple[BoolArray, Fl
         return good, good.astype(np.float64)
     swing = np.subtract(high, low, out=np.zeros_like(low), where=ok)
     good &= _all_channels(swing > CONSTANT_SHARE * np.maximum(np.abs(low), np.abs(high)))
-    at = np.flatnonzero(good)
-    if len(at) < len(windows):
-        windows, low, swing = windows[at], low[at], swing[at]
-    if modality.name != "gsr":
-        # Skin conductance is slow and coarsely quantised: it may well sit at its extremes for five seconds.
-        if len(at) < _FEW:
-            good[at] = _all_channels(~_saturated(windows, low, swing))
-        else:
-            maybe = np.flatnonzero(_far_from_centre(windows, low, swing).any(axis=1))
-            good[at[maybe]] = _all_channels(~_saturated(windows[maybe], low[maybe], swing[maybe]))
+    if good.all():
+        # The usual case, spared the copies.
+        return _assess_steady(modality, windows, low, swing)
     quality = np.zeros(len(good))
-    quality[at] = _SCORES.get(modality.name, _no_score)(modality, windows, swing)
+    at = np.flatnonzero(good)
+    good[at], quality[at] = _assess_steady(modality, windows[at], low[at], swing[at])
+    return good, quality
+
+
+def _assess_steady(
+    modality: ModalitySpec, windows: Float64Array, low: Float64Array, swing: Float64Array
+) -> tuple[BoolArray, Float64Array]:
+    """The same for windows in which every sample is there, in range, and not constant."""
+    quality = _SCORES.get(modality.name, _no_score)(modality, windows, swing)
+    if modality.name == "gsr":
+        # Skin conductance is slow and coarsely quantised: it may well sit at its extremes for five seconds.
+        return np.ones(len(windows), dtype=bool), quality
+    if len(windows) < _FEW:
+        good = _all_channels(~_saturated(windows, low, swing))
+    else:
+        good = np.ones(len(windows), dtype=bool)
+        maybe = np.flatnonzero(_far_from_centre(windows, low, swing).any(axis=1))
+        good[maybe] = _all_channels(~_saturated(windows[maybe], low[maybe], swing[maybe]))
     return good, np.where(good, quality, 0.0)
 
 
@@ -85,7 +96,7 @@ def _limits(modality: ModalitySpec) -> tuple[float, float]:
 
 
 def _all_channels(each: BoolArray) -> BoolArray:
-    every: BoolArray = np.logical_and.reduce(each, axis=1)
+    every: BoolArray = each[:, 0] if each.shape[1] == 1 else np.logical_and.reduce(each, axis=1)
     return every
 
 
