@@ -11,20 +11,11 @@ from scipy import signal as scipy_signal
 from emodict.errors import InputError, OutputError
 from emodict.recording import Recording
 from emodict.session import open_session
-from emodict_train.simulate import (
-    AROUSAL,
-    COURSE_RATE_HZ,
-    EEG_CHANNELS,
-    GSR_STEP_US,
-    LABEL_NAMES,
-    PPG_RATE_HZ,
-    SimulationPlan,
-    draw_course,
-    draw_scores,
-    pulse_wave,
-    simulate_people,
-    simulate_person,
-)
+from emodict.table import DMER_EMOTIONS
+from emodict_train.simulate import simulate_people, simulate_person
+from emodict_train.simulate.course import AROUSAL, COURSE_RATE_HZ, SimulationPlan, draw_course, draw_scores
+from emodict_train.simulate.eeg import EEG_CHANNELS
+from emodict_train.simulate.periphery import GSR_STEP_US, PPG_RATE_HZ, pulse_wave
 
 FloatArray = NDArray[np.float64]
 
@@ -97,7 +88,7 @@ def test_a_written_person_reads_back_as_it_was_simulated(tmp_path: Path) -> None
         assert read.software.startswith("emodict simulate ")
         assert read.events == person.events
         assert read.trials is not None
-        assert read.trials.label_names == LABEL_NAMES
+        assert read.trials.label_names == DMER_EMOTIONS
 
 
 def test_signals_have_the_names_rates_and_units_of_the_real_devices() -> None:

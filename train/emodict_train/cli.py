@@ -96,7 +96,7 @@ def _add_fit(app: "typer.Typer") -> None:
 def _add_simulate(app: "typer.Typer") -> None:
     import typer
 
-    from emodict_train.simulate import SimulationPlan
+    from emodict_train.simulate.course import SimulationPlan
 
     default = SimulationPlan()
 
