@@ -95,7 +95,7 @@ def _std(series: Float64Array, mean: Float64Array, lengths: Float64Array) -> Flo
     """Population standard deviation of (windows, 3, samples), of which series i has samples - i values."""
     centred = series - mean[:, :, None]
     centred[:, 1, -1:] = centred[:, 2, -2:] = 0.0
-    std: Float64Array = np.sqrt(np.einsum("wsn,wsn->ws", centred, centred) / lengths)
+    std: Float64Array = np.sqrt(np.add.reduce(np.square(centred, out=centred), axis=2) / lengths)
     return std
 
 
@@ -116,7 +116,7 @@ def _fill_fft_statistics(
     """
     rest = x[:, 1:]
     out[:, 0], out[:, 1] = median, x[:, 0]
-    out[:, 2] = np.sqrt(np.einsum("wn,wn->w", rest, rest))
+    out[:, 2] = np.sqrt(np.add.reduce(np.square(rest), axis=1))
     out[:, 3], out[:, 4], out[:, 5] = low, high, high - low
 
 
@@ -128,7 +128,7 @@ def _welch_mean(x: Float64Array, rate_hz: float) -> Float64Array:
     samples = x.shape[1]
     taper = _hann(samples)
     tapered = (x - np.add.reduce(x, axis=1)[:, None] / samples) * taper
-    total = samples * np.einsum("wn,wn->w", tapered, tapered) / (rate_hz * np.sum(taper**2))
+    total = samples * np.add.reduce(np.square(tapered), axis=1) / (rate_hz * (taper @ taper))
     mean: Float64Array = total / (samples // 2 + 1)
     return mean
 
