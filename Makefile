@@ -30,7 +30,7 @@ clean:
 	rm -rf $(VENV) demo dist build
 
 $(VENV)/bin/python:
-	@$(PYTHON) -c 'import sys; sys.exit(f"emodict needs Python 3.10 or newer; $(PYTHON) is {sys.version.split()[0]}. Try: make PYTHON=python3.11 ...") if sys.version_info < (3, 10) else None'
+	@$(PYTHON) -c 'import sys; sys.exit(None if (3, 10) <= sys.version_info < (3, 14) else f"emodict is pinned for Python 3.10 to 3.13; $(PYTHON) is {sys.version.split()[0]}. Try: make PYTHON=python3.11 ...")'
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/ready-train: pyproject.toml constraints.txt | $(VENV)/bin/python

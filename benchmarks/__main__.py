@@ -28,7 +28,7 @@ def main(names: list[str]) -> int:
             print(result, flush=True)
             missed += not result.kept
     print("Every promise kept." if not missed else f"{missed} promise(s) MISSED.")
-    return 0
+    return 1 if missed else 0
 
 
 if __name__ == "__main__":

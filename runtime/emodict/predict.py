@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -33,7 +33,7 @@ def predict(engine: Engine, path: str | os.PathLike[str]) -> Prediction:
     Raises:
         InputError: the recording or table cannot be used with this model.
     """
-    return concatenate_predictions(list(iter_predictions(engine, path)))
+    return joined(list(iter_predictions(engine, path)), path)
 
 
 def iter_predictions(
@@ -92,6 +92,7 @@ def predict_table(
             f"{table.source} and the model tell different emotions apart",
             expected=", ".join(model.emotions),
             got=", ".join(table.emotions),
+            fix="Use a model trained on these emotions",
         )
     on_start(table.source, len(table))
     for start in range(0, len(table), BLOCK_ROWS):
@@ -115,9 +116,8 @@ def score(
     distribution = np.full((rows, len(emotions)), np.nan)
     weights = np.full((rows, manifest.model.elements * manifest.model.members), np.nan)
     if ready.any():
-        tokens = np.where(np.isnan(windows.tokens[ready]), manifest.missing_value, windows.tokens[ready])
-        out = engine.infer(tokens.astype(np.float32))
-        distribution[ready], weights[ready] = out
+        tokens = with_missing_filled(windows.slice(ready), manifest.missing_value)
+        distribution[ready], weights[ready] = engine.infer(tokens)
     return Prediction(
         session=session,
         emotions=emotions,
@@ -133,24 +133,42 @@ def score(
     )
 
 
+def with_missing_filled(windows: FeatureWindows, missing_value: NDArray[np.float64]) -> NDArray[np.float32]:
+    """(rows, tokens, width) for an engine: the training mean in place of every modality that is not valid."""
+    tokens = windows.tokens.astype(np.float32)
+    for column, name in enumerate(windows.spec.modality_names):
+        part = windows.spec.token_slices[name]
+        tokens[~windows.valid[:, column], part] = missing_value[part]
+    return tokens
+
+
 def answerable(windows: FeatureWindows, required: tuple[str, ...]) -> NDArray[np.bool_]:
     """(rows,) True where every required modality is valid, and at least one modality is."""
     columns = [windows.spec.modality_names.index(name) for name in required]
     return np.asarray(windows.valid.any(axis=1) & windows.valid[:, columns].all(axis=1))
 
 
-def require_answers(prediction: Prediction, path: str | os.PathLike[str]) -> None:
-    """Refuse a recording of which not one second could be answered.
+def joined(parts: Sequence[Prediction], path: str | os.PathLike[str]) -> Prediction:
+    """All blocks of one recording as one prediction.
 
     Raises:
-        RecordingError: every row lacks a modality that the model needs, or all of them.
+        RecordingError: there is no whole window in it, or not one second could be answered.
     """
-    if prediction.answered.any():
-        return
-    shares = zip(prediction.modalities, prediction.valid.mean(axis=0) if len(prediction) else (), strict=False)
-    raise RecordingError(
-        f"{path}: not one second could be answered",
-        expected="seconds with usable signals",
-        got=", ".join(f"{name} valid {share:.0%}" for name, share in shares) or "no whole window",
-        fix=f"emodict-session validate '{path}' says what is wrong with the signals",
-    )
+    rows = sum(map(len, parts))
+    if not rows:
+        raise RecordingError(
+            f"{path}: there is no whole window in it",
+            expected="a recording, or trials, longer than the model's windows",
+            got="0 rows",
+            fix="emodict-session inspect says what it holds",
+        )
+    prediction = concatenate_predictions(parts)
+    if not prediction.answered.any():
+        shares = zip(prediction.modalities, prediction.valid.mean(axis=0), strict=True)
+        raise RecordingError(
+            f"{path}: not one second could be answered",
+            expected="seconds with usable signals",
+            got=", ".join(f"{name} valid {share:.0%}" for name, share in shares),
+            fix=f"emodict-session validate '{path}' says what is wrong with the signals",
+        )
+    return prediction

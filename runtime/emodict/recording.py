@@ -185,9 +185,13 @@ class Trials:
 
     def __post_init__(self) -> None:
         if not len(self.start_s) == len(self.stop_s) == len(self.trial_id):
-            raise RecordingError("trials: start, stop and trial_id differ in length")
-        if np.any(~(np.asarray(self.stop_s) > np.asarray(self.start_s))):
-            raise RecordingError("trials: a trial must stop after it starts")
+            raise RecordingError(
+                "trials: start, stop and trial_id differ in length",
+                expected="one of each per trial",
+                got=f"{len(self.start_s)}, {len(self.stop_s)} and {len(self.trial_id)}",
+                fix="Write the three with one entry per trial",
+            )
+        self._check_times()
         if self.distribution is not None:
             shape = (len(self.trial_id), len(self.label_names))
             if np.shape(self.distribution) != shape:
@@ -195,7 +199,31 @@ class Trials:
                     "trials: the distribution's shape is wrong",
                     expected=f"(trials, labels) = {shape}",
                     got=np.shape(self.distribution),
+                    fix="Write one row per trial and one column per name in label_names",
                 )
+
+    def _check_times(self) -> None:
+        """A trial stops after it starts, and before the next one starts: a second has one truth."""
+        start_s, stop_s = (np.asarray(times, dtype=np.float64) for times in (self.start_s, self.stop_s))
+        wrong = np.flatnonzero(~(stop_s > start_s))
+        if len(wrong):
+            at = int(wrong[0])
+            raise RecordingError(
+                f"trials: trial '{self.trial_id[at]}' does not stop after it starts",
+                expected="start < stop, in seconds",
+                got=f"{start_s[at]} to {stop_s[at]}",
+                fix="Correct its times",
+            )
+        order = np.argsort(start_s)
+        overlap = np.flatnonzero(start_s[order][1:] < stop_s[order][:-1])
+        if len(overlap):
+            first, second = order[overlap[0]], order[overlap[0] + 1]
+            raise RecordingError(
+                f"trials: '{self.trial_id[first]}' and '{self.trial_id[second]}' overlap",
+                expected="one trial at a time",
+                got=f"the first stops at {stop_s[first]:g} s, the second starts at {start_s[second]:g} s",
+                fix="Correct their times, or keep one of them",
+            )
 
     def __len__(self) -> int:
         return len(self.trial_id)
@@ -314,9 +342,14 @@ def check_clock(modality: str, name: str, values: NDArray[Any], sample_count: in
             f"{modality}: {name} and data disagree",
             expected=f"one of {name} per sample, shape ({sample_count},)",
             got=values.shape,
+            fix=f"Write one of {name} per sample, or leave it out",
         )
     if values.dtype.kind not in "fiu" or not np.isfinite(values).all():
-        raise RecordingError(f"{modality}: {name} holds something that is no finite number")
+        raise RecordingError(
+            f"{modality}: {name} holds something that is no finite number",
+            expected="a finite number per sample",
+            fix=f"Leave the {name} out, or write it whole",
+        )
     # Compared, not subtracted: an unsigned counter that runs back has a positive difference.
     back = np.flatnonzero(values[1:] <= values[:-1])
     if len(back):

@@ -150,9 +150,17 @@ def read_signal(modality: str, group: h5py.Group) -> Signal:
     """/signals/<modality>; its samples stay in the file."""
     missing = missing_parts(group)
     if missing:
-        raise RecordingError(f"{modality}: /signals/{modality} has no {', no '.join(missing)}")
+        raise RecordingError(
+            f"{modality}: /signals/{modality} has no {', no '.join(missing)}",
+            fix="Write it with emodict.session.write_session, or add what is missing (docs/session-format.md)",
+        )
     if group["data"].dtype.kind not in "fiu":
-        raise RecordingError(f"{modality}: data holds no numbers", got=group["data"].dtype)
+        raise RecordingError(
+            f"{modality}: data holds no numbers",
+            expected="floating point or whole numbers",
+            got=group["data"].dtype,
+            fix="Write the samples as float32",
+        )
     return Signal(
         modality=modality,
         rate_hz=_number(group.attrs["sampling_rate"], f"{modality}: sampling_rate"),
@@ -292,4 +300,6 @@ def _number(value: Any, name: str) -> float:
     try:
         return float(value)
     except (TypeError, ValueError):
-        raise RecordingError(f"{name} is not a number", got=repr(value)) from None
+        raise RecordingError(
+            f"{name} is not a number", expected="a number", got=repr(value), fix="Correct the attribute"
+        ) from None

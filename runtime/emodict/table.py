@@ -175,12 +175,17 @@ def read_table(path: str | os.PathLike[str], *, part: str | None = None) -> Feat
     """
     path = Path(path)
     if not path.is_file():
-        raise TableError(f"There is no file {path}", expected="a feature table (.npz or .mat)")
+        raise TableError(f"There is no file {path}", expected="a feature table (.npz or .mat)", fix="Check the path")
     if path.suffix == ".mat":
         return read_sample(path, part=part)
     if path.suffix == ".npz":
         return _read_npz(path)
-    raise TableError(f"{path} is not a feature table", expected=".npz or .mat", got=path.suffix or "no file ending")
+    raise TableError(
+        f"{path} is not a feature table",
+        expected=".npz or .mat",
+        got=path.suffix or "no file ending",
+        fix="emodict-session features SESSION.h5 -o TABLE.npz writes one",
+    )
 
 
 def read_sample(path: Path, *, part: str | None = None) -> FeatureTable:
@@ -260,10 +265,21 @@ def _table_of(file: Mapping[str, NDArray[Any]], path: Path) -> FeatureTable:
     start_s, tokens, quality = (np.asarray(file[name], dtype=np.float64) for name in ("start_s", "tokens", "quality"))
     windows = FeatureWindows(spec, start_s, tokens, np.asarray(file["valid"], dtype=bool), quality)
     _check_windows(windows, path)
+    windows = _agreeing(windows)
     labels = np.asarray(file["labels"], dtype=np.float64) if "labels" in file else None
     subject, trial, emotions = (np.atleast_1d(file[name]).astype(np.str_) for name in ("subject", "trial", "emotions"))
     simulated = "simulated" in file and bool(np.any(file["simulated"]))
     return FeatureTable(windows, tuple(emotions.tolist()), labels, subject, trial, path.name, simulated)
+
+
+def _agreeing(windows: FeatureWindows) -> FeatureWindows:
+    """Valid only where every feature is a number, and numbers only where valid, whatever an edited file says."""
+    valid, tokens = windows.valid.copy(), windows.tokens.copy()
+    for column, name in enumerate(windows.spec.modality_names):
+        part = tokens[:, windows.spec.token_slices[name]]
+        valid[:, column] &= np.isfinite(part).all(axis=(1, 2))
+        part[~valid[:, column]] = np.nan
+    return FeatureWindows(windows.spec, windows.start_s, tokens, valid, np.where(valid, windows.quality, 0.0))
 
 
 def _check_windows(windows: FeatureWindows, path: Path) -> None:
@@ -281,7 +297,12 @@ def _check_windows(windows: FeatureWindows, path: Path) -> None:
 
 def _array(arrays: dict[str, NDArray[Any]], name: str, path: Path) -> NDArray[np.float64]:
     if name not in arrays:
-        raise TableError(f"{path} has no array '{name}'", got=", ".join(sorted(arrays)))
+        raise TableError(
+            f"{path} has no array '{name}'",
+            expected="<part>_eeg, _gsr, _ppg, _video",
+            got=", ".join(sorted(arrays)),
+            fix="Use the sample as released, or another --part",
+        )
     return arrays[name].astype(np.float64)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -176,3 +177,19 @@ def assert_refused(done: object, *parts: str) -> None:
     assert message.startswith("emodict-run: ")
     for part in parts:
         assert part in message, message
+
+
+def test_a_table_without_rows_is_refused(run: Run, model: Path, session: Path, tmp_path: Path):
+    table = tmp_path / "t.npz"
+    assert run("emodict-session", "features", session, "-o", table).returncode == 0
+    with np.load(table) as file:
+        rows = {k: v[:0] if v.shape[:1] == (26,) else v for k, v in file.items()}
+    np.savez(table, **rows)
+    assert_refused(run("emodict-run", "--engine", model, table), "no whole window", "0 rows")
+
+
+def test_a_pipe_or_device_is_never_replaced_by_a_file(run: Run, model: Path, session: Path, tmp_path: Path):
+    os.mkfifo(tmp_path / "pipe.csv")
+    done = run("emodict-run", "--engine", model, session, "--out", tmp_path / "pipe.csv")
+    assert_refused(done, "pipe.csv", "a plain file")
+    assert (tmp_path / "pipe.csv").is_fifo()

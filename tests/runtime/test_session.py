@@ -235,7 +235,7 @@ BROKEN = [
     (_replace("signals", np.zeros(3)), "is damaged or incomplete"),
     (_replace("signals/gsr/data", ["a"] * 48), "gsr: data holds no numbers"),
     (_delete("trials/stop"), "is damaged or incomplete.*stop"),
-    (_replace("trials/stop", [0.5, 10.0]), "a trial must stop after it starts"),
+    (_replace("trials/stop", [0.5, 10.0]), "does not stop after it starts"),
     (_replace("trials/distribution", np.ones((2, 3))), r"shape is wrong.*\(2, 2\).*\(2, 3\)"),
     (_delete("events/code"), "is damaged or incomplete.*code"),
     (_add("video/face/frames", np.zeros((3, 4))), "video: frames has the wrong shape"),

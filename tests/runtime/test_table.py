@@ -249,3 +249,22 @@ def test_of_two_parts_one_must_be_named(tmp_path):
     with pytest.raises(TableError, match="--part with one of test, train"):
         read_table(tmp_path / "sample.mat")
     assert len(read_table(tmp_path / "sample.mat", part="test")) == 3
+
+
+def test_a_file_whose_valid_and_tokens_disagree_is_valid_only_where_both_say_so(tmp_path):
+    table = table_of()
+    everywhere = np.ones((4, 4), dtype=bool)
+    whole = np.random.default_rng(1).normal(size=(4, 11, 18))
+    write_table(table, tmp_path / "t.npz")
+    doubted, holed = everywhere.copy(), whole.copy()
+    doubted[0, 0] = False
+    holed[1, 5, 3] = np.nan  # one GSR feature
+    rewritten(tmp_path / "t.npz", valid=doubted, tokens=holed, quality=np.ones((4, 4)))
+    got = read_table(tmp_path / "t.npz").windows
+    expected = everywhere.copy()
+    expected[0, 0] = expected[1, 1] = False
+    np.testing.assert_array_equal(got.valid, expected)
+    np.testing.assert_array_equal(got.quality, expected.astype(float))
+    assert np.isnan(got.tokens[0, :5]).all()
+    assert np.isnan(got.tokens[1, 5:7]).all()
+    assert np.isnan(got.tokens).sum() == 5 * 18 + 2 * 18

@@ -125,8 +125,7 @@ def summary_as_dict(prediction: "Prediction") -> dict[str, object]:
 def _run_one(engine: "Engine", path: Path, options: RunOptions) -> "Prediction":
     from emodict.console import header_line, row_lines
     from emodict.outputs import row_as_dict
-    from emodict.predict import iter_predictions, require_answers
-    from emodict.prediction import concatenate_predictions
+    from emodict.predict import iter_predictions, joined
 
     parts: list[Prediction] = []
     with _progress(path, options) as on_rows:
@@ -141,9 +140,7 @@ def _run_one(engine: "Engine", path: Path, options: RunOptions) -> "Prediction":
                     print(json.dumps({"session": part.session, **row}))
             parts.append(part)
             on_rows.add(len(part))
-    prediction = concatenate_predictions(parts)
-    require_answers(prediction, path)
-    return prediction
+    return joined(parts, path)
 
 
 class _RowCounter:

@@ -1,0 +1,44 @@
+"""Which trial a row lies in: all of its samples inside, one trial at a time."""
+
+import numpy as np
+import pytest
+
+from emodict.errors import RecordingError
+from emodict.recording import Trials
+from emodict.spec import load_spec
+from emodict.truth import trial_of_rows, truth_of_rows
+
+SPEC = load_spec("emodict-1")  # a row looks at the four seconds before its own
+
+
+def trials(*bounds, distribution=None, names=("a", "b")):
+    start_s, stop_s = np.array(bounds, dtype=float).T
+    return Trials(start_s, stop_s, tuple(f"t{i}" for i in range(len(bounds))), distribution, names)
+
+
+def test_a_row_belongs_to_the_trial_that_holds_its_five_seconds():
+    rows = np.arange(4.0, 40.0)
+    got = trial_of_rows(rows, SPEC, trials((2, 12), (15.5, 30)))
+    by_hand = [0 if r - 4 >= 2 and r + 1 <= 12 else 1 if r - 4 >= 15.5 and r + 1 <= 30 else -1 for r in rows]
+    assert got.tolist() == by_hand
+
+
+def test_the_truth_stands_in_the_order_of_the_models_emotions_and_is_nan_outside_trials():
+    known = trials((0, 6), distribution=np.array([[0.25, 0.75]]))
+    got = truth_of_rows(np.array([4.0, 5.0, 6.0]), SPEC, known, ("b", "a"))
+    np.testing.assert_array_equal(got, [[0.75, 0.25], [0.75, 0.25], [np.nan, np.nan]])
+
+
+def test_other_emotions_are_no_truth_for_this_model():
+    known = trials((0, 6), distribution=np.array([[0.25, 0.75]]))
+    assert truth_of_rows(np.array([4.0]), SPEC, known, ("a", "c")) is None
+
+
+def test_trials_that_overlap_are_refused_by_name():
+    with pytest.raises(RecordingError, match=r"'t0' and 't1' overlap.*stops at 22 s, the second starts at 12 s"):
+        trials((2, 22), (12, 32))
+
+
+def test_a_trial_that_stops_before_it_starts_is_refused_by_name():
+    with pytest.raises(RecordingError, match=r"'t1' does not stop after it starts.*30.0 to 20.0"):
+        trials((2, 22), (30, 20))
