@@ -52,6 +52,8 @@ _FLAT_WORTH_SAYING = 0.5
 _RATE_TOLERANCE = 0.02
 # What the highest band (EEG 45 Hz, PPG 8 Hz) needs; GSR is never resampled up.
 _LOWEST_RATE_HZ = {"eeg": 100.0, "ppg": 20.0, "gsr": 4.0}
+# The headset of the data set (DSI-24) measures against Pz.
+_EEG_REFERENCE = "Pz"
 
 
 @dataclass(frozen=True)
@@ -168,6 +170,8 @@ def _check_signal(found: _Findings, group: h5py.Group, spec: FeatureSpec) -> Sig
     signal = found.attempt(where, read_signal, modality, group)
     if signal is not None:
         _check_times(found, where, signal, spec)
+        if modality == "eeg" and signal.reference not in ("", _EEG_REFERENCE):
+            found.warn(where, f"reference is '{signal.reference}'. The features were defined against {_EEG_REFERENCE}.")
     # A wrong rate or clock does not keep the samples from being looked at.
     found.attempt(where, _check_samples, found, where, signal or _samples_alone(modality, group))
     return signal

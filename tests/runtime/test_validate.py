@@ -73,6 +73,8 @@ def test_a_good_session_has_no_findings(session):
 
 
 CASES = [
+    (lambda f: f["signals/eeg"].attrs.update(reference="Pz"), None, ""),
+    (lambda f: f["signals/eeg"].attrs.update(reference="A1A2"), "warning", "reference is 'A1A2'.*against Pz"),
     (lambda f: f["signals/eeg"].attrs.update(units="mV"), None, ""),
     (lambda f: f["signals/eeg"].attrs.update(units="µV"), None, ""),
     (lambda f: f["signals/eeg"].attrs.update(units="uS"), "error", "/signals/eeg: the unit.*got 'uS'"),
