@@ -6,7 +6,7 @@ import contextlib
 import errno
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from emodict.errors import OutputError
@@ -63,6 +63,19 @@ def check_writable(path: Path) -> None:
         )
     if not os.access(path.parent, os.W_OK):
         raise OutputError(f"Cannot write {path}: no permission in '{path.parent}'", fix=_FIXES[errno.EACCES])
+
+
+def refuse_overwriting(out: Path, inputs: Iterable[Path]) -> None:
+    """Refuse an output that is one of the inputs, under whatever name or link.
+
+    Raises:
+        OutputError: writing would destroy what is read.
+    """
+    for path in inputs:
+        if out.exists() and path.exists() and out.samefile(path):
+            raise OutputError(
+                f"Cannot write {out}: it is what is read", expected="another file", fix="Choose another --out"
+            )
 
 
 def output_error(path: Path, error: OSError) -> OutputError:

@@ -13,7 +13,7 @@ from emodict.prediction import Prediction
 
 Float64Array = NDArray[np.float64]
 
-_BARS = " ▁▂▃▄▅▆▇█"
+_BARS, _PLAIN_BARS = " ▁▂▃▄▅▆▇█", " .:-=+*#@"
 # A tenth is what each of ten emotions has at rest; half of everything fills the bar.
 _FULL_BAR = 0.5
 _COLUMN = 5
@@ -25,14 +25,18 @@ def header_line(emotions: Sequence[str], modalities: Sequence[str]) -> str:
     return f"{'time':>7}{cells}  " + " ".join(f"{name:>5}" for name in modalities)
 
 
-def row_lines(prediction: Prediction) -> Iterator[str]:
-    """One line per row: a bar and per cent for each emotion; quality, or × where a modality is invalid."""
+def row_lines(prediction: Prediction, *, plain: bool = False) -> Iterator[str]:
+    """One line per row: a bar and per cent for each emotion; quality, or × where a modality is invalid.
+
+    `plain` is for terminals that know ASCII alone.
+    """
+    bars, invalid = (_PLAIN_BARS, "x") if plain else (_BARS, "×")
     for i in range(len(prediction)):
         quality = " ".join(
-            f"{value:5.2f}" if valid else "    ×"
+            f"{value:5.2f}" if valid else f"{invalid:>5}"
             for value, valid in zip(prediction.quality[i], prediction.valid[i], strict=True)
         )
-        yield f"{clock(prediction.start_s[i]):>7}{_cells(prediction.distribution[i])}  {quality}"
+        yield f"{clock(prediction.start_s[i]):>7}{_cells(prediction.distribution[i], bars)}  {quality}"
 
 
 def describe_model(manifest: Manifest, name: str) -> str:
@@ -96,9 +100,9 @@ def clock(start_s: float) -> str:
     return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
 
 
-def _cells(distribution: Float64Array) -> str:
+def _cells(distribution: Float64Array, bars: str) -> str:
     if not np.isfinite(distribution).all():
         return f"{'-':>{_COLUMN}}" * len(distribution)
-    levels = np.clip(np.ceil(distribution / _FULL_BAR * (len(_BARS) - 1)), 0, len(_BARS) - 1).astype(int)
-    cells = (f"  {_BARS[n]}{100 * p:2.0f}" for n, p in zip(levels, distribution, strict=True))
+    levels = np.clip(np.ceil(distribution / _FULL_BAR * (len(bars) - 1)), 0, len(bars) - 1).astype(int)
+    cells = (f"  {bars[n]}{100 * p:2.0f}" for n, p in zip(levels, distribution, strict=True))
     return "".join(cells)

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 FORMAT = "emodict-session"
 FORMAT_VERSION = 1
 CHUNK_S = 10.0
+HOW_TO_GET_ONE = (
+    "emodict-session import makes one from an Empatica E4 folder or EDF; "
+    "emodict.session.write_session from anything else (docs/session-format.md)"
+)
 ROOT_ATTRIBUTES = ("session_id", "subject_id", "start_time", "device", "software")
 # What h5py and numpy raise on content that is not what the format promises.
 DAMAGE = (KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError, RuntimeError, OSError)
@@ -76,7 +80,7 @@ def open_hdf5(path: Path) -> h5py.File:
         raise RecordingError(
             f"There is no file {path}" if not path.exists() else f"{path} is a folder",
             expected="a session.h5",
-            fix="Check the path; emodict-session import makes a session from other recordings",
+            fix=f"Check the path. {HOW_TO_GET_ONE}",
         )
     if not os.access(path, os.R_OK):
         raise RecordingError(f"{path} cannot be read: no permission", fix=f"chmod u+r '{path}'")
@@ -85,7 +89,7 @@ def open_hdf5(path: Path) -> h5py.File:
             f"{path} is not an HDF5 file",
             expected="a session.h5",
             got=f"a file that starts with {_head(path)!r}" if path.stat().st_size else "an empty file",
-            fix="emodict-session import makes a session from other recordings",
+            fix=HOW_TO_GET_ONE,
         )
     try:
         return h5py.File(path, "r")
@@ -109,7 +113,7 @@ def check_format(file: h5py.File, path: str | os.PathLike[str]) -> None:
             f"{path} is HDF5 but not a session",
             expected=f"the attribute format = '{FORMAT}'",
             got=repr(format_name) if format_name else "no such attribute",
-            fix="emodict-session import makes a session from other recordings",
+            fix=HOW_TO_GET_ONE,
         )
     if version != FORMAT_VERSION:
         raise RecordingError(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import shutil
 import sys
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from emodict.errors import EmodictError, MissingDependencyError
 
@@ -16,6 +18,11 @@ if TYPE_CHECKING:
 # A log gets a line this often; a terminal's bar moves as often as it is told to.
 LOG_EVERY_S = 5.0
 BAR_WIDTH = 24
+# What the system refuses for reasons that lie with the user's files and disk.
+USERS_ERRNOS = {
+    errno.EACCES, errno.EPERM, errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ENOSPC, errno.EDQUOT, errno.EROFS,
+    errno.EFBIG, errno.ENAMETOOLONG,
+}  # fmt: skip
 # Which of emodict's extras brings a package that a command may find missing.
 EXTRAS = {"torch": "train", "scipy": "train", "neurokit2": "train", "onnx": "export", "onnxruntime": "onnx"}
 
@@ -40,30 +47,51 @@ def run_app(build: Callable[[], Any], name: str) -> None:
     EMODICT_DEBUG=1 shows the traceback of a failure of ours.
     """
     try:
-        build()(prog_name=name)
-    except EmodictError as error:
-        _quit(f"{name}: {error}", error.exit_code)
-    except KeyboardInterrupt:
-        _quit(f"{name}: stopped", 130)
-    except BrokenPipeError:
-        # The reader of our output (head, less) has gone: nothing is wrong, but nobody is listening.
+        # A terminal that cannot show a sign gets a question mark, not a crash.
+        sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]
+        outcome = build()(prog_name=name, standalone_mode=False)
+        sys.stdout.flush()
+    except BaseException as error:
+        if os.environ.get("EMODICT_DEBUG") and not isinstance(error, SystemExit | EmodictError):
+            raise
+        message, code = _ending(error, name)
+        _quit(message, code)
+    sys.exit(outcome if isinstance(outcome, int) else 0)
+
+
+def _ending(error: BaseException, name: str) -> tuple[str, int]:
+    """What is said, and with which exit code, when a command ends by an exception."""
+    if isinstance(error, EmodictError):
+        return f"{name}: {error}", error.exit_code
+    # The reader of our output (head, less) has gone: nothing is wrong, but nobody is listening. typer turns it into 1.
+    if isinstance(error, BrokenPipeError) or isinstance(error.__context__, BrokenPipeError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
-    except ModuleNotFoundError as error:
-        missing = (error.name or "").split(".")[0]
-        if missing not in EXTRAS:
-            raise
-        _quit(f"{name}: {MissingDependencyError(missing, extra=EXTRAS[missing], purpose=f'{name}')}", 2)
-    except MemoryError:
-        _quit(f"{name}: out of memory. Close other programs, or work on a shorter recording.", 1)
-    except Exception as error:
-        if os.environ.get("EMODICT_DEBUG"):
-            raise
-        _quit(
-            f"{name}: a fault in emodict itself: {type(error).__name__}: {error}. "
-            "Please report it, with what EMODICT_DEBUG=1 prints.",
-            1,
-        )
+        return "", 0
+    if isinstance(error, SystemExit):
+        return "", error.code if isinstance(error.code, int) else 1
+    # typer's and click's own, told by name: which package brings them depends on typer's version.
+    if isinstance(error, KeyboardInterrupt) or type(error).__name__ == "Abort":
+        return f"{name}: stopped", 130
+    if hasattr(error, "show") and hasattr(error, "exit_code"):
+        error.show()
+        return "", int(error.exit_code)
+    return _failure(error, name)
+
+
+def _failure(error: BaseException, name: str) -> tuple[str, int]:
+    if isinstance(error, ModuleNotFoundError) and (error.name or "").split(".")[0] in EXTRAS:
+        missing = str(error.name).split(".")[0]
+        return f"{name}: {MissingDependencyError(missing, extra=EXTRAS[missing], purpose=name)}", 2
+    if isinstance(error, OSError) and error.errno in USERS_ERRNOS:
+        where = f" '{error.filename}'" if error.filename else ""
+        return f"{name}: {os.strerror(error.errno)}{where}. Check the path, the permissions and the disk.", 2
+    if isinstance(error, MemoryError):
+        return f"{name}: out of memory. Close other programs, or work on a shorter recording.", 1
+    return (
+        f"{name}: a fault in emodict itself: {type(error).__name__}: {error}. "
+        "Please report it, with what EMODICT_DEBUG=1 prints.",
+        1,
+    )
 
 
 def log_to_stderr() -> None:
@@ -108,7 +136,9 @@ class Progress:
         if self._terminal:
             filled = round(share * BAR_WIDTH)
             bar = "█" * filled + "░" * (BAR_WIDTH - filled)
-            sys.stderr.write(f"\r\x1b[K{bar} {line}")
+            # A line that wraps could not be wiped again.
+            width = shutil.get_terminal_size().columns - 1
+            sys.stderr.write(f"\r\x1b[K{f'{bar} {line}' if len(line) + BAR_WIDTH < width else line}"[: width + 4])
         else:
             sys.stderr.write(line + "\n")
         sys.stderr.flush()
@@ -126,7 +156,12 @@ def _duration(seconds: float) -> str:
     return f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
-def _quit(message: str, code: int) -> None:
-    sys.stdout.flush()
-    print(message, file=sys.stderr)
+def _quit(message: str, code: int) -> NoReturn:
+    if message:
+        print(message, file=sys.stderr)
+    try:
+        sys.stdout.flush()
+    except OSError:
+        # A full disk behind standard output: said above, and Python would say it again on its way out.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     sys.exit(code)

@@ -5,14 +5,15 @@
 import contextlib
 import json
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Optional
 
-from emodict.atomic import check_writable
+from emodict.atomic import check_writable, refuse_overwriting
 from emodict.cli.app import Progress, log_to_stderr, new_app, run_app
-from emodict.errors import OutputError
+from emodict.errors import OutputError, RecordingError
 
 if TYPE_CHECKING:
     import typer
@@ -54,12 +55,17 @@ def build() -> "typer.Typer":
     @app.command()
     def run(
         recordings: Annotated[
-            list[Path], typer.Argument(metavar="RECORDING...", help="session.h5 files, or feature tables (.npz, .mat).")
+            list[Path],
+            typer.Argument(
+                metavar="RECORDING...", help="session.h5 files, folders of them, or feature tables (.npz, .mat)."
+            ),
         ],
         engine: Annotated[Path, typer.Option(help="The model: a model.onnx of emodict-export.")],
         out: Annotated[
             Optional[str],  # noqa: UP045
-            typer.Option(help="Write all rows: .csv .json .parquet .h5, or - for CSV on standard output."),
+            typer.Option(
+                "--out", "-o", help="Write all rows: .csv .json .parquet .h5, or - for CSV on standard output."
+            ),
         ] = None,
         report: Annotated[Optional[Path], typer.Option(help="Write a page to look at: report.html.")] = None,  # noqa: UP045
         weights: Annotated[bool, typer.Option("--weights", help="With the weights of the dictionary.")] = False,
@@ -76,14 +82,15 @@ def build() -> "typer.Typer":
 
 def run_all(engine_path: Path, recordings: Sequence[Path], options: RunOptions) -> None:
     """Score each recording, print as it goes, and write what was asked for."""
-    check_outputs(options)
+    recordings = [file for path in recordings for file in _expand(path)]
+    check_outputs(options, [*recordings, engine_path])
     from emodict.console import describe_model, summary_lines
     from emodict.engine import open_engine
 
     say = _say(options)
     with open_engine(engine_path) as engine:
         say(describe_model(engine.manifest, engine_path.name))
-        predictions = [_run_one(engine, path, options) for path in recordings]
+        predictions = _told_apart([_run_one(engine, path, options) for path in recordings], recordings)
         for prediction in predictions:
             for line in summary_lines(prediction):
                 say(line)
@@ -93,8 +100,32 @@ def run_all(engine_path: Path, recordings: Sequence[Path], options: RunOptions) 
         _write(predictions, engine, engine_path, options)
 
 
-def check_outputs(options: RunOptions) -> None:
-    """Refuse outputs that cannot work before any long work starts."""
+def _expand(path: Path) -> list[Path]:
+    """A folder stands for the sessions in it."""
+    if not path.is_dir():
+        return [path]
+    inside = sorted(path.glob("*.h5"))
+    if not inside:
+        raise RecordingError(
+            f"There is no session in the folder {path}", expected="session.h5 files", fix="Check the path"
+        )
+    return inside
+
+
+def _told_apart(predictions: "list[Prediction]", recordings: Sequence[Path]) -> "list[Prediction]":
+    """Recordings that share a session id are named by their files as well."""
+    counts = Counter(prediction.session for prediction in predictions)
+    return [
+        replace(prediction, session=f"{prediction.session} ({path})") if counts[prediction.session] > 1 else prediction
+        for prediction, path in zip(predictions, recordings, strict=True)
+    ]
+
+
+def check_outputs(options: RunOptions, inputs: Sequence[Path]) -> None:
+    """Refuse outputs that cannot work, or would destroy an input, before any long work starts."""
+    for out in (options.out, options.report):
+        if out is not None and out != STDOUT:
+            refuse_overwriting(Path(out), inputs)
     if options.out is not None and options.out != STDOUT:
         from emodict.outputs import check_output
 
@@ -133,7 +164,7 @@ def _run_one(engine: "Engine", path: Path, options: RunOptions) -> "Prediction":
             if options.prints_rows:
                 if not parts:
                     print(header_line(part.emotions, part.modalities))
-                print("\n".join(row_lines(part)) + "\n" * bool(len(part)), end="")
+                print("\n".join(row_lines(part, plain=_plain(sys.stdout.encoding))) + "\n" * bool(len(part)), end="")
             elif options.as_json:
                 for i in range(len(part)):
                     row = row_as_dict(part, i, with_weights=options.with_weights)
@@ -141,6 +172,15 @@ def _run_one(engine: "Engine", path: Path, options: RunOptions) -> "Prediction":
             parts.append(part)
             on_rows.add(len(part))
     return joined(parts, path)
+
+
+def _plain(encoding: str) -> bool:
+    """Can standard output not show bars of blocks?"""
+    try:
+        "▁×".encode(encoding)
+    except UnicodeEncodeError:
+        return True
+    return False
 
 
 class _RowCounter:
