@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import sysconfig
 from collections.abc import Callable
 from pathlib import Path
 
@@ -193,3 +194,21 @@ def test_a_pipe_or_device_is_never_replaced_by_a_file(run: Run, model: Path, ses
     done = run("emodict-run", "--engine", model, session, "--out", tmp_path / "pipe.csv")
     assert_refused(done, "pipe.csv", "a plain file")
     assert (tmp_path / "pipe.csv").is_fifo()
+
+
+def test_a_result_never_replaces_what_it_is_computed_from(run: Run, model: Path, session: Path, tmp_path: Path):
+    before = session.read_bytes()
+    link = tmp_path / "link.h5"
+    link.symlink_to(session)
+    assert_refused(run("emodict-run", "-q", "--engine", model, link, "--out", session), "it is what is read")
+    assert session.read_bytes() == before
+
+
+def test_a_full_disk_behind_standard_output_is_the_users_matter(run: Run, model: Path, session: Path):
+    if not Path("/dev/full").exists():
+        pytest.skip("needs /dev/full")
+    with Path("/dev/full").open("w") as full:
+        command = [str(Path(sysconfig.get_path("scripts")) / "emodict-run"), "-q", "--engine", str(model), str(session)]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=120)
+    assert done.returncode == 2
+    assert done.stderr.strip().splitlines()[-1].startswith("emodict-run: No space left on device")

@@ -5,6 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
+import subprocess
+import sysconfig
 from pathlib import Path
 
 import h5py
@@ -154,3 +157,27 @@ def test_missing_seconds_have_no_answer_rather_than_a_number(run: Run, wrist_mod
     assert run("emodict-run", "-q", "--engine", wrist_model, path, "--out", out).returncode == 0
     empty = [float(row["start_s"]) for row in read_rows(out) if row["Alert"] == ""]
     assert empty == [10, 11, 12, 13, 14]
+
+
+def test_a_folder_stands_for_its_sessions_and_equal_names_are_told_apart(run: Run, model: Path, tmp_path: Path):
+    for name in ("a.h5", "b.h5"):
+        write_session(noise_recording(10), tmp_path / name)
+    done = run("emodict-run", "-q", "--engine", model, tmp_path, "-o", tmp_path / "x.csv")
+    assert done.returncode == 0, done.stderr
+    sessions = {row["session"] for row in read_rows(tmp_path / "x.csv")}
+    assert sessions == {f"noise-0 ({tmp_path / name})" for name in ("a.h5", "b.h5")}
+
+
+def test_a_terminal_that_knows_ascii_alone_gets_ascii(run: Run, model: Path, session: Path):
+    done = run("emodict-run", "--engine", model, session, env={**os.environ, "PYTHONIOENCODING": "ascii"})
+    assert done.returncode == 0, done.stderr
+    assert sum(line.startswith("   0:") for line in done.stdout.splitlines()) == ROWS
+    assert done.stdout.isascii()
+
+
+def test_a_reader_that_leaves_early_is_no_failure(model: Path, session: Path):
+    script = Path(sysconfig.get_path("scripts")) / "emodict-run"
+    piped = f"set -o pipefail; '{script}' --engine '{model}' '{session}' --json | head -1"
+    done = subprocess.run(["bash", "-c", piped], capture_output=True, text=True, timeout=120)
+    assert (done.returncode, "Traceback" in done.stderr) == (0, False)
+    assert json.loads(done.stdout)["start_s"] == 4
