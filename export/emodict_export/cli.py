@@ -37,7 +37,12 @@ def build() -> "typer.Typer":
         """Fold a checkpoint into one self-contained ONNX graph and check it against torch."""
         target = checkpoint.with_suffix(".onnx") if out is None else out
         if target.suffix != ".onnx":
-            raise OutputError(f"Cannot export to {target}", expected="a file ending in .onnx", got=target.suffix)
+            raise OutputError(
+                f"Cannot export to {target}",
+                expected="a file ending in .onnx",
+                got=target.suffix or "no ending",
+                fix=f"Use -o {target.with_suffix('.onnx')}",
+            )
         check_writable(target)
         from emodict_export.export import export_onnx
         from emodict_train.checkpoint import load_checkpoint

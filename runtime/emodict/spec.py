@@ -274,6 +274,31 @@ def require_same_spec(ours: FeatureSpec, theirs: FeatureSpec, *, ours_is: str, t
         )
 
 
+def require_known_spec(features: FeatureSpec, fingerprint: str, *, source: str) -> None:
+    """A stored spec must be what its stored fingerprint says, and what this emodict knows under its id.
+
+    Raises:
+        SpecError: it is not; both specs are in the sentence.
+    """
+    if features.fingerprint != fingerprint:
+        raise SpecError(
+            f"{source}: the feature spec was changed after it was written",
+            expected=f"feature spec {features.id} with fingerprint {fingerprint}",
+            got=str(features),
+            fix="Use the file as it was written, or train or export it again",
+        )
+    if features.id in spec_ids():
+        ours = load_spec(features.id).with_modalities(features.modality_names)
+        # Equal data have equal fingerprints; hashing ours as well would cost every start 7 ms.
+        if ours != features and ours.fingerprint != features.fingerprint:
+            raise SpecError(
+                f"{source} was trained on other features than this emodict computes",
+                expected=f"feature spec {ours}",
+                got=str(features),
+                fix="Use the emodict that trained it, or train again",
+            )
+
+
 def _modality_from_dict(content: Mapping[str, Any]) -> ModalitySpec:
     fields = dict(content)
     for name in ("channel_names", "shape", "feature_names", "valid_range"):

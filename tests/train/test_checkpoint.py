@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 import torch
 
-from emodict.errors import ModelError, OutputError
+from emodict.errors import ModelError, OutputError, SpecError
 from emodict.model_spec import ModelSpec
-from emodict.spec import load_spec
+from emodict.spec import load_spec, spec_from_dict
 from emodict_train.checkpoint import Checkpoint, load_checkpoint, predict, save_checkpoint
 from emodict_train.model import EmotionDict
 
@@ -167,6 +167,38 @@ def test_parts_that_do_not_go_together_are_refused(path: Path, what: str, checkp
     }
     _change(path, **changes[what])
     with pytest.raises(ModelError, match=r"model\.pt is a damaged checkpoint"):
+        load_checkpoint(path)
+
+
+def test_features_that_were_edited_are_refused_with_both_ids(path: Path) -> None:
+    edited = FEATURES.to_dict()
+    edited["modalities"][0]["settle_s"] += 1
+    found = spec_from_dict(edited).fingerprint
+    _change(path, features=json.dumps(edited))
+    said = rf"model\.pt: the feature spec was changed .* emodict-1 .*{FEATURES.fingerprint}, got emodict-1 .*{found}"
+    with pytest.raises(SpecError, match=said):
+        load_checkpoint(path)
+
+
+def test_features_that_this_emodict_computes_otherwise_are_refused_with_both_ids(
+    checkpoint: Checkpoint, tmp_path: Path
+) -> None:
+    gsr, ppg = FEATURES.modalities
+    other = dataclasses.replace(FEATURES, modalities=(gsr, dataclasses.replace(ppg, settle_s=ppg.settle_s + 1)))
+    save_checkpoint(dataclasses.replace(checkpoint, features=other), tmp_path / "old.pt")
+    said = rf"old\.pt was trained on other features .*emodict-1.*{FEATURES.fingerprint}.*emodict-1.*{other.fingerprint}"
+    with pytest.raises(SpecError, match=said):
+        load_checkpoint(tmp_path / "old.pt")
+    own = dataclasses.replace(other, id="mine")
+    save_checkpoint(dataclasses.replace(checkpoint, features=own), tmp_path / "mine.pt")
+    assert load_checkpoint(tmp_path / "mine.pt").features == own
+
+
+def test_a_checkpoint_without_its_fingerprint_is_refused(path: Path) -> None:
+    content = torch.load(path, weights_only=True)
+    del content["feature_spec_fingerprint"]
+    torch.save(content, path)
+    with pytest.raises(ModelError, match="damaged checkpoint: 'feature_spec_fingerprint'"):
         load_checkpoint(path)
 
 

@@ -11,12 +11,15 @@ import numpy as np
 import pytest
 import torch
 
+import emodict_train.checkpoint as checkpoint_module
 import emodict_train.fit as fit_module
+from emodict.errors import OutputError
 from emodict.features.windows import assemble, ready_made_rows
 from emodict.spec import load_spec
 from emodict.table import FeatureTable, write_table
 from emodict_train import cli
 from emodict_train.checkpoint import load_checkpoint
+from emodict_train.trainer import Trainer
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -153,6 +156,62 @@ def test_a_fit_stopped_by_the_user_goes_on_when_called_again(
     assert [p.name for p in tmp_path.iterdir()] == ["model.pt"]
 
 
+def test_a_checkpoint_that_cannot_be_written_does_not_lose_the_training(
+    run: Run, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "model.pt"
+
+    def full_disk(*_: object) -> None:
+        raise OutputError(f"Cannot write {out}: No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint_module, "save_checkpoint", full_disk)
+        code, _, err = run(*_fit(data, out))
+    assert code == 2
+    assert "No space left" in err
+    assert [p.name for p in tmp_path.iterdir()] == ["model.pt.resume"]
+    monkeypatch.setattr(fit_module, "Trainer", None)  # training again would fail on this
+    code, _, _ = run(*_fit(data, out))
+    assert code == 0
+    assert [p.name for p in tmp_path.iterdir()] == ["model.pt"]
+
+
+@pytest.mark.parametrize("other_state", [False, True])
+def test_a_fit_stopped_in_its_first_epoch_promises_nothing(
+    run: Run, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, other_state: bool
+) -> None:
+    out = tmp_path / "model.pt"
+    if other_state:
+        torch.save({"identity": "of something else"}, tmp_path / "model.pt.resume")
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(fit_module.Trainer, "run_epoch", interrupted)
+    code, _, err = run(*_fit(data, out))
+    assert code == 130
+    assert "stopped before the first epoch was done" in err
+    assert "goes on from" not in err
+    assert not out.exists()
+
+
+def test_a_fit_stopped_in_its_second_epoch_says_where_it_goes_on(
+    run: Run, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = fit_module.Trainer.run_epoch
+
+    def interrupted(self: Trainer) -> None:
+        if self.epoch == 1:
+            raise KeyboardInterrupt
+        original(self)
+
+    monkeypatch.setattr(fit_module.Trainer, "run_epoch", interrupted)
+    code, _, err = run(*_fit(data, tmp_path / "model.pt", "--epochs", 3))
+    assert code == 130
+    assert f"stopped; the same command goes on from {tmp_path / 'model.pt.resume'}" in err
+    assert [p.name for p in tmp_path.iterdir()] == ["model.pt.resume"]
+
+
 def test_simulate_writes_people_that_fit_can_read(run: Run, tmp_path: Path) -> None:
     people = tmp_path / "people"
     code, text, _ = run("simulate", people, "--people", 1, "--trials", 5, "--trial-s", 6)
@@ -179,3 +238,12 @@ def test_the_installed_command_shows_its_help_and_refuses_nonsense() -> None:
     refused = subprocess.run([*program, "fti"], capture_output=True, text=True, check=False)
     assert refused.returncode == 2
     assert "Traceback" not in refused.stderr
+
+
+def test_a_checkpoint_never_goes_by_the_name_of_a_recording(run: Run, data: Path, tmp_path: Path) -> None:
+    recording = tmp_path / "sub-01.h5"
+    recording.write_bytes(b"what was recorded")
+    code, _, err = run(*_fit(data, recording))
+    assert code == 2
+    assert "Expected a file ending in .pt, got .h5" in err
+    assert recording.read_bytes() == b"what was recorded"

@@ -265,7 +265,7 @@ def test_too_few_trials_are_refused_before_training() -> None:
 
 @pytest.mark.parametrize("change", [{"split": "trail"}, {"patience": 0}, {"members": 0}])
 def test_options_that_cannot_work_are_refused(change: dict[str, Any]) -> None:
-    with pytest.raises(InputError, match=r"(?i)got "):
+    with pytest.raises(InputError, match=r"(?i)got .*\. Use "):
         FitOptions(**change)
 
 
@@ -314,7 +314,80 @@ def test_an_interrupted_fit_goes_on_to_the_identical_checkpoint(
     if stop_at > 1:
         assert "Going on from" in caplog.text
         assert len(steps) <= 12 - (stop_at - 1)  # nothing that was saved is done again
-    assert list(tmp_path.iterdir()) == []
+    assert list(tmp_path.iterdir()) == [resume]  # for the caller to delete, once the checkpoint is saved
+
+
+def test_a_finished_fit_is_not_trained_again_before_its_state_is_deleted(tmp_path: Path, quick: Checkpoint) -> None:
+    resume = tmp_path / "model.pt.resume"
+    fit(make_table(), QUICK, resume_path=resume)
+    steps: list[Step] = []
+    assert same_checkpoint(fit(make_table(), QUICK, on_step=steps.append, resume_path=resume), quick)
+    assert steps == []
+
+
+@pytest.mark.parametrize(("kept", "every_s", "copies"), [(False, -1.0, 0), (True, 1e9, 5), (True, -1.0, 5 * 4)])
+def test_states_are_copied_only_when_they_are_written(
+    kept: bool, every_s: float, copies: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """4 epochs of 5 folds: never without a file, after the first epoch alone, or after each."""
+    original, count = fit_module._FoldRun.state, 0
+
+    def spy(self: Any) -> dict[str, Any]:
+        nonlocal count
+        count += 1
+        return original(self)
+
+    monkeypatch.setattr(fit_module._FoldRun, "state", spy)
+    monkeypatch.setattr(fit_module, "SAVE_EVERY_S", every_s)
+    fit(make_table(), QUICK, resume_path=tmp_path / "model.pt.resume" if kept else None)
+    assert count == copies
+
+
+def test_the_first_epoch_can_be_gone_on_from_as_soon_as_it_is_done(tmp_path: Path) -> None:
+    resume = tmp_path / "model.pt.resume"
+
+    def pull_the_plug(step: Step) -> None:
+        assert fit_module.can_go_on(make_table(), QUICK, resume_path=resume) == (step.done > 1)
+        if step.done == 2:
+            raise _PulledPlugError
+
+    with pytest.raises(_PulledPlugError):
+        fit(make_table(), QUICK, on_step=pull_the_plug, resume_path=resume)
+    assert not fit_module.can_go_on(make_table(seed=5), QUICK, resume_path=resume)
+    resume.write_bytes(b"damaged")
+    assert not fit_module.can_go_on(make_table(), QUICK, resume_path=resume)
+
+
+def test_a_state_from_a_gpu_starts_anew_on_a_cpu_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, quick: Checkpoint
+) -> None:
+    """A GPU's state has two generators, the CPU's and its own."""
+    resume = tmp_path / "model.pt.resume"
+    _stopped(resume, monkeypatch)
+    state = torch.load(resume, weights_only=True)
+    for run in state["folds"]["runs"]:
+        run["trainer"]["random"] *= 2
+    state["identity"] = fit_module._identity(make_table(), QUICK, torch.device("cuda"))
+    torch.save(state, resume)
+    steps: list[Step] = []
+    assert same_checkpoint(fit(make_table(), QUICK, on_step=steps.append, resume_path=resume), quick)
+    assert steps[0].done == 1
+    assert "another kind of device: starting anew" in caplog.text
+
+
+def test_what_auto_stands_for_goes_on_where_auto_stopped() -> None:
+    named = dataclasses.replace(QUICK, device="cpu")
+    cpu = torch.device("cpu")
+    assert fit_module._identity(make_table(), named, cpu) == fit_module._identity(make_table(), QUICK, cpu)
+
+
+def test_the_measures_say_whose_they_are(quick: Checkpoint, pair: Checkpoint) -> None:
+    assert "single networks" not in describe(quick)
+    assert "chosen on these same rows" not in describe(quick)
+    assert "the ensemble of 2 itself was not measured" in describe(pair)
+    options = {**quick.training["options"], "split": "windows"}
+    windows = dataclasses.replace(quick, training={**quick.training, "options": options})
+    assert "; the epoch was chosen on these same rows" in describe(windows)
 
 
 KILLED = """
@@ -346,7 +419,6 @@ def test_a_fit_killed_outright_goes_on_to_the_identical_checkpoint(tmp_path: Pat
     steps: list[Step] = []
     assert same_checkpoint(fit(make_table(), QUICK, on_step=steps.append, resume_path=resume), quick)
     assert steps[0].done == 3
-    assert not resume.exists()
 
 
 def _stopped(resume: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -380,7 +452,7 @@ def test_the_state_of_a_fit_of_something_else_is_not_used(
     table, options = OTHERS[what]
     job = fit_module._Job(table, options, resume)
     assert job.saved("folds") is None
-    assert "belongs to other data or options: starting anew" in caplog.text
+    assert "belongs to other data or options, or to another kind of device: starting anew" in caplog.text
 
 
 @pytest.mark.parametrize("damage", ["cut", "random", "list", "empty"])

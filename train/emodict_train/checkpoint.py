@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import pickle
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from torch import Tensor
 from emodict.atomic import atomic_path
 from emodict.errors import EmodictError, ModelError
 from emodict.model_spec import ModelSpec, model_spec_from_dict
-from emodict.spec import FeatureSpec, spec_from_dict
+from emodict.spec import FeatureSpec, require_known_spec, spec_from_dict
 from emodict_train.model import EmotionDict
 
 FORMAT = "emodict-checkpoint"
@@ -68,6 +69,7 @@ def save_checkpoint(checkpoint: Checkpoint, path: str | os.PathLike[str]) -> Non
         "format": FORMAT,
         "format_version": FORMAT_VERSION,
         "features": json.dumps(checkpoint.features.to_dict()),
+        "feature_spec_fingerprint": checkpoint.features.fingerprint,
         "model": json.dumps(checkpoint.model.to_dict()),
         "metrics": json.dumps(checkpoint.metrics),
         "training": json.dumps(checkpoint.training),
@@ -83,6 +85,7 @@ def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
 
     Raises:
         ModelError: not a checkpoint of ours, damaged, or one that wants to run pickled code.
+        SpecError: its features are not the ones this emodict computes under that name.
     """
     content = load_tensors(Path(path), what="a checkpoint written by emodict-train")
     if not isinstance(content, dict) or content.get("format") != FORMAT:
@@ -99,7 +102,8 @@ def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
             got=content.get("format_version"),
             fix="Use the emodict that wrote it, or train again",
         )
-    try:
+    with _damage_named(path):
+        fingerprint = str(content["feature_spec_fingerprint"])
         checkpoint = Checkpoint(
             features=spec_from_dict(json.loads(content["features"])),
             model=model_spec_from_dict(json.loads(content["model"])),
@@ -108,10 +112,18 @@ def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
             metrics=json.loads(content["metrics"]),
             training=json.loads(content["training"]),
         )
+    require_known_spec(checkpoint.features, fingerprint, source=str(path))
+    with _damage_named(path):
         _check(checkpoint)
-    except (EmodictError, KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
-        raise ModelError(f"{path} is a damaged checkpoint: {error}", fix="Train again") from error
     return checkpoint
+
+
+@contextlib.contextmanager
+def _damage_named(path: str | os.PathLike[str]) -> Iterator[None]:
+    try:
+        yield
+    except (EmodictError, KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+        raise ModelError(f"{path} is a damaged checkpoint: {error}", fix="Copy it again, or train again") from error
 
 
 def _check(checkpoint: Checkpoint) -> None:
@@ -131,7 +143,7 @@ def load_tensors(path: Path, *, what: str) -> Any:
         ModelError: missing, not a PyTorch file, or with code pickled into it.
     """
     if not path.is_file():
-        raise ModelError(f"There is no file {path}", expected=what)
+        raise ModelError(f"There is no file {path}", expected=what, fix="Check the path and its spelling")
     try:
         _check_sums(path)
         return torch.load(path, map_location="cpu", weights_only=True)

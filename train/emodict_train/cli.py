@@ -3,18 +3,18 @@
 # No `from __future__ import annotations`: typer reads the annotations of functions made inside functions.
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Optional
+from typing import TYPE_CHECKING, Annotated, Any, Optional
+
+import typer
 
 from emodict.atomic import check_writable
 from emodict.cli.app import Progress, log_to_stderr, new_app, run_app, split_names
-from emodict.errors import InterruptedByUserError
+from emodict.errors import InterruptedByUserError, OutputError
 from emodict.metrics import METRICS
 
 if TYPE_CHECKING:
-    import typer
-
     from emodict.table import FeatureTable
     from emodict_train.checkpoint import Checkpoint
     from emodict_train.fit import FitOptions, Step
@@ -27,7 +27,7 @@ def main() -> None:
     run_app(build, NAME)
 
 
-def build() -> "typer.Typer":
+def build() -> typer.Typer:
     """The command and its subcommands."""
 
     app = new_app("Train EmotionDict: fit a model, simulate people to try it on.")
@@ -36,47 +36,60 @@ def build() -> "typer.Typer":
     return app
 
 
-def _add_fit(app: "typer.Typer") -> None:
-    import typer
+_Data = Annotated[
+    list[Path],
+    typer.Argument(
+        metavar="DATA...",
+        help="session.h5 files, folders of them, .npz tables, the .mat sample, DMER folders, EDL .csv",
+    ),
+]
+_Out = Annotated[Path, typer.Option("--out", "-o", help="Where the checkpoint goes.")]
+_Split = Annotated[
+    str, typer.Option(help="What is held out to stop early: whole `trials` (honest), or random `windows`.")
+]
+_Modalities = Annotated[Optional[str], typer.Option(help="Only these, e.g. ppg,gsr.")]  # noqa: UP045
+_Spec = Annotated[str, typer.Option(help="Features to compute from sessions.")]
+_Part = Annotated[Optional[str], typer.Option(help="Which part of a .mat with several.")]  # noqa: UP045
+_Epochs = Annotated[int, typer.Option(min=1, help="At most this many passes over the data.")]
+_Patience = Annotated[
+    Optional[int],  # noqa: UP045
+    typer.Option(min=1, help="Epochs to wait for a better held-out KL. [default: 10; windows: 25]"),
+]
+_Ensemble = Annotated[int, typer.Option(min=1, help="Seeds folded into one model.")]
+_Readout = Annotated[str, typer.Option(help="flatten, last or mean: from tokens to one vector.")]
+_Gate = Annotated[str, typer.Option(help="linear (eq. 5) or bare (Table 2).")]
+_Auxiliary = Annotated[str, typer.Option(help="Auxiliary losses: none, kl, literal or mse.")]
+_ModalityDropout = Annotated[
+    float, typer.Option(help="Chance to hide a modality in a step; 0: the model needs all of them.")
+]
+_Seed = Annotated[int, typer.Option(help="Same seed, data and machine: same model.")]
+_Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 
+
+def _add_fit(app: typer.Typer) -> None:
     from emodict_train.trainer import TrainingPlan
 
     default = TrainingPlan()
 
     @app.command()
     def fit(
-        data: Annotated[
-            list[Path],
-            typer.Argument(
-                metavar="DATA...",
-                help="session.h5 files, folders of them, .npz tables, the .mat sample, DMER folders, EDL .csv",
-            ),
-        ],
-        out: Annotated[Path, typer.Option("--out", "-o", help="Where the checkpoint goes.")],
-        split: Annotated[
-            str,
-            typer.Option(help="What is held out to stop early: whole `trials` (honest), or random `windows`."),
-        ] = "trials",
-        modalities: Annotated[Optional[str], typer.Option(help="Only these, e.g. ppg,gsr.")] = None,  # noqa: UP045
-        spec: Annotated[str, typer.Option(help="Features to compute from sessions.")] = "emodict-1",
-        part: Annotated[Optional[str], typer.Option(help="Which part of a .mat with several.")] = None,  # noqa: UP045
-        epochs: Annotated[int, typer.Option(min=1, help="At most this many passes over the data.")] = default.epochs,
-        patience: Annotated[
-            Optional[int],  # noqa: UP045
-            typer.Option(min=1, help="Epochs to wait for a better held-out KL. [default: 10; windows: 25]"),
-        ] = None,
-        ensemble: Annotated[int, typer.Option(min=1, help="Seeds folded into one model.")] = 1,
-        readout: Annotated[str, typer.Option(help="flatten, last or mean: from tokens to one vector.")] = "flatten",
-        gate: Annotated[str, typer.Option(help="linear (eq. 5) or bare (Table 2).")] = "linear",
-        auxiliary: Annotated[str, typer.Option(help="Auxiliary losses: none, kl, literal or mse.")] = "none",
-        modality_dropout: Annotated[
-            float, typer.Option(help="Chance to hide a modality in a step; 0: the model needs all of them.")
-        ] = default.modality_dropout,
-        seed: Annotated[int, typer.Option(help="Same seed, data and machine: same model.")] = 0,
-        device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+        data: _Data,
+        out: _Out,
+        split: _Split = "trials",
+        modalities: _Modalities = None,
+        spec: _Spec = "emodict-1",
+        part: _Part = None,
+        epochs: _Epochs = default.epochs,
+        patience: _Patience = None,
+        ensemble: _Ensemble = 1,
+        readout: _Readout = "flatten",
+        gate: _Gate = "linear",
+        auxiliary: _Auxiliary = "none",
+        modality_dropout: _ModalityDropout = default.modality_dropout,
+        seed: _Seed = 0,
+        device: _Device = "auto",
     ) -> None:
         """Train on labelled data and write one self-describing checkpoint."""
-        from emodict_train.checkpoint import save_checkpoint
         from emodict_train.fit import FitOptions
 
         log_to_stderr()
@@ -85,17 +98,13 @@ def _add_fit(app: "typer.Typer") -> None:
             split=split, patience=patience, seed=seed, members=ensemble, device=device, plan=plan,
             model={"readout": readout, "gate": gate},
         )  # fmt: skip
-        check_writable(out)
+        check_checkpoint_path(out)
         table = _read(data, spec_id=spec, part=part, modalities=split_names(modalities))
-        checkpoint = _fit_with_progress(table, options, out)
-        save_checkpoint(checkpoint, out)
-        print(describe(checkpoint))
+        print(describe(_fit_and_save(table, options, out)))
         print(f"Wrote {out}. Next: emodict-export {out}")
 
 
-def _add_simulate(app: "typer.Typer") -> None:
-    import typer
-
+def _add_simulate(app: typer.Typer) -> None:
     from emodict_train.simulate.course import SimulationPlan
 
     default = SimulationPlan()
@@ -124,6 +133,18 @@ def _add_simulate(app: "typer.Typer") -> None:
         print(f"Wrote {len(paths)} simulated {'person' if len(paths) == 1 else 'people'} to {folder}: {names}")
 
 
+def check_checkpoint_path(out: Path) -> None:
+    """Refuse a checkpoint path that cannot work, or that another kind of file, a recording say, would go by."""
+    if out.suffix != ".pt":
+        raise OutputError(
+            f"Cannot write the checkpoint {out}",
+            expected="a file ending in .pt",
+            got=out.suffix or "no ending",
+            fix=f"-o {out.with_suffix('.pt')}",
+        )
+    check_writable(out)
+
+
 def _read(
     data: Sequence[Path],
     *,
@@ -143,20 +164,33 @@ def _read(
     return table.with_modalities(modalities) if modalities else table
 
 
-def _fit_with_progress(table: "FeatureTable", options: "FitOptions", out: Path) -> "Checkpoint":
+def _fit_and_save(table: "FeatureTable", options: "FitOptions", out: Path) -> "Checkpoint":
+    """Train and write `out`; until that is written, the state of the training stands beside it."""
+    from emodict_train.checkpoint import save_checkpoint
+    from emodict_train.fit import can_go_on
+
+    resume_path = out.with_name(out.name + ".resume")
+    try:
+        checkpoint = _fit_with_progress(table, options, resume_path)
+        save_checkpoint(checkpoint, out)
+    except KeyboardInterrupt:
+        if can_go_on(table, options, resume_path=resume_path):
+            raise InterruptedByUserError(f"stopped; the same command goes on from {resume_path}") from None
+        raise InterruptedByUserError("stopped before the first epoch was done and kept") from None
+    resume_path.unlink(missing_ok=True)
+    return checkpoint
+
+
+def _fit_with_progress(table: "FeatureTable", options: "FitOptions", resume_path: Path) -> "Checkpoint":
     from emodict_train.fit import fit
 
     with Progress("Training", 1, unit=" epochs") as progress:
 
         def on_step(step: "Step") -> None:
-            note = "" if step.held_out_kl is None else f"held-out KL {step.held_out_kl:.4f}"
+            note = "" if step.held_out_kl is None else f"best KL so far {step.held_out_kl:.4f}"
             progress.show(step.done, f"{step.stage}, {note}" if note else step.stage, total=step.total)
 
-        resume_path = out.with_name(out.name + ".resume")
-        try:
-            return fit(table, options, on_step=on_step, resume_path=resume_path)
-        except KeyboardInterrupt:
-            raise InterruptedByUserError(f"stopped; the same command goes on from {resume_path}") from None
+        return fit(table, options, on_step=on_step, resume_path=resume_path)
 
 
 def describe(checkpoint: "Checkpoint") -> str:
@@ -166,11 +200,16 @@ def describe(checkpoint: "Checkpoint") -> str:
         f"Trained on {training['rows']} windows, {training['trials']} trials, {training['subjects']} subject(s)"
         + (", SIMULATED" if training["simulated"] else "")
         + f"; features {checkpoint.features}; {training['epochs']} epochs, {len(checkpoint.states)} member(s)",
-        f"Held out: {training['split']}",
+        f"Held out: {training['split']}" + _epoch_clause(training),
         " " * 12 + "".join(f"{name:>14}" for name in METRICS),
     ]
     for row, name in (("model", "model"), ("mean_label", "mean label")):
         lines.append(f"{name:<12}" + "".join(f"{metrics[row][m]:>14.4f}" for m in METRICS))
+    if len(checkpoint.states) > 1:
+        lines.append(
+            f"These are measures of single networks trained without the held-out rows; the ensemble of "
+            f"{len(checkpoint.states)} itself was not measured."
+        )
     ours, mean = metrics["model"]["kl"], metrics["mean_label"]["kl"]
     if ours >= mean:
         lines.append(
@@ -178,3 +217,10 @@ def describe(checkpoint: "Checkpoint") -> str:
             "do not trust it."
         )
     return "\n".join(lines)
+
+
+def _epoch_clause(training: Mapping[str, Any]) -> str:
+    """Random windows are held out in one fold alone, so there is no other to choose the epoch on."""
+    if training["options"]["split"] != "windows":
+        return ""
+    return "; the epoch was chosen on these same rows, which flatters a little"

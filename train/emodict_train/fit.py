@@ -7,6 +7,7 @@ import dataclasses
 import hashlib
 import json
 import logging
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -44,8 +45,9 @@ FOLDS = 5
 FOLDS_RUN = {"trials": FOLDS, "windows": 1}
 # Held-out trials are learned in a few epochs or never; neighbouring windows get better to the end of the schedule.
 PATIENCE = {"trials": 10, "windows": 25}
-# An interrupted run loses at most this much work.
+# An interrupted run loses at most this much work, and the epoch it was in.
 SAVE_EVERY_S = 5.0
+STATE = "the state of an interrupted fit"
 
 
 @dataclass(frozen=True)
@@ -69,9 +71,18 @@ class FitOptions:
 
     def __post_init__(self) -> None:
         if self.split not in SPLITS:
-            raise InputError("The split is unknown", expected=" or ".join(SPLITS), got=self.split)
+            raise InputError(
+                "The split is unknown",
+                expected=" or ".join(SPLITS),
+                got=self.split,
+                fix="Use --split trials unless you want to compare with work that splits by windows",
+            )
         if (self.patience is not None and self.patience < 1) or self.members < 1:
-            raise InputError("patience and members must be positive", got=(self.patience, self.members))
+            raise InputError(
+                "patience and members must be positive",
+                got=f"patience {self.patience} and {self.members} members",
+                fix="Use 1 or more of both; patience None is the split's own",
+            )
 
 
 @dataclass(frozen=True)
@@ -100,8 +111,9 @@ def fit(
     model itself is then trained for that number of epochs on all rows, once per member.
 
     Args:
-        resume_path: where the state is kept while training; a later call with the same data and options
-            goes on from it, and ends with the same model as if it had not been interrupted.
+        resume_path: where the state is kept while training; a later call with the same data, options and kind
+            of device goes on from it, and ends with the same model as if it had not been interrupted. The file is
+            still there in the end: delete it once the checkpoint is saved, and no moment can lose the training.
 
     Raises:
         TableError: no labels, or too few trials to hold some out.
@@ -111,7 +123,6 @@ def fit(
     with _one_thread():
         epochs, metrics = _find_epochs(job, on_step)
         states = [_train_member(job, i, epochs, on_step) for i in range(options.members)]
-    job.clear()
     return Checkpoint(
         features=table.spec,
         model=dataclasses.replace(job.model, members=options.members),
@@ -120,6 +131,15 @@ def fit(
         metrics=metrics,
         training=_describe(table, options, epochs),
     )
+
+
+def can_go_on(table: FeatureTable, options: FitOptions, *, resume_path: Path) -> bool:
+    """Whether `fit` with the same arguments would go on from the file instead of starting anew."""
+    identity = _identity(_usable(table, options), options, choose_device(options.device))
+    try:
+        return _is_state_of(identity, load_tensors(resume_path, what=STATE))
+    except ModelError:
+        return False
 
 
 def choose_device(name: str) -> torch.device:
@@ -136,7 +156,12 @@ def choose_device(name: str) -> torch.device:
     except RuntimeError:
         known = False
     if not known:
-        raise InputError("The device is unknown", expected="auto, cpu or cuda", got=name)
+        raise InputError(
+            "The device is unknown",
+            expected="auto, cpu or cuda",
+            got=repr(name),
+            fix="auto takes a GPU where there is one",
+        )
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise InputError(
             "A GPU was asked for and none can be used",
@@ -168,9 +193,9 @@ class _Job:
         self.table, self.options, self._resume_path = table, options, resume_path
         self.device = choose_device(options.device)
         self.model = _model_spec(table, options)
-        self._identity = _identity(table, options)
+        self._identity = _identity(table, options, self.device)
         self._saved: dict[str, Any] = {}
-        self._saved_at = time.monotonic()
+        self._written_at = -math.inf  # the first epoch is on disk as soon as it is done
         if resume_path is not None and resume_path.is_file():
             self._saved = self._load(resume_path)
 
@@ -192,10 +217,10 @@ class _Job:
         """What an interrupted run had reached in this stage, None if nothing."""
         return self._saved.get(stage)
 
-    def save(self, stage: str, state: Any) -> None:
-        """Keep what a stage has reached; on disk, now and then."""
-        self._saved[stage] = state
-        if time.monotonic() - self._saved_at > SAVE_EVERY_S:
+    def save(self, stage: str, state: Callable[[], Any]) -> None:
+        """Keep what a stage has reached, now and then; copying a state takes time, so it is asked for only then."""
+        if self._resume_path is not None and time.monotonic() - self._written_at > SAVE_EVERY_S:
+            self._saved[stage] = state()
             self._write()
 
     def finish(self, stage: str, result: Any, *, instead_of: str) -> None:
@@ -206,25 +231,25 @@ class _Job:
 
     def _write(self) -> None:
         if self._resume_path is not None:
-            self._saved_at = time.monotonic()
             with atomic_path(self._resume_path) as part:
                 torch.save({"identity": self._identity, **self._saved}, part)
-
-    def clear(self) -> None:
-        if self._resume_path is not None:
-            self._resume_path.unlink(missing_ok=True)
+            self._written_at = time.monotonic()
 
     def _load(self, path: Path) -> dict[str, Any]:
         try:
-            saved: dict[str, Any] = load_tensors(path, what="the state of an interrupted fit")
+            saved: dict[str, Any] = load_tensors(path, what=STATE)
         except ModelError:
             logger.warning("%s, left by an interrupted run, is damaged: starting anew", path)
             return {}
-        if not isinstance(saved, dict) or saved.get("identity") != self._identity:
-            logger.warning("%s belongs to other data or options: starting anew", path)
+        if not _is_state_of(self._identity, saved):
+            logger.warning("%s belongs to other data or options, or to another kind of device: starting anew", path)
             return {}
         logger.warning("Going on from %s, left by an interrupted run", path)
         return saved
+
+
+def _is_state_of(identity: str, saved: Any) -> bool:
+    return isinstance(saved, dict) and saved.get("identity") == identity
 
 
 def _find_epochs(job: _Job, on_step: OnStep) -> tuple[int, dict[str, dict[str, float]]]:
@@ -246,7 +271,7 @@ def _find_epochs(job: _Job, on_step: OnStep) -> tuple[int, dict[str, dict[str, f
             run.run_epoch()
         kl.append(_pooled(runs, [len(kl)] * len(runs))["model"]["kl"])
         on_step(Step("held out", len(kl), epochs, min(kl)))
-        job.save("folds", {"kl": kl, "runs": [run.state() for run in runs]})
+        job.save("folds", lambda: {"kl": kl, "runs": [run.state() for run in runs]})
     best = 1 + int(np.argmin(kl))
     metrics = _pooled(runs, _epochs_for_others(runs))
     job.finish("epochs", {"epochs": best, "metrics": json.dumps(metrics)}, instead_of="folds")
@@ -311,7 +336,7 @@ def _train_member(job: _Job, index: int, epochs: int, on_step: OnStep) -> dict[s
     while trainer.epoch < epochs:
         trainer.run_epoch()
         on_step(Step(stage, trainer.epoch, epochs))
-        job.save(stage, trainer.state())
+        job.save(stage, trainer.state)
     state = {k: v.cpu() for k, v in trainer.averaged_state().items()}
     state["standardise.mean"] = torch.from_numpy(standardisation.mean).float()
     state["standardise.scale"] = torch.from_numpy(standardisation.scale).float()
@@ -377,9 +402,14 @@ def _required(features: FeatureSpec, options: FitOptions) -> tuple[str, ...]:
     return () if len(names) > 1 and options.plan.modality_dropout > 0 else names
 
 
-def _identity(table: FeatureTable, options: FitOptions) -> str:
-    """Changes with the data, with every option and with the software."""
-    about = {"options": dataclasses.asdict(options), "emotions": table.emotions, "software": _software()}
+def _identity(table: FeatureTable, options: FitOptions, device: torch.device) -> str:
+    """Changes with the data, with every option, with the software and with what it runs on.
+
+    A GPU has random numbers of its own, so a CPU cannot go on where a GPU stopped. What counts is the device
+    that `auto` stood for.
+    """
+    chosen = dataclasses.asdict(dataclasses.replace(options, device=device.type))
+    about = {"options": chosen, "emotions": table.emotions, "software": _software()}
     digest = hashlib.sha256(table.spec.fingerprint.encode())
     digest.update(json.dumps(about, sort_keys=True, default=str).encode())
     for array in (table.windows.tokens, table.windows.valid, _labels(table), table.groups):

@@ -33,7 +33,7 @@ def k_folds(groups: Indices, *, split: str, folds: int, rng: np.random.Generator
             f"Too few {split} to hold some out",
             expected=f"at least {folds} {split}",
             got=len(order),
-            fix="Add data, or use fewer --folds" + (" or --split windows" if split == "trials" else ""),
+            fix="Add data" + (", or use --split windows" if split == "trials" else ""),
         )
     return [np.flatnonzero(np.isin(units, order[i::folds])) for i in range(folds)]
 

@@ -46,17 +46,32 @@ class TrainingPlan:
     def __post_init__(self) -> None:
         if self.epochs < 1 or self.batch_size < 2:
             raise InputError(
-                "Training needs at least 1 epoch and 2 rows in a batch", got=(self.epochs, self.batch_size)
+                "Training needs at least 1 epoch and 2 rows in a batch",
+                got=f"{self.epochs} epochs and {self.batch_size} rows",
+                fix="80 epochs and 32 rows work for most data",
             )
         for name in ("dropout", "modality_dropout", "average"):
             if not 0 <= getattr(self, name) < 1:
-                raise InputError(f"{name} is a share", expected="0 <= share < 1", got=getattr(self, name))
+                raise InputError(
+                    f"{name} is a share", expected="0 <= share < 1", got=getattr(self, name), fix=_if_in_doubt(name)
+                )
         for name in ("learning_rate", "weight_decay", "input_noise"):
             value = getattr(self, name)
             if not 0 <= value < math.inf or (name == "learning_rate" and value == 0):
-                raise InputError(f"{name} cannot be used", expected="a positive number", got=value)
+                raise InputError(
+                    f"{name} cannot be used", expected="a positive number", got=value, fix=_if_in_doubt(name)
+                )
         if self.auxiliary not in AUXILIARY_FORMS:
-            raise InputError("The auxiliary loss is unknown", expected=AUXILIARY_FORMS, got=self.auxiliary)
+            raise InputError(
+                "The auxiliary loss is unknown",
+                expected=" or ".join(AUXILIARY_FORMS),
+                got=self.auxiliary,
+                fix=_if_in_doubt("auxiliary"),
+            )
+
+
+def _if_in_doubt(name: str) -> str:
+    return f"Leave it at {getattr(TrainingPlan, name)} if in doubt"
 
 
 @dataclass(frozen=True)

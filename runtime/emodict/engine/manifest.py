@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from emodict.errors import EmodictError, ModelError, SpecError
+from emodict.errors import EmodictError, ModelError
 from emodict.model_spec import ModelSpec, model_spec_from_dict
-from emodict.spec import FeatureSpec, load_spec, spec_from_dict, spec_ids
+from emodict.spec import FeatureSpec, require_known_spec, spec_from_dict
 
 FORMAT = "emodict-model"
 FORMAT_VERSION = "1"
@@ -109,26 +109,5 @@ def manifest_from_metadata(metadata: Mapping[str, str], *, source: str) -> Manif
         raise
     except (KeyError, TypeError, ValueError) as error:
         raise ModelError(f"{source}: its description is damaged: {error}", fix="Export it again") from error
-    _check_features(manifest.features, content["feature_spec_fingerprint"], source)
+    require_known_spec(manifest.features, content["feature_spec_fingerprint"], source=source)
     return manifest
-
-
-def _check_features(features: FeatureSpec, fingerprint: str, source: str) -> None:
-    """The spec must be what its fingerprint says, and what this emodict knows under its id."""
-    if features.fingerprint != fingerprint:
-        raise SpecError(
-            f"{source}: the feature spec was changed after export",
-            expected=f"fingerprint {fingerprint}",
-            got=features.fingerprint,
-            fix="Export it again",
-        )
-    if features.id in spec_ids():
-        ours = load_spec(features.id).with_modalities(features.modality_names)
-        # Equal data have equal fingerprints; hashing ours as well would cost every start 7 ms.
-        if ours != features and ours.fingerprint != features.fingerprint:
-            raise SpecError(
-                f"{source} was trained on other features than this emodict computes",
-                expected=f"feature spec {ours}",
-                got=str(features),
-                fix="Use the emodict that trained it, or train again",
-            )

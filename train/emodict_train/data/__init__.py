@@ -35,7 +35,11 @@ def read_training_data(
     """
     files = [file for path in paths for file in _expand(path)]
     if not files:
-        raise InputError("There is nothing to train on", expected="at least one file or folder")
+        raise InputError(
+            "There is nothing to train on",
+            expected="at least one file or folder",
+            fix="emodict-train simulate DIR makes people to try it on",
+        )
     tables = []
     for i, file in enumerate(files):
         on_file(file, i, len(files))
@@ -46,7 +50,9 @@ def read_training_data(
 def _expand(path: Path) -> list[Path]:
     """A folder stands for the sessions, or the DMER subjects, in it."""
     if not path.exists():
-        raise InputError(f"There is no file or folder {path}", expected="training data")
+        raise InputError(
+            f"There is no file or folder {path}", expected="training data", fix="Check the path and its spelling"
+        )
     if not path.is_dir():
         return [path]
     if is_dmer_folder(path):
@@ -56,6 +62,7 @@ def _expand(path: Path) -> list[Path]:
         raise InputError(
             f"There is nothing to train on in the folder {path}",
             expected="session.h5 files, or DMER subject folders with datas.mat and eegfea.mat",
+            fix="Name a folder that holds them itself, or the files one by one",
         )
     return inside
 
@@ -74,5 +81,6 @@ def _read_one(path: Path, *, spec_id: str, part: str | None) -> FeatureTable:
             f"{path} is not training data",
             expected=f"a folder, or a file ending in {', '.join(readers)}",
             got=path.suffix or "no ending",
+            fix="Write a recording as a session.h5 first: docs/session-format.md",
         )
     return readers[path.suffix]()

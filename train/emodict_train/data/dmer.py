@@ -20,6 +20,7 @@ from emodict.table import DMER_EMOTIONS, FeatureTable
 
 FILES = ("datas.mat", "eegfea.mat", "perifea.mat", "videoFea.mat")
 LBPTOP_DIMS = 768
+COPY_AGAIN = "Copy the subject's folder again from the release, or leave it out"
 _NONE = np.empty(0, dtype=np.intp)
 
 
@@ -46,6 +47,7 @@ def read_dmer_folder(folder: Path) -> FeatureTable:
             f"{folder}: vids name a video without a label",
             expected=f"0..{len(labels) - 1}",
             got=f"{which.min()}..{which.max()}",
+            fix=COPY_AGAIN,
         )
     rows = {name: ready_made_rows(values) for name, values in aligned.items()}
     return FeatureTable(
@@ -82,6 +84,7 @@ def _check_shape(modality: ModalitySpec, released: _Released, folder: Path) -> N
             f"{folder}: the {modality.name} features do not fit",
             expected=f"(rows, {', '.join(map(str, modality.shape))}) and as many vids",
             got=f"{values.shape} and {len(vids)} vids",
+            fix=COPY_AGAIN,
         )
 
 
@@ -108,6 +111,7 @@ def _labels(folder: Path) -> NDArray[np.float64]:
             f"{folder}/datas.mat: dis_label cannot be used",
             expected="(videos, 10) positive scores",
             got=f"shape {scores.shape}, smallest {scores.min(initial=np.inf):.4g}",
+            fix=COPY_AGAIN,
         )
     distributions: NDArray[np.float64] = scores / sums
     return distributions
@@ -118,11 +122,15 @@ def _load(folder: Path, name: str) -> dict[str, Any]:
 
     path = folder / name
     if not path.is_file():
-        raise TableError(f"{folder} is not a complete DMER subject: {name} is missing", expected=", ".join(FILES))
+        raise TableError(
+            f"{folder} is not a complete DMER subject: {name} is missing", expected=", ".join(FILES), fix=COPY_AGAIN
+        )
     try:
         content: dict[str, Any] = loadmat(path)
     except Exception as error:  # a damaged file makes scipy fail in too many ways to name
-        raise TableError(f"{path} cannot be read as a MAT file: {error}", expected="a file as released") from error
+        raise TableError(
+            f"{path} cannot be read as a MAT file: {error}", expected="a file as released", fix=COPY_AGAIN
+        ) from error
     return content
 
 
@@ -130,10 +138,10 @@ def _real(content: dict[str, Any], name: str, folder: Path) -> NDArray[np.float6
     """Some releases store the spectrum's statistics as complex numbers; their real part is the feature."""
     if name not in content:
         held = ", ".join(sorted(k for k in content if not k.startswith("__")))
-        raise TableError(f"{folder}: the array '{name}' is missing", got=held)
+        raise TableError(f"{folder}: the array '{name}' is missing", got=held, fix=COPY_AGAIN)
     values = np.asarray(content[name])
     if values.dtype.kind not in "biufc":
-        raise TableError(f"{folder}: the array '{name}' does not hold numbers", got=values.dtype)
+        raise TableError(f"{folder}: the array '{name}' does not hold numbers", got=values.dtype, fix=COPY_AGAIN)
     return np.asarray(np.real(values), dtype=np.float64)
 
 

@@ -55,14 +55,20 @@ def _read_columns(path: Path, wanted: list[str]) -> list[tuple[int, list[str]]]:
                     f"{path} is not an EDL table",
                     expected=f"columns {', '.join(wanted[:4])}, ... {wanted[-1]}",
                     got=f"no column {', '.join(missing[:5])}" + (" ..." if len(missing) > 5 else ""),
+                    fix="Name the columns in the first line; docs/training.md lists them",
                 )
             return [(reader.line_num, [row[name] or "" for name in wanted]) for row in reader]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise TableError(f"{path} cannot be read as a .csv: {error}") from error
+        raise TableError(f"{path} cannot be read as a .csv: {error}", fix="Save it again as a .csv in UTF-8") from error
 
 
 def _number(cell: str, path: Path, line: int) -> float:
     try:
         return float(cell) if cell.strip() else float("nan")
     except ValueError:
-        raise TableError(f"{path}, line {line}: not a number", got=repr(cell)) from None
+        raise TableError(
+            f"{path}, line {line}: not a number",
+            expected="a number with a point, or an empty cell for what is missing",
+            got=repr(cell),
+            fix="Correct the cell, or empty it",
+        ) from None
