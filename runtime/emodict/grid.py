@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -11,6 +12,7 @@ from emodict.errors import RecordingError
 from emodict.recording import FaceVideo, Signal
 
 Float64Array = NDArray[np.float64]
+logger = logging.getLogger(__name__)
 
 # A step between neighbours that is this many periods long means that samples are missing.
 GAP_PERIODS = 1.5
@@ -18,18 +20,22 @@ GAP_PERIODS = 1.5
 ON_GRID_PERIODS = 0.01
 # A cubic through samples closer than this swings wildly between them: packets stamped as they arrive.
 CROWDED_PERIODS = 0.5
+# Sums of sample periods are rounded: a sample half-way between two ticks always goes to the later one.
+_ROUNDING_PERIODS = 1e-6
 
 
 def signal_blocks(signal: Signal, channels: Sequence[str], *, block_s: float) -> Iterator[Float64Array]:
     """Yield (samples, channels) at the signal's own rate, sample n at n / rate_hz after the start.
 
     A late start, a jump of the sequence counter and a hole in the timestamps become NaN. Samples whose
-    timestamps lie off the even clock are interpolated (cubic, four neighbours), never across a gap.
+    timestamps lie off the even clock are interpolated (cubic, four neighbours), never across a gap, and
+    that is logged. Skin conductance, whose ties matter, is not interpolated but moved to the nearest tick.
     """
     columns = signal.channel_columns(channels)
     block = max(1, round(block_s * signal.rate_hz))
     if signal.timestamps_s is not None:
-        yield from _timed_blocks(signal, columns, block)
+        timed = _snapped_blocks if signal.modality == "gsr" else _timed_blocks
+        yield from timed(signal, columns, block)
     else:
         yield from _counted_blocks(signal, columns, block)
 
@@ -85,11 +91,35 @@ def _padded_slice(signal: Signal, columns: list[int], start: int, stop: int) -> 
     return np.concatenate([np.full((missing, len(columns)), np.nan), values])
 
 
-def _timed_blocks(signal: Signal, columns: list[int], block: int) -> Iterator[Float64Array]:
-    """Samples placed by their timestamps."""
+def _snapped_blocks(signal: Signal, columns: list[int], block: int) -> Iterator[Float64Array]:
+    """Each sample at the tick nearest to its timestamp, NaN at a tick without one; of several, the nearest."""
     if not signal.sample_count:
         return
     times = np.asarray(signal.timestamps_s, dtype=np.float64) * signal.rate_hz
+    ticks = np.floor(times + 0.5 + _ROUNDING_PERIODS).astype(np.int64)
+    off = np.abs(times - ticks)
+    if off.max() > ON_GRID_PERIODS:
+        logger.warning("%s: timestamps lie off the even clock, moved to its nearest tick", signal.modality)
+    total = int(ticks[-1]) + 1
+    for start in range(0, total, block):
+        stop = min(start + block, total)
+        low, high = np.searchsorted(ticks, (start, stop))
+        values, at = _read(signal, columns, int(low), int(high)), ticks[low:high]
+        # Sorted by tick, then by distance: the first of each tick is its nearest.
+        order = np.lexsort((off[low:high], at))
+        nearest = order[np.unique(at[order], return_index=True)[1]]
+        out = np.full((stop - start, len(columns)), np.nan)
+        out[at[nearest] - start] = values[nearest]
+        yield out
+
+
+def _timed_blocks(signal: Signal, columns: list[int], block: int) -> Iterator[Float64Array]:
+    """Samples placed by their timestamps, interpolated where these lie off the even clock."""
+    if not signal.sample_count:
+        return
+    times = np.asarray(signal.timestamps_s, dtype=np.float64) * signal.rate_hz
+    if np.abs(times - np.rint(times)).max() > ON_GRID_PERIODS:
+        logger.warning("%s: timestamps lie off the even clock, interpolated", signal.modality)
     total = int(np.floor(times[-1] + ON_GRID_PERIODS)) + 1
     for start in range(0, total, block):
         wanted = np.arange(start, min(start + block, total), dtype=np.float64)

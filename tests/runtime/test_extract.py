@@ -201,10 +201,13 @@ def test_a_trial_shorter_than_a_window_has_no_row_and_is_said(caplog):
 
 def test_a_trial_that_ends_after_the_recording_keeps_the_rows_that_were_recorded(caplog):
     with caplog.at_level(logging.WARNING):
-        rows = extract_features(recording(40.0, trials=[(30.0, 45.5), (50.0, 60.0), (20.0, 1e12)]), DMER)
-    assert rows.start_s.tolist() == [34.5, 35.5, 36.5, 37.5, 38.5, *np.arange(24.0, 40.0)]
+        rows = extract_features(recording(40.0, trials=[(30.0, 45.5), (50.0, 60.0)]), DMER)
+        endless = extract_features(recording(40.0, trials=[(20.0, 1e12)]), DMER)
+    assert rows.start_s.tolist() == [34.5, 35.5, 36.5, 37.5, 38.5]
+    assert endless.start_s.tolist() == list(range(24, 40))
     assert "cut there" in caplog.text
     assert rows.valid.all()
+    assert endless.valid.all()
 
 
 def test_a_trial_that_starts_before_the_recording_is_cut_to_it():
@@ -266,7 +269,7 @@ def test_units_are_converted_and_channels_matched_by_name():
 
 
 def test_the_shortest_recording_is_the_longest_window():
-    with pytest.raises(RecordingError, match=r"too short.*at least 5 s.*got 4\.5 s"):
+    with pytest.raises(RecordingError, match=r"too short.*at least 5 s.*got 4\.5 s.*Record at least 5 s"):
         extract_features(recording(4.5), EMODICT)
     assert extract_features(recording(5.0), EMODICT).start_s.tolist() == [4.0]
     alone = EMODICT.with_modalities(["eeg"])
@@ -290,6 +293,23 @@ def test_recordings_that_cannot_be_used_are_refused_before_any_work():
         for spec in (EMODICT, DMER):
             with pytest.raises(error, match=said):
                 extract_features(broken, spec)
+
+
+@pytest.mark.parametrize("spec", [EMODICT, DMER])
+def test_skin_conductance_on_a_slow_clock_is_refused_and_on_a_rough_one_is_taken_as_it_is(spec):
+    rec = recording(30.0)
+    gsr = samples_of(rec, "gsr")
+
+    def timed(times_s):
+        signal = Signal("gsr", 4.0, "uS", ("gsr",), gsr[: len(times_s)], timestamps_s=times_s)
+        return extract_features(recording(30.0, gsr=signal), spec)
+
+    with pytest.raises(RecordingError, match=r"too far apart.*at least 4 Hz.*got 3\.9 Hz.*[Rr]ecord faster"):
+        timed(np.arange(100) / 3.9)
+    # No tick is missed as long as the clock wanders by less than half a period.
+    rough = np.arange(120) / 4.0 + np.random.default_rng(0).uniform(0.0, 0.1, size=120)
+    even, got = extract_features(rec, spec), timed(rough)
+    np.testing.assert_array_equal(got.features("gsr")[: len(even) - 1], even.features("gsr")[: len(got) - 1])
 
 
 @pytest.mark.parametrize("spec_id", ["dmer-2024-lbptop", "edl-89"])

@@ -1,5 +1,7 @@
 """Signals on an even clock, against oracles that place one sample after the other."""
 
+import math
+
 import numpy as np
 import pytest
 
@@ -10,9 +12,9 @@ from emodict.recording import FaceVideo, Signal
 NAN = float("nan")
 
 
-def signal(values, *, rate_hz=10.0, channels=("a",), **clock):
+def signal(values, *, modality="ppg", rate_hz=10.0, channels=("a",), **clock):
     samples = np.asarray(values, dtype=np.float64).reshape(len(values), -1)
-    return Signal("gsr", rate_hz, "uS", channels, samples, **clock)
+    return Signal(modality, rate_hz, "a.u.", channels, samples, **clock)
 
 
 def whole(a_signal, *, block_s=1e9, channels=("a",)):
@@ -107,7 +109,8 @@ def test_blocks_of_any_size_give_the_same_samples(block_s):
     values = rng.normal(size=(200, 2))
     sequence = np.cumsum(rng.choice([1, 1, 1, 4], size=200))
     jitter = np.cumsum(rng.choice([1.0, 1.0, 0.8, 1.2, 3.5], size=200)) / 10.0
-    for clock in ({}, {"start_offset_s": 1.7}, {"sequence": sequence}, {"timestamps_s": jitter}):
+    clocks = [{}, {"start_offset_s": 1.7}, {"sequence": sequence}, {"timestamps_s": jitter}]
+    for clock in (*clocks, {"timestamps_s": jitter, "modality": "gsr"}):
         a_signal = signal(values, channels=("a", "b"), **clock)
         expected = whole(a_signal, channels=("b", "a"))
         assert np.isfinite(expected).any()
@@ -134,6 +137,41 @@ def test_a_damaged_chunk_is_told_as_such():
 
     with pytest.raises(RecordingError, match=r"samples 0 to 10 cannot be read: inflate\(\) failed"):
         whole(Signal("gsr", 10.0, "uS", ("a",), Damaged()))
+
+
+def snapped(times, values):
+    """The nearest sample of each tick's own, one tick after the other."""
+    out = []
+    for tick in range(math.floor(times[-1] + 0.5) + 1):
+        own = [(abs(t - tick), v) for t, v in zip(times, values, strict=True) if -0.5 <= t - tick < 0.5]
+        out.append(min(own)[1] if own else NAN)
+    return np.array(out)[:, None]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_skin_conductance_is_moved_to_the_nearest_tick_and_never_made_up(seed):
+    rng = np.random.default_rng(seed)
+    times = np.cumsum(rng.choice([0.2, 0.9, 1.0, 1.1, 2.6], size=80) + 0.01 * rng.random(80)) - 0.7
+    values = rng.permutation(80).astype(float)
+    out = whole(signal(values, modality="gsr", rate_hz=4.0, timestamps_s=times / 4.0), block_s=1.0)
+    np.testing.assert_array_equal(out, snapped(times, values))
+    # No sample stands twice: a tie would be made up.
+    used = out[np.isfinite(out)]
+    assert len(set(used)) == len(used) > 40
+
+
+def test_skin_conductance_half_a_tick_late_keeps_every_sample_once():
+    # n / 10 + 0.05 is rounded up or down: without an allowance some ticks were empty and some doubly taken.
+    out = whole(signal(np.arange(300.0), modality="gsr", timestamps_s=np.arange(300) / 10.0 + 0.05))
+    np.testing.assert_array_equal(out, placed(range(1, 301), np.arange(300.0)))
+
+
+@pytest.mark.parametrize(("modality", "said"), [("ppg", "even clock, interpolated"), ("gsr", "even clock, moved")])
+def test_timestamps_off_the_clock_are_said_once_and_those_on_it_are_not(caplog, modality, said):
+    for late, count in ((0.0, 0), (0.03, 1)):
+        caplog.clear()
+        whole(signal(np.arange(50.0), modality=modality, timestamps_s=np.arange(50) / 10.0 + late), block_s=1.0)
+        assert caplog.text.count(f"{modality}: timestamps lie off the {said}") == len(caplog.records) == count
 
 
 def test_a_second_of_video_is_its_last_embedding_and_nan_where_there_is_none():

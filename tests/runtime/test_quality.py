@@ -1,5 +1,8 @@
 """Which windows are fit to be used, and how clean they are."""
 
+import itertools
+import warnings
+
 import h5py
 import numpy as np
 import pytest
@@ -111,6 +114,59 @@ def test_saturation_is_what_counting_says(seed, share, offset, name):
     window[at_rail, 0] = np.where(rng.random(at_rail.sum()) < 0.5, -1, 1)
     window += offset
     assert judge(name, window)[0] == (not saturated_by_counting(window))
+
+
+def longest_run(channel):
+    best = run = 1
+    for a, b in itertools.pairwise(channel):
+        run = run + 1 if a == b else 1
+        best = max(best, run)
+    return best
+
+
+@settings(deadline=None, max_examples=80)
+@given(
+    name=st.sampled_from(["eeg", "ppg"]),
+    seed=st.integers(0, 2**31),
+    start=st.floats(0, 1),
+    beyond=st.integers(-3, 60),
+    twice=st.booleans(),
+)
+def test_a_sensor_stuck_for_more_than_half_of_a_window_makes_it_invalid(name, seed, start, beyond, twice):
+    rng = np.random.default_rng(seed)
+    samples, channels = SHAPES[name]
+    window = np.round(rng.normal(scale=15, size=(samples, channels)), 2)
+    length = samples // 2 + beyond
+    first = round(start * (samples - length))
+    window[first : first + length, -1] = 3.0
+    if twice:
+        window[first + length // 2, -1] = 7.0
+    stuck = any(2 * longest_run(channel) > samples for channel in window.T)
+    assert stuck == (2 * length > samples and (not twice or 2 * longest_run(window[:, -1]) > samples))
+    assert judge(name, window)[0] != stuck
+    # Among many windows as alone, and as well after a resampler's rounding.
+    others = [good_window(name, seed=s) for s in range(9)]
+    rounded = window * (1 + 1e-15 * rng.integers(-1, 2, size=window.shape))
+    valid, quality = assess(SPEC.modality(name), np.stack([*others, window, rounded]))
+    assert valid.tolist() == [True] * 9 + [not stuck] * 2
+    assert (quality[-2:] > 0).tolist() == [not stuck] * 2
+
+
+def test_skin_conductance_that_rests_for_most_of_a_window_is_valid():
+    window = good_window("gsr")
+    window[:15] = 2.0
+    assert judge("gsr", window)[0] is True
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_samples_whose_squares_overflow_raise_no_warning(name):
+    modality = SPEC.modality(name)
+    samples = np.full(SHAPES[name], 1e300)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        usable = without_unusable(modality, samples)
+    upper = modality.valid_range[1]
+    assert np.isnan(usable).all() == (upper is not None and upper < 1e300)
 
 
 def test_eeg_quality_falls_with_the_swing_beyond_200_uv():

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -10,8 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from emodict.errors import InputError
+from emodict.features import resample
 from emodict.features.resample import Resampler
 
+ODD_RATES = [(300.1, 300), (63.9997, 100), (999.7, 4)]
 RATES = [(64, 100), (256, 300), (250, 300), (500, 300), (512, 300), (1000, 100), (8, 4), (300, 299)]
 
 
@@ -54,8 +57,41 @@ def test_a_slow_sine_comes_out_at_the_new_rate_in_phase():
     np.testing.assert_allclose(got[100:-100], np.sin(2 * np.pi * 1.3 * t_out)[100:-100], atol=5e-3)
 
 
+@settings(deadline=None, max_examples=200)
+@given(st.floats(1.0, 4000.0), st.sampled_from([4.0, 100.0, 300.0]), st.floats(-1e-4, 1e-4), st.integers(1, 9))
+def test_an_hour_of_samples_lies_where_the_rates_say(from_hz, to_hz, off, multiple):
+    # Any rate, and one next to a simple ratio, where a coarse fraction would take the simple one.
+    for rate in (from_hz, to_hz * multiple * (1 + off), to_hz / multiple * (1 + off)):
+        resampler = Resampler(rate, to_hz, channels=1)
+        m = 3600 * Fraction(to_hz)
+        expected = m * Fraction(rate) / Fraction(to_hz)
+        assert abs(m * resampler.down / resampler.up / expected - 1) < 1e-6
+
+
+@pytest.mark.parametrize("from_hz", [300.1, 299.99, 250.037, 300.0011])
+def test_a_rate_near_a_simple_ratio_keeps_a_sine_in_phase(from_hz):
+    # Ten minutes: taking 300.1 Hz for 300 would have put the last sample 0.2 s away, two periods of this sine.
+    t_in = np.arange(round(from_hz * 600)) / from_hz
+    got = resampled(np.sin(2 * np.pi * 10 * t_in)[:, None], from_hz, 300)[:, 0]
+    t_out = np.arange(len(got)) / 300
+    assert abs(len(got) - 600 * 300) <= 2
+    # 600 s to 1e-6 is 0.6 ms, 0.038 rad of 10 Hz; the pass-band ripples by 5e-3.
+    np.testing.assert_allclose(got[300:-300], np.sin(2 * np.pi * 10 * t_out)[300:-300], atol=0.045)
+
+
+def test_output_by_output_is_the_block_matrix(monkeypatch):
+    samples = np.random.default_rng(4).normal(size=(900, 2))
+    samples[400, 1] = np.nan
+    for rates in RATES:
+        blockwise = resampled(samples, *rates)
+        with monkeypatch.context() as patch:
+            patch.setattr(resample, "_LARGEST_MATRIX", 0)
+            one_by_one = resampled(samples, *rates, chunks=[1, 0, 7, 300])
+        np.testing.assert_allclose(one_by_one, blockwise, rtol=0, atol=1e-12)
+
+
 @settings(deadline=None, max_examples=30)
-@given(st.sampled_from(RATES), st.lists(st.integers(0, 90), max_size=12))
+@given(st.sampled_from(RATES + ODD_RATES), st.lists(st.integers(0, 90), max_size=12))
 def test_chunks_of_any_size_give_the_samples_of_one_push(rates, chunks):
     samples = np.random.default_rng(1).normal(size=(sum(chunks) + 40, 2))
     once = resampled(samples, *rates)

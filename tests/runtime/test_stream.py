@@ -193,6 +193,44 @@ def test_an_absurd_eeg_sample_is_a_gap_and_does_not_ring_on(value):
     assert_same_rows(batch({"eeg": absurd}, spec=spec), batch({"eeg": missing}, spec=spec), atol=0)
 
 
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda x: np.where(np.arange(len(x)) % 2, 5000.0, -5000.0),
+        lambda x: np.full_like(x, 5000.0),
+        lambda x: np.concatenate([np.full(200, 4000.0), x[200:]]),
+    ],
+)
+@pytest.mark.parametrize("chunk", [1, 97, 300, 1000, 5000])
+def test_an_eeg_second_that_cannot_be_used_does_not_ring_on(spoil, chunk):
+    spec = SPEC.with_modalities(["eeg"])
+    eeg = signals(14)["eeg"]
+    spoiled, missing = eeg.copy(), eeg.copy()
+    second = slice(300 * 5, 300 * 6)
+    spoiled[second, 7], missing[second, 7] = spoil(eeg[second, 7]), np.nan
+    # Another channel has one sample missing in the same second.
+    spoiled[1700, 3] = missing[1700, 3] = np.nan
+    got = batch({"eeg": spoiled}, spec=spec)
+    assert got.start_s[~got.valid[:, 0]].tolist() == [0, 5, 6]
+    assert_same_rows(got, batch({"eeg": missing}, spec=spec), atol=0)
+    # Seconds 7 and later are those of a filter that started after it.
+    fresh = batch({"eeg": eeg[300 * 6 :]}, spec=spec).features("eeg")[1:]
+    np.testing.assert_allclose(got.features("eeg")[7:, :, 7], fresh[:, :, 7], rtol=0, atol=ATOL)
+    before = spoiled.copy()
+    blocks = in_chunks({"eeg": spoiled}, [("eeg", chunk)] * (len(eeg) // chunk), spec=spec)
+    assert_same_rows(concatenate(spec, blocks), got)
+    np.testing.assert_array_equal(spoiled, before)
+
+
+def test_a_batch_with_unusable_seconds_leaves_the_callers_samples_alone():
+    spec = SPEC.with_modalities(["eeg"])
+    eeg = signals(9)["eeg"]
+    eeg[1200:1500] = 5000.0
+    before = eeg.copy()
+    batch({"eeg": eeg}, spec=spec)
+    np.testing.assert_array_equal(eeg, before)
+
+
 @pytest.mark.parametrize("rates", [SPEC_RATES, {"eeg": 500.0, "gsr": 8.0, "ppg": 64.0, "video": 1.0}])
 @pytest.mark.parametrize(
     "spoil",

@@ -23,7 +23,7 @@ class BandPower:
 
     def __init__(self, modality: ModalitySpec) -> None:
         if modality.spectrum is None:
-            raise SpecError(f"{modality.name}: band power needs a spectrum")
+            raise SpecError(f"{modality.name}: band power needs a spectrum", fix="Add its spectrum to the feature spec")
         self._spectrum = modality.spectrum
         self._band_major = modality.shape[0] == len(self._spectrum.bands)
         rows = [_band_rows(self._spectrum, band, modality.window_samples) for band in self._spectrum.bands]
@@ -55,7 +55,7 @@ class CausalBandPower:
 
     def __init__(self, modality: ModalitySpec) -> None:
         if modality.filter is None:
-            raise SpecError(f"{modality.name}: a causal filter is missing")
+            raise SpecError(f"{modality.name}: a causal filter is missing", fix="Add its filter to the feature spec")
         self._bands = BandPower(modality)
         self._system: StateSpace = state_space(modality.filter.sos)
         form: BlockForm = self._system.block_form(modality.window_samples)
@@ -127,7 +127,12 @@ def _band_rows(spectrum: SpectrumSpec, band: Band, samples: int) -> Float64Array
         rows = np.linalg.qr(rows, mode="r")
     kept = time * spectrum.decimation
     if len(kept) and kept[-1] >= samples:
-        raise SpecError("The taper is longer than the window", expected=f"{samples} samples", got=kept[-1] + 1)
+        raise SpecError(
+            "The taper is longer than the window",
+            expected=f"{samples} samples",
+            got=kept[-1] + 1,
+            fix="Shorten the taper in the feature spec",
+        )
     full = np.zeros((len(rows), samples))
     full[:, kept] = rows
     return full

@@ -35,6 +35,8 @@ logger = logging.getLogger(__name__)
 BLOCK_S = 64.0
 # Times in seconds are sums of sample periods: what is this close to a whole number is one.
 _TIME_ATOL_S = 1e-6
+# A sensor's clock may run slow by this much; slower, and the even clock has a hole every few windows.
+GSR_LEAST_RATE_SHARE = 0.99
 
 
 def extract_features(recording: Recording, spec: FeatureSpec) -> FeatureWindows:
@@ -54,6 +56,7 @@ def iter_features(recording: Recording, spec: FeatureSpec) -> Iterator[FeatureWi
             f"Session '{recording.session_id}' holds nothing the model can use",
             expected=f"at least one of {', '.join(spec.modality_names)}",
             got=", ".join(recording.modality_names) or "no signals",
+            fix="Record one of them, or use a model for what was recorded",
         )
     shortest_s = spec.first_row_s + 1
     if recording.duration_s < shortest_s - _TIME_ATOL_S:
@@ -61,6 +64,7 @@ def iter_features(recording: Recording, spec: FeatureSpec) -> Iterator[FeatureWi
             f"Session '{recording.session_id}' is too short",
             expected=f"at least {shortest_s} s, the model's longest window",
             got=f"{recording.duration_s:.1f} s",
+            fix=f"Record at least {shortest_s} s",
         )
     for modality in present:
         _check_source(recording, modality)
@@ -163,7 +167,12 @@ def _trial_bounds(recording: Recording) -> Iterator[tuple[float, float]]:
         return
     for start_s, stop_s in zip(np.asarray(trials.start_s).tolist(), np.asarray(trials.stop_s).tolist(), strict=True):
         if not math.isfinite(stop_s):
-            raise RecordingError("trials: a trial has no end", expected="seconds", got=stop_s)
+            raise RecordingError(
+                "trials: a trial has no end",
+                expected="seconds",
+                got=stop_s,
+                fix="Write its end into /trials/stop, or leave the trial out",
+            )
         # By whole seconds, so that the rows that are left stay where they would have been.
         beyond_s = max(0, math.ceil(stop_s - end_s - _TIME_ATOL_S))
         if beyond_s:
@@ -212,8 +221,24 @@ def _check_source(recording: Recording, modality: ModalitySpec) -> None:
     if signal is None:
         return
     unit_factor(signal.unit, modality.unit, of=signal.modality)
+    if modality.name == "gsr" and signal.timestamps_s is not None:
+        _check_gsr_timestamps(np.asarray(signal.timestamps_s, dtype=np.float64), modality.rate_hz)
     if len(modality.channel_names) > 1:
         signal.channel_columns(modality.channel_names)
     if signal.rate_hz != modality.rate_hz:
         resampler_for(modality, signal.rate_hz)
         logger.info("%s: resampled from %g to %g Hz", modality.name, signal.rate_hz, modality.rate_hz)
+
+
+def _check_gsr_timestamps(times_s: Float64Array, rate_hz: float) -> None:
+    """Refuse skin conductance whose samples come more slowly than the features need them."""
+    if len(times_s) < 2:
+        return
+    period_s = float(np.median(np.diff(times_s)))
+    if period_s * rate_hz * GSR_LEAST_RATE_SHARE > 1:
+        raise RecordingError(
+            "gsr: the timestamps are too far apart, and gsr is never interpolated",
+            expected=f"at least {rate_hz:g} Hz",
+            got=f"{1 / period_s:.4g} Hz (median)",
+            fix="Record faster, or use a model without gsr",
+        )

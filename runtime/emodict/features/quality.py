@@ -41,7 +41,8 @@ def without_unusable(modality: ModalitySpec, samples: Float64Array) -> Float64Ar
     lower, upper = _limits(modality)
     # No sample is larger than the root of the sum of squares: one dot product clears most blocks. NaN compares false.
     flat = samples.reshape(-1)
-    if flat @ flat <= min(-lower, upper, 1e150) ** 2 and lower < 0 < upper:
+    # dot, not @: where the squares overflow, it says infinity without a warning.
+    if np.dot(flat, flat) <= min(-lower, upper, 1e150) ** 2 and lower < 0 < upper:
         return samples
     if not samples.size or (lower <= samples.min() and samples.max() <= upper):
         return samples
@@ -51,8 +52,8 @@ def without_unusable(modality: ModalitySpec, samples: Float64Array) -> Float64Ar
 def assess(modality: ModalitySpec, windows: Float64Array) -> tuple[BoolArray, Float64Array]:
     """(windows, samples, channels) raw at the spec's rate, NaN where missing -> valid and quality (windows,).
 
-    A window is invalid if any sample is missing or out of range, or any channel is constant or
-    saturated. Quality is 0 for an invalid window.
+    A window is invalid if any sample is missing or out of range, or any channel is constant, stuck for
+    more than half of it, or saturated. Quality is 0 for an invalid window.
     """
     low, high = fold(np.minimum, windows), fold(np.maximum, windows)
     lower, upper = _limits(modality)
@@ -62,18 +63,39 @@ def assess(modality: ModalitySpec, windows: Float64Array) -> tuple[BoolArray, Fl
     if modality.kind == "embedding":
         return good, good.astype(np.float64)
     swing = np.subtract(high, low, out=np.zeros_like(low), where=ok)
-    good &= _all_channels(swing > CONSTANT_SHARE * np.maximum(np.abs(low), np.abs(high)))
+    still = CONSTANT_SHARE * np.maximum(np.abs(low), np.abs(high))
+    good &= _all_channels(swing > still)
     if good.all():
         # The usual case, spared the copies.
-        return _assess_steady(modality, windows, low, swing)
+        return _assess_steady(modality, windows, low, swing, still)
     quality = np.zeros(len(good))
     at = np.flatnonzero(good)
-    good[at], quality[at] = _assess_steady(modality, windows[at], low[at], swing[at])
+    good[at], quality[at] = _assess_steady(modality, windows[at], low[at], swing[at], still[at])
     return good, quality
 
 
+def without_bad_channels(modality: ModalitySpec, windows: Float64Array, valid: BoolArray) -> Float64Array:
+    """The windows, NaN throughout each channel for which `assess` found one not valid; a copy only if there is any.
+
+    Done before a filter that carries its state: a saturated second would ring on through the next.
+    """
+    if valid.all():
+        return windows
+    at = np.flatnonzero(~valid)
+    suspects = windows[at]
+    low, high = suspects.min(axis=1), suspects.max(axis=1)
+    lower, upper = _limits(modality)
+    ok = (low >= lower) & (high <= upper)
+    swing = np.subtract(high, low, out=np.zeros_like(low), where=ok)
+    still = np.where(ok, CONSTANT_SHARE * np.maximum(np.abs(low), np.abs(high)), 0.0)
+    bad = ~ok | (swing <= still) | _stuck(suspects, still) | _saturated(suspects, low, swing)
+    cleaned = windows.copy()
+    cleaned[at] = np.where(bad[:, None], np.nan, suspects)
+    return cleaned
+
+
 def _assess_steady(
-    modality: ModalitySpec, windows: Float64Array, low: Float64Array, swing: Float64Array
+    modality: ModalitySpec, windows: Float64Array, low: Float64Array, swing: Float64Array, still: Float64Array
 ) -> tuple[BoolArray, Float64Array]:
     """The same for windows in which every sample is there, in range, and not constant."""
     quality = _SCORES.get(modality.name, _no_score)(modality, windows, swing)
@@ -86,6 +108,10 @@ def _assess_steady(
         good = np.ones(len(windows), dtype=bool)
         maybe = np.flatnonzero(_far_from_centre(windows, low, swing).any(axis=1))
         good[maybe] = _all_channels(~_saturated(windows[maybe], low[maybe], swing[maybe]))
+    middle = windows.shape[1] // 2
+    # A stuck channel's run covers its middle: one difference clears most windows.
+    if np.count_nonzero(np.abs(windows[:, middle] - windows[:, middle - 1]) <= still):
+        good &= _all_channels(~_stuck(windows, still))
     return good, np.where(good, quality, 0.0)
 
 
@@ -98,6 +124,33 @@ def _limits(modality: ModalitySpec) -> tuple[float, float]:
 def _all_channels(each: BoolArray) -> BoolArray:
     every: BoolArray = each[:, 0] if each.shape[1] == 1 else np.logical_and.reduce(each, axis=1)
     return every
+
+
+def _maybe_stuck(windows: Float64Array, still: Float64Array) -> BoolArray:
+    """(windows, channels): three samples agree that agree in every stuck channel.
+
+    A run longer than half of the window covers its middle, and one of the two samples half of the window
+    apart that lie a quarter from its ends. `still` is what rounding moves a constant by.
+    """
+    samples = windows.shape[1]
+    apart = np.abs(windows[:, samples // 4 :: samples // 2][:, :2] - windows[:, samples // 2, None])
+    maybe: BoolArray = np.logical_or.reduce(apart <= still[:, None], axis=1)
+    return maybe
+
+
+def _stuck(windows: Float64Array, still: Float64Array) -> BoolArray:
+    """(windows, channels): the same sample again and again for more than half of the window."""
+    stuck = _maybe_stuck(windows, still)
+    window, channel = np.nonzero(stuck)
+    run = windows[window, :, channel]
+    middle = run.shape[1] // 2
+    moved = np.abs(run - run[:, middle, None]) > still[window, channel, None]
+    # A step on either side, at the ends if nowhere before: how far the middle's run reaches.
+    ends = np.ones((len(run), 1), dtype=bool)
+    after = np.concatenate([moved[:, middle:], ends], axis=1).argmax(axis=1)
+    before = np.concatenate([moved[:, middle::-1], ends], axis=1).argmax(axis=1)
+    stuck[window, channel] = 2 * (after + before - 1) > run.shape[1]
+    return stuck
 
 
 def _far_from_centre(windows: Float64Array, low: Float64Array, swing: Float64Array) -> BoolArray:

@@ -28,6 +28,7 @@ class WindowStatistics:
                 f"{modality.name}: psd_mean is defined for one Welch segment",
                 expected=f"a window of at most {_WELCH_SEGMENT} samples",
                 got=modality.window_samples,
+                fix="Shorten the window in the feature spec",
             )
         self._filter: Float64Array | None = None
         if modality.filter is not None and modality.filter.mode == "zero-phase-window":

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from emodict.errors import InputError, SpecError
 from emodict.features.band_power import BandPower, CausalBandPower
-from emodict.features.quality import assess, without_unusable
+from emodict.features.quality import assess, without_bad_channels, without_unusable
 from emodict.features.resample import Resampler
 from emodict.features.statistics import WindowStatistics
 from emodict.features.windows import FeatureWindows, ModalityRows, assemble, finite_rows
@@ -44,6 +44,7 @@ class FeatureStream:
                 "The stream's modalities are not the spec's",
                 expected=f"some of {', '.join(spec.modality_names)}",
                 got=", ".join(rates_hz) or "none",
+                fix="Give the sampling rates of these",
             )
         self._next_row = spec.first_row_s
         self._finished = False
@@ -60,7 +61,11 @@ class FeatureStream:
         if self._finished:
             raise InputError("This stream is finished", fix="Start a new FeatureStream for more samples")
         if modality not in self._sources:
-            raise InputError(f"This stream was not told of '{modality}'", expected=", ".join(self._sources))
+            raise InputError(
+                f"This stream was not told of '{modality}'",
+                expected=", ".join(self._sources),
+                fix="Give its sampling rate when the FeatureStream is made",
+            )
         self._sources[modality].push(samples)
         return self._collect(min(source.complete_s for source in self._sources.values()))
 
@@ -106,6 +111,7 @@ class _Source:
                 f"{self._modality.name}: the samples have the wrong shape",
                 expected=f"(samples, {channels})",
                 got=fresh.shape,
+                fix="Push (samples, channels), time first, with the channels of the spec in its order",
             )
         usable = without_unusable(self._modality, fresh)
         self._append(usable if self._resampler is None else self._resampler.push(usable))
@@ -146,8 +152,9 @@ class _Source:
     def _describe(self, windows: Float64Array) -> ModalityRows:
         valid, quality = assess(self._modality, windows)
         if isinstance(self._kernel, CausalBandPower):
-            # The filter must see every window, usable or not.
-            return checked_rows(self._kernel.values(windows), valid, quality)
+            # The filter must see every window, usable or not; what is not usable starts it anew.
+            cleaned = without_bad_channels(self._modality, windows, valid)
+            return checked_rows(self._kernel.values(cleaned), valid, quality)
         return rows_of_usable(self._modality, self._kernel, windows, valid, quality)
 
 
