@@ -67,9 +67,11 @@ class OnnxEngine:
         for name, array in zip((DISTRIBUTION, WEIGHTS), out, strict=True):
             binding.bind_output(name, "cpu", 0, np.float32, list(array.shape), array.ctypes.data)
 
+        start = self._session.run_with_iobinding
+
         def run(tokens: Float32Array) -> tuple[Float32Array, Float32Array]:
             buffer[...] = tokens
-            self._session.run_with_iobinding(binding)
+            start(binding)
             return out
 
         return run

@@ -70,9 +70,16 @@ def _fill_moments(x: Float64Array, out: Float64Array) -> None:
     series.sort(axis=2)
     low, above, middle1, middle2, below, high = series[:, which, places].swapaxes(0, 1)
     median = 0.5 * (middle1 + middle2)
-    ratios = (_count_equal(series, end, beside) / lengths for end, beside in ((low, above), (high, below)))
-    moments = (median[:, :3], mean, std, low[:, :3], high[:, :3], *ratios)
-    out[:, :21] = np.stack(moments, axis=2).reshape(count, 21)
+    moments = np.empty((count, 3, 7))
+    moments[:, :, 5:] = 1.0 / lengths[:, None]
+    for column, values in enumerate((median, mean, std, low, high)):
+        moments[:, :, column] = values[:, :3]
+    # A filtered signal has no ties: its extremes are there once.
+    if ((low == above) | (high == below))[:, :3].any():
+        for column, end in ((5, low), (6, high)):
+            equal = series[:, :3] == end[:, :3, None]
+            moments[:, :, column] = np.add.reduce(equal, axis=2, dtype=np.float64) / lengths
+    out[:, :21] = moments.reshape(count, 21)
     _fill_fft_statistics(x, median[:, 3], low[:, 3], high[:, 3], out[:, 21:27])
 
 
@@ -82,14 +89,6 @@ def _places(samples: int) -> tuple[Float64Array, NDArray[np.intp], NDArray[np.in
     lengths = samples - np.array([0, 1, 2, 0])
     rows = (0 * lengths, 0 * lengths + 1, (lengths - 1) // 2, lengths // 2, lengths - 2, lengths - 1)
     return lengths[:3].astype(np.float64), np.arange(4), np.stack(rows)
-
-
-def _count_equal(ordered: Float64Array, end: Float64Array, beside: Float64Array) -> Float64Array:
-    """(windows, 3): how many samples equal a sorted series' end; 1 where its neighbour does not, as after a filter."""
-    if not (beside[:, :3] == end[:, :3]).any():
-        return np.ones((len(end), 3))
-    counts: Float64Array = np.add.reduce(ordered[:, :3] == end[:, :3, None], axis=2, dtype=np.float64)
-    return counts
 
 
 def _std(series: Float64Array, mean: Float64Array, lengths: Float64Array) -> Float64Array:
