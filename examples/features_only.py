@@ -11,6 +11,8 @@ from emodict.features import extract_features
 from emodict.session import open_session
 from emodict.spec import load_spec
 
+if len(sys.argv) != 2:
+    sys.exit("usage: python examples/features_only.py session.h5")
 spec = load_spec("emodict-1")
 with open_session(sys.argv[1]) as recording:
     windows = extract_features(recording, spec)

@@ -10,6 +10,8 @@ import sys
 import numpy as np
 import onnxruntime
 
+if len(sys.argv) != 3:
+    sys.exit("usage: python examples/plain_onnxruntime.py model.onnx features.npz")
 session = onnxruntime.InferenceSession(sys.argv[1], providers=["CPUExecutionProvider"])
 about = session.get_modelmeta().custom_metadata_map
 emotions = json.loads(about["emodict.emotions"])

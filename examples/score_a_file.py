@@ -10,6 +10,8 @@ from emodict.outputs import write_predictions
 from emodict.predict import predict
 from emodict.report import write_report
 
+if len(sys.argv) != 3:
+    sys.exit("usage: python examples/score_a_file.py model.onnx session.h5")
 model, session = sys.argv[1:]
 with open_engine(model) as engine:
     prediction = predict(engine, session)

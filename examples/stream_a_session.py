@@ -11,6 +11,8 @@ from emodict.grid import face_rows
 from emodict.predict import score
 from emodict.session import open_session
 
+if len(sys.argv) != 3:
+    sys.exit("usage: python examples/stream_a_session.py model.onnx session.h5")
 model, session = sys.argv[1:]
 with open_engine(model) as engine, open_session(session) as recording:
     features = engine.manifest.features

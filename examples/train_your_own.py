@@ -11,6 +11,8 @@ from emodict_train.checkpoint import save_checkpoint
 from emodict_train.data import read_training_data
 from emodict_train.fit import FitOptions, fit
 
+if len(sys.argv) != 2:
+    sys.exit("usage: python examples/train_your_own.py FOLDER_OF_SESSIONS")
 table = read_training_data([Path(sys.argv[1])], spec_id="emodict-1").with_modalities(["gsr", "ppg"])
 options = FitOptions(split="trials", patience=5, seed=1)
 checkpoint = fit(table, options, on_step=lambda step: print(".", end="", flush=True))

@@ -96,6 +96,13 @@ def test_an_example_runs(
     assert capsys.readouterr().out
 
 
+@pytest.mark.parametrize("example", sorted(p.name for p in (ROOT / "examples").glob("*.py") if p.name != "demo.py"))
+def test_an_example_without_its_arguments_says_how_it_is_used(example: str, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(sys, "argv", [example])
+    with pytest.raises(SystemExit, match=f"^usage: python examples/{example} "):
+        runpy.run_path(str(ROOT / "examples" / example), run_name="__main__")
+
+
 def test_the_page_on_export_shows_the_example_as_it_is():
     assert (ROOT / "examples" / "plain_onnxruntime.py").read_text() in blocks(ROOT / "docs" / "export.md", "python")
 
