@@ -1,6 +1,9 @@
 """What tests of every part share."""
 
+import sys
+from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -12,3 +15,22 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no real recordings in {folder}")
     return folder
+
+
+@pytest.fixture
+def run_in_process(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., tuple[int, str, str]]:
+    """Run a command of ours, given its module, in this process: (exit code, stdout, stderr)."""
+
+    def run(cli: ModuleType, *words: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", [cli.NAME, *map(str, words)])
+        with pytest.raises(SystemExit) as ending:
+            cli.main()
+        out, err = capfd.readouterr()
+        assert "Traceback" not in err
+        assert "fault in emodict" not in err
+        code = ending.value.code
+        return code if isinstance(code, int) else 0, out, err
+
+    return run

@@ -74,7 +74,7 @@ def refuse_overwriting(out: Path, inputs: Iterable[Path]) -> None:
     for path in inputs:
         if out.exists() and path.exists() and out.samefile(path):
             raise OutputError(
-                f"Cannot write {out}: it is what is read", expected="another file", fix="Choose another --out"
+                f"Cannot write {out}: it is what is read", expected="another file", fix="Choose another file to write"
             )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import subprocess
 import sys
 from collections.abc import Callable
@@ -25,20 +26,8 @@ Run = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
-def run(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Run the command in this process: (exit code, stdout, stderr)."""
-
-    def run_(*words: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", [cli.NAME, *map(str, words)])
-        with pytest.raises(SystemExit) as ending:
-            cli.main()
-        out, err = capfd.readouterr()
-        assert "Traceback" not in err
-        assert "fault in emodict" not in err
-        code = ending.value.code
-        return code if isinstance(code, int) else 0, out, err
-
-    return run_
+def run(run_in_process: Run) -> Run:
+    return functools.partial(run_in_process, cli)
 
 
 @pytest.fixture(scope="module")
