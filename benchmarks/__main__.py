@@ -8,18 +8,23 @@ import sys
 from pathlib import Path
 
 from benchmarks import features, models, sample, startup
+from emodict.errors import EmodictError
 
 GROUPS = {"features": features, "models": models, "startup": startup}
 
 
 def main(names: list[str]) -> int:
     if names[:1] == ["sample"] and len(names) == 2:
-        for line in sample.measure(Path(names[1])):
-            print(line, flush=True)
+        try:
+            for line in sample.measure(Path(names[1])):
+                print(line, flush=True)
+        except EmodictError as error:
+            print(error, file=sys.stderr)
+            return error.exit_code
         return 0
     unknown = [name for name in names if name not in GROUPS]
     if unknown:
-        print(f"Unknown: {', '.join(unknown)}. There are {', '.join(GROUPS)}.", file=sys.stderr)
+        print(f"Unknown: {', '.join(unknown)}. There are {', '.join(GROUPS)}, and sample FILE.", file=sys.stderr)
         return 2
     missed = 0
     for name in names or GROUPS:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated, Optional
 
 from emodict.atomic import check_writable
 from emodict.cli.app import new_app, run_app
-from emodict.errors import OutputError
 
 if TYPE_CHECKING:
     import typer
@@ -36,14 +35,7 @@ def build() -> "typer.Typer":
     ) -> None:
         """Fold a checkpoint into one self-contained ONNX graph and check it against torch."""
         target = checkpoint.with_suffix(".onnx") if out is None else out
-        if target.suffix != ".onnx":
-            raise OutputError(
-                f"Cannot export to {target}",
-                expected="a file ending in .onnx",
-                got=target.suffix or "no ending",
-                fix=f"Use -o {target.with_suffix('.onnx')}",
-            )
-        check_writable(target)
+        check_writable(target, ending=".onnx")
         from emodict_export.export import export_onnx
         from emodict_train.checkpoint import load_checkpoint
 

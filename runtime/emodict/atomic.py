@@ -47,8 +47,15 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         part.unlink(missing_ok=True)
 
 
-def check_writable(path: Path) -> None:
-    """Refuse an output path that cannot work, before any long work starts."""
+def check_writable(path: Path, *, ending: str | None = None) -> None:
+    """Refuse an output path that cannot work, or has another ending than asked for, before any long work starts."""
+    if ending is not None and path.suffix != ending:
+        raise OutputError(
+            f"Cannot write {path}",
+            expected=f"a file ending in {ending}",
+            got=path.suffix or "no ending",
+            fix=f"Name it {path.with_suffix(ending) if path.name else 'something' + ending}",
+        )
     if path.is_dir():
         raise OutputError(f"Cannot write {path}", expected="a file name", got="a folder")
     if path.exists() and not path.is_file():

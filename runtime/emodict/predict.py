@@ -17,14 +17,14 @@ from emodict.prediction import Prediction, concatenate_predictions
 from emodict.recording import Recording
 from emodict.session import open_session
 from emodict.spec import require_same_spec
-from emodict.table import FeatureTable, read_table
+from emodict.table import FeatureTable, no_parts, read_table
 from emodict.truth import truth_of_rows
 
 TABLE_ENDINGS = (".npz", ".mat")
 # Chunks of this many rows are scored at once: twice as fast as one huge batch.
 BLOCK_ROWS = 64
 
-OnStart = Callable[[str, float], None]
+OnStart = Callable[[float], None]
 
 
 def predict(engine: Engine, path: str | os.PathLike[str]) -> Prediction:
@@ -41,9 +41,15 @@ def iter_predictions(
     path: str | os.PathLike[str],
     *,
     part: str | None = None,
-    on_start: OnStart = lambda session, rows: None,
+    on_start: OnStart = lambda rows: None,
 ) -> Iterator[Prediction]:
-    """The rows of `predict` in blocks, as they are computed; `on_start` hears the session and how many to expect."""
+    """The rows of `predict` in blocks, as they are computed; `on_start` hears how many to expect.
+
+    Raises:
+        TableError: a `part` of something that has no parts.
+    """
+    if part is not None and Path(path).suffix != ".mat":
+        raise no_parts(Path(path))
     if Path(path).suffix in TABLE_ENDINGS:
         yield from predict_table(engine, read_table(path, part=part), on_start=on_start)
     else:
@@ -52,7 +58,7 @@ def iter_predictions(
 
 
 def predict_recording(
-    engine: Engine, recording: Recording, *, on_start: OnStart = lambda session, rows: None, name: str = ""
+    engine: Engine, recording: Recording, *, on_start: OnStart = lambda rows: None, name: str = ""
 ) -> Iterator[Prediction]:
     """Score a recording; a modality it lacks is allowed only where the model can do without.
 
@@ -69,14 +75,14 @@ def predict_recording(
             got=", ".join(recording.modality_names) or "no signals",
             fix="Use a model trained with modality dropout, or on the modalities at hand (--modalities)",
         )
-    on_start(session, max(0.0, recording.duration_s - features.first_row_s))
+    on_start(max(0.0, recording.duration_s - features.first_row_s))
     for windows in iter_features(recording, features):
         truth = truth_of_rows(windows.start_s, features, recording.trials, model.emotions)
         yield score(engine, windows, session=session, truth=truth, simulated=recording.simulated)
 
 
 def predict_table(
-    engine: Engine, table: FeatureTable, *, on_start: OnStart = lambda session, rows: None
+    engine: Engine, table: FeatureTable, *, on_start: OnStart = lambda rows: None
 ) -> Iterator[Prediction]:
     """Score a feature table of the model's own spec.
 
@@ -94,7 +100,7 @@ def predict_table(
             got=", ".join(table.emotions),
             fix="Use a model trained on these emotions",
         )
-    on_start(table.source, len(table))
+    on_start(len(table))
     for start in range(0, len(table), BLOCK_ROWS):
         rows = slice(start, start + BLOCK_ROWS)
         truth = None if table.labels is None else table.labels[rows]

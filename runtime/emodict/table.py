@@ -188,6 +188,13 @@ def read_table(path: str | os.PathLike[str], *, part: str | None = None) -> Feat
     )
 
 
+def no_parts(path: Path) -> TableError:
+    """The answer to --part for anything but a .mat sample."""
+    return TableError(
+        f"{path} has no parts to choose from", expected="--part with a .mat sample alone", fix="Leave --part out"
+    )
+
+
 def read_sample(path: Path, *, part: str | None = None) -> FeatureTable:
     """The released one-subject sample: <part>_eeg (n,18,4), <part>_gsr, <part>_ppg (n,1,4), <part>_video (n,32)."""
     arrays = read_mat(path)

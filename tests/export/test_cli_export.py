@@ -65,7 +65,7 @@ def test_a_missing_folder_and_a_wrong_ending_are_refused(run: Run, model: Path, 
     assert "Expected a folder that exists" in err
     code, _, err = run(model, "-o", tmp_path / "model.plan")
     assert code == 2
-    assert "Expected a file ending in .onnx, got .plan. Use -o " in err
+    assert "Expected a file ending in .onnx, got .plan. Name it " in err
     assert [p.name for p in tmp_path.iterdir()] == ["in"]
 
 

@@ -212,3 +212,10 @@ def test_a_full_disk_behind_standard_output_is_the_users_matter(run: Run, model:
         done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=120)
     assert done.returncode == 2
     assert done.stderr.strip().splitlines()[-1].startswith("emodict-run: No space left on device")
+
+
+def test_an_option_that_would_do_nothing_is_refused(run: Run, model: Path, session: Path):
+    assert_refused(
+        run("emodict-run", "--engine", model, session, "--part", "train"), "has no parts", "Leave --part out"
+    )
+    assert_refused(run("emodict-run", "--engine", model, session, "--weights"), "--out FILE or --json")

@@ -164,6 +164,9 @@ def test_a_folder_stands_for_its_sessions_and_equal_names_are_told_apart(run: Ru
         write_session(noise_recording(10), tmp_path / name)
     done = run("emodict-run", "-q", "--engine", model, tmp_path, "-o", tmp_path / "x.csv")
     assert done.returncode == 0, done.stderr
+    lines = run("emodict-run", "--json", "--engine", model, tmp_path).stdout.splitlines()
+    files = [json.loads(line).get("file") for line in lines[:-2]]
+    assert files == [str(tmp_path / "a.h5")] * 6 + [str(tmp_path / "b.h5")] * 6
     sessions = {row["session"] for row in read_rows(tmp_path / "x.csv")}
     assert sessions == {f"noise-0 ({tmp_path / name})" for name in ("a.h5", "b.h5")}
 

@@ -103,7 +103,7 @@ def test_import_never_writes_over_the_recording_it_reads(run, tmp_path):
     source.write_bytes(b"0       precious")
     code, _, err = run("import", "edf", source, "-o", source)
     assert code == 2
-    assert "is the recording itself" in err
+    assert "it is what is read" in err
     assert source.read_bytes() == b"0       precious"
 
 

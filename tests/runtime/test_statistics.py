@@ -119,3 +119,16 @@ def test_filtered_ppg_has_no_ties_so_its_ratios_are_constants():
 
 def test_no_windows_give_no_rows():
     assert WindowStatistics(load_spec("emodict-1").modality("gsr")).values(np.empty((0, 20))).shape == (0, 28)
+
+
+def test_the_pulse_filter_is_what_neurokit_calls_a_third_order_butterworth():
+    nk = pytest.importorskip("neurokit2")
+    spec = load_spec("emodict-1").modality("ppg")
+    time_s = np.arange(500) / 100
+    window = np.sin(2 * np.pi * 1.2 * time_s) + 0.3 * time_s + 0.1 * np.random.default_rng(0).normal(size=500)
+    filtered = nk.signal_filter(window, 100, lowcut=0.5, highcut=8, method="butterworth", order=3)
+    values = dict(zip(spec.feature_names, WindowStatistics(spec).values(window[None])[0], strict=True))
+    # Both run scipy's sections forward and backward; the matrix sums in another order.
+    assert values["x_std"] == pytest.approx(filtered.std(), rel=1e-9)
+    assert values["x_max"] == pytest.approx(filtered.max(), rel=1e-9)
+    assert values["d1_std"] == pytest.approx(np.diff(filtered).std(), rel=1e-9)

@@ -327,3 +327,13 @@ def test_a_file_that_is_not_there_is_named_and_said_not_to_be_there(tmp_path: Pa
 def test_no_data_at_all_is_refused() -> None:
     with pytest.raises(InputError, match=r"nothing to train on.*emodict-train simulate"):
         read_training_data([])
+
+
+def test_a_spec_for_tables_and_a_part_of_what_has_none_are_refused(tmp_path: Path) -> None:
+    table, session = tmp_path / "edl.csv", tmp_path / "s.h5"
+    table.touch()
+    session.touch()
+    with pytest.raises(TableError, match=r"--spec chooses features for sessions.*got edl\.csv"):
+        read_training_data([table], spec_id="emodict-1")
+    with pytest.raises(TableError, match=r"s\.h5 has no parts"):
+        read_training_data([session], part="train")

@@ -326,3 +326,13 @@ def _faces(people: list[Recording]) -> tuple[FloatArray, FloatArray]:
 
 def _kl(truth: FloatArray, guess: FloatArray) -> float:
     return float(np.mean(np.sum(truth * np.log(truth / guess), axis=1)))
+
+
+def test_simulated_people_replace_simulated_people_but_never_a_recording(tmp_path: Path) -> None:
+    simulate_people(tmp_path, people=1, plan=SHORT, seed=0)
+    simulate_people(tmp_path, people=1, plan=SHORT, seed=1)
+    real = tmp_path / "sub-07.h5"
+    real.write_bytes(b"somebody's only recording")
+    with pytest.raises(OutputError, match=r"sub-07\.h5 is not a simulated person"):
+        simulate_people(tmp_path, people=7, plan=SHORT, seed=0)
+    assert real.read_bytes() == b"somebody's only recording"

@@ -11,7 +11,7 @@ import typer
 
 from emodict.atomic import check_writable
 from emodict.cli.app import Progress, log_to_stderr, new_app, run_app, split_names
-from emodict.errors import InterruptedByUserError, OutputError
+from emodict.errors import InterruptedByUserError
 from emodict.metrics import METRICS
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ _Split = Annotated[
     str, typer.Option(help="What is held out to stop early: whole `trials` (honest), or random `windows`.")
 ]
 _Modalities = Annotated[Optional[str], typer.Option(help="Only these, e.g. ppg,gsr.")]  # noqa: UP045
-_Spec = Annotated[str, typer.Option(help="Features to compute from sessions.")]
+_Spec = Annotated[Optional[str], typer.Option(help="Features to compute from sessions. [default: emodict-1]")]  # noqa: UP045
 _Part = Annotated[Optional[str], typer.Option(help="Which part of a .mat with several.")]  # noqa: UP045
 _Epochs = Annotated[int, typer.Option(min=1, help="At most this many passes over the data.")]
 _Patience = Annotated[
@@ -77,7 +77,7 @@ def _add_fit(app: typer.Typer) -> None:
         out: _Out,
         split: _Split = "trials",
         modalities: _Modalities = None,
-        spec: _Spec = "emodict-1",
+        spec: _Spec = None,
         part: _Part = None,
         epochs: _Epochs = default.epochs,
         patience: _Patience = None,
@@ -98,7 +98,8 @@ def _add_fit(app: typer.Typer) -> None:
             split=split, patience=patience, seed=seed, members=ensemble, device=device, plan=plan,
             model={"readout": readout, "gate": gate},
         )  # fmt: skip
-        check_checkpoint_path(out)
+        # The ending keeps a mistyped -o from replacing a recording.
+        check_writable(out, ending=".pt")
         table = _read(data, spec_id=spec, part=part, modalities=split_names(modalities))
         print(describe(_fit_and_save(table, options, out)))
         print(f"Wrote {out}. Next: emodict-export {out}")
@@ -133,22 +134,10 @@ def _add_simulate(app: typer.Typer) -> None:
         print(f"Wrote {len(paths)} simulated {'person' if len(paths) == 1 else 'people'} to {folder}: {names}")
 
 
-def check_checkpoint_path(out: Path) -> None:
-    """Refuse a checkpoint path that cannot work, or that another kind of file, a recording say, would go by."""
-    if out.suffix != ".pt":
-        raise OutputError(
-            f"Cannot write the checkpoint {out}",
-            expected="a file ending in .pt",
-            got=out.suffix or "no ending",
-            fix=f"-o {out.with_suffix('.pt')}",
-        )
-    check_writable(out)
-
-
 def _read(
     data: Sequence[Path],
     *,
-    spec_id: str,
+    spec_id: str | None,
     part: str | None,
     modalities: Sequence[str],
 ) -> "FeatureTable":

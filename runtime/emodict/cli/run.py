@@ -95,8 +95,8 @@ def run_all(engine_path: Path, recordings: Sequence[Path], options: RunOptions) 
             for line in summary_lines(prediction):
                 say(line)
         if options.as_json:
-            for prediction in predictions:
-                print(json.dumps({"summary": summary_as_dict(prediction)}))
+            for path, prediction in zip(recordings, predictions, strict=True):
+                print(json.dumps({"summary": {"file": str(path), **summary_as_dict(prediction)}}))
         _write(predictions, engine, engine_path, options)
 
 
@@ -131,9 +131,11 @@ def check_outputs(options: RunOptions, inputs: Sequence[Path]) -> None:
 
         check_output(options.out)
     if options.report is not None:
-        if options.report.suffix not in (".html", ".htm"):
-            raise OutputError(f"Cannot write the report to {options.report}", expected="a file ending in .html")
-        check_writable(options.report)
+        check_writable(options.report, ending=".html")
+    if options.with_weights and options.out is None and not options.as_json:
+        raise OutputError(
+            "--weights has nowhere to go", expected="--out FILE or --json beside it", fix="Add one of them"
+        )
     if options.as_json and options.out == STDOUT:
         raise OutputError("--json and --out - both want standard output", fix="Ask for one of them")
 
@@ -168,7 +170,7 @@ def _run_one(engine: "Engine", path: Path, options: RunOptions) -> "Prediction":
             elif options.as_json:
                 for i in range(len(part)):
                     row = row_as_dict(part, i, with_weights=options.with_weights)
-                    print(json.dumps({"session": part.session, **row}))
+                    print(json.dumps({"file": str(path), "session": part.session, **row}))
             parts.append(part)
             on_rows.add(len(part))
     return joined(parts, path)
@@ -189,7 +191,7 @@ class _RowCounter:
     def __init__(self, progress: Progress | None) -> None:
         self._progress, self._total, self._done = progress, 1.0, 0
 
-    def start(self, session: str, rows: float) -> None:
+    def start(self, rows: float) -> None:
         self._total = rows
 
     def add(self, rows: int) -> None:

@@ -8,9 +8,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from emodict.atomic import check_writable
+from emodict.atomic import check_writable, refuse_overwriting
 from emodict.cli.app import Progress, log_to_stderr, new_app, run_app
-from emodict.errors import OutputError
 from emodict.importers import IMPORTERS, Importer
 from emodict.session import open_session, write_session
 from emodict.summary import SessionSummary, SignalSummary, inspect_session, summarise
@@ -72,9 +71,7 @@ def extract_to_file(files: Sequence[Path], out: Path, *, spec_id: str) -> str:
     from emodict.spec import load_spec
     from emodict.table import join_tables, table_from_recording, write_table
 
-    if out.suffix != ".npz":
-        raise OutputError(f"Cannot write {out}", expected="a file ending in .npz", got=out.suffix or "no ending")
-    check_writable(out)
+    check_writable(out, ending=".npz")
     log_to_stderr()
     spec = load_spec(spec_id)
     tables = []
@@ -100,19 +97,14 @@ def _import_command(importer: Importer) -> Callable[..., None]:
         subject: Annotated[str | None, typer.Option(help="Name of the person; default: as in SOURCE.")] = None,
         session: Annotated[str | None, typer.Option(help="Name of the sitting; default: as in SOURCE.")] = None,
     ) -> None:
-        _check_out(out, source)
+        refuse_overwriting(out, [source])
+        check_writable(out, ending=".h5")
         recording = importer(source, subject_id=subject, session_id=session)
         write_session(recording, out)
         print(f"Wrote {out}")
         print(describe(summarise(recording)))
 
     return command
-
-
-def _check_out(out: Path, source: Path) -> None:
-    check_writable(out)
-    if out.exists() and source.exists() and out.samefile(source):
-        raise OutputError(f"{out} is the recording itself", fix="Give --out another name, such as session.h5")
 
 
 def describe(summary: SessionSummary) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from emodict.errors import InputError, TableError
 from emodict.spec import DEFAULT_SPEC_ID
-from emodict.table import FeatureTable, join_tables, read_table
+from emodict.table import FeatureTable, join_tables, no_parts, read_table
 from emodict_train.data.dmer import is_dmer_folder, read_dmer_folder
 from emodict_train.data.edl import read_edl
 from emodict_train.data.sessions import read_session_table
@@ -18,7 +18,7 @@ OnFile = Callable[[Path, int, int], None]
 def read_training_data(
     paths: Sequence[Path],
     *,
-    spec_id: str = DEFAULT_SPEC_ID,
+    spec_id: str | None = None,
     part: str | None = None,
     on_file: OnFile = lambda path, done, total: None,
 ) -> FeatureTable:
@@ -27,12 +27,14 @@ def read_training_data(
     Args:
         paths: session.h5 files or folders of them; .npz tables; the .mat sample; DMER subject folders or a
             folder of those; EDL tables (.csv).
-        spec_id: the features to compute from sessions.
+        spec_id: the features to compute from sessions, emodict-1 unless told otherwise; tables bring their own.
         part: which part of a .mat sample that holds several.
 
     Raises:
         InputError: nothing to read, or tables that do not go together.
     """
+    if part is not None and not any(path.suffix == ".mat" for path in paths):
+        raise no_parts(paths[0])
     files = [file for path in paths for file in _expand(path)]
     if not files:
         raise InputError(
@@ -40,10 +42,17 @@ def read_training_data(
             expected="at least one file or folder",
             fix="emodict-train simulate DIR makes people to try it on",
         )
+    if spec_id is not None and not any(file.suffix == ".h5" for file in files):
+        raise TableError(
+            "--spec chooses features for sessions, and there are none",
+            expected="session.h5 files",
+            got=", ".join(file.name for file in files[:3]),
+            fix="Leave --spec out: tables bring their features with them",
+        )
     tables = []
     for i, file in enumerate(files):
         on_file(file, i, len(files))
-        tables.append(_read_one(file, spec_id=spec_id, part=part))
+        tables.append(_read_one(file, spec_id=spec_id or DEFAULT_SPEC_ID, part=part))
     return join_tables(tables)
 
 

@@ -18,9 +18,9 @@ from pathlib import Path
 import numpy as np
 
 import emodict
-from emodict.errors import OutputError
+from emodict.errors import OutputError, RecordingError
 from emodict.recording import Event, Recording
-from emodict.session import write_session
+from emodict.session import open_session, write_session
 from emodict_train.simulate.course import Course, SimulationPlan, draw_course, require
 from emodict_train.simulate.eeg import simulate_eeg
 from emodict_train.simulate.face import simulate_face
@@ -41,11 +41,12 @@ def simulate_people(
 
     Raises:
         InputError: people or seed cannot be used.
-        OutputError: the folder or a file cannot be written.
+        OutputError: the folder or a file cannot be written, or the folder holds recordings that are not simulated.
     """
     require(people >= 1, "There is nobody to simulate", "at least 1 person", people)
     require(seed >= 0, "The seed cannot be used", "0 or more", seed)
     made = _make_folder(Path(folder))
+    _refuse_recordings(made)
     paths = []
     for number, sequence in enumerate(np.random.SeedSequence(seed).spawn(people), start=1):
         subject_id = f"sub-{number:02d}"
@@ -86,6 +87,22 @@ def _score_events(course: Course) -> tuple[Event, ...]:
         Event(float(start_s), code=1, description="PANAS " + " ".join(map(str, scores)))
         for start_s, scores in zip(course.trials.start_s, course.scores, strict=True)
     )
+
+
+def _refuse_recordings(folder: Path) -> None:
+    """Simulated people may replace simulated people, never anything else that is called sub-NN.h5."""
+    for path in sorted(folder.glob("sub-*.h5")):
+        try:
+            with open_session(path) as recording:
+                simulated = recording.simulated
+        except RecordingError:
+            simulated = False
+        if not simulated:
+            raise OutputError(
+                f"{path} is not a simulated person, and simulating here could replace it",
+                expected="a folder without recordings of real people",
+                fix="Choose another folder",
+            )
 
 
 def _make_folder(folder: Path) -> Path:
