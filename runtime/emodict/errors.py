@@ -8,13 +8,15 @@ class EmodictError(Exception):
 
     Args:
         what: the thing that is wrong, as a sentence without its full stop.
-        expected, got: the two sides of the mismatch, with the offending values in them.
+        expected, got: the two sides of the mismatch, with the offending values in them; of several names, one is.
         fix: what the user can do about it.
     """
 
     exit_code = 1
 
     def __init__(self, what: str, *, expected: object = None, got: object = None, fix: str | None = None) -> None:
+        if isinstance(expected, tuple) and all(isinstance(choice, str) for choice in expected):
+            expected = f"one of {', '.join(expected)}"
         sides = [f"expected {expected}" * (expected is not None), f"got {got}" * (got is not None)]
         mismatch = ", ".join(side for side in sides if side)
         mismatch = mismatch[:1].upper() + mismatch[1:]

@@ -209,7 +209,9 @@ class FeatureSpec:
         for modality in self.modalities:
             if modality.name == name:
                 return modality
-        raise SpecError(f"Feature spec {self.id} has no modality '{name}'", expected=self.modality_names)
+        raise SpecError(
+            f"Feature spec {self.id} has no modality '{name}'", expected=self.modality_names, fix="Correct the name"
+        )
 
     def with_modalities(self, names: Sequence[str]) -> FeatureSpec:
         """The same spec with these modalities only, in the spec's own order."""
