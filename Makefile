@@ -6,6 +6,8 @@ BIN := $(VENV)/bin
 export OPENBLAS_NUM_THREADS ?= 1
 export OMP_NUM_THREADS ?= 1
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+# The Python bindings of full TensorRT, without its libraries: the contract tests import them over stubs.
+BINDINGS := tensorrt-cu12-bindings==10.3.0 tensorrt-cu13-bindings==10.16.1.11 tensorrt-cu13-bindings==11.4.0.106
 
 .PHONY: demo test bench lint specs clean
 
@@ -41,4 +43,5 @@ $(VENV)/ready-train: pyproject.toml constraints.txt | $(VENV)/bin/python
 $(VENV)/ready-test: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@echo "Installing emodict and what its tests need into $(VENV) (once; torch is the big part)"
 	$(PIP) --editable '.[test,lint]'
+	@for wheel in $(BINDINGS); do $(BIN)/python -m pip download --quiet --quiet --disable-pip-version-check --no-deps --only-binary :all: --dest $(VENV)/bindings $$wheel || echo "No $$wheel for this Python: its contract tests will be skipped"; done
 	@touch $@ $(VENV)/ready-train

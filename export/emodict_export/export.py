@@ -15,18 +15,40 @@ from numpy.typing import NDArray
 from emodict import __version__
 from emodict.atomic import atomic_path
 from emodict.engine.manifest import Manifest, manifest_to_metadata
-from emodict.errors import EmodictError, ModelError
+from emodict.errors import ModelError
+from emodict_export.compare import compare_with_torch
 from emodict_export.fold import FoldedModel, as_float64, fold_model
-from emodict_export.graph import DISTRIBUTION, INPUT, WEIGHTS, build_graph
-from emodict_train.checkpoint import Checkpoint, predict
+from emodict_export.graph import build_graph
+from emodict_export.precision import (
+    PrecisionChoice,
+    always_fp32,
+    constants_beyond_half,
+    kept_by,
+    to_fp16,
+    to_int8,
+)
+from emodict_train.checkpoint import Checkpoint
 from emodict_train.model import EmotionDict
 
-CHECKED_BATCHES = (1, 2, 7, 64)
-# float32 keeps 7 digits; a few hundred operations on shares of size 0.1 stay far within this.
-DISTRIBUTION_ATOL = 1e-5
-# The weights are not normalised: their error is measured against their size.
-WEIGHTS_RTOL = 1e-4
 BATCH_NORM_EPS = 1e-5  # torch's default
+
+
+@dataclass(frozen=True)
+class Precision:
+    """What the graph computes in.
+
+    Attributes:
+        name: fp32, fp16 or int8.
+        choice: which nodes to keep in FP32, as emodict-calibrate found.
+        windows: (rows, tokens, width) real windows for the ranges of INT8.
+    """
+
+    name: str = "fp32"
+    choice: PrecisionChoice | None = None
+    windows: NDArray[np.float32] | None = None
+
+
+FP32 = Precision()
 
 
 @dataclass(frozen=True)
@@ -37,19 +59,21 @@ class ExportReport:
     nodes: int
     bytes: int
     sha256: str
+    precision: str
+    keep_fp32: tuple[str, ...]
     distribution_error: float
     weights_error: float
 
 
-def export_onnx(checkpoint: Checkpoint, path: str | os.PathLike[str]) -> ExportReport:
+def export_onnx(checkpoint: Checkpoint, path: str | os.PathLike[str], precision: Precision = FP32) -> ExportReport:
     """Fold a checkpoint and write it as ONNX, opset 18, dynamic batch, no other file beside it.
 
     Raises:
-        EmodictError: the folded graph and the torch model disagree; nothing is written.
+        EmodictError: the graph and the torch model disagree by more than the precision explains; nothing is written.
     """
-    model = folded_onnx(checkpoint)
+    model, kept = exported_onnx(checkpoint, precision)
     content = model.SerializeToString(deterministic=True)
-    errors = compare_with_torch(content, checkpoint)
+    errors = compare_with_torch(model, checkpoint, precision.name)
     with atomic_path(path) as part:
         part.write_bytes(content)
     return ExportReport(
@@ -57,25 +81,60 @@ def export_onnx(checkpoint: Checkpoint, path: str | os.PathLike[str]) -> ExportR
         nodes=len(model.graph.node),
         bytes=len(content),
         sha256=hashlib.sha256(content).hexdigest(),
+        precision=precision.name,
+        keep_fp32=kept,
         distribution_error=errors[0],
         weights_error=errors[1],
     )
 
 
+def exported_onnx(checkpoint: Checkpoint, precision: Precision = FP32) -> tuple[onnx.ModelProto, tuple[str, ...]]:
+    """The graph in this precision with its manifest in the metadata, and the nodes that were asked to stay FP32."""
+    model = folded_graph(checkpoint)
+    kept = (
+        ()
+        if precision.choice is None
+        else kept_by(precision.choice, model, precision=precision.name, graph_sha256=graph_hash(model))
+    )
+    if precision.name == "fp16":
+        # Numbers that half does not have: to keep them is no choice, and the report names them.
+        kept = tuple(sorted({*kept, *(constants_beyond_half(model) - always_fp32(model))}))
+        model = to_fp16(model, kept)
+    elif precision.name == "int8":
+        if precision.windows is None:
+            raise ModelError(
+                "INT8 is scaled by the ranges of real windows, and none were given",
+                expected="recordings like those the device will see",
+                fix="emodict-export model.pt --precision int8 --data session.h5",
+            )
+        model = to_int8(model, precision.windows, kept)
+    return described(model, checkpoint, precision.name), kept
+
+
 def folded_onnx(checkpoint: Checkpoint) -> onnx.ModelProto:
-    """The graph with its manifest in the metadata."""
-    features, spec = checkpoint.features, checkpoint.model
+    """The FP32 graph with its manifest in the metadata."""
+    return exported_onnx(checkpoint)[0]
+
+
+def folded_graph(checkpoint: Checkpoint) -> onnx.ModelProto:
+    """The FP32 graph alone, from which every precision starts."""
+    features = checkpoint.features
     members = [fold_network(network) for network in checkpoint.networks()]
-    model = build_graph(members, spec, tokens=features.tokens, width=features.token_width)
+    return build_graph(members, checkpoint.model, tokens=features.tokens, width=features.token_width)
+
+
+def described(model: onnx.ModelProto, checkpoint: Checkpoint, precision: str) -> onnx.ModelProto:
+    """The graph with its manifest in the metadata."""
     manifest = Manifest(
-        features=features,
-        model=spec,
+        features=checkpoint.features,
+        model=checkpoint.model,
         missing_value=missing_value(checkpoint),
         mean_label=checkpoint.mean_label,
         graph_sha256=graph_hash(model),
         training=dict(checkpoint.training),
         metrics={name: dict(row) for name, row in checkpoint.metrics.items()},
         software=f"emodict {__version__}",
+        precision=precision,
     )
     for key, value in manifest_to_metadata(manifest).items():
         entry = model.metadata_props.add()
@@ -109,41 +168,3 @@ def missing_value(checkpoint: Checkpoint) -> NDArray[np.float64]:
 def graph_hash(model: onnx.ModelProto) -> str:
     """sha256 of nodes and weights alone; the metadata is not in it."""
     return hashlib.sha256(model.graph.SerializeToString(deterministic=True)).hexdigest()
-
-
-def compare_with_torch(content: bytes, checkpoint: Checkpoint) -> tuple[float, float]:
-    """Largest error of distribution and of weights (relative to the largest weight) at batch 1, 2, 7 and 64.
-
-    Raises:
-        EmodictError: an error is larger than float32 explains.
-    """
-    from onnxruntime import InferenceSession
-
-    session = InferenceSession(content, providers=["CPUExecutionProvider"])
-    networks = checkpoint.networks()
-    rng = np.random.default_rng(0)
-    worst = [0.0, 0.0]
-    for batch in CHECKED_BATCHES:
-        tokens = _plausible_tokens(checkpoint, batch, rng)
-        distribution, weights = session.run([DISTRIBUTION, WEIGHTS], {INPUT: tokens})
-        expected, expected_weights = (t.numpy() for t in predict(networks, torch.from_numpy(tokens)))
-        scale = max(1.0, float(np.abs(expected_weights).max()))
-        gaps = np.abs(distribution - expected).max(), np.abs(weights - expected_weights).max() / scale
-        # np.maximum, unlike max(), lets a NaN through to be refused below.
-        worst = [float(np.maximum(old, new)) for old, new in zip(worst, gaps, strict=True)]
-    if not (worst[0] <= DISTRIBUTION_ATOL and worst[1] <= WEIGHTS_RTOL):
-        raise EmodictError(
-            "The folded graph does not compute what the torch model computes; nothing was written",
-            expected=f"distributions within {DISTRIBUTION_ATOL}, weights within {WEIGHTS_RTOL}",
-            got=f"{worst[0]:.2e} and {worst[1]:.2e}",
-            fix="Please report this with the checkpoint",
-        )
-    return worst[0], worst[1]
-
-
-def _plausible_tokens(checkpoint: Checkpoint, batch: int, rng: np.random.Generator) -> NDArray[np.float32]:
-    """Raw features as the training set had them: its mean and spread."""
-    state = checkpoint.states[0]
-    mean, scale = state["standardise.mean"].numpy(), state["standardise.scale"].numpy()
-    z = rng.standard_normal((batch, *mean.shape))
-    return np.asarray(mean + z * scale, dtype=np.float32)

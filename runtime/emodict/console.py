@@ -47,6 +47,8 @@ def describe_model(manifest: Manifest, name: str) -> str:
     if training:
         kind = "SIMULATED people" if training.get("simulated") else "recordings"
         parts.append(f"trained on {training.get('rows')} windows of {kind}")
+        if isinstance(output := training.get("output"), dict):
+            parts.append(f"calibrated (temperature {output.get('temperature', float('nan')):.3g})")
     return ", ".join(parts)
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copyreg
+from typing import Any
+
 
 class EmodictError(Exception):
     """Base of every error emodict raises on purpose; as it stands, a failure of ours (exit code 1).
@@ -21,6 +24,10 @@ class EmodictError(Exception):
         mismatch = ", ".join(side for side in sides if side)
         mismatch = mismatch[:1].upper() + mismatch[1:]
         super().__init__(" ".join(s.rstrip(".") + "." for s in (what, mismatch, fix) if s))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """An error comes back from a worker process as it was: its sentences are not put together again."""
+        return copyreg.__newobj__, (type(self), *self.args), self.__dict__  # type: ignore[attr-defined]
 
 
 class InputError(EmodictError):
@@ -51,8 +58,16 @@ class TableError(InputError):
     """A feature table or its labels cannot be used."""
 
 
+class PersonError(InputError):
+    """A person.json cannot be used, or not with this model or recording."""
+
+
 class OutputError(InputError):
     """A result cannot be written where the user asked for it."""
+
+
+class ClusterError(InputError):
+    """A Dask cluster cannot be reached, or its workers cannot do the work."""
 
 
 class MissingDependencyError(InputError):

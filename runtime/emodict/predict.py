@@ -10,13 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emodict.engine import Engine
-from emodict.errors import RecordingError, SpecError
+from emodict.errors import PersonError, RecordingError, SpecError
 from emodict.features import iter_features
 from emodict.features.windows import FeatureWindows
+from emodict.model_spec import ModelSpec
+from emodict.person import Adaptation, Person
 from emodict.prediction import Prediction, concatenate_predictions
 from emodict.recording import Recording
 from emodict.session import open_session
-from emodict.spec import require_same_spec
+from emodict.spec import FeatureSpec, require_same_spec
 from emodict.table import FeatureTable, no_parts, read_table
 from emodict.truth import truth_of_rows
 
@@ -27,13 +29,13 @@ BLOCK_ROWS = 64
 OnStart = Callable[[float], None]
 
 
-def predict(engine: Engine, path: str | os.PathLike[str]) -> Prediction:
-    """All rows of a session.h5, or of a feature table (.npz, .mat).
+def predict(engine: Engine, path: str | os.PathLike[str], *, person: Person | None = None) -> Prediction:
+    """All rows of a session.h5, or of a feature table (.npz, .mat); a session may be one of this `person`.
 
     Raises:
-        InputError: the recording or table cannot be used with this model.
+        InputError: the recording or table cannot be used with this model, or is not of this person.
     """
-    return joined(list(iter_predictions(engine, path)), path)
+    return joined(list(iter_predictions(engine, path, person=person)), path)
 
 
 def iter_predictions(
@@ -41,29 +43,43 @@ def iter_predictions(
     path: str | os.PathLike[str],
     *,
     part: str | None = None,
+    person: Person | None = None,
     on_start: OnStart = lambda rows: None,
 ) -> Iterator[Prediction]:
     """The rows of `predict` in blocks, as they are computed; `on_start` hears how many to expect.
 
     Raises:
         TableError: a `part` of something that has no parts.
+        PersonError: a `person` for a feature table, whose signals are gone, or for somebody else's recording.
     """
     if part is not None and Path(path).suffix != ".mat":
         raise no_parts(Path(path))
     if Path(path).suffix in TABLE_ENDINGS:
+        if person is not None:
+            raise PersonError(
+                f"A person's baseline cannot be applied to the feature table {path}",
+                expected="a recording, which says whose it is",
+                fix="Run on the session.h5 that the table was made of, or leave --person out",
+            )
         yield from predict_table(engine, read_table(path, part=part), on_start=on_start)
     else:
         with open_session(path) as recording:
-            yield from predict_recording(engine, recording, on_start=on_start, name=Path(path).stem)
+            yield from predict_recording(engine, recording, person=person, on_start=on_start, name=Path(path).stem)
 
 
 def predict_recording(
-    engine: Engine, recording: Recording, *, on_start: OnStart = lambda rows: None, name: str = ""
+    engine: Engine,
+    recording: Recording,
+    *,
+    person: Person | None = None,
+    on_start: OnStart = lambda rows: None,
+    name: str = "",
 ) -> Iterator[Prediction]:
     """Score a recording; a modality it lacks is allowed only where the model can do without.
 
     Raises:
         RecordingError: a modality the model needs is not there.
+        PersonError: the recording is not of this `person`.
     """
     features, model = engine.manifest.features, engine.manifest.model
     session = recording.session_id or name
@@ -75,10 +91,14 @@ def predict_recording(
             got=", ".join(recording.modality_names) or "no signals",
             fix="Use a model trained with modality dropout, or on the modalities at hand (--modalities)",
         )
+    adaptation = None
+    if person is not None:
+        adaptation = person.adapt(engine.manifest)
+        adaptation.check(recording)
     on_start(max(0.0, recording.duration_s - features.first_row_s))
-    for windows in iter_features(recording, features):
+    for windows in iter_features(recording, features, unmixing=adaptation.unmixing if adaptation else None):
         truth = truth_of_rows(windows.start_s, features, recording.trials, model.emotions)
-        yield score(engine, windows, session=session, truth=truth, simulated=recording.simulated)
+        yield score(engine, windows, session=session, truth=truth, simulated=recording.simulated, adaptation=adaptation)
 
 
 def predict_table(
@@ -89,7 +109,20 @@ def predict_table(
     Raises:
         SpecError: the table's features are not the model's.
     """
-    features, model = engine.manifest.features, engine.manifest.model
+    table = table_for_model(table, engine.manifest.features, engine.manifest.model)
+    on_start(len(table))
+    for start in range(0, len(table), BLOCK_ROWS):
+        rows = slice(start, start + BLOCK_ROWS)
+        truth = None if table.labels is None else table.labels[rows]
+        yield score(engine, table.windows.slice(rows), session=table.source, truth=truth, simulated=table.simulated)
+
+
+def table_for_model(table: FeatureTable, features: FeatureSpec, model: ModelSpec) -> FeatureTable:
+    """The table with the model's modalities alone.
+
+    Raises:
+        SpecError: its features or its emotions are not the model's.
+    """
     if set(features.modality_names) <= set(table.spec.modality_names):
         table = table.with_modalities(features.modality_names)
     require_same_spec(features, table.spec, ours_is="The model", theirs_is=table.source)
@@ -100,11 +133,7 @@ def predict_table(
             got=", ".join(table.emotions),
             fix="Use a model trained on these emotions",
         )
-    on_start(len(table))
-    for start in range(0, len(table), BLOCK_ROWS):
-        rows = slice(start, start + BLOCK_ROWS)
-        truth = None if table.labels is None else table.labels[rows]
-        yield score(engine, table.windows.slice(rows), session=table.source, truth=truth, simulated=table.simulated)
+    return table
 
 
 def score(
@@ -114,15 +143,20 @@ def score(
     session: str,
     truth: NDArray[np.float64] | None = None,
     simulated: bool = False,
+    adaptation: Adaptation | None = None,
 ) -> Prediction:
-    """Run the engine on rows that have all required modalities and at least one; the others have no answer."""
+    """Run the engine on rows that have all required modalities and at least one; the others have no answer.
+
+    `adaptation` shifts the features by the person's baseline; the windows' EEG must have been unmixed already.
+    """
     manifest = engine.manifest
     emotions, rows = manifest.model.emotions, len(windows)
     ready = answerable(windows, manifest.model.required_modalities)
     distribution = np.full((rows, len(emotions)), np.nan)
     weights = np.full((rows, manifest.model.elements * manifest.model.members), np.nan)
     if ready.any():
-        tokens = with_missing_filled(windows.slice(ready), manifest.missing_value)
+        shift = adaptation.shift if adaptation is not None else None
+        tokens = with_missing_filled(windows.slice(ready), manifest.missing_value, shift=shift)
         distribution[ready], weights[ready] = engine.infer(tokens)
     return Prediction(
         session=session,
@@ -139,9 +173,14 @@ def score(
     )
 
 
-def with_missing_filled(windows: FeatureWindows, missing_value: NDArray[np.float64]) -> NDArray[np.float32]:
-    """(rows, tokens, width) for an engine: the training mean in place of every modality that is not valid."""
-    tokens = windows.tokens.astype(np.float32)
+def with_missing_filled(
+    windows: FeatureWindows, missing_value: NDArray[np.float64], *, shift: NDArray[np.float64] | None = None
+) -> NDArray[np.float32]:
+    """(rows, tokens, width) for an engine: the training mean in place of every modality that is not valid.
+
+    What is valid is moved by `shift` (tokens, width).
+    """
+    tokens = (windows.tokens if shift is None else windows.tokens + shift).astype(np.float32)
     for column, name in enumerate(windows.spec.modality_names):
         part = windows.spec.token_slices[name]
         tokens[~windows.valid[:, column], part] = missing_value[part]

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import functools
+import hashlib
+import json
 import re
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 
-from emodict_export import cli
-from emodict_export import export as export_module
-from emodict_train.checkpoint import Checkpoint, save_checkpoint
+from emodict.engine.sidecar import read_plan, read_sidecar
+from emodict.features.windows import FeatureWindows
+from emodict.spec import load_spec
+from emodict.table import FeatureTable, write_table
+from emodict_export import cli, compare
+from emodict_export.export import folded_graph, graph_hash
+from emodict_train.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -63,16 +70,118 @@ def test_a_missing_folder_and_a_wrong_ending_are_refused(run: Run, model: Path, 
     code, _, err = run(model, "-o", tmp_path / "no" / "model.onnx")
     assert code == 2
     assert "Expected a folder that exists" in err
-    code, _, err = run(model, "-o", tmp_path / "model.plan")
+    code, _, err = run(model, "-o", tmp_path / "model.trt")
     assert code == 2
-    assert "Expected a file ending in .onnx, got .plan. Name it " in err
+    assert "Expected a file ending in .onnx or .plan, got .trt" in err
     assert [p.name for p in tmp_path.iterdir()] == ["in"]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--precision", "fp8"], "'fp8' is not one of 'fp32', 'fp16', 'int8'"),
+        (["--precision", "int8"], "none were given"),
+        (["--precision", "int8", "--data", "nowhere.h5"], "There is no file or folder nowhere.h5"),
+        (["--precision", "fp16", "--data", "x.h5"], "--data is for the ranges of INT8"),
+        (["--calibration", "precision.json"], "every node stays FP32"),
+        (["--precision", "fp16", "--calibration", "nowhere.json"], "There is no file nowhere.json"),
+        (["--sm", "86", "-o", "model.onnx"], "--sm names GPUs to build a plan for"),
+        (["--triton", "model.pt"], "--triton model.pt is a file"),
+        (["--sm", "ampere"], "--sm"),
+        (["--sm", "33"], "cannot build for GPUs of compute capability 3.3"),
+    ],
+)
+def test_options_that_do_not_go_together_are_refused_before_any_work(
+    run: Run, model: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], said: str
+) -> None:
+    if "33" in words:
+        pytest.importorskip("tensorrt_rtx", reason="only a TensorRT for RTX knows what it can build for")
+    monkeypatch.chdir(model.parent)
+    code, _, err = run(model, *words)
+    assert code == 2
+    assert said in err
+    assert [p.name for p in model.parent.iterdir()] == ["model.pt"]
+
+
+@pytest.mark.parametrize(("precision", "nodes"), [("fp16", 61), ("int8", None)])
+def test_a_low_precision_says_its_nodes_and_its_error(
+    run: Run, model: Path, tmp_path: Path, precision: str, nodes: int | None
+) -> None:
+    words = ["-o", tmp_path / "low.onnx", "--precision", precision]
+    if precision == "int8":
+        words += ["--data", _table(tmp_path)]
+    code, out, _ = run(model, *words)
+    assert code == 0
+    graph = onnx.load(tmp_path / "low.onnx")
+    assert f"{precision.upper()}, {len(graph.graph.node)} nodes" in out
+    assert nodes is None or len(graph.graph.node) == nodes
+    assert ("INT8 ranges from 40 windows of table.npz (simulated people)" in out) == (precision == "int8")
+    # Torch computes in FP32: a low precision is near, and not the same.
+    error = float(re.search(r"distributions within ([\d.e-]+)", out)[1])  # type: ignore[index]
+    assert 1e-5 < error < 0.2
+
+
+def _table(folder: Path) -> Path:
+    """Random rows in the form of simulated people's features."""
+    spec = load_spec("emodict-1")
+    rng = np.random.default_rng(0)
+    rows, shape = 40, (spec.tokens, spec.token_width)
+    modalities = len(spec.modalities)
+    windows = FeatureWindows(
+        spec=spec,
+        start_s=np.arange(rows, dtype=float),
+        tokens=5 + rng.standard_normal((rows, *shape)),
+        valid=np.ones((rows, modalities), dtype=bool),
+        quality=np.ones((rows, modalities)),
+    )
+    names = np.array(["nobody"] * rows)
+    table = FeatureTable(windows, (), None, names, names, "table.npz", simulated=True)
+    write_table(table, folder / "table.npz")
+    return folder / "table.npz"
+
+
+def test_kept_nodes_are_named(run: Run, model: Path, tmp_path: Path) -> None:
+    choice = {
+        "format": "emodict-precision",
+        "format_version": "1",
+        "graph_sha256": graph_hash(folded_graph(load_checkpoint(model))),
+        "fp16": {"keep_fp32": ["layer0/norm1"]},
+    }
+    (tmp_path / "precision.json").write_text(json.dumps(choice))
+    code, out, _ = run(model, "--precision", "fp16", "--calibration", tmp_path / "precision.json")
+    assert code == 0
+    assert "Kept in FP32: layer0/norm1\n" in out
+
+
+def test_a_plan_for_three_gpus_is_built_here_with_its_onnx_beside_it(run: Run, model: Path) -> None:
+    pytest.importorskip("tensorrt_rtx", reason="plans are built ahead of time by TensorRT for RTX")
+    code, out, _ = run(model, "--precision", "fp16", "--sm", "86,89,120")
+    assert code == 0
+    plan = model.with_suffix(".plan")
+    sidecar = read_sidecar(plan)
+    content = read_plan(plan, sidecar)
+    assert sidecar.plan_sha256 == hashlib.sha256(content).hexdigest()
+    assert sidecar.onnx_sha256 == hashlib.sha256(model.with_suffix(".onnx").read_bytes()).hexdigest()
+    assert sidecar.compute_capabilities == ("8.6", "8.9", "12.0")
+    assert sidecar.manifest.precision == "fp16"
+    total = sum(sidecar.layers.values())
+    assert f"{sidecar.layers['HALF']} of {total} layers in FP16" in out
+    assert sidecar.layers["HALF"] > total // 2
+    assert f"emodict-run --engine {plan}" in out
+
+
+def test_a_triton_repository_comes_with_the_graph(run: Run, model: Path, tmp_path: Path) -> None:
+    code, out, _ = run(model, "--triton", tmp_path / "repository")
+    assert code == 0
+    assert f"Wrote the Triton model repository {tmp_path / 'repository'}: emodict_onnx\n" in out
+    served = tmp_path / "repository" / "emodict_onnx" / "1" / "model.onnx"
+    assert served.read_bytes() == model.with_suffix(".onnx").read_bytes()
 
 
 def test_a_broken_fold_is_our_failure_and_leaves_no_file(
     run: Run, model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(export_module, "DISTRIBUTION_ATOL", 0.0)
+    monkeypatch.setitem(compare.ALLOWED, "fp32", (0.0, 0.0))
     code, _, err = run(model)
     assert code == 1
     assert "nothing was written" in err

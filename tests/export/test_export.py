@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from emodict.errors import EmodictError, OutputError
+from emodict_export import compare
 from emodict_export import export as export_module
 from emodict_export.export import export_onnx, missing_value
 from emodict_export.fold import Affine, FoldedModel
@@ -56,7 +57,7 @@ def test_a_broken_fold_is_refused_and_nothing_is_written(
 def test_a_fault_of_ours_is_not_called_the_users(
     trained: MakeCheckpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(export_module, "DISTRIBUTION_ATOL", 0.0)
+    monkeypatch.setitem(compare.ALLOWED, "fp32", (0.0, 0.0))
     with pytest.raises(EmodictError) as error:
         export_onnx(trained("emodict-1"), tmp_path / "model.onnx")
     assert error.value.exit_code == 1

@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
 RUN_PAGES = ("README.md", "docs/python-api.md", "docs/features.md", "docs/session-format.md")
 # Commands with subcommands: the words before the options belong to the command.
-SUBCOMMANDS = {"emodict-session": 1, "emodict-train": 1, "emodict-run": 0, "emodict-export": 0}
+SUBCOMMANDS = {"emodict-session": 1, "emodict-train": 1, "emodict-run": 0, "emodict-export": 0, "emodict-calibrate": 1}
 
 
 def blocks(page: Path, language: str) -> list[str]:
@@ -118,7 +118,10 @@ def test_every_command_on_the_pages_exists_and_takes_the_options_shown():
         assert options <= options_of(*name), " ".join(name)
 
 
-@pytest.mark.parametrize(("page", "name"), [("run.md", ("emodict-run",)), ("training.md", ("emodict-train", "fit"))])
+@pytest.mark.parametrize(
+    ("page", "name"),
+    [("run.md", ("emodict-run",)), ("export.md", ("emodict-export",)), ("training.md", ("emodict-train", "fit"))],
+)
 def test_the_table_of_options_is_complete(page: str, name: tuple[str, ...]):
     table = re.findall(r"^\| `--.*$", (ROOT / "docs" / page).read_text(encoding="utf-8"), re.MULTILINE)
     shown = set(re.findall(r"`(--?[a-z-]+)", "".join(table)))

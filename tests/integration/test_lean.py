@@ -19,7 +19,7 @@ HEAVY = (
     "torch", "scipy", "onnx", "onnxscript", "neurokit2", "sklearn", "pandas", "matplotlib", "pydantic",
     "emodict_train", "emodict_export", "emodict_calibration",
 )  # fmt: skip
-LATE = ("onnxruntime", "tensorrt", "cv2", "h5py", "edfio", "pyarrow", "typer")
+LATE = ("onnxruntime", "tensorrt", "tensorrt_rtx", "cuda", "cv2", "h5py", "edfio", "pyarrow", "typer")
 BLOCK = """
 import sys
 class Blocked:

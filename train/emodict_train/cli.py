@@ -116,12 +116,15 @@ def _add_simulate(app: typer.Typer) -> None:
         people: Annotated[int, typer.Option(min=1, help="How many people.")] = 6,
         trials: Annotated[int, typer.Option(min=1, help="Trials of each person.")] = default.trials,
         trial_s: Annotated[float, typer.Option(min=6, help="Length of a trial in seconds.")] = default.trial_s,
+        baseline_s: Annotated[
+            float, typer.Option(min=0, help="A rest of this many seconds before the first trial.")
+        ] = default.baseline_s,
         seed: Annotated[int, typer.Option(help="Same seed, same people.")] = 0,
     ) -> None:
         """Write simulated people as sessions with known truth, for demos and tests."""
         from emodict_train.simulate import simulate_people
 
-        plan = dataclasses.replace(default, trials=trials, trial_s=trial_s)
+        plan = dataclasses.replace(default, trials=trials, trial_s=trial_s, baseline_s=baseline_s)
         with Progress("Simulating", people, unit=" people") as progress:
             done: list[Path] = []
 

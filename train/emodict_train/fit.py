@@ -28,6 +28,7 @@ from emodict.predict import answerable
 from emodict.spec import FeatureSpec
 from emodict.table import FeatureTable
 from emodict_train.checkpoint import Checkpoint, load_tensors
+from emodict_train.record import trial_digests
 from emodict_train.split import SPLIT_NAMES, SPLITS, complement, k_folds
 from emodict_train.trainer import (
     Standardisation,
@@ -424,6 +425,8 @@ def _describe(table: FeatureTable, options: FitOptions, epochs: int) -> dict[str
         "trials": len(np.unique(table.groups)),
         "subjects": len(np.unique(table.subject)),
         "simulated": table.simulated,
+        "subject_ids": sorted(set(table.subject.tolist())),
+        "trial_digests": trial_digests(table),
         "split": SPLIT_NAMES[options.split],
         "epochs": epochs,
         "options": dataclasses.asdict(options),

@@ -114,6 +114,10 @@ class Progress:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.wipe()
+
+    def wipe(self) -> None:
+        """Take the bar off the terminal, so that other lines can be printed; the next `show` draws it again."""
         if self._terminal:
             sys.stderr.write("\r\x1b[K")
             sys.stderr.flush()

@@ -4,6 +4,7 @@
 
 import contextlib
 import json
+import os
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     import typer
 
     from emodict.engine import Engine
+    from emodict.person import Person
     from emodict.prediction import Prediction
 
 NAME = "emodict-run"
@@ -27,6 +29,9 @@ STDOUT = "-"
 
 def main() -> None:
     """Entry point of `emodict-run`."""
+    # Before numpy is there: a second thread gains nothing here, and rounds otherwise than the processes of --jobs.
+    for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ.setdefault(name, "1")
     run_app(build, NAME)
 
 
@@ -40,6 +45,10 @@ class RunOptions:
     quiet: bool = False
     with_weights: bool = False
     part: str | None = None
+    device: str | None = None
+    person: "Person | None" = None
+    jobs: int = 1
+    dask: str | None = None
 
     @property
     def prints_rows(self) -> bool:
@@ -55,12 +64,15 @@ def build() -> "typer.Typer":
     @app.command()
     def run(
         recordings: Annotated[
-            list[Path],
+            Optional[list[Path]],  # noqa: UP045
             typer.Argument(
                 metavar="RECORDING...", help="session.h5 files, folders of them, or feature tables (.npz, .mat)."
             ),
-        ],
-        engine: Annotated[Path, typer.Option(help="The model: a model.onnx of emodict-export.")],
+        ] = None,
+        engine: Annotated[
+            Optional[Path],  # noqa: UP045
+            typer.Option(help="The model: a model.onnx or model.plan of emodict-export."),
+        ] = None,
         out: Annotated[
             Optional[str],  # noqa: UP045
             typer.Option(
@@ -72,10 +84,35 @@ def build() -> "typer.Typer":
         as_json: Annotated[bool, typer.Option("--json", help="JSON lines on standard output, for programs.")] = False,
         quiet: Annotated[bool, typer.Option("--quiet", "-q", help="The summary alone.")] = False,
         part: Annotated[Optional[str], typer.Option(help="Which part of a .mat with several.")] = None,  # noqa: UP045
-    ) -> None:
+        device: Annotated[
+            Optional[str],  # noqa: UP045
+            typer.Option(help="cpu or cuda; by default a plan runs on the GPU, a model.onnx on the CPU."),
+        ] = None,
+        person: Annotated[
+            Optional[Path],  # noqa: UP045
+            typer.Option(help="A person.json of emodict-calibrate: these are recordings of that person."),
+        ] = None,
+        jobs: Annotated[int, typer.Option(help="Processes of this machine that share the recordings.")] = 1,
+        dask: Annotated[
+            Optional[str],  # noqa: UP045
+            typer.Option(metavar="ADDRESS", help="A Dask cluster that shares the recordings: tcp://host:8786."),
+        ] = None,
+        check: Annotated[
+            bool, typer.Option("--check", help="Say what this machine can run and, with --engine, whether that model.")
+        ] = False,
+    ) -> int:
         """Run a model on recordings: one distribution over emotions a second."""
         log_to_stderr()
-        run_all(engine, recordings, RunOptions(out, report, as_json, quiet, weights, part))
+        from emodict.cli.check import print_check, refuse_idle_options, require_recordings
+
+        if check:
+            idle = {"--out": out, "--report": report, "--weights": weights, "--quiet": quiet, "--part": part}
+            idle |= {"--person": person, "--jobs": jobs != 1, "--dask": dask}
+            refuse_idle_options(recordings, {**idle, "--device": device if engine is None else None})
+            return print_check(engine, device, as_json=as_json)
+        options = RunOptions(out, report, as_json, quiet, weights, part, device, _read_person(person), jobs, dask)
+        run_all(*require_recordings(engine, recordings), options)
+        return 0
 
     return app
 
@@ -84,20 +121,44 @@ def run_all(engine_path: Path, recordings: Sequence[Path], options: RunOptions) 
     """Score each recording, print as it goes, and write what was asked for."""
     recordings = [file for path in recordings for file in _expand(path)]
     check_outputs(options, [*recordings, engine_path])
-    from emodict.console import describe_model, summary_lines
+    from emodict.console import summary_lines
     from emodict.engine import open_engine
+    from emodict.many import require_jobs
+
+    require_jobs(options.jobs, options.dask)
 
     say = _say(options)
-    with open_engine(engine_path) as engine:
-        say(describe_model(engine.manifest, engine_path.name))
-        predictions = _told_apart([_run_one(engine, path, options) for path in recordings], recordings)
+    with open_engine(engine_path, device=options.device) as engine:
+        for line in _model_lines(engine, engine_path, options):
+            say(line)
+        predictions = _told_apart(_score(engine, engine_path, recordings, options), recordings)
         for prediction in predictions:
             for line in summary_lines(prediction):
                 say(line)
         if options.as_json:
+            whose = {} if options.person is None else {"person": options.person.subject_id}
             for path, prediction in zip(recordings, predictions, strict=True):
-                print(json.dumps({"summary": {"file": str(path), **summary_as_dict(prediction)}}))
+                print(json.dumps({"summary": {"file": str(path), **summary_as_dict(prediction), **whose}}))
         _write(predictions, engine, engine_path, options)
+
+
+def _read_person(path: Path | None) -> "Person | None":
+    if path is None:
+        return None
+    from emodict.person import read_person
+
+    return read_person(path)
+
+
+def _model_lines(engine: "Engine", engine_path: Path, options: RunOptions) -> list[str]:
+    """Which model, and what is done for which person."""
+    from emodict.console import describe_model
+
+    manifest = engine.manifest
+    lines = [describe_model(manifest, engine_path.name)]
+    if options.person is not None:
+        lines.append(options.person.adapt(manifest).describe())
+    return lines
 
 
 def _expand(path: Path) -> list[Path]:
@@ -155,25 +216,54 @@ def summary_as_dict(prediction: "Prediction") -> dict[str, object]:
     }
 
 
+def _score(engine: "Engine", engine_path: Path, recordings: Sequence[Path], options: RunOptions) -> "list[Prediction]":
+    """All recordings, their rows printed in order: one after the other, or by several workers."""
+    if options.dask is None and min(options.jobs, len(recordings)) == 1:
+        return [_run_one(engine, path, options) for path in recordings]
+    from emodict.many import iter_many
+
+    predictions = []
+    with Progress("Scoring", len(recordings), unit=" recordings") as progress:
+        many = iter_many(
+            engine_path, recordings, jobs=options.jobs, dask=options.dask, device=options.device, part=options.part,
+            person=options.person, on_done=progress.show,
+        )  # fmt: skip
+        with contextlib.closing(many):
+            for path, parts in zip(recordings, many, strict=True):
+                progress.wipe()
+                predictions.append(_print_parts(parts, path, options))
+    return predictions
+
+
 def _run_one(engine: "Engine", path: Path, options: RunOptions) -> "Prediction":
+    from emodict.predict import iter_predictions
+
+    with _progress(path, options) as on_rows:
+        parts = iter_predictions(engine, path, part=options.part, person=options.person, on_start=on_rows.start)
+        return _print_parts(parts, path, options, on_rows.add)
+
+
+def _print_parts(
+    parts: "Iterator[Prediction]", path: Path, options: RunOptions, on_rows: Callable[[int], None] = lambda rows: None
+) -> "Prediction":
+    """Print the rows of one recording as they come, and put them together."""
     from emodict.console import header_line, row_lines
     from emodict.outputs import row_as_dict
-    from emodict.predict import iter_predictions, joined
+    from emodict.predict import joined
 
-    parts: list[Prediction] = []
-    with _progress(path, options) as on_rows:
-        for part in iter_predictions(engine, path, part=options.part, on_start=on_rows.start):
-            if options.prints_rows:
-                if not parts:
-                    print(header_line(part.emotions, part.modalities))
-                print("\n".join(row_lines(part, plain=_plain(sys.stdout.encoding))) + "\n" * bool(len(part)), end="")
-            elif options.as_json:
-                for i in range(len(part)):
-                    row = row_as_dict(part, i, with_weights=options.with_weights)
-                    print(json.dumps({"file": str(path), "session": part.session, **row}))
-            parts.append(part)
-            on_rows.add(len(part))
-    return joined(parts, path)
+    printed: list[Prediction] = []
+    for part in parts:
+        if options.prints_rows:
+            if not printed:
+                print(header_line(part.emotions, part.modalities))
+            print("\n".join(row_lines(part, plain=_plain(sys.stdout.encoding))) + "\n" * bool(len(part)), end="")
+        elif options.as_json:
+            for i in range(len(part)):
+                row = row_as_dict(part, i, with_weights=options.with_weights)
+                print(json.dumps({"file": str(path), "session": part.session, **row}))
+        printed.append(part)
+        on_rows(len(part))
+    return joined(printed, path)
 
 
 def _plain(encoding: str) -> bool:
@@ -210,7 +300,6 @@ def _progress(path: Path, options: RunOptions) -> Iterator[_RowCounter]:
 
 
 def _write(predictions: "Sequence[Prediction]", engine: "Engine", engine_path: Path, options: RunOptions) -> None:
-    from emodict.console import describe_model
     from emodict.outputs import write_csv, write_predictions
 
     if options.out == STDOUT:
@@ -221,7 +310,7 @@ def _write(predictions: "Sequence[Prediction]", engine: "Engine", engine_path: P
     if options.report is not None:
         from emodict.report import write_report
 
-        lines = [describe_model(engine.manifest, engine_path.name)]
+        lines = _model_lines(engine, engine_path, options)
         write_report(predictions, options.report, title="emodict report", model_lines=lines)
         _say(options)(f"Wrote {options.report}")
 

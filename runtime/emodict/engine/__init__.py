@@ -14,6 +14,7 @@ from emodict.engine.manifest import Manifest
 from emodict.errors import ModelError
 
 Float32Array = NDArray[np.float32]
+DEVICES = ("cpu", "cuda")
 
 
 class Engine(Protocol):
@@ -35,23 +36,38 @@ class Engine(Protocol):
     ) -> None: ...
 
 
-def open_engine(path: str | os.PathLike[str]) -> Engine:
-    """Open a model file by its ending.
+def open_engine(path: str | os.PathLike[str], *, device: str | None = None) -> Engine:
+    """Open a model file by its ending, on a `device` of DEVICES: by default a plan on the GPU, all else on the CPU.
 
     Raises:
-        ModelError: no such file, or not a model that emodict can run.
+        ModelError: no such file, not a model that emodict can run, or the device cannot be had. Nothing else is
+            taken instead.
     """
     path = Path(path)
+    if device is not None and device not in DEVICES:
+        raise ModelError(f"There is no device '{device}'", expected=DEVICES, got=device)
     if not path.is_file():
         raise ModelError(
             f"There is no model {path}",
-            expected="a model.onnx",
+            expected="a model.onnx or a model.plan",
             fix="Export one: emodict-export model.pt -o model.onnx",
         )
     if path.suffix == ".onnx":
         from emodict.engine.onnx import OnnxEngine
 
-        return OnnxEngine(path)
+        return OnnxEngine(path, device=device or "cpu")
+    if path.suffix == ".plan":
+        if device == "cpu":
+            raise ModelError(
+                f"{path} is a plan: it runs on a GPU alone",
+                expected="--device cuda, or none",
+                got="--device cpu",
+                fix="Run the .onnx that was written beside it: emodict-run --engine "
+                f"{path.with_suffix('.onnx')} --device cpu session.h5",
+            )
+        from emodict.engine.tensorrt import TensorRTEngine
+
+        return TensorRTEngine(path)
     fix = f"emodict-export {path} -o model.onnx" if path.suffix == ".pt" else None
-    raise ModelError(f"{path} is not a model that emodict can run", expected="a file ending in .onnx",
+    raise ModelError(f"{path} is not a model that emodict can run", expected="a file ending in .onnx or .plan",
                      got=path.suffix or "no ending", fix=fix)  # fmt: skip

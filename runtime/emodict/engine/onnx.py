@@ -1,4 +1,4 @@
-"""The ONNX Runtime engine, on the CPU."""
+"""The ONNX Runtime engine, on the CPU or on an NVIDIA GPU."""
 
 from __future__ import annotations
 
@@ -19,14 +19,20 @@ Run = Callable[[Float32Array], tuple[Float32Array, Float32Array]]
 INPUT, DISTRIBUTION, WEIGHTS = "tokens", "distribution", "weights"
 # The model is half a million multiplications: a second thread costs more than it gives.
 THREADS = 1
+PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
+GPU_PACKAGE = "pip uninstall onnxruntime, then pip install onnxruntime-gpu (they overwrite each other: never both)"
 _FLOAT32 = np.dtype(np.float32)
 
 
 class OnnxEngine:
-    """model.onnx in ONNX Runtime; inputs are copied into a buffer, outputs are buffers that the next call reuses."""
+    """model.onnx in ONNX Runtime; inputs are copied into a buffer, outputs are buffers that the next call reuses.
 
-    def __init__(self, path: Path, *, threads: int = THREADS) -> None:
-        self._session = _open_session(path, threads)
+    `device` is "cpu" or "cuda": what is asked for is what runs, or opening fails.
+    """
+
+    def __init__(self, path: Path, *, threads: int = THREADS, device: str = "cpu") -> None:
+        self._device = device
+        self._session = _open_session(path, threads, device)
         metadata = self._session.get_modelmeta().custom_metadata_map
         self.manifest: Manifest = manifest_from_metadata(metadata, source=str(path))
         features, model = self.manifest.features, self.manifest.model
@@ -45,7 +51,8 @@ class OnnxEngine:
             )
         # A live stream always asks for one row, a file for one block size: the last binding nearly always fits.
         if self._bound is None or self._bound[0] != len(tokens):
-            self._bound = len(tokens), self._bind(len(tokens))
+            bind = self._bind if self._device == "cpu" else self._bind_on_gpu
+            self._bound = len(tokens), bind(len(tokens))
         return self._bound[1](tokens)
 
     def __enter__(self) -> OnnxEngine:
@@ -76,6 +83,28 @@ class OnnxEngine:
 
         return run
 
+    def _bind_on_gpu(self, rows: int) -> Run:
+        """The same with buffers in the GPU's memory: one copy to it and one from it per call, none in between."""
+        import onnxruntime
+
+        def on_gpu(*shape: int) -> Any:
+            return onnxruntime.OrtValue.ortvalue_from_shape_and_type(list(shape), np.float32, self._device, 0)
+
+        binding, start = self._session.io_binding(), self._session.run_with_iobinding
+        buffer = on_gpu(rows, *self._input_shape)
+        distribution, weights = (on_gpu(rows, size) for size in self._output_sizes)
+        binding.bind_ortvalue_input(INPUT, buffer)
+        binding.bind_ortvalue_output(DISTRIBUTION, distribution)
+        binding.bind_ortvalue_output(WEIGHTS, weights)
+
+        def run(tokens: Float32Array) -> tuple[Float32Array, Float32Array]:
+            buffer.update_inplace(np.ascontiguousarray(tokens))
+            start(binding)
+            binding.synchronize_outputs()
+            return distribution.numpy(), weights.numpy()
+
+        return run
+
     def _check_graph(self, path: Path) -> None:
         """The graph's own inputs and outputs must be what its description promises."""
         names = (INPUT, DISTRIBUTION, WEIGHTS)
@@ -91,21 +120,47 @@ class OnnxEngine:
             )
 
 
-def _open_session(path: Path, threads: int) -> Any:
+def _open_session(path: Path, threads: int, device: str) -> Any:
     try:
         import onnxruntime
     except ImportError as error:
         raise MissingDependencyError("onnxruntime", extra="onnx", purpose="Running model.onnx") from error
+    provider = PROVIDERS[device]
+    if provider not in onnxruntime.get_available_providers():
+        raise _no_gpu(path, f"ONNX Runtime {onnxruntime.__version__} on this machine has no CUDA provider", GPU_PACKAGE)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = threads
     options.log_severity_level = 4
+    settings: dict[str, str] = {}
+    if device != "cpu":
+        onnxruntime.set_default_logger_severity(4)
+        # Without this, what the GPU cannot do is done by the CPU, and nobody is told.
+        options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
+        # FP32 means FP32: TF32, the provider's default, keeps 10 bits of 23.
+        settings["use_tf32"] = "0"
     try:
-        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        session = onnxruntime.InferenceSession(str(path), options, providers=[(provider, settings)], enable_fallback=0)
     except Exception as error:
         # ONNX Runtime's own exceptions have no common base that it exports.
         reason = str(error).split(" : ")[-1].strip().rstrip(".")
+        on_device = "" if device == "cpu" else " on the GPU"
         raise ModelError(
-            f"{path} cannot be opened by ONNX Runtime {onnxruntime.__version__}: {reason}",
+            f"{path} cannot be opened by ONNX Runtime {onnxruntime.__version__}{on_device}: {reason}",
             expected="an ONNX model",
-            fix="Export it again: emodict-export model.pt -o model.onnx",
+            fix="Export it again: emodict-export model.pt -o model.onnx"
+            if device == "cpu"
+            else "emodict-run --check says what this machine can run; --device cpu runs the model without the GPU",
         ) from error
+    if session.get_providers()[0] != provider:
+        raise _no_gpu(path, f"ONNX Runtime {onnxruntime.__version__} could not start its CUDA provider",
+                      "emodict-run --check says what is missing (a driver, CUDA 12 and cuDNN 9)")  # fmt: skip
+    return session
+
+
+def _no_gpu(path: Path, what: str, fix: str) -> ModelError:
+    return ModelError(
+        f"{path} was to run on the GPU, and {what}",
+        expected=PROVIDERS["cuda"],
+        got=PROVIDERS["cpu"],
+        fix=f"{fix}. Or run on the CPU: --device cpu",
+    )

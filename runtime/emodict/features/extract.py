@@ -39,16 +39,22 @@ _TIME_ATOL_S = 1e-6
 GSR_LEAST_RATE_SHARE = 0.99
 
 
-def extract_features(recording: Recording, spec: FeatureSpec) -> FeatureWindows:
+def extract_features(
+    recording: Recording, spec: FeatureSpec, *, unmixing: Float64Array | None = None
+) -> FeatureWindows:
     """All rows of a recording; a modality of the spec that was not recorded is invalid throughout.
+
+    `unmixing` (channels, channels) multiplies the EEG, in the spec's order of channels.
 
     Raises:
         RecordingError: too short, wrong units, a missing channel, or none of the spec's modalities.
     """
-    return concatenate(spec, list(iter_features(recording, spec)))
+    return concatenate(spec, list(iter_features(recording, spec, unmixing=unmixing)))
 
 
-def iter_features(recording: Recording, spec: FeatureSpec) -> Iterator[FeatureWindows]:
+def iter_features(
+    recording: Recording, spec: FeatureSpec, *, unmixing: Float64Array | None = None
+) -> Iterator[FeatureWindows]:
     """The rows of `extract_features` in blocks, in memory that does not grow with the recording."""
     present = [m for m in spec.modalities if m.name in recording.modality_names]
     if not present:
@@ -69,13 +75,15 @@ def iter_features(recording: Recording, spec: FeatureSpec) -> Iterator[FeatureWi
     for modality in present:
         _check_source(recording, modality)
     if spec.streaming:
-        yield from _stream(recording, spec, present)
+        yield from _stream(recording, spec, present, unmixing)
     else:
-        yield from _by_trial(recording, spec, present)
+        yield from _by_trial(recording, spec, present, unmixing)
 
 
-def _stream(recording: Recording, spec: FeatureSpec, present: list[ModalitySpec]) -> Iterator[FeatureWindows]:
-    stream = FeatureStream(spec, {m.name: _rate_hz(recording, m) for m in present})
+def _stream(
+    recording: Recording, spec: FeatureSpec, present: list[ModalitySpec], unmixing: Float64Array | None
+) -> Iterator[FeatureWindows]:
+    stream = FeatureStream(spec, {m.name: _rate_hz(recording, m) for m in present}, unmixing=unmixing)
     blocks = {m.name: _blocks(recording, m) for m in present}
     while blocks:
         for name in list(blocks):
@@ -89,9 +97,11 @@ def _stream(recording: Recording, spec: FeatureSpec, present: list[ModalitySpec]
     yield stream.finish()
 
 
-def _by_trial(recording: Recording, spec: FeatureSpec, present: list[ModalitySpec]) -> Iterator[FeatureWindows]:
+def _by_trial(
+    recording: Recording, spec: FeatureSpec, present: list[ModalitySpec], unmixing: Float64Array | None
+) -> Iterator[FeatureWindows]:
     """Rows aligned at the END of each trial, a recording without trials being one trial."""
-    kernels = {m.name: kernel_for(m) for m in present}
+    kernels = {m.name: kernel_for(m, unmixing) for m in present}
     signals = {m.name: _whole(recording, m) for m in present}
     for start_s, stop_s in _trial_bounds(recording):
         seconds = math.floor(stop_s - start_s + _TIME_ATOL_S)

@@ -28,16 +28,19 @@ class FeatureStream:
         spec: a streaming spec.
         rates_hz: the rate at which each modality's samples will be pushed. EEG and PPG are resampled
             to the spec's rate, GSR only downwards. A modality without a rate is invalid in every row.
+        unmixing: (channels, channels) that the EEG is multiplied by, in the spec's order of channels.
     """
 
-    def __init__(self, spec: FeatureSpec, rates_hz: Mapping[str, float]) -> None:
+    def __init__(
+        self, spec: FeatureSpec, rates_hz: Mapping[str, float], *, unmixing: Float64Array | None = None
+    ) -> None:
         if not spec.streaming:
             raise SpecError(
                 f"Feature spec {spec.id} cannot stream: its filters need whole trials",
                 fix="Use extract_features, or a model trained on emodict-1",
             )
         self.spec = spec
-        self._sources = {m.name: _Source(m, rates_hz[m.name]) for m in spec.modalities if m.name in rates_hz}
+        self._sources = {m.name: _Source(m, rates_hz[m.name], unmixing) for m in spec.modalities if m.name in rates_hz}
         unknown = set(rates_hz) - set(self._sources)
         if unknown or not self._sources:
             raise InputError(
@@ -93,10 +96,11 @@ class FeatureStream:
 class _Source:
     """One modality: samples at any rate in, its own rows out."""
 
-    def __init__(self, modality: ModalitySpec, rate_hz: float) -> None:
+    def __init__(self, modality: ModalitySpec, rate_hz: float, unmixing: Float64Array | None) -> None:
         self._modality = modality
         self._resampler = resampler_for(modality, rate_hz)
-        self._kernel = kernel_for(modality)
+        self._kernel = kernel = kernel_for(modality, unmixing)
+        self._carries_state = isinstance(kernel.kernel if isinstance(kernel, Unmixed) else kernel, CausalBandPower)
         self._samples: Float64Array = np.empty((0, channel_count(modality)))
         self._rows: list[ModalityRows] = []
         # The second of the first row that is still held, and the one after the last.
@@ -151,22 +155,50 @@ class _Source:
 
     def _describe(self, windows: Float64Array) -> ModalityRows:
         valid, quality = assess(self._modality, windows)
-        if isinstance(self._kernel, CausalBandPower):
+        if self._carries_state:
             # The filter must see every window, usable or not; what is not usable starts it anew.
             cleaned = without_bad_channels(self._modality, windows, valid)
-            return checked_rows(self._kernel.values(cleaned), valid, quality)
+            return checked_rows(_window_values(self._kernel, cleaned), valid, quality)
         return rows_of_usable(self._modality, self._kernel, windows, valid, quality)
 
 
-Kernel = BandPower | CausalBandPower | WindowStatistics | None
+class Unmixed:
+    """Band power of EEG that a fixed matrix has freed of artefacts.
+
+    Windows are judged as they were recorded and only then multiplied: a bad channel would hide among the others. A
+    sample that misses one channel misses all of them afterwards.
+    """
+
+    def __init__(self, kernel: BandPower | CausalBandPower, matrix: Float64Array) -> None:
+        self.kernel, self._transposed = kernel, np.ascontiguousarray(matrix.T)
+
+    def values(self, windows: Float64Array) -> Float64Array:
+        """(windows, samples, channels) -> the kernel's features of M x for each sample x."""
+        # One product per window, always of the same layout: the same numbers whatever the size of the block.
+        clean = np.ascontiguousarray(windows) @ self._transposed
+        clean[np.isnan(windows).any(axis=2)] = np.nan
+        return self.kernel.values(clean)
 
 
-def kernel_for(modality: ModalitySpec) -> Kernel:
-    """What turns a modality's windows into features; None for an embedding, which is passed on."""
+Kernel = BandPower | CausalBandPower | Unmixed | WindowStatistics | None
+
+
+def kernel_for(modality: ModalitySpec, unmixing: Float64Array | None = None) -> Kernel:
+    """What turns a modality's windows into features; None for an embedding, which is passed on.
+
+    Raises:
+        InputError: the unmixing matrix does not fit the EEG.
+    """
     require_raw(modality)
     if modality.kind == "band_power":
         causal = modality.filter is not None and modality.filter.mode == "causal"
-        return CausalBandPower(modality) if causal else BandPower(modality)
+        kernel = CausalBandPower(modality) if causal else BandPower(modality)
+        if unmixing is None or modality.name != "eeg":
+            return kernel
+        size = channel_count(modality)
+        if unmixing.shape != (size, size):
+            raise InputError("The unmixing matrix does not fit the EEG", expected=(size, size), got=unmixing.shape)
+        return Unmixed(kernel, unmixing)
     return WindowStatistics(modality) if modality.kind == "statistics" else None
 
 

@@ -35,7 +35,7 @@ def read_training_data(
     """
     if part is not None and not any(path.suffix == ".mat" for path in paths):
         raise no_parts(paths[0])
-    files = [file for path in paths for file in _expand(path)]
+    files = [file for path in paths for file in expand_paths(path)]
     if not files:
         raise InputError(
             "There is nothing to train on",
@@ -56,8 +56,12 @@ def read_training_data(
     return join_tables(tables)
 
 
-def _expand(path: Path) -> list[Path]:
-    """A folder stands for the sessions, or the DMER subjects, in it."""
+def expand_paths(path: Path) -> list[Path]:
+    """The files to read: a folder stands for the sessions, or the DMER subjects, in it.
+
+    Raises:
+        InputError: a path that is not there, or a folder with nothing to read in it.
+    """
     if not path.exists():
         raise InputError(
             f"There is no file or folder {path}", expected="training data", fix="Check the path and its spelling"

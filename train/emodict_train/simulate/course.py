@@ -38,12 +38,14 @@ class SimulationPlan:
         rest_s: before, between and after trials; each rest is up to a fifth shorter or longer.
         faults_per_min: dropouts of each sensor, saturations of an EEG channel and absences of the face;
             at least one of each in a recording, none at 0.
+        baseline_s: a longer rest before the first trial, on top of rest_s, to take a person's baseline from.
     """
 
     trials: int = 10
     trial_s: float = 24.0
     rest_s: float = 5.0
     faults_per_min: float = 0.3
+    baseline_s: float = 0.0
 
     def __post_init__(self) -> None:
         require(self.trials >= 1, "A simulated person needs trials", "at least 1", self.trials)
@@ -55,6 +57,7 @@ class SimulationPlan:
             "0 to 6 a minute",
             self.faults_per_min,
         )
+        require(0 <= self.baseline_s < math.inf, "The baseline's length cannot be used", "0 s or more", self.baseline_s)
 
 
 @dataclass(frozen=True)
@@ -125,6 +128,7 @@ def draw_scores(rng: np.random.Generator, trials: int) -> NDArray[np.int64]:
 def _draw_times(rng: np.random.Generator, plan: SimulationPlan) -> tuple[FloatArray, FloatArray, float]:
     """Starts and stops to the millisecond, and the whole seconds that hold them all."""
     rests_s = np.round(plan.rest_s * rng.uniform(0.8, 1.2, plan.trials + 1), 3)
+    rests_s[0] += plan.baseline_s
     start_s = np.cumsum(rests_s[:-1]) + plan.trial_s * np.arange(plan.trials)
     stop_s = start_s + plan.trial_s
     return start_s, stop_s, float(math.ceil(stop_s[-1] + rests_s[-1]))

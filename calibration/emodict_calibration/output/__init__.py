@@ -1,0 +1,1 @@
+"""The temperature of the output, and how reliable the output is before and after."""

@@ -1,0 +1,202 @@
+"""Many recordings at once, in processes of this machine or on a Dask cluster, answered in their order."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import signal
+import sys
+import threading
+import warnings
+from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import resource_tracker
+from pathlib import Path
+from typing import Any
+
+from emodict.engine import open_engine
+from emodict.errors import EmodictError, InputError, MissingDependencyError
+from emodict.many.cluster import open_cluster
+from emodict.many.worker import Outcome, Task, Work, file_sha256, score_task, task_of
+from emodict.person import Person
+from emodict.predict import iter_predictions, joined
+from emodict.prediction import Prediction
+
+StrPath = str | os.PathLike[str]
+OnDone = Callable[[int], None]
+# Matrix products are small here: more BLAS threads fight for the cores, and another number of them rounds otherwise.
+BLAS_THREADS = 1
+
+
+def predict_many(
+    engine_path: StrPath,
+    recordings: Sequence[StrPath],
+    *,
+    jobs: int = 1,
+    dask: str | None = None,
+    device: str | None = None,
+    part: str | None = None,
+    person: Person | None = None,
+    on_done: OnDone = lambda recordings: None,
+) -> Generator[Prediction, None, None]:
+    """`predict` for each recording, in their order, whatever finishes first.
+
+    `jobs` processes of this machine, or all workers of the `dask` cluster at tcp://host:port, each with the model
+    opened once. The numbers are those of `predict`, to the last bit where BLAS has one thread here as well
+    (OPENBLAS_NUM_THREADS=1; emodict-run sees to it). `on_done` hears how many recordings have been scored so far.
+
+    Raises:
+        InputError: a recording, the model, or the cluster cannot be used; what comes before it has been yielded.
+    """
+    many = iter_many(
+        engine_path, recordings, jobs=jobs, dask=dask, device=device, part=part, person=person, on_done=on_done
+    )
+    with contextlib.closing(many):
+        for path, blocks in zip(recordings, many, strict=True):
+            yield joined(list(blocks), path)
+
+
+def iter_many(
+    engine_path: StrPath,
+    recordings: Sequence[StrPath],
+    *,
+    jobs: int = 1,
+    dask: str | None = None,
+    device: str | None = None,
+    part: str | None = None,
+    person: Person | None = None,
+    on_done: OnDone = lambda recordings: None,
+) -> Generator[Iterator[Prediction], None, None]:
+    """`iter_predictions` for each recording; iterate each to its end before the next. Close it if left early."""
+    require_jobs(jobs, dask)
+    jobs = min(jobs, len(recordings))
+    if jobs <= 1 and dask is None:
+        with open_engine(engine_path, device=device) as engine:
+            for number, path in enumerate(recordings, start=1):
+                yield iter_predictions(engine, path, part=part, person=person)
+                on_done(number)
+        return
+    tasks = [task_of(number, path) for number, path in enumerate(recordings)]
+    level = logging.getLogger("emodict").getEffectiveLevel()
+    absolute = task_of(0, engine_path).path
+    work = Work(absolute, _sha256_of_engine(absolute), device, part, person, level, dask is not None)
+    with _here(jobs, work, tasks) if dask is None else _on_cluster(dask, work, tasks) as outcomes:
+        yield from (outcome.replay() for outcome in _in_order(outcomes, on_done))
+
+
+def require_jobs(jobs: int, dask: str | None) -> None:
+    """Refuse a number of processes that cannot be, and two places at once.
+
+    Raises:
+        InputError: it is so.
+        MissingDependencyError: joblib is not installed.
+    """
+    if jobs < 1:
+        raise InputError("--jobs is the number of processes", expected="1 or more", got=jobs)
+    if jobs > 1 and dask is not None:
+        raise InputError(
+            "--jobs and --dask are two places to work in",
+            expected="one of them",
+            got=f"--jobs {jobs} and --dask {dask}",
+            fix="Leave --jobs out: all workers of the cluster are used",
+        )
+    if jobs > 1 or dask is not None:
+        option, extra = ("--jobs", "jobs") if dask is None else ("--dask", "dask")
+        try:
+            import joblib  # noqa: F401
+        except ImportError as error:
+            raise MissingDependencyError("joblib", extra=extra, purpose=option) from error
+
+
+def _sha256_of_engine(path: str) -> str:
+    # A model that is not there is for open_engine to say.
+    return file_sha256(path) if Path(path).is_file() else ""
+
+
+@contextlib.contextmanager
+def _here(jobs: int, work: Work, tasks: Sequence[Task]) -> Iterator[Iterator[Outcome]]:
+    """The outcomes from processes of this machine, in the order they come."""
+    # Where the user has chosen, workers inherit the choice, as emodict-run itself does.
+    threads = None if "OPENBLAS_NUM_THREADS" in os.environ else BLAS_THREADS
+    try:
+        with _ending_on_sigterm(), contextlib.ExitStack() as stack:
+            with _deaf_to_ctrl_c():
+                outcomes = _start(work, tasks, backend="loky", n_jobs=jobs, inner_max_num_threads=threads)
+                stack.enter_context(_ending(outcomes))
+            yield outcomes
+    except BrokenProcessPool as error:
+        raise EmodictError(
+            "A worker process was ended from outside, most often because memory ran out",
+            fix=f"Use fewer than --jobs {jobs}",
+        ) from error
+
+
+@contextlib.contextmanager
+def _on_cluster(address: str, work: Work, tasks: Sequence[Task]) -> Iterator[Iterator[Outcome]]:
+    """The outcomes from the workers of a Dask cluster, in the order they come."""
+    with open_cluster(address, work) as client:
+        outcomes = _start(work, tasks, backend="dask", client=client)
+        with _ending(outcomes):
+            yield outcomes
+
+
+def _start(work: Work, tasks: Sequence[Task], **backend: Any) -> Any:
+    from joblib import Parallel, delayed, parallel_config
+
+    with parallel_config(**backend):
+        parallel = Parallel(return_as="generator_unordered", batch_size=1)
+        return parallel(delayed(score_task)(work, task) for task in tasks)
+
+
+@contextlib.contextmanager
+def _ending(outcomes: Any) -> Iterator[None]:
+    """Whoever leaves early ends the work that is left."""
+    try:
+        yield
+    finally:
+        with warnings.catch_warnings():
+            # joblib warns that work was left undone; it was left on purpose.
+            warnings.simplefilter("ignore")
+            outcomes.close()
+
+
+@contextlib.contextmanager
+def _ending_on_sigterm() -> Iterator[None]:
+    """SIGTERM (kill, a batch system) ends this process by an exception, which ends its workers as well."""
+    ours = threading.current_thread() is threading.main_thread()
+    if not ours or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
+        yield
+        return
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+@contextlib.contextmanager
+def _deaf_to_ctrl_c() -> Iterator[None]:
+    """Processes started meanwhile never hear Ctrl-C: they inherit that it is held back. This one hears it afterwards.
+
+    Ctrl-C goes to every process of a terminal, and each would die with a traceback of its own.
+    """
+    # The helper process of multiprocessing: starting it lets the signal through again (until Python 3.12).
+    resource_tracker.ensure_running()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _in_order(outcomes: Iterator[Outcome], on_done: OnDone) -> Iterator[Outcome]:
+    """Each outcome as soon as all before it are there."""
+    waiting: dict[int, Outcome] = {}
+    due = 0
+    for done, outcome in enumerate(outcomes, start=1):
+        on_done(done)
+        waiting[outcome.number] = outcome
+        while due in waiting:
+            yield waiting.pop(due)
+            due += 1

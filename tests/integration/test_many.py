@@ -1,0 +1,270 @@
+"""emodict-run over many recordings: processes and a Dask cluster give what one process gives, in its order."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import sysconfig
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import distributed
+import numpy as np
+import pytest
+from tests.integration.conftest import Run, noise_recording
+
+import emodict.errors
+from emodict.errors import ClusterError, EmodictError, InputError, MissingDependencyError, RecordingError
+from emodict.many import iter_many, predict_many
+from emodict.session import write_session
+
+# The first takes by far the longest: whatever is finished first is not what is printed first.
+SECONDS = (120, 12, 14, 16)
+LOCALHOST = "127.0.0.1"
+
+
+@pytest.fixture(scope="module")
+def people(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Simulated sessions of noise in a folder."""
+    folder = tmp_path_factory.mktemp("people")
+    for number, seconds in enumerate(SECONDS):
+        write_session(noise_recording(seconds, seed=number), folder / f"{number}.h5")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[str]:
+    """The address of two worker processes with two threads each, as `dask worker` makes them on a desk."""
+    with distributed.LocalCluster(
+        n_workers=2, threads_per_worker=2, processes=True, dashboard_address=None, host=LOCALHOST, silence_logs=50
+    ) as local:
+        yield local.scheduler_address
+
+
+@pytest.fixture(params=["jobs", "dask"])
+def place(request: pytest.FixtureRequest) -> tuple[str, ...]:
+    """The options that say where to work."""
+    if request.param == "jobs":
+        return ("--jobs", "2")
+    return ("--dask", request.getfixturevalue("cluster"))
+
+
+def messages(stderr: str) -> list[str]:
+    """What was said, less the progress, which is told otherwise for several recordings at once."""
+    return [line for line in stderr.splitlines() if not line.startswith("Scoring ")]
+
+
+def without_blas_choice() -> dict[str, str]:
+    """An environment in which nobody has chosen a number of BLAS threads."""
+    return {name: value for name, value in os.environ.items() if not name.endswith("_NUM_THREADS")}
+
+
+@pytest.mark.parametrize("options", [(), ("--json", "--weights")], ids=str)
+def test_standard_output_is_that_of_one_process(
+    options: tuple[str, ...], place: tuple[str, ...], run: Run, model: Path, people: Path
+):
+    one = run("emodict-run", "--engine", model, people, *options)
+    many = run("emodict-run", "--engine", model, people, *options, *place)
+    assert one.returncode == many.returncode == 0, many.stderr
+    assert many.stdout == one.stdout
+    assert messages(many.stderr) == messages(one.stderr)
+    assert f"Scoring {len(SECONDS)}/{len(SECONDS)} recordings, 0 s left" in many.stderr
+
+
+@pytest.mark.parametrize("ending", [".csv", ".h5"])
+def test_files_are_the_same_to_the_byte(
+    ending: str, place: tuple[str, ...], run: Run, model: Path, people: Path, tmp_path: Path
+):
+    # On a machine of several cores, BLAS with more threads here than in the workers rounds otherwise: .h5 shows it.
+    one, many = tmp_path / f"one{ending}", tmp_path / f"many{ending}"
+    for out, options in ((one, ()), (many, place)):
+        done = run("emodict-run", "-q", "--engine", model, people, "--out", out, *options, env=without_blas_choice())
+        assert done.returncode == 0, done.stderr
+    assert many.read_bytes() == one.read_bytes()
+
+
+def test_the_report_is_the_same(place: tuple[str, ...], run: Run, model: Path, people: Path, tmp_path: Path):
+    one, many = tmp_path / "one.html", tmp_path / "many.html"
+    assert run("emodict-run", "-q", "--engine", model, people, "--report", one).returncode == 0
+    assert run("emodict-run", "-q", "--engine", model, people, "--report", many, *place).returncode == 0
+    assert many.read_text() == one.read_text()
+
+
+def test_what_the_library_says_of_a_recording_is_said_here(
+    place: tuple[str, ...], run: Run, wrist_model: Path, people: Path, tmp_path: Path
+):
+    recording = noise_recording(12, seed=7)
+    ppg = recording.signals["ppg"]
+    slow = replace(ppg, rate_hz=64.0)
+    signals = {**recording.signals, "ppg": slow}
+    write_session(replace(recording, session_id="slow", signals=signals, trials=None), tmp_path / "slow.h5")
+    command = ("emodict-run", "--engine", wrist_model, people / "1.h5", tmp_path / "slow.h5", people / "2.h5")
+    one, many = run(*command), run(*command, *place)
+    assert messages(many.stderr) == messages(one.stderr) == ["ppg: resampled from 64 to 100 Hz"]
+    assert many.stdout == one.stdout
+
+
+@pytest.mark.parametrize("broken", ["cut", "absent", "rate"])
+def test_an_error_comes_in_its_turn_with_its_own_words(
+    broken: str, place: tuple[str, ...], run: Run, model: Path, people: Path, tmp_path: Path
+):
+    bad = tmp_path / "bad.h5"
+    if broken == "cut":
+        bad.write_bytes((people / "1.h5").read_bytes()[:20_000])
+    elif broken == "rate":
+        import h5py
+
+        bad.write_bytes((people / "1.h5").read_bytes())
+        with h5py.File(bad, "a") as file:
+            file["signals/ppg"].attrs["sampling_rate"] = 0.0
+    # A relative path: workers are given absolute ones, and the sentence must not show it.
+    command = ("emodict-run", "--engine", model, people / "0.h5", "bad.h5", people / "2.h5", "--out", "out.csv")
+    one = run(*command, cwd=tmp_path)
+    many = run(*command, *place, cwd=tmp_path)
+    assert one.returncode == many.returncode == 2
+    assert "bad.h5" in one.stderr
+    assert (many.stdout, messages(many.stderr)) == (one.stdout, messages(one.stderr))
+    assert not (tmp_path / "out.csv").exists()
+
+
+def test_the_library_gives_predictions_in_order_and_the_type_of_an_error(model: Path, people: Path, tmp_path: Path):
+    paths = sorted(people.glob("*.h5"))
+    done: list[int] = []
+    found = predict_many(model, [*paths, tmp_path / "absent.h5"], jobs=2, on_done=done.append)
+    for path, expected in zip(paths, predict_many(model, paths), strict=True):
+        prediction = next(found)
+        assert prediction.session == expected.session == f"noise-{path.stem}"
+        np.testing.assert_array_equal(prediction.distribution, expected.distribution)
+    with pytest.raises(RecordingError, match=r"There is no file .*absent\.h5"):
+        next(found)
+    assert done == [1, 2, 3, 4, 5]
+
+
+def test_more_jobs_than_recordings_are_fine(model: Path, people: Path):
+    assert [len(p) for p in predict_many(model, [people / "1.h5", people / "2.h5"], jobs=64)] == [8, 10]
+
+
+@pytest.mark.parametrize("jobs", ["0", "-1"])
+def test_a_number_of_jobs_that_cannot_be_is_refused(jobs: str, run: Run, model: Path, people: Path):
+    done = run("emodict-run", "--engine", model, people, "--jobs", jobs)
+    assert done.returncode == 2
+    assert f"--jobs is the number of processes. Expected 1 or more, got {jobs}." in done.stderr
+
+
+def test_jobs_and_dask_together_are_refused(run: Run, model: Path, people: Path):
+    done = run("emodict-run", "--engine", model, people, "--jobs", 2, "--dask", "tcp://127.0.0.1:1")
+    assert done.returncode == 2
+    assert "--jobs and --dask are two places to work in" in done.stderr
+
+
+def test_without_joblib_the_sentence_says_what_to_install(model: Path, people: Path):
+    code = "import sys; sys.modules['joblib'] = None; from emodict.cli.run import main; main()"
+    command = [sys.executable, "-c", code, "--engine", str(model), str(people)]
+    for option, extra in ((["--jobs", "2"], "jobs"), (["--dask", "tcp://127.0.0.1:1"], "dask")):
+        done = subprocess.run([*command, *option], capture_output=True, text=True, timeout=100)
+        assert done.returncode == 2
+        assert f"pip install 'emodict[{extra}]'" in done.stderr
+    assert subprocess.run([*command, "-q"], capture_output=True, timeout=100).returncode == 0
+
+
+@pytest.mark.parametrize("address", ["here", "tcp://127.0.0.1", "http://127.0.0.1:80"])
+def test_what_is_no_address_is_refused_at_once(address: str, model: Path, people: Path):
+    with pytest.raises(ClusterError, match=f"{address} is no address of a Dask scheduler"):
+        next(iter_many(model, [people / "1.h5"], dask=address))
+
+
+def test_a_cluster_that_is_not_there_is_named(run: Run, model: Path, people: Path):
+    # Nothing listens on port 1.
+    done = run("emodict-run", "-q", "--engine", model, people, "--dask", "tcp://127.0.0.1:1")
+    assert done.returncode == 2
+    assert messages(done.stderr) == [done.stderr.strip()]
+    assert "There is no Dask scheduler at tcp://127.0.0.1:1." in done.stderr
+
+
+def test_a_worker_with_another_emodict_is_refused(
+    cluster: str, model: Path, people: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(emodict, "__version__", "9.9.9")
+    with pytest.raises(ClusterError, match=r"worker tcp://127\.0\.0\.1:\d+ does not run .* emodict 9\.9\.9, got"):
+        next(iter_many(model, [people / "1.h5"], dask=cluster))
+
+
+def test_errors_come_through_pickling_as_they_were():
+    made = {MissingDependencyError: MissingDependencyError("onnxruntime", extra="onnx", purpose="Running model.onnx")}
+    kinds = [k for k in vars(emodict.errors).values() if isinstance(k, type) and issubclass(k, EmodictError)]
+    assert InputError in kinds
+    for kind in kinds:
+        error = made.get(kind) or kind("What is wrong", expected=("a", "b"), got=3.0, fix="Do this ...")
+        for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
+            back = pickle.loads(pickle.dumps(error, protocol))
+            assert (type(back), str(back), back.exit_code) == (kind, str(error), kind.exit_code)
+
+
+def processes_of(group: int) -> list[int]:
+    """Those of a process group that still run (one that is ended and not yet asked for does not)."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            state, _, process_group = stat.read_text().rpartition(")")[2].split()[:3]
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        if int(process_group) == group and state not in "ZX":
+            found.append(int(stat.parent.name))
+    return found
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="running processes are read from /proc")
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_ctrl_c_ends_every_process_without_a_traceback(
+    number: signal.Signals, code: int, model: Path, people: Path, tmp_path: Path
+):
+    script = Path(sysconfig.get_path("scripts")) / "emodict-run"
+    command = [script, "--engine", model, *[people / "0.h5"] * 200, "--jobs", "2", "--out", tmp_path / "out.csv"]
+    started = subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    # This process, two helpers of multiprocessing and the two workers: all have been started, some just now.
+    deadline = time.monotonic() + 60
+    while len(processes_of(started.pid)) < 4 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert len(processes_of(started.pid)) >= 4
+    # A terminal sends Ctrl-C to all of them, kill to the first alone.
+    (os.killpg if number == signal.SIGINT else os.kill)(started.pid, number)
+    _, err = started.communicate(timeout=30)
+    assert started.returncode == code
+    assert messages(err) in ([], ["emodict-run: stopped"])
+    deadline = time.monotonic() + 10
+    while processes_of(started.pid) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert not processes_of(started.pid)
+    assert not (tmp_path / "out.csv").exists()
+
+
+def test_a_worker_that_sees_another_folder_is_named_with_the_file(cluster: str, model: Path, people: Path):
+
+    from emodict.many.worker import Work, file_sha256, score_task, task_of
+
+    work = Work(str(model), file_sha256(str(model)), on_cluster=True)
+    # What a worker on a machine without the folder finds: less than the asking process saw.
+    task = task_of(0, people / "1.h5")
+    elsewhere = replace(task, path=str(people / "nowhere.h5"))
+    with distributed.Client(cluster, set_as_default=False) as client:
+        assert client.submit(score_task, work, task).result().error is None
+        error = client.submit(score_task, work, elsewhere).result().error
+        assert isinstance(error, ClusterError)
+        workers = list(client.scheduler_info()["workers"])
+    assert any(f"The Dask worker {name} cannot see " in str(error) for name in workers)
+    assert "A Dask cluster needs a shared folder" in str(error)
+
+
+def test_a_worker_with_another_model_under_the_same_name_is_refused(
+    cluster: str, model: Path, people: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("emodict.many.file_sha256", lambda path: "0" * 64)
+    with pytest.raises(ClusterError, match=r"The Dask worker tcp://.* cannot run the model: .* is not the model"):
+        next(iter_many(model, [people / "1.h5"], dask=cluster))

@@ -1,0 +1,162 @@
+"""ONNX Runtime on the GPU: what was asked for is what runs, or it stops.
+
+There is no GPU here. The stand-in is the real ONNX Runtime, whose CPU provider answers to CUDA's name.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import pytest
+from tests.integration.conftest import export_untrained
+
+from emodict.engine import open_engine
+from emodict.errors import ModelError
+
+CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("model") / "model.onnx"
+    return export_untrained(path, spec_id="emodict-1", modalities=("gsr", "ppg"))
+
+
+class Options(onnxruntime.SessionOptions):
+    def add_session_config_entry(self, key: str, value: str) -> None:
+        # The CPU's provider cannot play CUDA's part with this on: noted, and left out.
+        STAND_IN.entries[key] = value
+
+
+class Session:
+    """The real session, on the CPU under CUDA's name."""
+
+    def __init__(self, path: str, options: Any, *, providers: list[Any], enable_fallback: int) -> None:
+        STAND_IN.entries["enable_fallback"] = enable_fallback
+        STAND_IN.entries["providers"] = providers
+        if STAND_IN.fails:
+            raise RuntimeError(STAND_IN.fails)
+        self._real = onnxruntime.InferenceSession(path, options, providers=[CPU])
+
+    def get_providers(self) -> list[str]:
+        return STAND_IN.given
+
+    def io_binding(self) -> Binding:
+        return Binding(self._real)
+
+    def run_with_iobinding(self, binding: Binding) -> None:
+        self._real.run_with_iobinding(binding.real)
+        STAND_IN.is_running = True
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._real, name)
+
+
+class Binding:
+    """The real one, whose run counts as unfinished until it has been waited for."""
+
+    def __init__(self, session: onnxruntime.InferenceSession) -> None:
+        self.real = session.io_binding()
+
+    def bind_ortvalue_input(self, name: str, value: Value) -> None:
+        self.real.bind_ortvalue_input(name, value.real)
+
+    def bind_ortvalue_output(self, name: str, value: Value) -> None:
+        self.real.bind_ortvalue_output(name, value.real)
+
+    def synchronize_outputs(self) -> None:
+        STAND_IN.is_running = False
+
+
+class Value:
+    """A value "on the GPU": it may be read only when nothing is running there."""
+
+    def __init__(self, real: Any) -> None:
+        self.real = real
+
+    @staticmethod
+    def ortvalue_from_shape_and_type(shape: list[int], kind: Any, device: str, index: int) -> Value:
+        assert (device, index) == ("cuda", 0)
+        return Value(onnxruntime.OrtValue.ortvalue_from_shape_and_type(shape, kind, "cpu", 0))
+
+    def update_inplace(self, array: np.ndarray) -> None:
+        self.real.update_inplace(array)
+
+    def numpy(self) -> np.ndarray:
+        assert not STAND_IN.is_running
+        result: np.ndarray = self.real.numpy()
+        return result
+
+
+class StandIn(ModuleType):
+    entries: dict[str, Any]
+    given: list[str]
+    fails: str
+    is_running: bool
+
+
+STAND_IN = StandIn("onnxruntime")
+
+
+@pytest.fixture
+def gpu(monkeypatch: pytest.MonkeyPatch) -> StandIn:
+    vars(STAND_IN).update(
+        {"__version__": "1.23.2", "entries": {}, "given": [CUDA, CPU], "fails": "", "is_running": False,
+         "SessionOptions": Options,
+         "InferenceSession": Session, "OrtValue": Value, "get_available_providers": lambda: [CUDA, CPU],
+         "set_default_logger_severity": lambda level: None}
+    )  # fmt: skip
+    monkeypatch.setitem(sys.modules, "onnxruntime", STAND_IN)
+    return STAND_IN
+
+
+def test_results_come_back_from_the_device_for_any_number_of_rows(
+    model: Path, gpu: StandIn, monkeypatch: pytest.MonkeyPatch
+):
+    with open_engine(model, device="cuda") as engine:
+        shape = (engine.manifest.features.tokens, engine.manifest.features.token_width)
+        inputs = [np.random.default_rng(n).standard_normal((n, *shape)).astype(np.float32) for n in (1, 7, 7, 64, 1)]
+        results = [[array.copy() for array in engine.infer(rows)] for rows in inputs]
+    monkeypatch.setitem(sys.modules, "onnxruntime", onnxruntime)
+    with open_engine(model, device="cpu") as engine:
+        for rows, result in zip(inputs, results, strict=True):
+            for got, wanted in zip(result, engine.infer(rows), strict=True):
+                np.testing.assert_array_equal(got, wanted)  # the very same arithmetic
+
+
+def test_every_way_back_to_the_cpu_and_to_tf32_is_closed(model: Path, gpu: StandIn):
+    with open_engine(model, device="cuda"):
+        assert gpu.entries == {
+            "session.disable_cpu_ep_fallback": "1", "enable_fallback": 0, "providers": [(CUDA, {"use_tf32": "0"})],
+        }  # fmt: skip
+
+
+def test_asked_for_the_gpu_and_given_the_cpu_is_an_error(model: Path, gpu: StandIn):
+    gpu.given = [CPU]
+    with pytest.raises(ModelError, match=rf"could not start its CUDA provider\. Expected {CUDA}, got {CPU}"):
+        open_engine(model, device="cuda")
+
+
+def test_a_node_that_the_gpu_cannot_run_is_an_error(model: Path, gpu: StandIn):
+    gpu.fails = "[ONNXRuntimeError] : 1 : FAIL : some nodes would run on the CPU"
+    with pytest.raises(ModelError, match=r"on the GPU: some nodes would run on the CPU.*--device cpu"):
+        open_engine(model, device="cuda")
+
+
+def test_the_real_onnx_runtime_without_cuda_is_refused(model: Path):
+    if CUDA in onnxruntime.get_available_providers():
+        pytest.skip("this ONNX Runtime has CUDA")
+    with pytest.raises(ModelError, match=r"has no CUDA provider.*pip install onnxruntime-gpu.*--device cpu"):
+        open_engine(model, device="cuda")
+
+
+def test_what_closes_the_ways_back_is_known_to_the_real_onnx_runtime(model: Path):
+    options = onnxruntime.SessionOptions()
+    options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
+    with pytest.raises(Exception, match="fallback"):
+        onnxruntime.InferenceSession(str(model), options, providers=[CPU], enable_fallback=0)
