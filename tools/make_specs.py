@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import scipy.signal as ss
 
+from emodict.face.hog import hog_names
 from emodict.spec import Band, FeatureSpec, FilterSpec, ModalitySpec, SpectrumSpec
 
 SPECS = Path(__file__).parent.parent / "runtime" / "emodict" / "specs"
@@ -90,8 +91,11 @@ def eeg(spectrum: SpectrumSpec, *, band_major: bool, **fields: object) -> Modali
 
 
 def video(dims: int = 32, kind: str = "embedding") -> ModalitySpec:
-    names = tuple(f"face{i:02d}" for i in range(dims))
-    return ModalitySpec("video", kind, 1.0, "", (), 1.0, (dims,), names)
+    return face(tuple(f"face{i:02d}" for i in range(dims)), kind)
+
+
+def face(names: tuple[str, ...], kind: str = "embedding") -> ModalitySpec:
+    return ModalitySpec("video", kind, 1.0, "", (), 1.0, (len(names),), names)
 
 
 def peripheral(name: str, *, filter_: FilterSpec | None) -> ModalitySpec:
@@ -105,7 +109,7 @@ def peripheral(name: str, *, filter_: FilterSpec | None) -> ModalitySpec:
     )  # fmt: skip
 
 
-def emodict_1(mains_hz: int) -> FeatureSpec:
+def emodict_1(mains_hz: int, *, hog: bool = False) -> FeatureSpec:
     notch = ss.tf2sos(*ss.iirnotch(mains_hz, Q=30, fs=EEG_HZ))
     causal = FilterSpec("causal", as_rows(np.vstack([sos(2, 1, 50, EEG_HZ), notch])))
     taper = ss.get_window("hann", int(EEG_HZ))
@@ -113,15 +117,16 @@ def emodict_1(mains_hz: int) -> FeatureSpec:
         1, tuple(taper.tolist()), int(EEG_HZ), parseval_bands(int(EEG_HZ), EEG_HZ, taper), 0.5, LOG_2PIE / 2
     )
     return FeatureSpec(
-        id="emodict-1" if mains_hz == 50 else f"emodict-1-{mains_hz}hz",
-        description=f"Raw recordings, {mains_hz} Hz mains: what a device runs",
+        id="emodict-1" + "-hog" * hog + f"-{mains_hz}hz" * (mains_hz != 50),
+        description=f"Raw recordings, {mains_hz} Hz mains: "
+        + ("face features that need no downloaded weights" if hog else "what a device runs"),
         token_width=18,
         streaming=True,
         modalities=(
             eeg(spectrum, band_major=True, filter=causal, settle_s=1.0),
             peripheral("gsr", filter_=None),
             peripheral("ppg", filter_=zero_phase("zero-phase-window", sos(3, 0.5, 8, PPG_HZ))),
-            video(),
+            face(hog_names()) if hog else video(),
         ),
     )
 
@@ -200,8 +205,11 @@ def edl_89() -> FeatureSpec:
 
 def all_specs() -> list[FeatureSpec]:
     return [
-        emodict_1(50), emodict_1(60), dmer_2024(lbptop=False), dmer_2024(lbptop=True), dmer_sample(), edl_89()
-    ]  # fmt: skip
+        *(emodict_1(mains_hz, hog=hog) for hog in (False, True) for mains_hz in (50, 60)),
+        *(dmer_2024(lbptop=lbptop) for lbptop in (False, True)),
+        dmer_sample(),
+        edl_89(),
+    ]
 
 
 def main() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import typer
@@ -26,9 +27,13 @@ class _PrecisionByDefault(TyperGroup):
     """Words that begin with no command's name are those of `precision`, whose options the help lists too."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        if args and args[0] not in self.commands and args[0] not in ctx.help_option_names:
+        if args and not self._names_command(args[0]) and args[0] not in ctx.help_option_names:
             args = [DEFAULT_COMMAND, *args]
         return super().parse_args(ctx, args)
+
+    def _names_command(self, word: str) -> bool:
+        """A bare word that is no file is meant for a command, too: misspelled, typer says which was meant."""
+        return word in self.commands or (word.isalpha() and not Path(word).exists())
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         super().format_options(ctx, formatter)

@@ -1,43 +1,23 @@
-"""emodict-export: from a checkpoint to one folded ONNX file, a plan, or a Triton model repository."""
+"""emodict-export: from a checkpoint to one folded ONNX file, a plan, or a Triton model repository; face engines."""
 
 # No `from __future__ import annotations`: typer reads the annotations of functions made inside functions.
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, Optional
 
-from emodict.atomic import check_writable, refuse_overwriting
 from emodict.cli.app import Progress, log_to_stderr, new_app, run_app
 from emodict.errors import InputError
+from emodict_export.options import ExportOptions, check_options
 
 if TYPE_CHECKING:
     import typer
 
+    from emodict.table import FeatureTable
     from emodict_export.export import ExportReport, Precision
     from emodict_train.checkpoint import Checkpoint
 
 NAME = "emodict-export"
-
-
-@dataclass(frozen=True)
-class ExportOptions:
-    """What to write, in which precision, for which GPUs."""
-
-    out: Path
-    precision: str
-    calibration: Path | None = None
-    data: tuple[Path, ...] = ()
-    sm: str | None = None
-    triton: Path | None = None
-
-    @property
-    def builds_plan(self) -> bool:
-        return self.out.suffix == ".plan"
-
-    @property
-    def onnx(self) -> Path:
-        """The .onnx that is written: the output itself, or the one beside the plan."""
-        return self.out.with_suffix(".onnx")
 
 
 def main() -> None:
@@ -53,11 +33,13 @@ def build() -> "typer.Typer":
 
     @app.command()
     def export(
-        checkpoint: Annotated[Path, typer.Argument(metavar="MODEL.pt", help="A checkpoint of emodict-train.")],
+        model: Annotated[
+            Path, typer.Argument(metavar="MODEL", help="A checkpoint of emodict-train; with --face, a vgg16.pth.")
+        ],
         out: Annotated[
             Optional[Path],  # noqa: UP045
             typer.Option(
-                "--out", "-o", help="A .onnx or a .plan; beside the checkpoint by default, a .plan where --sm is given."
+                "--out", "-o", help="A .onnx or a .plan; beside MODEL by default, a .plan where --sm is given."
             ),
         ] = None,
         precision: Annotated[
@@ -80,69 +62,67 @@ def build() -> "typer.Typer":
             Optional[Path],  # noqa: UP045
             typer.Option(metavar="DIR", help="Write a model repository for NVIDIA Triton Inference Server, too."),
         ] = None,
+        face: Annotated[
+            bool,
+            typer.Option("--face", help="MODEL holds the weights of VGG-16: make the engine that describes faces."),
+        ] = False,
+        form: Annotated[
+            Optional[Literal["clean", "reference"]],  # noqa: UP045
+            typer.Option(
+                help="With --face: pixels as on ImageNet, or scrambled as in the paper's code. [default: clean]"
+            ),
+        ] = None,
     ) -> None:
         """Fold a checkpoint into one self-contained graph, check it against torch, and build a plan from it."""
         log_to_stderr()
-        target = checkpoint.with_suffix(".plan" if sm else ".onnx") if out is None else out
+        if form is not None and not face:
+            raise InputError("--form is for the engine that describes faces", expected="--face vgg16.pth beside it")
+        target = model.with_suffix(".onnx" if sm is None else ".plan") if out is None else out
         chosen = precision or ("fp16" if target.suffix == ".plan" else "fp32")
-        export_all(checkpoint, ExportOptions(target, chosen, calibration, tuple(data or ()), sm, triton))
+        prepared = (form or "clean") if face else None
+        export_all(model, ExportOptions(target, chosen, calibration, tuple(data or ()), sm, triton, prepared))
 
     return app
 
 
-def export_all(checkpoint_path: Path, options: ExportOptions) -> None:
+def export_all(model: Path, options: ExportOptions) -> None:
     """Write what was asked for, and say what it is."""
     check_options(options)
     if options.builds_plan:
         # Before any work: is there a TensorRT, and can it build for these GPUs?
         from emodict_export.tensorrt_module import choose_backend, parse_sm, require_supported
 
-        backend, capabilities = choose_backend(parse_sm(options.sm) if options.sm else None)
+        backend, capabilities = choose_backend(None if options.sm is None else parse_sm(options.sm))
         if backend.ahead_of_time:
             require_supported(backend, capabilities)
-    from emodict_export.export import export_onnx
-    from emodict_train.checkpoint import load_checkpoint
+    if options.triton is not None:
+        from emodict_export.triton import refuse_foreign
 
-    checkpoint = load_checkpoint(checkpoint_path)
-    report = export_onnx(checkpoint, options.onnx, _precision(checkpoint, options))
-    _say_onnx(report)
+        refuse_foreign(options.triton)
+    (_export_face if options.is_face else _export_emotions)(model, options)
     if options.builds_plan:
         _build_plan(options)
     if options.triton is not None:
         _write_triton(options)
-    print(f"Next: emodict-run --engine {options.out} session.h5")
+    if options.is_face:
+        print(f"Next: emodict-session faces VIDEO --face {options.out} -o session.h5")
+    else:
+        print(f"Next: emodict-run --engine {options.out} session.h5")
 
 
-def check_options(options: ExportOptions) -> None:
-    """Refuse what cannot be written, or would do nothing, before any work."""
-    if options.out.suffix not in (".onnx", ".plan"):
-        raise InputError(
-            f"Cannot write {options.out}",
-            expected="a file ending in .onnx or .plan",
-            got=options.out.suffix or "no ending",
-        )
-    check_writable(options.onnx)
-    if options.builds_plan:
-        check_writable(options.out)
-    if options.sm and not options.builds_plan:
-        raise InputError("--sm names GPUs to build a plan for", expected="-o model.plan", got=f"-o {options.out}")
-    if options.calibration is not None and options.precision == "fp32":
-        raise InputError("--calibration does nothing in FP32: every node stays FP32", fix="Add --precision fp16")
-    if options.data and options.precision != "int8":
-        raise InputError(
-            "--data is for the ranges of INT8", expected="--precision int8", got=f"--precision {options.precision}"
-        )
-    if options.precision == "int8" and not options.data:
-        raise InputError(
-            "INT8 is scaled by the ranges of real windows, and none were given",
-            expected="recordings like those the device will see",
-            fix=f"{NAME} model.pt --precision int8 --data session.h5",
-        )
-    if options.triton is not None and options.triton.exists() and not options.triton.is_dir():
-        raise InputError(
-            f"--triton {options.triton} is a file", expected="a folder, new or of an earlier export", fix="Name another"
-        )
-    refuse_overwriting(options.onnx, options.data)
+def _export_emotions(model: Path, options: ExportOptions) -> None:
+    from emodict_export.export import export_onnx
+    from emodict_train.checkpoint import load_checkpoint
+
+    checkpoint = load_checkpoint(model)
+    _say_onnx(export_onnx(checkpoint, options.onnx, _precision(checkpoint, options)))
+
+
+def _export_face(model: Path, options: ExportOptions) -> None:
+    from emodict_export.face import export_face_model
+
+    assert options.form is not None
+    print(export_face_model(model, options.onnx, options.form, options.precision))
 
 
 def _precision(checkpoint: "Checkpoint", options: ExportOptions) -> "Precision":
@@ -152,14 +132,21 @@ def _precision(checkpoint: "Checkpoint", options: ExportOptions) -> "Precision":
     choice = None if options.calibration is None else read_precision(options.calibration)
     if not options.data:
         return Precision(options.precision, choice)
-    from emodict_export.windows import calibration_table, engine_tokens
+    from emodict_export.windows import engine_tokens
 
-    with Progress("Reading", 1, unit=" files") as progress:
-        table = calibration_table(
-            checkpoint, options.data, on_file=lambda path, done, total: progress.show(done, path.name, total=total)
-        )
+    table = read_table(checkpoint, options.data)
     print(f"INT8 ranges from {len(table)} windows of {table.source}" + " (simulated people)" * table.simulated)
     return Precision(options.precision, choice, engine_tokens(checkpoint, table))
+
+
+def read_table(checkpoint: "Checkpoint", paths: Sequence[Path]) -> "FeatureTable":
+    """All rows of these files that the model could answer, with progress shown."""
+    from emodict_export.windows import calibration_table
+
+    with Progress("Reading", 1, unit=" files") as progress:
+        return calibration_table(
+            checkpoint, paths, on_file=lambda path, done, total: progress.show(done, path.name, total=total)
+        )
 
 
 def _say_onnx(report: "ExportReport") -> None:
@@ -190,7 +177,7 @@ def _build_plan(options: ExportOptions) -> None:
 
         plan = build_plan(
             onnx.load(options.onnx),
-            compute_capabilities=parse_sm(options.sm) if options.sm else None,
+            compute_capabilities=None if options.sm is None else parse_sm(options.sm),
             on_progress=show,
         )
     write_plan(plan, options.out)

@@ -13,10 +13,12 @@ from pathlib import Path
 import onnx
 
 from emodict.atomic import atomic_path, check_writable
-from emodict.engine.manifest import Manifest, manifest_from_metadata
+from emodict.engine.manifest import Manifest
 from emodict.engine.placement import this_platform
-from emodict.engine.sidecar import Sidecar, network_name, sidecar_path, write_sidecar
+from emodict.engine.sidecar import Sidecar, network_name, read_manifest, sidecar_path, write_sidecar
 from emodict.errors import EmodictError, InputError
+from emodict.face.embed import INPUT as CROP
+from emodict.face.manifest import FaceManifest
 from emodict_export.export import graph_hash
 from emodict_export.graph import INPUT
 from emodict_export.plan_builder import OnProgress, Order, build_serialized
@@ -25,6 +27,8 @@ from emodict_export.tensorrt_module import Backend, choose_backend, require_supp
 from emodict_export.timing_cache import cache_file, cache_folder
 
 MAX_BATCH = 64
+# A face is described once a second, and its maps take a hundred times the memory of a window of signals.
+FACE_MAX_BATCH = 4
 # The type that stands in a report for each precision that can be asked for.
 TYPE_OF = {"fp32": "FLOAT", "fp16": "HALF", "int8": "INT8"}
 
@@ -34,7 +38,7 @@ class BuiltPlan:
     """A plan in memory, with all that its sidecar will say; `content` is the plan itself."""
 
     content: bytes = field(repr=False)
-    manifest: Manifest = field(repr=False)
+    manifest: Manifest | FaceManifest = field(repr=False)
     onnx_sha256: str
     builder: str
     builder_version: str
@@ -53,7 +57,7 @@ def build_plan(
     model: onnx.ModelProto,
     *,
     compute_capabilities: Sequence[str] | None = None,
-    max_batch: int = MAX_BATCH,
+    max_batch: int | None = None,
     on_progress: OnProgress | None = None,
     timing_caches: Path | None = None,
 ) -> BuiltPlan:
@@ -62,7 +66,7 @@ def build_plan(
     Args:
         compute_capabilities: the GPUs, such as ("8.6", "12.0"), built for by TensorRT for RTX without a GPU;
             None for the GPU of this machine.
-        max_batch: most rows of one call.
+        max_batch: most rows of one call; by default MAX_BATCH, FACE_MAX_BATCH of a face engine.
         timing_caches: folder of the timing caches of TensorRT; the user's cache folder by default. TensorRT for RTX
             times nothing while it builds and keeps none.
 
@@ -81,21 +85,23 @@ def build_plan_with(
     model: onnx.ModelProto,
     compute_capabilities: tuple[str, ...],
     *,
-    max_batch: int = MAX_BATCH,
+    max_batch: int | None = None,
     on_progress: OnProgress | None = None,
     timing_caches: Path | None = None,
 ) -> BuiltPlan:
     """Build with this TensorRT, whichever it is."""
+    manifest = manifest_of(model)
+    if max_batch is None:
+        max_batch = FACE_MAX_BATCH if isinstance(manifest, FaceManifest) else MAX_BATCH
     if max_batch < 1:
         raise InputError("A plan without a row cannot be built", expected="a largest batch of 1 or more", got=max_batch)
     if backend.ahead_of_time:
         require_supported(backend, compute_capabilities)
-    manifest = manifest_of(model)
     content = model.SerializeToString(deterministic=True)
     order = Order(
         onnx=content,
         network_name=network_name(manifest.graph_sha256),
-        shapes={INPUT: (manifest.features.tokens, manifest.features.token_width)},
+        shapes=_input_shapes(manifest),
         max_batch=max_batch,
         compute_capabilities=compute_capabilities,
     )
@@ -121,13 +127,19 @@ def build_plan_with(
     )
 
 
-def manifest_of(model: onnx.ModelProto) -> Manifest:
+def _input_shapes(manifest: Manifest | FaceManifest) -> dict[str, tuple[int, ...]]:
+    if isinstance(manifest, FaceManifest):
+        return {CROP: (manifest.side, manifest.side, 3)}
+    return {INPUT: (manifest.features.tokens, manifest.features.token_width)}
+
+
+def manifest_of(model: onnx.ModelProto) -> Manifest | FaceManifest:
     """What the graph says of itself, held against the graph.
 
     Raises:
         EmodictError: the graph was changed after it was described.
     """
-    manifest = manifest_from_metadata({p.key: p.value for p in model.metadata_props}, source="The graph")
+    manifest = read_manifest({p.key: p.value for p in model.metadata_props}, source="The graph")
     found = graph_hash(model)
     if manifest.graph_sha256 != found:
         raise EmodictError(

@@ -106,7 +106,7 @@ def constants_beyond_half(model: onnx.ModelProto) -> frozenset[str]:
 
 
 def to_fp16(model: onnx.ModelProto, keep_fp32: Collection[str] = ()) -> onnx.ModelProto:
-    """A copy that computes in FP16 but for `keep_fp32` and `always_fp32`; inputs and outputs stay FP32.
+    """A copy that computes in FP16 but for `keep_fp32` and `always_fp32`; inputs and outputs stay as they are.
 
     Operators that only move numbers follow the type of what they move. Each tensor is cast at most once each way.
 
@@ -131,7 +131,7 @@ class _HalfPass:
         self._model, self._kept = model, kept
         self._constants = {c.name: c for c in model.graph.initializer}
         self._outputs = {o.name for o in model.graph.output}
-        self._half: dict[str, bool] = {INPUT: False}
+        self._half = {value.name: False for value in model.graph.input}
         self._cast: set[str] = set()
         self._nodes: list[onnx.NodeProto] = []
         self._used: dict[str, onnx.TensorProto] = {}

@@ -68,7 +68,16 @@ def choose_backend(compute_capabilities: Sequence[str] | None) -> tuple[Backend,
             fix=f"{NAME_THE_GPUS}, or run emodict-export on the device itself",
         )
     # TensorRT builds for the current device, which is the first one.
-    return backend, (driver.gpus[0].compute_capability,)
+    gpu = driver.gpus[0]
+    if backend.ahead_of_time and gpu.compute_capability not in supported_capabilities(backend):
+        raise InputError(
+            f"TensorRT for RTX {backend.version} cannot build for the {gpu.name} of this machine",
+            expected=f"compute capability {', '.join(supported_capabilities(backend))}",
+            got=gpu.compute_capability,
+            fix="Install full TensorRT 10.3 or newer, which builds for it, or run the .onnx file: "
+            "emodict-run --engine model.onnx --device cuda session.h5",
+        )
+    return backend, (gpu.compute_capability,)
 
 
 @functools.cache

@@ -12,7 +12,7 @@ import onnx
 from emodict.atomic import atomic_path, check_writable
 from emodict.engine.manifest import KEY_PREFIX, Manifest, manifest_from_metadata, manifest_to_metadata
 from emodict.engine.placement import TENSORRT
-from emodict.engine.sidecar import Sidecar, read_plan, read_sidecar
+from emodict.engine.sidecar import Sidecar, read_plan, read_sidecar, require_emotions
 from emodict.errors import InputError, ModelError, OutputError
 from emodict_export.graph import DISTRIBUTION
 from emodict_export.plan import MAX_BATCH
@@ -98,15 +98,14 @@ def write_triton_repository(
     models, left_out = [graph], ""
     if plan is not None:
         sidecar = read_sidecar(plan)
-        _require_same_model(graph.manifest, sidecar.manifest, plan)
+        _require_same_model(graph.manifest, require_emotions(sidecar, plan), plan)
         if sidecar.builder == TENSORRT:
             models.append(_plan_model(plan, sidecar, graph))
         else:
             left_out = f"{plan.name} is left out of the Triton repository: {NO_RTX}"
     folders = {name: directory / name for name in (ONNX_MODEL, PLAN_MODEL)}
+    refuse_foreign(directory)
     _make_folder(directory)
-    for folder in folders.values():
-        _refuse_foreign(folder)
     for model in models:
         _write_model(model, folders[model.name])
     if len(models) == 1:
@@ -147,7 +146,7 @@ def _plan_model(plan: Path, sidecar: Sidecar, graph: _Model) -> _Model:
         file="model.plan",
         content=read_plan(plan, sidecar),
         max_batch=sidecar.max_batch,
-        manifest=sidecar.manifest,
+        manifest=require_emotions(sidecar, plan),
         parameters={
             f"{KEY_PREFIX}tensorrt_version": sidecar.builder_version,
             f"{KEY_PREFIX}compute_capabilities": ",".join(sidecar.compute_capabilities),
@@ -186,8 +185,17 @@ def _make_folder(directory: Path) -> None:
         ) from error
 
 
-def _refuse_foreign(folder: Path) -> None:
-    """Refuse to replace what this module has not written."""
+def refuse_foreign(directory: Path) -> None:
+    """Refuse a repository in which what this module has not written stands where ours should.
+
+    Raises:
+        OutputError: naming it.
+    """
+    for name in (ONNX_MODEL, PLAN_MODEL):
+        _refuse_foreign_model(directory / name)
+
+
+def _refuse_foreign_model(folder: Path) -> None:
     if not folder.exists() and not folder.is_symlink():
         return
     config = folder / CONFIG

@@ -42,7 +42,7 @@ def row_lines(prediction: Prediction, *, plain: bool = False) -> Iterator[str]:
 def describe_model(manifest: Manifest, name: str) -> str:
     """Which model, of which features, trained on what."""
     training = manifest.training
-    parts = [f"Model {name}: {'+'.join(manifest.model.modalities)} -> {len(manifest.model.emotions)} emotions"]
+    parts = [f"Model {name}: {manifest.features.sensors} -> {len(manifest.model.emotions)} emotions"]
     parts.append(f"features {manifest.features.id} ({manifest.features.fingerprint})")
     if training:
         kind = "SIMULATED people" if training.get("simulated") else "recordings"

@@ -70,6 +70,14 @@ class ClusterError(InputError):
     """A Dask cluster cannot be reached, or its workers cannot do the work."""
 
 
+class PageError(InputError):
+    """The live page cannot be served where, or as, the user asked for it."""
+
+
+class StreamError(InputError):
+    """A live stream or device cannot be used."""
+
+
 class MissingDependencyError(InputError):
     """A feature was asked for whose optional package is not installed."""
 

@@ -21,7 +21,7 @@ ON_GRID_PERIODS = 0.01
 # A cubic through samples closer than this swings wildly between them: packets stamped as they arrive.
 CROWDED_PERIODS = 0.5
 # Sums of sample periods are rounded: a sample half-way between two ticks always goes to the later one.
-_ROUNDING_PERIODS = 1e-6
+ROUNDING_PERIODS = 1e-6
 
 
 def signal_blocks(signal: Signal, channels: Sequence[str], *, block_s: float) -> Iterator[Float64Array]:
@@ -51,7 +51,7 @@ def face_rows(face: FaceVideo) -> Float64Array:
             f"video: the face is held as '{face.form}'",
             expected="embeddings, (frames, 32)",
             got=face.form,
-            fix="Write the face features into /video/face/embedding, or use a model without video",
+            fix="emodict-session faces computes its features (docs/faces.md); or use a model without video",
         )
     embedding = np.asarray(face.embedding[:], dtype=np.float64)
     second = np.floor(np.asarray(face.timestamps_s)).astype(np.int64)
@@ -96,7 +96,7 @@ def _snapped_blocks(signal: Signal, columns: list[int], block: int) -> Iterator[
     if not signal.sample_count:
         return
     times = np.asarray(signal.timestamps_s, dtype=np.float64) * signal.rate_hz
-    ticks = np.floor(times + 0.5 + _ROUNDING_PERIODS).astype(np.int64)
+    ticks = np.floor(times + 0.5 + ROUNDING_PERIODS).astype(np.int64)
     off = np.abs(times - ticks)
     if off.max() > ON_GRID_PERIODS:
         logger.warning("%s: timestamps lie off the even clock, moved to its nearest tick", signal.modality)
@@ -126,10 +126,10 @@ def _timed_blocks(signal: Signal, columns: list[int], block: int) -> Iterator[Fl
         # Two neighbours on each side are all that a cubic looks at.
         low = max(0, int(np.searchsorted(times, wanted[0])) - 2)
         high = min(len(times), int(np.searchsorted(times, wanted[-1])) + 3)
-        yield _interpolate(wanted, times[low:high], _read(signal, columns, low, high))
+        yield interpolate(wanted, times[low:high], _read(signal, columns, low, high))
 
 
-def _interpolate(wanted: Float64Array, times: Float64Array, values: Float64Array) -> Float64Array:
+def interpolate(wanted: Float64Array, times: Float64Array, values: Float64Array) -> Float64Array:
     """Values at `wanted` (both in periods): exact hits copied, the rest cubic inside gapless stretches."""
     out = np.full((len(wanted), values.shape[1]), np.nan)
     if not len(times):

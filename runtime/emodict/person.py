@@ -22,7 +22,7 @@ from emodict.atomic import atomic_path
 from emodict.engine.manifest import Manifest
 from emodict.errors import EmodictError, PersonError, SpecError
 from emodict.recording import Recording, canonical_channel
-from emodict.spec import FeatureSpec
+from emodict.spec import EEG, FeatureSpec
 
 Float64Array = NDArray[np.float64]
 
@@ -213,12 +213,13 @@ class Person:
         baseline, wanted = self.baselines[name], modality_fingerprint(features, name)
         part = features.token_slices[name]
         tokens = part.stop - part.start
+        chosen = f" --channels {','.join(features.chosen_channels)}" * bool(name == EEG and features.chosen_channels)
         if baseline.fingerprint != wanted or baseline.mean.shape != (tokens, features.token_width):
             raise SpecError(
                 f"The person.json of subject '{self.subject_id}' and the model use different features of {name}",
                 expected=f"{features.id} ({name}, {wanted})",
                 got=f"{self.spec_id} ({name}, {baseline.fingerprint})",
-                fix=f"Make it with the model's features: emodict-calibrate person REST.h5 --spec {features.id}",
+                fix=f"Make it with the model's features: emodict-calibrate person REST.h5 --spec {features.id}{chosen}",
             )
 
 

@@ -118,13 +118,16 @@ def predict_table(
 
 
 def table_for_model(table: FeatureTable, features: FeatureSpec, model: ModelSpec) -> FeatureTable:
-    """The table with the model's modalities alone.
+    """The table with the model's modalities and EEG channels alone.
 
     Raises:
         SpecError: its features or its emotions are not the model's.
     """
     if set(features.modality_names) <= set(table.spec.modality_names):
         table = table.with_modalities(features.modality_names)
+        there, wanted = table.spec.channel_names, features.channel_names
+        if wanted != there and set(wanted) <= set(there):
+            table = table.with_channels(wanted)
     require_same_spec(features, table.spec, ours_is="The model", theirs_is=table.source)
     if table.labels is not None and table.emotions != model.emotions:
         raise SpecError(

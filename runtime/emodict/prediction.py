@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,6 +41,18 @@ class Prediction:
 
     def __len__(self) -> int:
         return len(self.start_s)
+
+    def slice(self, rows: slice) -> Prediction:
+        """Some of the rows."""
+        return replace(
+            self,
+            start_s=self.start_s[rows],
+            distribution=self.distribution[rows],
+            weights=self.weights[rows],
+            valid=self.valid[rows],
+            quality=self.quality[rows],
+            truth=None if self.truth is None else self.truth[rows],
+        )
 
     @property
     def answered(self) -> NDArray[np.bool_]:

@@ -125,7 +125,7 @@ class Signal:
                 f"{self.modality}: channel{'s' * (len(missing) > 1)} {', '.join(missing)} missing",
                 expected=f"{len(wanted)} channels {' '.join(wanted)}",
                 got=" ".join(self.channel_names),
-                fix="Name the channels by the 10-20 system, or use a model trained on these channels",
+                fix="Name the channels by the 10-20 system, or train a model for these (--channels)",
             )
         return [columns[canonical_channel(name)] for name in wanted]
 
@@ -136,6 +136,7 @@ class FaceVideo:
 
     Attributes:
         external_file: a video's path, absolute or from the folder of the session.h5.
+        features: what an embedding is, its kind as the first word: "vgg16-clean 1f2e...", "hog"; "" if unknown.
     """
 
     timestamps_s: FloatArray
@@ -145,6 +146,7 @@ class FaceVideo:
     external_file: str | None = None
     frame_rate_hz: float | None = None
     color_order: str = "BGR"
+    features: str = ""
 
     FORMS = ("embedding", "frames", "jpeg", "external_file")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ import numpy as np
 from emodict.atomic import atomic_path
 from emodict.errors import RecordingError
 from emodict.recording import Event, FaceVideo, Recording, Samples, Signal, Trials
+from emodict.unfinished import FirstRows, is_unfinished, rows_written, what_became_of
 
 if TYPE_CHECKING:
     import h5py
@@ -21,7 +23,7 @@ FORMAT = "emodict-session"
 FORMAT_VERSION = 1
 CHUNK_S = 10.0
 HOW_TO_GET_ONE = (
-    "emodict-session import makes one from an Empatica E4 folder or EDF; "
+    "emodict-session import makes one from recordings of other makers (docs/importing.md); "
     "emodict.session.write_session from anything else (docs/session-format.md)"
 )
 ROOT_ATTRIBUTES = ("session_id", "subject_id", "start_time", "device", "software")
@@ -32,6 +34,9 @@ DAMAGE = (KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowE
 @contextlib.contextmanager
 def open_session(path: str | os.PathLike[str]) -> Iterator[Recording]:
     """Open a session.h5; its samples stay in the file and are read as they are sliced.
+
+    Of a session whose recording was cut off, or still goes on, all is read that is whole; `attributes["recording"]`
+    then says so.
 
     Raises:
         RecordingError: the file is missing, is not HDF5, is cut off, or is not a session of version 1.
@@ -94,10 +99,33 @@ def open_hdf5(path: Path) -> h5py.File:
     try:
         return h5py.File(path, "r")
     except OSError as error:
+        with contextlib.suppress(OSError):
+            # A recording that nobody closed, or that still goes on.
+            return h5py.File(path, "r", swmr=True)
         raise RecordingError(
             f"{path} is HDF5 but cannot be opened, probably cut off: {error}",
             fix="Copy or record it again",
         ) from error
+
+
+def add_face(source: str | os.PathLike[str], face: FaceVideo, path: str | os.PathLike[str]) -> None:
+    """Copy a session.h5 byte by byte and give the copy this face; `path` may be the source itself.
+
+    Raises:
+        RecordingError: the source is no session, or has a face already.
+    """
+    import h5py
+
+    with open_hdf5(Path(source)) as file:
+        check_format(file, source)
+        if "video/face" in file:
+            raise RecordingError(
+                f"{source} has a face already", expected="a session without /video/face", fix="Leave it as it is"
+            )
+    with atomic_path(path) as part:
+        shutil.copyfile(source, part)
+        with h5py.File(part, "r+") as file:
+            _write_face(file, face, Path(path).parent)
 
 
 def _head(path: Path) -> bytes:
@@ -127,6 +155,7 @@ def check_format(file: h5py.File, path: str | os.PathLike[str]) -> None:
 def _read_recording(file: h5py.File, path: Path) -> Recording:
     signals = {name: read_signal(name, group) for name, group in file.get("signals", {}).items()}
     face = file.get("video/face")
+    unfinished = {"recording": what_became_of(path)} if is_unfinished(file) else {}
     return Recording(
         **{name: _text(file.attrs.get(name, "")) for name in ROOT_ATTRIBUTES},
         signals=signals,
@@ -135,7 +164,8 @@ def _read_recording(file: h5py.File, path: Path) -> Recording:
         events=read_events(file["events"]) if "events" in file else (),
         attributes={
             k: _text(v) for k, v in file.attrs.items() if k not in (*ROOT_ATTRIBUTES, "format", "format_version")
-        },
+        }
+        | unfinished,
     )
 
 
@@ -165,15 +195,17 @@ def read_signal(modality: str, group: h5py.Group) -> Signal:
             got=group["data"].dtype,
             fix="Write the samples as float32",
         )
+    unfinished = is_unfinished(group) and "timestamps" in group
+    rows = rows_written(group, "timestamps", "data") if unfinished else None
     return Signal(
         modality=modality,
         rate_hz=_number(group.attrs["sampling_rate"], f"{modality}: sampling_rate"),
         unit=_text(group.attrs["units"]),
         channel_names=read_channel_names(modality, group),
-        samples=group["data"],
+        samples=group["data"] if rows is None else FirstRows(group["data"], rows),
         reference=_text(group.attrs.get("reference", "")),
         start_offset_s=_number(group.attrs.get("start_offset", 0.0), f"{modality}: start_offset"),
-        timestamps_s=group["timestamps"][:].astype(np.float64) if "timestamps" in group else None,
+        timestamps_s=group["timestamps"][:rows].astype(np.float64) if "timestamps" in group else None,
         sequence=group["sequence"][:] if "sequence" in group else None,
     )
 
@@ -182,14 +214,20 @@ def read_face(group: h5py.Group, path: Path) -> FaceVideo:
     """/video/face; its pictures or embeddings stay in the file at `path`."""
     external = group.attrs.get("external_file")
     rate = group.attrs.get("frame_rate")
+    times_s = group["timestamps"][:].astype(np.float64) if "timestamps" in group else np.empty(0)
+    embedding = group.get("embedding")
+    if is_unfinished(group) and embedding is not None:
+        rows = rows_written(group, "timestamps", "embedding")
+        times_s, embedding = times_s[:rows], FirstRows(embedding, rows)
     return FaceVideo(
-        timestamps_s=group["timestamps"][:].astype(np.float64) if "timestamps" in group else np.empty(0),
-        embedding=group.get("embedding"),
+        timestamps_s=times_s,
+        embedding=embedding,
         frames=group.get("frames"),
         jpeg=group.get("jpeg"),
         external_file=None if external is None else str(path.parent.absolute() / _text(external)),
         frame_rate_hz=None if rate is None else _number(rate, "video: frame_rate"),
         color_order=_text(group.attrs.get("color_order", "BGR")),
+        features=_text(group.attrs.get("features", "")),
     )
 
 
@@ -207,7 +245,9 @@ def read_trials(group: h5py.Group) -> Trials:
 
 def read_events(group: h5py.Group) -> tuple[Event, ...]:
     """/events."""
-    columns = (group["onset"][:], group["code"][:], group["description"][:])
+    names = ("onset", "code", "description")
+    rows = rows_written(group, *names) if is_unfinished(group) else None
+    columns = [group[name][:rows] for name in names]
     return tuple(Event(float(o), int(c), _text(d)) for o, c, d in zip(*columns, strict=True))
 
 
@@ -246,6 +286,8 @@ def _write_face(file: h5py.File, face: FaceVideo, folder: Path) -> None:
     if face.frame_rate_hz is not None:
         group.attrs["frame_rate"] = face.frame_rate_hz
     group.attrs["color_order"] = face.color_order
+    if face.features:
+        group.attrs["features"] = face.features
 
 
 def _write_frames(group: h5py.Group, frames: Samples) -> None:

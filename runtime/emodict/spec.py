@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from emodict.electrodes import electrode_names
 from emodict.errors import SpecError
 
 KINDS = ("band_power", "statistics", "embedding", "table")
@@ -22,6 +23,7 @@ _MODES_OF_KIND = {
     "statistics": ("zero-phase-window", "zero-phase-trial", "zero-phase-recording"),
 }
 DEFAULT_SPEC_ID = "emodict-1"
+EEG = "eeg"
 
 
 @dataclass(frozen=True)
@@ -145,6 +147,42 @@ class ModalitySpec:
         """Samples per row; rows come once a second."""
         return round(self.rate_hz)
 
+    @property
+    def band_major(self) -> bool:
+        """Whether band powers are laid out as (bands, channels), and not as (channels, bands)."""
+        if self.shape[0] != len(self.bands):
+            return False
+        # With as many channels as bands the shape says nothing, and the names do.
+        square = len(self.channel_names) == len(self.bands)
+        return not (square and self.feature_names == self._features_of(self.channel_names, band_major=False))
+
+    @property
+    def bands(self) -> tuple[Band, ...]:
+        return self.spectrum.bands if self.spectrum is not None else ()
+
+    def with_channels(self, names: Sequence[str]) -> ModalitySpec:
+        """The same band powers of these channels, in this order.
+
+        Raises:
+            SpecError: the features are not band powers of named channels, one by one.
+        """
+        channels, bands = tuple(names), len(self.bands)
+        own = (self._features_of(self.channel_names, band_major=major) for major in (True, False))
+        if self.feature_names not in own:
+            raise SpecError(f"{self.name}: its features are not of single channels, so none can be chosen")
+        return dataclasses.replace(
+            self,
+            channel_names=channels,
+            shape=(bands, len(channels)) if self.band_major else (len(channels), bands),
+            feature_names=self._features_of(channels, band_major=self.band_major),
+        )
+
+    def _features_of(self, channels: Sequence[str], *, band_major: bool) -> tuple[str, ...]:
+        bands = [band.name for band in self.bands]
+        if band_major:
+            return tuple(f"{band}_{channel}" for band in bands for channel in channels)
+        return tuple(f"{band}_{channel}" for channel in channels for band in bands)
+
 
 @dataclass(frozen=True)
 class FeatureSpec:
@@ -202,8 +240,25 @@ class FeatureSpec:
         text = json.dumps(content, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
+    @property
+    def channel_names(self) -> tuple[str, ...]:
+        """Of the EEG, in the model's order; () without EEG, or where its features come without channels."""
+        return self.modality(EEG).channel_names if EEG in self.modality_names else ()
+
+    @property
+    def chosen_channels(self) -> tuple[str, ...]:
+        """The EEG's, where they are not those of the shipped spec of this id; else ()."""
+        shipped = load_spec(self.id).channel_names if self.id in spec_ids() else self.channel_names
+        return self.channel_names if self.channel_names != shipped else ()
+
+    @property
+    def sensors(self) -> str:
+        """The modalities, and of the EEG the channels where they were chosen."""
+        chosen = f"[{' '.join(self.chosen_channels)}]" if self.chosen_channels else ""
+        return "+".join(name + chosen * (name == EEG) for name in self.modality_names)
+
     def __str__(self) -> str:
-        return f"{self.id} ({'+'.join(self.modality_names)}, {self.fingerprint})"
+        return f"{self.id} ({self.sensors}, {self.fingerprint})"
 
     def modality(self, name: str) -> ModalitySpec:
         for modality in self.modalities:
@@ -219,6 +274,25 @@ class FeatureSpec:
             self.modality(name)
         kept = tuple(m for m in self.modalities if m.name in names)
         return dataclasses.replace(self, modalities=kept)
+
+    def with_channels(self, names: Sequence[str]) -> FeatureSpec:
+        """The same spec with the EEG of these channels, in this order; they need not be among the spec's own.
+
+        Raises:
+            SpecError: no EEG in the spec, or names that are not electrodes, each once.
+        """
+        if EEG not in self.modality_names:
+            raise SpecError(
+                f"EEG channels are chosen, and there is no EEG in feature spec {self.id}"
+                f" ({'+'.join(self.modality_names)})",
+                fix="Leave the channels out, or add eeg to the modalities",
+            )
+        return self._with_channel_names(electrode_names(names))
+
+    def _with_channel_names(self, names: Sequence[str]) -> FeatureSpec:
+        return dataclasses.replace(
+            self, modalities=tuple(m.with_channels(names) if m.name == EEG else m for m in self.modalities)
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON types; `spec_from_dict` reads them back."""
@@ -291,6 +365,8 @@ def require_known_spec(features: FeatureSpec, fingerprint: str, *, source: str) 
         )
     if features.id in spec_ids():
         ours = load_spec(features.id).with_modalities(features.modality_names)
+        if features.channel_names != ours.channel_names:
+            ours = ours._with_channel_names(features.channel_names)
         # Equal data have equal fingerprints; hashing ours as well would cost every start 7 ms.
         if ours != features and ours.fingerprint != features.fingerprint:
             raise SpecError(

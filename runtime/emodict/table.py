@@ -85,6 +85,10 @@ class FeatureTable:
         """The same rows with these modalities only."""
         return dataclasses.replace(self, windows=self.windows.with_modalities(names))
 
+    def with_channels(self, names: Sequence[str]) -> FeatureTable:
+        """The same rows with these EEG channels only, in this order; see `FeatureWindows.with_channels`."""
+        return dataclasses.replace(self, windows=self.windows.with_channels(names))
+
 
 def table_from_recording(recording: Recording, spec: FeatureSpec, *, name: str) -> FeatureTable:
     """All rows of a recording; those outside trials, or in trials without truth, have no trial and label NaN.

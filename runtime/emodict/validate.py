@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from emodict.errors import EmodictError
+from emodict.face.features import embedding_dims
 from emodict.recording import (
     FaceVideo,
     FloatArray,
@@ -37,6 +38,7 @@ from emodict.session import (
 from emodict.spec import DEFAULT_SPEC_ID, FeatureSpec, load_spec
 from emodict.summary import missing_share, scan_samples
 from emodict.truth import LABEL_SUM_ATOL
+from emodict.unfinished import is_unfinished
 
 if TYPE_CHECKING:
     import h5py
@@ -162,7 +164,8 @@ def _check_signal(found: _Findings, group: h5py.Group, spec: FeatureSpec) -> Sig
     if "data" in group:
         found.attempt(where, check_channels, modality, group["data"].shape, names)
         for clock in ("timestamps", "sequence"):
-            if clock in group:
+            # Of a recording that was cut off the last samples lack their times; reading leaves them out.
+            if clock in group and not is_unfinished(group):
                 found.attempt(where, check_clock, modality, clock, group[clock][:], len(group["data"]))
     _check_channel_set(found, where, modality, names, spec)
     if missing_parts(group):
@@ -208,7 +211,7 @@ def _check_channel_set(found: _Findings, where: str, modality: str, names: Seque
         found.warn(
             where,
             f"{len(missing)} of the {len(wanted)} channels of {spec.id} missing: {' '.join(missing)}; "
-            "its models cannot run on this session.",
+            "its models cannot run on this session, one trained for its channels can (--channels).",
         )
 
 
@@ -258,7 +261,7 @@ def _check_face(found: _Findings, group: h5py.Group, path: Path, spec: FeatureSp
     if face.external_file is not None and not Path(face.external_file).is_file():
         found.error(group.name, f"external_file '{face.external_file}' is not there. Copy it to the session.")
     if face.embedding is not None and "video" in spec.modality_names:
-        dims, wanted = face.embedding.shape[1], spec.modality("video").dims
+        dims, wanted = face.embedding.shape[1], embedding_dims(face, spec)
         if dims != wanted:
             found.error(group.name, f"embedding has {dims} numbers a frame. Expected {wanted}.")
     if face.color_order not in ("BGR", "RGB"):

@@ -123,6 +123,7 @@ def test_help_shows_the_command_its_options_and_how_it_is_typed(run: Run) -> Non
         (("model.pt", "rows.npz", "-o", "p.json", "--maxkl", "1"), "No such option"),
         (("model.pt", "rows.npz", "p.json"), "Missing option"),
         ((), "Missing command"),
+        (("persn", "rows.npz", "-o", "p.json"), "No such command 'persn'"),
     ],
 )
 def test_what_cannot_be_done_is_said_and_leaves_no_file(

@@ -221,6 +221,12 @@ def test_a_population_is_several_people_of_the_models_features(small):
         with_population(small, other)
 
 
+def test_a_model_of_features_by_trial_has_no_population(small, trained):
+    people = [calibrate_person(wrist_rest(seed=i, subject_id=f"sub-{i}"), WRIST, RestOptions()) for i in range(3)]
+    with pytest.raises(PersonError, match="dmer-sample is computed by trial, and a rest has none"):
+        with_population(trained("dmer-sample", layers=2), people)
+
+
 def test_unmixed_eeg_is_no_part_of_a_population_of_plain_eeg(unmixed, trained):
     _, recorded, _, unmixing = unmixed
     plain = calibrate_person(eeg_rest(recorded), EEG_ONLY, RestOptions())

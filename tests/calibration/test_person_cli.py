@@ -81,6 +81,12 @@ def test_a_person_is_refused_where_it_does_not_belong(folder, run_in_process, sm
     code, _, err = run_in_process(run_cli, "--engine", "rest.onnx", "rows.npz", "--person", "p0.json")
     assert code == 2
     assert "cannot be applied to the feature table" in err
+    before = (folder / "p0.json").read_bytes()
+    words = ("--engine", "rest.onnx", "rest-0.h5", "--person", "p0.json", "-o", "p0.json")
+    code, _, err = run_in_process(run_cli, *words)
+    assert code == 2
+    assert "it is what is read" in err
+    assert (folder / "p0.json").read_bytes() == before
     code, _, err = run_in_process(cli, "person", "rest-0.h5", "-o", "person.txt")
     assert code == 2
     assert "person.json" in err

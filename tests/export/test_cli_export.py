@@ -88,6 +88,7 @@ def test_a_missing_folder_and_a_wrong_ending_are_refused(run: Run, model: Path, 
         (["--sm", "86", "-o", "model.onnx"], "--sm names GPUs to build a plan for"),
         (["--triton", "model.pt"], "--triton model.pt is a file"),
         (["--sm", "ampere"], "--sm"),
+        (["--sm", ""], "No GPU is named after --sm"),
         (["--sm", "33"], "cannot build for GPUs of compute capability 3.3"),
     ],
 )
@@ -176,6 +177,26 @@ def test_a_triton_repository_comes_with_the_graph(run: Run, model: Path, tmp_pat
     assert f"Wrote the Triton model repository {tmp_path / 'repository'}: emodict_onnx\n" in out
     served = tmp_path / "repository" / "emodict_onnx" / "1" / "model.onnx"
     assert served.read_bytes() == model.with_suffix(".onnx").read_bytes()
+
+
+def test_what_stands_in_the_way_is_found_before_any_work(
+    run: Run, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(model.parent)
+    Path("blocked.plan.json").mkdir()
+    Path("served/emodict_onnx").mkdir(parents=True)
+    Path("served/emodict_onnx/README").write_text("somebody else's")
+    Path("choice.plan.json").write_text("{}")
+    before = sorted(model.parent.iterdir())
+    for words, said in (
+        (["--sm", "86", "-o", "blocked.plan"], "Cannot write blocked.plan.json. Expected a file name, got a folder"),
+        (["-o", "new.onnx", "--triton", "served"], "holds files that emodict-export has not written"),
+        (["--sm", "86", "-o", "choice.plan", "--calibration", "choice.plan.json"], "it is what is read"),
+    ):
+        code, _, err = run(model, *words)
+        assert code == 2
+        assert said in err
+    assert sorted(model.parent.iterdir()) == before
 
 
 def test_a_broken_fold_is_our_failure_and_leaves_no_file(

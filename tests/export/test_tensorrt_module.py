@@ -129,6 +129,17 @@ def test_the_plan_is_for_the_gpu_of_this_machine_where_none_is_named(
     assert (backend.name, capabilities) == ("tensorrt", ("8.7",))
 
 
+def test_a_gpu_here_that_only_full_tensorrt_knows_is_said_with_the_way_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("tensorrt_rtx", reason="tensorrt_rtx is not installed")
+    monkeypatch.setitem(sys.modules, "tensorrt", None)
+    hopper = driver_module.Driver(found=True, gpus=(driver_module.Gpu("H100", "9.0"),))
+    monkeypatch.setattr(tensorrt_module, "read_driver", lambda: hopper)
+    with pytest.raises(
+        InputError, match=r"for the H100 of this machine.*got 9\.0\. Install full TensorRT.*--device cuda"
+    ):
+        choose_backend(None)
+
+
 def test_a_module_without_a_version_is_not_believed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "tensorrt", ModuleType("tensorrt"))
     with pytest.raises(InputError, match="one that does not tell its version"):

@@ -19,7 +19,23 @@ HEAVY = (
     "torch", "scipy", "onnx", "onnxscript", "neurokit2", "sklearn", "pandas", "matplotlib", "pydantic",
     "emodict_train", "emodict_export", "emodict_calibration",
 )  # fmt: skip
-LATE = ("onnxruntime", "tensorrt", "tensorrt_rtx", "cuda", "cv2", "h5py", "edfio", "pyarrow", "typer")
+LATE = (
+    "onnxruntime",
+    "tensorrt",
+    "tensorrt_rtx",
+    "cuda",
+    "cv2",
+    "h5py",
+    "edfio",
+    "pyxdf",
+    "fastavro",
+    "brainflow",
+    "pyarrow",
+    "typer",
+    "starlette",
+    "uvicorn",
+    "websockets",
+)
 BLOCK = """
 import sys
 class Blocked:

@@ -139,6 +139,25 @@ def test_an_unknown_device_and_a_plan_on_the_cpu_are_refused(
         assert sentence in err
 
 
+def test_what_describes_a_plan_is_never_overwritten(
+    run_in_process: InProcess, model: Path, session: Path, tmp_path: Path
+):
+    plan = write_plan(model, tmp_path)
+    code, _, err = run_in_process(run_cli, "--engine", plan, session, "--out", f"{plan}.json")
+    assert code == 2
+    assert "it is what is read" in err
+
+
+def test_on_the_cpu_only_an_onnx_file_that_is_there_is_named(
+    run_in_process: InProcess, model: Path, session: Path, tmp_path: Path
+):
+    plan = write_plan(model, tmp_path)
+    words = ("--engine", plan, "--device", "cpu", session)
+    assert f"emodict-run --engine {plan.with_suffix('.onnx')}" in run_in_process(run_cli, *words)[2]
+    plan.with_suffix(".onnx").unlink()
+    assert "emodict-export model.pt -o model.onnx" in run_in_process(run_cli, *words)[2]
+
+
 def test_the_way_out_is_taken_only_if_the_onnx_beside_is_the_very_model(
     run_in_process: InProcess, model: Path, wrist_model: Path, session: Path, tmp_path: Path
 ):

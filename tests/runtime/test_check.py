@@ -124,6 +124,12 @@ def test_a_machine_is_told_its_traps_and_no_others(machine: Machine, names: list
     assert all(trap.what.endswith(".") and trap.fix for trap in traps)
 
 
+def test_bindings_newer_than_a_jetsons_cuda_are_a_trap_with_the_command_that_leaves_it():
+    (trap, *_) = [t for t in find_traps(with_distributions(ORIN, cuda_bindings="13.4.4")) if t.name == "old-driver"]
+    assert "runs CUDA 12.6 at most: too old for cuda-bindings (CUDA 13)" in trap.what
+    assert trap.fix.endswith("pip install 'cuda-bindings<13'")
+
+
 def test_the_report_names_machine_ways_traps_and_what_to_do():
     text = "\n".join(lines(check_machine(PIP_ORIN)))
     assert "NVIDIA Jetson Orin Nano, JetPack 6.1 or 6.2 (Linux for Tegra 36.4.3)" in text

@@ -221,5 +221,7 @@ def test_edf_without_edfio_says_what_to_install(edf_file, monkeypatch):
 
 
 def test_every_importer_opens_its_help_with_a_whole_sentence():
-    for importer in IMPORTERS.values():
-        assert importer.__doc__.partition("\n")[0].endswith(".")
+    for form in IMPORTERS.values():
+        assert form.help.endswith(".")
+        for option in form.options:
+            assert option.help.endswith(".")

@@ -356,3 +356,107 @@ def test_rates_that_cannot_be_are_refused(rates, said):
 def test_a_spec_whose_filters_need_whole_trials_does_not_stream():
     with pytest.raises(SpecError, match="dmer-2024 cannot stream"):
         FeatureStream(load_spec("dmer-2024"), SPEC_RATES)
+
+
+LIVE_RATES = {"eeg": 300.0, "ppg": 100.0}
+
+
+def _live_pair():
+    return SPEC.with_modalities(("eeg", "ppg")), signals(20, LIVE_RATES, seed=5)
+
+
+def test_a_restarted_modality_is_invalid_until_its_windows_are_whole_again_and_the_others_go_on():
+    spec, samples = _live_pair()
+    whole = FeatureStream(spec, LIVE_RATES)
+    expected = concatenate(spec, [whole.push("eeg", samples["eeg"]), whole.push("ppg", samples["ppg"]), whole.finish()])
+    stream = FeatureStream(spec, LIVE_RATES)
+    parts = [stream.push("eeg", samples["eeg"]), stream.push("ppg", samples["ppg"][:830])]
+    # 8.3 s have come, then nothing for a while: given up at second 11, back from 12 on.
+    parts.append(stream.restart("ppg", 11))
+    parts.append(stream.restart("ppg", 12))
+    parts.append(stream.push("ppg", samples["ppg"][1200:]))
+    parts.append(stream.finish())
+    rows = concatenate(spec, parts)
+    np.testing.assert_array_equal(rows.start_s, expected.start_s)
+    ppg = rows.valid[:, 1]
+    # Rows of whole windows: up to second 8 before; from second 16 on, whose 5 s begin at 12.
+    assert rows.start_s[ppg].tolist() == [4, 5, 6, 7, 16, 17, 18, 19]
+    np.testing.assert_array_equal(rows.valid[:, 0], expected.valid[:, 0])
+    eeg, both = spec.token_slices["eeg"], ppg & expected.valid[:, 1]
+    np.testing.assert_array_equal(rows.tokens[:, eeg], expected.tokens[:, eeg])
+    np.testing.assert_allclose(rows.tokens[both], expected.tokens[both], atol=1e-9)
+
+
+def test_rows_of_a_restarted_modality_do_not_come_before_their_time():
+    spec, samples = _live_pair()
+    only = spec.with_modalities(("ppg",))
+    stream = FeatureStream(only, {"ppg": 100.0})
+    assert len(stream.push("ppg", samples["ppg"][:600])) == 2
+    assert len(stream.restart("ppg", 9)) == 3  # seconds 6 to 8, of which nothing is known
+    assert len(stream.push("ppg", samples["ppg"][900:999])) == 0
+    assert stream.push("ppg", samples["ppg"][999:1000]).start_s.tolist() == [9]
+
+
+def test_a_modality_may_come_back_at_another_rate():
+    spec, samples = _live_pair()
+    only = spec.with_modalities(("ppg",))
+    stream = FeatureStream(only, {"ppg": 100.0})
+    stream.push("ppg", samples["ppg"][:600])
+    stream.restart("ppg", 6, rate_hz=50.0)
+    rows = concatenate(only, [stream.push("ppg", samples["ppg"][600::2]), stream.finish()])
+    assert rows.start_s.tolist() == list(range(6, 20))
+    assert rows.start_s[rows.valid[:, 0]].tolist() == list(range(10, 20))
+
+
+def test_a_modality_cannot_start_anew_before_rows_that_are_out():
+    spec, samples = _live_pair()
+    stream = FeatureStream(spec, LIVE_RATES)
+    stream.push("ppg", samples["ppg"][:900])
+    # Rows up to second 8 are complete; row 9 covers 5 to 10.
+    assert stream.earliest_restart("ppg") == 5
+    with pytest.raises(InputError, match=r"in the past\. Expected second 5 or later, got 4"):
+        stream.restart("ppg", 4)
+
+
+def test_an_ended_modality_holds_nobody_back():
+    spec, samples = _live_pair()
+    stream = FeatureStream(spec, LIVE_RATES)
+    parts = [stream.push("ppg", samples["ppg"][:950]), stream.end("ppg")]
+    parts += [stream.push("eeg", samples["eeg"][i : i + 300]) for i in range(0, len(samples["eeg"]), 300)]
+    assert [len(part) for part in parts] == [0, 0] + [0] * 4 + [1] * 16
+    whole = FeatureStream(spec, LIVE_RATES)
+    expected = concatenate(
+        spec, [whole.push("eeg", samples["eeg"]), whole.push("ppg", samples["ppg"][:950]), whole.finish()]
+    )
+    rows = concatenate(spec, [*parts, stream.finish()])
+    np.testing.assert_array_equal(rows.valid, expected.valid)
+    np.testing.assert_allclose(rows.tokens, expected.tokens, atol=1e-9)
+    with pytest.raises(InputError, match="is finished"):
+        stream.push("eeg", samples["eeg"][:1])
+
+
+@pytest.mark.parametrize("second", [0, 2, 7])
+def test_a_modality_that_starts_late_is_the_batch_from_its_start_on(second):
+    rates = {"ppg": 64.0}
+    spec, samples = SPEC.with_modalities(("ppg",)), signals(20, rates, seed=6)["ppg"]
+    stream = FeatureStream(spec, {"ppg": 100.0})
+    rows = concatenate(
+        spec, [stream.restart("ppg", second, rate_hz=64.0), stream.push("ppg", samples), stream.finish()]
+    )
+    alone = FeatureStream(spec, rates)
+    expected = concatenate(spec, [alone.push("ppg", samples), alone.finish()])
+    assert rows.start_s.tolist() == list(range(4, 20 + second))
+    np.testing.assert_array_equal(rows.valid[second:], expected.valid)
+    assert not rows.valid[:second].any()
+    np.testing.assert_allclose(rows.tokens[second:], expected.tokens, atol=ATOL)
+
+
+def test_what_is_missing_for_a_row_is_told():
+    spec, samples = _live_pair()
+    stream = FeatureStream(spec, {"eeg": 300.0, "ppg": 100.0})
+    stream.push("eeg", samples["eeg"][:1500])
+    assert stream.next_second == 4
+    assert stream.missing(4) == ["ppg"]
+    stream.end("ppg")
+    assert stream.next_second == 5
+    assert stream.missing(5) == ["eeg"]

@@ -1,12 +1,14 @@
 """A stand-in for `cuda.core`, for machines without a GPU: its "device memory" is memory of the host.
 
-It keeps the rules that matter: what is put on a stream happens at the next `sync`, copies are of whole buffers of equal
-size, nothing that is captured happens before the graph is launched, and freed memory is overwritten with NaN.
+It keeps the rules that matter: a thread makes a device its own before it uses a stream, what is put on a stream happens
+at the next `sync`, copies are of whole buffers of equal size, nothing that is captured happens before the graph is
+launched, and freed memory is overwritten with NaN.
 """
 
 from __future__ import annotations
 
 import ctypes
+import threading
 from collections.abc import Callable
 from types import ModuleType
 
@@ -14,6 +16,8 @@ Work = Callable[[], None]
 STREAMS: dict[int, Stream] = {}
 LIVE: dict[int, ctypes.Array[ctypes.c_char]] = {}
 """Memory that has been taken and not given back, by address."""
+CURRENT = threading.local()
+"""Whether the thread has made a device its own."""
 
 
 class Stream:
@@ -24,6 +28,7 @@ class Stream:
         STREAMS[self.handle] = self
 
     def put(self, work: Work) -> None:
+        assert getattr(CURRENT, "device", False), "this thread has no device"
         (self.waiting if self.recording is None else self.recording).append(work)
 
     def sync(self) -> None:
@@ -79,7 +84,7 @@ class Device:
         self.is_current = False
 
     def set_current(self) -> None:
-        self.is_current = True
+        self.is_current = CURRENT.device = True
 
     def create_stream(self) -> Stream:
         assert self.is_current

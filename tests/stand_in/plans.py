@@ -15,23 +15,24 @@ import pytest
 from tests.stand_in import cuda_core, tensorrt
 
 from emodict.engine.driver import Driver, Gpu
-from emodict.engine.manifest import manifest_from_metadata
 from emodict.engine.placement import this_platform
-from emodict.engine.sidecar import Sidecar, write_sidecar
+from emodict.engine.sidecar import Sidecar, read_manifest, write_sidecar
 
 VERSIONS = {"tensorrt": "10.3.0", "tensorrt_rtx": "1.7.1.116"}
 RTX_3080 = Driver(True, (13, 0), "580.65.06", (Gpu("NVIDIA GeForce RTX 3080", "8.6"),))
 MAX_BATCH = 48
 
 
-def write_plan(onnx_file: Path, folder: Path, builder: str = "tensorrt_rtx", **changes: Any) -> Path:
+def write_plan(
+    onnx_file: Path, folder: Path, builder: str = "tensorrt_rtx", *, stem: str = "model", **changes: Any
+) -> Path:
     """model.onnx, model.plan and model.plan.json in `folder`; `changes` are fields of the sidecar."""
     folder.mkdir(exist_ok=True)
-    shutil.copy(onnx_file, folder / "model.onnx")
+    shutil.copy(onnx_file, folder / f"{stem}.onnx")
     content = onnx_file.read_bytes()
     metadata = {entry.key: entry.value for entry in onnx.load_from_string(content).metadata_props}
     sidecar = Sidecar(
-        manifest=manifest_from_metadata(metadata, source=str(onnx_file)),
+        manifest=read_manifest(metadata, source=str(onnx_file)),
         plan_sha256="",
         plan_bytes=0,
         onnx_sha256=hashlib.sha256(content).hexdigest(),
@@ -44,7 +45,7 @@ def write_plan(onnx_file: Path, folder: Path, builder: str = "tensorrt_rtx", **c
     )
     bytes_of_plan = tensorrt.make_plan(content, name=sidecar.network_name, max_batch=MAX_BATCH)
     bytes_of_plan = changes.pop("plan", bytes_of_plan)
-    plan = folder / "model.plan"
+    plan = folder / f"{stem}.plan"
     plan.write_bytes(bytes_of_plan)
     hashes = {"plan_sha256": hashlib.sha256(bytes_of_plan).hexdigest(), "plan_bytes": len(bytes_of_plan)}
     write_sidecar(dataclasses.replace(sidecar, **{**hashes, **changes}), plan)

@@ -45,7 +45,7 @@ class ILogger:
 
 
 class DataType(enum.Enum):
-    FLOAT, HALF, INT8 = range(3)
+    FLOAT, HALF, INT8, UINT8 = range(4)
 
 
 class TensorIOMode(enum.Enum):
@@ -99,9 +99,11 @@ class IExecutionContext:
     def _compute(self, shape: tuple[int, ...]) -> None:
         self._module.calls.append(f"computed {shape[0]}")
         session = self._engine.session
-        memory = (ctypes.c_float * int(np.prod(shape))).from_address(self._addresses["tokens"])
+        (source,) = session.get_inputs()
+        kind = ctypes.c_uint8 if source.type == "tensor(uint8)" else ctypes.c_float
+        memory = (kind * int(np.prod(shape))).from_address(self._addresses[source.name])
         names = [node.name for node in session.get_outputs()]
-        outputs = session.run(names, {"tokens": np.ctypeslib.as_array(memory).reshape(shape)})
+        outputs = session.run(names, {source.name: np.ctypeslib.as_array(memory).reshape(shape)})
         for name, array in zip(names, outputs, strict=True):
             ctypes.memmove(self._addresses[name], array.ctypes.data, array.nbytes)
 
@@ -136,7 +138,8 @@ class ICudaEngine:
         return TensorIOMode.INPUT if name in [node.name for node in self._inputs] else TensorIOMode.OUTPUT
 
     def get_tensor_dtype(self, name: str) -> DataType:
-        return DataType.FLOAT if self._nodes[name].type == "tensor(float)" else DataType.HALF
+        types = {"tensor(float)": DataType.FLOAT, "tensor(uint8)": DataType.UINT8}
+        return types.get(self._nodes[name].type, DataType.HALF)
 
     def get_tensor_shape(self, name: str) -> tuple[int, ...]:
         return tuple(size if isinstance(size, int) else -1 for size in self._nodes[name].shape)

@@ -16,8 +16,9 @@ import emodict_train.checkpoint as checkpoint_module
 import emodict_train.fit as fit_module
 from emodict.errors import OutputError
 from emodict.features.windows import assemble, ready_made_rows
+from emodict.session import open_session
 from emodict.spec import load_spec
-from emodict.table import FeatureTable, write_table
+from emodict.table import FeatureTable, table_from_recording, write_table
 from emodict_train import cli
 from emodict_train.checkpoint import load_checkpoint
 from emodict_train.trainer import Trainer
@@ -75,6 +76,22 @@ def test_modalities_choose_what_the_model_reads(run: Run, data: Path, tmp_path: 
     assert load_checkpoint(tmp_path / "model.pt").features.modality_names == ("ppg",)
 
 
+def test_channels_choose_what_the_model_reads_of_the_eeg(run: Run, tmp_path: Path) -> None:
+    assert run("simulate", tmp_path / "p", "--people", 1, "--trials", 5, "--trial-s", 8)[0] == 0
+    # From the recording, and from a table of all the channels.
+    data = tmp_path / "p" / "sub-01.h5"
+    with open_session(data) as recording:
+        write_table(table_from_recording(recording, load_spec("emodict-1"), name="p"), tmp_path / "table.npz")
+    for source in (data, tmp_path / "table.npz"):
+        out = tmp_path / f"{source.stem}.pt"
+        code, text, _ = run(*_fit(source, out, "--modalities", "eeg,gsr", "--channels", "O2, f3,T7"))
+        assert code == 0
+        assert "eeg[O2 F3 T3]+gsr" in text
+        assert load_checkpoint(out).features == load_spec("emodict-1").with_modalities(("eeg", "gsr")).with_channels(
+            ("O2", "F3", "T3")
+        )
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [
@@ -83,6 +100,12 @@ def test_modalities_choose_what_the_model_reads(run: Run, data: Path, tmp_path: 
         (("--gate", "bear"), "The model's gate is unknown"),
         (("--auxiliary", "lk"), "The auxiliary loss is unknown"),
         (("--modalities", "ppg,ecg"), "has no modality 'ecg'"),
+        (("--modalities", ","), "--modalities names nothing"),
+        (("--modalities", "ppg,gsr", "--channels", "AF7"), "EEG channels are chosen for a model without EEG"),
+        (("--channels", "AF7"), "there is no EEG in feature spec emodict-1 (gsr+ppg)"),
+        (("--channels", "AF7,TP11"), "'TP11': no such electrode"),
+        (("--channels", "T3,O1,T7"), "got T3 and T7 (two names of one electrode)"),
+        (("--channels", ""), "--channels names nothing"),
         (("--modality-dropout", "1.5"), "modality_dropout is a share"),
         (("--device", "gpu"), "The device is unknown"),
         (("--epochs", "0"), "--epochs"),
@@ -201,6 +224,13 @@ def test_a_fit_stopped_in_its_second_epoch_says_where_it_goes_on(
     assert [p.name for p in tmp_path.iterdir()] == ["model.pt.resume"]
 
 
+def test_people_can_be_simulated_with_another_devices_channels(run: Run, tmp_path: Path) -> None:
+    people = ("simulate", tmp_path / "p", "--people", 1, "--trials", 1, "--trial-s", 6, "--channels", "TP9,af7")
+    assert run(*people)[0] == 0
+    with open_session(tmp_path / "p" / "sub-01.h5") as recording:
+        assert recording.signals["eeg"].channel_names == ("TP9", "AF7")
+
+
 def test_simulate_writes_people_that_fit_can_read(run: Run, tmp_path: Path) -> None:
     people = tmp_path / "people"
     code, text, _ = run("simulate", people, "--people", 1, "--trials", 5, "--trial-s", 6)
@@ -211,7 +241,7 @@ def test_simulate_writes_people_that_fit_can_read(run: Run, tmp_path: Path) -> N
     assert "SIMULATED" in text
 
 
-@pytest.mark.parametrize("options", [("--people", "0"), ("--trials", "0"), ("--trial-s", "2")])
+@pytest.mark.parametrize("options", [("--people", "0"), ("--trials", "0"), ("--trial-s", "2"), ("--channels", "")])
 def test_a_simulation_that_cannot_work_is_refused(run: Run, tmp_path: Path, options: tuple[str, ...]) -> None:
     code, _, err = run("simulate", tmp_path / "people", *options)
     assert code == 2

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,8 @@ from emodict.session import open_session
 from emodict.table import DMER_EMOTIONS
 from emodict_train.simulate import simulate_people, simulate_person
 from emodict_train.simulate.course import AROUSAL, COURSE_RATE_HZ, SimulationPlan, draw_course, draw_scores
-from emodict_train.simulate.eeg import EEG_CHANNELS
 from emodict_train.simulate.periphery import GSR_STEP_US, PPG_RATE_HZ, pulse_wave
+from emodict_train.simulate.scalp import HEADSET as EEG_CHANNELS
 
 FloatArray = NDArray[np.float64]
 
@@ -180,6 +181,34 @@ def test_alpha_power_falls_with_arousal_and_shifts_with_valence(people: list[Rec
     # 60 trials: chance correlations stay below 0.33 (p = 0.01).
     assert np.corrcoef(np.concatenate(back), _arousal(people))[0, 1] < -0.6
     assert np.corrcoef(np.concatenate(tilt), _valence(people))[0, 1] > 0.6
+
+
+def test_other_electrodes_look_at_the_same_head() -> None:
+    plan = SimulationPlan(trials=6, trial_s=12, faults_per_min=0)
+    far, headset = _person(2, dataclasses.replace(plan, eeg_channels=("TP9", "F5", "Fpz"))), _person(2, plan)
+    assert _same_but_for_eeg(far, headset)
+    _, at_f5, _ = _beta(far).T
+    others = _beta(headset)
+    between = others[:, [EEG_CHANNELS.index(name) for name in ("F3", "F7")]].mean(axis=1)
+    opposite = others[:, EEG_CHANNELS.index("T6")]
+    # F5 lies between F3 and F7, and sees what they see.
+    assert np.corrcoef(at_f5, between)[0, 1] > 0.9
+    assert np.corrcoef(at_f5, between)[0, 1] > np.corrcoef(at_f5, opposite)[0, 1] + 0.2
+
+
+def _same_but_for_eeg(one: Recording, other: Recording) -> bool:
+    return all(np.array_equal(_samples(one, m), _samples(other, m), equal_nan=True) for m in ("ppg", "gsr"))
+
+
+def _beta(recording: Recording) -> FloatArray:
+    """(samples, channels) from 14 to 31 Hz, without drift, blinks and mains."""
+    sos = scipy_signal.butter(4, (14, 31), "bandpass", fs=300, output="sos")
+    return np.asarray(scipy_signal.sosfiltfilt(sos, _samples(recording, "eeg"), axis=0))
+
+
+def test_the_reference_cannot_be_a_channel() -> None:
+    with pytest.raises(InputError, match="Pz cannot be simulated"):
+        SimulationPlan(eeg_channels=("Fz", "pz"))
 
 
 def test_skin_conductance_rises_with_arousal(people: list[Recording]) -> None:

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 import typer
 
 from emodict.atomic import check_writable
-from emodict.cli.app import Progress, log_to_stderr, new_app, run_app, split_names
+from emodict.cli.app import Progress, log_to_stderr, new_app, run_app
 from emodict.errors import InterruptedByUserError
 from emodict.metrics import METRICS
+from emodict.sensors import Sensors, names_given, sensors_from_options
 
 if TYPE_CHECKING:
     from emodict.table import FeatureTable
@@ -48,6 +49,10 @@ _Split = Annotated[
     str, typer.Option(help="What is held out to stop early: whole `trials` (honest), or random `windows`.")
 ]
 _Modalities = Annotated[Optional[str], typer.Option(help="Only these, e.g. ppg,gsr.")]  # noqa: UP045
+_Channels = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option(help="Only these of the EEG, e.g. AF7,AF8,TP9,TP10. [default: the 18 of the headset DSI-24]"),
+]
 _Spec = Annotated[Optional[str], typer.Option(help="Features to compute from sessions. [default: emodict-1]")]  # noqa: UP045
 _Part = Annotated[Optional[str], typer.Option(help="Which part of a .mat with several.")]  # noqa: UP045
 _Epochs = Annotated[int, typer.Option(min=1, help="At most this many passes over the data.")]
@@ -77,6 +82,7 @@ def _add_fit(app: typer.Typer) -> None:
         out: _Out,
         split: _Split = "trials",
         modalities: _Modalities = None,
+        channels: _Channels = None,
         spec: _Spec = None,
         part: _Part = None,
         epochs: _Epochs = default.epochs,
@@ -93,6 +99,7 @@ def _add_fit(app: typer.Typer) -> None:
         from emodict_train.fit import FitOptions
 
         log_to_stderr()
+        sensors = sensors_from_options(modalities, channels)
         plan = dataclasses.replace(default, epochs=epochs, auxiliary=auxiliary, modality_dropout=modality_dropout)
         options = FitOptions(
             split=split, patience=patience, seed=seed, members=ensemble, device=device, plan=plan,
@@ -100,7 +107,7 @@ def _add_fit(app: typer.Typer) -> None:
         )  # fmt: skip
         # The ending keeps a mistyped -o from replacing a recording.
         check_writable(out, ending=".pt")
-        table = _read(data, spec_id=spec, part=part, modalities=split_names(modalities))
+        table = _read(data, spec_id=spec, part=part, sensors=sensors)
         print(describe(_fit_and_save(table, options, out)))
         print(f"Wrote {out}. Next: emodict-export {out}")
 
@@ -119,12 +126,19 @@ def _add_simulate(app: typer.Typer) -> None:
         baseline_s: Annotated[
             float, typer.Option(min=0, help="A rest of this many seconds before the first trial.")
         ] = default.baseline_s,
+        channels: Annotated[
+            Optional[str],  # noqa: UP045
+            typer.Option(help="Of the EEG, e.g. AF7,AF8,TP9,TP10. [default: the 18 of the headset DSI-24]"),
+        ] = None,
         seed: Annotated[int, typer.Option(help="Same seed, same people.")] = 0,
     ) -> None:
         """Write simulated people as sessions with known truth, for demos and tests."""
         from emodict_train.simulate import simulate_people
 
-        plan = dataclasses.replace(default, trials=trials, trial_s=trial_s, baseline_s=baseline_s)
+        plan = dataclasses.replace(
+            default, trials=trials, trial_s=trial_s, baseline_s=baseline_s,
+            eeg_channels=names_given(channels, "--channels"),
+        )  # fmt: skip
         with Progress("Simulating", people, unit=" people") as progress:
             done: list[Path] = []
 
@@ -142,18 +156,18 @@ def _read(
     *,
     spec_id: str | None,
     part: str | None,
-    modalities: Sequence[str],
+    sensors: Sensors,
 ) -> "FeatureTable":
     from emodict_train.data import read_training_data
 
     with Progress("Reading", 1, unit=" files") as progress:
-        table = read_training_data(
+        return read_training_data(
             data,
             spec_id=spec_id,
             part=part,
+            sensors=sensors,
             on_file=lambda path, done, total: progress.show(done, path.name, total=total),
         )
-    return table.with_modalities(modalities) if modalities else table
 
 
 def _fit_and_save(table: "FeatureTable", options: "FitOptions", out: Path) -> "Checkpoint":

@@ -8,7 +8,7 @@ from typing import Annotated, Optional
 import typer
 
 from emodict.atomic import check_writable, refuse_overwriting
-from emodict.cli.app import Progress, log_to_stderr
+from emodict.cli.app import log_to_stderr
 
 
 def add_output(app: typer.Typer) -> None:
@@ -37,15 +37,11 @@ def add_output(app: typer.Typer) -> None:
         refuse_overwriting(picture, [model, *data])
         from emodict_calibration.output.table import describe, draw_reliability
         from emodict_calibration.output.temperature import calibrate_output, with_temperature
-        from emodict_export.windows import calibration_table
+        from emodict_export.cli import read_table
         from emodict_train.checkpoint import load_checkpoint, save_checkpoint
 
         checkpoint = load_checkpoint(model)
-        with Progress("Reading", 1, unit=" files") as progress:
-            table = calibration_table(
-                checkpoint, data, on_file=lambda path, done, total: progress.show(done, path.name, total=total)
-            )
-        report = calibrate_output(checkpoint, table)
+        report = calibrate_output(checkpoint, read_table(checkpoint, data))
         draw_reliability(report, picture)
         save_checkpoint(with_temperature(checkpoint, report), out)
         print(describe(report))

@@ -9,7 +9,8 @@ from typing import Annotated, Optional
 import typer
 
 from emodict.atomic import check_writable, refuse_overwriting
-from emodict.cli.app import log_to_stderr, split_names
+from emodict.cli.app import log_to_stderr
+from emodict.sensors import sensors_from_options
 from emodict.spec import DEFAULT_SPEC_ID, load_spec
 
 
@@ -22,6 +23,10 @@ def add_person(app: typer.Typer) -> None:
         out: Annotated[Path, typer.Option("--out", "-o", help="Where the baseline goes: a .json.")],
         spec: Annotated[str, typer.Option(help="The features of the model.")] = DEFAULT_SPEC_ID,
         modalities: Annotated[Optional[str], typer.Option(help="Only these, e.g. ppg,gsr.")] = None,  # noqa: UP045
+        channels: Annotated[
+            Optional[str],  # noqa: UP045
+            typer.Option(help="Only these of the EEG, those of the model, e.g. AF7,AF8,TP9,TP10."),
+        ] = None,
         from_s: Annotated[float, typer.Option("--from", min=0, help="The rest starts here, in seconds.")] = 0.0,
         to_s: Annotated[
             Optional[float],  # noqa: UP045
@@ -41,9 +46,7 @@ def add_person(app: typer.Typer) -> None:
         from emodict_calibration.person.calibrate import RestOptions, calibrate_person, describe
 
         options = RestOptions(from_s=from_s, to_s=math.inf if to_s is None else to_s, ica=ica, seed=seed)
-        features = load_spec(spec)
-        if modalities is not None:
-            features = features.with_modalities(split_names(modalities))
+        features = sensors_from_options(modalities, channels).of(load_spec(spec))
         with open_session(recording) as session:
             result = calibrate_person(session, features, options)
         write_person(result, out)

@@ -30,6 +30,12 @@ def with_population(checkpoint: Checkpoint, people: Sequence[Person]) -> Checkpo
         raise PersonError(
             "A subject is there twice", expected="each person once", got=", ".join(twice), fix="Leave one out"
         )
+    if not checkpoint.features.streaming:
+        raise PersonError(
+            f"Feature spec {checkpoint.features.id} is computed by trial, and a rest has none",
+            expected="a model of streaming features, such as emodict-1",
+            fix="Use a model trained on emodict-1",
+        )
     _refuse_unmixed(checkpoint.features, people)
     means = {}
     for name in checkpoint.features.modality_names:

@@ -14,9 +14,7 @@ from emodict.cli.app import Progress
 from emodict_calibration.precision.options import PrecisionOptions
 
 if TYPE_CHECKING:
-    from emodict.table import FeatureTable
     from emodict_calibration.precision.calibrate import PrecisionReport
-    from emodict_train.checkpoint import Checkpoint
 
 _Model = Annotated[Path, typer.Argument(metavar="MODEL.pt", help="A checkpoint of emodict-train.")]
 _Data = Annotated[
@@ -80,10 +78,11 @@ def _check_outputs(out: Path, picture: Path, *, inputs: Sequence[Path]) -> None:
 
 def _calibrate(model: Path, data: Sequence[Path], options: PrecisionOptions) -> "PrecisionReport":
     from emodict_calibration.precision.calibrate import calibrate_precision
+    from emodict_export.cli import read_table
     from emodict_train.checkpoint import load_checkpoint
 
     checkpoint = load_checkpoint(model)
-    table = _read(checkpoint, data)
+    table = read_table(checkpoint, data)
     with Progress("Calibrating", 1, unit=" steps") as progress:
         return calibrate_precision(
             checkpoint,
@@ -91,15 +90,6 @@ def _calibrate(model: Path, data: Sequence[Path], options: PrecisionOptions) -> 
             options,
             data=tuple(path.name for path in data),
             on_step=lambda step: progress.show(step.done, step.stage, total=step.total),
-        )
-
-
-def _read(checkpoint: "Checkpoint", data: Sequence[Path]) -> "FeatureTable":
-    from emodict_export.windows import calibration_table
-
-    with Progress("Reading", 1, unit=" files") as progress:
-        return calibration_table(
-            checkpoint, data, on_file=lambda path, done, total: progress.show(done, path.name, total=total)
         )
 
 

@@ -49,6 +49,7 @@ class RunOptions:
     person: "Person | None" = None
     jobs: int = 1
     dask: str | None = None
+    person_file: Path | None = None
 
     @property
     def prints_rows(self) -> bool:
@@ -97,20 +98,75 @@ def build() -> "typer.Typer":
             Optional[str],  # noqa: UP045
             typer.Option(metavar="ADDRESS", help="A Dask cluster that shares the recordings: tcp://host:8786."),
         ] = None,
+        live: Annotated[
+            Optional[str],  # noqa: UP045
+            typer.Option(
+                metavar="SOURCE", help="Sensors instead of recordings: lsl, brainflow:BOARD, replay:session.h5."
+            ),
+        ] = None,
+        speed: Annotated[Optional[str], typer.Option(help="Of a replay: 1 by default, or max.")] = None,  # noqa: UP045
+        stream: Annotated[
+            Optional[list[str]],  # noqa: UP045
+            typer.Option(metavar="MODALITY=NAME", help="Which LSL stream, where several could be; may be repeated."),
+        ] = None,
+        board: Annotated[
+            Optional[list[str]],  # noqa: UP045
+            typer.Option(metavar="KEY=VALUE", help="A BrainFlow board's parameter, as serial_port; may be repeated."),
+        ] = None,
+        camera: Annotated[
+            Optional[str],  # noqa: UP045
+            typer.Option(metavar="NUMBER|VIDEO", help="A camera, or a video that plays at its own pace: the face."),
+        ] = None,
+        face: Annotated[
+            Optional[str],  # noqa: UP045
+            typer.Option(
+                metavar="FILE|hog", help="What describes the face: a face.onnx, a face.plan, or hog (no file)."
+            ),
+        ] = None,
+        face_model: Annotated[
+            Optional[Path],  # noqa: UP045
+            typer.Option(help="YuNet model that finds the face; default: the one installed."),
+        ] = None,
+        record: Annotated[Optional[Path], typer.Option(help="Keep all that comes live in a session.h5.")] = None,  # noqa: UP045
+        subject: Annotated[str, typer.Option(help="Who wears the sensors.")] = "",
+        outlet: Annotated[bool, typer.Option("--outlet", help="Send the rows on as a stream of LSL.")] = False,
+        serve: Annotated[
+            Optional[str],  # noqa: UP045
+            typer.Option(metavar="[HOST:]PORT", help="Show the rows on a web page: 8765, this machine alone."),
+        ] = None,
+        token: Annotated[
+            Optional[str],  # noqa: UP045
+            typer.Option(help="Secret that the page asks for; a must where others can reach it."),
+        ] = None,
+        seconds: Annotated[Optional[int], typer.Option(min=1, help="End a live run after so many rows.")] = None,  # noqa: UP045
         check: Annotated[
             bool, typer.Option("--check", help="Say what this machine can run and, with --engine, whether that model.")
         ] = False,
     ) -> int:
-        """Run a model on recordings: one distribution over emotions a second."""
+        """Run a model on recordings, or live: one distribution over emotions a second."""
         log_to_stderr()
         from emodict.cli.check import print_check, refuse_idle_options, require_recordings
+        from emodict.cli.live import LiveOptions, require_live_alone, run_live_command
+
+        options = RunOptions(
+            out, report, as_json, quiet, weights, part, device, _read_person(person), jobs, dask, person
+        )
+        sensors = LiveOptions(
+            live, speed, stream or (), board or (), camera, face, face_model, record, subject, outlet, serve, token,
+            seconds, as_json, quiet, weights, _plain(sys.stdout.encoding), options.person, device,
+        )  # fmt: skip
+        if sensors.wanted:
+            files = {"recordings": recordings, "--out": out, "--report": report, "--part": part}
+            idle = {**files, "--jobs": jobs != 1, "--dask": dask, "--check": check}
+            run_live_command(require_live_alone(engine, idle), sensors)
+            return 0
+        sensors.refuse_idle()
 
         if check:
             idle = {"--out": out, "--report": report, "--weights": weights, "--quiet": quiet, "--part": part}
             idle |= {"--person": person, "--jobs": jobs != 1, "--dask": dask}
             refuse_idle_options(recordings, {**idle, "--device": device if engine is None else None})
             return print_check(engine, device, as_json=as_json)
-        options = RunOptions(out, report, as_json, quiet, weights, part, device, _read_person(person), jobs, dask)
         run_all(*require_recordings(engine, recordings), options)
         return 0
 
@@ -120,7 +176,7 @@ def build() -> "typer.Typer":
 def run_all(engine_path: Path, recordings: Sequence[Path], options: RunOptions) -> None:
     """Score each recording, print as it goes, and write what was asked for."""
     recordings = [file for path in recordings for file in _expand(path)]
-    check_outputs(options, [*recordings, engine_path])
+    check_outputs(options, [*recordings, *_read_besides(engine_path, options)])
     from emodict.console import summary_lines
     from emodict.engine import open_engine
     from emodict.many import require_jobs
@@ -140,6 +196,13 @@ def run_all(engine_path: Path, recordings: Sequence[Path], options: RunOptions) 
             for path, prediction in zip(recordings, predictions, strict=True):
                 print(json.dumps({"summary": {"file": str(path), **summary_as_dict(prediction), **whose}}))
         _write(predictions, engine, engine_path, options)
+
+
+def _read_besides(engine_path: Path, options: RunOptions) -> list[Path]:
+    """What a run reads besides its recordings: the model, what describes a plan, and the person."""
+    from emodict.engine.sidecar import sidecar_path
+
+    return [engine_path, sidecar_path(engine_path), *([options.person_file] if options.person_file else [])]
 
 
 def _read_person(path: Path | None) -> "Person | None":

@@ -62,8 +62,9 @@ def open_engine(path: str | os.PathLike[str], *, device: str | None = None) -> E
                 f"{path} is a plan: it runs on a GPU alone",
                 expected="--device cuda, or none",
                 got="--device cpu",
-                fix="Run the .onnx that was written beside it: emodict-run --engine "
-                f"{path.with_suffix('.onnx')} --device cpu session.h5",
+                fix=f"Run the .onnx that it was built from: emodict-run --engine {path.with_suffix('.onnx')} session.h5"
+                if path.with_suffix(".onnx").is_file()
+                else f"The same model as ONNX runs on the CPU: emodict-export model.pt -o {path.stem}.onnx",
             )
         from emodict.engine.tensorrt import TensorRTEngine
 

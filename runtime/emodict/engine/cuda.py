@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from emodict.errors import MissingDependencyError
 
-Float32Array = NDArray[np.float32]
+_FLOAT32 = np.dtype(np.float32)
 # cuda-core 0.4 is at `cuda.core.experimental`; from 0.5 on that name only warns.
 MODULES = ("cuda.core", "cuda.core.experimental")
 
@@ -40,11 +40,12 @@ def load_cuda_core() -> Any:
 class Cuda:
     """One GPU with one stream: a context manager that frees all that was taken through it.
 
-    Use it from the thread that made it: the driver ties a context to a thread.
+    Use it from the thread that made it, or from one that has called `adopt`, one at a time: the driver ties a context
+    to a thread.
     """
 
     def __init__(self, core: Any = None, *, device: int = 0) -> None:
-        self._core = core or load_cuda_core()
+        self._core, self._index = core or load_cuda_core(), device
         self._device = self._core.Device(device)
         self._device.set_current()
         self.stream = self._device.create_stream()
@@ -55,14 +56,18 @@ class Cuda:
     def stream_handle(self) -> int:
         return int(self.stream.handle)
 
-    def mirror(self, shape: tuple[int, ...]) -> Mirror:
-        """Room for a float32 array of this shape (rows first), on both sides."""
-        size = int(np.prod(shape)) * np.dtype(np.float32).itemsize
+    def adopt(self) -> None:
+        """Make this GPU's context the calling thread's."""
+        self._core.Device(self._index).set_current()
+
+    def mirror(self, shape: tuple[int, ...], dtype: np.dtype[Any] = _FLOAT32) -> Mirror:
+        """Room for an array of this shape (rows first) and type, on both sides."""
+        size = int(np.prod(shape)) * dtype.itemsize
         device = self._device.allocate(size, stream=self.stream)
         self._buffers.append(device)
         host = self._pinned.allocate(size)
         self._buffers.append(host)
-        return Mirror(self._core.Buffer, host, device, shape)
+        return Mirror(self._core.Buffer, host, device, shape, dtype)
 
     def capture(self, work: Callable[[], None]) -> Graph:
         """Record what `work` puts on the stream, without running it.
@@ -107,14 +112,14 @@ class Cuda:
 
 
 class Mirror:
-    """A float32 array in pinned memory of the host and its twin on the GPU."""
+    """An array in pinned memory of the host and its twin on the GPU."""
 
-    def __init__(self, buffer_type: Any, host: Any, device: Any, shape: tuple[int, ...]) -> None:
+    def __init__(self, buffer_type: Any, host: Any, device: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
         self._buffer_type = buffer_type
         self._host, self._device = int(host.handle), int(device.handle)
-        self._row_bytes = int(np.prod(shape[1:])) * np.dtype(np.float32).itemsize
-        memory = (ctypes.c_float * int(np.prod(shape))).from_address(self._host)
-        self.array: Float32Array = np.ctypeslib.as_array(memory).reshape(shape)
+        self._row_bytes = int(np.prod(shape[1:])) * dtype.itemsize
+        memory = (ctypes.c_uint8 * (int(np.prod(shape)) * dtype.itemsize)).from_address(self._host)
+        self.array: NDArray[Any] = np.ctypeslib.as_array(memory).view(dtype).reshape(shape)
 
     @property
     def address(self) -> int:

@@ -16,6 +16,8 @@ from emodict.spec import FeatureSpec, require_known_spec, spec_from_dict
 
 FORMAT = "emodict-model"
 FORMAT_VERSION = "1"
+# Of an engine that describes faces, which is none of emotions (emodict.face.manifest).
+FACE_FORMAT = "emodict-face"
 KEY_PREFIX = "emodict."
 
 
@@ -79,6 +81,8 @@ def manifest_from_metadata(metadata: Mapping[str, str], *, source: str) -> Manif
         SpecError: its features are not the ones this emodict computes under that name.
     """
     content = {k.removeprefix(KEY_PREFIX): v for k, v in metadata.items() if k.startswith(KEY_PREFIX)}
+    if content.get("format") == FACE_FORMAT:
+        raise no_model_of_emotions(source)
     if content.get("format") != FORMAT:
         raise ModelError(
             f"{source} is an ONNX model but not one of emodict's",
@@ -111,3 +115,13 @@ def manifest_from_metadata(metadata: Mapping[str, str], *, source: str) -> Manif
         raise ModelError(f"{source}: its description is damaged: {error}", fix="Export it again") from error
     require_known_spec(manifest.features, content["feature_spec_fingerprint"], source=source)
     return manifest
+
+
+def no_model_of_emotions(source: str) -> ModelError:
+    """What to say of a face engine where a model of emotions is wanted."""
+    return ModelError(
+        f"{source} is a face engine: it describes faces and knows no emotions",
+        expected="a model of emotions",
+        got="a face engine",
+        fix=f"Give it as --face {source}, beside --engine model.onnx and a --camera, or to emodict-session faces",
+    )

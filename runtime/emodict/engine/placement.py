@@ -131,15 +131,16 @@ def ways_out(sidecar: Sidecar, plan: Path, *, rebuild: bool = False, gpu: str | 
     """What to do with a plan that cannot run: the ONNX file it came from, which runs anywhere, or building it again."""
     onnx = plan.with_suffix(".onnx")
     if onnx.is_file() and hashlib.sha256(onnx.read_bytes()).hexdigest() == sidecar.onnx_sha256:
-        way = f"The model it was built from runs on this machine: emodict-run --engine '{onnx}' session.h5"
+        quoted = f"'{onnx}'"
+        way = f"The model it was built from runs on this machine: {sidecar.usage(quoted)}"
     else:
-        way = f"The same model as ONNX runs on this machine: emodict-export model.pt -o {onnx.name}"
+        way = f"The same model as ONNX runs on this machine: emodict-export {sidecar.source} -o {onnx.name}"
     return f"{way}. To build it for this machine: {build_command(sidecar, plan, gpu)}" if rebuild else way
 
 
 def build_command(sidecar: Sidecar, plan: Path, gpu: str | None = None) -> str:
     """The command that builds the plan anew, with the TensorRT that is installed where it is run."""
-    command = f"emodict-export model.pt -o {plan.name} --precision {sidecar.manifest.precision}"
+    command = f"emodict-export {sidecar.source} -o {plan.name} --precision {sidecar.manifest.precision}"
     if sidecar.builder != RTX:
         return command
     kinds = sorted({*sidecar.compute_capabilities, *([gpu] if gpu else [])}, key=version_numbers)

@@ -10,14 +10,23 @@ from pathlib import Path
 from typing import Any
 
 from emodict.atomic import atomic_path
-from emodict.engine.manifest import Manifest, manifest_from_metadata, manifest_to_metadata
+from emodict.engine.manifest import Manifest, manifest_from_metadata, manifest_to_metadata, no_model_of_emotions
 from emodict.errors import ModelError
+from emodict.face.manifest import (
+    FaceManifest,
+    face_manifest_from_metadata,
+    face_manifest_to_metadata,
+    is_face_engine,
+    no_face_engine,
+)
 
 FORMAT = "emodict-plan"
 FORMAT_VERSION = "1"
 # A description of a few dozen kilobytes; anything far larger is not one.
 LARGEST_BYTES = 16 * 2**20
 NAME_HASH_DIGITS = 16
+# What emodict-export makes a plan from.
+CHECKPOINT, FACE_WEIGHTS = "model.pt", "--face vgg16.pth"
 
 
 @dataclass(frozen=True)
@@ -25,7 +34,7 @@ class Sidecar:
     """What stands beside a plan.
 
     Attributes:
-        manifest: the model, as in the ONNX file the plan was built from.
+        manifest: the model of emotions or the face engine, as in the ONNX file the plan was built from.
         plan_sha256, plan_bytes: of the plan file.
         onnx_sha256: of the ONNX file.
         builder: the Python module that built it, `tensorrt` or `tensorrt_rtx`.
@@ -36,7 +45,7 @@ class Sidecar:
         layers: number of layers of the built network by the type of their output ("HALF", "FLOAT", "INT8", ...).
     """
 
-    manifest: Manifest
+    manifest: Manifest | FaceManifest
     plan_sha256: str
     plan_bytes: int
     onnx_sha256: str
@@ -51,6 +60,18 @@ class Sidecar:
     def network_name(self) -> str:
         """The name that the plan itself carries: it ties plan and sidecar together after deserialising, too."""
         return network_name(self.manifest.graph_sha256)
+
+    @property
+    def source(self) -> str:
+        """What emodict-export is told to make such a plan again."""
+        if isinstance(self.manifest, FaceManifest):
+            return f"{FACE_WEIGHTS} --form {self.manifest.form}"
+        return CHECKPOINT
+
+    def usage(self, engine: str) -> str:
+        """How a file of this kind is run."""
+        face = isinstance(self.manifest, FaceManifest)
+        return f"--face {engine}" if face else f"emodict-run --engine {engine} session.h5"
 
 
 def network_name(graph_sha256: str) -> str:
@@ -71,20 +92,56 @@ def write_sidecar(sidecar: Sidecar, plan: Path) -> None:
         part.write_text(_as_text(content), encoding="utf-8")
 
 
-def read_sidecar(plan: Path) -> Sidecar:
+def require_emotions(sidecar: Sidecar, plan: Path) -> Manifest:
+    """The manifest of a plan that is a model of emotions.
+
+    Raises:
+        ModelError: it is a face engine.
+    """
+    if not isinstance(sidecar.manifest, Manifest):
+        raise no_model_of_emotions(str(plan))
+    return sidecar.manifest
+
+
+def require_face_engine(sidecar: Sidecar, plan: Path) -> FaceManifest:
+    """The manifest of a plan that is a face engine.
+
+    Raises:
+        ModelError: it is a model of emotions.
+    """
+    if not isinstance(sidecar.manifest, FaceManifest):
+        raise no_face_engine(str(plan))
+    return sidecar.manifest
+
+
+def read_manifest(metadata: Mapping[str, str], *, source: str) -> Manifest | FaceManifest:
+    """What an ONNX file or a plan says of itself, be it a model of emotions or a face engine.
+
+    Raises:
+        ModelError: it is neither, or its description is broken.
+    """
+    if is_face_engine(metadata):
+        return face_manifest_from_metadata(metadata, source=source)
+    return manifest_from_metadata(metadata, source=source)
+
+
+def read_sidecar(plan: Path, *, source: str = CHECKPOINT) -> Sidecar:
     """Read and check the sidecar of `plan`; the plan itself is not opened.
+
+    Args:
+        source: what a plan of the kind that is wanted is made from, for the sentence that says how.
 
     Raises:
         ModelError: there is none, it is damaged, or it is of another version.
     """
-    path = sidecar_path(plan)
-    text, content = _read_json(path, plan)
+    path, again = sidecar_path(plan), _build_again(plan, source)
+    text, content = _read_json(path, plan, again)
     if content.get("format") != FORMAT or content.get("format_version") != FORMAT_VERSION:
         raise ModelError(
             f"{path} is not the description of a plan of this emodict",
             expected=f"format '{FORMAT}', version {FORMAT_VERSION}",
             got=f"{content.get('format')!r}, version {content.get('format_version')}",
-            fix=_build_again(plan),
+            fix=again,
         )
     # The hash is of the content; that not even a blank was changed shows in the text.
     if content.get("sha256") != _content_hash(content) or text != _as_text(content):
@@ -92,12 +149,12 @@ def read_sidecar(plan: Path) -> Sidecar:
             f"{path} has been changed or damaged: its own hash does not fit",
             expected=f"sha256 {content.get('sha256')}",
             got=f"sha256 {_content_hash(content)}" + " in other words" * (text != _as_text(content)),
-            fix=f"Copy it again, or build the plan again: {_build_again(plan)}",
+            fix=f"Copy it again, or build the plan again: {again}",
         )
     try:
         return _from_dict(content, path)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise ModelError(f"{path}: this description is damaged: {error}", fix=_build_again(plan)) from error
+        raise ModelError(f"{path}: this description is damaged: {error}", fix=again) from error
 
 
 def read_plan(plan: Path, sidecar: Sidecar) -> bytes:
@@ -112,7 +169,7 @@ def read_plan(plan: Path, sidecar: Sidecar) -> bytes:
             f"{plan} is not the plan that {sidecar_path(plan).name} describes: cut off, or another file",
             expected=f"{sidecar.plan_bytes} bytes",
             got=f"{size} bytes",
-            fix=f"Copy it again, or build it again: {_build_again(plan)}",
+            fix=f"Copy it again, or build it again: {_build_again(plan, sidecar.source)}",
         )
     content = plan.read_bytes()
     found = hashlib.sha256(content).hexdigest()
@@ -121,30 +178,30 @@ def read_plan(plan: Path, sidecar: Sidecar) -> bytes:
             f"{plan} has been changed or damaged: its sha256 is not the one in {sidecar_path(plan).name}",
             expected=sidecar.plan_sha256,
             got=found,
-            fix=f"Copy it again, or build it again: {_build_again(plan)}",
+            fix=f"Copy it again, or build it again: {_build_again(plan, sidecar.source)}",
         )
     return content
 
 
-def _read_json(path: Path, plan: Path) -> tuple[str, dict[str, Any]]:
+def _read_json(path: Path, plan: Path, again: str) -> tuple[str, dict[str, Any]]:
     if not path.is_file():
         raise ModelError(
             f"{plan} has no description beside it",
             expected=f"{path}, which emodict-export writes with the plan",
-            fix=f"Copy both files, or build the plan again: {_build_again(plan)}",
+            fix=f"Copy both files, or build the plan again: {again}",
         )
     if path.stat().st_size > LARGEST_BYTES:
         raise ModelError(f"{path} is too large to describe a plan", expected=f"at most {LARGEST_BYTES} bytes",
-                         got=f"{path.stat().st_size} bytes", fix=_build_again(plan))  # fmt: skip
+                         got=f"{path.stat().st_size} bytes", fix=again)  # fmt: skip
     try:
         # Bytes: reading as text would let one kind of line end stand for another.
         text = path.read_bytes().decode("utf-8")
         content = json.loads(text)
     except (UnicodeDecodeError, ValueError, RecursionError) as error:
-        raise ModelError(f"{path} is damaged: it is not JSON ({error})", fix=_build_again(plan)) from error
+        raise ModelError(f"{path} is damaged: it is not JSON ({error})", fix=again) from error
     if not isinstance(content, dict):
         raise ModelError(f"{path} is damaged", expected="a JSON object", got=type(content).__name__,
-                         fix=_build_again(plan))  # fmt: skip
+                         fix=again)  # fmt: skip
     return text, content
 
 
@@ -168,13 +225,19 @@ def _to_dict(sidecar: Sidecar) -> dict[str, Any]:
         "compute_capabilities": list(sidecar.compute_capabilities),
         "max_batch": sidecar.max_batch,
         "layers": dict(sidecar.layers),
-        "model": manifest_to_metadata(sidecar.manifest),
+        "model": _to_metadata(sidecar.manifest),
     }
+
+
+def _to_metadata(manifest: Manifest | FaceManifest) -> dict[str, str]:
+    if isinstance(manifest, FaceManifest):
+        return face_manifest_to_metadata(manifest)
+    return manifest_to_metadata(manifest)
 
 
 def _from_dict(content: Mapping[str, Any], path: Path) -> Sidecar:
     return Sidecar(
-        manifest=manifest_from_metadata(content["model"], source=str(path)),
+        manifest=read_manifest(content["model"], source=str(path)),
         plan_sha256=str(content["plan"]["sha256"]),
         plan_bytes=int(content["plan"]["bytes"]),
         onnx_sha256=str(content["onnx_sha256"]),
@@ -187,5 +250,5 @@ def _from_dict(content: Mapping[str, Any], path: Path) -> Sidecar:
     )
 
 
-def _build_again(plan: Path) -> str:
-    return f"emodict-export model.pt -o {plan.name}"
+def _build_again(plan: Path, source: str) -> str:
+    return f"emodict-export {source} -o {plan.name}"

@@ -1,11 +1,12 @@
-"""The TensorRT engine: a plan on an NVIDIA GPU, for `tensorrt` and `tensorrt_rtx` alike."""
+"""Plans on an NVIDIA GPU, for `tensorrt` and `tensorrt_rtx` alike: what runs them, and the emotion engine on it."""
 
 from __future__ import annotations
 
 import contextlib
 import importlib
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, cast
@@ -26,7 +27,7 @@ from emodict.engine.placement import (
     this_platform,
     ways_out,
 )
-from emodict.engine.sidecar import Sidecar, read_plan, read_sidecar
+from emodict.engine.sidecar import Sidecar, read_plan, read_sidecar, require_emotions
 from emodict.engine.tensorrt_api import (
     CapturableContext,
     Context,
@@ -48,19 +49,64 @@ _FLOAT32 = np.dtype(np.float32)
 class TensorRTEngine:
     """model.plan on the GPU; outputs are buffers of the host that the next call reuses.
 
-    A number of rows that comes twice in a row is recorded as a CUDA graph (copy in, compute, copy out) and replayed
-    with one call from then on, until another number of rows comes. Use it from the thread that opened it.
+    Use it from the thread that opened it.
     """
 
     def __init__(self, plan: Path) -> None:
         sidecar = read_sidecar(plan)
+        self.manifest: Manifest = require_emotions(sidecar, plan)
+        forms = _forms(self.manifest)
+        self._row = forms[INPUT].row
+        self._runner = PlanRunner(plan, sidecar, INPUT, forms)
+
+    def infer(self, tokens: Float32Array) -> tuple[Float32Array, Float32Array]:
+        """(rows, tokens, width) raw features -> distribution (rows, emotions), weights (rows, elements)."""
+        if tokens.shape[1:] != self._row or tokens.dtype != _FLOAT32:
+            raise ModelError(
+                "The tokens do not fit the model",
+                expected=f"float32 (rows, {self._row[0]}, {self._row[1]})",
+                got=f"{tokens.dtype} {tokens.shape}",
+            )
+        distribution, weights = self._runner.run(tokens)
+        return distribution, weights
+
+    def __enter__(self) -> TensorRTEngine:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._runner.__exit__(kind, error, trace)
+
+
+@dataclass(frozen=True)
+class Form:
+    """What one row of a tensor must be."""
+
+    row: tuple[int, ...]
+    dtype: np.dtype[Any] = _FLOAT32
+
+
+class PlanRunner:
+    """A plan of one input on the GPU, whatever it computes; outputs are buffers of the host that the next call reuses.
+
+    A number of rows that comes twice in a row is recorded as a CUDA graph (copy in, compute, copy out) and replayed
+    with one call from then on, until another number of rows comes. Use it from the thread that opened it, or from one
+    that has called `adopt`.
+
+    Args:
+        forms: by name, of the tensor `source` and of the outputs in the order in which they are given back.
+    """
+
+    def __init__(self, plan: Path, sidecar: Sidecar, source: str, forms: Mapping[str, Form]) -> None:
         content = read_plan(plan, sidecar)
         require_builder(sidecar, plan)
         require_platform(sidecar, plan, this_platform())
         module = load_tensorrt(sidecar.builder)
         require_version(sidecar, plan, module.__version__)
         require_gpu(sidecar, plan, read_driver())
-        self.manifest: Manifest = sidecar.manifest
+        self._source, self._forms = source, forms
+        self._targets = tuple(name for name in forms if name != source)
         self._logger, self._messages = collecting_logger(module)
         self._messages.clear()
         # The memory comes first: its stream's context is the one that TensorRT then works in.
@@ -81,50 +127,49 @@ class TensorRTEngine:
         engine = runtime.deserialize_cuda_engine(content)
         if engine is None:
             raise ModelError(f"{plan} cannot be loaded: {self._messages.sentence()}", fix=ways_out(sidecar, plan))
-        shapes = _shapes(self.manifest)
-        _check_tensors(module, engine, sidecar, plan, shapes)
+        self._check_tensors(module, engine, sidecar, plan)
         self._runtime, self._engine = runtime, engine
         self._context = self._checked(_create_context(module, engine, sidecar), "A context could not be made")
         self._largest = sidecar.max_batch
-        self._mirrors = {name: self._cuda.mirror((self._largest, *shape)) for name, shape in shapes.items()}
+        self._mirrors = {
+            name: self._cuda.mirror((self._largest, *form.row), form.dtype) for name, form in self._forms.items()
+        }
         for name, mirror in self._mirrors.items():
             self._checked(self._context.set_tensor_address(name, mirror.address), f"The address of {name} was refused")
         self._rows, self._capturable = 0, True
         self._graph: Graph | None = None
         self._out = self._outputs(0)
 
-    def infer(self, tokens: Float32Array) -> tuple[Float32Array, Float32Array]:
-        """(rows, tokens, width) raw features -> distribution (rows, emotions), weights (rows, elements)."""
-        mirror = self._mirrors[INPUT]
-        if tokens.shape[1:] != mirror.array.shape[1:] or tokens.dtype != _FLOAT32:
-            raise ModelError(
-                "The tokens do not fit the model",
-                expected=f"float32 (rows, {mirror.array.shape[1]}, {mirror.array.shape[2]})",
-                got=f"{tokens.dtype} {tokens.shape}",
-            )
-        if len(self._out[0]) != len(tokens):
-            self._out = self._outputs(len(tokens))
-        for start in range(0, len(tokens), self._largest):
-            part = tokens[start : start + self._largest]
+    def adopt(self) -> None:
+        """Let the calling thread use the plan from now on."""
+        self._cuda.adopt()
+
+    def run(self, batch: NDArray[Any]) -> tuple[NDArray[Any], ...]:
+        """(rows, ...) of the input's form -> the outputs, each (rows, ...)."""
+        mirror = self._mirrors[self._source]
+        if len(self._out[0]) != len(batch):
+            self._out = self._outputs(len(batch))
+        for start in range(0, len(batch), self._largest):
+            part = batch[start : start + self._largest]
             mirror.array[: len(part)] = part
             with _told("The GPU failed while computing", self._messages):
                 self._run(len(part))
-            for out, name in zip(self._out, (DISTRIBUTION, WEIGHTS), strict=True):
+            for out, name in zip(self._out, self._targets, strict=True):
                 # Copied: pinned memory is gone once the engine is closed, and a look at it would end the process.
                 out[start : start + len(part)] = self._mirrors[name].array[: len(part)]
         return self._out
 
-    def _outputs(self, rows: int) -> tuple[Float32Array, Float32Array]:
-        distribution, weights = (self._mirrors[name].array.shape[1] for name in (DISTRIBUTION, WEIGHTS))
-        return np.empty((rows, distribution), np.float32), np.empty((rows, weights), np.float32)
+    def _outputs(self, rows: int) -> tuple[NDArray[Any], ...]:
+        forms = (self._forms[name] for name in self._targets)
+        return tuple(np.empty((rows, *form.row), form.dtype) for form in forms)
 
     def _run(self, rows: int) -> None:
         """Compute the first rows of the mirrors: by replay where it is recorded, and record what comes again."""
         if rows != self._rows:
             self._drop_graph()
             self._rows = 0
-            shape = (rows, *self._mirrors[INPUT].array.shape[1:])
-            self._checked(self._context.set_input_shape(INPUT, shape), f"{rows} rows were refused")
+            shape = (rows, *self._forms[self._source].row)
+            self._checked(self._context.set_input_shape(self._source, shape), f"{rows} rows were refused")
             # TensorRT prepares itself for a shape in the first call, which therefore must not be recorded.
             self._enqueue(rows)
             self._cuda.wait()
@@ -151,9 +196,9 @@ class TensorRTEngine:
 
     def _enqueue(self, rows: int) -> None:
         stream = self._cuda.stream
-        self._mirrors[INPUT].up(rows, stream)
+        self._mirrors[self._source].up(rows, stream)
         self._checked(self._context.execute_async_v3(self._cuda.stream_handle), "The GPU could not be started")
-        for name in (DISTRIBUTION, WEIGHTS):
+        for name in self._targets:
             self._mirrors[name].down(rows, stream)
 
     def _checked(self, answer: Any, what: str) -> Any:
@@ -162,12 +207,32 @@ class TensorRTEngine:
             raise EmodictError(f"{what}: {self._messages.sentence()}")
         return answer
 
+    def _check_tensors(self, module: TensorRTModule, engine: CudaEngine, sidecar: Sidecar, plan: Path) -> None:
+        """The plan's own name, inputs and outputs must be what its description promises.
+
+        Raises:
+            ModelError: they are not.
+        """
+        kinds = {module.DataType.FLOAT: "float32", module.DataType.UINT8: "uint8"}
+        found: dict[str, object] = {"name": engine.name}
+        expected: dict[str, object] = {"name": sidecar.network_name}
+        for i in range(engine.num_io_tensors):
+            name = engine.get_tensor_name(i)
+            mode = "in" if engine.get_tensor_mode(name) == module.TensorIOMode.INPUT else "out"
+            kind = kinds.get(engine.get_tensor_dtype(name), "another type")
+            found[name] = (mode, kind, *engine.get_tensor_shape(name))
+        for name, form in self._forms.items():
+            expected[name] = ("in" if name == self._source else "out", form.dtype.name, -1, *form.row)
+        if found != expected:
+            raise ModelError(f"{plan} is not what its description says", expected=expected, got=found,
+                             fix=ways_out(sidecar, plan, rebuild=True))  # fmt: skip
+
     def _drop_graph(self) -> None:
         graph, self._graph = self._graph, None
         if graph is not None:
             graph.close()
 
-    def __enter__(self) -> TensorRTEngine:
+    def __enter__(self) -> PlanRunner:
         return self
 
     def __exit__(
@@ -257,36 +322,13 @@ def _ask_validity(
     )
 
 
-def _shapes(manifest: Manifest) -> dict[str, tuple[int, ...]]:
-    """What one row of each tensor must look like."""
+def _forms(manifest: Manifest) -> dict[str, Form]:
     features, model = manifest.features, manifest.model
     return {
-        INPUT: (features.tokens, features.token_width),
-        DISTRIBUTION: (len(model.emotions),),
-        WEIGHTS: (model.elements * model.members,),
+        INPUT: Form((features.tokens, features.token_width)),
+        DISTRIBUTION: Form((len(model.emotions),)),
+        WEIGHTS: Form((model.elements * model.members,)),
     }
-
-
-def _check_tensors(
-    module: TensorRTModule, engine: CudaEngine, sidecar: Sidecar, plan: Path, shapes: dict[str, tuple[int, ...]]
-) -> None:
-    """The plan's own name, inputs and outputs must be what its description promises.
-
-    Raises:
-        ModelError: they are not.
-    """
-    found: dict[str, object] = {"name": engine.name}
-    expected: dict[str, object] = {"name": sidecar.network_name}
-    for i in range(engine.num_io_tensors):
-        name = engine.get_tensor_name(i)
-        mode = "in" if engine.get_tensor_mode(name) == module.TensorIOMode.INPUT else "out"
-        kind = "float32" if engine.get_tensor_dtype(name) == module.DataType.FLOAT else "another type"
-        found[name] = (mode, kind, *engine.get_tensor_shape(name))
-    for name, shape in shapes.items():
-        expected[name] = ("in" if name == INPUT else "out", "float32", -1, *shape)
-    if found != expected:
-        raise ModelError(f"{plan} is not what its description says", expected=expected, got=found,
-                         fix=ways_out(sidecar, plan, rebuild=True))  # fmt: skip
 
 
 def _create_context(module: TensorRTModule, engine: CudaEngine, sidecar: Sidecar) -> Context | None:

@@ -33,6 +33,9 @@ class DataType(Protocol):
     @property
     def FLOAT(self) -> Any: ...  # noqa: N802
 
+    @property
+    def UINT8(self) -> Any: ...  # noqa: N802
+
 
 class TensorIOMode(Protocol):
     """`TensorIOMode`, an enumeration."""

@@ -25,7 +25,7 @@ class BandPower:
         if modality.spectrum is None:
             raise SpecError(f"{modality.name}: band power needs a spectrum", fix="Add its spectrum to the feature spec")
         self._spectrum = modality.spectrum
-        self._band_major = modality.shape[0] == len(self._spectrum.bands)
+        self._band_major = modality.band_major
         rows = [_band_rows(self._spectrum, band, modality.window_samples) for band in self._spectrum.bands]
         self.analysis = np.concatenate(rows)
         owner = np.repeat(np.arange(len(rows)), [len(r) for r in rows])
@@ -83,6 +83,10 @@ class CausalBandPower:
         if unsettled.any():
             rows[:, unsettled] = np.nan
         return self._bands.from_analysis(rows)
+
+    def restart(self) -> None:
+        """Forget what came before: the next window begins a stream."""
+        self._age = np.zeros_like(self._age)
 
     def _count_ages(self, broken: NDArray[np.bool_]) -> NDArray[np.intp]:
         """(windows, channels): for how many windows the filter has run at the start of each; `broken` ends a run."""

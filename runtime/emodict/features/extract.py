@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emodict.errors import RecordingError
+from emodict.face.features import require_face_features
 from emodict.features.quality import assess, without_unusable
 from emodict.features.stream import (
     FeatureStream,
@@ -73,7 +74,7 @@ def iter_features(
             fix=f"Record at least {shortest_s} s",
         )
     for modality in present:
-        _check_source(recording, modality)
+        check_source(recording, modality, spec)
     if spec.streaming:
         yield from _stream(recording, spec, present, unmixing)
     else:
@@ -83,8 +84,8 @@ def iter_features(
 def _stream(
     recording: Recording, spec: FeatureSpec, present: list[ModalitySpec], unmixing: Float64Array | None
 ) -> Iterator[FeatureWindows]:
-    stream = FeatureStream(spec, {m.name: _rate_hz(recording, m) for m in present}, unmixing=unmixing)
-    blocks = {m.name: _blocks(recording, m) for m in present}
+    stream = FeatureStream(spec, {m.name: source_rate_hz(recording, m) for m in present}, unmixing=unmixing)
+    blocks = {m.name: source_blocks(recording, m) for m in present}
     while blocks:
         for name in list(blocks):
             block = next(blocks[name], None)
@@ -124,9 +125,9 @@ class _WholeSignal:
 
 def _whole(recording: Recording, modality: ModalitySpec) -> _WholeSignal:
     """(samples, channels) of the whole recording, filtered where the filter spans it all."""
-    blocks = [without_unusable(modality, block) for block in _blocks(recording, modality)]
+    blocks = [without_unusable(modality, block) for block in source_blocks(recording, modality)]
     raw = np.concatenate([np.empty((0, channel_count(modality))), *blocks])
-    resampler = resampler_for(modality, _rate_hz(recording, modality))
+    resampler = resampler_for(modality, source_rate_hz(recording, modality))
     if resampler is not None:
         raw = np.concatenate([resampler.push(raw), resampler.finish()])
     return _WholeSignal(raw, _filtered(raw, modality.filter, "zero-phase-recording"))
@@ -190,26 +191,27 @@ def _trial_bounds(recording: Recording) -> Iterator[tuple[float, float]]:
         yield max(0.0, start_s), stop_s - beyond_s
 
 
-def _rate_hz(recording: Recording, modality: ModalitySpec) -> float:
+def source_rate_hz(recording: Recording, modality: ModalitySpec) -> float:
+    """The rate at which `source_blocks` gives its samples."""
     return modality.rate_hz if modality.name == "video" else recording.signals[modality.name].rate_hz
 
 
-def _blocks(recording: Recording, modality: ModalitySpec) -> Iterator[Float64Array]:
+def source_blocks(recording: Recording, modality: ModalitySpec, *, block_s: float = BLOCK_S) -> Iterator[Float64Array]:
     """Blocks of one modality in the spec's unit and channel order, at the recording's own rate."""
     if modality.name == "video":
-        yield from _face_blocks(recording, modality)
+        yield from _face_blocks(recording, modality, round(block_s))
         return
     signal = recording.signals[modality.name]
     scale = unit_factor(signal.unit, modality.unit, of=signal.modality)
     channels = modality.channel_names
-    # A one-channel sensor is its modality, whatever its channel is called.
-    if len(channels) == 1 and len(signal.channel_names) == 1:
+    # A sensor without named places is its modality, whatever its one channel is called.
+    if not _named_places(modality) and len(signal.channel_names) == 1:
         channels = signal.channel_names
-    for block in signal_blocks(signal, channels, block_s=BLOCK_S):
+    for block in signal_blocks(signal, channels, block_s=block_s):
         yield block if scale == 1.0 else block * scale
 
 
-def _face_blocks(recording: Recording, modality: ModalitySpec) -> Iterator[Float64Array]:
+def _face_blocks(recording: Recording, modality: ModalitySpec, size: int) -> Iterator[Float64Array]:
     assert recording.face is not None
     rows = face_rows(recording.face)
     if rows.shape[1] != modality.dims:
@@ -219,25 +221,31 @@ def _face_blocks(recording: Recording, modality: ModalitySpec) -> Iterator[Float
             got=rows.shape[1],
             fix="Write the embedding with the face features the model was trained on",
         )
-    size = int(BLOCK_S)
     for start in range(0, len(rows), size):
         yield rows[start : start + size]
 
 
-def _check_source(recording: Recording, modality: ModalitySpec) -> None:
+def check_source(recording: Recording, modality: ModalitySpec, spec: FeatureSpec) -> None:
     """Say what is changed on the way in, and refuse what cannot be used, before any work."""
     require_raw(modality)
     signal = recording.signals.get(modality.name)
     if signal is None:
+        if recording.face is not None:
+            require_face_features(recording.face, spec)
         return
     unit_factor(signal.unit, modality.unit, of=signal.modality)
     if modality.name == "gsr" and signal.timestamps_s is not None:
         _check_gsr_timestamps(np.asarray(signal.timestamps_s, dtype=np.float64), modality.rate_hz)
-    if len(modality.channel_names) > 1:
+    if _named_places(modality):
         signal.channel_columns(modality.channel_names)
     if signal.rate_hz != modality.rate_hz:
         resampler_for(modality, signal.rate_hz)
         logger.info("%s: resampled from %g to %g Hz", modality.name, signal.rate_hz, modality.rate_hz)
+
+
+def _named_places(modality: ModalitySpec) -> bool:
+    """Whether it matters which channel is which, even of a single one: O1 is not Fz."""
+    return modality.channel_names not in ((), (modality.name,))
 
 
 def _check_gsr_timestamps(times_s: Float64Array, rate_hz: float) -> None:

@@ -52,7 +52,12 @@ class Resampler:
             self._matrix = _block_matrix(self.up, self.down, self._half, self._reach)
             self._footprint = (self._matrix != 0).astype(np.float64)
         # The first of the pending samples is `reach` before the one at or before the next output.
-        self._pending: Float64Array = np.empty((0, channels))
+        self._channels = channels
+        self.restart()
+
+    def restart(self) -> None:
+        """Forget what came before: the next sample is the first."""
+        self._pending: Float64Array = np.empty((0, self._channels))
         self._received = self._sent = 0
 
     def push(self, samples: Float64Array) -> Float64Array:

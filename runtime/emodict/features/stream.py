@@ -50,7 +50,7 @@ class FeatureStream:
                 fix="Give the sampling rates of these",
             )
         self._next_row = spec.first_row_s
-        self._finished = False
+        self._ended: set[str] = set()
         self._nothing = assemble(spec, np.empty(0), {})
 
     def push(self, modality: str, samples: NDArray[np.floating[Any]]) -> FeatureWindows:
@@ -61,32 +61,79 @@ class FeatureStream:
         Raises:
             InputError: a modality without a rate, the wrong number of channels, or the stream is finished.
         """
-        if self._finished:
-            raise InputError("This stream is finished", fix="Start a new FeatureStream for more samples")
-        if modality not in self._sources:
+        self._open_source(modality).push(samples)
+        return self._collect_complete()
+
+    def restart(self, modality: str, second: int, *, rate_hz: float | None = None) -> FeatureWindows:
+        """Give up what came of a modality before `second`: the next sample pushed lies at its start.
+
+        Its rows before are invalid, but for those that were complete, and so are those whose windows reach before
+        it. For a sensor that has stalled, or comes late, or comes back at another rate.
+
+        Raises:
+            InputError: as `push`, or the second lies before `earliest_restart`.
+        """
+        source = self._open_source(modality)
+        if second < source.earliest_restart:
             raise InputError(
-                f"This stream was not told of '{modality}'",
-                expected=", ".join(self._sources),
-                fix="Give its sampling rate when the FeatureStream is made",
+                f"{modality}: cannot start anew in the past",
+                expected=f"second {source.earliest_restart} or later",
+                got=second,
             )
-        self._sources[modality].push(samples)
-        return self._collect(min(source.complete_s for source in self._sources.values()))
+        source.restart(second, rate_hz)
+        return self._collect_complete()
+
+    def earliest_restart(self, modality: str) -> int:
+        """The first second at which `restart` can let it begin."""
+        return self._open_source(modality).earliest_restart
+
+    @property
+    def next_second(self) -> int:
+        """The second of the next row."""
+        return self._next_row
+
+    def missing(self, second: int) -> list[str]:
+        """The modalities without which the row of this second cannot go out."""
+        names = [name for name in self._sources if name not in self._ended]
+        return [name for name in names if self._sources[name].complete_s <= second]
+
+    def end(self, modality: str) -> FeatureWindows:
+        """No more samples of this modality will come: it is invalid from here on, and the others go on without it."""
+        self._open_source(modality).finish()
+        self._ended.add(modality)
+        return self._collect_complete()
 
     def finish(self) -> FeatureWindows:
         """The rest: up to the last whole second of the longest modality, the others being invalid there."""
-        self._finished = True
-        for source in self._sources.values():
-            source.finish()
-        end = max(source.complete_s for source in self._sources.values())
-        for source in self._sources.values():
-            source.pad_to(end)
-        return self._collect(end)
+        for name, source in self._sources.items():
+            if name not in self._ended:
+                source.finish()
+        self._ended.update(self._sources)
+        return self._collect(max(source.complete_s for source in self._sources.values()))
+
+    def _open_source(self, modality: str) -> _Source:
+        if len(self._ended) == len(self._sources):
+            raise InputError("This stream is finished", fix="Start a new FeatureStream for more samples")
+        if modality not in self._sources or modality in self._ended:
+            told = [name for name in self._sources if name not in self._ended]
+            raise InputError(
+                f"This stream was not told of '{modality}', or it has ended",
+                expected=", ".join(told),
+                fix="Give its sampling rate when the FeatureStream is made",
+            )
+        return self._sources[modality]
+
+    def _collect_complete(self) -> FeatureWindows:
+        open_s = [source.complete_s for name, source in self._sources.items() if name not in self._ended]
+        return self._collect(min(open_s)) if open_s else self._nothing
 
     def _collect(self, complete_s: int) -> FeatureWindows:
         """Rows for the seconds before `complete_s` that were not handed out yet."""
         count = complete_s - self._next_row
         if count <= 0:
             return self._nothing
+        for name in self._ended:
+            self._sources[name].pad_to(complete_s)
         start_s = self._next_row + np.arange(count, dtype=np.float64)
         rows = {name: source.take(self._next_row, count) for name, source in self._sources.items()}
         self._next_row += count
@@ -97,15 +144,34 @@ class _Source:
     """One modality: samples at any rate in, its own rows out."""
 
     def __init__(self, modality: ModalitySpec, rate_hz: float, unmixing: Float64Array | None) -> None:
-        self._modality = modality
+        self._modality, self._rate_hz = modality, rate_hz
         self._resampler = resampler_for(modality, rate_hz)
-        self._kernel = kernel = kernel_for(modality, unmixing)
-        self._carries_state = isinstance(kernel.kernel if isinstance(kernel, Unmixed) else kernel, CausalBandPower)
+        self._kernel = kernel_for(modality, unmixing)
+        inner = self._kernel.kernel if isinstance(self._kernel, Unmixed) else self._kernel
+        self._filter = inner if isinstance(inner, CausalBandPower) else None
         self._samples: Float64Array = np.empty((0, channel_count(modality)))
         self._rows: list[ModalityRows] = []
         # The second of the first row that is still held, and the one after the last.
         self._first_held = math.ceil(modality.window_s) - 1
         self.complete_s = self._first_held
+
+    @property
+    def earliest_restart(self) -> int:
+        """Samples from before this second could only belong to rows that are complete."""
+        return max(0, self.complete_s + 1 - math.ceil(self._modality.window_s))
+
+    def restart(self, second: int, rate_hz: float | None) -> None:
+        if rate_hz is not None and rate_hz != self._rate_hz:
+            self._rate_hz, self._resampler = rate_hz, resampler_for(self._modality, rate_hz)
+        elif self._resampler is not None:
+            self._resampler.restart()
+        if self._filter is not None:
+            self._filter.restart()
+        self.pad_to(second)
+        # What came before is missing: windows that reach back to it are invalid, and complete in their own time.
+        missing_s = second - (self.complete_s + 1 - self._modality.window_s)
+        missing = round(missing_s * self._modality.rate_hz)
+        self._samples = np.full((missing, self._samples.shape[1]), np.nan)
 
     def push(self, samples: NDArray[np.floating[Any]]) -> None:
         fresh = np.asarray(samples, dtype=np.float64)
@@ -155,7 +221,7 @@ class _Source:
 
     def _describe(self, windows: Float64Array) -> ModalityRows:
         valid, quality = assess(self._modality, windows)
-        if self._carries_state:
+        if self._filter is not None:
             # The filter must see every window, usable or not; what is not usable starts it anew.
             cleaned = without_bad_channels(self._modality, windows, valid)
             return checked_rows(_window_values(self._kernel, cleaned), valid, quality)

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from emodict.spec import FeatureSpec
+from emodict.errors import SpecError
+from emodict.spec import EEG, FeatureSpec
 
 Float64Array = NDArray[np.float64]
 
@@ -79,6 +80,31 @@ class FeatureWindows:
         columns = [self.spec.modality_names.index(name) for name in spec.modality_names]
         tokens = np.concatenate([self.tokens[:, self.spec.token_slices[n]] for n in spec.modality_names], 1)
         return FeatureWindows(spec, self.start_s, tokens, self.valid[:, columns], self.quality[:, columns])
+
+    def with_channels(self, names: Sequence[str]) -> FeatureWindows:
+        """The same rows with these EEG channels only; still valid only where all the channels were.
+
+        Raises:
+            SpecError: no EEG, or a channel whose features are not there; it is named.
+        """
+        spec = self.spec.with_channels(names)
+        there, wanted = self.spec.channel_names, spec.channel_names
+        missing = [name for name in wanted if name not in there]
+        if missing:
+            raise SpecError(
+                f"The features are ready-made, and there are none of EEG channel{'s' * (len(missing) > 1)}"
+                f" {', '.join(missing)}",
+                expected=f"some of {' '.join(there)}",
+                fix="Choose among these, or read the recordings themselves",
+            )
+        eeg = self.spec.modality(EEG)
+        picked = np.take(self.features(EEG), [there.index(name) for name in wanted], axis=2 if eeg.band_major else 1)
+        rows = {
+            name: ModalityRows(self.features(name), self.valid[:, column], self.quality[:, column])
+            for column, name in enumerate(self.spec.modality_names)
+        }
+        rows[EEG] = ModalityRows(picked, rows[EEG].valid, rows[EEG].quality)
+        return assemble(spec, self.start_s, rows)
 
 
 def assemble(spec: FeatureSpec, start_s: Float64Array, rows: Mapping[str, ModalityRows | None]) -> FeatureWindows:

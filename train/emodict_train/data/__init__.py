@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from emodict.errors import InputError, TableError
-from emodict.spec import DEFAULT_SPEC_ID
+from emodict.sensors import ALL_SENSORS, Sensors
+from emodict.spec import DEFAULT_SPEC_ID, FeatureSpec, load_spec
 from emodict.table import FeatureTable, join_tables, no_parts, read_table
 from emodict_train.data.dmer import is_dmer_folder, read_dmer_folder
 from emodict_train.data.edl import read_edl
@@ -20,6 +21,7 @@ def read_training_data(
     *,
     spec_id: str | None = None,
     part: str | None = None,
+    sensors: Sensors = ALL_SENSORS,
     on_file: OnFile = lambda path, done, total: None,
 ) -> FeatureTable:
     """Read and join all data.
@@ -29,6 +31,7 @@ def read_training_data(
             folder of those; EDL tables (.csv).
         spec_id: the features to compute from sessions, emodict-1 unless told otherwise; tables bring their own.
         part: which part of a .mat sample that holds several.
+        sensors: only these modalities and EEG channels are read.
 
     Raises:
         InputError: nothing to read, or tables that do not go together.
@@ -42,17 +45,19 @@ def read_training_data(
             expected="at least one file or folder",
             fix="emodict-train simulate DIR makes people to try it on",
         )
-    if spec_id is not None and not any(file.suffix == ".h5" for file in files):
+    sessions = any(file.suffix == ".h5" for file in files)
+    if spec_id is not None and not sessions:
         raise TableError(
             "--spec chooses features for sessions, and there are none",
             expected="session.h5 files",
             got=", ".join(file.name for file in files[:3]),
             fix="Leave --spec out: tables bring their features with them",
         )
+    spec = sensors.of(load_spec(spec_id or DEFAULT_SPEC_ID)) if sessions else None
     tables = []
     for i, file in enumerate(files):
         on_file(file, i, len(files))
-        tables.append(_read_one(file, spec_id=spec_id or DEFAULT_SPEC_ID, part=part))
+        tables.append(_read_one(file, spec, sensors=sensors, part=part))
     return join_tables(tables)
 
 
@@ -80,11 +85,17 @@ def expand_paths(path: Path) -> list[Path]:
     return inside
 
 
-def _read_one(path: Path, *, spec_id: str, part: str | None) -> FeatureTable:
+def _read_one(path: Path, spec: FeatureSpec | None, *, sensors: Sensors, part: str | None) -> FeatureTable:
+    if path.suffix == ".h5" and spec is not None:
+        # Chosen before anything is computed: what is not wanted need not be in the recording.
+        return read_session_table(path, spec)
+    return sensors.of(_read_ready_made(path, part=part))
+
+
+def _read_ready_made(path: Path, *, part: str | None) -> FeatureTable:
     if path.is_dir():
         return read_dmer_folder(path)
     readers = {
-        ".h5": lambda: read_session_table(path, spec_id=spec_id),
         ".npz": lambda: read_table(path),
         ".mat": lambda: read_table(path, part=part),
         ".csv": lambda: read_edl(path),
@@ -92,7 +103,7 @@ def _read_one(path: Path, *, spec_id: str, part: str | None) -> FeatureTable:
     if path.suffix not in readers:
         raise TableError(
             f"{path} is not training data",
-            expected=f"a folder, or a file ending in {', '.join(readers)}",
+            expected=f"a folder, or a file ending in {', '.join(('.h5', *readers))}",
             got=path.suffix or "no ending",
             fix="Write a recording as a session.h5 first: docs/session-format.md",
         )

@@ -6,15 +6,16 @@ from pathlib import Path
 
 from emodict.errors import TableError
 from emodict.session import open_session
-from emodict.spec import load_spec
+from emodict.spec import FeatureSpec
 from emodict.table import FeatureTable, table_from_recording
 
 
-def read_session_table(path: Path, *, spec_id: str) -> FeatureTable:
+def read_session_table(path: Path, spec: FeatureSpec) -> FeatureTable:
     """All rows of a session, with the distribution of the trial they lie in.
 
     Raises:
         TableError: the session's trials carry no truth.
+        RecordingError: it has none of the spec's modalities, or lacks an EEG channel.
     """
     with open_session(path) as recording:
         trials = recording.trials
@@ -24,4 +25,4 @@ def read_session_table(path: Path, *, spec_id: str) -> FeatureTable:
                 expected="/trials with a distribution and label_names",
                 fix="Write the labels into the session, or leave it out",
             )
-        return table_from_recording(recording, load_spec(spec_id), name=path.stem)
+        return table_from_recording(recording, spec, name=path.stem)

@@ -12,6 +12,7 @@ from emodict.errors import InputError
 from emodict.recording import Trials
 from emodict.table import DMER_EMOTIONS
 from emodict_train.simulate.noise import coloured_noise
+from emodict_train.simulate.scalp import channels_to_simulate
 
 FloatArray = NDArray[np.float64]
 
@@ -39,6 +40,7 @@ class SimulationPlan:
         faults_per_min: dropouts of each sensor, saturations of an EEG channel and absences of the face;
             at least one of each in a recording, none at 0.
         baseline_s: a longer rest before the first trial, on top of rest_s, to take a person's baseline from.
+        eeg_channels: where the EEG is taken; () for the 18 places of the headset.
     """
 
     trials: int = 10
@@ -46,8 +48,10 @@ class SimulationPlan:
     rest_s: float = 5.0
     faults_per_min: float = 0.3
     baseline_s: float = 0.0
+    eeg_channels: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        channels_to_simulate(self.eeg_channels)
         require(self.trials >= 1, "A simulated person needs trials", "at least 1", self.trials)
         require(1 <= self.trial_s < math.inf, "The trials' length cannot be used", "at least 1 s", self.trial_s)
         require(0 <= self.rest_s < math.inf, "The rest between trials cannot be used", "0 s or more", self.rest_s)

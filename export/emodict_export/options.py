@@ -1,0 +1,84 @@
+"""What an export was asked to write, and what of it makes no sense."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from emodict.atomic import check_writable, refuse_overwriting
+from emodict.engine.sidecar import sidecar_path
+from emodict.errors import InputError
+
+
+@dataclass(frozen=True)
+class ExportOptions:
+    """What to write, in which precision, for which GPUs."""
+
+    out: Path
+    precision: str
+    calibration: Path | None = None
+    data: tuple[Path, ...] = ()
+    sm: str | None = None
+    triton: Path | None = None
+    # Of a face engine: how its pixels are prepared. None: a model of emotions is exported.
+    form: str | None = None
+
+    @property
+    def is_face(self) -> bool:
+        return self.form is not None
+
+    @property
+    def builds_plan(self) -> bool:
+        return self.out.suffix == ".plan"
+
+    @property
+    def onnx(self) -> Path:
+        """The .onnx that is written: the output itself, or the one beside the plan."""
+        return self.out.with_suffix(".onnx")
+
+
+def check_options(options: ExportOptions) -> None:
+    """Refuse what cannot be written, or would do nothing, before any work."""
+    if options.is_face:
+        _check_face_options(options)
+    if options.out.suffix not in (".onnx", ".plan"):
+        raise InputError(
+            f"Cannot write {options.out}",
+            expected="a file ending in .onnx or .plan",
+            got=options.out.suffix or "no ending",
+        )
+    check_writable(options.onnx)
+    if options.builds_plan:
+        check_writable(options.out)
+        check_writable(sidecar_path(options.out))
+    if options.sm is not None and not options.builds_plan:
+        raise InputError("--sm names GPUs to build a plan for", expected="-o model.plan", got=f"-o {options.out}")
+    if options.calibration is not None and options.precision == "fp32":
+        raise InputError("--calibration does nothing in FP32: every node stays FP32", fix="Add --precision fp16")
+    if options.data and options.precision != "int8":
+        raise InputError(
+            "--data is for the ranges of INT8", expected="--precision int8", got=f"--precision {options.precision}"
+        )
+    if options.precision == "int8" and not options.data:
+        raise InputError(
+            "INT8 is scaled by the ranges of real windows, and none were given",
+            expected="recordings like those the device will see",
+            fix="emodict-export model.pt --precision int8 --data session.h5",
+        )
+    if options.triton is not None and options.triton.exists() and not options.triton.is_dir():
+        raise InputError(
+            f"--triton {options.triton} is a file", expected="a folder, new or of an earlier export", fix="Name another"
+        )
+    read = [*options.data, *([options.calibration] if options.calibration else [])]
+    for written in (options.onnx, *([options.out, sidecar_path(options.out)] if options.builds_plan else [])):
+        refuse_overwriting(written, read)
+
+
+def _check_face_options(options: ExportOptions) -> None:
+    """A face engine computes in FP32 or FP16 throughout, and belongs beside a model of emotions, not on a server."""
+    given = {"--calibration": options.calibration, "--data": options.data, "--triton": options.triton}
+    for name, value in given.items():
+        if value:
+            raise InputError(f"{name} is for a model of emotions: a face engine has no use for it", fix="Leave it out")
+    if options.precision == "int8":
+        raise InputError("A face engine does not compute in INT8", expected="--precision fp32 or fp16", got="int8")

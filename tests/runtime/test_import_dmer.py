@@ -1,0 +1,109 @@
+"""DMER datas.mat written by scipy: videos become trials, aligned at their end, with the truth of their label row."""
+
+import numpy as np
+import pytest
+from scipy.io import savemat
+
+from emodict.errors import RecordingError
+from emodict.importers.dmer import read_dmer
+from emodict.session import open_session, write_session
+from emodict.spec import load_spec
+from emodict.table import table_from_recording
+
+RNG = np.random.default_rng(3)
+# Video 2 is seen first; PPG and GSR of video 0 start a little later than its EEG.
+SECONDS = {2: 8.0, 0: 6.0}
+
+
+def arrays(**change):
+    def rows(channels, rate, shorter=0.0):
+        parts = []
+        for video, seconds in SECONDS.items():
+            count = round((seconds - shorter * (video == 0)) * rate)
+            parts.append(np.vstack([RNG.normal(5, 1, (channels, count)), np.full((1, count), video)]))
+        return np.hstack(parts)
+
+    content = {"eeg_datas": rows(18, 300), "ppg_datas": rows(1, 100, 0.5), "gsr_datas": rows(1, 4, 0.5)}
+    content["dis_label"] = RNG.integers(1, 6, (3, 10)).astype(float)
+    return {name: value for name, value in {**content, **change}.items() if value is not None}
+
+
+@pytest.fixture
+def subject(tmp_path):
+    def make(**change):
+        folder = tmp_path / "sub07"
+        folder.mkdir(exist_ok=True)
+        content = arrays(**change)
+        savemat(folder / "datas.mat", content)
+        return folder, content
+
+    return make
+
+
+def test_videos_become_trials_with_their_label_row_as_truth(subject):
+    folder, content = subject()
+    recording = read_dmer(folder)
+    trials = recording.trials
+    assert trials.trial_id == ("video02", "video00")
+    np.testing.assert_allclose(trials.start_s, [1.0, 10.0])  # a second of nothing before each
+    np.testing.assert_allclose(trials.stop_s, [9.0, 16.0])
+    scores = content["dis_label"]
+    np.testing.assert_allclose(trials.distribution, (scores / scores.sum(1, keepdims=True))[[2, 0]])
+    assert trials.label_names[:2] == ("Inspired", "Alert")
+    assert recording.subject_id == "sub07"
+
+
+def test_modalities_of_a_trial_end_together_and_nothing_lies_between_trials(subject):
+    folder, content = subject()
+    recording = read_dmer(folder / "datas.mat")
+    for modality, name, rate in (("eeg", "eeg_datas", 300), ("ppg", "ppg_datas", 100), ("gsr", "gsr_datas", 4)):
+        signal, array = recording.signals[modality], content[name]
+        samples = signal.samples[:]
+        assert len(samples) == 16 * rate
+        for video, stop_s in ((2, 9.0), (0, 16.0)):
+            expected = array[:-1, array[-1] == video].T
+            stop = round(stop_s * rate)
+            np.testing.assert_allclose(samples[stop - len(expected) : stop], expected, rtol=1e-6)
+        assert np.isnan(samples[9 * rate : 10 * rate]).all()
+    assert recording.signals["eeg"].channel_names[:3] == ("P3", "C3", "F3")
+    assert recording.signals["eeg"].reference == "Pz"
+
+
+def test_the_session_gives_labelled_rows_for_training(subject, tmp_path):
+    folder, _ = subject()
+    write_session(read_dmer(folder), tmp_path / "s.h5")
+    with open_session(tmp_path / "s.h5") as recording:
+        table = table_from_recording(recording, load_spec("emodict-1"), name="s")
+    labelled = table.trial != ""
+    assert {name.partition("/")[2] for name in table.trial[labelled]} == {"video02", "video00"}
+    assert np.isfinite(table.labels[labelled]).all()
+    # Of 8 s of EEG and 8 s of PPG, rows with all three whole begin where five seconds of PPG and GSR are there.
+    whole = table.windows.valid[:, :3].all(axis=1)
+    assert whole[labelled].sum() >= 4
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"gsr_datas": None}, r"'gsr_datas' cannot be used.*no such array"),
+        ({"eeg_datas": np.zeros((18, 100))}, r"'eeg_datas' cannot be used.*\(19, samples\).*\(18, 100\)"),
+        ({"dis_label": np.ones((3, 7))}, r"'dis_label' cannot be used.*\(3, 7\)"),
+        ({"dis_label": np.ones((2, 10))}, r"names a video without a label.*0\.\.1, got 0\.\.2"),
+        ({"ppg_datas": np.array([[1.0, 2, 3], [0, 2, 0]])}, r"shows video 0 twice"),
+        ({"ppg_datas": np.array([[1.0, 2], [0.5, 0]])}, r"names no videos"),
+    ],
+)
+def test_arrays_that_do_not_fit_are_refused_by_name(subject, change, sentence):
+    folder, _ = subject(**change)
+    with pytest.raises(RecordingError, match=sentence):
+        read_dmer(folder)
+
+
+def test_what_is_no_dmer_folder_is_refused(tmp_path):
+    with pytest.raises(RecordingError, match="an empty folder"):
+        read_dmer(tmp_path)
+    (tmp_path / "datas.mat").write_text("no")
+    with pytest.raises(RecordingError, match=r"datas\.mat cannot be read.*starts with b'no'"):
+        read_dmer(tmp_path)
+    with pytest.raises(RecordingError, match="There is no file"):
+        read_dmer(tmp_path / "gone.mat")

@@ -1,0 +1,174 @@
+"""OpenSignals .h5 in the layout of the vendor's own files: counts of the ADC to physical units, counter to gaps."""
+
+import h5py
+import numpy as np
+import pytest
+
+from emodict.errors import RecordingError
+from emodict.importers.opensignals import read_opensignals
+from emodict.session import write_session
+from emodict.spec import load_spec
+from emodict.table import table_from_recording
+
+PLUX = "00:07:80:3B:46:61"
+BITALINO = "20:16:11:02:85:30"
+
+
+def add_device(path, name=PLUX, *, model="channeller", sensors=("EDA",), counts=None, bits=(16,), rate=100, **more):
+    """One device as OpenSignals writes it; `counts` is (samples, channels)."""
+    counts = np.full((400, len(sensors)), 1 << 15) if counts is None else np.asarray(counts)
+    with h5py.File(path, "a") as file:
+        group = file.create_group(name)
+        group.attrs.update({"device": model, "sampling rate": np.int32(rate), "resolution": np.array(bits, "i4")})
+        group.attrs.update({"date": more.get("date", "2017-1-23"), "time": more.get("time", "13:28:43.110")})
+        group.attrs["digital IO"] = np.array(more.get("digital_io", [0, 1]), "i4")
+        group["raw/nSeq"] = np.asarray(more.get("counter", np.arange(len(counts))), "u2")[:, None]
+        for i, sensor in enumerate(sensors):
+            data = group.create_dataset(f"raw/channel_{i + 1}", data=counts[:, i : i + 1].astype("u4"))
+            data.attrs.update({"sensor": sensor, "label": f"A{i + 1}"})
+        for i, line in enumerate(more.get("digital", [])):
+            group[f"digital/digital_{i + 1}"] = np.asarray(line, "u2")[:, None]
+        group.create_dataset("events/digital", data=np.zeros((0, 4), "u4"))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("model", "sensor", "bits", "counts", "modality", "unit", "expected"),
+    [
+        # PLUX EDA data sheet: 0 to 25 uS over the range of the ADC.
+        ("channeller", "EDA", (16,), [0, 1 << 15, (1 << 16) - 1], "gsr", "uS", [0, 12.5, 25.0]),
+        ("biosignalsplux", "EDA", (8,), [0, 128, 255], "gsr", "uS", [0, 12.5, 24.9]),
+        # PLUX EEG data sheet: -37.5 to 37.5 uV.
+        ("channeller", "EEG", (16,), [0, 1 << 15, (1 << 16) - 1], "eeg", "uV", [-37.5, 0, 37.5]),
+        # BITalino (r)evolution EDA data sheet: 0 to 25 uS; EEG: -39.49 to 39.49 uV. 10 bits come last in the list.
+        ("bitalino_rev", "EDABITREV", (4, 1, 1, 1, 1, 10), [0, 512, 1023], "gsr", "uS", [0, 12.5, 24.976]),
+        ("bitalino_rev", "EEGBITREV", (4, 1, 1, 1, 1, 10), [0, 512, 1023], "eeg", "uV", [-39.49, 0, 39.41]),
+        ("channeller", "BVP", (16,), [0, 1 << 15, 1 << 16], "ppg", "a.u.", [0, 0.5, 1.0]),
+    ],
+)
+def test_counts_become_the_units_of_the_data_sheets(tmp_path, model, sensor, bits, counts, modality, unit, expected):
+    path = add_device(tmp_path / "a.h5", model=model, sensors=(sensor,), counts=np.array(counts)[:, None], bits=bits)
+    signal = read_opensignals(path).signals[modality]
+    assert (signal.unit, signal.rate_hz) == (unit, 100.0)
+    np.testing.assert_allclose(signal.samples[:, 0], expected, atol=0.005)  # the data sheets give two decimals
+
+
+def test_lost_samples_show_in_the_sequence_and_wrapping_does_not(tmp_path):
+    counter = np.delete(np.arange(400), [7, 8, 200]) % 16
+    path = add_device(tmp_path / "a.h5", counts=np.arange(397)[:, None], counter=counter)
+    recording = read_opensignals(path)
+    expected = np.delete(np.arange(400), [7, 8, 200])
+    np.testing.assert_array_equal(recording.signals["gsr"].sequence, expected)
+    assert "3 samples lost, by nSeq" in recording.attributes["notes"]
+    whole = add_device(tmp_path / "b.h5", counter=np.arange(400) % 16)
+    assert read_opensignals(whole).signals["gsr"].sequence is None
+
+
+def test_a_counter_that_ran_out_of_bits_loses_nothing(tmp_path):
+    path = add_device(tmp_path / "a.h5", counter=np.minimum(np.arange(400) + 65300, 65535))
+    recording = read_opensignals(path)
+    assert recording.signals["gsr"].sequence is None
+    assert "nSeq ran out at 2.35 s" in recording.attributes["notes"]  # 65535 - 65300 = 235 samples
+
+
+def test_a_raw_channel_is_taken_when_told_its_sensor(tmp_path):
+    path = add_device(tmp_path / "a.h5", sensors=("RAW", "CUSTOM"), bits=(16, 16))
+    with pytest.raises(
+        RecordingError, match=r"no channel of a known sensor.*A1 \(RAW\), A2 \(CUSTOM\).*--sensor A1=BVP"
+    ):
+        read_opensignals(path)
+    recording = read_opensignals(path, sensor=["A1=EEG:O1,2=BVP"])
+    assert recording.signals["eeg"].channel_names == ("O1",)
+    assert recording.modality_names == ("eeg", "ppg")
+    for wrong, sentence in (("A9=BVP", "names no channel"), ("A1=ECG", "names no sensor"), ("A1", "NAME=VALUE")):
+        with pytest.raises(RecordingError, match=sentence):
+            read_opensignals(path, sensor=[wrong])
+
+
+def test_two_channels_of_one_modality_are_listed_and_one_is_left_out(tmp_path):
+    path = add_device(tmp_path / "a.h5", sensors=("EDA", "EDA"), bits=(16, 16))
+    with pytest.raises(RecordingError, match=r"2 channels of gsr.*channel_1.*channel_2.*=none"):
+        read_opensignals(path)
+    recording = read_opensignals(path, sensor=["channel_2=none"])
+    assert recording.attributes["left_out"] == "A2 (EDA) (not wanted)"
+
+
+def test_two_devices_lie_on_one_clock(tmp_path):
+    path = add_device(tmp_path / "a.h5", PLUX, time="13:28:43.110")
+    add_device(path, BITALINO, model="bitalino_rev", sensors=("PULSEBITREV",), bits=(10,), time="13:28:44.360")
+    recording = read_opensignals(path)
+    assert recording.start_time == "2017-01-23T13:28:43.110000"
+    assert recording.signals["gsr"].start_s == 0.0
+    assert recording.signals["ppg"].start_s == pytest.approx(1.25)
+
+
+def test_changes_of_a_digital_input_become_events_and_outputs_do_not(tmp_path):
+    line = np.repeat([1, 0, 1], [100, 50, 250])
+    path = add_device(tmp_path / "a.h5", digital=[line, line], digital_io=[0, 1])
+    events = [(e.onset_s, e.code, e.description) for e in read_opensignals(path).events]
+    assert events == [(1.0, 1, "digital_1 1 -> 0"), (1.5, 1, "digital_1 0 -> 1")]
+
+
+def test_other_and_damaged_files_are_refused(tmp_path):
+    cut = add_device(tmp_path / "a.h5", counts=np.zeros((50000, 1)))
+    cut.write_bytes(cut.read_bytes()[:20000])
+    with pytest.raises(RecordingError, match=r"cut off|damaged"):
+        read_opensignals(cut)
+    with h5py.File(tmp_path / "b.h5", "w") as file:
+        file["x"] = [1]
+    with pytest.raises(RecordingError, match=r"cannot be read.*raw/channel_N"):
+        read_opensignals(tmp_path / "b.h5")
+    (tmp_path / "c.h5").write_text("# OpenSignals Text File Format\n")
+    with pytest.raises(RecordingError, match=r"export the \.h5 instead"):
+        read_opensignals(tmp_path / "c.h5")
+    with h5py.File(add_device(tmp_path / "d.h5"), "r+") as file:
+        del file[PLUX].attrs["sampling rate"]
+    with pytest.raises(RecordingError, match="damaged or incomplete"):
+        read_opensignals(tmp_path / "d.h5")
+
+
+@pytest.mark.parametrize(
+    ("name", "sensor", "modality", "channel", "unit_of"),
+    [
+        ("eda_slow_signal", [], "gsr", "channel_3", lambda counts: counts / 2**16 * 3 / 0.12),
+        ("eda_hot_surface", [], "gsr", "channel_3", lambda counts: counts / 2**10 * 25),
+        ("bvp_rest", [], "ppg", "channel_1", lambda counts: counts / 2**16),
+        ("bvp_motion_artifact", ["A2=BVP"], "ppg", "channel_2", lambda counts: counts / 2**10),
+        ("signal_sample_single_hub_EEG_2018_7_4", [], "eeg", "channel_1", lambda counts: (counts / 2**16 - 0.5) * 75),
+        (
+            "eeg_sample_closed_open_eyes",
+            ["RAW1=EEG:O1", "RAW5=EEG:O2"],
+            "eeg",
+            "channel_1",
+            lambda counts: (counts / 2**16 - 0.5) * 75,
+        ),
+    ],
+)
+def test_the_real_files_equal_their_counts_in_physical_units(
+    shared_data, tmp_path, name, sensor, modality, channel, unit_of
+):
+    path = shared_data / "opensignals_h5" / f"{name}.h5"
+    recording = read_opensignals(path, sensor=sensor)
+    with h5py.File(path) as file:
+        (group,) = file.values()
+        counts, rate = group[f"raw/{channel}"][:, 0].astype(float), float(group.attrs["sampling rate"])
+    signal = recording.signals[modality]
+    assert (signal.rate_hz, signal.sample_count) == (rate, len(counts))
+    np.testing.assert_allclose(signal.samples[:, 0], unit_of(counts), rtol=1e-6)  # float32
+    assert signal.sequence is None
+    write_session(recording, tmp_path / "s.h5")
+
+
+def test_quality_ranks_a_pulse_at_rest_above_one_in_motion(shared_data):
+    folder = shared_data / "opensignals_h5"
+    quality = {}
+    for name, sensor in (("bvp_rest", []), ("bvp_motion_artifact", ["A2=BVP"])):
+        recording = read_opensignals(folder / f"{name}.h5", sensor=sensor)
+        table = table_from_recording(recording, load_spec("emodict-1"), name=name)
+        ppg = list(table.windows.spec.modality_names).index("ppg")
+        quality[name] = table.windows.quality[table.windows.valid[:, ppg], ppg]
+    rest, motion = quality["bvp_rest"], quality["bvp_motion_artifact"]
+    assert len(rest) > 90
+    assert len(motion) > 20
+    assert rest.mean() > motion.mean() + 0.05
+    assert np.median(rest) > np.median(motion)

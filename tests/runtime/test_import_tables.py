@@ -1,0 +1,439 @@
+"""CSV of DSI-Streamer, Mind Monitor and BrainFlow, and plain CSV: what comes out is what the rows say."""
+
+import json
+import sys
+import tracemalloc
+import warnings
+
+import numpy as np
+import pytest
+
+from emodict.errors import MissingDependencyError, RecordingError
+from emodict.importers.brainflow import read_brainflow
+from emodict.importers.dsi import read_dsi
+from emodict.importers.muse import read_muse
+from emodict.importers.plain_csv import read_csv
+from emodict.importers.text import BLOCK_ROWS
+
+RNG = np.random.default_rng(7)
+DSI_HEADER = [
+    "#File Format Version,1.2", "#Product,DSI-24", "#Subject ID,P11", "#Date,2024-05-01", "#Time,09:30:05",
+    "#Sample Rate,300", "#Sensor Data Units,uV", "#Reference,Pz",
+]  # fmt: skip
+DSI_COLUMNS = "Time,P3,C3,A1,Trigger,Time_Offset,ADC_Status,ADC_Sequence,Event,Comments"
+
+
+def dsi_file(path, *, rows=600, drop=(), header=DSI_HEADER, columns=DSI_COLUMNS, change=None, wrap=1 << 16):
+    """`drop` are the counts of samples that never arrived; the time stamps come in bursts of 30, as they do."""
+    values = RNG.normal(0, 20, (rows, 3)).round(4)
+    lines = []
+    for n in range(rows):
+        if n in drop:
+            continue
+        burst_s = (n // 30) * 30 / 300 + 0.07 * (n // 30 % 3)
+        trigger = 4 if 100 <= n < 130 else 9 if 300 <= n < 310 else 0
+        remark = ",eyes closed" if n == 450 else ","
+        cells = ",".join(f"{v:.4f}" for v in values[n])
+        lines.append(f"{burst_s:.4f},{cells},{trigger},0.0,0,{(n + 65000) % wrap},{remark}")
+    if change:
+        lines = change(lines)
+    path.write_text("\n".join([*header, columns, *lines]) + "\n")
+    return values
+
+
+def test_dsi_rate_reference_and_unit_are_the_headers_and_samples_the_rows(tmp_path):
+    values = dsi_file(tmp_path / "a.csv")
+    recording = read_dsi(tmp_path / "a.csv")
+    eeg = recording.signals["eeg"]
+    assert (eeg.rate_hz, eeg.unit, eeg.reference, eeg.channel_names) == (300.0, "uV", "Pz", ("P3", "C3", "A1"))
+    np.testing.assert_allclose(eeg.samples[:], values, atol=1e-4)
+    assert eeg.sequence is None
+    assert eeg.timestamps_s is None
+    assert (recording.start_time, recording.subject_id) == ("2024-05-01T09:30:05", "P11")
+    assert recording.device == "DSI-24"
+
+
+def test_dsi_counter_places_samples_though_it_wraps_and_some_are_lost(tmp_path):
+    dsi_file(tmp_path / "a.csv", drop=range(200, 240))
+    recording = read_dsi(tmp_path / "a.csv")
+    np.testing.assert_array_equal(recording.signals["eeg"].sequence, [n for n in range(600) if not 200 <= n < 240])
+    assert "40 samples lost" in recording.attributes["notes"]
+    events = [(round(e.onset_s * 300), e.code, e.description) for e in recording.events]
+    assert events == [(100, 4, "trigger"), (300, 9, "trigger"), (450, 0, "eyes closed")]
+
+
+def test_dsi_header_is_understood_with_colons_and_units_in_brackets(tmp_path):
+    header = ["# Sample Frequency (Hz): 300", "# Reference: LE", "# Subject: P11"]
+    dsi_file(tmp_path / "a.csv", header=header)
+    recording = read_dsi(tmp_path / "a.csv")
+    eeg = recording.signals["eeg"]
+    assert (eeg.rate_hz, eeg.reference, eeg.unit, recording.subject_id) == (300.0, "LE", "uV", "P11")
+    assert "no unit: samples taken for uV" in recording.attributes["notes"]
+
+
+def test_dsi_without_a_counter_is_placed_by_row_and_says_so(tmp_path):
+    dsi_file(tmp_path / "a.csv", columns=DSI_COLUMNS.replace("ADC_Sequence", "Other"))
+    recording = read_dsi(tmp_path / "a.csv")
+    assert recording.signals["eeg"].sequence is None
+    assert "placed by row" in recording.attributes["notes"]
+
+
+def test_dsi_without_a_rate_is_refused(tmp_path):
+    dsi_file(tmp_path / "a.csv", header=["#Reference,Pz"])
+    with pytest.raises(RecordingError, match=r"names no sampling rate.*Sample Rate,300"):
+        read_dsi(tmp_path / "a.csv")
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (lambda rows: [*rows[:5], rows[5].replace(",0.0,", ",x,", 1).replace(rows[5].split(",")[1], "abc"), *rows[6:]],
+         r"line 15, column P3: not a number.*'abc'"),
+        (lambda rows: [*rows[:5], rows[5] + ",1", *rows[6:]], r"line 15: the row does not fit.*10 cells, got 11"),
+        (lambda rows: [*rows[:5], "1,2", *rows[6:]], r"line 15: the row does not fit.*10 cells, got 2"),
+        (lambda rows: [row.replace(".", ",") for row in rows], r"line 10: .*a point for the decimals"),
+        (lambda rows: [], "holds no samples"),
+    ],
+)  # fmt: skip
+def test_dsi_bad_rows_are_named_by_line_and_column(tmp_path, change, sentence):
+    dsi_file(tmp_path / "a.csv", change=change)
+    with pytest.raises(RecordingError, match=sentence):
+        read_dsi(tmp_path / "a.csv")
+
+
+def test_dsi_cut_off_in_its_last_line_gives_the_whole_lines_and_says_so(tmp_path):
+    dsi_file(tmp_path / "a.csv")
+    content = (tmp_path / "a.csv").read_text()
+    (tmp_path / "a.csv").write_text(content[: content.rstrip().rindex("\n") + 20])
+    recording = read_dsi(tmp_path / "a.csv")
+    assert recording.signals["eeg"].sample_count == 599
+    assert "line 609 (cut off after" in recording.attributes["left_out"]
+
+
+# What the app writes: every row has all columns; rows of markers have nothing else.
+BANDS = ",".join(f"{band}_{place}" for band in ("Delta", "Theta", "Alpha", "Beta", "Gamma")
+                 for place in ("TP9", "AF7", "AF8", "TP10"))  # fmt: skip
+MUSE_COLUMNS = (
+    f"TimeStamp,{BANDS},RAW_TP9,RAW_AF7,RAW_AF8,RAW_TP10,AUX_RIGHT,Accelerometer_X,HeadBandOn,HSI_TP9,HSI_AF7,HSI_AF8,"
+    "HSI_TP10,Battery,Elements"
+)
+
+
+def stamp(seconds):
+    return f"2025-07-01 14:{56 + int(seconds // 60):02}:{seconds % 60:06.3f}"
+
+
+def muse_file(path, *, seconds=8, drop=(), blinks=(2.0,), on=lambda s: 1, contact=lambda s: 1, rate=256, packet=12):
+    """Samples arrive in packets of 12, all stamped when their packet came."""
+    values = RNG.normal(830, 20, (seconds * rate, 4)).round(3)
+    lines = [f"{stamp(0)}" + "," * 33 + "/muse/event/connected MuseS-84AC"]
+    told = list(blinks)
+    for n in range(seconds * rate):
+        arrived = ((n // packet) * packet + packet) / rate
+        if n in drop:
+            continue
+        while told and told[0] <= arrived:
+            lines.append(f"{stamp(told.pop(0))}" + "," * 33 + "/muse/elements/blink")
+        raw = ",".join(f"{v:.3f}" for v in values[n])
+        seconds_in = n / rate
+        lines.append(
+            f"{stamp(arrived)}"
+            + ",0.5" * 20
+            + f",{raw},800.0,0.1,{on(seconds_in)},1.0,{contact(seconds_in)},1.0,1.0,54.1,"
+        )
+    path.write_text("\n".join([MUSE_COLUMNS, *lines]) + "\n")
+    return values
+
+
+def test_muse_raw_columns_become_eeg_and_elements_events(tmp_path):
+    values = muse_file(tmp_path / "a.csv")
+    recording = read_muse(tmp_path / "a.csv")
+    eeg = recording.signals["eeg"]
+    assert (eeg.rate_hz, eeg.unit, eeg.channel_names) == (256.0, "uV", ("TP9", "AF7", "AF8", "TP10"))
+    np.testing.assert_allclose(eeg.samples[:], values, atol=1e-3)
+    assert eeg.sequence is None
+    assert recording.start_time == "2025-07-01T14:56:00"
+    said = [(e.onset_s, e.description) for e in recording.events]
+    assert said == [(0.0, "/muse/event/connected MuseS-84AC"), (2.0, "/muse/elements/blink")]
+    assert "Battery" in recording.attributes["left_out"]
+
+
+def test_muse_samples_lost_in_a_pause_become_a_gap_of_their_length(tmp_path):
+    muse_file(tmp_path / "a.csv", seconds=20, drop=range(1200, 1800))
+    eeg = read_muse(tmp_path / "a.csv").signals["eeg"]
+    steps = np.diff(eeg.sequence)
+    (gap,) = np.flatnonzero(steps > 1)
+    assert gap == 1199
+    assert steps[gap] - 1 == pytest.approx(600, abs=26)  # time stamps tell it to a tenth of a second
+
+
+def test_muse_rows_of_older_versions_lack_the_last_cell(tmp_path):
+    values = muse_file(tmp_path / "a.csv")
+    text = (tmp_path / "a.csv").read_text().replace("54.1,\n", "54.1\n")
+    (tmp_path / "a.csv").write_text(text)
+    recording = read_muse(tmp_path / "a.csv")
+    assert recording.signals["eeg"].sample_count == len(values)
+    assert len(recording.events) == 2
+
+
+def test_muse_off_the_head_or_without_contact_is_missing(tmp_path):
+    muse_file(tmp_path / "a.csv", on=lambda s: int(s >= 1), contact=lambda s: 4.0 if s >= 6 else 1.0)
+    samples = read_muse(tmp_path / "a.csv").signals["eeg"].samples[:]
+    missing = np.isnan(samples)
+    assert missing[:256].all()
+    assert not missing[256 : 6 * 256].any()
+    np.testing.assert_array_equal(missing[6 * 256 :].all(axis=0), [False, True, False, False])
+
+
+def test_muse_recorded_twice_a_second_is_refused_with_the_setting_to_change(tmp_path):
+    muse_file(tmp_path / "a.csv", seconds=30, rate=2, packet=1, blinks=())
+    with pytest.raises(RecordingError, match=r"not recorded at the headband's rate.*got 2.*Constant"):
+        read_muse(tmp_path / "a.csv")
+
+
+def test_muse_clock_that_is_set_back_is_refused_by_line(tmp_path):
+    muse_file(tmp_path / "a.csv")
+    lines = (tmp_path / "a.csv").read_text().splitlines()
+    lines[500] = lines[500].replace("14:56", "14:51")
+    (tmp_path / "a.csv").write_text("\n".join(lines) + "\n")
+    with pytest.raises(RecordingError, match=r"line 501: the time stands still or goes backwards"):
+        read_muse(tmp_path / "a.csv")
+
+
+def test_muse_says_what_another_csv_looks_like(tmp_path):
+    dsi_file(tmp_path / "a.csv")
+    with pytest.raises(RecordingError, match="looks like a file for `emodict-session import dsi`"):
+        read_muse(tmp_path / "a.csv")
+
+
+DESCRIPTION = {
+    "name": "Band", "sampling_rate": 250, "timestamp_channel": 5, "package_num_channel": 0, "marker_channel": 6,
+    "eeg_channels": [1, 2], "eeg_names": "Fp1,Fp2", "ppg_channels": [3], "eda_channels": [4], "num_rows": 7,
+    "emg_channels": [1, 2],
+}  # fmt: skip
+
+
+def brainflow_file(path, *, seconds=4, drop=(), package=lambda n: n % 256):
+    n = np.array([i for i in range(seconds * 250) if i not in drop])
+    table = np.zeros((len(n), 7))
+    table[:, 0] = [package(i) for i in n]
+    table[:, 1:5] = RNG.normal(0, 10, (len(n), 4)).round(5)
+    table[:, 5] = 1700000000.25 + n / 250
+    table[100, 6] = 3.0
+    np.savetxt(path, table, fmt="%.6f", delimiter="\t")
+    path.with_name(path.name + ".json").write_text(json.dumps(DESCRIPTION))
+    return table
+
+
+def test_brainflow_columns_are_those_of_the_description_beside_the_file(tmp_path):
+    table = brainflow_file(tmp_path / "a.csv")
+    recording = read_brainflow(tmp_path / "a.csv")
+    eeg = recording.signals["eeg"]
+    assert (eeg.rate_hz, eeg.unit, eeg.channel_names) == (250.0, "uV", ("Fp1", "Fp2"))
+    np.testing.assert_allclose(eeg.samples[:], table[:, 1:3], atol=1e-5)
+    np.testing.assert_allclose(recording.signals["ppg"].samples[:, 0], table[:, 3], atol=1e-5)
+    assert recording.start_time == "2023-11-14T22:13:20.250000Z"  # 1700000000.25 in UTC
+    assert [(e.onset_s, e.code) for e in recording.events] == [(0.4, 3)]
+
+
+def test_brainflow_package_counter_shows_what_was_lost(tmp_path):
+    brainflow_file(tmp_path / "a.csv", drop=range(300, 310))
+    recording = read_brainflow(tmp_path / "a.csv")
+    assert "10 samples lost, by the package counter" in recording.attributes["notes"]
+    np.testing.assert_array_equal(recording.signals["eeg"].sequence, [n for n in range(1000) if not 300 <= n < 310])
+
+
+def test_brainflow_packages_of_several_samples_are_placed_by_their_time(tmp_path):
+    brainflow_file(tmp_path / "a.csv", drop=range(300, 400), package=lambda n: n // 2 % 100)
+    recording = read_brainflow(tmp_path / "a.csv")
+    assert "100 samples lost, by the time stamps" in recording.attributes["notes"]
+
+
+def test_brainflow_board_is_looked_up_in_brainflow_itself(tmp_path):
+    board_shim = pytest.importorskip("brainflow.board_shim")
+    from brainflow.data_filter import DataFilter
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of the age of pkg_resources, on Python 3.10 and 3.11
+        descr = board_shim.BoardShim.get_board_descr(board_shim.BoardIds.SYNTHETIC_BOARD)
+    data = RNG.normal(0, 10, (descr["num_rows"], 500))
+    data[descr["package_num_channel"]] = np.arange(500) % 256
+    data[descr["timestamp_channel"]] = 1700000000 + np.arange(500) / descr["sampling_rate"]
+    data[descr["marker_channel"]] = 0
+    DataFilter.write_file(data, str(tmp_path / "a.csv"), "w")
+    for board in ("-1", "SYNTHETIC_BOARD", "synthetic"):
+        eeg = read_brainflow(tmp_path / "a.csv", board=board).signals["eeg"]
+        assert eeg.channel_names == tuple(descr["eeg_names"].split(","))
+        np.testing.assert_allclose(eeg.samples[:], data[descr["eeg_channels"]].T, atol=1e-5)
+    with pytest.raises(RecordingError, match="knows no board '9999'"):
+        read_brainflow(tmp_path / "a.csv", board="9999")
+    with pytest.raises(RecordingError, match=r"not from the board.*columns"):
+        read_brainflow(tmp_path / "a.csv", board="38")
+
+
+def test_brainflow_without_a_board_or_the_package_says_what_is_needed(tmp_path, monkeypatch):
+    brainflow_file(tmp_path / "a.csv")
+    (tmp_path / "a.csv.json").unlink()
+    with pytest.raises(RecordingError, match=r"does not say which board.*--board ID, or .*a\.csv\.json"):
+        read_brainflow(tmp_path / "a.csv")
+    monkeypatch.setitem(sys.modules, "brainflow", None)
+    monkeypatch.setitem(sys.modules, "brainflow.board_shim", None)
+    with pytest.raises(MissingDependencyError, match=r"pip install 'emodict\[brainflow\]'"):
+        read_brainflow(tmp_path / "a.csv", board="38")
+
+
+def test_brainflow_bad_cell_is_named_by_line(tmp_path):
+    brainflow_file(tmp_path / "a.csv")
+    lines = (tmp_path / "a.csv").read_text().splitlines()
+    lines[41] = lines[41].replace(lines[41].split("\t")[2], "oops")
+    (tmp_path / "a.csv").write_text("\n".join(lines) + "\n")
+    with pytest.raises(RecordingError, match=r"line 42, cell 3: not a number.*'oops'"):
+        read_brainflow(tmp_path / "a.csv")
+
+
+def write(path, text):
+    path.write_text(text)
+    return path
+
+
+def test_csv_columns_are_known_by_name_and_units_by_their_brackets(tmp_path):
+    rows = "\n".join(f"{n / 100:.2f},{n},{n * 2},{n / 10},{3 if 50 <= n < 60 else 0},x" for n in range(300))
+    path = write(tmp_path / "a.csv", f"time,AF7 (mV),AF8 (mV),EDA [nS],marker,mood\n{rows}\n")
+    recording = read_csv(path)
+    eeg, gsr = recording.signals["eeg"], recording.signals["gsr"]
+    assert (eeg.channel_names, eeg.unit, eeg.rate_hz) == (("AF7", "AF8"), "mV", 100.0)
+    np.testing.assert_array_equal(eeg.samples[:, 1], 2 * np.arange(300))
+    assert (gsr.unit, gsr.timestamps_s) == ("nS", None)
+    assert [(e.onset_s, e.code) for e in recording.events] == [(0.5, 3)]
+    assert recording.attributes["left_out"] == "column mood (not used)"
+    assert "time: column time, time in s" in recording.attributes["notes"]
+
+
+def test_csv_columns_and_units_are_what_the_user_says(tmp_path):
+    rows = "\n".join(f"{n};{n};{n + 1};{n + 2}" for n in range(100))
+    path = write(tmp_path / "a.csv", f"index;left;right;skin\n{rows}\n")
+    recording = read_csv(path, rate=50.0, columns=["eeg=left+right", "gsr=skin"], unit=["gsr=S,eeg=V"])
+    assert recording.signals["eeg"].channel_names == ("left", "right")
+    assert (recording.signals["gsr"].unit, recording.signals["gsr"].rate_hz) == ("S", 50.0)
+    np.testing.assert_array_equal(recording.signals["gsr"].samples[:, 0], np.arange(100) + 2)
+
+
+@pytest.mark.parametrize(
+    ("name", "cell", "start_time"),
+    [
+        ("timestamp", lambda s: f"{1700000000 + s:.3f}", "2023-11-14T22:13:20Z"),
+        ("timestamp", lambda s: f"{(1700000000 + s) * 1000:.0f}", "2023-11-14T22:13:20Z"),
+        ("timestamp", lambda s: f"{round((1700000000 + s) * 1e9)}", "2023-11-14T22:13:20Z"),
+        ("time_ms", lambda s: f"{5000 + 1000 * s:.0f}", ""),
+        ("t (us)", lambda s: f"{1e6 * s:.0f}", ""),
+        ("DateTime", lambda s: f"2023-11-14T22:13:{20 + s:06.3f}Z", "2023-11-14T22:13:20Z"),
+        ("date", lambda s: f"2023-11-14 22:13:{20 + s:06.3f}", "2023-11-14T22:13:20"),
+    ],
+)
+def test_csv_time_is_understood_in_the_ways_it_is_written(tmp_path, name, cell, start_time):
+    rows = "\n".join(f"{cell(n / 50)},{n}" for n in range(200))
+    recording = read_csv(write(tmp_path / "a.csv", f"{name},PPG\n{rows}\n"))
+    assert recording.signals["ppg"].rate_hz == 50.0
+    assert recording.start_time == start_time
+    assert recording.duration_s == pytest.approx(4.0)
+
+
+def test_csv_time_without_a_unit_that_could_be_either_is_asked_for(tmp_path):
+    path = write(tmp_path / "a.csv", "time,PPG\n" + "\n".join(f"{10 * n},{n}" for n in range(100)) + "\n")
+    with pytest.raises(RecordingError, match=r"unit of the time column time is not clear.*--time 'time:ms'"):
+        read_csv(path)
+    assert read_csv(path, time="time:ms").signals["ppg"].rate_hz == 100.0
+
+
+def test_csv_times_rounded_to_milliseconds_give_the_true_rate(tmp_path):
+    rows = "\n".join(f"{round(n * 1000 / 256)},{n}" for n in range(2000))
+    ppg = read_csv(write(tmp_path / "a.csv", f"time_ms,PPG\n{rows}\n")).signals["ppg"]
+    assert ppg.rate_hz == 256.0
+
+
+def test_csv_slower_sensors_share_the_table_and_keep_their_own_rate(tmp_path):
+    rows = "\n".join(f"{n / 100:.2f},{n},{n / 25 if n % 25 == 0 else ''}" for n in range(1000))
+    recording = read_csv(write(tmp_path / "a.csv", f"time,BVP,EDA (uS)\n{rows}\n"))
+    gsr = recording.signals["gsr"]
+    assert (gsr.rate_hz, gsr.sample_count, gsr.timestamps_s) == (4.0, 40, None)
+    np.testing.assert_array_equal(gsr.samples[:, 0], np.arange(40))
+    assert recording.signals["ppg"].rate_hz == 100.0
+
+
+def test_csv_gaps_in_the_time_stay_gaps(tmp_path):
+    rows = "\n".join(f"{n / 100:.2f},{n}" for n in range(1000) if not 300 <= n < 400)
+    ppg = read_csv(write(tmp_path / "a.csv", f"time,BVP\n{rows}\n")).signals["ppg"]
+    assert ppg.rate_hz == 100.0
+    np.testing.assert_allclose(np.diff(ppg.timestamps_s).max(), 1.01)
+
+
+GOOD = "".join(f"{n / 100:.2f},{n},{n}\n" for n in range(100))
+
+
+@pytest.mark.parametrize(
+    ("content", "options", "sentence"),
+    [
+        (b"", {}, "is an empty file"),
+        (b"# only\n# comments\n", {}, "nothing but comments"),
+        (b"time,PPG\n", {}, "holds no rows"),
+        (
+            ("time,PPG,x\n" + GOOD.replace("0.50,50", "0.50,5o")).encode(),
+            {},
+            r"line 52, column PPG: not a number.*'5o'",
+        ),
+        (
+            ("time,PPG,x\n" + GOOD.replace("0.50,", "0.20,")).encode(),
+            {},
+            r"line 52: the time stands still or goes back",
+        ),
+        (("time,PPG,x\n" + GOOD.replace("0.50,", ",")).encode(), {}, r"line 52: the time stands still or goes back"),
+        (("time,PPG,x\n" + GOOD.replace("0.50,50", "0.50,inf")).encode(), {}, r"line 52, column PPG: not a number"),
+        (("a,PPG,x\n" + GOOD).encode(), {}, r"no time column.*a, PPG, x.*--rate HZ"),
+        (("time,alpha,x\n" + GOOD).encode(), {}, r"no column that is known.*time, alpha, x.*--columns"),
+        (("time,PPG,BVP\n" + GOOD).encode(), {}, r"ppg has one channel, and 2 columns could be it.*PPG, BVP"),
+        (("time,PPG,x\n" + GOOD).encode(), {"columns": ["ppg=bpv"]}, r"no column 'bpv'.*time, PPG, x"),
+        (("time,PPG,x\n" + GOOD).encode(), {"columns": ["ecg=x"]}, r"names no modality.*one of eeg, ppg, gsr"),
+        (("time,PPG,x\n" + GOOD).encode(), {"columns": ["PPG"]}, r"--columns 'PPG' cannot be read.*NAME=VALUE"),
+        (("time,PPG,x\n" + GOOD).encode(), {"time": "when"}, r"no column 'when'"),
+        (("time,PPG,x\n" + GOOD).encode(), {"time": "time:min"}, r"names no unit of time"),
+        (("time,PPG,x\n" + GOOD).encode(), {"rate": -3.0}, r"--rate -3.0 is no sampling rate"),
+        (("time,PPG,x\n" + GOOD).encode(), {"unit": ["gsr=uS"]}, r"there is no gsr"),
+        (("time,EDA (lux),x\n" + GOOD).encode(), {}, r"gsr: the unit cannot be used.*got 'lux'"),
+        ("time,Hautleitfähigkeit\n0,1\n".encode("latin-1"), {}, r"not text in UTF-8.*0xe4, as in Latin-1"),
+        ("time,PPG\n0,1\n".encode("utf-16"), {}, r"not text in UTF-8.*UTF-16"),
+        (b"time,PPG\n" + "".join(f"{n},1\n" for n in range(99)).encode() + b"99,\xff\n", {"time": "time:ms"}, "UTF-8"),
+        (b"PK\x03\x04\x00\x00", {}, "a zip archive"),
+    ],
+)
+def test_csv_that_cannot_be_read_is_refused_with_file_and_line(tmp_path, content, options, sentence):
+    (tmp_path / "a.csv").write_bytes(content)
+    with pytest.raises(RecordingError, match=sentence):
+        read_csv(tmp_path / "a.csv", **options)
+
+
+def test_csv_line_numbers_hold_beyond_the_first_block(tmp_path):
+    rows = [f"{n / 100:.2f},{n}" for n in range(BLOCK_ROWS + 500)]
+    rows[BLOCK_ROWS + 100] = f"{(BLOCK_ROWS + 100) / 100:.2f},bad"
+    path = write(tmp_path / "a.csv", "# a comment\n\ntime,PPG\n" + "\n".join(rows) + "\n")
+    with pytest.raises(RecordingError, match=f"line {BLOCK_ROWS + 104}, column PPG"):
+        read_csv(path)
+
+
+def test_csv_that_is_long_is_read_in_less_memory_than_its_samples_take(tmp_path, monkeypatch):
+    """The samples lie on disk; what grows with the recording is the column of its times alone."""
+    monkeypatch.setattr("emodict.importers.spool.IN_MEMORY_BYTES", 1 << 18)
+    monkeypatch.setattr("emodict.importers.text.BLOCK_ROWS", 256)
+    rows, names = 20_000, [f"AF{i}" for i in range(32)]
+    lines = (f"{n / 1000:.3f}" + f",{n}" * len(names) + "\n" for n in range(rows))
+    path = tmp_path / "long.csv"
+    with path.open("w") as file:
+        file.write(",".join(["time", *names]) + "\n")
+        file.writelines(lines)
+    tracemalloc.start()
+    recording = read_csv(path, columns=["eeg=" + "+".join(names)])
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    samples = recording.signals["eeg"].samples
+    np.testing.assert_array_equal(samples[rows - 2 :], np.repeat([[rows - 2], [rows - 1]], 32, axis=1))
+    # Samples take 2.6 MB. Times take 0.2 MB, a few copies of which are held against the even clock.
+    assert peak < 2e6 < samples.shape[0] * samples.shape[1] * 4

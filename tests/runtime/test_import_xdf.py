@@ -1,0 +1,241 @@
+"""XDF by a writer of our own after the specification of the format: chunks of length, tag and content."""
+
+import struct
+import sys
+
+import numpy as np
+import pytest
+
+from emodict.errors import MissingDependencyError, RecordingError
+from emodict.importers.xdf import read_xdf
+from emodict.session import open_session, write_session
+
+FORMATS = {"float32": "<f4", "int16": "<i2", "double64": "<f8"}
+
+
+def chunk(tag, content):
+    return b"\x04" + struct.pack("<IH", len(content) + 2, tag) + content
+
+
+def text_sample(text):
+    raw = text.encode()
+    return b"\x04" + struct.pack("<I", len(raw)) + raw
+
+
+class XdfWriter:
+    def __init__(self, datetime=""):
+        when = f"<datetime>{datetime}</datetime>" if datetime else ""
+        self.content = b"XDF:" + chunk(1, f"<?xml version='1.0'?><info><version>1.0</version>{when}</info>".encode())
+
+    def stream(self, number, name, kind, *, rate=0.0, channels=(), count=None, form="float32"):
+        described = "".join(
+            f"<channel><label>{label}</label><unit>{unit}</unit><type>{type_}</type></channel>"
+            for label, unit, type_ in channels
+        )
+        xml = (
+            f"<?xml version='1.0'?><info><name>{name}</name><type>{kind}</type>"
+            f"<channel_count>{count or len(channels) or 1}</channel_count><nominal_srate>{rate}</nominal_srate>"
+            f"<channel_format>{form}</channel_format><source_id>x{number}</source_id><hostname>lab</hostname>"
+            f"<uid>u{number}</uid><created_at>0</created_at><session_id>s</session_id>"
+            f"<desc><channels>{described}</channels></desc></info>"
+        )
+        self.content += chunk(2, struct.pack("<I", number) + xml.encode())
+        return self
+
+    def samples(self, number, times_s, values, *, form="float32"):
+        body = struct.pack("<I", number) + b"\x04" + struct.pack("<I", len(times_s))
+        for at, value in zip(times_s, values, strict=True):
+            body += b"\x08" + struct.pack("<d", at)
+            body += text_sample(value) if form == "string" else np.asarray(value, dtype=FORMATS[form]).tobytes()
+        self.content += chunk(3, body)
+        return self
+
+    def clock_offset(self, number, at_s, offset_s):
+        self.content += chunk(4, struct.pack("<Idd", number, at_s, offset_s))
+        return self
+
+    def footer(self, number):
+        xml = "<?xml version='1.0'?><info><first_timestamp>0</first_timestamp></info>"
+        self.content += chunk(6, struct.pack("<I", number) + xml.encode())
+        return self
+
+    def write(self, path):
+        path.write_bytes(self.content)
+        return path
+
+
+EEG = (("EEG Cz-Pz", "microvolts", "EEG"), ("Fp1", "microvolts", "EEG"), ("TRIG", "", "Trigger"))
+
+
+def eeg_and_wrist(**more):
+    """10 s: EEG at 100 Hz from 1000 s, GSR at 4 Hz from 1000.5 s on a clock that is 20 s ahead, two markers."""
+    values = np.random.default_rng(1).normal(0, 30, (1000, 3))
+    gsr = np.linspace(1, 2, 38)[:, None]
+    xdf = XdfWriter(**more)
+    xdf.stream(1, "Cap", "EEG", rate=100, channels=EEG).stream(2, "Wrist", "GSR", rate=4, channels=[("", "uS", "")])
+    xdf.stream(3, "Tasks", "Markers", form="string")
+    xdf.samples(1, 1000 + np.arange(1000) / 100, values)
+    xdf.samples(2, 1020.5 + np.arange(38) / 4, gsr)
+    for at in (1020.0, 1025.0, 1030.0):
+        xdf.clock_offset(2, at, -20.0)
+    return xdf.samples(3, [1002.0, 1004.25], ["begin", "7"], form="string"), values, gsr
+
+
+def test_streams_become_modalities_on_one_clock(tmp_path):
+    xdf, values, gsr = eeg_and_wrist(datetime="2025-01-31T00:21:17+0000")
+    recording = read_xdf(xdf.write(tmp_path / "a.xdf"))
+    eeg, wrist = recording.signals["eeg"], recording.signals["gsr"]
+    assert (eeg.channel_names, eeg.unit, eeg.rate_hz, eeg.reference) == (("Cz", "Fp1"), "uV", 100.0, "Pz")
+    assert eeg.start_s == 0.0
+    np.testing.assert_array_equal(eeg.samples[:], values[:, :2].astype(np.float32))
+    assert wrist.start_s == pytest.approx(0.5, abs=1e-6)  # 1020.5 s on a clock 20 s ahead is 1000.5 s
+    np.testing.assert_array_equal(wrist.samples[:], gsr.astype(np.float32))
+    assert [(e.code, e.description) for e in recording.events] == [(0, "begin"), (7, "7")]
+    np.testing.assert_allclose([e.onset_s for e in recording.events], [2.0, 4.25], atol=1e-9)
+    assert recording.start_time == "2025-01-31T00:21:17Z"
+    assert recording.attributes["left_out"] == "channel TRIG of Cap (Trigger)"
+
+
+def test_volts_of_the_header_stay_volts_and_are_known_to_be(tmp_path):
+    xdf = XdfWriter().stream(1, "Cap", "EEG", rate=100, channels=[("Cz", "volts", "EEG")])
+    xdf.samples(1, np.arange(200) / 100, np.full((200, 1), 2e-5))
+    assert read_xdf(xdf.write(tmp_path / "a.xdf")).signals["eeg"].unit == "V"
+
+
+def test_an_unknown_unit_is_refused_by_the_streams_name(tmp_path):
+    xdf = XdfWriter().stream(1, "Cap", "EEG", rate=100, channels=[("Cz", "counts", "EEG")])
+    xdf.samples(1, np.arange(200) / 100, np.ones((200, 1)))
+    with pytest.raises(RecordingError, match=r"stream Cap: the unit cannot be used.*got 'counts'"):
+        read_xdf(xdf.write(tmp_path / "a.xdf"))
+
+
+def test_an_irregular_stream_keeps_its_time_stamps(tmp_path):
+    times = np.cumsum(np.random.default_rng(3).uniform(0.008, 0.012, 500))
+    xdf = XdfWriter().stream(1, "Finger", "PPG", rate=0, channels=[("IR", "", "")])
+    xdf.samples(1, times, np.sin(times)[:, None])
+    ppg = read_xdf(xdf.write(tmp_path / "a.xdf")).signals["ppg"]
+    np.testing.assert_allclose(ppg.timestamps_s, times - times[0], atol=1e-9)
+    assert ppg.rate_hz == pytest.approx(1 / np.diff(times).mean(), rel=0.01)
+    assert (ppg.channel_names, ppg.unit) == (("ppg",), "a.u.")
+
+
+def test_several_eeg_streams_are_listed_and_one_is_chosen(tmp_path):
+    xdf = XdfWriter()
+    for number, name in ((1, "Cap"), (2, "Band")):
+        xdf.stream(number, name, "EEG", rate=100, channels=[("Cz", "uV", "EEG")])
+        xdf.samples(number, np.arange(200) / 100, np.full((200, 1), number))
+    path = xdf.write(tmp_path / "a.xdf")
+    with pytest.raises(RecordingError, match=r"2 streams of eeg.*Cap .*number 1.*; Band .*number 2.*--stream 'Cap'"):
+        read_xdf(path)
+    for wanted in ("Band", "2", "eeg=Band", "Band@lab"):
+        recording = read_xdf(path, stream=[wanted])
+        assert recording.signals["eeg"].samples[0, 0] == 2
+        assert "stream Cap" in recording.attributes["left_out"]
+    with pytest.raises(RecordingError, match=r"--stream 'Cup' names no stream.*Cap .*Band"):
+        read_xdf(path, stream=["Cup"])
+
+
+def test_a_stream_of_another_type_is_taken_when_told_what_it_is(tmp_path):
+    xdf = XdfWriter().stream(5, "Shimmer", "ExG", rate=100, channels=[("a", "", ""), ("b", "", "")])
+    xdf.samples(5, np.arange(200) / 100, np.arange(400).reshape(200, 2))
+    path = xdf.write(tmp_path / "a.xdf")
+    with pytest.raises(RecordingError, match=r"no stream of EEG, PPG or GSR.*Shimmer \(type ExG.*--stream eeg=NAME"):
+        read_xdf(path)
+    with pytest.raises(RecordingError, match=r"does not say what it measures.*--stream 'eeg=Shimmer'"):
+        read_xdf(path, stream=["Shimmer"])
+    recording = read_xdf(path, stream=["ppg=Shimmer"])
+    np.testing.assert_array_equal(recording.signals["ppg"].samples[:, 0], np.arange(0, 400, 2))
+    assert "ppg: channel a taken of 2" in recording.attributes["notes"]
+
+
+def test_an_empty_stream_is_named_and_the_others_are_read(tmp_path):
+    xdf, _, _ = eeg_and_wrist()
+    xdf.stream(9, "Finger", "PPG", rate=64, channels=[("IR", "", "")])
+    recording = read_xdf(xdf.write(tmp_path / "a.xdf"))
+    assert recording.modality_names == ("eeg", "gsr")
+    assert "stream Finger (no samples)" in recording.attributes["left_out"]
+
+
+def test_only_empty_streams_are_refused(tmp_path):
+    xdf = XdfWriter().stream(9, "Finger", "PPG", rate=64, channels=[("IR", "", "")])
+    with pytest.raises(RecordingError, match=r"are empty.*Record it again"):
+        read_xdf(xdf.write(tmp_path / "a.xdf"))
+
+
+def test_a_file_cut_off_in_a_chunk_gives_what_came_before(tmp_path):
+    xdf = XdfWriter().stream(1, "Cap", "EEG", rate=100, channels=[("Cz", "uV", "EEG")])
+    for second in range(5):
+        xdf.samples(1, second + np.arange(100) / 100, np.full((100, 1), second))
+    path = tmp_path / "a.xdf"
+    path.write_bytes(xdf.content[:-700])
+    recording = read_xdf(path)
+    assert 400 <= recording.signals["eeg"].sample_count < 500
+    assert "pyxdf: " in recording.attributes["notes"]
+
+
+def test_a_pause_in_the_stream_stays_a_gap(tmp_path):
+    times = np.concatenate([np.arange(300), np.arange(500, 800)]) / 100
+    xdf = XdfWriter().stream(1, "Cap", "EEG", rate=100, channels=[("Cz", "uV", "EEG")])
+    xdf.samples(1, times, np.ones((600, 1)))
+    eeg = read_xdf(xdf.write(tmp_path / "a.xdf")).signals["eeg"]
+    assert eeg.stop_s == pytest.approx(8.0, abs=0.02)
+    assert np.diff(eeg.timestamps_s).max() == pytest.approx(2.01, abs=0.02)
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (b"", "an empty file"),
+        (b"\x89HDF\r\n\x1a\n", "a file that starts with"),
+        (b"0       rest of the header", "emodict-session import edf"),
+        (b"PK\x03\x04", "a zip archive; unpack it first"),
+        (b"XDF:", "no stream of EEG, PPG or GSR.*cut off before the first stream"),
+        (b"XDF:\x04\xff\xff", "no stream of EEG|cannot be read"),
+    ],
+)
+def test_what_is_no_xdf_is_refused_with_what_it_looks_like(tmp_path, content, sentence):
+    (tmp_path / "a.xdf").write_bytes(content)
+    with pytest.raises(RecordingError, match=sentence):
+        read_xdf(tmp_path / "a.xdf")
+    with pytest.raises(RecordingError, match="There is no file"):
+        read_xdf(tmp_path / "nowhere.xdf")
+
+
+def test_without_pyxdf_it_says_what_to_install(tmp_path, monkeypatch):
+    xdf, _, _ = eeg_and_wrist()
+    monkeypatch.setitem(sys.modules, "pyxdf", None)
+    with pytest.raises(MissingDependencyError, match=r"pip install 'emodict\[xdf\]'"):
+        read_xdf(xdf.write(tmp_path / "a.xdf"))
+
+
+def test_the_real_minimal_file_has_the_values_of_its_specification(shared_data, tmp_path):
+    recording = read_xdf(shared_data / "xdf_examples" / "minimal.xdf")
+    eeg = recording.signals["eeg"]
+    # The example of the XDF specification: nine rows of three int16, 5.0 s to 5.8 s.
+    expected = [[192, 255, 238], [12, 22, 32], [13, 23, 33], [14, 24, 34], [15, 25, 35], [12, 22, 32], [13, 23, 33],
+                [14, 24, 34], [15, 25, 35]]  # fmt: skip
+    np.testing.assert_array_equal(eeg.samples[:], expected)
+    assert (eeg.rate_hz, eeg.sample_count) == (10.0, 9)
+    assert len(recording.events) == 9
+    assert recording.events[0].onset_s == pytest.approx(0.1)
+
+
+def test_the_real_file_with_clock_resets_keeps_every_sample_and_the_pause(shared_data, tmp_path):
+    write_session(read_xdf(shared_data / "xdf_examples" / "clock_resets.xdf"), tmp_path / "s.h5")
+    with open_session(tmp_path / "s.h5") as recording:
+        eeg = recording.signals["eeg"]
+        assert eeg.sample_count == 27815
+        steps = np.diff(eeg.timestamps_s)
+        assert (steps > 0).all()
+        # One reset, one pause; within each stretch pyxdf has made the steps even.
+        assert np.count_nonzero(steps > 1) == 1
+        assert len(recording.events) == 175
+
+
+def test_the_real_file_of_empty_streams_says_what_it_holds(shared_data):
+    path = shared_data / "xdf_examples" / "empty_streams.xdf"
+    with pytest.raises(RecordingError, match=r"no stream of EEG.*Data stream: test stream 0 counter \(type data"):
+        read_xdf(path)
+    recording = read_xdf(path, stream=["gsr=4"])
+    np.testing.assert_array_equal(recording.signals["gsr"].samples[:, 0], np.arange(10))
+    assert "Empty data stream: test stream 0 counter" in recording.attributes["left_out"]
