@@ -42,3 +42,21 @@ def _time(seconds: float) -> str:
         if seconds >= 1e-3
         else f"{1e6 * seconds:.3g} us"
     )
+
+
+@dataclass(frozen=True)
+class Bound:
+    """A number that was promised to stay below another."""
+
+    name: str
+    value: float
+    unit: str
+    at_most: float
+
+    @property
+    def kept(self) -> bool:
+        return self.value <= self.at_most
+
+    def __str__(self) -> str:
+        kept = "kept" if self.kept else "MISSED"
+        return f"{self.name:<52}{self.value:>8.2f} {self.unit:<30}  promised <= {self.at_most:g}: {kept}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import importlib.util
 import itertools
@@ -10,9 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 import torch
+from tests.export.test_face_export import random_crop, seeded_weights
 from tests.gpu.measure import BATCHES, Call, ceilings, flops_per_window, time_call, torch_ways
 from tests.gpu.models import Model, chebyshev, kl
 from tests.gpu.torch_graph import TorchGraph
@@ -22,6 +25,9 @@ from emodict.engine.cuda import Cuda
 from emodict.engine.driver import read_driver
 from emodict.engine.placement import RTX_GPUS
 from emodict.errors import EmodictError
+from emodict.face.embed import FaceEngine
+from emodict.face.plan import FacePlan
+from emodict_export.face import export_face_model
 from emodict_export.plan import build_plan, write_plan
 
 pytestmark = pytest.mark.gpu
@@ -121,6 +127,28 @@ def test_a_plan_computes_what_the_cpu_computes_or_it_is_said_why_none_can_run(
     figures["plan"][precision] = "ran"
 
 
+@pytest.mark.parametrize(("precision", "tolerance"), [("fp32", 1e-4), ("fp16", 1e-2)])
+def test_a_face_plan_describes_a_face_as_the_cpu_does(
+    precision: str, tolerance: float, figures: Figures, tmp_path: Path
+):
+    obstacle = plan_obstacle()
+    if obstacle is not None:
+        pytest.skip(obstacle)
+    weights, exact, graph = (tmp_path / name for name in ("vgg16.pth", "exact.onnx", "face.onnx"))
+    torch.save(seeded_weights(), weights)
+    export_face_model(weights, exact)
+    export_face_model(weights, graph, precision=precision)
+    write_plan(build_plan(onnx.load(graph), compute_capabilities=build_for()), tmp_path / "face.plan")
+    on_cpu = FaceEngine(exact)
+    with contextlib.closing(FacePlan(tmp_path / "face.plan")) as on_gpu:
+        for seed in range(3):
+            expected = on_cpu.embed(random_crop(seed))
+            # The bounds of the export: thirteen layers in another order of sums, or rounded to 11 bits.
+            atol = tolerance * np.abs(expected).max()
+            np.testing.assert_allclose(on_gpu.embed(random_crop(seed)), expected, rtol=0, atol=atol)
+    figures["plan"][f"face {precision}"] = "ran"
+
+
 def test_the_ceilings_of_this_gpu(model: Model, figures: Figures):
     figures["ceilings"] = ceilings("cuda")
     figures["flops_per_window"] = flops_per_window(model)
@@ -178,6 +206,12 @@ def plan_obstacle() -> str | None:
     return None
 
 
+def build_for() -> tuple[str, ...] | None:
+    """The GPU to name to TensorRT for RTX; the full TensorRT looks itself."""
+    rtx_alone = importlib.util.find_spec("tensorrt") is None
+    return (read_driver().gpus[0].compute_capability,) if rtx_alone else None
+
+
 def rtx_says() -> str:
     """What TensorRT for RTX itself says of a plan on this GPU: asked, since it may learn to run more."""
     import tensorrt_rtx
@@ -203,10 +237,8 @@ def open_plan(model: Model, precision: str, figures: Figures, folder: Path) -> E
         figures["plan"]["none"] = obstacle
         pytest.skip(obstacle)
     path = folder / f"{precision}.plan"
-    rtx_alone = importlib.util.find_spec("tensorrt") is None
-    here = (read_driver().gpus[0].compute_capability,) if rtx_alone else None
     try:
-        write_plan(build_plan(model.graphs[precision], compute_capabilities=here, max_batch=MAX_BATCH), path)
+        write_plan(build_plan(model.graphs[precision], compute_capabilities=build_for(), max_batch=MAX_BATCH), path)
         return open_engine(path)
     except EmodictError as error:
         figures["plan"][precision] = str(error)

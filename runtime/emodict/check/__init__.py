@@ -25,7 +25,7 @@ from emodict.engine.placement import (
     version_numbers,
     ways_out,
 )
-from emodict.engine.sidecar import read_plan, read_sidecar
+from emodict.engine.sidecar import read_plan, read_sidecar, require_emotions
 from emodict.errors import EmodictError, ModelError
 
 CUDA_PROVIDER = "CUDAExecutionProvider"
@@ -135,6 +135,7 @@ def lines(check: Check) -> Iterator[str]:
 
 def _judge_plan(machine: Machine, path: Path) -> None:
     sidecar = read_sidecar(path)
+    require_emotions(sidecar, path)
     read_plan(path, sidecar)
     require_builder(sidecar, path)
     require_platform(sidecar, path, machine.platform)

@@ -203,7 +203,8 @@ def old_driver(machine: Machine) -> Trap | None:
         "old-driver",
         f"The driver {machine.driver.release or ''} runs CUDA {version[0]}.{version[1]} at most: too old for "
         f"{', '.join(lacking)}.",
-        "Install a newer driver (580 or later for CUDA 13), or packages built with the driver's CUDA",
+        "Install a newer driver (580 or later for CUDA 13), or packages built with the driver's CUDA: "
+        f"pip install 'cuda-bindings<{version[0] + 1}'",
     )
 
 

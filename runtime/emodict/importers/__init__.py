@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Protocol
+from emodict.importers import brainflow, dmer, dsi, e4, edf, embraceplus, muse, opensignals, plain_csv, xdf
+from emodict.importers.form import Form
 
-from emodict.importers.e4 import read_e4
-from emodict.importers.edf import read_edf
-from emodict.recording import Recording
-
-
-class Importer(Protocol):
-    """Reads one format; what it did not take is named in the recording's attribute `left_out`."""
-
-    def __call__(
-        self, source: Path, /, *, subject_id: str | None = None, session_id: str | None = None
-    ) -> Recording: ...
-
-
-# A new format is one module and one line here; the first line of its docstring is its help.
-IMPORTERS: dict[str, Importer] = {"e4": read_e4, "edf": read_edf}
+# A new format is one module and one line here; the first line of its reader's docstring is its help.
+# Files are tried in this order when their kind is looked for: the plain CSV, which takes any table, comes last.
+IMPORTERS: dict[str, Form] = {
+    "e4": e4.FORM,
+    "embraceplus": embraceplus.FORM,
+    "edf": edf.FORM,
+    "dsi": dsi.FORM,
+    "muse": muse.FORM,
+    "xdf": xdf.FORM,
+    "opensignals": opensignals.FORM,
+    "brainflow": brainflow.FORM,
+    "dmer": dmer.FORM,
+    "csv": plain_csv.FORM,
+}

@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emodict.errors import RecordingError
+from emodict.importers.form import Form
+from emodict.importers.kinds import describe
 from emodict.recording import Event, Recording, Signal
 
 # File, modality, unit. TEMP, ACC, HR and IBI are in the folder too; no model uses them.
@@ -59,27 +61,33 @@ def read_e4(source: Path, /, *, subject_id: str | None = None, session_id: str |
     )
 
 
+def looks_like_e4(path: Path, head: bytes) -> bool:
+    """A folder with one of the two files that emodict reads."""
+    return path.is_dir() and any((path / name).is_file() for name, _, _ in _SENSORS)
+
+
 def _check_folder(folder: Path) -> None:
     if folder.is_dir():
         if not any((folder / name).is_file() for name, _, _ in _SENSORS):
-            inside = sorted(path.name for path in folder.iterdir())[:6]
+            inside = describe(folder).removeprefix("a folder ").removeprefix("an empty folder")
             raise RecordingError(
                 f"{folder} is not the folder of an Empatica E4",
                 expected=_EXPECTED,
-                got=f"one with {', '.join(inside)}" if inside else "an empty one",
+                got=f"one {inside}" if inside else "an empty one",
                 fix="Give the folder that the E4's zip file unpacks to",
             )
         return
     if not folder.exists():
         raise RecordingError(f"There is no folder {folder}", expected=_EXPECTED, fix="Check the path")
-    zipped = folder.suffix.lower() == ".zip"
     raise RecordingError(
-        f"{folder} is a file",
-        expected=_EXPECTED,
-        fix=f"Unpack it first: unzip '{folder}' -d '{folder.with_suffix('')}'"
-        if zipped
-        else f"Give the folder instead: '{folder.parent}'",
+        f"{folder} is a file", expected=_EXPECTED, got=describe(folder), fix=_how_to_get_the_folder(folder)
     )
+
+
+def _how_to_get_the_folder(file: Path) -> str | None:
+    if file.suffix.lower() == ".zip":
+        return f"Unpack it first: unzip '{file}' -d '{file.with_suffix('')}'"
+    return f"Give the folder instead: '{file.parent}'" if file.suffix.lower() == ".csv" else None
 
 
 def _left_out(folder: Path) -> dict[str, str]:
@@ -169,3 +177,6 @@ def _utc(unix_s: float, folder: Path) -> datetime.datetime:
         raise RecordingError(
             f"{folder}: the first line of the files is no time", expected="a Unix time in seconds", got=unix_s
         ) from None
+
+
+FORM = Form(read_e4, looks_like_e4)

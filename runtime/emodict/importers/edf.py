@@ -14,7 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emodict.errors import MissingDependencyError, RecordingError
+from emodict.importers.form import Form
+from emodict.importers.kinds import describe
 from emodict.recording import Event, Recording, Signal, channel_and_reference, unit_factor
+from emodict.session import DAMAGE
 
 if TYPE_CHECKING:
     import edfio
@@ -48,23 +51,37 @@ def read_edf(source: Path, /, *, subject_id: str | None = None, session_id: str 
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         edf = _open(path)
-        eeg, left_out = _sort_out(edf.signals, path)
-        recording = Recording(
-            session_id=session_id or path.stem,
-            subject_id=subject_id or _patient_code(edf) or path.stem,
-            signals={"eeg": _signal(eeg, path)},
-            events=tuple(_event(a) for a in edf.annotations),
-            start_time=_start_time(edf),
-            device=_equipment(edf),
-            attributes={
-                "source": f"EDF {path.name}",
-                **({"left_out": ", ".join(left_out)} if left_out else {}),
-            },
-        )
+        try:
+            recording = _recording(edf, path, subject_id, session_id)
+        except DAMAGE as error:
+            # Header fields are read as they are asked for.
+            raise _damaged(path, error) from error
     for warning in caught:
         # edfio repairs small faults, such as a cut-off last record, and says so.
         logger.warning("%s: %s", path, warning.message)
     return recording
+
+
+def _recording(edf: edfio.Edf, path: Path, subject_id: str | None, session_id: str | None) -> Recording:
+    eeg, left_out = _sort_out(edf.signals, path)
+    return Recording(
+        session_id=session_id or path.stem,
+        subject_id=subject_id or _patient_code(edf) or path.stem,
+        signals={"eeg": _signal(eeg, path)},
+        events=tuple(_event(a) for a in edf.annotations),
+        start_time=_start_time(edf),
+        device=_equipment(edf),
+        attributes={"source": f"EDF {path.name}", **({"left_out": ", ".join(left_out)} if left_out else {})},
+    )
+
+
+def _damaged(path: Path, error: Exception) -> RecordingError:
+    return RecordingError(f"{path} starts like an EDF but cannot be read: {error}", fix="Copy or export it again")
+
+
+def looks_like_edf(path: Path, head: bytes) -> bool:
+    """The version that opens the header."""
+    return head.startswith(_MAGIC)
 
 
 def _check_magic(path: Path) -> None:
@@ -77,11 +94,10 @@ def _check_magic(path: Path) -> None:
     with path.open("rb") as handle:
         head = handle.read(len(_MAGIC))
     if head != _MAGIC:
-        bdf = head[1:] == b"BIOSEMI"
         raise RecordingError(
             f"{path} is not an EDF file",
             expected=f"a file that starts with {_MAGIC!r}",
-            got="a BDF file" if bdf else repr(head) if head else "an empty file",
+            got=describe(path),
             fix="Save it as EDF+ with the program that recorded it",
         )
 
@@ -97,9 +113,7 @@ def _open(path: Path) -> edfio.Edf:
         continuous = not edf.reserved.startswith("EDF+D") or edf.is_continuous
     except Exception as error:
         # edfio raises whatever its parsing runs into; the file's fault, whichever it is.
-        raise RecordingError(
-            f"{path} starts like an EDF but cannot be read: {error}", fix="Copy or export it again"
-        ) from error
+        raise _damaged(path, error) from error
     if not continuous:
         raise RecordingError(
             f"{path} is discontinuous (EDF+D): it has pauses that emodict cannot place",
@@ -186,3 +200,6 @@ def _start_time(edf: edfio.Edf) -> str:
     except ValueError:
         # An anonymised header has no date.
         return ""
+
+
+FORM = Form(read_edf, looks_like_edf)

@@ -1,0 +1,67 @@
+"""What names mean: which column or stream is which modality, and what its unit is in our words."""
+
+from __future__ import annotations
+
+import re
+
+from emodict.recording import canonical_channel
+
+# Positions of the 10-10 system, the ears and the names of 1958.
+_ROWS = {
+    "FP": "1 z 2", "AF": "7 5 3 1 z 2 4 6 8", "F": "9 7 5 3 1 z 2 4 6 8 10", "FT": "9 7 8 10", "FC": "5 3 1 z 2 4 6",
+    "T": "3 4 5 6 7 8 9 10", "C": "5 3 1 z 2 4 6", "TP": "9 7 8 10", "CP": "5 3 1 z 2 4 6",
+    "P": "9 7 5 3 1 z 2 4 6 8 10", "PO": "7 5 3 1 z 2 4 6 8", "O": "1 z 2", "A": "1 2", "M": "1 2", "I": "z",
+    "N": "z",
+}  # fmt: skip
+ELECTRODES = frozenset(f"{row}{place.upper()}" for row, places in _ROWS.items() for place in places.split())
+
+_PPG = re.compile(r"(^|[^a-z])(ppg|bvp|pleth|photopleth\w*|pulse|blood_?volume_?pulse)([^a-z]|$)", re.IGNORECASE)
+_GSR = re.compile(r"(^|[^a-z])(gsr|eda|sc|scl|skin_?conductance|electrodermal\w*|galvanic\w*)([^a-z]|$)", re.IGNORECASE)
+_EEG = re.compile(r"(^|[^a-z])eeg([^a-z]|$)", re.IGNORECASE)
+_MARKER = re.compile(r"(^|[^a-z])(markers?|triggers?|events?|stim(ulus)?|annotations?)([^a-z]|$)", re.IGNORECASE)
+
+_UNIT_WORDS = {
+    "microvolt": "uV", "millivolt": "mV", "nanovolt": "nV", "volt": "V", "v": "V", "uv": "uV", "mv": "mV", "nv": "nV",
+    "microsiemens": "uS", "microsiemen": "uS", "millisiemens": "mS", "nanosiemens": "nS", "siemens": "S", "us": "uS",
+    "ms": "mS", "ns": "nS", "umho": "uS", "micromho": "uS", "mho": "S", "s": "S", "a.u.": "a.u.", "au": "a.u.",
+    "arbitrary": "a.u.", "nw": "a.u.",
+}  # fmt: skip
+
+WANTED_UNIT = {"eeg": "uV", "ppg": "a.u.", "gsr": "uS"}
+MODALITIES = tuple(WANTED_UNIT)
+
+
+def is_electrode(name: str) -> bool:
+    """Is it a place on the head, however it is written?"""
+    bare = re.sub(r"^(eeg|raw)[_ .-]*", "", name.strip(), flags=re.IGNORECASE)
+    return canonical_channel(bare) in ELECTRODES
+
+
+def electrode_name(name: str) -> str:
+    """`RAW_TP9`, `EEG.AF7` -> the bare place; what is none stays as it is."""
+    bare = re.sub(r"^(eeg|raw)[_ .]+", "", name.strip(), flags=re.IGNORECASE)
+    return bare if is_electrode(bare) else name.strip()
+
+
+def modality_of_words(text: str) -> str | None:
+    """What a stream's type or a column's name says it is: eeg, ppg, gsr, marker, or nothing known."""
+    words = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", text).replace("_", " ")
+    for modality, pattern in (("ppg", _PPG), ("gsr", _GSR), ("eeg", _EEG), ("marker", _MARKER)):
+        if pattern.search(words) or pattern.search(text):
+            return modality
+    return None
+
+
+def split_unit(label: str) -> tuple[str, str]:
+    """`EDA (uS)`, `Fp1 [µV]` -> name and unit; the unit is "" where the label has none."""
+    found = re.fullmatch(r"\s*(.*?)\s*[\[(]\s*([^\])]*?)\s*[\])]\s*", label)
+    return (found.group(1), found.group(2)) if found and found.group(1) else (label.strip(), "")
+
+
+def plain_unit(text: str) -> str:
+    """A unit in our words: `microvolts`, `µV` and `UV` are uV; an unknown one stays as it is."""
+    plain = text.strip().replace("\u00b5", "u").replace("\u03bc", "u")
+    if plain in ("uV", "mV", "nV", "V", "uS", "mS", "nS", "S", "a.u."):
+        return plain
+    word = plain.lower()
+    return _UNIT_WORDS.get(word, _UNIT_WORDS.get(word.removesuffix("s"), plain))

@@ -1,0 +1,160 @@
+"""A camera beside the other sensors: its face rows join what another source tells."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Generator, Iterator, Sequence
+from pathlib import Path
+
+from emodict.errors import InputError
+from emodict.face.detect import open_finder
+from emodict.face.embed import HOG, FaceEmbedder, open_embedder
+from emodict.face.features import face_kinds
+from emodict.face.live import LiveFaces, live_camera
+from emodict.face.stream import FaceStream
+from emodict.face.video import TimedFrame, video_frames
+from emodict.live.source import Chunk, Connected, Happening, LiveSource, LiveStream
+from emodict.spec import FeatureSpec
+
+VIDEO = "video"
+
+
+class WithCamera:
+    """A LiveSource that adds the modality video to another one; second 0 is when it is entered.
+
+    Args:
+        source: the other sensors.
+        camera: a camera's number, or a video file that plays at its own pace.
+        spec: of the model: its face features are computed.
+        face: what describes the face, `hog`, a face.onnx or a face.plan; None: what the spec needs, if no file is
+            needed for it.
+        face_model: the YuNet model that finds the face; None: the one installed.
+
+    Raises:
+        InputError: the model reads no face, or needs a face.onnx.
+    """
+
+    def __init__(
+        self,
+        source: LiveSource,
+        camera: str,
+        spec: FeatureSpec,
+        *,
+        face: str | None = None,
+        face_model: Path | None = None,
+    ) -> None:
+        self._source = source
+        self.name = f"{source.name}, camera {camera}"
+        finder = open_finder(face_model)
+        self._embedder = _embedder(spec, face)
+        stream = FaceStream(finder, self._embedder)
+        self._stream = LiveStream(
+            VIDEO, 1.0, spec.modality(VIDEO).feature_names, self._embedder.features, device=f"camera {camera}"
+        )
+        self._faces = _open(camera, stream, lambda: self.now_s() - self._start_s)
+        self._start_s = 0.0
+        self._told = False
+
+    @property
+    def session(self) -> str:
+        return self._source.session
+
+    @property
+    def simulated(self) -> bool:
+        return self._source.simulated
+
+    @property
+    def finished(self) -> bool:
+        return self._source.finished
+
+    def now_s(self) -> float:
+        return self._source.now_s()
+
+    def poll(self, timeout_s: float) -> Sequence[Happening]:
+        """What the other source tells, and the seconds of the face that are known."""
+        happened: list[Happening] = []
+        if not self._told:
+            self._told = True
+            happened.append(Connected(self._stream, self._start_s))
+        happened += self._source.poll(timeout_s)
+        rows = self._faces.take(self.now_s() - self._start_s)
+        if len(rows):
+            happened.append(Chunk(VIDEO, rows.embedding, self._start_s + rows.start_s))
+        return happened
+
+    def __enter__(self) -> WithCamera:
+        self._source.__enter__()
+        try:
+            self._start_s = self._source.now_s()
+            self._faces.__enter__()
+        except BaseException:
+            self._source.__exit__(None, None, None)
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._faces.__exit__(None, None, None)
+        self._embedder.close()
+        self._source.__exit__(None, None, None)
+
+
+class NoSensors:
+    """A clock and nothing else: the source beside which a camera is alone."""
+
+    name, session, simulated, finished = "no other sensor", "live", False, False
+
+    def now_s(self) -> float:
+        return time.monotonic()
+
+    def poll(self, timeout_s: float) -> Sequence[Happening]:
+        time.sleep(min(timeout_s, 0.05))
+        return ()
+
+    def __enter__(self) -> NoSensors:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return None
+
+
+def _embedder(spec: FeatureSpec, face: str | None) -> FaceEmbedder:
+    if VIDEO not in spec.modality_names:
+        raise InputError("--camera does nothing: this model reads no face", expected=spec.sensors, fix="Leave it out")
+    kinds = face_kinds(spec)
+    if face is None and HOG not in kinds:
+        raise InputError(
+            "This model needs face features of a network",
+            expected=f"--face face.onnx ({' or '.join(kinds) or 'as it was trained on'})",
+            fix="Make one: emodict-export --face vgg16.pth -o face.onnx",
+        )
+    embedder = open_embedder(HOG if face is None else face)
+    kind = embedder.features.partition(" ")[0]
+    if kinds and kind not in kinds:
+        embedder.close()
+        raise InputError(
+            "These are not the face features this model was trained on",
+            expected=" or ".join(kinds),
+            got=embedder.features,
+        )
+    return embedder
+
+
+def _open(camera: str, stream: FaceStream, clock: Callable[[], float]) -> LiveFaces:
+    if camera.isdecimal():
+        return live_camera(int(camera), stream, clock)
+    path = Path(camera)
+    if not path.is_file():
+        raise InputError(f"There is no video {camera}", expected="a camera's number, or a video file")
+    return LiveFaces(stream, lambda wants: _paced(video_frames(path, wants=wants), clock))
+
+
+def _paced(frames: Iterator[TimedFrame], clock: Callable[[], float]) -> Generator[TimedFrame, None, None]:
+    """The frames of a file, none before its time."""
+    for frame, time_s in frames:
+        wait_s = time_s - clock()
+        if wait_s > 0:
+            time.sleep(wait_s)
+        yield frame, time_s
+    # It does not begin anew, as a camera would that was plugged in again.
+    time.sleep(threading.TIMEOUT_MAX)

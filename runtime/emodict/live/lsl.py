@@ -1,0 +1,321 @@
+"""Streams of the Lab Streaming Layer as a source of a live run."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import queue
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emodict.errors import EmodictError, StreamError
+from emodict.live.clock import CounterClock, SmoothClock, counts_samples
+from emodict.live.liblsl import Inlet, LostError, NotYetError, Resolver, StreamInfo, library, local_clock_s
+from emodict.live.lsl_streams import TYPES, Picked, Wanted, channels_of, choose, identity, pick
+from emodict.live.source import Chunk, Connected, Happening, LiveStream, Lost
+from emodict.spec import FeatureSpec
+
+logger = logging.getLogger(__name__)
+
+# The streams are read together, at most so often: a wake-up per sample would cost more than the samples.
+READ_STEP_S = 0.1
+# Streams answer within half a second of being looked for; a choice made sooner would fall on the quickest.
+LOOK_AROUND_S = 1.0
+# A mistake in the setup is told at the start; later nothing stops a run.
+FIRST_LOOK_S = 6.0
+_LOOK_EVERY_S = 0.25
+_AGAIN_S = 1.0
+_ANSWER_S = 3.0
+# A stream that is silent for so long is asked whether it is still there, and given up without an answer.
+SILENT_S = 2.0
+UNANSWERED_S = 3.0
+_CORRECTION_EVERY_S = 1.0
+_COUNTER_SAMPLES = 16
+
+
+class LslSource:
+    """Finds the wanted sensors among the streams on the network, and finds them again. A context manager.
+
+    Args:
+        spec: its sensors are wanted, with their channels and units; video is left out.
+        names: stream name or source id by modality, where several could be it.
+    """
+
+    finished = False
+    session = "live"
+    simulated = False
+
+    def __init__(self, spec: FeatureSpec, *, names: Mapping[str, str] | None = None) -> None:
+        self._names = dict(names or {})
+        self._wanted = {modality.name: modality for modality in spec.modalities if modality.name in TYPES}
+        unknown = sorted(set(self._names) - set(self._wanted))
+        if unknown:
+            raise StreamError(
+                f"A stream is named for {', '.join(unknown)}, which is not wanted",
+                expected=f"one of {', '.join(self._wanted)}",
+                fix="Correct --stream MODALITY=NAME",
+            )
+        self._news: queue.SimpleQueue[_Link | StreamError] = queue.SimpleQueue()
+        self._links: dict[str, _Link] = {}
+        self._stop = threading.Event()
+        self._keepers: list[threading.Thread] = []
+        self._last_read_s = -READ_STEP_S
+
+    @property
+    def name(self) -> str:
+        """For people."""
+        return "LSL"
+
+    def now_s(self) -> float:
+        """This machine's LSL clock."""
+        return local_clock_s()
+
+    def poll(self, timeout_s: float) -> Sequence[Happening]:
+        """See `LiveSource.poll`.
+
+        Raises:
+            StreamError: in the first seconds alone: streams that cannot be used, or that cannot be told apart.
+        """
+        until_s = time.monotonic() + timeout_s
+        while True:
+            now_s = time.monotonic()
+            time.sleep(max(0.0, min(self._last_read_s + READ_STEP_S, until_s) - now_s))
+            self._last_read_s = time.monotonic()
+            happenings = [*self._arrived(), *self._read()]
+            if happenings or self._last_read_s >= until_s:
+                return happenings
+
+    def _arrived(self) -> list[Happening]:
+        happenings: list[Happening] = []
+        while not self._news.empty():
+            news = self._news.get()
+            if isinstance(news, StreamError):
+                raise news
+            self._links[news.stream.modality] = news
+            happenings.append(Connected(news.stream, self.now_s()))
+        return happenings
+
+    def _read(self) -> list[Happening]:
+        happenings: list[Happening] = []
+        for modality, link in list(self._links.items()):
+            try:
+                chunk = link.pull()
+            except LostError as error:
+                del self._links[modality]
+                link.gone.set()
+                happenings.append(Lost(modality, self.now_s(), str(error).rstrip(".")))
+            else:
+                if chunk is not None:
+                    happenings.append(chunk)
+        return happenings
+
+    def __enter__(self) -> LslSource:
+        library()
+        started_s = time.monotonic()
+        for modality, wanted in self._wanted.items():
+            keeper = _Keeper(wanted, self._names.get(modality), self._news, self._stop, started_s)
+            thread = threading.Thread(target=keeper.run, name=f"lsl-{modality}", daemon=True)
+            thread.start()
+            self._keepers.append(thread)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        for thread in self._keepers:
+            thread.join(timeout=2 * _ANSWER_S)
+        self._links.clear()
+
+
+class _Link:
+    """One stream while it lasts; `pull` is the reader's, everything else the keeper's.
+
+    Attributes:
+        gone: set by the reader when the stream is lost.
+        mute: set by the keeper when the stream is silent and no longer answers.
+    """
+
+    def __init__(self, inlet: Inlet, wanted: Wanted, *, correction_s: float) -> None:
+        self.inlet = inlet
+        info = inlet.info
+        self._picked: Picked = pick(wanted, info.name, channels_of(info.xml(), info.channel_count))
+        self._columns = list(self._picked.columns)
+        self.stream = LiveStream(
+            modality=wanted.name,
+            rate_hz=info.rate_hz,
+            channel_names=self._picked.names,
+            unit=wanted.unit,
+            device=" ".join(filter(None, (info.name, f"on {info.hostname}" * bool(info.hostname)))),
+        )
+        self.gone, self.mute = threading.Event(), threading.Event()
+        self.heard_s = time.monotonic()
+        self._correction_s, self._corrected_s = correction_s, time.monotonic()
+        self._clock: SmoothClock | None = SmoothClock(info.rate_hz) if self._picked.counter is None else None
+        self._waiting: list[tuple[NDArray[Any], NDArray[np.float64]]] = []
+        self._left_out = 0
+
+    def pull(self) -> Chunk | None:
+        """What has come since the last call.
+
+        Raises:
+            LostError: nothing more will come.
+        """
+        if self.mute.is_set():
+            raise LostError("It is silent and does not answer")
+        self._correct()
+        values, stamps_s = self.inlet.pull()
+        if not len(stamps_s):
+            return None
+        self.heard_s = time.monotonic()
+        stamps_s += self._correction_s
+        if self._clock is None:
+            self._waiting.append((values, stamps_s))
+            if sum(len(stamps) for _, stamps in self._waiting) < _COUNTER_SAMPLES:
+                return None
+            values, stamps_s = (np.concatenate(parts) for parts in zip(*self._waiting, strict=True))
+            self._clock = self._chosen_clock(values)
+        return self._chunk(self._clock, values, stamps_s)
+
+    def _correct(self) -> None:
+        """LSL measures the other clock anew every 2 s; where it cannot, the last measurement holds."""
+        if time.monotonic() - self._corrected_s >= _CORRECTION_EVERY_S:
+            self._corrected_s = time.monotonic()
+            with contextlib.suppress(NotYetError):
+                self._correction_s = self.inlet.time_correction_s(timeout_s=0.0)
+
+    def _chosen_clock(self, values: NDArray[Any]) -> SmoothClock:
+        if counts_samples(values[:, self._picked.counter]):
+            return CounterClock(self.stream.rate_hz)
+        logger.warning("%s: the counter of '%s' does not count samples.", self.stream.modality, self.inlet.info.name)
+        return SmoothClock(self.stream.rate_hz)
+
+    def _chunk(self, clock: SmoothClock, values: NDArray[Any], stamps_s: NDArray[np.float64]) -> Chunk | None:
+        if isinstance(clock, CounterClock):
+            times_s = clock.counted_times_s(stamps_s, values[:, self._picked.counter])
+        else:
+            times_s = clock.times_s(stamps_s)
+        samples = values[:, self._columns] * self._picked.factors
+        timed = np.isfinite(times_s)
+        if not timed.all():
+            if not self._left_out:
+                logger.warning("%s: samples that came twice or out of order are left out.", self.stream.modality)
+            self._left_out += int((~timed).sum())
+            samples, times_s = samples[timed], times_s[timed]
+        return Chunk(self.stream.modality, samples, times_s) if len(times_s) else None
+
+
+class _Keeper:
+    """Looks for one modality's stream while it is missing, in a thread of its own: opening one may take seconds."""
+
+    def __init__(
+        self,
+        wanted: Wanted,
+        name: str | None,
+        news: queue.SimpleQueue[_Link | StreamError],
+        stop: threading.Event,
+        started_s: float,
+    ) -> None:
+        self._wanted, self._name, self._news, self._stop, self._started_s = wanted, name, news, stop, started_s
+        self._before: tuple[str, str, str] | None = None
+        self._said = ""
+
+    def run(self) -> None:
+        while not self._stop.is_set():
+            link = self._searched()
+            if link is None:
+                return
+            self._before = identity(link.inlet.info)
+            self._news.put(link)
+            self._watch(link)
+            link.inlet.close()
+
+    def _searched(self) -> _Link | None:
+        """A stream's link, as soon as there is one; None if the run is over before."""
+        with Resolver() as resolver:
+            since_s = time.monotonic()
+            while not self._stop.wait(_LOOK_EVERY_S):
+                try:
+                    link = self._found(resolver.results(), looking_s=time.monotonic() - since_s)
+                except StreamError as error:
+                    self._refuse(error)
+                    self._stop.wait(_AGAIN_S)
+                else:
+                    if link is not None:
+                        return link
+        return None
+
+    def _found(self, streams: list[StreamInfo], *, looking_s: float) -> _Link | None:
+        back = self._before is not None and any(identity(stream) == self._before for stream in streams)
+        if not back and looking_s < LOOK_AROUND_S:
+            return None
+        chosen = choose(streams, self._wanted.name, name=self._name, before=self._before)
+        if isinstance(chosen, StreamInfo):
+            return self._opened(chosen)
+        if looking_s > FIRST_LOOK_S:
+            self._say_nothing_is_there(streams)
+        return None
+
+    def _say_nothing_is_there(self, streams: list[StreamInfo]) -> None:
+        looked_for = f"called {self._name}" if self._name else f"of type {' or '.join(TYPES[self._wanted.name])}"
+        seen = ", ".join(sorted({f"'{stream.name}' (type {stream.kind})" for stream in streams})) or "none at all"
+        self._say(f"{self._wanted.name}: no LSL stream {looked_for} so far (there is {seen}); still looking")
+
+    def _opened(self, stream: StreamInfo) -> _Link | None:
+        try:
+            inlet = Inlet(stream, timeout_s=_ANSWER_S)
+        except (LostError, NotYetError):
+            return None
+        link = None
+        try:
+            inlet.open(timeout_s=_ANSWER_S)
+            link = _Link(inlet, self._wanted, correction_s=self._correction_s(inlet))
+        except (LostError, NotYetError):
+            # It is looked for again.
+            return None
+        finally:
+            if link is None:
+                inlet.close()
+        return link
+
+    def _correction_s(self, inlet: Inlet) -> float:
+        try:
+            return inlet.time_correction_s(timeout_s=_ANSWER_S)
+        except NotYetError:
+            self._say(
+                f"{self._wanted.name}: '{inlet.info.name}' on {inlet.info.hostname} does not tell its clock, so its "
+                "samples cannot be placed in time; its UDP ports 16572 to 16604 must be open. Trying again"
+            )
+            raise
+
+    def _refuse(self, error: EmodictError) -> None:
+        if isinstance(error, StreamError) and time.monotonic() - self._started_s < FIRST_LOOK_S:
+            self._news.put(error)
+        else:
+            self._say(str(error).rstrip("."))
+
+    def _say(self, sentence: str) -> None:
+        if sentence != self._said:
+            self._said = sentence
+            logger.warning("%s.", sentence)
+
+    def _watch(self, link: _Link) -> None:
+        """Wait until the stream is gone; one that is silent is asked whether it is still there."""
+        while not (self._stop.is_set() or link.gone.wait(_LOOK_EVERY_S)):
+            if time.monotonic() - link.heard_s > SILENT_S and not link.mute.is_set():
+                self._ask(link)
+
+    def _ask(self, link: _Link) -> None:
+        with Resolver() as resolver:
+            since_s = time.monotonic()
+            while not (self._stop.is_set() or link.gone.wait(_LOOK_EVERY_S)):
+                if time.monotonic() - link.heard_s <= SILENT_S:
+                    return
+                if link.inlet.info.uid in {stream.uid for stream in resolver.results()}:
+                    since_s = time.monotonic()
+                elif time.monotonic() - since_s > UNANSWERED_S:
+                    link.mute.set()
+                    return

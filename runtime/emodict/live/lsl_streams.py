@@ -1,0 +1,240 @@
+"""Which stream of the Lab Streaming Layer is which sensor, and which of its channels are wanted."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+from xml.etree import ElementTree
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emodict.errors import RecordingError, StreamError
+from emodict.recording import canonical_channel, unit_factor
+
+logger = logging.getLogger(__name__)
+
+# What streams and channels are called in the wild, by modality.
+TYPES = {"eeg": ("EEG",), "ppg": ("PPG", "BVP"), "gsr": ("GSR", "EDA", "SC")}
+_COUNTERS = frozenset(
+    ("ADCSEQUENCE", "SEQ", "NSEQ", "SEQUENCE", "SEQUENCENUMBER", "COUNTER", "SAMPLECOUNTER", "PACKETCOUNTER", "CNT")
+)
+_NO_SIGNAL = frozenset(
+    ("TRIGGER", "TRG", "MARKER", "EVENT", "TIME", "TIMESTAMP", "TIMEOFFSET", "ADCSTATUS", "STATUS", "BATTERY")
+)
+_UNIT_WORDS = {"volt": "V", "siemens": "S", "mho": "S"}
+_UNIT_PREFIXES = {"micro": "u", "milli": "m", "nano": "n", "": ""}
+
+
+class Wanted(Protocol):
+    """What of a feature spec's modality is needed to find its stream; no channel names: all there are."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def unit(self) -> str: ...
+
+    @property
+    def channel_names(self) -> tuple[str, ...]: ...
+
+
+class Announced(Protocol):
+    """What a stream says of itself before it is opened."""
+
+    name: str
+    kind: str
+    source_id: str
+    hostname: str
+    created_at_s: float
+    rate_hz: float
+    numeric: bool
+
+
+@dataclass(frozen=True)
+class Channel:
+    """One column of a stream, as its description has it."""
+
+    label: str
+    unit: str = ""
+    kind: str = ""
+
+
+@dataclass(frozen=True)
+class Picked:
+    """Where the wanted samples lie in a stream.
+
+    Attributes:
+        columns: of the wanted channels, in the wanted order.
+        names: by which a model finds them.
+        factors: (columns,) from the stream's units to the wanted one.
+        counter: column of a sample counter, None where there is none.
+    """
+
+    columns: tuple[int, ...]
+    names: tuple[str, ...]
+    factors: NDArray[np.float64]
+    counter: int | None
+
+
+def identity(stream: Announced) -> tuple[str, str, str]:
+    """What stays the same when a device comes back."""
+    return stream.name, stream.source_id, stream.hostname
+
+
+def choose(
+    streams: Iterable[Announced], modality: str, *, name: str | None, before: tuple[str, str, str] | None = None
+) -> Announced | None:
+    """The stream of a modality: the one so named, the one that was there before, or else the only one of its type.
+
+    Raises:
+        StreamError: there are several, or its samples come at no fixed rate.
+    """
+    newest: dict[tuple[str, str, str], Announced] = {}
+    for stream in sorted(_candidates(streams, modality, name), key=lambda stream: stream.created_at_s):
+        newest[identity(stream)] = stream
+    if before in newest:
+        return newest[before]
+    if len(newest) > 1:
+        listed = "; ".join(f"'{s.name}' (type {s.kind}, on {s.hostname})" for s in newest.values())
+        raise StreamError(
+            f"{modality}: several LSL streams could be it",
+            expected="one",
+            got=listed,
+            fix=f"Choose one by its name or source id: --stream {modality}=NAME",
+        )
+    chosen = next(iter(newest.values()), None)
+    if chosen is not None and not chosen.rate_hz > 0:
+        raise StreamError(
+            f"{modality}: the LSL stream '{chosen.name}' has no sampling rate",
+            expected="samples at a fixed rate",
+            got="an irregular stream",
+            fix="Set the rate in the program that sends it, or choose another stream: --stream NAME",
+        )
+    return chosen
+
+
+def _candidates(streams: Iterable[Announced], modality: str, name: str | None) -> list[Announced]:
+    numeric = [stream for stream in streams if stream.numeric]
+    if name is not None:
+        return [s for s in numeric if name.casefold() in (s.name.casefold(), s.source_id.casefold())]
+    types = TYPES[modality]
+    by_type = [s for s in numeric if s.kind.strip().upper() in types]
+    known = {kind for kinds in TYPES.values() for kind in kinds}
+    # A stream of another known type is not taken for its name: "EEG lab GSR" of type GSR is no EEG.
+    unknown = [s for s in numeric if s.kind.strip().upper() not in known]
+    return by_type or [s for s in unknown if _words(s.name) & set(types)]
+
+
+def pick(wanted: Wanted, stream_name: str, channels: Sequence[Channel]) -> Picked:
+    """The wanted channels of a stream.
+
+    Raises:
+        StreamError: one is missing, or which one it is cannot be said.
+    """
+    counter = next((i for i, channel in enumerate(channels) if _is_counter(channel)), None)
+    signals = [i for i, channel in enumerate(channels) if i != counter and not _plain(channel) & _NO_SIGNAL]
+    if wanted.name == "eeg":
+        columns = _named(wanted, stream_name, channels, signals)
+        names = wanted.channel_names or tuple(channels[i].label for i in columns)
+    else:
+        columns = (_only(wanted, stream_name, channels, signals),)
+        names = wanted.channel_names or (wanted.name,)
+    factors = [_factor(wanted, stream_name, channels[i].unit) for i in columns]
+    return Picked(tuple(columns), tuple(names), np.asarray(factors), counter)
+
+
+def _named(wanted: Wanted, stream_name: str, channels: Sequence[Channel], signals: Sequence[int]) -> tuple[int, ...]:
+    if not wanted.channel_names:
+        return tuple(signals)
+    by_name = {canonical_channel(channels[i].label): i for i in signals}
+    missing = [name for name in wanted.channel_names if canonical_channel(name) not in by_name]
+    if missing:
+        raise StreamError(
+            f"{wanted.name}: the LSL stream '{stream_name}' lacks channel{'s' * (len(missing) > 1)} "
+            + ", ".join(missing),
+            expected=f"{len(wanted.channel_names)} channels {' '.join(wanted.channel_names)}",
+            got=" ".join(channels[i].label or "(no name)" for i in signals) or "none",
+            fix="Name the channels by the 10-20 system in the program that sends them, "
+            f"choose another stream (--stream {wanted.name}=NAME), or use a model trained on these channels",
+        )
+    return tuple(by_name[canonical_channel(name)] for name in wanted.channel_names)
+
+
+def _only(wanted: Wanted, stream_name: str, channels: Sequence[Channel], signals: Sequence[int]) -> int:
+    asked = {name.upper() for name in wanted.channel_names}
+    types = set(TYPES[wanted.name])
+    for hits in (
+        [i for i in signals if channels[i].label.strip().upper() in asked],
+        list(signals),
+        [i for i in signals if _words(channels[i].label) & types],
+        [i for i in signals if _words(channels[i].kind) & types],
+    ):
+        if len(hits) == 1:
+            return hits[0]
+    raise StreamError(
+        f"{wanted.name}: which channel of the LSL stream '{stream_name}' it is cannot be said",
+        expected=f"one channel, or one called {' or '.join(sorted(types))}",
+        got=" ".join(channels[i].label or "(no name)" for i in signals) or "none",
+        fix=f"Choose another stream: --stream {wanted.name}=NAME",
+    )
+
+
+def _factor(wanted: Wanted, stream_name: str, unit: str) -> float:
+    if wanted.unit == "a.u.":
+        return 1.0
+    try:
+        return unit_factor(unit_symbol(unit), wanted.unit, of=wanted.name)
+    except RecordingError:
+        given = f"gives its unit as '{unit}'" if unit else "gives no unit"
+        _say_once(
+            f"{wanted.name}: the LSL stream '{stream_name}' {given}; its samples are taken to be in {wanted.unit}"
+        )
+        return 1.0
+
+
+_said: set[str] = set()
+
+
+def _say_once(sentence: str) -> None:
+    if sentence not in _said:
+        _said.add(sentence)
+        logger.warning("%s.", sentence)
+
+
+def unit_symbol(unit: str) -> str:
+    """`microvolts` -> uV; what is no such word stays as it is."""
+    word = unit.strip().lower()
+    for base, symbol in _UNIT_WORDS.items():
+        prefix, found, rest = word.partition(base)
+        if found and rest in ("", "s") and prefix in _UNIT_PREFIXES:
+            return _UNIT_PREFIXES[prefix] + symbol
+    return unit
+
+
+def channels_of(xml: str, count: int) -> list[Channel]:
+    """The channels of a stream's description, one per column; without names where it gives none."""
+    try:
+        listed = ElementTree.fromstring(xml).findall("./desc/channels/channel")
+    except ElementTree.ParseError:
+        listed = []
+    if len(listed) != count:
+        return [Channel("")] * count
+    return [Channel(*((one.findtext(tag) or "").strip() for tag in ("label", "unit", "type"))) for one in listed]
+
+
+def _is_counter(channel: Channel) -> bool:
+    return bool(_plain(channel) & _COUNTERS)
+
+
+def _plain(channel: Channel) -> set[str]:
+    """Label and type without anything but letters and digits: `ADC_Sequence` -> ADCSEQUENCE."""
+    return {re.sub(r"[^A-Z0-9]", "", text.upper()) for text in (channel.label, channel.kind)}
+
+
+def _words(text: str) -> set[str]:
+    """`BVP0`, `my-PPG` and `RespiBAN GSR_1` hold BVP, PPG and GSR."""
+    return set(re.findall(r"[A-Z]+", text.upper()))

@@ -1,0 +1,227 @@
+"""LivePipeline: what happens at the sensors in, the rows that are due out, whatever stalls, drops out or comes back."""
+
+from __future__ import annotations
+
+import logging
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emodict.errors import InputError
+from emodict.features import FeatureStream
+from emodict.features.stream import channel_count
+from emodict.features.windows import FeatureWindows, concatenate
+from emodict.live.placing import Placer
+from emodict.live.row import ABSENT, LIVE, LOST, STALLED
+from emodict.live.source import Chunk, Connected, Happening, LiveStream, Lost
+from emodict.spec import FeatureSpec
+
+logger = logging.getLogger(__name__)
+
+# How long after the end of its second a row waits for a sensor that is live: radio links deliver in bursts of a few
+# hundred milliseconds. With the second itself, a sensor that stalls is invalid within two.
+PATIENCE_S = 1.0
+# What the last sample of a second takes to get here.
+ARRIVAL_S = 0.02
+# Ties of skin conductance and the one face a second are moved, never mixed with their neighbours.
+SNAPPED = ("gsr", "video")
+# A sample that claims to be from so far in the future has a broken clock; to wait for its time would take memory.
+AHEAD_S = 60.0
+# Clocks are compared with sums of sample periods, which are rounded.
+_ROUNDING_S = 1e-6
+
+
+@dataclass
+class _Sensor:
+    """One modality of the model."""
+
+    stream: LiveStream | None = None
+    state: str = ABSENT
+    placer: Placer | None = None
+    late_before: int = 0
+    ended: bool = False
+    # Chunks wait until they complete a second: a dozen small ones cost as much as one large one each.
+    waiting: list[Chunk] = field(default_factory=list)
+    complete_at_s: float = -math.inf
+
+    @property
+    def late(self) -> int:
+        return self.late_before + (self.placer.late if self.placer else 0)
+
+
+class LivePipeline:
+    """Rows of features from live streams.
+
+    Args:
+        spec: the model's features.
+        unmixing: (channels, channels) that the EEG is multiplied by.
+
+    The run's second 0 begins with the first `Connected`. `happened` takes what a source tells, `take` gives the rows
+    that are complete, `let_go` ends the waiting for sensors that do not deliver.
+    """
+
+    def __init__(self, spec: FeatureSpec, *, unmixing: NDArray[np.float64] | None = None) -> None:
+        self._spec = spec
+        # Sensors that are not there yet begin when they come: FeatureStream.restart.
+        self._features = FeatureStream(spec, {m.name: m.rate_hz for m in spec.modalities}, unmixing=unmixing)
+        self._sensors = {m.name: _Sensor() for m in spec.modalities}
+        self._rows: list[FeatureWindows] = []
+        self.start_s: float | None = None
+
+    def happened(self, happening: Happening) -> None:
+        """Take one happening; those of modalities that the model does not use are passed over."""
+        name = happening.stream.modality if isinstance(happening, Connected) else happening.modality
+        sensor = self._sensors.get(name)
+        if sensor is None or sensor.ended:
+            return
+        if isinstance(happening, Connected):
+            self._connect(name, sensor, happening)
+        elif isinstance(happening, Chunk):
+            self._place(name, sensor, happening)
+        elif isinstance(happening, Lost):
+            sensor.state = LOST
+            logger.warning("%s: lost%s", name, f" ({happening.reason})" if happening.reason else "")
+        else:
+            self._end(name, sensor)
+
+    def take(self) -> FeatureWindows | None:
+        """The rows that are complete and were not taken yet; None where there is none."""
+        rows, self._rows = self._rows, []
+        rows = [part for part in rows if len(part)]
+        return concatenate(self._spec, rows) if rows else None
+
+    def let_go(self, now_s: float) -> None:
+        """Complete the rows that have waited long enough; whoever is missing from them is invalid there."""
+        while self.start_s is not None:
+            second = self._features.next_second
+            missing = self._features.missing(second)
+            if not missing or now_s < self._deadline_s(second, missing):
+                return
+            for name in missing:
+                self._work_off(name, self._sensors[name])
+            for name in self._features.missing(second):
+                self._give_up(name, second + 1)
+
+    def wait_s(self, now_s: float, longest_s: float) -> float:
+        """How long nothing can become due, at most `longest_s`."""
+        if self.start_s is None:
+            return longest_s
+        second = self._features.next_second
+        deadline_s = self._deadline_s(second, self._features.missing(second))
+        # A source that reads in steps is asked when the last samples should be there, and then again and again.
+        there_s = max(self.end_s(second) + ARRIVAL_S - now_s, ARRIVAL_S)
+        return min(longest_s, there_s, max(0.0, deadline_s - now_s))
+
+    def end_s(self, second: float) -> float:
+        """When a second of the run is over, on the source's clock."""
+        assert self.start_s is not None
+        return self.start_s + second + 1.0
+
+    def finish(self) -> None:
+        """No more will happen: complete what is left."""
+        if self.start_s is None:
+            return
+        for name, sensor in self._sensors.items():
+            self._work_off(name, sensor)
+        self._keep(self._features.finish())
+
+    def state(self, name: str) -> tuple[str, LiveStream | None, int]:
+        """(state, stream, late samples) of a modality."""
+        sensor = self._sensors[name]
+        return sensor.state, sensor.stream, sensor.late
+
+    def _deadline_s(self, second: int, missing: list[str]) -> float:
+        """Sensors that are live are waited for; of the others nothing can be expected once the second is over."""
+        patient = any(self._sensors[name].state == LIVE for name in missing)
+        return self.end_s(second) - _ROUNDING_S + (PATIENCE_S if patient else 0.0)
+
+    def _connect(self, name: str, sensor: _Sensor, connected: Connected) -> None:
+        if self.start_s is None:
+            self.start_s = connected.time_s
+        self._work_off(name, sensor)
+        again = sensor.stream is not None
+        same_rate = again and sensor.stream is not None and sensor.stream.rate_hz == connected.stream.rate_hz
+        sensor.stream = connected.stream
+        sensor.state = LIVE
+        if again:
+            logger.warning("%s: back%s", name, "" if same_rate else f", now at {connected.stream.rate_hz:g} Hz")
+        # At the old rate the samples go on where they belong; a new rate, like a new sensor, begins with a second.
+        if not same_rate:
+            since = math.ceil(connected.time_s - self.start_s - _ROUNDING_S)
+            self._restart(name, max(since, self._features.earliest_restart(name)), gave_up=False)
+
+    def _place(self, name: str, sensor: _Sensor, chunk: Chunk) -> None:
+        if sensor.placer is None:
+            raise InputError(f"{name}: samples came before the stream was connected")
+        if sensor.state != LIVE:
+            sensor.state = LIVE
+            logger.warning("%s: samples come again", name)
+        if not len(chunk.times_s):
+            return
+        sensor.waiting.append(chunk)
+        if chunk.times_s[-1] >= sensor.complete_at_s or self._overdue(name, float(chunk.times_s[-1])):
+            self._work_off(name, sensor)
+
+    def _overdue(self, name: str, time_s: float) -> bool:
+        """The next row still lacks this modality, whose resampler looks a little beyond the second."""
+        second = self._features.next_second
+        return time_s >= self.end_s(second) and name in self._features.missing(second)
+
+    def _work_off(self, name: str, sensor: _Sensor) -> None:
+        """Turn the chunks that wait into features."""
+        if not sensor.waiting:
+            return
+        assert sensor.placer is not None
+        assert sensor.stream is not None
+        assert self.start_s is not None
+        samples = np.concatenate([chunk.samples for chunk in sensor.waiting])
+        times_s = np.concatenate([chunk.times_s for chunk in sensor.waiting])
+        sensor.waiting.clear()
+        plausible = times_s < self.end_s(self._features.next_second) + AHEAD_S
+        if not plausible.all():
+            logger.warning("%s: times in the far future, left out", name)
+            samples, times_s = samples[plausible], times_s[plausible]
+        self._keep(self._features.push(name, sensor.placer.place(samples, times_s)))
+        if len(times_s):
+            # The last sample of a second comes a period before its end, and its clock may be half a period early.
+            early_s = 1.5 / sensor.stream.rate_hz
+            whole_s = math.floor(float(times_s[-1]) - self.start_s + early_s)
+            sensor.complete_at_s = self.start_s + whole_s + 1 - early_s
+
+    def _end(self, name: str, sensor: _Sensor) -> None:
+        self._work_off(name, sensor)
+        sensor.ended = True
+        sensor.state = LOST if sensor.stream is not None else ABSENT
+        self._keep(self._features.end(name))
+
+    def _give_up(self, name: str, second: int) -> None:
+        sensor = self._sensors[name]
+        if sensor.state == LIVE:
+            sensor.state = STALLED
+            logger.warning("%s: nothing comes any more", name)
+        self._restart(name, second, gave_up=True)
+
+    def _restart(self, name: str, second: int, *, gave_up: bool) -> None:
+        """From this second on the modality is expected, the samples before it are given up."""
+        assert self.start_s is not None
+        sensor = self._sensors[name]
+        rate_hz = None if sensor.stream is None else sensor.stream.rate_hz
+        self._keep(self._features.restart(name, second, rate_hz=rate_hz))
+        if sensor.stream is not None:
+            sensor.late_before = sensor.late
+            sensor.complete_at_s = -math.inf
+            modality = self._spec.modality(name)
+            sensor.placer = Placer(
+                sensor.stream.rate_hz,
+                channel_count(modality),
+                anchor_s=self.start_s + second,
+                snapped=name in SNAPPED,
+                missed_before=gave_up,
+            )
+
+    def _keep(self, rows: Any) -> None:
+        if len(rows):
+            self._rows.append(rows)

@@ -1,0 +1,57 @@
+"""Live rows on standard output: a table for people, JSON lines for programs."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+
+from emodict.console import header_line, row_lines
+from emodict.engine.manifest import Manifest
+from emodict.live.row import LiveRow
+from emodict.outputs import row_as_dict
+
+
+class TableListener:
+    """One line a second; `plain` for terminals that know ASCII alone."""
+
+    def __init__(self, *, plain: bool) -> None:
+        self._plain = plain
+
+    def begin(self, manifest: Manifest, source: str) -> None:
+        print(header_line(manifest.model.emotions, manifest.features.modality_names), flush=True)
+
+    def row(self, row: LiveRow) -> None:
+        print(*row_lines(row.prediction, plain=self._plain), flush=True)
+
+    def __enter__(self) -> TableListener:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return None
+
+
+class JsonListener:
+    """One JSON object a second, as `emodict-run --json` writes for a recording, with the sensors' states."""
+
+    def __init__(self, *, with_weights: bool) -> None:
+        self._with_weights = with_weights
+
+    def begin(self, manifest: Manifest, source: str) -> None:
+        return None
+
+    def row(self, row: LiveRow) -> None:
+        content = {
+            "session": row.prediction.session,
+            "simulated": row.prediction.simulated,
+            "unix_s": round(row.unix_s, 3),
+            "delay_s": round(row.delay_s, 4),
+            **row_as_dict(row.prediction, 0, with_weights=self._with_weights),
+            "sensors": [asdict(sensor) for sensor in row.sensors],
+        }
+        print(json.dumps(content), flush=True)
+
+    def __enter__(self) -> JsonListener:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return None

@@ -1,0 +1,112 @@
+"""run_live: an engine fed by sensors, its rows told to listeners once a second."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+
+from emodict.engine import Engine
+from emodict.errors import RecordingError
+from emodict.features.windows import FeatureWindows
+from emodict.live.pipeline import LivePipeline
+from emodict.live.row import Listener, LiveRow, SensorState
+from emodict.live.source import Happening, LiveSource
+from emodict.person import Adaptation
+from emodict.predict import score
+
+# Nothing can be due before a sensor has been found: look whether the run is to end this often.
+LONGEST_WAIT_S = 0.5
+OnHappening = Callable[[Happening], object]
+
+
+def run_live(
+    engine: Engine,
+    source: LiveSource,
+    listeners: Sequence[Listener],
+    *,
+    adaptation: Adaptation | None = None,
+    on_happening: OnHappening = lambda happening: None,
+    seconds: float | None = None,
+) -> int:
+    """Run until the source is finished, `seconds` rows are out, or Ctrl-C; returns the number of rows.
+
+    The source and the listeners are entered and left by the caller. `on_happening` hears everything the source tells
+    before it is used: a recorder.
+    """
+    count = 0
+    for listener in listeners:
+        listener.begin(engine.manifest, source.name)
+    for row in live_rows(engine, source, adaptation=adaptation, on_happening=on_happening):
+        for listener in listeners:
+            listener.row(row)
+        count += 1
+        if seconds is not None and count >= seconds:
+            break
+    return count
+
+
+def live_rows(
+    engine: Engine,
+    source: LiveSource,
+    *,
+    adaptation: Adaptation | None = None,
+    on_happening: OnHappening = lambda happening: None,
+) -> Iterator[LiveRow]:
+    """The rows of a live run, each as soon as it is known.
+
+    Raises:
+        RecordingError: the source ended without one of the model's modalities ever appearing.
+    """
+    unmixing = None if adaptation is None else adaptation.unmixing
+    pipeline = LivePipeline(engine.manifest.features, unmixing=unmixing)
+    # The wall clock is read once: it may be set while we run, the source's clock is not.
+    unix_offset_s = time.time() - source.now_s()
+    while not source.finished:
+        for happening in source.poll(pipeline.wait_s(source.now_s(), LONGEST_WAIT_S)):
+            on_happening(happening)
+            pipeline.happened(happening)
+        pipeline.let_go(source.now_s())
+        yield from _told(engine, source, pipeline, adaptation, unix_offset_s)
+    pipeline.finish()
+    if pipeline.start_s is None:
+        wanted = ", ".join(engine.manifest.features.modality_names)
+        raise RecordingError(f"{source.name} has none of the signals this model reads", expected=wanted, got="none")
+    yield from _told(engine, source, pipeline, adaptation, unix_offset_s)
+
+
+def _told(
+    engine: Engine, source: LiveSource, pipeline: LivePipeline, adaptation: Adaptation | None, unix_offset_s: float
+) -> Iterator[LiveRow]:
+    windows = pipeline.take()
+    if windows is None:
+        return
+    prediction = score(engine, windows, session=source.session, simulated=source.simulated, adaptation=adaptation)
+    assert pipeline.start_s is not None
+    ready_s = source.now_s()
+    for i in range(len(prediction)):
+        one = prediction.slice(slice(i, i + 1))
+        second = float(one.start_s[0])
+        yield LiveRow(
+            prediction=one,
+            sensors=_sensors(pipeline, windows, i),
+            unix_s=pipeline.start_s + second + unix_offset_s,
+            delay_s=ready_s - pipeline.end_s(second),
+        )
+
+
+def _sensors(pipeline: LivePipeline, windows: FeatureWindows, row: int) -> tuple[SensorState, ...]:
+    sensors = []
+    for column, name in enumerate(windows.spec.modality_names):
+        state, stream, late = pipeline.state(name)
+        sensors.append(
+            SensorState(
+                modality=name,
+                state=state,
+                device="" if stream is None else stream.device,
+                rate_hz=0.0 if stream is None else stream.rate_hz,
+                valid=bool(windows.valid[row, column]),
+                quality=float(windows.quality[row, column]),
+                late_samples=late,
+            )
+        )
+    return tuple(sensors)

@@ -1,0 +1,246 @@
+"""BrainFlowSource against BrainFlow itself: its synthetic board, a file played back, a board that stops."""
+
+import socket
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+pytest.importorskip("brainflow", reason="needs the extra 'brainflow'")
+
+from emodict.errors import InputError
+from emodict.live import boards
+from emodict.live import brainflow as brainflow_module
+from emodict.live.boards import find_board, import_brainflow
+from emodict.live.brainflow import BrainFlowSource
+from emodict.live.source import Chunk, Connected, Ended, Lost
+from emodict.spec import load_spec
+
+SPEC = load_spec("emodict-1")
+# fmt: off
+SYNTHETIC_EEG = (
+    "Fz", "C3", "Cz", "C4", "Pz", "PO7", "Oz", "PO8", "F5", "F7", "F3", "F1", "F2", "F4", "F6", "F8",
+)
+# fmt: on
+
+
+def listen(source, seconds):
+    """All that happens in so many seconds, or until the end."""
+    happened, stop_s = [], time.monotonic() + seconds
+    while time.monotonic() < stop_s and not source.finished:
+        happened += source.poll(0.05)
+    return happened
+
+
+def streams(happened):
+    return {h.stream.modality: h.stream for h in happened if isinstance(h, Connected)}
+
+
+def joined(happened, modality):
+    """(times, samples) of one modality."""
+    chunks = [h for h in happened if isinstance(h, Chunk) and h.modality == modality]
+    return np.concatenate([c.times_s for c in chunks]), np.concatenate([c.samples for c in chunks])
+
+
+@pytest.fixture(scope="module")
+def synthetic():
+    """Three seconds of the synthetic board: what happened, and when it was entered and left."""
+    with BrainFlowSource("synthetic", SPEC) as source:
+        began_s = source.now_s()
+        happened = listen(source, 3.0)
+        ended_s = source.now_s()
+        assert not source.finished
+        assert (source.name, source.simulated) == ("BrainFlow SYNTHETIC_BOARD", True)
+    return happened, began_s, ended_s
+
+
+def test_the_synthetic_board_gives_eeg_ppg_and_gsr(synthetic):
+    found = streams(synthetic[0])
+    assert set(found) == {"eeg", "ppg", "gsr"}
+    assert (found["eeg"].rate_hz, found["eeg"].unit, found["eeg"].channel_names) == (250.0, "uV", SYNTHETIC_EEG)
+    assert (found["ppg"].unit, found["gsr"].unit) == ("a.u.", "uS")
+    assert joined(synthetic[0], "eeg")[1].shape[1] == 16
+    assert joined(synthetic[0], "gsr")[1].shape[1] == 1
+
+
+def test_times_are_even_and_on_the_clock_of_this_machine(synthetic):
+    happened, began_s, ended_s = synthetic
+    times_s, _ = joined(happened, "eeg")
+    # Its samples come in pairs a few milliseconds apart, and no clock here is off by more than a few per cent.
+    np.testing.assert_allclose(np.diff(times_s), 1 / 250, rtol=0.1)
+    # Stamped where BrainFlow received them: within a busy machine's delay of the two ends.
+    assert began_s - 0.1 < times_s[0] < began_s + 0.3
+    assert ended_s - 0.3 < times_s[-1] < ended_s + 0.01
+    np.testing.assert_allclose(len(times_s), 250 * (times_s[-1] - times_s[0]) + 1, rtol=0.02)
+
+
+def write_playback(path, rows):
+    """A file as BrainFlow's DataFilter.write_file writes it, of the synthetic board."""
+    np.savetxt(path, rows, fmt="%.6f", delimiter="\t")
+
+
+@pytest.fixture
+def recorded():
+    """(samples, columns) of the synthetic board, as BrainFlow itself gives them."""
+    shim = import_brainflow()
+    board = shim.BoardShim(shim.BoardIds.SYNTHETIC_BOARD, shim.BrainFlowInputParams())
+    board.prepare_session()
+    board.start_stream()
+    time.sleep(2.0)
+    rows = board.get_board_data().T
+    board.stop_stream()
+    board.release_session()
+    return rows
+
+
+def play(path, seconds=8.0):
+    params = {"file": str(path), "master_board": "SYNTHETIC_BOARD"}
+    with BrainFlowSource("PLAYBACK_FILE_BOARD", SPEC, params=params) as source:
+        happened = listen(source, seconds)
+        return happened, source.finished
+
+
+def test_a_file_is_played_back_to_its_end(recorded, tmp_path):
+    write_playback(tmp_path / "board.csv", recorded)
+    happened, finished = play(tmp_path / "board.csv")
+    assert finished
+    assert sorted(h.modality for h in happened if isinstance(h, Ended)) == ["eeg", "gsr", "ppg"]
+    descr = import_brainflow().BoardShim.get_board_descr(-1)
+    for modality, column in (("eeg", descr["eeg_channels"][3]), ("gsr", descr["eda_channels"][0])):
+        index = 3 if modality == "eeg" else 0
+        np.testing.assert_allclose(joined(happened, modality)[1][:, index], recorded[:, column], atol=1e-6)
+
+
+def test_lost_packages_leave_a_gap_as_long_as_the_counter_says(recorded, tmp_path):
+    # A third of a second is missing, and its packages with it.
+    lost = slice(200, 283)
+    write_playback(tmp_path / "lossy.csv", np.delete(recorded, lost, axis=0))
+    happened, finished = play(tmp_path / "lossy.csv")
+    assert finished
+    steps = np.diff(joined(happened, "eeg")[0]) * 250
+    gap = int(np.argmax(steps))
+    assert gap == 199
+    # 83 lost packages: 84 periods. Playback sleeps by the recorded stamps, which jitter by a period.
+    assert steps[gap] == pytest.approx(84, abs=0.5)
+    assert np.delete(steps, gap).max() < 1.5
+
+
+def multicast_works():
+    """Whether this machine hears its own multicast, which the streaming board needs."""
+    with (
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as ear,
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as mouth,
+    ):
+        try:
+            ear.bind(("", 0))
+            membership = socket.inet_aton("225.1.1.1") + socket.inet_aton("0.0.0.0")
+            ear.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, membership)
+            ear.settimeout(1.0)
+            mouth.sendto(b"heard?", ("225.1.1.1", ear.getsockname()[1]))
+            return ear.recv(16) == b"heard?"
+        except OSError:
+            return False
+
+
+def test_a_board_that_stops_is_lost_and_connected_again(monkeypatch):
+    if not multicast_works():
+        pytest.skip("no multicast on this machine")
+    monkeypatch.setattr(brainflow_module, "LOST_S", 1.0)
+    monkeypatch.setattr(brainflow_module, "RETRY_S", (0.1,))
+    shim = import_brainflow()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.bind(("", 0))
+        port = probe.getsockname()[1]
+
+    # One object throughout: BrainFlow's, when it is collected, releases whatever session is open under its parameters.
+    board = shim.BoardShim(shim.BoardIds.SYNTHETIC_BOARD, shim.BrainFlowInputParams())
+
+    def start():
+        board.prepare_session()
+        board.start_stream(45000, f"streaming_board://225.1.1.1:{port}")
+
+    start()
+    params = {"master_board": "SYNTHETIC_BOARD", "ip_address": "225.1.1.1", "ip_port": str(port)}
+    try:
+        with BrainFlowSource("STREAMING_BOARD", SPEC, params=params) as source:
+            assert set(streams(listen(source, 2.0))) == {"eeg", "ppg", "gsr"}
+            board.release_session()
+            stopped_s = source.now_s()
+            lost = [h for h in listen(source, 3.0) if isinstance(h, Lost)]
+            assert sorted(h.modality for h in lost) == ["eeg", "gsr", "ppg"]
+            assert lost[0].reason == "no samples for 1 s"
+            start()
+            again = listen(source, 4.0)
+            assert set(streams(again)) == {"eeg", "ppg", "gsr"}
+            assert joined(again, "eeg")[0][0] > stopped_s
+    finally:
+        board.release_session()
+
+
+@pytest.mark.parametrize(
+    ("name", "params", "says"),
+    [
+        ("MUSE_3", {}, "Did you mean MUSE_"),
+        ("CYTON", {"seriel_port": "x"}, "no parameter 'seriel_port'.*serial_port"),
+        ("CYTON", {"ip_port": "many"}, "ip_port is a number"),
+        ("PLAYBACK_FILE_BOARD", {"file": "x.csv"}, "master_board=BOARD"),
+        ("PLAYBACK_FILE_BOARD", {"file": "nowhere.csv", "master_board": "CYTON"}, "no file nowhere.csv"),
+        ("PLAYBACK_FILE_BOARD", {"master_board": "CYTON"}, "file=RECORDING.csv"),
+        ("GANGLION", {"channels": "Fp1,Fp2"}, "4 names, got 2"),
+    ],
+)
+def test_what_cannot_be_meant_is_said(name, params, says):
+    with pytest.raises(InputError, match=says):
+        find_board(name, SPEC.modality_names, params)
+
+
+def test_a_board_without_the_wanted_sensors_is_refused():
+    with pytest.raises(InputError, match="none of the signals"):
+        find_board("CYTON", ("ppg", "gsr"), {})
+
+
+def test_a_muse_has_its_pulse_on_a_preset_of_its_own():
+    board = find_board("38", SPEC.modality_names, {})
+    assert board.name == "MUSE_2_BOARD"
+    assert [(p.rate_hz, [c.stream.modality for c in p.modalities]) for p in board.presets] == [
+        (256.0, ["eeg"]),
+        (64.0, ["ppg"]),
+    ]
+    assert board.presets[0].modalities[0].stream.channel_names == ("TP9", "AF7", "AF8", "TP10")
+
+
+def test_electrodes_of_a_board_that_leaves_them_free_are_named_by_its_user():
+    placed = find_board("GANGLION", ("eeg",), {"channels": "Fp1, Fp2, T7, T8"})
+    assert placed.presets[0].modalities[0].stream.channel_names == ("Fp1", "Fp2", "T7", "T8")
+
+
+def test_a_board_that_is_not_there_is_looked_for_and_said_once(caplog):
+    with BrainFlowSource("CYTON", SPEC, params={"serial_port": "/dev/no_such_port"}) as source:
+        assert listen(source, 2.5) == []
+        assert not source.finished
+    assert [r.message for r in caplog.records if r.levelname == "WARNING"] == [
+        "BrainFlow CYTON_BOARD: the board does not answer (UNABLE_TO_OPEN_PORT_ERROR); it is looked for again and again"
+    ]
+
+
+def test_parameters_that_brainflow_refuses_end_at_once():
+    # A Cyton is on a serial port, and none is named.
+    with pytest.raises(InputError, match="with these parameters"), BrainFlowSource("CYTON", SPEC):
+        pass
+
+
+def test_brainflow_itself_is_silent():
+    code = (
+        "from emodict.live.brainflow import BrainFlowSource; from emodict.spec import load_spec; import time\n"
+        "with BrainFlowSource('SYNTHETIC', load_spec('emodict-1')) as s: time.sleep(0.3)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_without_brainflow_the_extra_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "brainflow", None)
+    with pytest.raises(InputError, match=r"pip install 'emodict\[brainflow\]'"):
+        boards.import_brainflow()

@@ -1,0 +1,142 @@
+"""emodict-run --live as it is typed: what it prints, how it ends, what it refuses."""
+
+from __future__ import annotations
+
+import functools
+import json
+import signal
+import subprocess
+import sysconfig
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tests.integration.conftest import export_untrained, noise_recording
+
+from emodict.cli import run as cli
+from emodict.session import open_session, write_session
+
+Run = Callable[..., tuple[int, str, str]]
+COMMAND = str(Path(sysconfig.get_path("scripts")) / "emodict-run")
+
+
+@pytest.fixture
+def run(run_in_process: Run) -> Run:
+    return functools.partial(run_in_process, cli)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("model") / "model.onnx"
+    return export_untrained(path, spec_id="emodict-1", modalities=("eeg", "gsr", "ppg", "video"))
+
+
+@pytest.fixture
+def session(tmp_path: Path) -> Path:
+    path = tmp_path / "session.h5"
+    write_session(noise_recording(20), path)
+    return path
+
+
+def test_a_replay_prints_the_rows_of_the_recording(run: Run, model: Path, session: Path) -> None:
+    _, offline, _ = run("--engine", model, session)
+    code, live, _ = run("--engine", model, "--live", f"replay:{session}", "--speed", "max")
+    assert code == 0
+    rows = [
+        line for line in live.splitlines() if line.lstrip()[:1].isdigit() and "%" not in line and "rows" not in line
+    ]
+    assert len(rows) == 16
+    assert all(row in offline for row in rows)
+    assert "Live from replay of session.h5; Ctrl-C ends it" in live
+    assert "16 rows, 16 answered" in live
+
+
+def test_json_lines_carry_the_sensors(run: Run, model: Path, session: Path) -> None:
+    words = [
+        "--engine",
+        model,
+        "--live",
+        f"replay:{session}",
+        "--speed",
+        "max",
+        "--json",
+        "--weights",
+        "--seconds",
+        "3",
+    ]
+    code, out, err = run(*words)
+    assert code == 0
+    rows = [json.loads(line) for line in out.splitlines()]
+    assert [row["start_s"] for row in rows] == [4, 5, 6]
+    assert sum(rows[0]["distribution"].values()) == pytest.approx(1, abs=1e-3)
+    assert len(rows[0]["weights"]) == 32
+    assert [(s["modality"], s["state"]) for s in rows[0]["sensors"]] == [
+        (name, "live") for name in ("eeg", "gsr", "ppg", "video")
+    ]
+    assert "Live from" in err
+
+
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_and_a_service_managers_stop_end_a_run_well(model: Path, session: Path, ending: signal.Signals) -> None:
+    words = [COMMAND, "--engine", str(model), "--live", f"replay:{session}", "--speed", "4"]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if line.strip().startswith("0:04"):
+                process.send_signal(ending)
+                break
+        out, err = process.communicate(timeout=30)
+    assert process.returncode == 0
+    assert "answered" in out
+    assert err == ""
+
+
+def test_what_came_live_is_recorded(run: Run, model: Path, session: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy.h5"
+    words = ["--engine", model, "--live", f"replay:{session}", "--speed", "max", "--quiet"]
+    code, out, _ = run(*words, "--record", copy, "--subject", "nobody")
+    assert code == 0
+    assert f"Recorded {copy}" in out
+    with open_session(session) as sent, open_session(copy) as kept:
+        assert kept.subject_id == "nobody"
+        for name, signal_ in sent.signals.items():
+            np.testing.assert_allclose(kept.signals[name].read(0, 10**9), signal_.read(0, 10**9), rtol=1e-6)
+    code, _, err = run(*words, "--record", copy)
+    assert code == 2
+    assert "copy.h5" in err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--live", "lsx"], "Did you mean lsl"),
+        (["--live", "replay:nowhere.h5"], "There is no file nowhere.h5"),
+        (["--live", "replay:SESSION", "--speed", "fast"], "--speed is not a speed"),
+        (["--live", "replay:SESSION", "--speed", "0"], "runs forwards"),
+        (["--live", "replay:SESSION", "--out", "x.csv"], "no use for --out"),
+        (["--live", "replay:SESSION", "SESSION"], "no use for recordings"),
+        (["--live", "replay:SESSION", "--jobs", "2"], "no use for --jobs"),
+        (["--live", "replay:SESSION", "--check"], "no use for --check"),
+        (["--live", "replay:SESSION", "--stream", "eeg=DSI"], "--stream belongs to --live lsl"),
+        (["--live", "lsl", "--stream", "DSI"], "'DSI' is not a name and a value"),
+        (["--live", "replay:SESSION", "--token", "x"], "none is served"),
+        (["--live", "replay:SESSION", "--serve", "0.0.0.0:8765"], "token"),
+        (["--live", "replay:SESSION", "--face", "hog"], "--camera 0 beside them"),
+        (["--live", "replay:SESSION", "--camera", "0"], "face.onnx"),
+        (["SESSION", "--serve", "8765"], "--serve is for a live run"),
+        (["SESSION", "--seconds", "3"], "--seconds is for a live run"),
+    ],
+)
+def test_what_does_not_go_together_is_refused(
+    run: Run, model: Path, session: Path, words: list[str], said: str
+) -> None:
+    code, _, err = run("--engine", model, *(word.replace("SESSION", str(session)) for word in words))
+    assert code == 2
+    assert said in err
+
+
+def test_a_live_run_needs_a_model(run: Run, session: Path) -> None:
+    code, _, err = run("--live", f"replay:{session}")
+    assert code == 2
+    assert "--engine model.onnx not given" in err

@@ -1,0 +1,131 @@
+"""Which stream is which sensor: by type, name, channels and units, as devices announce them."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+
+from emodict.errors import StreamError
+from emodict.live.lsl_streams import Channel, channels_of, choose, pick, unit_symbol
+from emodict.spec import load_spec
+
+SPEC = load_spec("emodict-1")
+EEG, PPG, GSR = (SPEC.modality(name) for name in ("eeg", "ppg", "gsr"))
+
+
+@dataclass
+class Stream:
+    name: str
+    kind: str
+    source_id: str = ""
+    hostname: str = "lab"
+    created_at_s: float = 0.0
+    rate_hz: float = 100.0
+    numeric: bool = True
+
+
+@pytest.mark.parametrize(
+    ("modality", "kind"),
+    [("eeg", "EEG"), ("eeg", "eeg"), ("ppg", "BVP"), ("ppg", "Ppg"), ("gsr", "EDA"), ("gsr", "SC")],
+)
+def test_a_stream_is_found_by_its_type_in_any_case(modality, kind):
+    streams = [Stream("clicks", "Markers"), Stream("it", kind), Stream("steps", "ACC")]
+    assert choose(streams, modality, name=None) is streams[1]
+
+
+def test_a_stream_of_no_known_type_is_found_by_its_name():
+    streams = [Stream("my-BVP2", ""), Stream("the EDA lab's ppg notes", "EEG"), Stream("Bvpx", "")]
+    assert choose(streams, "ppg", name=None) is streams[0]
+    assert choose(streams, "gsr", name=None) is None
+
+
+def test_a_name_or_a_source_id_chooses_among_several():
+    streams = [Stream("left", "EDA", source_id="E4-1"), Stream("right", "EDA", source_id="E4-2")]
+    with pytest.raises(StreamError, match=r"'left' .*; 'right' .*--stream gsr=NAME"):
+        choose(streams, "gsr", name=None)
+    assert choose(streams, "gsr", name="Right") is streams[1]
+    assert choose(streams, "gsr", name="e4-1") is streams[0]
+    assert choose(streams, "gsr", name="middle") is None
+
+
+def test_the_stream_that_was_there_before_is_taken_again_and_its_newest_outlet():
+    streams = [
+        Stream("left", "EDA", "1", created_at_s=10.0),
+        Stream("left", "EDA", "1", created_at_s=20.0),
+        Stream("right", "EDA", "2", created_at_s=30.0),
+    ]
+    assert choose(streams, "gsr", name=None, before=("left", "1", "lab")) is streams[1]
+
+
+def test_a_stream_without_a_rate_and_one_of_texts_are_no_sensors():
+    with pytest.raises(StreamError, match="no sampling rate"):
+        choose([Stream("watch", "PPG", rate_hz=0.0)], "ppg", name=None)
+    assert choose([Stream("notes", "PPG", numeric=False)], "ppg", name=None) is None
+
+
+def test_channels_are_matched_by_name_and_units_converted():
+    names = ["T7" if name == "T3" else f"EEG {name}-Pz" for name in reversed(EEG.channel_names)]
+    channels = [Channel("ADC_Sequence"), *(Channel(name, "millivolts") for name in names), Channel("TRG")]
+    picked = pick(EEG, "DSI-24", channels)
+    assert picked.columns == tuple(range(18, 0, -1))
+    assert picked.names == EEG.channel_names
+    assert picked.counter == 0
+    np.testing.assert_array_equal(picked.factors, 1000.0)
+
+
+def test_missing_channels_are_named():
+    channels = [Channel(name, "uV") for name in EEG.channel_names if name not in ("Cz", "O2")]
+    with pytest.raises(StreamError, match="'cap' lacks channels Cz, O2"):
+        pick(EEG, "cap", channels)
+    with pytest.raises(StreamError, match=r"lacks channels P3, C3.*no name"):
+        pick(EEG, "cap", [Channel("")] * 18)
+
+
+@pytest.mark.parametrize(
+    ("channels", "column"),
+    [
+        (["anything"], 0),
+        (["sequence", "x", "battery"], 1),
+        (["CH1", "EDA3"], 1),
+        (["red", "gsr"], 1),
+    ],
+)
+def test_the_one_channel_of_a_wrist_sensor_is_found(channels, column):
+    assert pick(GSR, "watch", [Channel(name, "uS") for name in channels]).columns == (column,)
+
+
+def test_which_of_two_channels_it_is_must_be_clear():
+    with pytest.raises(StreamError, match="Expected one channel, or one called BVP or PPG"):
+        pick(PPG, "watch", [Channel("red", kind="PPG"), Channel("green", kind="PPG")])
+
+
+@pytest.mark.parametrize(
+    ("unit", "symbol"),
+    [
+        ("microvolts", "uV"),
+        ("Volts", "V"),
+        ("nanovolt", "nV"),
+        ("microsiemens", "uS"),
+        ("uV", "uV"),
+        ("counts", "counts"),
+    ],
+)
+def test_units_in_words_are_understood(unit, symbol):
+    assert unit_symbol(unit) == symbol
+
+
+def test_an_unknown_unit_is_said_once_and_the_samples_taken_as_they_are(caplog):
+    for _ in range(2):
+        picked = pick(GSR, "odd watch", [Channel("gsr", "furlongs")])
+    assert picked.factors.tolist() == [1.0]
+    assert [record.message for record in caplog.records] == [
+        "gsr: the LSL stream 'odd watch' gives its unit as 'furlongs'; its samples are taken to be in uS."
+    ]
+
+
+def test_a_description_gives_each_column_its_channel_or_none_a_name():
+    channel = "<channel><label> AF7 </label><unit>microvolts</unit><type>EEG</type></channel>"
+    xml = f"<info><name>x</name><desc><channels>{channel}</channels></desc></info>"
+    assert channels_of(xml, 1) == [Channel("AF7", "microvolts", "EEG")]
+    assert channels_of(xml, 2) == [Channel("")] * 2
+    assert channels_of("<info", 1) == [Channel("")]

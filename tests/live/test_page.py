@@ -1,0 +1,402 @@
+"""The live page's rows: who comes is told the last minute, then every second, and costs the run nothing."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import logging
+import select
+import socket
+import subprocess
+import sys
+import threading
+import time
+
+import numpy as np
+import pytest
+
+pytest.importorskip("starlette", reason="the extra 'serve' is not installed")
+pytest.importorskip("uvicorn", reason="the extra 'serve' is not installed")
+pytest.importorskip("websockets", reason="the extra 'serve' is not installed")
+
+from benchmarks.page import manifest, noise
+from benchmarks.page_browsers import handshake
+from tests.live.asking import ask, end_of, open_files, our_threads, port_of, rows_url, soon, told
+from websockets.sync.client import connect
+
+from emodict.errors import MissingDependencyError, PageError
+from emodict.live.page import PageListener, connection, page_address
+from emodict.live.page.hub import KEPT_ROWS, MIN_INTERVAL_S
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(1)
+
+
+@pytest.fixture
+def page():
+    with PageListener(page_address("127.0.0.1:0"), model="model.onnx") as served:
+        served.begin(manifest(), "LSL")
+        yield served
+
+
+def is_silent(capfd, caplog):
+    """Warnings go to a terminal, too, where nobody has set up logging."""
+    loud = [record for record in caplog.records if record.levelno >= logging.WARNING]
+    return capfd.readouterr() == ("", "") and loud == []
+
+
+def starts(news):
+    return [one["start_s"] for one in (*news["past"], news["now"])]
+
+
+def test_who_comes_is_told_who_runs_and_the_last_minute_then_every_second(page, rng):
+    for number in range(KEPT_ROWS + 7):
+        page.row(noise(number, rng))
+    with connect(rows_url(page)) as stream:
+        first = told(stream)
+        assert first["hello"]["model"] == "model.onnx"
+        assert first["hello"]["source"] == "LSL"
+        assert first["hello"]["features"] == "emodict-1"
+        assert first["hello"]["emotions"][0] == "Inspired"
+        assert len(set(first["hello"]["colours"])) == 10
+        assert starts(first) == list(range(7, KEPT_ROWS + 7))
+        page.row(noise(90, rng))
+        second = told(stream)
+    assert "hello" not in second
+    assert starts(second) == [90]
+
+
+def test_a_row_arrives_as_it_was(page, rng):
+    row = noise(15, rng)
+    page.row(row)
+    with connect(rows_url(page)) as stream:
+        now = told(stream)["now"]
+    rounding = 0.6e-5  # five digits
+    np.testing.assert_allclose(now["answer"], row.prediction.distribution[0], atol=rounding)
+    np.testing.assert_allclose(now["weights"], row.prediction.weights[0], atol=rounding)
+    assert now["simulated"] is True
+    assert now["unix_s"] == pytest.approx(row.unix_s, abs=1e-3)
+    assert [(s["modality"], s["state"], s["valid"]) for s in now["sensors"]] == [
+        ("eeg", "live", True), ("gsr", "live", True), ("ppg", "live", True), ("video", "stalled", False)
+    ]  # fmt: skip
+    assert now["sensors"][0]["device"] == "device of eeg"
+    assert now["sensors"][0]["rate_hz"] == 100
+
+
+def test_a_row_without_an_answer_has_none_and_no_number_stands_in_its_place(page, rng):
+    page.row(noise(0, rng))
+    row = noise(1, rng, answered=False)
+    sensors = (dataclasses.replace(row.sensors[0], quality=float("nan"), rate_hz=float("nan")), *row.sensors[1:])
+    page.row(dataclasses.replace(row, sensors=sensors))
+    with connect(rows_url(page)) as stream:
+        news = told(stream)
+    assert news["past"][0]["answer"] is not None
+    assert (news["now"]["answer"], news["now"]["weights"]) == (None, None)
+    assert (news["now"]["sensors"][0]["quality"], news["now"]["sensors"][0]["rate_hz"]) == (None, None)
+
+
+def test_a_row_is_copied_so_that_the_engine_may_use_its_memory_again(page, rng):
+    row = noise(0, rng)
+    was = row.prediction.distribution[0].copy()
+    page.row(row)
+    row.prediction.distribution[:] = 0.5
+    with connect(rows_url(page)) as stream:
+        np.testing.assert_allclose(told(stream)["now"]["answer"], was, atol=0.6e-5)
+
+
+def test_rows_faster_than_eyes_come_together_and_none_is_missing(page, rng):
+    with connect(rows_url(page)) as stream:
+        told(stream)
+        came, messages = [], 0
+        began = time.monotonic()
+        for number in range(200):
+            page.row(noise(number, rng))
+            time.sleep(0.002)
+        took_s = time.monotonic() - began
+        while len(came) < 200:
+            came += starts(told(stream))
+            messages += 1
+    assert came == list(range(200))
+    assert messages <= took_s / MIN_INTERVAL_S + 2  # one at the start, one at the end
+
+
+def test_a_browser_that_was_away_for_longer_is_told_a_minute_and_no_more(page, rng):
+    with connect(rows_url(page)) as stream:
+        told(stream)
+        for number in range(1000):
+            page.row(noise(number, rng))
+        most = 0
+        while True:
+            news = told(stream)
+            most = max(most, len(starts(news)))
+            if news["now"]["start_s"] == 999:
+                break
+    assert most <= KEPT_ROWS
+
+
+def test_a_run_that_begins_again_tells_everybody_and_forgets_the_rows_of_the_one_before(page, rng):
+    page.row(noise(0, rng))
+    with connect(rows_url(page)) as stream:
+        told(stream)
+        page.begin(manifest(), "replay of sub-01.h5")
+        again = told(stream)
+    assert again["hello"]["source"] == "replay of sub-01.h5"
+    assert "now" not in again
+
+
+def test_who_comes_before_the_run_begins_waits():
+    with PageListener(page_address("127.0.0.1:0")) as early, connect(rows_url(early)) as stream:
+        with pytest.raises(TimeoutError):
+            stream.recv(timeout=0.3)
+        early.begin(manifest(), "LSL")
+        assert told(stream)["hello"]["source"] == "LSL"
+
+
+def test_a_page_that_talks_is_shown_out(page):
+    with connect(rows_url(page)) as stream:
+        told(stream)
+        stream.send("hello")
+        assert soon(lambda: not page._hub.browsers)
+    assert stream.close_code == 1008
+
+
+def never_reads(page):
+    plain = socket.socket()
+    plain.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+    plain.connect(("127.0.0.1", port_of(page)))
+    plain.sendall(handshake(port_of(page)))
+    return plain
+
+
+def test_a_browser_that_never_reads_holds_no_row_up_and_is_dropped(page, rng, monkeypatch):
+    monkeypatch.setattr(connection, "SEND_S", 0.5)
+    for number in range(KEPT_ROWS):
+        page.row(noise(number, rng))
+    before = open_files()
+    with never_reads(page) as deaf, connect(rows_url(page)) as stream:
+        assert soon(lambda: len(page._hub.browsers) == 2)
+        told(stream)
+        for number in range(400):
+            page.row(noise(100 + number, rng))
+            time.sleep(0.01)
+            if len(page._hub.browsers) == 1:
+                break
+        assert soon(lambda: len(page._hub.browsers) == 1)
+        page.row(noise(1000, rng))
+        while told(stream)["now"]["start_s"] != 1000:
+            pass
+        assert end_of(deaf) in ("cut", "closed")
+    assert soon(lambda: open_files() <= before)
+
+
+def test_a_browser_that_answers_no_ping_is_taken_for_gone_and_nobody_hears_of_it(rng, monkeypatch, capfd, caplog):
+    monkeypatch.setattr(connection, "PING_S", 0.2)
+    with PageListener(page_address("127.0.0.1:0")) as page, never_reads(page) as mute:
+        page.begin(manifest(), "LSL")
+        assert soon(lambda: len(page._hub.browsers) == 1)
+        for number in range(200):
+            page.row(noise(number, rng))
+            time.sleep(0.01)
+            if not page._hub.browsers:
+                break
+        assert not page._hub.browsers
+        assert end_of(mute) in ("cut", "closed")
+    assert is_silent(capfd, caplog)
+
+
+def test_a_row_for_a_browser_that_was_given_up_at_that_moment_is_no_error(page, rng, capfd, caplog):
+    with connect(rows_url(page)) as stream:
+        told(stream)
+        (served,) = page._server.server_state.connections
+        (browser,) = page._hub.browsers
+
+        def at_that_moment():
+            # The row wakes who sends it, and only then is the connection closed: one turn of the loop too late.
+            page.row(noise(0, rng))
+            browser.news.set()
+            served.pending_ping_payload = b"never answered"
+            served.keepalive_timeout()
+
+        served.loop.call_soon_threadsafe(at_that_moment)
+        assert soon(lambda: not page._hub.browsers)
+    assert is_silent(capfd, caplog)
+
+
+def test_a_flood_of_pings_whose_answers_nobody_reads_is_cut_off(page):
+    ping = b"\x89\xfd\0\0\0\0" + bytes(125)
+    with never_reads(page) as flood:
+        assert soon(lambda: len(page._hub.browsers) == 1)
+        flood.settimeout(20)
+        with pytest.raises(ConnectionError):
+            flood.sendall(400_000 * ping)
+    assert soon(lambda: not page._hub.browsers)
+
+
+def test_a_request_that_is_never_finished_is_given_up(monkeypatch):
+    monkeypatch.setattr(connection, "REQUEST_S", 0.3)
+    with (
+        PageListener(page_address("127.0.0.1:0")) as page,
+        socket.create_connection(("127.0.0.1", port_of(page))) as slow,
+        connect(rows_url(page)) as stream,
+    ):
+        slow.sendall(b"GET / HTTP/1.1\r\nHost: ")
+        assert end_of(slow) in ("cut", "closed")
+        # Nobody else's ends with it.
+        page.begin(manifest(), "LSL")
+        assert "hello" in told(stream)
+
+
+def test_connections_beyond_the_bound_are_closed_and_those_within_live(page, monkeypatch):
+    monkeypatch.setattr(connection, "MAX_CONNECTIONS", 8)
+    with connect(rows_url(page)) as stream:
+        told(stream)
+        crowd = [socket.create_connection(("127.0.0.1", port_of(page))) for _ in range(30)]
+        for one in crowd:
+            one.setblocking(False)
+        # A connection that was ended can be read: there is an end to read.
+        assert soon(lambda: len(select.select(crowd, [], [], 0)[0]) >= 30 - 7)
+        closed = len(select.select(crowd, [], [], 0.3)[0])
+        for one in crowd:
+            one.close()
+        assert closed == 30 - 7
+        assert soon(lambda: ask(page).status == 200)
+
+
+def test_it_ends_within_a_second_whoever_is_there_and_leaves_nothing_behind(rng):
+    before = open_files()
+    with contextlib.ExitStack() as readers, PageListener(page_address("127.0.0.1:0")) as page:
+        page.begin(manifest(), "LSL")
+        for number in range(KEPT_ROWS):
+            page.row(noise(number, rng))
+        port = port_of(page)
+        half = socket.create_connection(("127.0.0.1", port))
+        half.sendall(b"GET / HT")
+        idle = socket.create_connection(("127.0.0.1", port))
+        deaf = [never_reads(page) for _ in range(3)]
+        for _ in range(3):
+            readers.enter_context(connect(rows_url(page)))
+        assert soon(lambda: len(page._hub.browsers) == 6)
+        for number in range(200):
+            page.row(noise(number, rng))
+            time.sleep(0.005)
+        ending = time.monotonic()
+        page.__exit__()
+        assert time.monotonic() - ending < 1.0
+        assert our_threads() == []
+    for one in (half, idle, *deaf):
+        one.close()
+    assert soon(lambda: open_files() == before)
+    # Rows after the end go nowhere, and hurt nobody.
+    page.row(noise(0, rng))
+    with PageListener(page_address(f"127.0.0.1:{port}")) as again:
+        assert ask(again).status == 200
+
+
+def test_the_terminal_stays_clean(capfd, caplog, rng):
+    with PageListener(page_address("127.0.0.1:0"), token="0123456789abcdef") as page:
+        page.begin(manifest(), "LSL")
+        ask(page, "/?token=wrong")
+        ask(page, "/nothing")
+        ask(page, "/rows", Upgrade="websocket", Connection="Upgrade")
+        for rubbish in (b"\x16\x03\x01\x02\0\x01\0\x01", b"GET\r\n\r\n", bytes(70_000)):
+            with socket.create_connection(("127.0.0.1", port_of(page))) as plain:
+                plain.sendall(rubbish)
+                plain.shutdown(socket.SHUT_WR)
+                assert end_of(plain) in ("cut", "closed")
+        page.row(noise(0, rng))
+    assert is_silent(capfd, caplog)
+
+
+def test_a_port_in_use_is_a_sentence_that_names_another(page):
+    port = port_of(page)
+    second = PageListener(page_address(f"127.0.0.1:{port}"))
+    with pytest.raises(PageError, match=f"another program uses that port. Choose another, such as .*:{port + 1}"):
+        second.__enter__()
+    assert PageError.exit_code == 2
+    assert our_threads() == ["emodict page", "emodict bell"]
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("no-such-host.invalid:80", "there is no such host"),
+        ("127.0.0.1:99999", "cannot be read.*'127.0.0.1:99999'"),
+        ("127.0.0.1:http", "cannot be read"),
+        ("::1:8765", "IPv6 address in brackets"),
+        ("a b:1", "no such host"),
+        (f"{'x' * 70}.de", "no such host"),
+    ],
+)
+def test_an_address_that_is_none_is_a_sentence(text, says):
+    with pytest.raises(PageError, match=says):
+        page_address(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "host", "port"),
+    [("", "127.0.0.1", 8765), ("9000", "127.0.0.1", 9000), (":9000", "127.0.0.1", 9000),
+     ("localhost", "localhost", 8765), ("0.0.0.0:80", "0.0.0.0", 80),
+     ("[::1]:9000", "::1", 9000), ("[::1]", "::1", 8765)],
+)  # fmt: skip
+def test_an_address_may_leave_out_what_is_usual(text, host, port):
+    address = page_address(text)
+    assert (address.host, address.port) == (host, port)
+
+
+def test_an_address_of_another_machine_is_a_sentence():
+    # 192.0.2.0/24 is kept for documentation: no machine has one.
+    elsewhere = PageListener(page_address("192.0.2.1:8765"), token="0123456789abcdef")
+    with pytest.raises(PageError, match="not an address of this machine"):
+        elsewhere.__enter__()
+
+
+def test_it_is_served_over_ipv6_too(rng):
+    try:
+        with socket.socket(socket.AF_INET6) as probe:
+            probe.bind(("::1", 0))
+    except OSError:
+        pytest.skip("this machine has no IPv6")
+    with PageListener(page_address("[::1]:0")) as page:
+        assert page.url.startswith("http://[::1]:")
+        page.begin(manifest(), "LSL")
+        with connect(rows_url(page)) as stream:
+            assert "hello" in told(stream)
+
+
+@pytest.mark.parametrize("package", ["starlette", "uvicorn", "websockets"])
+def test_a_missing_package_is_a_sentence_before_anything_is_served(package, monkeypatch):
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(MissingDependencyError, match=rf"'{package}', which is not installed. pip install .*\[serve\]"):
+        PageListener(page_address())
+
+
+def test_the_page_costs_a_run_without_it_nothing():
+    code = "import sys, emodict.live.page; print([m for m in ('starlette', 'uvicorn', 'websockets', 'anyio') " \
+           "if m in sys.modules])"  # fmt: skip
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.stdout.strip() == "[]", done.stderr
+
+
+def test_rows_may_come_from_any_thread_while_browsers_come_and_go(page, rng):
+    stop = threading.Event()
+
+    def come_and_go():
+        while not stop.is_set():
+            with connect(rows_url(page)) as stream:
+                told(stream)
+
+    visitors = [threading.Thread(target=come_and_go) for _ in range(4)]
+    for visitor in visitors:
+        visitor.start()
+    for number in range(500):
+        page.row(noise(number, rng))
+        time.sleep(0.002)
+    stop.set()
+    for visitor in visitors:
+        visitor.join(10)
+    with connect(rows_url(page)) as stream:
+        assert json.loads(stream.recv(timeout=5))["now"]["start_s"] == 499
+    assert soon(lambda: not page._hub.browsers)

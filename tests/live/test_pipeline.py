@@ -1,0 +1,222 @@
+"""Rows keep coming, once a second, whatever the sensors do; a sensor is invalid only where it was not there."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from emodict.features import extract_features
+from emodict.features.windows import FeatureWindows, concatenate
+from emodict.live.pipeline import ARRIVAL_S, PATIENCE_S, LivePipeline
+from emodict.live.row import ABSENT, LIVE, LOST, STALLED
+from emodict.live.source import Chunk, Connected, Ended, LiveStream, Lost
+from emodict.recording import Recording, Signal
+from emodict.spec import load_spec
+
+SPEC = load_spec("emodict-1").with_modalities(("gsr", "ppg"))
+RATES = {"gsr": 4.0, "ppg": 100.0}
+SECONDS = 40
+# The clock of the source starts anywhere.
+T0 = 1234.5
+
+
+def samples(name: str, seconds: int = SECONDS, rate_hz: float | None = None) -> np.ndarray:
+    rate = rate_hz or RATES[name]
+    rng = np.random.default_rng(len(name))
+    t = np.arange(round(seconds * rate)) / rate
+    if name == "ppg":
+        return (np.sin(2 * np.pi * 1.2 * t) + 0.02 * rng.standard_normal(len(t)))[:, None]
+    return 3 + 0.01 * np.cumsum(rng.integers(-3, 4, size=(len(t), 1)), axis=0)
+
+
+class Wrist:
+    """Two sensors that deliver every tenth of a second, as far as `alive` says; a clock that the test winds."""
+
+    def __init__(self) -> None:
+        self.pipeline = LivePipeline(SPEC)
+        self.rows: list[FeatureWindows] = []
+        self.came_s: list[float] = []
+        self.now_s = T0
+        self.values = {name: samples(name) for name in RATES}
+        self.sent = dict.fromkeys(RATES, 0)
+
+    def connect(self, name: str, rate_hz: float | None = None) -> None:
+        stream = LiveStream(name, rate_hz or RATES[name], (name,), "")
+        self.pipeline.happened(Connected(stream, self.now_s))
+
+    def run(self, until_s: float, alive: tuple[str, ...] = ("gsr", "ppg"), *, delay_s: float = 0.0) -> None:
+        """Wind the clock to `until_s` of the run; who is not alive loses what it would have sent."""
+        while self.now_s < T0 + until_s - 1e-9:
+            self.now_s += 0.1
+            for name, rate in RATES.items():
+                known = int(np.floor((self.now_s - T0 - delay_s) * rate + 1e-6))
+                fresh = np.arange(self.sent[name], max(self.sent[name], min(known, len(self.values[name]))))
+                self.sent[name] += len(fresh)
+                if name in alive and len(fresh):
+                    self.pipeline.happened(Chunk(name, self.values[name][fresh], T0 + fresh / rate))
+            self.pipeline.let_go(self.now_s)
+            self.take()
+
+    def take(self) -> None:
+        rows = self.pipeline.take()
+        if rows is not None:
+            self.rows.append(rows)
+            self.came_s += [self.now_s - T0] * len(rows)
+
+    @property
+    def all(self) -> FeatureWindows:
+        return concatenate(SPEC, self.rows)
+
+    def valid_seconds(self, name: str) -> list[int]:
+        column = SPEC.modality_names.index(name)
+        return self.all.start_s[self.all.valid[:, column]].astype(int).tolist()
+
+
+def offline() -> FeatureWindows:
+    units = {"gsr": "uS", "ppg": "a.u."}
+    signals = {n: Signal(n, r, units[n], (n,), samples(n)) for n, r in RATES.items()}
+    return extract_features(Recording(session_id="s", subject_id="p", signals=signals), SPEC)
+
+
+@pytest.fixture
+def wrist() -> Wrist:
+    wrist = Wrist()
+    for name in RATES:
+        wrist.connect(name)
+    return wrist
+
+
+def test_live_rows_are_those_of_the_recording_each_at_the_end_of_its_second(wrist: Wrist) -> None:
+    wrist.run(SECONDS)
+    expected = offline()
+    np.testing.assert_array_equal(wrist.all.start_s, expected.start_s)
+    np.testing.assert_array_equal(wrist.all.valid, expected.valid)
+    np.testing.assert_allclose(wrist.all.tokens, expected.tokens, atol=1e-9)
+    np.testing.assert_allclose(wrist.came_s, expected.start_s + 1, atol=1e-6)
+
+
+def test_a_stalled_sensor_is_invalid_within_two_seconds_and_comes_back_by_itself(wrist: Wrist) -> None:
+    wrist.run(10.5)
+    wrist.run(20.3, alive=("gsr",))
+    assert wrist.pipeline.state("ppg")[0] == STALLED
+    wrist.run(SECONDS)
+    assert wrist.all.start_s.tolist() == list(range(4, SECONDS))
+    # Whole windows of 5 s: up to second 9; the samples come again in second 20, so from 21 to 26 for the first.
+    assert wrist.valid_seconds("ppg") == [*range(4, 10), *range(25, SECONDS)]
+    assert wrist.valid_seconds("gsr") == list(range(4, SECONDS))
+    late_s = np.array(wrist.came_s) - wrist.all.start_s - 1
+    # Only the row of the stall itself is waited for.
+    assert late_s.max() <= PATIENCE_S + 0.1 + 1e-6
+    assert (late_s > 0.1 + 1e-6).sum() == 1
+    assert wrist.pipeline.state("ppg") == (LIVE, LiveStream("ppg", 100.0, ("ppg",), ""), 0)
+
+
+def test_rows_come_even_when_nobody_delivers(wrist: Wrist) -> None:
+    wrist.run(8.0)
+    wrist.run(15.0, alive=())
+    assert wrist.all.start_s.tolist() == list(range(4, 15))
+    assert not wrist.all.valid[4:].any()
+
+
+def test_a_sensor_that_never_comes_delays_nobody() -> None:
+    wrist = Wrist()
+    wrist.connect("gsr")
+    wrist.run(12.0, alive=("gsr",))
+    assert wrist.pipeline.state("ppg")[0] == ABSENT
+    np.testing.assert_allclose(wrist.came_s, wrist.all.start_s + 1, atol=1e-6)
+    assert wrist.valid_seconds("gsr") == list(range(4, 12))
+    assert wrist.valid_seconds("ppg") == []
+
+
+def test_a_sensor_that_comes_late_is_used_from_its_first_whole_second_on() -> None:
+    wrist = Wrist()
+    wrist.connect("gsr")
+    wrist.run(7.3, alive=("gsr",))
+    wrist.connect("ppg")
+    wrist.run(20.0)
+    assert wrist.valid_seconds("ppg") == list(range(12, 20))
+    expected = offline()
+    part = SPEC.token_slices["ppg"]
+    np.testing.assert_allclose(wrist.all.tokens[8:, part], expected.tokens[8:16, part], atol=1e-9)
+
+
+def test_a_lost_sensor_is_not_waited_for(wrist: Wrist) -> None:
+    wrist.run(9.95)
+    wrist.pipeline.happened(Lost("ppg", wrist.now_s, "battery"))
+    wrist.run(14.0, alive=("gsr",))
+    assert wrist.pipeline.state("ppg")[0] == LOST
+    assert (np.array(wrist.came_s) - wrist.all.start_s - 1).max() <= 0.1 + 1e-6
+
+
+def test_a_sensor_may_come_back_at_another_rate(wrist: Wrist) -> None:
+    wrist.run(10.0)
+    wrist.pipeline.happened(Lost("ppg", wrist.now_s))
+    wrist.run(12.4, alive=("gsr",))
+    wrist.connect("ppg", rate_hz=50.0)
+    slow = samples("ppg", rate_hz=50.0)
+    for tenth in range(125, 260):
+        wrist.now_s = T0 + tenth / 10
+        fresh = np.arange(round((tenth - 1) * 5), round(tenth * 5))
+        wrist.pipeline.happened(Chunk("ppg", slow[fresh], T0 + fresh / 50))
+        gsr = np.arange(round((tenth - 1) * 0.4), round(tenth * 0.4))
+        wrist.pipeline.happened(Chunk("gsr", wrist.values["gsr"][gsr], T0 + gsr / 4))
+        wrist.pipeline.let_go(wrist.now_s)
+        wrist.take()
+    ppg = wrist.valid_seconds("ppg")
+    assert ppg == [*range(4, 10), *range(17, ppg[-1] + 1)]
+    assert ppg[-1] >= 24  # the resampler keeps the last 0.2 s back
+
+
+def test_samples_that_are_always_late_are_counted_and_the_rows_go_out_without_them(wrist: Wrist) -> None:
+    wrist.run(20.0, delay_s=1.5)
+    assert wrist.all.start_s.tolist() in (list(range(4, 19)), list(range(4, 20)))
+    state, _, late = wrist.pipeline.state("ppg")
+    assert late > 0
+    assert wrist.valid_seconds("ppg") == []
+    assert state in (LIVE, STALLED)
+
+
+def test_a_delay_that_patience_covers_costs_no_row(wrist: Wrist) -> None:
+    wrist.run(SECONDS, delay_s=0.6)
+    assert wrist.valid_seconds("ppg") == wrist.all.start_s.tolist()
+    assert wrist.pipeline.state("ppg")[2] == 0
+    assert (np.array(wrist.came_s) - wrist.all.start_s - 1).max() <= 0.7 + 1e-6
+
+
+def test_a_time_in_the_far_future_takes_no_memory_and_is_left_out(
+    wrist: Wrist, caplog: pytest.LogCaptureFixture
+) -> None:
+    wrist.run(6.0)
+    wrist.pipeline.happened(Chunk("ppg", np.ones((3, 1)), np.array([T0 + 1e12] * 3)))
+    assert "times in the far future" in caplog.text
+    wrist.run(12.0)
+    assert wrist.valid_seconds("ppg") == list(range(4, 12))
+
+
+def test_an_ended_modality_is_invalid_and_the_rest_goes_on_to_its_end(wrist: Wrist) -> None:
+    wrist.run(10.0)
+    wrist.pipeline.happened(Ended("ppg"))
+    wrist.run(15.0, alive=("gsr",))
+    wrist.pipeline.happened(Ended("gsr"))
+    wrist.pipeline.finish()
+    wrist.take()
+    assert wrist.valid_seconds("ppg") == list(range(4, 10))
+    assert wrist.valid_seconds("gsr") == list(range(4, 15))
+
+
+def test_signals_that_the_model_does_not_read_are_passed_over(wrist: Wrist) -> None:
+    wrist.pipeline.happened(Connected(LiveStream("eeg", 300.0, ("Fz",), "uV"), T0))
+    wrist.pipeline.happened(Chunk("eeg", np.ones((300, 1)), T0 + np.arange(300) / 300))
+    wrist.run(8.0)
+    assert wrist.valid_seconds("ppg") == list(range(4, 8))
+
+
+def test_waiting_is_no_longer_than_nothing_can_become_due(wrist: Wrist) -> None:
+    wrist.run(7.2)
+    # The source is asked again just after the second, and then often; those that are gone are given up with it.
+    assert wrist.pipeline.wait_s(wrist.now_s, 10.0) == pytest.approx(0.8 + ARRIVAL_S, abs=1e-5)
+    assert wrist.pipeline.wait_s(wrist.now_s + 1.0, 10.0) == ARRIVAL_S
+    for name in RATES:
+        wrist.pipeline.happened(Lost(name, wrist.now_s))
+    assert wrist.pipeline.wait_s(wrist.now_s, 10.0) == pytest.approx(0.8, abs=1e-5)
+    assert LivePipeline(SPEC).wait_s(0.0, 0.5) == 0.5

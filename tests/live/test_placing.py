@@ -1,0 +1,87 @@
+"""Samples with times become an even clock, live as in a file."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from emodict.grid import signal_blocks
+from emodict.live.placing import Placer
+from emodict.recording import Signal
+
+
+def placed(times_s, values, rate_hz, *, pieces=(1000,), **options):
+    placer = Placer(rate_hz, 1, anchor_s=0.0, **options)
+    out, start = [np.empty((0, 1))], 0
+    while start < len(times_s):
+        for piece in pieces:
+            part = slice(start, start + piece)
+            out.append(placer.place(values[part, None], times_s[part]))
+            start += piece
+    return np.concatenate(out)[:, 0], placer
+
+
+def test_samples_on_the_clock_are_copied_at_once():
+    times, values = np.arange(900) / 300, np.random.default_rng(0).standard_normal(900)
+    out, placer = placed(times, values, 300.0, pieces=(1,))
+    np.testing.assert_array_equal(out, values)
+    assert placer.late == 0
+
+
+@pytest.mark.parametrize("snapped", [False, True])
+def test_the_live_clock_is_the_one_of_files(snapped):
+    """Jitter, drift, a hole: emodict.grid, which reads whole files, is the oracle."""
+    rng = np.random.default_rng(1)
+    rate = 4.0 if snapped else 100.0
+    times = np.arange(2000) / (rate * (1 + 5e-5)) + 0.3 / rate + rng.uniform(-0.1, 0.1, 2000) / rate
+    times, values = np.delete(times, slice(700, 730)), np.delete(rng.standard_normal(2000), slice(700, 730))
+    modality = "gsr" if snapped else "ppg"
+    signal = Signal(modality, rate, "uS", (modality,), values[:, None], timestamps_s=times)
+    whole = np.concatenate(list(signal_blocks(signal, (modality,), block_s=1e6)))[:, 0]
+    out, _ = placed(times, values, rate, pieces=(7, 1, 30), snapped=snapped)
+    assert len(whole) - len(out) <= 2  # the last ticks wait for neighbours
+    np.testing.assert_array_equal(out, whole[: len(out)])
+    assert np.isnan(out).any()
+
+
+@settings(max_examples=50, deadline=None)
+@given(pieces=st.lists(st.integers(1, 50), min_size=1, max_size=5), seed=st.integers(0, 100))
+def test_the_size_of_the_pieces_changes_nothing(pieces, seed):
+    rng = np.random.default_rng(seed)
+    times = np.cumsum(rng.uniform(0.5, 1.6, 400)) / 100
+    values = rng.standard_normal(400)
+    together, _ = placed(times, values, 100.0)
+    apart, _ = placed(times, values, 100.0, pieces=pieces)
+    np.testing.assert_array_equal(apart, together)
+
+
+def test_a_sine_between_the_ticks_is_interpolated():
+    times = (np.arange(1000) + 0.37) / 300
+    out, _ = placed(times, np.sin(2 * np.pi * 5 * times), 300.0, pieces=(10,))
+    ticks = np.arange(len(out)) / 300
+    # A cubic's error: (2 pi f / rate)^4 of the amplitude, about 1e-4 at 5 of 300 Hz.
+    np.testing.assert_allclose(out[2:], np.sin(2 * np.pi * 5 * ticks)[2:], atol=2e-4)
+    assert len(out) >= 998
+
+
+@pytest.mark.parametrize("snapped", [False, True])
+def test_what_comes_after_its_tick_is_left_out_and_counted(snapped):
+    placer = Placer(10.0, 1, anchor_s=0.0, snapped=snapped)
+    placer.place(np.ones((5, 1)), np.arange(5) / 10)
+    again = placer.place(np.full((4, 1), 2.0), np.arange(3, 7) / 10)
+    np.testing.assert_array_equal(again[:, 0], [2.0, 2.0])
+    assert placer.late == 2
+
+
+def test_what_comes_before_the_anchor_is_late_only_where_it_was_waited_for():
+    for missed, late in ((False, 0), (True, 10)):
+        placer = Placer(10.0, 1, anchor_s=1.0, missed_before=missed)
+        out = placer.place(np.arange(20.0)[:, None], np.arange(20) / 10)
+        np.testing.assert_array_equal(out[:, 0], np.arange(10.0, 20.0))
+        assert placer.late == late
+
+
+def test_a_gap_is_missing_and_not_bridged():
+    placer = Placer(10.0, 1, anchor_s=0.0)
+    out = placer.place(np.arange(4.0)[:, None], np.array([0.0, 0.1, 0.5, 0.6]))
+    np.testing.assert_array_equal(out[:, 0], [0, 1, np.nan, np.nan, np.nan, 2, 3])

@@ -1,0 +1,75 @@
+"""record: a live source kept without a model, and the command that does it."""
+
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from emodict.live.record import StreamCount
+from emodict.live.source import Chunk, LiveStream
+from emodict.session import open_session
+
+pytest.importorskip("brainflow", reason="needs the extra 'brainflow'")
+
+COMMAND = """
+import typer
+from emodict.cli.app import new_app, run_app
+from emodict.cli.record import add_record_command
+def build():
+    app = new_app("")
+    app.callback()(lambda: None)
+    add_record_command(app)
+    return app
+run_app(build, "emodict-session")
+"""
+
+
+def command(*words):
+    return [sys.executable, "-c", COMMAND, "record", *map(str, words)]
+
+
+def start_recording(out):
+    """A recording of the synthetic board that has said at least two seconds' lines."""
+    words = ("--live", "brainflow:SYNTHETIC_BOARD", "-o", out, "--subject", "P07")
+    process = subprocess.Popen(command(*words), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    lines = [process.stdout.readline(), process.stdout.readline()]
+    assert "samples" in lines[1]
+    return process
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_a_recording_cleanly(tmp_path, how):
+    process = start_recording(tmp_path / "s.h5")
+    time.sleep(0.5)
+    process.send_signal(how)
+    out, err = process.communicate(timeout=30)
+    assert process.returncode == 0, err
+    assert "Wrote" in out
+    with open_session(tmp_path / "s.h5") as recording:
+        assert set(recording.signals) == {"eeg", "ppg", "gsr"}
+        assert (recording.subject_id, recording.simulated) == ("P07", True)
+        assert "recording" not in recording.attributes
+        assert recording.signals["eeg"].sample_count > 400
+
+
+def test_nothing_recorded_is_an_error_and_leaves_no_file(tmp_path):
+    words = ("--live", "brainflow:CYTON", "--board", "serial_port=/dev/no_such_port", "--seconds", "1.5")
+    done = subprocess.run(command(*words, "-o", tmp_path / "n.h5"), capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2
+    assert "has brought no samples" in done.stderr
+    assert not (tmp_path / "n.h5").exists()
+
+
+def test_gaps_and_the_rate_are_counted():
+    count = StreamCount(LiveStream("gsr", 4.0, ("gsr",), "uS"))
+    for start in range(0, 40, 4):
+        times_s = np.arange(start, start + 4) / 4
+        count.add(Chunk("gsr", np.zeros((4, 1)), times_s))
+    assert (count.samples, count.gaps) == (40, 0)
+    assert count.measured_hz == pytest.approx(4.0)
+    count.add(Chunk("gsr", np.zeros((4, 1)), 13.0 + np.arange(4) / 4))
+    # The last sample was at 9.75 s, the next is at 13 s: 3.25 s apart instead of 0.25.
+    assert (count.gaps, count.missing_s) == (1, pytest.approx(3.0))

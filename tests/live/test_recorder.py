@@ -1,0 +1,295 @@
+"""SessionRecorder: everything is kept, a killed program loses 2 s at most, and no disk stops the rows."""
+
+import resource
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from emodict.errors import OutputError
+from emodict.live import recorder as recorder_module
+from emodict.live.recorder import SessionRecorder
+from emodict.live.source import Chunk, Connected, Ended, LiveStream, Lost
+from emodict.session import open_session, write_session
+from emodict.summary import inspect_session
+from emodict.validate import validate_session
+
+SENDER = Path(__file__).with_name("recording_sender.py")
+EEG = LiveStream("eeg", 300.0, ("Fz", "Cz"), "uV", "headset")
+GSR = LiveStream("gsr", 4.0, ("gsr",), "uS", "wristband")
+KILLS = 50
+# What a killed program may lose.
+LOSS_S = 2.0
+
+
+def chunk(stream, start_s, stop_s, *, at=0):
+    """Samples numbered from `at`, one more in each channel."""
+    count = round((stop_s - start_s) * stream.rate_hz)
+    numbers = np.arange(count)
+    samples = at + numbers[:, None] + np.arange(len(stream.channel_names))
+    return Chunk(stream.modality, samples.astype(float), start_s + numbers / stream.rate_hz)
+
+
+def sent_lines(process):
+    """{(modality, rate): samples handed over}."""
+    sent = {}
+    for line in process.stdout.read().splitlines():
+        words = line.split()
+        if len(words) == 3:
+            sent[words[0], float(words[1])] = int(words[2])
+    return sent
+
+
+def start_sender(out):
+    return subprocess.Popen([sys.executable, SENDER, str(out)], stdout=subprocess.PIPE, text=True)
+
+
+def check_counters(recording, sent, starts):
+    """Every stream is there but for its last 2 s, each sample being its number; the shortfalls in seconds."""
+    short_s = []
+    by_rate = {(signal.modality.partition("_")[0], signal.rate_hz): signal for signal in recording.signals.values()}
+    for (modality, rate_hz), count in sent.items():
+        signal = by_rate.get((modality, rate_hz))
+        kept = 0 if signal is None else signal.sample_count
+        short_s.append((count - kept) / rate_hz)
+        if signal is None:
+            continue
+        channels = len(signal.channel_names)
+        wanted = np.arange(kept)[:, None] + 0.25 * np.arange(channels)
+        np.testing.assert_array_equal(signal.read(0, kept), wanted.astype(np.float32))
+        np.testing.assert_array_equal(signal.timestamps_s, starts[modality, rate_hz] + np.arange(kept) / rate_hz)
+    return max(short_s, default=0.0)
+
+
+def test_killed_at_any_moment_all_but_two_seconds_can_be_read(tmp_path):
+    starts = {("eeg", 300.0): 0.0, ("gsr", 4.0): 0.3, ("ppg", 100.0): 0.7, ("eeg", 250.0): 1.6}
+    rng = np.random.default_rng(5)
+    delays_s = rng.uniform(0.0, 4.0, KILLS)
+
+    def kill_one(i):
+        out = tmp_path / f"{i}.h5"
+        process = start_sender(out)
+        first = process.stdout.readline()
+        time.sleep(delays_s[i])
+        process.kill()
+        sent = sent_lines(process)
+        process.wait()
+        process.stdout.close()
+        assert first
+        with open_session(out) as recording:
+            assert recording.subject_id == "counter"
+            assert recording.attributes["recording"].startswith("cut off")
+            return check_counters(recording, sent, starts)
+
+    with ThreadPoolExecutor(6) as threads:
+        short_s = list(threads.map(kill_one, range(KILLS)))
+    assert len(short_s) == KILLS
+    assert max(short_s) <= LOSS_S, sorted(short_s)[-5:]
+
+
+def test_it_can_be_read_while_it_is_written(tmp_path):
+    process = start_sender(tmp_path / "now.h5")
+    try:
+        for _ in range(3):
+            process.stdout.readline()
+        time.sleep(2.5)
+        summary = inspect_session(tmp_path / "now.h5")
+        assert summary.attributes["recording"].startswith("still going on")
+        assert {signal.modality for signal in summary.signals} >= {"eeg", "gsr", "ppg"}
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+
+
+def test_a_clean_end_gives_a_normal_session(tmp_path):
+    out = tmp_path / "clean.h5"
+    with SessionRecorder(
+        out, start_s=100.0, start_unix_s=1_700_000_000.25, subject_id="P07", simulated=True
+    ) as recorder:
+        recorder.happened(Connected(EEG, 100.0))
+        recorder.happened(Connected(GSR, 100.5))
+        recorder.happened(chunk(EEG, 100.0, 110.0))
+        recorder.happened(chunk(GSR, 100.5, 110.5, at=7))
+        recorder.note(104.0, "film 1 starts")
+        recorder.happened(Lost("gsr", 109.0, "out of reach"))
+        recorder.happened(Ended("eeg"))
+    assert recorder.failure is None
+    with h5py.File(out, "r") as file:
+        assert not file.swmr_mode
+    with open_session(out) as recording:
+        assert (recording.session_id, recording.subject_id) == ("clean", "P07")
+        assert (recording.start_time, recording.device) == ("2023-11-14T22:13:20.250000Z", "headset, wristband")
+        assert recording.simulated
+        assert "recording" not in recording.attributes
+        eeg, gsr = recording.signals["eeg"], recording.signals["gsr"]
+        assert (eeg.rate_hz, eeg.unit, eeg.channel_names, eeg.sample_count) == (300.0, "uV", ("Fz", "Cz"), 3000)
+        np.testing.assert_array_equal(eeg.read(0, 3000), np.arange(3000)[:, None] + [[0, 1]])
+        np.testing.assert_allclose(eeg.timestamps_s, np.arange(3000) / 300, atol=1e-12)
+        np.testing.assert_allclose(gsr.timestamps_s, 0.5 + np.arange(40) / 4)
+        np.testing.assert_array_equal(gsr.read(0, 40)[:, 0], 7 + np.arange(40))
+        assert [(event.onset_s, event.description) for event in recording.events] == [
+            (0.0, "eeg connected from headset: 300 Hz, 2 channels"),
+            (0.5, "gsr connected from wristband: 4 Hz, 1 channel"),
+            (4.0, "film 1 starts"),
+            (9.0, "gsr lost: out of reach"),
+            (pytest.approx(10 - 1 / 300), "eeg ended"),
+        ]
+        write_session(recording, tmp_path / "copy.h5")
+    assert not [f for f in validate_session(out) if f.severity == "error"]
+    assert inspect_session(tmp_path / "copy.h5").signals == inspect_session(out).signals
+
+
+def test_a_stream_that_appears_late_is_added(tmp_path, monkeypatch):
+    monkeypatch.setattr(recorder_module, "FLUSH_EVERY_S", 0.05)
+    with SessionRecorder(tmp_path / "late.h5", start_s=0.0) as recorder:
+        recorder.happened(Connected(EEG, 0.0))
+        recorder.happened(chunk(EEG, 0.0, 5.0))
+        time.sleep(0.3)
+        recorder.happened(Connected(GSR, 5.0))
+        recorder.happened(chunk(GSR, 5.0, 10.0))
+        recorder.happened(chunk(EEG, 5.0, 10.0, at=1500))
+    with open_session(tmp_path / "late.h5") as recording:
+        eeg, gsr = recording.signals["eeg"], recording.signals["gsr"]
+        np.testing.assert_array_equal(eeg.read(0, 4000)[:, 0], np.arange(3000))
+        assert (gsr.start_s, gsr.sample_count) == (5.0, 20)
+
+
+def test_a_stream_that_comes_back_at_another_rate_goes_on_in_a_signal_of_its_own(tmp_path):
+    slower = LiveStream("eeg", 250.0, EEG.channel_names, "uV", "headset")
+    with SessionRecorder(tmp_path / "rates.h5", start_s=0.0) as recorder:
+        for stream, start_s, at in ((EEG, 0.0, 0), (slower, 6.0, 0), (EEG, 12.0, 1500)):
+            recorder.happened(Connected(stream, start_s))
+            recorder.happened(chunk(stream, start_s, start_s + 5.0, at=at))
+            recorder.happened(Lost("eeg", start_s + 5.0))
+    with open_session(tmp_path / "rates.h5") as recording:
+        assert {name: (s.rate_hz, s.sample_count) for name, s in recording.signals.items()} == {
+            "eeg": (300.0, 3000),
+            "eeg_2": (250.0, 1250),
+        }
+        eeg = recording.signals["eeg"]
+        np.testing.assert_array_equal(eeg.read(0, 3000)[:, 0], np.arange(3000))
+        assert eeg.timestamps_s[1500] == 12.0
+        assert recording.signals["eeg_2"].start_s == 6.0
+
+
+def test_samples_out_of_order_are_left_out_and_said(tmp_path):
+    with SessionRecorder(tmp_path / "back.h5", start_s=0.0) as recorder:
+        recorder.happened(Connected(GSR, 0.0))
+        recorder.happened(chunk(GSR, 0.0, 5.0))
+        recorder.happened(chunk(GSR, 4.0, 6.0, at=16))
+    with open_session(tmp_path / "back.h5") as recording:
+        np.testing.assert_array_equal(recording.signals["gsr"].read(0, 30)[:, 0], np.arange(24))
+        assert recording.events[-1].description == "4 samples out of order left out of gsr"
+
+
+def test_faces_and_missing_samples_are_kept(tmp_path):
+    face = LiveStream("video", 1.0, tuple(f"f{i}" for i in range(72)), "hog", "camera 0")
+    rows = np.arange(3 * 72.0).reshape(3, 72)
+    rows[1] = np.nan
+    with SessionRecorder(tmp_path / "face.h5", start_s=0.0) as recorder:
+        recorder.happened(Connected(face, 0.0))
+        recorder.happened(Chunk("video", rows, np.arange(3.0)))
+    with open_session(tmp_path / "face.h5") as recording:
+        assert recording.face.features == "hog"
+        np.testing.assert_array_equal(recording.face.embedding[:], rows)
+
+
+def test_an_existing_file_is_never_overwritten(tmp_path):
+    out = tmp_path / "old.h5"
+    out.write_bytes(b"precious")
+    with pytest.raises(OutputError, match="it exists"):
+        SessionRecorder(out, start_s=0.0)
+    assert out.read_bytes() == b"precious"
+    with pytest.raises(OutputError, match="folder that exists"):
+        SessionRecorder(tmp_path / "nowhere" / "new.h5", start_s=0.0)
+
+
+FULL_DISK = """
+import resource, sys, time
+from pathlib import Path
+sys.path.insert(0, {folder!r})
+from recording_sender import PLAN, counters
+import numpy as np
+from emodict.live import recorder as recorder_module
+from emodict.live.recorder import SessionRecorder
+from emodict.live.source import Chunk, Connected
+stream = PLAN[0][1]
+out = Path(sys.argv[1])
+recorder_module.FLUSH_EVERY_S = 0.1
+recorder = SessionRecorder(out, start_s=0.0)
+resource.setrlimit(resource.RLIMIT_FSIZE, (3_000_000, 3_000_000))
+recorder.happened(Connected(stream, 0.0))
+slowest_s = 0.0
+for second in range(600):
+    numbers = np.arange(second * 300, second * 300 + 300)
+    began_s = time.perf_counter()
+    recorder.happened(Chunk("eeg", counters(second * 300, second * 300 + 300, 3), numbers / 300))
+    slowest_s = max(slowest_s, time.perf_counter() - began_s)
+    time.sleep(0.004)
+recorder.close()
+print(recorder.failure)
+print(slowest_s)
+"""
+
+
+def test_a_full_disk_ends_the_recording_with_one_sentence_and_nothing_else(tmp_path):
+    out = tmp_path / "full.h5"
+    script = FULL_DISK.format(folder=str(SENDER.parent))
+    done = subprocess.run([sys.executable, "-c", script, out], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    failure, slowest_s = done.stdout.splitlines()
+    assert failure.startswith(f"Recording {out} stopped: File too large")
+    # logging's last resort: the sentence, once.
+    assert done.stderr.strip() == failure
+    # To hand a chunk over takes microseconds; a busy machine's scheduler is what this allows for.
+    assert float(slowest_s) < 0.5
+    with open_session(out) as recording:
+        eeg = recording.signals["eeg"]
+        assert eeg.sample_count > 300
+        np.testing.assert_array_equal(eeg.read(0, eeg.sample_count)[:, 0], np.arange(eeg.sample_count))
+
+
+def test_a_disk_that_is_too_slow_ends_the_recording(tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(recorder_module, "MOST_WAITING_BYTES", 50_000)
+    with SessionRecorder(tmp_path / "slow.h5", start_s=0.0) as recorder:
+        recorder.happened(Connected(EEG, 0.0))
+        for second in range(20):
+            recorder.happened(chunk(EEG, second, second + 1.0, at=300 * second))
+    assert "the disk is too slow" in recorder.failure
+    assert len(caplog.records) == 1
+
+
+def test_a_patient_recorder_waits_rather_than_stops(tmp_path, monkeypatch):
+    monkeypatch.setattr(recorder_module, "MOST_WAITING_BYTES", 50_000)
+    monkeypatch.setattr(recorder_module, "_WRITE_AT_BYTES", 20_000)
+    with SessionRecorder(tmp_path / "patient.h5", start_s=0.0, patient=True) as recorder:
+        recorder.happened(Connected(EEG, 0.0))
+        for second in range(60):
+            recorder.happened(chunk(EEG, second, second + 1.0, at=300 * second))
+    assert recorder.failure is None
+    with open_session(tmp_path / "patient.h5") as recording:
+        np.testing.assert_array_equal(recording.signals["eeg"].read(0, 20_000)[:, 0], np.arange(18_000))
+
+
+def test_memory_does_not_grow_with_the_recording(tmp_path):
+    if not Path("/proc/self/statm").exists():
+        pytest.skip("no /proc here")
+
+    def resident_bytes():
+        return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+
+    with SessionRecorder(tmp_path / "long.h5", start_s=0.0, patient=True) as recorder:
+        recorder.happened(Connected(EEG, 0.0))
+        seen = []
+        for minute in range(120):
+            recorder.happened(chunk(EEG, minute * 60.0, minute * 60.0 + 60.0))
+            if minute in (40, 119):
+                seen.append(resident_bytes())
+    # What may wait to be written, twice: queued, and being written.
+    assert seen[1] - seen[0] < 2 * recorder_module._WRITE_AT_BYTES + (2 << 20)
