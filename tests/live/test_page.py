@@ -27,7 +27,7 @@ from websockets.sync.client import connect
 
 from emodict.errors import MissingDependencyError, PageError
 from emodict.live.page import PageListener, connection, page_address
-from emodict.live.page.hub import KEPT_ROWS, MIN_INTERVAL_S
+from emodict.live.page.hub import KEPT_ROWS, LOOK_S
 
 
 @pytest.fixture
@@ -120,7 +120,7 @@ def test_rows_faster_than_eyes_come_together_and_none_is_missing(page, rng):
             came += starts(told(stream))
             messages += 1
     assert came == list(range(200))
-    assert messages <= took_s / MIN_INTERVAL_S + 2  # one at the start, one at the end
+    assert messages <= took_s / LOOK_S + 2  # one at the start, one at the end
 
 
 def test_a_browser_that_was_away_for_longer_is_told_a_minute_and_no_more(page, rng):
@@ -316,7 +316,7 @@ def test_a_port_in_use_is_a_sentence_that_names_another(page):
     with pytest.raises(PageError, match=f"another program uses that port. Choose another, such as .*:{port + 1}"):
         second.__enter__()
     assert PageError.exit_code == 2
-    assert our_threads() == ["emodict page", "emodict bell"]
+    assert our_threads() == ["emodict page"]
 
 
 @pytest.mark.parametrize(

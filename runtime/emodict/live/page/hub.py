@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import queue
-import threading
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,8 +13,8 @@ from emodict.live.page import wire
 # The last minute: what a browser that comes, or was slow, is told.
 KEPT_ROWS = 60
 MAX_BROWSERS = 64
-# A replay at full speed has hundreds of rows a second; eyes do not.
-MIN_INTERVAL_S = 0.05
+# How often it looks for news. A replay at full speed has hundreds of rows a second; eyes do not.
+LOOK_S = 0.04
 
 
 @dataclass(eq=False)
@@ -56,53 +55,44 @@ class Hub:
     def __init__(self) -> None:
         self.browsers: set[Browser] = set()
         self._news = News()
-        self._told = News()
-        # Held from the moment that somebody undertakes to tell; never waited for.
-        self._telling = threading.Lock()
-        # Waking a loop from outside takes a system call, in which the page's thread may take Python's lock from the
-        # run's for milliseconds. A bell takes none: who is woken by it takes that call instead.
-        self._bell: queue.SimpleQueue[bool] = queue.SimpleQueue()
+        self._visited = asyncio.Event()
         # Browsers that keep pace all get the same text.
         self._texts: dict[tuple[int, int, bool], str] = {}
 
-    def ring_until_closed(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Wake the loop whenever there is news; for a thread that does nothing else."""
-        # The loop may end at any moment; then nobody is left to tell.
-        with contextlib.suppress(RuntimeError):
-            while self._bell.get():
-                loop.call_soon_threadsafe(self._tell)
-
-    def close(self) -> None:
-        """From now on nobody is told."""
-        self._bell.put(False)
-
     def say_hello(self, text: str) -> None:
         """A run begins: the rows of another one are no longer news."""
-        self._publish(News(hello=text, count=self._news.count, runs=self._news.runs + 1))
+        self._news = News(hello=text, count=self._news.count, runs=self._news.runs + 1)
 
     def put(self, one: dict[str, Any]) -> None:
-        """Keep a row and let the loop know."""
+        """Keep a row, and wake nobody: a thread that is woken may take Python's lock, or the processor, from ours."""
         was = self._news
         rows = (*was.rows[-(KEPT_ROWS - 1) :], one)
-        self._publish(News(rows, was.count + 1, was.hello, was.runs))
+        self._news = News(rows, was.count + 1, was.hello, was.runs)
 
-    def _publish(self, news: News) -> None:
-        self._news = news
-        if self._telling.acquire(blocking=False):
-            self._bell.put(True)
+    async def watch(self) -> None:
+        """Look for news as long as there are browsers, and tell them."""
+        told = self._news
+        while True:
+            await self._visited.wait()
+            if self._news is not told:
+                told = self._news
+                self._texts.clear()
+                for browser in self.browsers:
+                    browser.news.set()
+            await asyncio.sleep(LOOK_S)
 
-    def _tell(self) -> None:
-        self._told = self._news
-        self._texts.clear()
-        for browser in self.browsers:
-            browser.news.set()
-        asyncio.get_running_loop().call_later(MIN_INTERVAL_S, self._tell_again)
-
-    def _tell_again(self) -> None:
-        self._telling.release()
-        # What came until now may have found that it was being told, and left it to us.
-        if self._news is not self._told and self._telling.acquire(blocking=False):
-            self._tell()
+    @contextlib.contextmanager
+    def visit(self) -> Iterator[Browser]:
+        """A browser, from its coming to its going."""
+        browser = Browser()
+        self.browsers.add(browser)
+        self._visited.set()
+        try:
+            yield browser
+        finally:
+            self.browsers.discard(browser)
+            if not self.browsers:
+                self._visited.clear()
 
     @property
     def full(self) -> bool:

@@ -97,13 +97,9 @@ class PageListener:
         loop.set_exception_handler(_note)
         self._server = Server(uvicorn_config(site(self._hub, self._access)))
         loop.call_soon(self._started.set)
-        bell = threading.Thread(target=self._hub.ring_until_closed, args=(loop,), name="emodict bell", daemon=True)
-        bell.start()
-        try:
-            await self._server.serve([listener])
-        finally:
-            self._hub.close()
-            bell.join()
+        watch = loop.create_task(self._hub.watch())
+        await self._server.serve([listener])
+        watch.cancel()
 
 
 def _note(_: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:

@@ -141,13 +141,9 @@ def _rows(hub: Hub) -> Callable[[WebSocket], Awaitable[None]]:
         if hub.full:
             await socket.send_denial_response(_sentence(FULL))
             return
-        browser = Browser()
-        hub.browsers.add(browser)
-        try:
+        with hub.visit() as browser:
             await socket.accept()
             await _until_either_ends(_tell(hub, browser, socket), _listen(socket))
-        finally:
-            hub.browsers.discard(browser)
 
     return stream
 
