@@ -2,21 +2,18 @@
 
 python -m benchmarks [features] [models] [startup] [live]
 python -m benchmarks sample train.mat       accuracy of training on the released sample, ten minutes
-python -m benchmarks page [MINUTES]         the live page under twenty browsers, 30 minutes
 """
 
 import sys
 from pathlib import Path
 
-from benchmarks import features, live, models, page, sample, startup
+from benchmarks import features, live, models, sample, startup
 from emodict.errors import EmodictError
 
 GROUPS = {"features": features, "models": models, "startup": startup, "live": live}
 
 
 def main(names: list[str]) -> int:
-    if names[:1] == ["page"]:
-        return page.main(names[1:])
     if names[:1] == ["sample"] and len(names) == 2:
         try:
             for line in sample.measure(Path(names[1])):

@@ -1,8 +1,10 @@
-"""The live page under twenty browsers, slow ones included: its memory, and what it costs a row."""
+"""The live page under twenty browsers, slow ones included: its memory, and what it costs a row.
+
+python -m benchmarks.page [MINUTES]         30 minutes; a process of its own, whose memory is nobody else's
+"""
 
 from __future__ import annotations
 
-import gc
 import json
 import math
 import os
@@ -129,7 +131,6 @@ def _took(work: Callable[[], object]) -> float:
 
 
 def resident_mb() -> float:
-    gc.collect()
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 

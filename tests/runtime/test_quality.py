@@ -222,7 +222,7 @@ def test_a_pulse_at_rest_scores_above_one_under_motion(shared_data):
 
 
 def test_a_wristband_worn_for_54_minutes_gives_a_row_for_every_second(shared_data):
-    recording = IMPORTERS["e4"](shared_data / "e4_stress_predict_S01")
+    recording = IMPORTERS["e4"].read(shared_data / "e4_stress_predict_S01")
     rows = extract_features(recording, SPEC)
     valid = dict(zip(SPEC.modality_names, rows.valid.T, strict=True))
     # PPG, the longer of the two, lasts 3260.98 s.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import os
 import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,6 +16,7 @@ from emodict.errors import InputError
 
 if TYPE_CHECKING:
     from emodict.engine import Engine
+    from emodict.live.page.listener import PageListener
     from emodict.live.row import Listener, LiveRow
     from emodict.live.source import Happening, LiveSource
     from emodict.person import Adaptation, Person
@@ -178,13 +180,18 @@ def _listeners(engine_path: Path, options: LiveOptions) -> list[Listener]:
 
         listeners.append(LslOutlet())
     if options.serve is not None:
-        from emodict.live.page.address import page_address
-        from emodict.live.page.listener import PageListener
-
-        listeners.append(PageListener(page_address(options.serve), token=options.token, model=engine_path.name))
+        listeners.append(_page(engine_path, options.serve, options.token))
     elif options.token is not None:
         raise InputError("--token guards a page, and none is served", expected="--serve beside it")
     return listeners
+
+
+def _page(engine_path: Path, address: str, token: str | None) -> PageListener:
+    """The page; its token may stand in the environment, where other users of the machine do not see it."""
+    from emodict.live.page.address import page_address
+    from emodict.live.page.listener import PageListener
+
+    return PageListener(page_address(address), token=token or os.environ.get("EMODICT_TOKEN"), model=engine_path.name)
 
 
 def _recorder(options: LiveOptions, source: LiveSource, stack: contextlib.ExitStack) -> Callable[[Happening], object]:

@@ -136,7 +136,9 @@ def build() -> "typer.Typer":
         ] = None,
         token: Annotated[
             Optional[str],  # noqa: UP045
-            typer.Option(help="Secret that the page asks for; a must where others can reach it."),
+            typer.Option(
+                envvar="EMODICT_TOKEN", help="Secret that the page asks for; a must where others can reach it."
+            ),
         ] = None,
         seconds: Annotated[Optional[int], typer.Option(min=1, help="End a live run after so many rows.")] = None,  # noqa: UP045
         check: Annotated[

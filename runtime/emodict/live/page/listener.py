@@ -71,6 +71,7 @@ class PageListener:
         self._thread.start()
         if not self._started.wait(START_S) or self._server is None:
             raise PageError(f"The page at {self.url} did not start within {START_S:g} s")
+        _log.info("Page: %s", self.url)
         return self
 
     def __exit__(self, *_: object) -> None:
