@@ -23,7 +23,7 @@ class EmodictError(Exception):
         sides = [f"expected {expected}" * (expected is not None), f"got {got}" * (got is not None)]
         mismatch = ", ".join(side for side in sides if side)
         mismatch = mismatch[:1].upper() + mismatch[1:]
-        super().__init__(" ".join(s.rstrip(".") + "." for s in (what, mismatch, fix) if s))
+        super().__init__(" ".join(s if s.endswith("?") else s.rstrip(".") + "." for s in (what, mismatch, fix) if s))
 
     def __reduce__(self) -> tuple[Any, ...]:
         """An error comes back from a worker process as it was: its sentences are not put together again."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from emodict.errors import StreamError
 from emodict.features import extract_features
 from emodict.features.windows import FeatureWindows, concatenate
 from emodict.live.pipeline import ARRIVAL_S, PATIENCE_S, LivePipeline
@@ -220,3 +221,58 @@ def test_waiting_is_no_longer_than_nothing_can_become_due(wrist: Wrist) -> None:
         wrist.pipeline.happened(Lost(name, wrist.now_s))
     assert wrist.pipeline.wait_s(wrist.now_s, 10.0) == pytest.approx(0.8, abs=1e-5)
     assert LivePipeline(SPEC).wait_s(0.0, 0.5) == 0.5
+
+
+def test_channels_are_found_by_their_names_in_whatever_order_the_device_has_them() -> None:
+    spec = load_spec("emodict-1").with_modalities(["eeg"]).with_channels(["T3", "AF7"])
+    rng = np.random.default_rng(5)
+    times_s = np.arange(3 * 300) / 300
+    wave = {name: rng.normal(scale=10.0, size=len(times_s)) for name in ("AF7", "AF8", "T7")}
+
+    def tokens(*names: str) -> np.ndarray:
+        pipeline = LivePipeline(spec)
+        pipeline.happened(Connected(LiveStream("eeg", 300.0, names, "uV", "headband"), T0))
+        pipeline.happened(Chunk("eeg", np.stack([wave[name] for name in names], axis=1), T0 + times_s))
+        pipeline.finish()
+        rows = pipeline.take()
+        assert rows is not None
+        return rows.tokens
+
+    # T3 and T7 are one place.
+    expected = extract_features(
+        Recording("s", "p", {"eeg": Signal("eeg", 300.0, "uV", ("T7", "AF7"), np.stack([wave["T7"], wave["AF7"]], 1))}),
+        spec,
+    ).tokens
+    np.testing.assert_allclose(tokens("AF7", "AF8", "T7"), expected, atol=1e-9)
+    with pytest.raises(StreamError, match=r"eeg: headband lacks channel T3\. Expected 2 channels T3 AF7, got AF7 AF8"):
+        tokens("AF7", "AF8")
+
+
+@pytest.mark.parametrize("rate_hz", [50.0, 250.0])
+def test_skin_conductance_that_is_resampled_is_waited_for_as_long_as_it_comes(rate_hz: float) -> None:
+    spec = SPEC.with_modalities(("gsr",))
+    rng = np.random.default_rng(3)
+    values = 3 + np.cumsum(rng.normal(scale=0.1 / rate_hz, size=(round(20 * rate_hz), 1)), axis=0)
+    pipeline, rows, came_s = LivePipeline(spec), [], []
+    pipeline.happened(Connected(LiveStream("gsr", rate_hz, ("gsr",), "uS"), T0))
+    for tenth in range(1, 221):
+        count = np.arange(round((tenth - 1) * rate_hz / 10), round(tenth * rate_hz / 10))
+        # It stalls after 15 s.
+        if tenth <= 150:
+            pipeline.happened(Chunk("gsr", values[count], T0 + count / rate_hz))
+        pipeline.let_go(T0 + tenth / 10)
+        if (new := pipeline.take()) is not None:
+            rows.append(new)
+            came_s += [tenth / 10] * len(new)
+    live = concatenate(spec, rows)
+    signal = Signal("gsr", rate_hz, "uS", ("gsr",), values)
+    offline = extract_features(Recording("s", "p", {"gsr": signal}), spec)
+    # The filter reaches 2.5 s: what it needs came for the rows up to second 11.
+    valid = live.start_s[live.valid[:, 0]].astype(int).tolist()
+    assert valid == list(range(4, 12))
+    np.testing.assert_allclose(live.tokens[: len(valid)], offline.tokens[: len(valid)], atol=1e-9)
+    late_s = np.array(came_s) - live.start_s - 1
+    # Beyond the filter and the rest of its block, 0.5 s, nothing waits; one second after the stall neither.
+    assert late_s.max() <= 2.5 + 0.5 + 0.1 + 1e-6
+    assert came_s[live.start_s.tolist().index(12.0)] <= 15 + PATIENCE_S + 0.1 + 1e-6
+    assert pipeline.state("gsr")[0] == STALLED

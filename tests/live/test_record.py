@@ -8,9 +8,13 @@ import time
 import numpy as np
 import pytest
 
+from emodict.cli.record import RecordRequest, _of_all_electrodes, record_session
+from emodict.errors import InputError
+from emodict.live.lsl_streams import Channel, pick
 from emodict.live.record import StreamCount
 from emodict.live.source import Chunk, LiveStream
 from emodict.session import open_session
+from emodict.spec import load_spec
 
 pytest.importorskip("brainflow", reason="needs the extra 'brainflow'")
 
@@ -73,3 +77,16 @@ def test_gaps_and_the_rate_are_counted():
     count.add(Chunk("gsr", np.zeros((4, 1)), 13.0 + np.arange(4) / 4))
     # The last sample was at 9.75 s, the next is at 13 s: 3.25 s apart instead of 0.25.
     assert (count.gaps, count.missing_s) == (1, pytest.approx(3.0))
+
+
+def test_without_a_model_all_electrodes_of_an_lsl_stream_are_recorded():
+    eeg = _of_all_electrodes(load_spec("emodict-1")).modality("eeg")
+    channels = [Channel("AF7", "microvolts"), Channel("TP10", "microvolts"), Channel("Trigger")]
+    assert pick(eeg, "Muse", channels).names == ("AF7", "TP10")
+    assert pick(eeg, "Muse", channels).columns == (0, 1)
+
+
+def test_channels_of_a_board_cannot_be_chosen(tmp_path):
+    with pytest.raises(InputError, match="--channels chooses nothing of a BrainFlow board"):
+        record_session(RecordRequest("brainflow:SYNTHETIC_BOARD", tmp_path / "x.h5", channels=["Fz"]))
+    assert not (tmp_path / "x.h5").exists()

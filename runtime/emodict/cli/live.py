@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from emodict.live.row import Listener, LiveRow
     from emodict.live.source import Happening, LiveSource
     from emodict.person import Adaptation, Person
+    from emodict.spec import FeatureSpec
 
 
 @dataclass(frozen=True)
@@ -147,7 +148,7 @@ def _source(engine: Engine, options: LiveOptions) -> LiveSource:
     if options.source is not None:
         sensors = open_source(
             options.source,
-            spec,
+            spec if options.camera is None else _without_video(spec),
             speed=read_speed(options.speed),
             streams=read_pairs(options.streams, "--stream eeg=NAME"),
             board=read_pairs(options.board, "--board serial_port=/dev/ttyUSB0"),
@@ -165,6 +166,14 @@ def _source(engine: Engine, options: LiveOptions) -> LiveSource:
         face=options.face,
         face_model=options.face_model,
     )
+
+
+def _without_video(spec: FeatureSpec) -> FeatureSpec:
+    """What is left for other sensors beside a camera, whose face takes the place of a recorded one."""
+    others = [name for name in spec.modality_names if name != "video"]
+    if not others:
+        raise InputError("This model reads the face alone", got="--live beside --camera", fix="Leave --live out")
+    return spec.with_modalities(others)
 
 
 def _listeners(engine_path: Path, options: LiveOptions) -> list[Listener]:

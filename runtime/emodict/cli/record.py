@@ -5,7 +5,7 @@
 import contextlib
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Optional
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import typer
 
     from emodict.live.record import StreamCount
+    from emodict.spec import FeatureSpec
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ def add_record_command(app: "typer.Typer") -> None:
         spec: Annotated[str, option(help="Whose signals to record: the models' id of features.")] = "emodict-1",
         channels: Annotated[
             Optional[str],  # noqa: UP045
-            option(metavar="NAME,...", help="EEG channels to record, if not those of the spec."),
+            option(metavar="NAME,...", help="EEG channels to record, of LSL (default: all) or a replay."),
         ] = None,
         speed: Annotated[Optional[str], option(metavar="FACTOR", help="Of a replay: 1, 10, max.")] = None,  # noqa: UP045
         stream: Annotated[
@@ -95,7 +96,14 @@ def record_session(request: RecordRequest) -> str:
         raise InputError("A recording lasts a while", expected="--seconds above 0", got=request.seconds)
     spec = load_spec(request.spec_id)
     if request.channels:
+        if request.live.startswith("brainflow"):
+            raise InputError(
+                "--channels chooses nothing of a BrainFlow board: all its electrodes are recorded",
+                fix="Leave it out; --board channels=NAME,... says where they are",
+            )
         spec = spec.with_channels(request.channels)
+    elif request.live == "lsl":
+        spec = _of_all_electrodes(spec)
     opened = open_source(
         request.live,
         spec,
@@ -122,6 +130,12 @@ def record_session(request: RecordRequest) -> str:
     if not request.out.exists():
         return "Stopped before anything was recorded"
     return f"Wrote {request.out}\n{describe(inspect_session(request.out))}"
+
+
+def _of_all_electrodes(spec: "FeatureSpec") -> "FeatureSpec":
+    """No model asks for some of them: whatever electrodes a stream has are recorded."""
+    modalities = (replace(m, channel_names=()) if m.name == "eeg" else m for m in spec.modalities)
+    return replace(spec, modalities=tuple(modalities))
 
 
 def _say(elapsed_s: float, counts: "Sequence[StreamCount]") -> None:

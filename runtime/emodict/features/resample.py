@@ -44,6 +44,7 @@ class Resampler:
                 fix="Check the sampling rate",
             )
         self.up, self.down = _ratio(from_hz, to_hz)
+        self._from_hz = from_hz
         self._half = _PERIODS * max(self.up, self.down)
         self._reach = self._half // self.up
         # The outputs of `down` inputs as one matrix; one by one where that is too large (and its block too long).
@@ -84,6 +85,11 @@ class Resampler:
         width = -(-count * self.down // self.up) + 2 * self._reach + 2
         tail = np.repeat(self._pending[-1:], max(0, width - len(self._pending)), axis=0)
         return self._apply(np.concatenate([self._pending, tail]), count)[:rest]
+
+    @property
+    def ahead_s(self) -> float:
+        """How far beyond its own time an output needs samples: the filter's reach and the rest of its block."""
+        return (self._reach + 1 + (self.down if self._blockwise else 0)) / self._from_hz
 
     @property
     def _base(self) -> int:

@@ -87,6 +87,10 @@ class FeatureStream:
         """The first second at which `restart` can let it begin."""
         return self._open_source(modality).earliest_restart
 
+    def ahead_s(self, modality: str) -> float:
+        """How far beyond a second samples must come before its row is complete: resampling looks ahead."""
+        return self._sources[modality].ahead_s
+
     @property
     def next_second(self) -> int:
         """The second of the next row."""
@@ -159,6 +163,10 @@ class _Source:
     def earliest_restart(self) -> int:
         """Samples from before this second could only belong to rows that are complete."""
         return max(0, self.complete_s + 1 - math.ceil(self._modality.window_s))
+
+    @property
+    def ahead_s(self) -> float:
+        return 0.0 if self._resampler is None else self._resampler.ahead_s
 
     def restart(self, second: int, rate_hz: float | None) -> None:
         if rate_hz is not None and rate_hz != self._rate_hz:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
@@ -18,6 +19,8 @@ from emodict.live.source import Chunk, Connected, Happening, LiveSource, LiveStr
 from emodict.spec import FeatureSpec
 
 VIDEO = "video"
+# What is known of a face is asked for at least this often.
+_TOLD_WITHIN_S = 0.1
 
 
 class WithCamera:
@@ -45,14 +48,16 @@ class WithCamera:
         face_model: Path | None = None,
     ) -> None:
         self._source = source
-        self.name = f"{source.name}, camera {camera}"
+        self._alone = isinstance(source, NoSensors)
+        self.name = f"camera {camera}" if self._alone else f"{source.name}, camera {camera}"
         finder = open_finder(face_model)
         self._embedder = _embedder(spec, face)
         stream = FaceStream(finder, self._embedder)
         self._stream = LiveStream(
             VIDEO, 1.0, spec.modality(VIDEO).feature_names, self._embedder.features, device=f"camera {camera}"
         )
-        self._faces = _open(camera, stream, lambda: self.now_s() - self._start_s)
+        self._through = threading.Event()
+        self._faces = _open(camera, stream, lambda: self.now_s() - self._start_s, self._through)
         self._start_s = 0.0
         self._told = False
 
@@ -66,7 +71,8 @@ class WithCamera:
 
     @property
     def finished(self) -> bool:
-        return self._source.finished
+        """The other sensors are, or a video file that is alone is through."""
+        return self._source.finished or (self._alone and self._through.is_set())
 
     def now_s(self) -> float:
         return self._source.now_s()
@@ -140,21 +146,28 @@ def _embedder(spec: FeatureSpec, face: str | None) -> FaceEmbedder:
     return embedder
 
 
-def _open(camera: str, stream: FaceStream, clock: Callable[[], float]) -> LiveFaces:
+def _open(camera: str, stream: FaceStream, clock: Callable[[], float], through: threading.Event) -> LiveFaces:
     if camera.isdecimal():
         return live_camera(int(camera), stream, clock)
     path = Path(camera)
     if not path.is_file():
         raise InputError(f"There is no video {camera}", expected="a camera's number, or a video file")
-    return LiveFaces(stream, lambda wants: _paced(video_frames(path, wants=wants), clock))
+    # A file that is through does not begin anew, as a camera would that was plugged in again.
+    return LiveFaces(
+        stream,
+        lambda wants: _paced(video_frames(path, wants=wants), clock, through),
+        retry_s=threading.TIMEOUT_MAX,
+    )
 
 
-def _paced(frames: Iterator[TimedFrame], clock: Callable[[], float]) -> Generator[TimedFrame, None, None]:
-    """The frames of a file, none before its time."""
+def _paced(
+    frames: Iterator[TimedFrame], clock: Callable[[], float], through: threading.Event
+) -> Generator[TimedFrame, None, None]:
+    """The frames of a file, none before its time; it is through when its last second is over and told."""
     for frame, time_s in frames:
         wait_s = time_s - clock()
         if wait_s > 0:
             time.sleep(wait_s)
         yield frame, time_s
-    # It does not begin anew, as a camera would that was plugged in again.
-    time.sleep(threading.TIMEOUT_MAX)
+    time.sleep(max(0.0, math.ceil(clock()) + 2 * _TOLD_WITHIN_S - clock()))
+    through.set()

@@ -14,6 +14,7 @@ from emodict.errors import InputError
 from emodict.features import FeatureStream
 from emodict.features.stream import channel_count
 from emodict.features.windows import FeatureWindows, concatenate
+from emodict.live.channels import columns_for
 from emodict.live.placing import Placer
 from emodict.live.row import ABSENT, LIVE, LOST, STALLED
 from emodict.live.source import Chunk, Connected, Happening, LiveStream, Lost
@@ -39,6 +40,8 @@ class _Sensor:
     """One modality of the model."""
 
     stream: LiveStream | None = None
+    # Of the stream's columns those that the model reads, in its order; None: all.
+    columns: list[int] | None = None
     state: str = ABSENT
     placer: Placer | None = None
     late_before: int = 0
@@ -46,6 +49,7 @@ class _Sensor:
     # Chunks wait until they complete a second: a dozen small ones cost as much as one large one each.
     waiting: list[Chunk] = field(default_factory=list)
     complete_at_s: float = -math.inf
+    newest_s: float = -math.inf
 
     @property
     def late(self) -> int:
@@ -72,7 +76,11 @@ class LivePipeline:
         self.start_s: float | None = None
 
     def happened(self, happening: Happening) -> None:
-        """Take one happening; those of modalities that the model does not use are passed over."""
+        """Take one happening; those of modalities that the model does not use are passed over.
+
+        Raises:
+            StreamError: a stream lacks channels that the model reads.
+        """
         name = happening.stream.modality if isinstance(happening, Connected) else happening.modality
         sensor = self._sensors.get(name)
         if sensor is None or sensor.ended:
@@ -135,16 +143,25 @@ class LivePipeline:
 
     def _deadline_s(self, second: int, missing: list[str]) -> float:
         """Sensors that are live are waited for; of the others nothing can be expected once the second is over."""
-        patient = any(self._sensors[name].state == LIVE for name in missing)
-        return self.end_s(second) - _ROUNDING_S + (PATIENCE_S if patient else 0.0)
+        end_s = self.end_s(second) - _ROUNDING_S
+        return max((self._patience_ends_s(end_s, name) for name in missing), default=end_s)
+
+    def _patience_ends_s(self, end_s: float, name: str) -> float:
+        """Until when a row waits for a sensor; for one that is resampled longer, as long as it goes on delivering."""
+        sensor = self._sensors[name]
+        if sensor.state != LIVE:
+            return end_s
+        needed_s = min(sensor.newest_s, end_s + self._features.ahead_s(name))
+        return max(end_s, needed_s) + PATIENCE_S
 
     def _connect(self, name: str, sensor: _Sensor, connected: Connected) -> None:
         if self.start_s is None:
             self.start_s = connected.time_s
+        columns = columns_for(connected.stream, self._spec.modality(name))
         self._work_off(name, sensor)
         again = sensor.stream is not None
         same_rate = again and sensor.stream is not None and sensor.stream.rate_hz == connected.stream.rate_hz
-        sensor.stream = connected.stream
+        sensor.stream, sensor.columns = connected.stream, columns
         sensor.state = LIVE
         if again:
             logger.warning("%s: back%s", name, "" if same_rate else f", now at {connected.stream.rate_hz:g} Hz")
@@ -162,6 +179,7 @@ class LivePipeline:
         if not len(chunk.times_s):
             return
         sensor.waiting.append(chunk)
+        sensor.newest_s = float(chunk.times_s[-1])
         if chunk.times_s[-1] >= sensor.complete_at_s or self._overdue(name, float(chunk.times_s[-1])):
             self._work_off(name, sensor)
 
@@ -180,6 +198,8 @@ class LivePipeline:
         samples = np.concatenate([chunk.samples for chunk in sensor.waiting])
         times_s = np.concatenate([chunk.times_s for chunk in sensor.waiting])
         sensor.waiting.clear()
+        if sensor.columns is not None:
+            samples = samples[:, sensor.columns]
         plausible = times_s < self.end_s(self._features.next_second) + AHEAD_S
         if not plausible.all():
             logger.warning("%s: times in the far future, left out", name)
