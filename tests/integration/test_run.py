@@ -184,3 +184,14 @@ def test_a_reader_that_leaves_early_is_no_failure(model: Path, session: Path):
     done = subprocess.run(["bash", "-c", piped], capture_output=True, text=True, timeout=120)
     assert (done.returncode, "Traceback" in done.stderr) == (0, False)
     assert json.loads(done.stdout)["start_s"] == 4
+
+
+@pytest.mark.parametrize("options", ["", "--quiet", "--json"])
+def test_a_reader_that_leaves_early_still_gets_its_files(model: Path, session: Path, tmp_path: Path, options: str):
+    script, out = Path(sysconfig.get_path("scripts")) / "emodict-run", tmp_path / "all.csv"
+    piped = f"set -o pipefail; '{script}' --engine '{model}' '{session}' {options} -o '{out}' | head -c 1"
+    done = subprocess.run(["bash", "-c", piped], capture_output=True, text=True, timeout=120)
+    assert (done.returncode, "Traceback" in done.stderr) == (0, False)
+    whole = subprocess.run([str(script), "--engine", str(model), str(session), "-q", "-o", str(tmp_path / "whole.csv")])
+    assert whole.returncode == 0
+    assert out.read_bytes() == (tmp_path / "whole.csv").read_bytes()

@@ -8,7 +8,7 @@ import shutil
 import sys
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 from emodict.errors import EmodictError, MissingDependencyError
 
@@ -65,7 +65,7 @@ def _ending(error: BaseException, name: str) -> tuple[str, int]:
         return f"{name}: {error}", error.exit_code
     # The reader of our output (head, less) has gone: nothing is wrong, but nobody is listening. typer turns it into 1.
     if isinstance(error, BrokenPipeError) or isinstance(error.__context__, BrokenPipeError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_standard_output()
         return "", 0
     if isinstance(error, SystemExit):
         return "", error.code if isinstance(error.code, int) else 1
@@ -148,6 +148,33 @@ class Progress:
         sys.stderr.flush()
 
 
+class OutlivesItsReader:
+    """Standard output that may lose its reader (head, less) and says nothing: files are still to be written."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        try:
+            return self._stream.write(text)
+        except BrokenPipeError:
+            _drop_standard_output()
+            return len(text)
+
+    def flush(self) -> None:
+        try:
+            self._stream.flush()
+        except BrokenPipeError:
+            _drop_standard_output()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+def _drop_standard_output() -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.__stdout__.fileno() if sys.__stdout__ else 1)
+
+
 def split_names(text: str | None) -> list[str]:
     """`ppg,gsr` -> ["ppg", "gsr"]; nothing given -> []."""
     return [name.strip() for name in (text or "").split(",") if name.strip()]
@@ -167,5 +194,5 @@ def _quit(message: str, code: int) -> NoReturn:
         sys.stdout.flush()
     except OSError:
         # A full disk behind standard output: said above, and Python would say it again on its way out.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_standard_output()
     sys.exit(code)

@@ -10,10 +10,10 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Optional
+from typing import TYPE_CHECKING, Annotated, Optional, TextIO, cast
 
 from emodict.atomic import check_writable, refuse_overwriting
-from emodict.cli.app import Progress, log_to_stderr, new_app, run_app
+from emodict.cli.app import OutlivesItsReader, Progress, log_to_stderr, new_app, run_app
 from emodict.errors import OutputError, RecordingError
 
 if TYPE_CHECKING:
@@ -169,7 +169,11 @@ def build() -> "typer.Typer":
             idle |= {"--person": person, "--jobs": jobs != 1, "--dask": dask}
             refuse_idle_options(recordings, {**idle, "--device": device if engine is None else None})
             return print_check(engine, device, as_json=as_json)
-        run_all(*require_recordings(engine, recordings), options)
+        # Whoever looks at the first lines only (head, less) still gets the files.
+        files_wanted = (out is not None and out != STDOUT) or report is not None
+        stdout = OutlivesItsReader(sys.stdout) if files_wanted else sys.stdout
+        with contextlib.redirect_stdout(cast(TextIO, stdout)):
+            run_all(*require_recordings(engine, recordings), options)
         return 0
 
     return app
