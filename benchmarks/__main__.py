@@ -1,16 +1,16 @@
 """make bench: every speed that emodict promises, as ratios of CPU time measured interleaved in one run.
 
-python -m benchmarks [features] [models] [startup] [live]
+python -m benchmarks [features] [models] [training] [startup] [live]
 python -m benchmarks sample train.mat       accuracy of training on the released sample, ten minutes
 """
 
 import sys
 from pathlib import Path
 
-from benchmarks import features, live, models, sample, startup
+from benchmarks import features, live, models, sample, startup, training
 from emodict.errors import EmodictError
 
-GROUPS = {"features": features, "models": models, "startup": startup, "live": live}
+GROUPS = {"features": features, "models": models, "training": training, "startup": startup, "live": live}
 
 
 def main(names: list[str]) -> int:

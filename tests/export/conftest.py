@@ -12,7 +12,8 @@ import torch
 from emodict.model_spec import ModelSpec
 from emodict.spec import load_spec
 from emodict_train.checkpoint import Checkpoint
-from emodict_train.trainer import Trainer, TrainingPlan, TrainingRows, fit_standardisation
+from emodict_train.standardisation import fit_standardisation
+from emodict_train.trainer import Trainer, TrainingPlan, TrainingRows
 
 EMOTIONS = tuple(f"emotion{i}" for i in range(10))
 MakeCheckpoint = Callable[..., Checkpoint]

@@ -19,7 +19,7 @@ from emodict.spec import load_spec, spec_ids
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
-RUN_PAGES = ("README.md", "docs/python-api.md", "docs/features.md", "docs/session-format.md")
+RUN_PAGES = ("README.md", "docs/study.md", "docs/python-api.md", "docs/features.md", "docs/session-format.md")
 # Commands with subcommands: the words before the options belong to the command.
 SUBCOMMANDS = {"emodict-session": 1, "emodict-train": 1, "emodict-run": 0, "emodict-export": 0, "emodict-calibrate": 1}
 
@@ -120,7 +120,12 @@ def test_every_command_on_the_pages_exists_and_takes_the_options_shown():
 
 @pytest.mark.parametrize(
     ("page", "name"),
-    [("run.md", ("emodict-run",)), ("export.md", ("emodict-export",)), ("training.md", ("emodict-train", "fit"))],
+    [
+        ("run.md", ("emodict-run",)),
+        ("export.md", ("emodict-export",)),
+        ("training.md", ("emodict-train", "fit")),
+        ("study.md", ("emodict-train", "study")),
+    ],
 )
 def test_the_table_of_options_is_complete(page: str, name: tuple[str, ...]):
     table = re.findall(r"^\| `--.*$", (ROOT / "docs" / page).read_text(encoding="utf-8"), re.MULTILINE)

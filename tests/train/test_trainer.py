@@ -14,7 +14,8 @@ from torch import Tensor
 from emodict.errors import InputError
 from emodict.model_spec import ModelSpec
 from emodict.spec import load_spec
-from emodict_train.trainer import Trainer, TrainingPlan, TrainingRows, fit_standardisation
+from emodict_train.standardisation import fit_standardisation
+from emodict_train.trainer import Trainer, TrainingPlan, TrainingRows
 
 FEATURES = load_spec("emodict-1").with_modalities(("gsr", "ppg"))
 ROWS = 21
@@ -89,46 +90,16 @@ def test_a_feature_never_seen_in_training_tells_nothing_later() -> None:
     assert standardisation.apply(np.array([[[1.0, 1e6]], [[1.0, np.nan]]])).tolist() == [[[0, 0]], [[0, 0]]]
 
 
-@pytest.mark.parametrize("chance", [0.3, 0.95])
-def test_modality_dropout_never_strips_a_rows_last_valid_modality(chance: float) -> None:
-    rows = _rows(invalid=True)
-    trainer = _trainer(rows=rows, modality_dropout=chance)
-    everything, lost = torch.arange(ROWS), 0
-    torch.manual_seed(0)
-    for _ in range(50):
-        x = trainer._augmented(everything)
-        parts = {0: slice(0, 2), 1: slice(2, 4)}
-        kept = torch.stack([(x[:, part] != 0).any(dim=(1, 2)) for part in parts.values()], dim=1)
-        assert (kept & rows.valid).any(dim=1).all()
-        lost += int((rows.valid & ~kept).sum())
-        for column, part in parts.items():  # a modality is there as it was, or gone as a whole
-            there = kept[:, column]
-            assert torch.equal(x[there][:, part], rows.tokens[there][:, part])
-    assert lost > 0
-
-
-def test_modality_dropout_loses_modalities_as_often_as_it_says() -> None:
-    trainer = _trainer(modality_dropout=0.2)
-    torch.manual_seed(0)
-    gone = [(trainer._augmented(torch.arange(ROWS))[:, :2] == 0).all(dim=(1, 2)).double().mean() for _ in range(300)]
-    # lost, and not both lost: 0.2 * 0.8; the mean of 6300 draws has a standard error of 0.005
-    assert float(np.mean(gone)) == pytest.approx(0.16, abs=0.02)
-
-
-def test_without_dropout_and_noise_a_batch_is_the_rows_as_they_are() -> None:
-    rows = _rows()
-    batch = torch.tensor([3, 1])
-    assert torch.equal(_trainer(rows=rows, modality_dropout=0)._augmented(batch), rows.tokens[batch])
-
-
-def test_input_noise_has_the_spread_asked_for_and_leaves_the_rows_alone() -> None:
+@pytest.mark.parametrize("changed", [{"modality_dropout": 0.5}, {"input_noise": 0.3}])
+def test_noise_and_hidden_modalities_reach_training_and_leave_the_rows_alone(changed: dict[str, float]) -> None:
+    """What they do is tested with augment.py."""
     rows = _rows()
     before = rows.tokens.clone()
-    trainer = _trainer(rows=rows, modality_dropout=0, input_noise=0.3)
-    torch.manual_seed(0)
-    noise = trainer._augmented(torch.arange(ROWS)) - rows.tokens
-    # 1512 draws: standard error 0.3 / sqrt(2 * 1512) = 0.0055
-    assert noise.std().item() == pytest.approx(0.3, abs=0.03)
+    plain, other = _trainer(rows=rows, modality_dropout=0), _trainer(rows=rows, **{"modality_dropout": 0, **changed})
+    for trainer in (plain, other):
+        trainer.run_epoch()
+    weights = "encoder.embed.weight"
+    assert not torch.equal(plain.network.state_dict()[weights], other.network.state_dict()[weights])
     assert torch.equal(rows.tokens, before)
 
 

@@ -14,6 +14,7 @@ from emodict.cli.app import Progress, log_to_stderr, new_app, run_app
 from emodict.errors import InterruptedByUserError
 from emodict.metrics import METRICS
 from emodict.sensors import Sensors, names_given, sensors_from_options
+from emodict_train.cli_study import add_study
 
 if TYPE_CHECKING:
     from emodict.table import FeatureTable
@@ -34,6 +35,7 @@ def build() -> typer.Typer:
     app = new_app("Train EmotionDict: fit a model, simulate people to try it on.")
     _add_fit(app)
     _add_simulate(app)
+    add_study(app)
     return app
 
 
@@ -55,55 +57,67 @@ _Channels = Annotated[
 ]
 _Spec = Annotated[Optional[str], typer.Option(help="Features to compute from sessions. [default: emodict-1]")]  # noqa: UP045
 _Part = Annotated[Optional[str], typer.Option(help="Which part of a .mat with several.")]  # noqa: UP045
-_Epochs = Annotated[int, typer.Option(min=1, help="At most this many passes over the data.")]
+_Preset = Annotated[str, typer.Option(help="robust (generalises best), or paper (as the paper trains).")]
+_Epochs = Annotated[
+    Optional[int],  # noqa: UP045
+    typer.Option(min=1, help="At most this many passes over the data. [default: 80; paper: 100]"),
+]
 _Patience = Annotated[
     Optional[int],  # noqa: UP045
     typer.Option(min=1, help="Epochs to wait for a better held-out KL. [default: 10; windows: 25]"),
 ]
 _Ensemble = Annotated[int, typer.Option(min=1, help="Seeds folded into one model.")]
-_Readout = Annotated[str, typer.Option(help="flatten, last or mean: from tokens to one vector.")]
+_Readout = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option(help="flatten, last or mean: from tokens to one vector. [default: flatten; paper: last]"),
+]
 _Gate = Annotated[str, typer.Option(help="linear (eq. 5) or bare (Table 2).")]
-_Auxiliary = Annotated[str, typer.Option(help="Auxiliary losses: none, kl, literal or mse.")]
+_Auxiliary = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option(help="Auxiliary losses: none, kl, literal or mse. [default: none; paper: kl]"),
+]
 _ModalityDropout = Annotated[
-    float, typer.Option(help="Chance to hide a modality in a step; 0: the model needs all of them.")
+    Optional[float],  # noqa: UP045
+    typer.Option(help="Chance to hide a modality in a step; 0: the model needs all. [default: 0.1; paper: 0]"),
 ]
 _Seed = Annotated[int, typer.Option(help="Same seed, data and machine: same model.")]
 _Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 
 
 def _add_fit(app: typer.Typer) -> None:
-    from emodict_train.trainer import TrainingPlan
-
-    default = TrainingPlan()
-
     @app.command()
     def fit(
         data: _Data,
         out: _Out,
+        preset: _Preset = "robust",
         split: _Split = "trials",
         modalities: _Modalities = None,
         channels: _Channels = None,
         spec: _Spec = None,
         part: _Part = None,
-        epochs: _Epochs = default.epochs,
+        epochs: _Epochs = None,
         patience: _Patience = None,
         ensemble: _Ensemble = 1,
-        readout: _Readout = "flatten",
+        readout: _Readout = None,
         gate: _Gate = "linear",
-        auxiliary: _Auxiliary = "none",
-        modality_dropout: _ModalityDropout = default.modality_dropout,
+        auxiliary: _Auxiliary = None,
+        modality_dropout: _ModalityDropout = None,
         seed: _Seed = 0,
         device: _Device = "auto",
     ) -> None:
         """Train on labelled data and write one self-describing checkpoint."""
         from emodict_train.fit import FitOptions
+        from emodict_train.presets import preset as preset_of
 
         log_to_stderr()
         sensors = sensors_from_options(modalities, channels)
-        plan = dataclasses.replace(default, epochs=epochs, auxiliary=auxiliary, modality_dropout=modality_dropout)
-        options = FitOptions(
-            split=split, patience=patience, seed=seed, members=ensemble, device=device, plan=plan,
+        chosen = preset_of(preset).with_changes(
+            {"epochs": epochs, "auxiliary": auxiliary, "modality_dropout": modality_dropout},
             model={"readout": readout, "gate": gate},
+        )
+        options = FitOptions(
+            split=split, patience=patience, seed=seed, members=ensemble, device=device,
+            plan=chosen.plan, model=chosen.model,
         )  # fmt: skip
         # The ending keeps a mistyped -o from replacing a recording.
         check_writable(out, ending=".pt")

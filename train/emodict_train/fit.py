@@ -21,22 +21,19 @@ from torch import Tensor
 
 from emodict import __version__
 from emodict.atomic import atomic_path
-from emodict.errors import InputError, ModelError, TableError
+from emodict.errors import InputError, ModelError
 from emodict.metrics import mean_metrics
 from emodict.model_spec import ModelSpec
-from emodict.predict import answerable
 from emodict.spec import FeatureSpec
 from emodict.table import FeatureTable
 from emodict_train.checkpoint import Checkpoint, load_tensors
+from emodict_train.data.usable import usable_rows
+from emodict_train.distillation import softened_labels
+from emodict_train.presets import DEFAULT_PRESET, PRESETS
 from emodict_train.record import trial_digests
 from emodict_train.split import SPLIT_NAMES, SPLITS, complement, k_folds
-from emodict_train.trainer import (
-    Standardisation,
-    Trainer,
-    TrainingPlan,
-    TrainingRows,
-    fit_standardisation,
-)
+from emodict_train.standardisation import Standardisation, fit_standardisation
+from emodict_train.trainer import Trainer, TrainingPlan, TrainingRows
 
 logger = logging.getLogger(__name__)
 Float64Array = NDArray[np.float64]
@@ -67,7 +64,7 @@ class FitOptions:
     seed: int = 0
     members: int = 1
     device: str = "auto"
-    plan: TrainingPlan = field(default_factory=TrainingPlan)
+    plan: TrainingPlan = PRESETS[DEFAULT_PRESET].plan
     model: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -119,7 +116,7 @@ def fit(
     Raises:
         TableError: no labels, or too few trials to hold some out.
     """
-    table = _usable(table, options)
+    table = usable_rows(table, required=_required(table.spec, options))
     job = _Job(table, options, resume_path)
     with _one_thread():
         epochs, metrics = _find_epochs(job, on_step)
@@ -136,7 +133,8 @@ def fit(
 
 def can_go_on(table: FeatureTable, options: FitOptions, *, resume_path: Path) -> bool:
     """Whether `fit` with the same arguments would go on from the file instead of starting anew."""
-    identity = _identity(_usable(table, options), options, choose_device(options.device))
+    table = usable_rows(table, required=_required(table.spec, options))
+    identity = _identity(table, options, choose_device(options.device))
     try:
         return _is_state_of(identity, load_tensors(resume_path, what=STATE))
     except ModelError:
@@ -201,15 +199,25 @@ class _Job:
             self._saved = self._load(resume_path)
 
     def trainer(self, rows: NDArray[np.intp], *, seed: int) -> tuple[Trainer, Standardisation]:
-        tokens = self.table.windows.tokens[rows]
-        standardisation = fit_standardisation(tokens)
+        standardisation = fit_standardisation(self.table.windows.tokens[rows])
+        tokens = standardisation.apply(self.table.windows.tokens[rows])
         training = TrainingRows(
-            tokens=self.to_device(standardisation.apply(tokens)),
-            labels=self.to_device(_labels(self.table)[rows]),
+            tokens=self.to_device(tokens),
+            labels=self.to_device(self._taught(tokens, rows)),
             valid=torch.from_numpy(self.table.windows.valid[rows]).to(self.device),
         )
         trainer = Trainer(self.table.spec, self.model, self.options.plan, training, seed=seed)
         return trainer, standardisation
+
+    def _taught(self, tokens: Float64Array, rows: NDArray[np.intp]) -> Float64Array:
+        """The labels, or what a kernel ridge teacher makes of them.
+
+        What knows a trial by heart knows its other windows: where those are held out, nothing need be softened.
+        """
+        labels = _labels(self.table)[rows]
+        if not self.options.plan.distillation or self.options.split == "windows":
+            return labels
+        return softened_labels(tokens, labels, self.table.groups[rows])
 
     def to_device(self, values: Float64Array) -> Tensor:
         return torch.from_numpy(values).float().to(self.device)
@@ -350,37 +358,6 @@ def _folds(job: _Job) -> list[NDArray[np.intp]]:
     rng = np.random.default_rng(job.options.seed)
     folds = k_folds(job.table.groups, split=split, folds=FOLDS, rng=rng)
     return folds[: FOLDS_RUN[split]]
-
-
-def _usable(table: FeatureTable, options: FitOptions) -> FeatureTable:
-    """Rows with a label and the modalities that the model will need for an answer.
-
-    Raises:
-        TableError: no labels, no such row, or a modality that no such row has.
-    """
-    if table.labels is None:
-        raise TableError(
-            f"{table.source} has no labels to train on",
-            fix="Recordings need /trials with a distribution; tables need labels",
-        )
-    valid = table.windows.valid[np.isfinite(table.labels).all(axis=1)]
-    never = [name for column, name in enumerate(table.spec.modality_names) if not valid[:, column].any()]
-    if valid.any() and never:
-        rest = ",".join(name for name in table.spec.modality_names if name not in never)
-        raise TableError(
-            f"{table.source}: no labelled window has valid {', '.join(never)}, so nothing can be learned about it",
-            fix=f"Train without it: --modalities {rest}",
-        )
-    ready = answerable(table.windows, _required(table.spec, options))
-    usable: NDArray[np.bool_] = ready & np.isfinite(table.labels).all(axis=1)
-    if not usable.any():
-        raise TableError(
-            f"{table.source}: nothing to train on",
-            expected="windows with a label and valid signals",
-            got=f"{len(table)} windows, none such",
-            fix="emodict-session inspect shows what a session holds",
-        )
-    return table if usable.all() else table.rows(usable)
 
 
 def _labels(table: FeatureTable) -> Float64Array:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -10,26 +10,32 @@ from torch.nn import functional
 
 AUXILIARY_FORMS = ("none", "kl", "literal", "mse")
 CENTRAL = "eeg"
+# Equation 13 brings the central latent and h together, equation 14 the peripheral ones and h.
+AUXILIARY_TASKS = ("central", "peripheral")
 
 
 def main_loss(log_distribution: Tensor, truth: Tensor) -> Tensor:
     """Equation 10: KL(truth || prediction), mean over rows; 0 log 0 = 0."""
-    return functional.kl_div(log_distribution, truth, reduction="batchmean")
+    divergence: Tensor = torch.special.xlogy(truth, truth) - truth * log_distribution
+    return divergence.sum(dim=-1).mean()
 
 
-def auxiliary_loss(form: str, latent: Tensor, latents: Mapping[str, Tensor]) -> Tensor:
+def auxiliary_loss(
+    form: str, latent: Tensor, latents: Mapping[str, Tensor], *, tasks: Sequence[str] = AUXILIARY_TASKS
+) -> Tensor:
     """Equations 13 and 14: the central (EEG) and the joint peripheral latents should resemble h.
 
     Args:
         form: `kl` compares softmaxes of the latents, h being a fixed target and the peripheral latents
             averaged; `literal` sums them and trains both sides; `mse` is the squared distance to their mean.
+        tasks: which of the two; what the model has no modality for counts 0.
     """
-    peripheral = [h for name, h in latents.items() if name != CENTRAL]
-    groups = [[latents[CENTRAL]]] if CENTRAL in latents else []
-    if peripheral:
-        groups.append(peripheral)
-    losses = [_distance(form, latent, torch.stack(group)) for group in groups]
-    return torch.stack(losses).sum()
+    groups = {
+        "central": [h for name, h in latents.items() if name == CENTRAL],
+        "peripheral": [h for name, h in latents.items() if name != CENTRAL],
+    }
+    losses = [_distance(form, latent, torch.stack(groups[task])) for task in tasks if groups[task]]
+    return torch.stack([latent.new_zeros(()), *losses]).sum()
 
 
 def _distance(form: str, latent: Tensor, group: Tensor) -> Tensor:
@@ -37,9 +43,7 @@ def _distance(form: str, latent: Tensor, group: Tensor) -> Tensor:
         return functional.mse_loss(group.mean(dim=0), latent.detach())
     joint, target = (group.sum(dim=0), latent) if form == "literal" else (group.mean(dim=0), latent.detach())
     # Raw latents can be negative: a KL divergence needs them as distributions.
-    return functional.kl_div(
-        torch.log_softmax(joint, dim=-1),
-        torch.log_softmax(target, dim=-1),
-        reduction="batchmean",
-        log_target=True,
-    )
+    log_joint, log_target = torch.log_softmax(joint, dim=-1), torch.log_softmax(target, dim=-1)
+    # Written out, like the main loss: torch's own kl_div cannot be mapped over the networks of an ensemble.
+    divergence: Tensor = log_target.exp() * (log_target - log_joint)
+    return divergence.sum(dim=-1).mean()

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from emodict.model_spec import ModelSpec
 from emodict.spec import FeatureSpec
@@ -96,25 +97,56 @@ class Encoder(nn.Module):
         self.embed = nn.Linear(width, spec.d_model)
         self.register_buffer("positions", sinusoidal_positions(tokens, spec.d_model), persistent=False)
         self.dropout = nn.Dropout(dropout)
-        # feed_forward is given: the default width of 2048 would cost 6.6 times the time for nothing.
-        layer = nn.TransformerEncoderLayer(
-            spec.d_model, spec.heads, dim_feedforward=spec.feed_forward, dropout=dropout, batch_first=True
-        )
-        self.transformer = nn.TransformerEncoder(layer, spec.layers, enable_nested_tensor=False)
+        self.transformer = Transformer(spec, dropout)
         pooled = spec.d_model * (tokens if spec.readout == "flatten" else 1)
         self.to_weights = nn.Linear(pooled, spec.elements)
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.dropout(self.embed(x) + self.positions)
-        x = self.transformer(x)
-        if self.readout == "last":
-            pooled = x[:, -1]
-        elif self.readout == "mean":
-            pooled = x.mean(dim=1)
-        else:
-            pooled = x.flatten(1)
+        x = self.transformer(x, last_only=self.readout == "last")
+        pooled = x.mean(dim=1) if self.readout == "mean" else x.flatten(1)
         weights: Tensor = self.to_weights(pooled)
         return weights
+
+
+class Transformer(nn.Module):
+    """Vaswani et al. (2017), computed step by step from the parameters of torch's own layers.
+
+    torch's fused attention is made for long sequences: for a dozen tokens the plain products train 1.3 times as
+    fast, and unlike it they can be mapped over the networks of an ensemble (torch.func.vmap).
+    """
+
+    def __init__(self, spec: ModelSpec, dropout: float) -> None:
+        super().__init__()
+        # feed_forward is given: the default width of 2048 would cost 6.6 times the time for nothing.
+        self.layers = nn.ModuleList(
+            nn.TransformerEncoderLayer(spec.d_model, spec.heads, spec.feed_forward, dropout, batch_first=True)
+            for _ in range(spec.layers)
+        )
+
+    def forward(self, x: Tensor, *, last_only: bool = False) -> Tensor:
+        """(rows, tokens, d_model) -> the same; with `last_only` (rows, 1, d_model), as nothing reads the others."""
+        for i, layer in enumerate(self.layers):
+            assert isinstance(layer, nn.TransformerEncoderLayer)
+            kept = x[:, -1:] if last_only and i == len(self.layers) - 1 else x
+            y = layer.norm1(kept + layer.dropout1(_attention(layer.self_attn, kept, x)))
+            hidden = layer.dropout(torch.relu(layer.linear1(y)))
+            x = layer.norm2(y + layer.dropout2(layer.linear2(hidden)))
+        return x
+
+
+def _attention(parameters: nn.MultiheadAttention, asking: Tensor, asked: Tensor) -> Tensor:
+    """softmax(Q K^T / sqrt(d)) V for each head; (rows, tokens that ask, d_model) -> the same shape."""
+    heads, width = parameters.num_heads, parameters.head_dim
+    weights, biases = parameters.in_proj_weight, parameters.in_proj_bias
+    query, key, value = (
+        functional.linear(x, weight, bias).reshape(*x.shape[:-1], heads, width).transpose(1, 2)
+        for x, weight, bias in zip((asking, asked, asked), weights.chunk(3), biases.chunk(3), strict=True)
+    )
+    attention = torch.softmax(query * width**-0.5 @ key.transpose(-1, -2), dim=-1)
+    attention = functional.dropout(attention, parameters.dropout, parameters.training)
+    mixed: Tensor = parameters.out_proj((attention @ value).transpose(1, 2).flatten(-2))
+    return mixed
 
 
 class Dictionary(nn.Module):

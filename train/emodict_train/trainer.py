@@ -16,11 +16,9 @@ from torch import Tensor
 from emodict.errors import InputError
 from emodict.model_spec import ModelSpec
 from emodict.spec import FeatureSpec
+from emodict_train.augment import augmented, modality_of_token
 from emodict_train.losses import AUXILIARY_FORMS, auxiliary_loss, main_loss
 from emodict_train.model import EmotionDict
-
-# A feature whose spread is this small against its size is constant; dividing by it would blow up rounding.
-CONSTANT_RELATIVE = 1e-9
 
 
 @dataclass(frozen=True)
@@ -30,7 +28,10 @@ class TrainingPlan:
     Attributes:
         modality_dropout: chance that a row loses a modality in a step, so that the model learns to do without.
         auxiliary: form of the auxiliary losses (see losses.py); `none` measured best and is fastest.
-        average: decay per step of the running average of the weights, which is what is kept.
+        average: decay per step of the running average of the weights, which is what is kept; 0: the weights.
+        cosine: the learning rate falls along a cosine to 0 at the last of `epochs`; else it stays.
+        distillation: teach what kernel ridge makes of the labels (distillation.py), which cannot be learned by heart.
+        from_mean_label: the untrained network predicts the mean label, so training can only add to it.
     """
 
     epochs: int = 80
@@ -42,6 +43,9 @@ class TrainingPlan:
     input_noise: float = 0.0
     auxiliary: str = "none"
     average: float = 0.98
+    cosine: bool = True
+    from_mean_label: bool = True
+    distillation: bool = True
 
     def __post_init__(self) -> None:
         if self.epochs < 1 or self.batch_size < 2:
@@ -86,32 +90,6 @@ class TrainingRows:
         return len(self.tokens)
 
 
-@dataclass(frozen=True)
-class Standardisation:
-    """Mean and scale of each feature over the training rows, (tokens, width); a constant feature has scale 1."""
-
-    mean: NDArray[np.float64]
-    scale: NDArray[np.float64]
-
-    def apply(self, tokens: NDArray[np.float64]) -> NDArray[np.float64]:
-        """z-scores, 0 where a modality is missing."""
-        return np.nan_to_num((tokens - self.mean) / self.scale, nan=0.0)
-
-
-def fit_standardisation(tokens: NDArray[np.float64]) -> Standardisation:
-    """From (rows, tokens, width) with NaN for what is missing; a feature never seen has mean 0, scale infinity."""
-    present = ~np.isnan(tokens)
-    seen = present.any(axis=0)
-    count = np.maximum(present.sum(axis=0), 1)
-    mean = np.where(present, tokens, 0.0).sum(axis=0) / count
-    variance = np.where(present, np.square(tokens - mean), 0.0).sum(axis=0) / count
-    scale = np.sqrt(variance)
-    scale[scale <= CONSTANT_RELATIVE * np.maximum(np.abs(mean), 1.0)] = 1.0
-    # Nothing is known of what was never seen: whatever comes later, it must not reach untrained weights.
-    scale[~seen] = np.inf
-    return Standardisation(mean, scale)
-
-
 class Trainer:
     """Trains one network on its rows, epoch by epoch; everything it is can be saved and restored exactly."""
 
@@ -125,15 +103,14 @@ class Trainer:
         seed: int,
     ) -> None:
         self._plan, self._rows, self._device = plan, rows, rows.tokens.device
-        counts = [part.stop - part.start for part in features.token_slices.values()]
-        self._modalities = len(counts)
-        self._modality_of_token = torch.repeat_interleave(torch.tensor(counts)).to(self._device)
+        self._modality_of_token = modality_of_token(features).to(self._device)
         self._order = np.random.default_rng(seed)
         with torch.random.fork_rng(devices=_gpus(self._device)):
             torch.manual_seed(seed)
             self.network = EmotionDict(model, features, dropout=plan.dropout, auxiliary=plan.auxiliary != "none")
             self._random = _random_state(self._device)
-        start_at_mean_label(self.network, rows.labels.mean(dim=0))
+        if plan.from_mean_label:
+            start_at_mean_label(self.network, rows.labels.mean(dim=0))
         self.network.to(self._device)
         self._averaged = copy.deepcopy(self.network).eval().requires_grad_(False)
         self._averages = _averaged_tensors(self._averaged), _averaged_tensors(self.network)
@@ -193,31 +170,27 @@ class Trainer:
         self._step, self.epoch = state["step"], state["epoch"]
 
     def _train_step(self, batch: Tensor) -> None:
-        x, truth = self._augmented(batch), self._rows.labels[batch]
+        truth = self._rows.labels[batch]
+        x = augmented(
+            self._rows.tokens[batch],
+            self._rows.valid[batch],
+            noise=self._plan.input_noise,
+            modality_dropout=self._plan.modality_dropout,
+            modality_of_token=self._modality_of_token,
+        )
         output = self.network.from_standardised(x)
         loss = main_loss(output.log_distribution, truth)
         if self._plan.auxiliary != "none":
             latents = self.network.auxiliary_latents(x)
             loss = loss + auxiliary_loss(self._plan.auxiliary, output.latent, latents)
-        for group in self._optimiser.param_groups:
-            group["lr"] = self._plan.learning_rate * self._cosine()
+        if self._plan.cosine:
+            for group in self._optimiser.param_groups:
+                group["lr"] = self._plan.learning_rate * self._cosine()
         self._optimiser.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
         self._optimiser.step()
         self._step += 1
         self._update_average()
-
-    def _augmented(self, batch: Tensor) -> Tensor:
-        x = self._rows.tokens[batch]
-        if self._plan.input_noise:
-            x = x + self._plan.input_noise * torch.randn(x.shape).to(x.device)
-        if self._plan.modality_dropout and self._modalities > 1:
-            lost = torch.rand(len(batch), self._modalities).to(x.device) < self._plan.modality_dropout
-            # A row keeps at least one modality that it really has.
-            stripped = (lost | ~self._rows.valid[batch]).all(dim=1, keepdim=True)
-            lost = (lost & ~stripped)[:, self._modality_of_token]
-            x = x.masked_fill(lost[:, :, None], 0.0)
-        return x
 
     def _cosine(self) -> float:
         total = self._plan.epochs * self._steps_per_epoch

@@ -5,28 +5,22 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import signal
-import sys
-import threading
-import warnings
 from collections.abc import Callable, Generator, Iterator, Sequence
-from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import resource_tracker
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from emodict.engine import open_engine
-from emodict.errors import EmodictError, InputError, MissingDependencyError
+from emodict.errors import InputError, MissingDependencyError
 from emodict.many.cluster import open_cluster
-from emodict.many.worker import Outcome, Task, Work, file_sha256, score_task, task_of
+from emodict.many.processes import BLAS_THREADS, guarded_processes, in_processes, spread_out
+from emodict.many.worker import Outcome, Task, Work, file_sha256, forget_engines, readiness, score_task, task_of
 from emodict.person import Person
 from emodict.predict import iter_predictions, joined
 from emodict.prediction import Prediction
 
 StrPath = str | os.PathLike[str]
 OnDone = Callable[[int], None]
-# Matrix products are small here: more BLAS threads fight for the cores, and another number of them rounds otherwise.
-BLAS_THREADS = 1
 
 
 def predict_many(
@@ -119,75 +113,40 @@ def _here(jobs: int, work: Work, tasks: Sequence[Task]) -> Iterator[Iterator[Out
     """The outcomes from processes of this machine, in the order they come."""
     # Where the user has chosen, workers inherit the choice, as emodict-run itself does.
     threads = None if "OPENBLAS_NUM_THREADS" in os.environ else BLAS_THREADS
-    try:
-        with _ending_on_sigterm(), contextlib.ExitStack() as stack:
-            with _deaf_to_ctrl_c():
-                outcomes = _start(work, tasks, backend="loky", n_jobs=jobs, inner_max_num_threads=threads)
-                stack.enter_context(_ending(outcomes))
-            yield outcomes
-    except BrokenProcessPool as error:
-        raise EmodictError(
-            "A worker process was ended from outside, most often because memory ran out",
-            fix=f"Use fewer than --jobs {jobs}",
-        ) from error
+    with (
+        guarded_processes(fix=f"Use fewer than --jobs {jobs}"),
+        in_processes(partial(score_task, work), tasks, jobs=jobs, blas_threads=threads) as outcomes,
+    ):
+        yield outcomes
 
 
 @contextlib.contextmanager
 def _on_cluster(address: str, work: Work, tasks: Sequence[Task]) -> Iterator[Iterator[Outcome]]:
     """The outcomes from the workers of a Dask cluster, in the order they come."""
-    with open_cluster(address, work) as client:
-        outcomes = _start(work, tasks, backend="dask", client=client)
-        with _ending(outcomes):
-            yield outcomes
-
-
-def _start(work: Work, tasks: Sequence[Task], **backend: Any) -> Any:
-    from joblib import Parallel, delayed, parallel_config
-
-    with parallel_config(**backend):
-        parallel = Parallel(return_as="generator_unordered", batch_size=1)
-        return parallel(delayed(score_task)(work, task) for task in tasks)
-
-
-@contextlib.contextmanager
-def _ending(outcomes: Any) -> Iterator[None]:
-    """Whoever leaves early ends the work that is left."""
-    try:
-        yield
-    finally:
-        with warnings.catch_warnings():
-            # joblib warns that work was left undone; it was left on purpose.
-            warnings.simplefilter("ignore")
-            outcomes.close()
+    cluster = open_cluster(
+        address,
+        readiness=partial(readiness, work),
+        purpose="run the model",
+        fix_unready="A Dask cluster needs a shared folder, with the same path on every machine, and the same packages "
+        "on every worker",
+        fix_lost="See that its scheduler and workers run, and run the command again",
+    )
+    with (
+        cluster as client,
+        _forgetting_engines(client),
+        spread_out(partial(score_task, work), tasks, backend="dask", client=client) as outcomes,
+    ):
+        yield outcomes
 
 
 @contextlib.contextmanager
-def _ending_on_sigterm() -> Iterator[None]:
-    """SIGTERM (kill, a batch system) ends this process by an exception, which ends its workers as well."""
-    ours = threading.current_thread() is threading.main_thread()
-    if not ours or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
-        yield
-        return
-    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+def _forgetting_engines(client: Any) -> Iterator[None]:
+    """Let the workers forget the model in the end; a cluster that is gone need not."""
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
-
-
-@contextlib.contextmanager
-def _deaf_to_ctrl_c() -> Iterator[None]:
-    """Processes started meanwhile never hear Ctrl-C: they inherit that it is held back. This one hears it afterwards.
-
-    Ctrl-C goes to every process of a terminal, and each would die with a traceback of its own.
-    """
-    # The helper process of multiprocessing: starting it lets the signal through again (until Python 3.12).
-    resource_tracker.ensure_running()
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        with contextlib.suppress(Exception):
+            client.run(forget_engines)
 
 
 def _in_order(outcomes: Iterator[Outcome], on_done: OnDone) -> Iterator[Outcome]:

@@ -1,26 +1,35 @@
-"""A Dask cluster: reached, asked whether its workers can do the work, and left clean."""
+"""A Dask cluster: reached, asked whether its workers can do the work, and left without a word."""
 
 from __future__ import annotations
 
 import contextlib
 import logging
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from emodict.errors import ClusterError, MissingDependencyError
-from emodict.many.worker import Work, forget_engines, readiness, version
+from emodict.many.worker import version
 
 TIMEOUT_S = 10.0
 EXAMPLE = "the address that `dask scheduler` shows, such as tcp://192.168.1.5:8786"
 
 
 @contextlib.contextmanager
-def open_cluster(address: str, work: Work) -> Iterator[Any]:
-    """A `distributed.Client` whose workers are known to be able to run the model.
+def open_cluster(
+    address: str, *, readiness: Callable[[], Exception | None], purpose: str, fix_unready: str, fix_lost: str
+) -> Iterator[Any]:
+    """A `distributed.Client` whose workers run this emodict and are known to be ready for the work.
+
+    Args:
+        readiness: run on each worker: the error that keeps it from the work; None: it is ready.
+        purpose: what the workers are for, after "cannot".
+        fix_unready: what to do where a worker is not ready.
+        fix_lost: what to do where the cluster was lost in the middle of the work.
 
     Raises:
-        ClusterError: no cluster there, no workers, another emodict on them, or a model they cannot open.
+        ClusterError: no cluster there, no workers, another emodict on them, one that is not ready, or it was lost.
+        MissingDependencyError: distributed is not installed.
     """
     try:
         from distributed import CancelledError, Client, KilledWorker
@@ -39,17 +48,17 @@ def open_cluster(address: str, work: Work) -> Iterator[Any]:
                 expected=EXAMPLE,
                 got=str(error).splitlines()[0] if str(error) else type(error).__name__,
             ) from error
-        stack.callback(_leave, client)
+        stack.callback(client.close, timeout=TIMEOUT_S)
         try:
             _require_workers(client, address)
             _require_version(client)
-            _require_ready(client, work)
+            _require_ready(client, readiness, purpose, fix_unready)
             yield client
         except (OSError, CancelledError, KilledWorker) as error:
-            # Errors of recordings come back as values: this one is Dask's own.
+            # Errors of the work come back as values: this one is Dask's own.
             raise ClusterError(
                 f"The Dask cluster at {address} was lost: {(str(error) or type(error).__name__).splitlines()[0]}",
-                fix="See that its scheduler and workers run, and run the command again",
+                fix=fix_lost,
             ) from error
 
 
@@ -77,21 +86,10 @@ def _require_version(client: Any) -> None:
             )
 
 
-def _require_ready(client: Any, work: Work) -> None:
-    for worker, error in client.run(readiness, work, on_error="return").items():
+def _require_ready(client: Any, readiness: Callable[[], Exception | None], purpose: str, fix: str) -> None:
+    for worker, error in client.run(readiness, on_error="return").items():
         if error is not None:
-            raise ClusterError(
-                f"The Dask worker {worker} cannot run the model: {error}",
-                fix="A Dask cluster needs a shared folder, with the same path on every machine, "
-                "and the same packages on every worker",
-            ) from error
-
-
-def _leave(client: Any) -> None:
-    """Let the workers forget the model, and close without a word; a cluster that is gone needs neither."""
-    with contextlib.suppress(Exception):
-        client.run(forget_engines)
-    client.close(timeout=TIMEOUT_S)
+            raise ClusterError(f"The Dask worker {worker} cannot {purpose}: {error}", fix=fix) from error
 
 
 @contextlib.contextmanager

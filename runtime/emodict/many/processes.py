@@ -1,0 +1,106 @@
+"""One function over many items by joblib, in processes that start quietly and end with the one that started them."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import sys
+import threading
+import warnings
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import resource_tracker
+from typing import Any, TypeVar
+
+from emodict.errors import EmodictError
+
+Item = TypeVar("Item")
+Outcome = TypeVar("Outcome")
+
+# Matrix products are small here: more BLAS threads fight for the cores, and another number of them rounds otherwise.
+BLAS_THREADS = 1
+
+
+@contextlib.contextmanager
+def guarded_processes(*, fix: str) -> Iterator[None]:
+    """Processes started within end with this one, by SIGTERM as well; one that ends before is told in a sentence.
+
+    Raises:
+        EmodictError: a process was ended from outside; `fix` says what to do.
+    """
+    try:
+        with _ending_on_sigterm():
+            yield
+    except BrokenProcessPool as error:
+        raise EmodictError(
+            "A worker process was ended from outside, most often because memory ran out", fix=fix
+        ) from error
+
+
+@contextlib.contextmanager
+def in_processes(
+    function: Callable[[Item], Outcome], items: Iterable[Item], *, jobs: int, blas_threads: int | None = BLAS_THREADS
+) -> Generator[Iterator[Outcome], None, None]:
+    """The outcomes from `jobs` processes of this machine, as they are finished; use it in `guarded_processes`.
+
+    Args:
+        blas_threads: of each process; None leaves the environment, which they inherit, to say.
+    """
+    with contextlib.ExitStack() as stack:
+        with _deaf_to_ctrl_c():
+            spread = spread_out(function, items, backend="loky", n_jobs=jobs, inner_max_num_threads=blas_threads)
+            outcomes = stack.enter_context(spread)
+        yield outcomes
+
+
+@contextlib.contextmanager
+def spread_out(
+    function: Callable[[Item], Outcome], items: Iterable[Item], **backend: Any
+) -> Generator[Iterator[Outcome], None, None]:
+    """The outcomes from a backend of joblib, as they are finished; leaving early ends the work that is left.
+
+    Args:
+        backend: as `joblib.parallel_config` takes it.
+    """
+    from joblib import Parallel, delayed, parallel_config
+
+    with parallel_config(**backend):
+        # Large arrays are shared as files in memory; copy-on-write, for torch warns of what it cannot write.
+        parallel = Parallel(return_as="generator_unordered", batch_size=1, mmap_mode="c")
+        outcomes = parallel(delayed(function)(item) for item in items)
+    try:
+        yield outcomes
+    finally:
+        with warnings.catch_warnings():
+            # joblib warns that work was left undone; it was left on purpose.
+            warnings.simplefilter("ignore")
+            outcomes.close()
+
+
+@contextlib.contextmanager
+def _ending_on_sigterm() -> Iterator[None]:
+    """SIGTERM (kill, a batch system) ends this process by an exception, which ends its workers as well."""
+    ours = threading.current_thread() is threading.main_thread()
+    if not ours or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
+        yield
+        return
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+@contextlib.contextmanager
+def _deaf_to_ctrl_c() -> Iterator[None]:
+    """Processes started meanwhile never hear Ctrl-C: they inherit that it is held back. This one hears it afterwards.
+
+    Ctrl-C goes to every process of a terminal, and each would die with a traceback of its own.
+    """
+    # The helper process of multiprocessing: starting it lets the signal through again (until Python 3.12).
+    resource_tracker.ensure_running()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

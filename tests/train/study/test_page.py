@@ -1,0 +1,211 @@
+"""study.html: one file that opens offline, the honest protocol first, and nothing in it that a name smuggled in."""
+
+import importlib.resources
+import re
+from html.parser import HTMLParser
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from tests.live.chromium import chromium, found
+from tests.train.study import synthetic
+
+from emodict.errors import OutputError
+from emodict_train.study.ablations import PAPER, ROBUST
+from emodict_train.study.figures import canvas, overview, ranks
+from emodict_train.study.figures.inline import VARIABLES, inline_svg
+from emodict_train.study.page import page_html, write_page
+from emodict_train.study.tables import study_tables
+
+VOID = {"meta", "br", "link", "img", "hr"}
+HOSTILE = "<script>alert(1)</script><b id=\"findings\">&amp; 'x'.mat"
+SPREADS = {name: synthetic.SPREADS[name] for name in ("AA-kNN", "mean label", PAPER, ROBUST)}
+
+
+class Page(HTMLParser):
+    """Tags with their attributes, texts, and the texts of the tables' cells; every tag must be closed."""
+
+    def __init__(self, html):
+        super().__init__()
+        self.tags, self.texts, self.open, self.cells = [], [], [], []
+        self.feed(html)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag, attributes):
+        assert len(dict(attributes)) == len(attributes)
+        self.tags.append((tag, dict(attributes)))
+        if tag not in VOID:
+            self.open.append(tag)
+        if tag in ("td", "th"):
+            self.cells.append("")
+
+    def handle_startendtag(self, tag, attributes):
+        self.tags.append((tag, dict(attributes)))
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if self.open and self.open[-1] == "style":
+            return
+        self.texts.append(data)
+        if "sup" not in self.open and {"td", "th"} & set(self.open):
+            self.cells[-1] += data
+
+    def all(self, name):
+        """Every value of an attribute."""
+        return [attributes[name] for _, attributes in self.tags if name in attributes]
+
+    @property
+    def text(self):
+        return "".join(self.texts)
+
+
+def made(folder, results):
+    """(tables, figures, html) with two of the figures."""
+    tables = study_tables(results, rng=np.random.default_rng(0), resamples=200)
+    drawings = [*overview.drawings(results), *ranks.drawings(results)]
+    figures = [canvas.save(drawing, results, folder) for drawing in drawings]
+    return tables, figures, page_html(results, tables, figures)
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    return made(tmp_path_factory.mktemp("figures"), synthetic.results(spreads=SPREADS, latents=False))
+
+
+@pytest.fixture(scope="module")
+def hostile(tmp_path_factory):
+    data = synthetic.data(trials=4, windows=2, source=HOSTILE, simulated=True)
+    missing = {"trials": {"DLDL": "a fold has <no> class"}}
+    about = {"command": "emodict-train study '<script>.mat' && x", "missing": missing}
+    spreads = {name: SPREADS[name] for name in ("AA-kNN", "mean label")}
+    results = synthetic.results(data, protocols=("trials",), spreads=spreads, latents=False, quick=True, about=about)
+    return made(tmp_path_factory.mktemp("hostile"), results)
+
+
+def test_the_page_refers_to_nothing_outside_itself(study):
+    _, _, html = study
+    page = Page(html)
+    assert not re.findall(r"https?:|@import|url\((?!#)", html)
+    assert not [tag for tag, attributes in page.tags if tag in ("link", "script", "img") or "src" in attributes]
+    assert all(target.startswith(("#", "data:image/png;base64,")) for target in page.all("href"))
+
+
+def test_every_id_is_there_once_and_every_link_and_clip_has_its_target(study):
+    _, figures, html = study
+    page = Page(html)
+    ids = page.all("id")
+    assert len(ids) == len(set(ids))
+    wanted = {href[1:] for href in page.all("href")} | set(re.findall(r"url\(#([^)]+)\)", html))
+    assert wanted <= set(ids)
+    assert any(name.startswith(f"{figures[0].key}-") for name in wanted)
+
+
+def test_findings_come_first_and_the_honest_protocol_before_random_windows(study):
+    tables, _, html = study
+    places = [html.index(f'id="{key}"') for key in ("findings", "overview", "reading", "trials", "windows", "made")]
+    assert places == sorted(places)
+    main = Page(html[html.index("<main>") : html.index("</main>") + 7]).text
+    own = {p: [t.finding for t in tables if p in t.key.split("-")] for p in ("trials", "windows")}
+    assert main.startswith("\nFindingsLeave-trials-out")
+    assert main.index(own["trials"][-1]) < main.index(own["windows"][1]) < main.index("How to read it")
+
+
+def test_every_cell_of_every_table_stands_in_the_page_as_it_is(study):
+    tables, _, html = study
+    expected = [cell for table in tables for cell in (*table.columns, *(c.text for row in table.rows for c in row))]
+    assert Page(html).cells == expected
+
+
+def test_the_page_says_of_every_table_what_it_shows_and_stands_on(study):
+    tables, _, html = study
+    text = Page(html).text
+    assert len(tables) > 10
+    for table in tables:
+        assert table.caption in text
+        assert text.count(table.finding) >= 2  # with the findings, and with its table
+        for said in (*table.notes, *table.remarks):
+            assert said in text
+
+
+def test_every_figure_has_an_alternative_text_and_a_caption(study):
+    _, figures, html = study
+    page = Page(html)
+    labels = [attributes["aria-label"] for tag, attributes in page.tags if tag == "svg"]
+    assert labels == [figure.alt for figure in figures]
+    for figure in figures:
+        assert figure.caption in page.text
+
+
+def test_headings_descend_one_level_at_a_time(study):
+    levels = [int(tag[1]) for tag, _ in Page(study[2]).tags if re.fullmatch(r"h\d", tag)]
+    assert levels[0] == 1
+    assert levels.count(1) == 1
+    assert all(after <= before + 1 for before, after in pairwise(levels))
+
+
+def test_a_study_of_real_people_with_all_seeds_has_no_badge(study):
+    assert not [a for _, a in Page(study[2]).tags if a.get("class") == "badge"]
+
+
+def test_simulated_people_and_fewer_seeds_are_said_at_the_top(hostile):
+    page = Page(hostile[2])
+    assert sum(a.get("class") == "badge" for _, a in page.tags) == 2
+    for said in ("SIMULATED people", "QUICK: fewer seeds"):
+        assert page.text.index(said) < page.text.index("How to read it")
+
+
+def test_hostile_names_are_text(hostile):
+    page = Page(hostile[2])
+    assert "<script" not in hostile[2]
+    assert not [tag for tag, _ in page.tags if tag == "script"]
+    assert page.all("id").count("findings") == 1
+    assert f"Study of {HOSTILE}" in page.texts
+
+
+def test_the_page_says_how_it_was_made_and_what_could_not_be_run(hostile):
+    page = Page(hostile[2])
+    assert "emodict-train study '<script>.mat' && x" in page.texts
+    assert "DLDL: a fold has <no> class" in page.texts
+    assert "leave-trials-out 4" in page.texts
+    assert "83 s" in page.texts
+
+
+def test_every_colour_of_the_figures_is_known_to_the_page_in_light_and_dark():
+    css = (importlib.resources.files("emodict_train.study") / "page.css").read_text("utf-8")
+    light, dark = css.split("prefers-color-scheme: dark")
+    for colour, name in VARIABLES.items():
+        assert f"{name}: {colour};" in light
+        assert f"{name}: #" in dark
+
+
+def test_no_colour_of_the_light_stays_behind_in_a_figure(study):
+    for figure in study[1]:
+        left = set(re.findall(r"#[0-9a-f]{6}\b", "".join(re.findall(r'style="([^"]*)"', inline_svg(figure)))))
+        assert left == set()
+
+
+def test_a_page_is_written_whole_whatever_the_name_of_the_data(tmp_path):
+    spreads = {name: SPREADS[name] for name in ("AA-kNN", "mean label")}
+    data = synthetic.data(source="caf\udce9.mat")
+    results = synthetic.results(data, protocols=("windows",), spreads=spreads, latents=False)
+    tables = study_tables(results, rng=np.random.default_rng(0), resamples=50)
+    write_page(results, tables, [], tmp_path / "study.html")
+    assert "caf\\udce9.mat" in Page((tmp_path / "study.html").read_text("utf-8")).text
+    with pytest.raises(OutputError, match="mkdir -p"):
+        write_page(results, tables, [], tmp_path / "none" / "study.html")
+
+
+@pytest.mark.skipif(found() is None, reason="no Chromium on this machine")
+def test_a_browser_fetches_nothing_and_a_phone_need_not_scroll_sideways(study, tmp_path):
+    (tmp_path / "study.html").write_text(study[2], encoding="utf-8")
+    with chromium(found(), tmp_path / "profile") as tab:
+        for width, scheme in ((1200, "light"), (400, "dark")):
+            tab.open(f"file://{tmp_path}/study.html", width=width, scheme=scheme)
+            assert tab.value("document.documentElement.scrollWidth") <= width
+        fills = "getComputedStyle(document.querySelector('svg.plot text')).fill"
+        assert tab.value(fills) == "rgb(230, 234, 240)"  # --ink in the dark
+        assert [url for url in tab.asked if not url.startswith(("file:", "data:"))] == []
+        assert tab.complaints == []

@@ -1,0 +1,408 @@
+from __future__ import annotations
+
+import dataclasses
+import logging
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import distributed
+import numpy as np
+import pytest
+from tests.train.study.fixtures import LAMBDAS, Descent, Failing, MeanLabel, Ridge, make_table
+
+import emodict.many.cluster as cluster_module
+import emodict_train.study.selection as selection_module
+from emodict.errors import ClusterError, EmodictError, InputError, OutputError, TableError
+from emodict.metrics import mean_metrics
+from emodict.table import write_table
+from emodict_train.study.ablations import PAPER, ROBUST
+from emodict_train.study.data import StudyData, from_table
+from emodict_train.study.protocols import inner_splits, outer_splits
+from emodict_train.study.results import Results
+from emodict_train.study.run import (
+    StudyOptions,
+    choose_methods,
+    compute_study,
+    plan_study,
+    refuse_failures,
+    run_study,
+)
+from emodict_train.study.runner import Failure, Progressed
+from emodict_train.study.task import Task
+
+METHODS: tuple[Any, ...] = (MeanLabel(), Ridge(), Descent())
+REPOSITORY = Path(__file__).resolve().parents[3]
+
+
+@pytest.fixture(scope="module")
+def data() -> StudyData:
+    return from_table(make_table(trials=10))
+
+
+def compute(
+    data: StudyData, folder: Path, methods: Sequence[Any] = METHODS, **options: Any
+) -> tuple[Results, tuple[Failure, ...]]:
+    """A study without the tables and figures."""
+    chosen = StudyOptions(**options)
+    plan = plan_study(data, chosen)
+    return compute_study(data, plan, dict.fromkeys(plan, methods), chosen, folder)
+
+
+def same(one: Results, other: Results) -> bool:
+    return one.predictions.keys() == other.predictions.keys() and all(
+        np.array_equal(a.distribution, b.distribution)
+        and np.array_equal(a.rows, b.rows)
+        and np.array_equal(a.fold, b.fold)
+        and a.chosen == b.chosen
+        for a, b in zip(one.predictions.values(), other.predictions.values(), strict=True)
+    )
+
+
+def cells_of(folder: Path) -> dict[str, int]:
+    """When each cell of a study was written."""
+    return {path.name: path.stat().st_mtime_ns for path in sorted((folder / "cells").glob("*.npz"))}
+
+
+@pytest.fixture(scope="module")
+def whole(data: StudyData, tmp_path_factory: pytest.TempPathFactory) -> tuple[Results, Path]:
+    """A study of one subject in this process, and its folder."""
+    folder = tmp_path_factory.mktemp("whole")
+    results, failures = compute(data, folder)
+    assert not failures
+    return results, folder
+
+
+def test_predictions_come_by_protocol_and_method_with_every_row_held_out_once(
+    whole: tuple[Results, Path], data: StudyData
+) -> None:
+    results, _ = whole
+    names = ["mean label", "ridge", "descent"]
+    assert list(results.predictions) == [(p, m) for p in ("trials", "windows") for m in names]
+    for predictions in results.predictions.values():
+        assert sorted(predictions.rows) == list(range(len(data)))
+        assert predictions.distribution.shape == (3 if predictions.method == "descent" else 1, 40, 3)
+        assert len(predictions.chosen) == 5
+        assert predictions.cpu_s > 0
+
+
+def test_every_prediction_is_that_of_the_nested_selection_done_by_hand(
+    whole: tuple[Results, Path], data: StudyData
+) -> None:
+    results, _ = whole
+    method = Descent()
+    for protocol in ("trials", "windows"):
+        found = results.predictions[protocol, "descent"]
+        for number, outer in enumerate(outer_splits(data, protocol, folds=5, seed=0)):
+            inner = inner_splits(data, outer, protocol, seed=0)
+            kl = {}
+            for candidate in method.candidates:
+                parts = method.predict(data, [Task(split, 0) for split in inner], candidate)
+                truth = np.concatenate([data.D[split.test] for split in inner])
+                for step in range(method.epochs):
+                    predicted = np.concatenate([part[step] for part in parts])
+                    kl[candidate["rate"], step] = mean_metrics(truth, predicted)["kl"]
+            rate, step = min(kl, key=lambda key: kl[key])
+            assert found.chosen[number] == {"rate": rate, "epochs": step + 1}
+            expected = [method.predict(data, [Task(outer, seed)], {"rate": rate})[0][step] for seed in (0, 1, 2)]
+            mine = found.fold == number
+            np.testing.assert_array_equal(found.rows[mine], outer.test)
+            np.testing.assert_array_equal(found.distribution[:, mine], expected)
+
+
+def test_of_several_subjects_each_is_a_fold(tmp_path: Path) -> None:
+    data = from_table(make_table(subjects=3, trials=7, rows_each=2))
+    results, _ = compute(data, tmp_path, [MeanLabel()])
+    assert list(dict.fromkeys(p for p, _ in results.predictions)) == ["trials", "subjects", "windows"]
+    left_out = results.predictions["subjects", "mean label"]
+    for number, name in enumerate(data.subjects):
+        mine = left_out.fold == number
+        assert set(data.subject[left_out.rows[mine]]) == {name}
+        np.testing.assert_allclose(left_out.distribution[0, mine][0], data.D[data.subject != name].mean(axis=0))
+    within = results.predictions["trials", "mean label"]
+    assert results.about["folds"] == {"trials": 3, "subjects": 3, "windows": 3}
+    assert [len(np.unique(data.trial[within.rows[within.fold == i]])) for i in range(3)] == [2, 2, 2]
+
+
+@pytest.mark.parametrize("rows", [1, 100])
+def test_cells_of_few_folds_give_what_one_cell_of_all_gives(
+    whole: tuple[Results, Path], data: StudyData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rows: int
+) -> None:
+    monkeypatch.setattr(selection_module, "CELL_ROWS", rows)
+    results, _ = compute(data, tmp_path)
+    assert same(results, whole[0])
+    assert len(cells_of(tmp_path)) > len(cells_of(whole[1]))
+
+
+def test_a_dask_cluster_gives_what_one_process_gives(
+    whole: tuple[Results, Path], data: StudyData, tmp_path: Path
+) -> None:
+    with distributed.LocalCluster(
+        n_workers=1, threads_per_worker=2, dashboard_address=None, host="127.0.0.1", silence_logs=50
+    ) as cluster:
+        results, _ = compute(data, tmp_path, dask=cluster.scheduler_address)
+    assert same(results, whole[0])
+    assert cells_of(tmp_path).keys() == cells_of(whole[1]).keys()
+
+
+def test_a_cluster_that_cannot_be_is_the_users_input(
+    data: StudyData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cluster_module, "TIMEOUT_S", 0.5)
+    with pytest.raises(ClusterError, match="here is no address of a Dask scheduler"):
+        compute(data, tmp_path, dask="here")
+    with pytest.raises(ClusterError, match=r"There is no Dask scheduler at tcp://127\.0\.0\.1:1\."):
+        compute(data, tmp_path, dask="tcp://127.0.0.1:1")
+    with pytest.raises(InputError, match="--jobs and --dask are two places to work in"):
+        compute(data, tmp_path, dask="tcp://127.0.0.1:1", jobs=2)
+
+
+def test_what_is_finished_is_not_done_again(data: StudyData, tmp_path: Path) -> None:
+    methods = [MeanLabel(), Ridge(log=tmp_path / "log")]
+    first, _ = compute(data, tmp_path, methods)
+    calls = (tmp_path / "log").read_text()
+    # 3 candidates, then in each fold's turn what it chose, under 2 protocols
+    assert len(calls.splitlines()) >= 8
+    written = cells_of(tmp_path)
+    again, _ = compute(data, tmp_path, methods)
+    assert same(first, again)
+    assert again.predictions["trials", "ridge"].cpu_s == first.predictions["trials", "ridge"].cpu_s
+    assert ((tmp_path / "log").read_text(), cells_of(tmp_path)) == (calls, written)
+
+
+def test_more_seeds_train_the_chosen_networks_alone_and_another_seed_everything(
+    data: StudyData, tmp_path: Path
+) -> None:
+    for seeds, seed, new in ((2, 0, 6), (4, 0, 2), (4, 1, 6)):
+        before = cells_of(tmp_path)
+        results, _ = compute(data, tmp_path, [Descent(seeds=seeds)], seed=seed)
+        # 2 candidates and the final networks under 2 protocols
+        assert len(cells_of(tmp_path).keys() - before.keys()) == new
+        assert results.predictions["trials", "descent"].distribution.shape[0] == seeds
+
+
+def test_a_damaged_cell_is_done_again_and_no_other(
+    data: StudyData, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    first, _ = compute(data, tmp_path)
+    written = cells_of(tmp_path)
+    damaged = next((tmp_path / "cells").glob("trials-ridge-final*"))
+    damaged.write_bytes(damaged.read_bytes()[:100])
+    again, _ = compute(data, tmp_path)
+    assert same(first, again)
+    assert [record.getMessage() for record in caplog.records] == [f"{damaged} is damaged: computing it again"]
+    changed = {name for name, at in cells_of(tmp_path).items() if written[name] != at}
+    assert changed == {damaged.name}
+
+
+def test_a_method_that_fails_loses_no_other_and_is_tried_again(
+    data: StudyData, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    methods = [MeanLabel(), Failing(), Ridge()]
+    results, failures = compute(data, tmp_path, methods, protocols=("trials",))
+    assert list(results.predictions) == [("trials", "mean label"), ("trials", "ridge")]
+    reason = "ZeroDivisionError: division by zero"
+    assert results.about["missing"] == {"trials": {"failing": reason}}
+    assert failures == (Failure("trials", "failing", reason, ours=True),)
+    assert [r.getMessage() for r in caplog.records] == [f"trials, failing: {reason}. The others go on"]
+    with pytest.raises(EmodictError, match=rf"failing: {reason}") as caught:
+        refuse_failures(failures)
+    assert caught.value.exit_code == 1
+    mended, failures = compute(data, tmp_path, [MeanLabel(), MeanLabel("failing"), Ridge()], protocols=("trials",))
+    assert not failures
+    assert len(mended.predictions) == 3
+    refuse_failures(failures)
+
+
+def test_a_failure_that_lies_with_the_users_input_is_not_ours(data: StudyData, tmp_path: Path) -> None:
+    error = TableError("These data are odd", fix="Use others")
+    _, failures = compute(data, tmp_path, [MeanLabel(), Failing(error)], protocols=("trials",))
+    with pytest.raises(InputError, match=r"failing: These data are odd\. Use others\. The same command") as caught:
+        refuse_failures(failures)
+    assert caught.value.exit_code == 2
+
+
+def test_without_any_numbers_the_reasons_are_all_there_is(data: StudyData, tmp_path: Path) -> None:
+    with pytest.raises(EmodictError, match="failing: ZeroDivisionError"):
+        compute(data, tmp_path, [Failing()])
+
+
+@dataclasses.dataclass(frozen=True)
+class Blind(Descent):
+    """Cannot show what goes on inside it."""
+
+    def latents(self, *_: Any) -> Any:
+        raise ValueError("nothing to see")
+
+
+def test_latents_of_the_robust_model_are_those_of_each_folds_choice(data: StudyData, tmp_path: Path) -> None:
+    method = Descent(name=ROBUST)
+    results, _ = compute(data, tmp_path, [MeanLabel(), method], protocols=("trials",))
+    latents, predictions = results.latents["trials"], results.predictions["trials", ROBUST]
+    np.testing.assert_array_equal(latents.rows, predictions.rows)
+    # of this method the weights are what it predicts
+    np.testing.assert_array_equal(latents.weights, predictions.distribution[0])
+    assert compute(data, tmp_path, [Descent(name=PAPER)], protocols=("trials",))[0].latents == {}
+
+
+def test_latents_that_fail_leave_the_predictions(data: StudyData, tmp_path: Path) -> None:
+    results, failures = compute(data, tmp_path, [Blind(name=ROBUST)], protocols=("trials",))
+    assert list(results.predictions) == [("trials", ROBUST)]
+    assert results.latents == {}
+    assert results.about["missing"] == {}
+    assert [(f.what, f.reason) for f in failures] == [(f"{ROBUST}, latents", "ValueError: nothing to see")]
+
+
+@dataclasses.dataclass(frozen=True)
+class Warning_(MeanLabel):  # noqa: N801
+    """Warns at every call."""
+
+    def predict(self, data: StudyData, tasks: Sequence[Task], candidate: Mapping[str, Any]) -> list[np.ndarray]:
+        np.log(np.zeros(1))
+        return super().predict(data, tasks, candidate)
+
+
+def test_a_warning_of_a_library_is_said_once_for_a_method(
+    data: StudyData, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    compute(data, tmp_path, [Warning_(), Warning_("other")])
+    said = "RuntimeWarning: divide by zero encountered in log"
+    assert [r.getMessage() for r in caplog.records] == [f"mean label: {said}", f"other: {said}"]
+
+
+def test_progress_rises_to_the_end_and_counts_this_runs_work_alone(data: StudyData, tmp_path: Path) -> None:
+    seen: list[Progressed] = []
+    options = StudyOptions(protocols=("trials",))
+    plan = plan_study(data, options)
+    compute_study(data, plan, {"trials": METHODS}, options, tmp_path, on_progress=seen.append)
+    # 3 + 2 candidates and 3 final cells
+    assert [(p.cells, p.note) for p in seen if "to do" in p.note] == [(0, "5 cells to do"), (5, "3 cells to do")]
+    assert [p.cells for p in seen if "to do" not in p.note] == list(range(1, 9))
+    assert 0 == seen[0].share < seen[1].share < 1
+    assert seen[-1].share == pytest.approx(1)
+    seen.clear()
+    more = {"trials": [*METHODS, Ridge("more", LAMBDAS[:1])]}
+    compute_study(data, plan, more, options, tmp_path, on_progress=seen.append)
+    assert {p.share for p in seen[:-1]} == {0.0}
+    assert (seen[-1].cells, seen[-1].share) == (9, 1.0)
+
+
+def test_methods_are_chosen_by_name_or_block_and_the_mean_label_stays() -> None:
+    some = [MeanLabel(), Ridge("AA-kNN"), Ridge("components: aux mse")]
+    more = [*some, Ridge("components: full"), Ridge(PAPER)]
+
+    def chosen(*names: str) -> list[list[str]]:
+        found = choose_methods({"trials": some, "windows": more}, names)
+        assert list(found) == ["trials", "windows"]
+        return [[method.name for method in own] for own in found.values()]
+
+    assert chosen() == [[m.name for m in some], [m.name for m in more]]
+    assert chosen("aa-knn") == [["mean label", "AA-kNN"]] * 2
+    assert chosen("components", PAPER) == [
+        ["mean label", "components: aux mse"], ["mean label", "components: aux mse", "components: full", PAPER]
+    ]  # fmt: skip
+    with pytest.raises(InputError, match=r"no such method.*mean label, AA-kNN, .*got kNN\."):
+        chosen("kNN", "components")
+
+
+@dataclasses.dataclass(frozen=True)
+class OtherFolds(Ridge):
+    """Chooses on inner folds of another kind."""
+
+    stop_on: str = "windows"
+
+
+def test_a_method_may_choose_on_inner_folds_of_another_kind(data: StudyData, tmp_path: Path) -> None:
+    compute(data, tmp_path, [OtherFolds("other")], protocols=("trials",))
+    (cell,) = (tmp_path / "cells").glob("trials-other-candidate-1*")
+    outer = plan_study(data, StudyOptions(protocols=("trials",)))["trials"][0].outer
+    by_window = [Task(split, 0) for split in inner_splits(data, outer, "windows", seed=0)]
+    predicted = np.concatenate([part[0] for part in Ridge().predict(data, by_window, LAMBDAS[0])])
+    truth = np.concatenate([data.D[task.split.test] for task in by_window])
+    with np.load(cell) as kept:
+        assert kept["curves"][0, 0] == pytest.approx(mean_metrics(truth, predicted)["kl"], rel=1e-12)
+
+
+def test_inner_folds_of_another_kind_that_cannot_be_lose_that_method_alone(tmp_path: Path) -> None:
+    data = from_table(make_table(trials=2, rows_each=10))
+    methods = [MeanLabel(), OtherFolds("other", stop_on="trials")]
+    results, failures = compute(data, tmp_path, methods, protocols=("windows",))
+    assert list(results.predictions) == [("windows", "mean label")]
+    assert "too few trials are left to choose parameters by" in failures[0].reason
+    assert not failures[0].ours
+
+
+def test_a_folder_with_other_things_is_refused_and_nothing_is_written(data: StudyData, tmp_path: Path) -> None:
+    (tmp_path / "recording.h5").touch()
+    with pytest.raises(OutputError, match=f"{tmp_path} holds other things"):
+        run_study(data, {"trials": METHODS}, StudyOptions(), tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["recording.h5"]
+    with pytest.raises(OutputError, match=r"Cannot write a study to .*recording\.h5.*got a file"):
+        run_study(data, {"trials": METHODS}, StudyOptions(), tmp_path / "recording.h5")
+
+
+def test_bad_input_leaves_a_running_studys_folder_as_it_is(data: StudyData, tmp_path: Path) -> None:
+    compute(data, tmp_path, protocols=("trials",))
+    before = cells_of(tmp_path)
+    for options in (StudyOptions(protocols=("subjects",)), StudyOptions(folds=9), StudyOptions(methods=("x",))):
+        with pytest.raises(InputError):
+            run_study(data, {"trials": METHODS}, options, tmp_path)
+    assert cells_of(tmp_path) == before
+    assert [path.name for path in tmp_path.iterdir()] == ["cells"]
+
+
+TINY_STUDY = """
+    import sys
+    from pathlib import Path
+    from tests.train.study.fixtures import Descent, MeanLabel, Ridge
+    from emodict_train.study.data import read_study_data
+    from emodict_train.study.run import StudyOptions, compute_study, plan_study
+
+    if __name__ == "__main__":
+        table, folder, jobs, pause_s = sys.argv[1:]
+        data, options = read_study_data([Path(table)]), StudyOptions(jobs=int(jobs))
+        methods = [MeanLabel(), Ridge(pause_s=float(pause_s)), Descent()]
+        plan = plan_study(data, options)
+        compute_study(data, plan, dict.fromkeys(plan, methods), options, Path(folder))
+"""
+
+
+def test_a_study_killed_midway_goes_on_without_repeating_a_cell(
+    whole: tuple[Results, Path], data: StudyData, tmp_path: Path
+) -> None:
+    write_table(make_table(trials=10), tmp_path / "table.npz")
+    script, folder = tmp_path / "study.py", tmp_path / "study"
+    script.write_text(textwrap.dedent(TINY_STUDY))
+    (folder / "cells").mkdir(parents=True)
+    command = [sys.executable, str(script), str(tmp_path / "table.npz"), str(folder), "2", "0.2"]
+    paths = [str(REPOSITORY), *(str(REPOSITORY / name) for name in ("runtime", "train"))]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
+    killed = subprocess.Popen(command, env=environment, start_new_session=True)
+    deadline = time.monotonic() + 60
+    while len(cells_of(folder)) < 5 and time.monotonic() < deadline and killed.poll() is None:
+        time.sleep(0.02)
+    os.killpg(killed.pid, signal.SIGKILL)
+    killed.wait(timeout=30)
+    finished = cells_of(folder)
+    methods = [MeanLabel(), Ridge(pause_s=0.2), Descent()]
+    # midway: 2 x (3 + 2 candidates and 3 final cells)
+    assert 5 <= len(finished) < 16
+    left = folder / "cells" / ".half-written.part"
+    left.touch()
+    results, _ = compute(data, folder, methods)
+    assert not left.exists()
+    now = cells_of(folder)
+    assert {name: now[name] for name in finished} == finished
+    assert len(now) == 16
+    assert same(results, whole[0])
+
+
+@pytest.fixture(autouse=True)
+def _hear_warnings(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.WARNING, logger="emodict_train")

@@ -1,0 +1,271 @@
+"""Many networks of one kind trained at once: folds and seeds as members of one vmapped ensemble (torch.func)."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.func import functional_call, stack_module_state, vmap
+
+from emodict_train.split import Indices
+from emodict_train.standardisation import Standardisation
+
+Float64Array = NDArray[np.float64]
+State = dict[str, Tensor]
+
+
+class Network(Protocol):
+    """What a `torch.nn.Module` needs to be trained in an ensemble; both must be mappable by torch.func.vmap."""
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """(rows, ...) -> (rows, labels) natural log of the predicted distribution."""
+        ...
+
+    def loss(self, x: Tensor, d: Tensor) -> Tensor:
+        """What a training step makes smaller: one number for (rows, ...) and the labels (rows, labels)."""
+        ...
+
+
+@dataclass(frozen=True)
+class Member:
+    """One network of an ensemble.
+
+    Attributes:
+        rows: what it is trained on.
+        seed: of its first weights and of the order of its rows.
+        standardisation: of its inputs, from its own training rows; None: they are used as they are.
+        taught: (rows, labels) what it learns instead of the rows' labels; None: the labels.
+    """
+
+    rows: Indices
+    seed: int
+    standardisation: Standardisation | None = None
+    taught: Float64Array | None = None
+
+
+@dataclass(frozen=True)
+class EnsemblePlan:
+    """How all members are trained: AdamW, and what is kept.
+
+    Attributes:
+        cosine: the learning rate falls along a cosine to 0 at the last of `epochs`; else it stays.
+        average: decay per step of the running average of the weights, which then predicts; 0: none.
+    """
+
+    epochs: int = 50
+    batch_size: int = 32
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.0
+    cosine: bool = False
+    average: float = 0.0
+
+
+Build = Callable[[Member], nn.Module]
+Augment = Callable[[Tensor, Tensor, torch.Generator], Tensor]
+
+
+class Ensemble:
+    """Members that share a kind of network, a plan and a table, each with rows, weights and randomness of its own.
+
+    Every step is one batched step of all members, which costs much less than their steps one by one. An epoch is
+    the same number of steps for all: a pass over the rows of the mean member.
+
+    Args:
+        build: a new Network of a member; called once for each under its seed.
+        x: (table rows, ...) inputs, NaN where missing.
+        d: (table rows, labels).
+        augment: (inputs (members, batch, ...), rows of the table (members, batch), randomness) -> changed inputs.
+    """
+
+    def __init__(
+        self,
+        build: Build,
+        x: Float64Array,
+        d: Float64Array,
+        members: Sequence[Member],
+        plan: EnsemblePlan,
+        *,
+        augment: Augment | None = None,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        self._plan, self._members, self._augment = plan, tuple(members), augment
+        self._device = torch.device(device)
+        self._d = torch.from_numpy(_what_is_taught(d, members)).float().to(self._device)
+        self._each = torch.arange(len(members), device=self._device)[:, None]
+        self._x = torch.from_numpy(x).to(self._device)
+        self._scaling = _Scaling([member.standardisation for member in members], self._device)
+        with _randomness_of_our_own(self._device, members[0].seed):
+            networks = [_seeded(build, member).to(self._device) for member in members]
+        self._network = _WithLoss(networks[0])
+        self._kept = tuple(networks[0].state_dict())
+        parameters, buffers = stack_module_state(networks)
+        self._parameters: State = {k: cast(Tensor, v).detach().requires_grad_() for k, v in parameters.items()}
+        self._buffers: State = dict(buffers)
+        self._averaged: State | None = {k: v.detach().clone() for k, v in self._weights()} if plan.average else None
+        self._optimiser = torch.optim.AdamW(
+            self._parameters.values(), lr=plan.learning_rate, weight_decay=plan.weight_decay, fused=True
+        )
+        # All members take batches of one size, so the smallest member limits it.
+        self._batch_size = min(plan.batch_size, *(len(member.rows) for member in members))
+        self._orders = [_endless_order(member) for member in members]
+        self._random = torch.Generator().manual_seed(members[0].seed)
+        self._step = 0
+        self.epoch = 0
+
+    @property
+    def steps_per_epoch(self) -> int:
+        mean_rows = float(np.mean([len(member.rows) for member in self._members]))
+        return max(1, int(mean_rows) // self._batch_size)
+
+    def run_epoch(self) -> None:
+        """One pass over the training rows, for all members."""
+        self._network.train()
+        seed = int(torch.randint(2**62, (), generator=self._random))
+        with _randomness_of_our_own(self._device, seed):
+            for _ in range(self.steps_per_epoch):
+                self._train_step()
+        self.epoch += 1
+
+    def predict(self, x: Float64Array | None = None, rows: Sequence[Indices] | None = None) -> list[Float64Array]:
+        """The distributions that each member predicts, (rows, labels) for each.
+
+        Args:
+            x: other inputs than the table's; None: the table's.
+            rows: which of them, for each member; None: all.
+        """
+        inputs = self._x if x is None else torch.from_numpy(x).to(self._device)
+        if rows is None:
+            rows = [np.arange(len(inputs))] * len(self._members)
+        longest = max(map(len, rows))
+        # Shorter sets are filled up with their first row, for one batch of all; what that gives is left out.
+        filled = torch.from_numpy(np.stack([np.resize(part, longest) for part in rows])).to(self._device)
+        self._network.eval()
+        state = self._averaged or {k: v.detach() for k, v in self._weights()}
+        with torch.no_grad():
+            out = vmap(self._log_distribution)(state, self._scaling.apply(inputs[filled]))
+        distributions = out.double().exp().cpu().numpy()
+        return [distributions[i, : len(part)] for i, part in enumerate(rows)]
+
+    def states(self) -> list[State]:
+        """The weights of each member that `predict` uses, as a state_dict of its network."""
+        state = self._averaged or dict(self._weights())
+        return [{k: state[k][i].detach().clone() for k in self._kept} for i in range(len(self._members))]
+
+    def _train_step(self) -> None:
+        batches = np.stack([next_batch(self._batch_size) for next_batch in self._orders])
+        rows = torch.from_numpy(batches).to(self._device)
+        x = self._scaling.apply(self._x[rows])
+        if self._augment is not None:
+            x = self._augment(x, rows, self._random)
+        for group in self._optimiser.param_groups:
+            group["lr"] = self._plan.learning_rate * self._schedule()
+        self._optimiser.zero_grad(set_to_none=True)
+        # A sum: each member's gradient is that of its own loss.
+        torch.autograd.backward(self._losses(x, self._d[self._each, rows]).sum())
+        self._optimiser.step()
+        self._step += 1
+        self._update_average()
+
+    def _losses(self, x: Tensor, d: Tensor) -> Tensor:
+        """(members,)"""
+        return vmap(self._loss, randomness="different")(self._parameters, self._buffers, x, d)
+
+    def _loss(self, parameters: State, buffers: State, x: Tensor, d: Tensor) -> Tensor:
+        return cast(Tensor, functional_call(self._network, _inside({**parameters, **buffers}), (x, d)))
+
+    def _log_distribution(self, state: State, x: Tensor) -> Tensor:
+        return cast(Tensor, functional_call(self._network, _inside(state), (x,)))
+
+    def _weights(self) -> Iterator[tuple[str, Tensor]]:
+        yield from self._parameters.items()
+        yield from self._buffers.items()
+
+    def _schedule(self) -> float:
+        if not self._plan.cosine:
+            return 1.0
+        total = self._plan.epochs * self.steps_per_epoch
+        return 0.5 * (1 + math.cos(math.pi * min(1.0, self._step / total)))
+
+    def _update_average(self) -> None:
+        """Exponential moving average of all weights and statistics; its memory grows to the plan's at first."""
+        if self._averaged is None:
+            return
+        decay = min(self._plan.average, (1 + self._step) / (10 + self._step))
+        pairs = [(self._averaged[k], v.detach()) for k, v in self._weights() if v.is_floating_point()]
+        torch._foreach_lerp_([a for a, _ in pairs], [v for _, v in pairs], 1 - decay)
+
+
+class _WithLoss(nn.Module):
+    """A network whose call is its loss when labels come with the inputs: vmap maps calls."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, x: Tensor, d: Tensor | None = None) -> Tensor:
+        network = cast(Network, self.network)
+        return network(x) if d is None else network.loss(x, d)
+
+
+class _Scaling:
+    """Each member's standardisation, applied to all members' rows at once."""
+
+    def __init__(self, standardisations: Sequence[Standardisation | None], device: torch.device) -> None:
+        self._mean = self._scale = torch.empty(0)
+        self._any = standardisations[0] is not None
+        if self._any:
+            known = [s for s in standardisations if s is not None]
+            self._mean = torch.from_numpy(np.stack([s.mean for s in known]))[:, None].to(device)
+            self._scale = torch.from_numpy(np.stack([s.scale for s in known]))[:, None].to(device)
+
+    def apply(self, x: Tensor) -> Tensor:
+        """(members, rows, ...) float64 -> z-scores, 0 where missing, float32."""
+        return torch.nan_to_num((x - self._mean) / self._scale if self._any else x, nan=0.0).float()
+
+
+def _what_is_taught(d: Float64Array, members: Sequence[Member]) -> Float64Array:
+    """(members, table rows, labels)."""
+    targets = np.repeat(d[None], len(members), axis=0)
+    for target, member in zip(targets, members, strict=True):
+        if member.taught is not None:
+            target[member.rows] = member.taught
+    return targets
+
+
+def _seeded(build: Build, member: Member) -> nn.Module:
+    torch.manual_seed(member.seed)
+    return build(member)
+
+
+def _inside(state: Mapping[str, Tensor]) -> State:
+    return {f"network.{name}": tensor for name, tensor in state.items()}
+
+
+def _endless_order(member: Member) -> Callable[[int], Indices]:
+    """Batches of the member's rows, pass after pass in a fresh order; an incomplete last batch is left out."""
+    rng = np.random.default_rng(member.seed)
+    order: list[Indices] = [member.rows[:0]]
+
+    def next_batch(size: int) -> Indices:
+        if len(order[0]) < size:
+            order[0] = rng.permutation(member.rows)
+        batch, order[0] = order[0][:size], order[0][size:]
+        return batch
+
+    return next_batch
+
+
+@contextlib.contextmanager
+def _randomness_of_our_own(device: torch.device, seed: int) -> Iterator[None]:
+    """Dropout draws from torch's own generators: they are seeded here and given back as they were."""
+    devices: list[Any] = [device] if device.type == "cuda" else []
+    with torch.random.fork_rng(devices=devices):
+        torch.manual_seed(seed)
+        yield
