@@ -71,7 +71,7 @@ def test_the_graph_says_what_torch_says_at_any_batch(trained: MakeCheckpoint, ca
         tokens = _tokens(checkpoint, rows)
         _assert_same_as_torch(_run(content, tokens), checkpoint, tokens)
     distribution, _ = _run(content, _tokens(checkpoint, 64))
-    assert np.ptp(distribution, axis=0).max() > 1e-3  # it tells rows apart
+    assert np.ptp(distribution, axis=0).max() > 1e-4  # it tells rows apart: float32 rounds at 1e-8
 
 
 @pytest.mark.parametrize("readout", ["last", "mean", "flatten"])

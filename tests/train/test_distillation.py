@@ -5,8 +5,8 @@ import pytest
 
 from emodict.errors import TableError
 from emodict.metrics import mean_metrics
-from emodict_train import distillation
 from emodict_train.distillation import softened_labels
+from emodict_train.rivals import baselines
 from emodict_train.rivals.baselines import KernelRidge
 
 TRIALS, ROWS_EACH, FEATURES, LABELS = 16, 8, 5, 3
@@ -29,7 +29,7 @@ def kl_of_mean(labels: np.ndarray) -> float:
 
 def test_labels_that_no_other_trial_bears_out_are_softened_almost_to_their_mean() -> None:
     inputs, labels, trial = trials(signal=0.0)
-    taught = softened_labels(inputs, labels, trial)
+    taught = softened_labels(inputs, labels, trial, share=1.0)
     mean = np.tile(labels.mean(axis=0), (len(labels), 1))
     # Told apart by their features, the trials could all be learned by heart: KL 0.
     assert mean_metrics(labels, taught)["kl"] > 0.5 * kl_of_mean(labels)
@@ -38,27 +38,34 @@ def test_labels_that_no_other_trial_bears_out_are_softened_almost_to_their_mean(
 
 def test_labels_that_follow_a_feature_are_kept() -> None:
     inputs, labels, trial = trials(signal=1.0)
-    assert mean_metrics(labels, softened_labels(inputs, labels, trial))["kl"] < 0.5 * kl_of_mean(labels)
+    assert mean_metrics(labels, softened_labels(inputs, labels, trial, share=1.0))["kl"] < 0.5 * kl_of_mean(labels)
 
 
 def test_the_teacher_is_kernel_ridge_of_the_candidate_that_is_best_on_held_out_trials() -> None:
     inputs, labels, trial = trials(signal=0.5)
     possible = [KernelRidge(**dict(one)).fit(inputs, labels).predict(inputs) for one in KernelRidge.GRID]
-    taught = softened_labels(inputs.reshape(len(inputs), 1, FEATURES), labels, trial)
+    taught = softened_labels(inputs.reshape(len(inputs), 1, FEATURES), labels, trial, share=1.0)
     distances = [np.abs(taught - one).max() for one in possible]
     assert min(distances) < 1e-12
     np.testing.assert_allclose(taught.sum(axis=1), 1, rtol=1e-12)
 
 
+def test_teacher_and_labels_can_share_what_is_taught() -> None:
+    inputs, labels, trial = trials(signal=0.5)
+    taught, mixed, plain = (softened_labels(inputs, labels, trial, share=share) for share in (1.0, 0.25, 0.0))
+    np.testing.assert_allclose(mixed, 0.25 * taught + 0.75 * labels, rtol=1e-12)  # float64
+    np.testing.assert_array_equal(plain, labels)
+
+
 def test_of_many_rows_some_are_enough_to_ask_and_all_are_taught(monkeypatch: pytest.MonkeyPatch) -> None:
     inputs, labels, trial = trials(signal=1.0)
-    monkeypatch.setattr(distillation, "MOST_ROWS", 60)
-    taught = softened_labels(inputs, labels, trial)
+    monkeypatch.setattr(baselines, "MOST_ROWS", 60)
+    taught = softened_labels(inputs, labels, trial, share=1.0)
     assert taught.shape == labels.shape
     assert mean_metrics(labels, taught)["kl"] < 0.7 * kl_of_mean(labels)
 
 
 def test_a_single_trial_leaves_nothing_to_hold_out() -> None:
     inputs, labels, trial = trials(signal=1.0)
-    with pytest.raises(TableError, match="Too few trials"):
-        softened_labels(inputs, labels, np.zeros_like(trial))
+    with pytest.raises(TableError, match="at least 2 trials to train on"):
+        softened_labels(inputs, labels, np.zeros_like(trial), share=1.0)

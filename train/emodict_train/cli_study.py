@@ -51,6 +51,7 @@ _Dask = Annotated[
     Optional[str],  # noqa: UP045
     typer.Option(metavar="ADDRESS", help="A Dask cluster that shares the work: tcp://host:8786."),
 ]
+_Device = Annotated[str, typer.Option(help="What networks are trained on: auto, cpu or cuda.")]
 _Modalities = Annotated[Optional[str], typer.Option(help="Only these, e.g. ppg,gsr.")]  # noqa: UP045
 _Channels = Annotated[
     Optional[str],  # noqa: UP045
@@ -75,6 +76,7 @@ def add_study(app: typer.Typer) -> None:
         seed: _Seed = 0,
         jobs: _Jobs = None,
         dask: _Dask = None,
+        device: _Device = "auto",
         modalities: _Modalities = None,
         channels: _Channels = None,
         spec: _Spec = None,
@@ -82,16 +84,20 @@ def add_study(app: typer.Typer) -> None:
     ) -> None:
         """Compare EmotionDict with its rivals on held-out data: the paper's tables and figures."""
         from emodict.many import require_jobs
+        from emodict_train.fit import choose_device
         from emodict_train.study.pool import cores
         from emodict_train.study.run import QUICK_SEEDS, SEEDS, StudyOptions, refuse_failures
 
         log_to_stderr()
+        trained_on = choose_device(device).type
         options = StudyOptions(
             protocols=names_given(protocols, "--protocols"),
             methods=names_given(methods, "--methods"),
             seeds=seeds or (QUICK_SEEDS if quick else SEEDS),
             folds=folds, seed=seed, quick=quick, dask=dask,
-            jobs=jobs if jobs is not None else 1 if dask else cores(),
+            # Processes that share a GPU wait for each other.
+            jobs=jobs if jobs is not None else 1 if dask or trained_on == "cuda" else cores(),
+            device=trained_on,
         )  # fmt: skip
         require_jobs(options.jobs, dask)
         rows = _read(data, spec_id=spec, part=part, sensors=sensors_from_options(modalities, channels))

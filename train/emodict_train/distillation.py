@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from emodict.errors import TableError
 from emodict.metrics import distribution_metrics
 from emodict_train.rivals import GRIDS, RIVALS
 from emodict_train.split import Indices, complement, k_folds
@@ -19,15 +20,14 @@ from emodict_train.split import Indices, complement, k_folds
 Float64Array = NDArray[np.float64]
 
 FOLDS = 4
-# The teacher solves a system as large as its rows: of more, as many at random say enough.
-MOST_ROWS = 2000
 TEACHER = "kernel ridge"
 
 
-def softened_labels(inputs: Float64Array, labels: Float64Array, groups: Indices, *, seed: int = 0) -> Float64Array:
-    """What the teacher predicts for its own training rows.
+def softened_labels(inputs: Float64Array, labels: Float64Array, groups: Indices, *, share: float) -> Float64Array:
+    """What a network is taught: the labels, mixed with what the teacher predicts for its own training rows.
 
     Args:
+        share: of the teacher in the mixture; 0 is the labels alone, without a teacher.
         inputs: (rows, ...) standardised, 0 where missing.
         labels: (rows, emotions).
         groups: (rows,) what is held out together to choose the teacher's strength: trials, or people.
@@ -35,13 +35,21 @@ def softened_labels(inputs: Float64Array, labels: Float64Array, groups: Indices,
     Raises:
         TableError: the rows are all of one group, so none can be held out.
     """
+    if share == 0:
+        return labels
     X = inputs.reshape(len(inputs), -1)
-    rng = np.random.default_rng(seed)
-    basis = np.arange(len(X)) if len(X) <= MOST_ROWS else np.sort(rng.choice(len(X), MOST_ROWS, replace=False))
-    folds = max(2, min(FOLDS, len(np.unique(groups[basis]))))
-    held_out = k_folds(groups[basis], split="trials", folds=folds, rng=rng)
-    strength = _best(X[basis], labels[basis], held_out)
-    return RIVALS[TEACHER](**strength).fit(X[basis], labels[basis]).predict(X)
+    count = len(np.unique(groups))
+    if count < 2:
+        raise TableError(
+            "The robust preset chooses its teacher on trials that are held out",
+            expected="at least 2 trials to train on",
+            got=count,
+            fix="Add data, or use --preset paper",
+        )
+    # The same rows always have the same teacher.
+    rng = np.random.default_rng(0)
+    strength = _best(X, labels, k_folds(groups, split="trials", folds=min(FOLDS, count), rng=rng))
+    return share * RIVALS[TEACHER](**strength).fit(X, labels).predict(X) + (1 - share) * labels
 
 
 def _best(X: Float64Array, D: Float64Array, held_out: list[Indices]) -> dict[str, Any]:

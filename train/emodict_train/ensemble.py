@@ -20,6 +20,9 @@ from emodict_train.standardisation import Standardisation
 Float64Array = NDArray[np.float64]
 State = dict[str, Tensor]
 
+# Rows of each member that are predicted in one batch: with 32 members some hundred megabytes.
+PREDICTED_AT_ONCE = 256
+
 
 class Network(Protocol):
     """What a `torch.nn.Module` needs to be trained in an ensemble; both must be mappable by torch.func.vmap."""
@@ -144,14 +147,20 @@ class Ensemble:
         if rows is None:
             rows = [np.arange(len(inputs))] * len(self._members)
         longest = max(map(len, rows))
-        # Shorter sets are filled up with their first row, for one batch of all; what that gives is left out.
+        # Shorter sets are filled up with their own rows, for one batch of all; what those give is left out.
         filled = torch.from_numpy(np.stack([np.resize(part, longest) for part in rows])).to(self._device)
+        chunks = torch.split(filled, PREDICTED_AT_ONCE, dim=1)
+        distributions = np.concatenate([self._predict(inputs[chunk]) for chunk in chunks], axis=1)
+        return [distributions[i, : len(part)] for i, part in enumerate(rows)]
+
+    def _predict(self, inputs: Tensor) -> Float64Array:
+        """(members, rows, ...) -> (members, rows, labels)."""
         self._network.eval()
         state = self._averaged or {k: v.detach() for k, v in self._weights()}
         with torch.no_grad():
-            out = vmap(self._log_distribution)(state, self._scaling.apply(inputs[filled]))
-        distributions = out.double().exp().cpu().numpy()
-        return [distributions[i, : len(part)] for i, part in enumerate(rows)]
+            out = vmap(self._log_distribution)(state, self._scaling.apply(inputs))
+        distributions: Float64Array = out.double().exp().cpu().numpy()
+        return distributions
 
     def states(self) -> list[State]:
         """The weights of each member that `predict` uses, as a state_dict of its network."""
@@ -218,6 +227,8 @@ class _Scaling:
     """Each member's standardisation, applied to all members' rows at once."""
 
     def __init__(self, standardisations: Sequence[Standardisation | None], device: torch.device) -> None:
+        if len({standardisation is None for standardisation in standardisations}) > 1:
+            raise ValueError("either all members are standardised or none is")
         self._mean = self._scale = torch.empty(0)
         self._any = standardisations[0] is not None
         if self._any:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import hashlib
 import json
 import logging
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -33,6 +32,7 @@ from emodict_train.presets import DEFAULT_PRESET, PRESETS
 from emodict_train.record import trial_digests
 from emodict_train.split import SPLIT_NAMES, SPLITS, complement, k_folds
 from emodict_train.standardisation import Standardisation, fit_standardisation
+from emodict_train.threads import one_thread
 from emodict_train.trainer import Trainer, TrainingPlan, TrainingRows
 
 logger = logging.getLogger(__name__)
@@ -118,7 +118,7 @@ def fit(
     """
     table = usable_rows(table, required=_required(table.spec, options))
     job = _Job(table, options, resume_path)
-    with _one_thread():
+    with one_thread():
         epochs, metrics = _find_epochs(job, on_step)
         states = [_train_member(job, i, epochs, on_step) for i in range(options.members)]
     return Checkpoint(
@@ -171,20 +171,6 @@ def choose_device(name: str) -> torch.device:
     return device
 
 
-@contextlib.contextmanager
-def _one_thread() -> Iterator[None]:
-    """All products here are small: more threads win nothing, and beside other work they wait for each other.
-
-    The same seed also gives the same model then, however many cores there are.
-    """
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
-
-
 class _Job:
     """One fit: its rows, its model, and where its state is kept between epochs."""
 
@@ -215,9 +201,8 @@ class _Job:
         What knows a trial by heart knows its other windows: where those are held out, nothing need be softened.
         """
         labels = _labels(self.table)[rows]
-        if not self.options.plan.distillation or self.options.split == "windows":
-            return labels
-        return softened_labels(tokens, labels, self.table.groups[rows])
+        share = 0.0 if self.options.split == "windows" else self.options.plan.distillation
+        return softened_labels(tokens, labels, self.table.groups[rows], share=share)
 
     def to_device(self, values: Float64Array) -> Tensor:
         return torch.from_numpy(values).float().to(self.device)

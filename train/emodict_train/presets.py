@@ -52,7 +52,7 @@ PRESETS = {
             average=0.0,
             cosine=False,
             from_mean_label=False,
-            distillation=False,
+            distillation=0.0,
         ),
         model={"readout": "last"},
     ),

@@ -20,6 +20,9 @@ from emodict_train.augment import augmented, modality_of_token
 from emodict_train.losses import AUXILIARY_FORMS, auxiliary_loss, main_loss
 from emodict_train.model import EmotionDict
 
+# With all units, or all of the past, nothing would be left to train.
+ALMOST_ALL = math.nextafter(1, 0)
+
 
 @dataclass(frozen=True)
 class TrainingPlan:
@@ -30,7 +33,8 @@ class TrainingPlan:
         auxiliary: form of the auxiliary losses (see losses.py); `none` measured best and is fastest.
         average: decay per step of the running average of the weights, which is what is kept; 0: the weights.
         cosine: the learning rate falls along a cosine to 0 at the last of `epochs`; else it stays.
-        distillation: teach what kernel ridge makes of the labels (distillation.py), which cannot be learned by heart.
+        distillation: how much of what is taught is what kernel ridge makes of the labels (distillation.py), which
+            cannot be learned by heart; the rest is the labels themselves.
         from_mean_label: the untrained network predicts the mean label, so training can only add to it.
     """
 
@@ -45,7 +49,7 @@ class TrainingPlan:
     average: float = 0.98
     cosine: bool = True
     from_mean_label: bool = True
-    distillation: bool = True
+    distillation: float = 1.0
 
     def __post_init__(self) -> None:
         if self.epochs < 1 or self.batch_size < 2:
@@ -54,11 +58,11 @@ class TrainingPlan:
                 got=f"{self.epochs} epochs and {self.batch_size} rows",
                 fix="80 epochs and 32 rows work for most data",
             )
-        for name in ("dropout", "modality_dropout", "average"):
-            if not 0 <= getattr(self, name) < 1:
-                raise InputError(
-                    f"{name} is a share", expected="0 <= share < 1", got=getattr(self, name), fix=_if_in_doubt(name)
-                )
+        for name in ("dropout", "modality_dropout", "average", "distillation"):
+            share, most = getattr(self, name), 1 if name == "distillation" else ALMOST_ALL
+            if not 0 <= share <= most:
+                bound = "0 <= share <= 1" if most == 1 else "0 <= share < 1"
+                raise InputError(f"{name} is a share", expected=bound, got=share, fix=_if_in_doubt(name))
         for name in ("learning_rate", "weight_decay", "input_noise"):
             value = getattr(self, name)
             if not 0 <= value < math.inf or (name == "learning_rate" and value == 0):

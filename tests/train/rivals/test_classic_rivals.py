@@ -399,3 +399,9 @@ def test_fitting_twice_is_fitting_the_second_time(make: Callable[[], KernelRidge
     X, D = planted()
     rival = make().fit(*planted(5, rows=30))
     np.testing.assert_array_equal(rival.fit(X, D).predict(X), make().fit(X, D).predict(X))
+
+
+def test_naive_bayes_on_features_that_never_vary_is_the_mean_label() -> None:
+    D = np.array([[0.2, 0.8], [0.6, 0.4]])
+    predicted = PTBayes().fit(np.ones((2, 3)), D).predict(np.zeros((1, 3)))
+    np.testing.assert_allclose(predicted, [[0.4, 0.6]], rtol=1e-12)  # by hand

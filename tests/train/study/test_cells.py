@@ -11,11 +11,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import scipy
+import sklearn
 from tests.train.study.fixtures import Descent, Ridge, make_table
 
 import emodict_train.study.cells as cells_module
 from emodict.errors import OutputError
-from emodict_train.study.cells import CellStore, Finished, settings_of
+from emodict_train.study.cells import CellStore, Finished, settings_of, software
 from emodict_train.study.data import StudyData, from_table
 from emodict_train.study.lock import locked
 from emodict_train.study.protocols import inner_splits, outer_splits
@@ -71,8 +73,15 @@ def test_whatever_its_numbers_depend_on_makes_another_cell(
     ]
     assert [store.find(other) for other in changed] == [None] * len(changed)
     assert CellStore(tmp_path, data_digest="another").find(cell) is None
-    monkeypatch.setattr(cells_module, "__version__", "9.9.9")
-    assert store.find(cell) is None
+    for name, other in (("__version__", "9.9.9"), ("_version", lambda package: "9.9.9")):
+        with monkeypatch.context() as patched:
+            patched.setattr(cells_module, name, other)
+            assert store.find(cell) is None
+    assert store.find(cell) is not None
+
+
+def test_the_software_is_that_of_the_rivals_solvers_too() -> None:
+    assert software().endswith(f"scipy {scipy.__version__}, scikit-learn {sklearn.__version__}")
 
 
 def test_the_number_of_seeds_and_other_candidates_leave_a_selection_as_it_is(

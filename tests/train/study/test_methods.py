@@ -84,12 +84,12 @@ def test_every_rival_ours_and_every_ablation_is_compared_once_and_in_the_order_o
     assert {block.method(name) for block in blocks for name in block.variants} <= set(expected)
 
 
-def test_rows_without_a_spec_meet_the_rivals_that_are_no_networks() -> None:
+def test_rows_without_a_spec_meet_the_rivals_that_need_no_modalities_on_features_as_they_are() -> None:
     bare = made_up_data()
     assert bare.table is None
     found = methods_for(bare, FULL, "windows")
-    assert names(found) == [name for name in RIVALS if name not in TRAINED_IN_EPOCHS]
-    assert all(isinstance(method, RivalMethod) and not method.z_score for method in found)
+    assert names(found) == [name for name in RIVALS if name not in ("EDLConv", "MISA", "TAILOR")]
+    assert all(isinstance(method, RivalMethod | NeuralRivalMethod) and not method.z_score for method in found)
 
 
 def test_without_eeg_there_is_no_first_auxiliary_loss_to_leave_out(dmer: StudyData, edl: StudyData) -> None:
@@ -168,7 +168,7 @@ def test_on_random_windows_the_robust_schedule_ends_with_the_last_epoch_and_lear
     for options in (FULL, QUICK):
         method = methods(dmer, options, "windows")["EmotionDict (robust)"]
         assert isinstance(method, EmotionDictMethod)
-        assert method.variant.plan == dataclasses.replace(TrainingPlan(), epochs=method.epochs, distillation=False)
+        assert method.variant.plan == dataclasses.replace(TrainingPlan(), epochs=method.epochs, distillation=0.0)
 
 
 def test_the_robust_teacher_holds_out_what_the_protocol_holds_out(dmer: StudyData) -> None:
@@ -179,7 +179,7 @@ def test_the_robust_teacher_holds_out_what_the_protocol_holds_out(dmer: StudyDat
 
 
 def test_ablations_train_for_a_fixed_time_on_random_windows_and_stop_early_elsewhere(dmer: StudyData) -> None:
-    early = {"stopping: early, random windows", "stopping: early, grouped"}
+    early = {"stopping: early (random windows)", "stopping: early (grouped)"}
     for name in methods(dmer):
         if ": " in name:
             assert needs_selection(ablation(dmer, name, "windows")) == (name in early)
@@ -187,7 +187,7 @@ def test_ablations_train_for_a_fixed_time_on_random_windows_and_stop_early_elsew
 
 
 def test_the_three_ways_to_stop_differ_in_the_rows_that_decide_alone(dmer: StudyData) -> None:
-    by = {"fixed epochs": None, "early, random windows": "windows", "early, grouped": "trials"}
+    by = {"fixed epochs": None, "early (random windows)": "windows", "early (grouped)": "trials"}
     full = ablation(dmer, "EmotionDict (paper)").variant
     for protocol in PROTOCOLS:
         for name, rows in by.items():

@@ -29,7 +29,7 @@ SMALL = {
 # Nothing but what a test asks for.
 PLAN = TrainingPlan(
     batch_size=8, learning_rate=1e-2, weight_decay=0.0, modality_dropout=0.0, average=0.0, cosine=False,
-    from_mean_label=False, distillation=False,
+    from_mean_label=False, distillation=0.0,
 )  # fmt: skip
 EPOCHS = 3
 # Of 40 rows; two splits of equal size.
@@ -127,7 +127,8 @@ def test_a_distilled_network_learns_what_its_teacher_says_and_not_the_labels(
     part = Split(np.setdiff1d(np.arange(len(data)), held_out), held_out, "person1")
     lessons: list[tuple[np.ndarray, ...]] = []
 
-    def teacher(inputs: np.ndarray, labels: np.ndarray, groups: np.ndarray) -> np.ndarray:
+    def teacher(inputs: np.ndarray, labels: np.ndarray, groups: np.ndarray, *, share: float) -> np.ndarray:
+        assert share == 0.75
         lessons.append((inputs, labels, groups))
         return np.roll(labels, 1, axis=1)
 
@@ -136,7 +137,7 @@ def test_a_distilled_network_learns_what_its_teacher_says_and_not_the_labels(
 
     monkeypatch.setattr(network_method, "softened_labels", teacher)
     both = [Task(part, seed) for seed in (0, 1)]
-    found = ours(plan={"distillation": True}, grouping=grouping).predict(data, both, {})
+    found = ours(plan={"distillation": 0.75}, grouping=grouping).predict(data, both, {})
     assert_same(found, ours().predict(with_labels(data, roll), both, {}))
     # one teacher for both seeds, of the training rows alone
     [(inputs, labels, groups)] = lessons
@@ -193,7 +194,7 @@ def test_the_same_task_is_trained_the_same_and_another_seed_otherwise(data: Stud
 
 @pytest.mark.parametrize("change", [
     {"learning_rate": 1e-3, "weight_decay": 5.0}, {"modality_dropout": 0.5}, {"input_noise": 1.0}, {"dropout": 0.5},
-    {"average": 0.9}, {"from_mean_label": True}, {"distillation": True},
+    {"average": 0.9}, {"from_mean_label": True}, {"distillation": 1.0},
 ])  # fmt: skip
 def test_a_candidate_changes_how_the_variant_is_trained(
     data: StudyData, unchanged: list[np.ndarray], change: dict[str, Any]
@@ -241,7 +242,7 @@ def test_held_out_rows_and_their_labels_teach_nothing(data: StudyData, name: str
     def spoil_features(tokens: np.ndarray) -> None:
         tokens[split.test[6:]] = 1e3
 
-    method = ours(plan={"modality_dropout": 0.3, "distillation": True}) if name == "ours" else rival(name)
+    method = ours(plan={"modality_dropout": 0.3, "distillation": 1.0}) if name == "ours" else rival(name)
     candidate = method.candidates[0]
     found = method.predict(data, [Task(split, 0)], candidate)
     assert_same(method.predict(with_labels(data, spoil_labels), [Task(split, 0)], candidate), found)

@@ -25,7 +25,7 @@ SMALL = {
 # Nothing but what a test asks for.
 PLAN = TrainingPlan(
     weight_decay=0.0, modality_dropout=0.0, average=0.0, cosine=False, from_mean_label=False, auxiliary="kl",
-    distillation=False,
+    distillation=0.0,
 )  # fmt: skip
 FUSIONS = ("dictionary", "none", "concatenation", "attention")
 

@@ -11,9 +11,11 @@ from tests.live.chromium import chromium, found
 from tests.train.study import synthetic
 
 from emodict.errors import OutputError
+from emodict_train.rivals import GRIDS
 from emodict_train.study.ablations import PAPER, ROBUST
 from emodict_train.study.figures import canvas, overview, ranks
 from emodict_train.study.figures.inline import VARIABLES, inline_svg
+from emodict_train.study.methods import PAPER_CANDIDATES, ROBUST_CANDIDATES
 from emodict_train.study.page import page_html, write_page
 from emodict_train.study.tables import study_tables
 
@@ -137,6 +139,29 @@ def test_every_figure_has_an_alternative_text_and_a_caption(study):
     assert labels == [figure.alt for figure in figures]
     for figure in figures:
         assert figure.caption in page.text
+
+
+def test_the_page_gives_the_candidates_that_the_methods_have(study):
+    said = re.search(r"rival has up to (\d+) candidates, EmotionDict up to (\d+)", Page(study[2]).text)
+    ours = max(len(PAPER_CANDIDATES), len(ROBUST_CANDIDATES))
+    assert [int(count) for count in said.groups()] == [max(map(len, GRIDS.values())), ours]
+
+
+@pytest.mark.parametrize(
+    ("data", "protocols", "said"),
+    [
+        ({}, ("trials", "windows"), "resample trials, never .* other trials like these, not of other people"),
+        ({"people": 4}, ("subjects",), "resample trials, never .* other trials like these, not of other people"),
+        ({"people": 6}, ("trials", "subjects"), "resample trials or people, .* of other trials or people like these"),
+        ({"people": 6}, ("subjects",), "resample people, .* of other people like these, not of another training"),
+        ({"trials": 24, "windows": 1}, ("windows",), "resample rows .* of other rows like these"),
+    ],
+)
+def test_the_page_speaks_of_other_people_only_where_people_are_resampled(data, protocols, said):
+    spreads = {name: SPREADS[name] for name in ("AA-kNN", "mean label")}
+    study = synthetic.data(**data)
+    results = synthetic.results(study, protocols=protocols, spreads=spreads, latents=False)
+    assert re.search(f"Intervals {said}", Page(page_html(results, (), ())).text)
 
 
 def test_headings_descend_one_level_at_a_time(study):

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 
 import numpy as np
 import pytest
@@ -139,7 +140,10 @@ def test_protocols_that_cannot_be_are_refused_with_the_reason() -> None:
 @pytest.mark.parametrize(
     ("size", "protocol", "folds", "said"),
     [
-        ({"trials": 4}, "trials", 5, r"fill 5 folds.*at least 10 trials, got 4\. Use --folds 2"),
+        ({"trials": 4}, "trials", 5, r"fill 5 folds.*got 4\. Add data, or use --protocols windows\."),
+        # two folds of 5 trials would leave 2 to choose parameters by, of 6 they leave 3
+        ({"trials": 5}, "trials", 5, r"got 5\. Add data, or use --protocols windows\."),
+        ({"trials": 6}, "trials", 5, r"got 6\. Use --folds 3, or add data\."),
         # 7 trials in 5 folds: the last ones would hold one each
         ({"trials": 7}, "trials", 5, r"planted has too few trials.*at least 10 trials, got 7\. Use --folds 3"),
         ({"trials": 3}, "trials", 5, r"got 3\. Add data, or use --protocols windows\."),
@@ -156,15 +160,47 @@ def test_too_few_trials_or_windows_are_refused_with_a_way_out(
         outer_splits(study_data(**size), protocol, folds=folds, seed=0)
 
 
+_OR_WINDOWS = r"Add data, or use --protocols windows\."
+
+
 @pytest.mark.parametrize(
-    ("size", "protocol"),
-    [({"trials": 4}, "trials"), ({"trials": 1, "rows_each": 4}, "windows"), ({"subjects": 2, "trials": 2}, "subjects")],
+    ("size", "protocol", "way_out"),
+    [
+        ({"trials": 4}, "trials", _OR_WINDOWS),
+        ({"trials": 1, "rows_each": 4}, "windows", r"Add data\."),
+        ({"subjects": 2, "trials": 2}, "subjects", _OR_WINDOWS),
+    ],
 )
-def test_too_little_left_to_choose_parameters_by_is_refused(size: dict[str, int], protocol: str) -> None:
+def test_too_little_left_to_choose_parameters_by_is_refused(size: dict[str, int], protocol: str, way_out: str) -> None:
     data = study_data(**size)
     outer = outer_splits(data, protocol, folds=2, seed=0)[0]
-    with pytest.raises(TableError, match=rf"with {outer.name} held out, too few .* at least 3 .*, got 2"):
+    said = rf"with {outer.name} held out, too few .* at least 3 .*, got 2\. {way_out}$"
+    with pytest.raises(TableError, match=said):
         inner_splits(data, outer, protocol, seed=0)
+
+
+def test_who_chooses_by_trials_where_windows_are_held_out_is_not_sent_to_the_windows() -> None:
+    data = study_data(trials=2, rows_each=10)
+    outer = outer_splits(data, "windows", folds=5, seed=0)[0]
+    with pytest.raises(TableError, match=r"too few trials .*got 2\. Add data\.$"):
+        inner_splits(data, outer, "trials", seed=0)
+
+
+@pytest.mark.parametrize("protocol", ["trials", "windows"])
+@pytest.mark.parametrize("subjects", [1, 3])
+def test_advice_is_never_a_number_of_folds_that_is_refused_in_turn(protocol: str, subjects: int) -> None:
+    for count in range(1, 20):
+        size = {"trials": count, "rows_each": 1} if protocol == "trials" else {"trials": 1, "rows_each": count}
+        data, folds = study_data(subjects=subjects, **size), 10
+        try:
+            [inner_splits(data, split, protocol, seed=0) for split in outer_splits(data, protocol, folds=folds, seed=0)]
+            continue
+        except TableError as error:
+            advised = re.search(r"--folds (\d+)", str(error))
+        assert (advised is not None) == (subjects == 1 and count >= 6)
+        if advised is not None:
+            for split in outer_splits(data, protocol, folds=int(advised[1]), seed=0):
+                assert len(inner_splits(data, split, protocol, seed=0)) == 3
 
 
 def test_an_emotion_never_seen_in_training_is_said_and_allowed(caplog: pytest.LogCaptureFixture) -> None:

@@ -15,6 +15,7 @@ from tests.train.study import synthetic
 
 from emodict.errors import InputError, MissingDependencyError
 from emodict.metrics import METRICS
+from emodict.sensors import names_given
 from emodict_train.study.ablations import BLOCKS, PAPER, ROBUST, blocks_for, is_variant
 from emodict_train.study.results import COLUMNS, RESULTS_FILE, Predictions, Results, read_scores, scores, write_results
 
@@ -142,3 +143,8 @@ def test_scores_of_a_study_on_recordings_do_not_say_simulated() -> None:
     assert not any(s.simulated or s.quick for s in scores(study))
     assert all(s.simulated for s in scores(dataclasses.replace(study, data=synthetic.data(
         trials=4, windows=1, simulated=True))))  # fmt: skip
+
+
+def test_every_variant_can_be_named_on_the_command_line() -> None:
+    names = tuple(block.method(variant) for block in BLOCKS for variant in block.variants)
+    assert names_given(",".join(names), "--methods") == names

@@ -118,7 +118,7 @@ def _relabelled(**changes: tuple[int, float]) -> FeatureTable:
         (make_table(), ("--protocols", "trails"), "The protocol is unknown. Expected one of trials, subjects, windows"),
         (make_table(), ("--protocols", ","), "--protocols names nothing"),
         (make_table(), ("--methods", "ridge,SVM"), "There is no such method. Expected one of mean label, ridge"),
-        (make_table(), ("--folds", "11"), "too few trials to fill 11 folds with two each"),
+        (make_table(), ("--protocols", "trials", "--folds", "11"), "too few trials to fill 11 folds with two each"),
         (make_table(), ("--folds", "1"), "--folds"),
         (make_table(), ("--seeds", "0"), "--seeds"),
         (make_table(), ("--jobs", "0"), "--jobs is the number of processes. Expected 1 or more, got 0"),
@@ -127,10 +127,11 @@ def _relabelled(**changes: tuple[int, float]) -> FeatureTable:
         (make_table(), ("--modalities", "ecg"), "has no modality 'ecg'"),
         (make_table(), ("--spec", "emodict-1"), "--spec chooses features for sessions"),
         (make_table(), ("--part", "train"), "has no parts to choose from"),
-        (make_table(trials=4), (), "too few trials to fill 5 folds with two each. Expected at least 10 trials, got 4"),
-        (make_table(trials=9), (), "Expected at least 10 trials, got 9. Use --folds 4"),
+        (make_table(trials=4), ("--protocols", "trials"), "too few trials to fill 5 folds with two each"),
+        (make_table(trials=9), ("--protocols", "trials"), "Expected at least 10 trials, got 9. Use --folds 4"),
+        (make_table(trials=2, rows_each=1), (), "too few windows to fill 5 folds with two each"),
         (make_table(trials=1), ("--protocols", "windows"), "too few windows to fill 5 folds"),
-        (make_table(subjects=2, trials=5), (), "subject 'person0' has too few trials"),
+        (make_table(subjects=2, trials=5), ("--protocols", "trials"), "subject 'person0' has too few trials"),
         (_relabelled(a=(7, -0.1)), (), "label row 7 is not a distribution"),
         (_relabelled(a=(7, np.nan)), (), "label row 7 is not a distribution"),
         (_relabelled(a=(3, 2.0)), (), "label row 3 is not a distribution"),
@@ -144,6 +145,17 @@ def test_bad_input_is_a_sentence_with_exit_code_2_before_anything_is_computed(
     assert code == 2
     assert said in err
     assert not out.exists() or [path.name for path in out.iterdir() if not path.name.startswith(".")] == ["cells"]
+
+
+def test_a_protocol_that_does_not_fit_is_left_out_in_a_sentence_unless_it_was_asked_for(
+    run: Run, methods: Callable[..., None], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    methods(MeanLabel())
+    table = write(make_table(subjects=2, trials=5), tmp_path)
+    code, text, _ = run("study", table, "-o", tmp_path / "study", "--jobs", 1)
+    assert code == 0
+    assert "The protocol 'trials' is left out: table.npz: subject 'person0' has too few trials" in caplog.text
+    assert "held out: subjects (2 folds), windows (2 folds)" in text
 
 
 def test_s_jaffe_like_data_are_refused_what_they_do_not_have(run: Run, tmp_path: Path) -> None:

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import logging
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,16 +18,21 @@ from typing import Any
 import distributed
 import numpy as np
 import pytest
+from tests.train.study import synthetic
 from tests.train.study.fixtures import LAMBDAS, Descent, Failing, MeanLabel, Ridge, make_table
+from threadpoolctl import threadpool_info, threadpool_limits
 
 import emodict.many.cluster as cluster_module
 import emodict_train.study.selection as selection_module
 from emodict.errors import ClusterError, EmodictError, InputError, OutputError, TableError
 from emodict.metrics import mean_metrics
 from emodict.table import write_table
-from emodict_train.study.ablations import PAPER, ROBUST
+from emodict_train.study import figures as figures_package
+from emodict_train.study.ablations import BLOCKS, PAPER, ROBUST, Block
 from emodict_train.study.data import StudyData, from_table
-from emodict_train.study.protocols import inner_splits, outer_splits
+from emodict_train.study.figures.canvas import ENDINGS
+from emodict_train.study.outputs import _A_FIGURE
+from emodict_train.study.protocols import PROTOCOLS, inner_splits, outer_splits
 from emodict_train.study.results import Results
 from emodict_train.study.run import (
     StudyOptions,
@@ -311,6 +319,90 @@ def test_methods_are_chosen_by_name_or_block_and_the_mean_label_stays() -> None:
         chosen("kNN", "components")
 
 
+@pytest.mark.parametrize("block", BLOCKS, ids=lambda block: block.key)
+def test_an_ablation_chosen_by_its_name_is_whole_with_the_runs_it_shares(block: Block) -> None:
+    names = dict.fromkeys(each.method(variant) for each in BLOCKS for variant in each.variants)
+    found = choose_methods({"trials": [MeanLabel(), *map(Ridge, names)]}, (block.key.upper(),))["trials"]
+    assert {method.name for method in found} == {"mean label", *map(block.method, block.variants)}
+
+
+def test_protocols_that_do_not_fit_are_left_out_with_the_reason_unless_asked_for(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    data = from_table(make_table(subjects=2, trials=5))
+    assert list(plan_study(data, StudyOptions())) == ["subjects", "windows"]
+    (record,) = caplog.records
+    assert "The protocol 'trials' is left out: planted: subject 'person0' has too few trials" in record.getMessage()
+    assert record.getMessage().endswith(". The others go on")
+    with pytest.raises(TableError, match="subject 'person0' has too few trials"):
+        plan_study(data, StudyOptions(protocols=("trials", "windows")))
+    caplog.clear()
+    with pytest.raises(TableError, match=r"too few windows to fill 5 folds.*got 2\. Add data\."):
+        plan_study(from_table(make_table(trials=2, rows_each=1)), StudyOptions())
+    assert not caplog.records
+
+
+def test_a_study_goes_on_in_its_folder_without_its_cells_and_leaves_no_older_figure(
+    data: StudyData, tmp_path: Path
+) -> None:
+    figures, options = tmp_path / "figures", StudyOptions(protocols=("trials",))
+    run_study(data, {"trials": METHODS}, options, tmp_path)
+    first = {path.name for path in figures.iterdir()}
+    shutil.rmtree(tmp_path / "cells")
+    (figures / "notes.png").touch()
+    run_study(data, {"trials": METHODS[:1]}, options, tmp_path)
+    second = {path.name for path in figures.iterdir()}
+    assert second < first | {"notes.png"}
+    assert second == {"notes.png", *(f"{key}{end}" for key in page_figures(tmp_path) for end in (".svg", ".png"))}
+    (tmp_path / "about.json").unlink()
+    shutil.rmtree(tmp_path / "cells")
+    run_study(data, {"trials": METHODS[:1]}, options, tmp_path)
+
+
+def page_figures(folder: Path) -> list[str]:
+    return re.findall('<figure id="([^"]+)"', (folder / "study.html").read_text())
+
+
+def test_every_name_of_a_figure_is_known_as_one_to_remove() -> None:
+    results = synthetic.results(synthetic.data(people=3), protocols=PROTOCOLS)
+    keys = [drawing.key for module in figures_package._MODULES for drawing in module.drawings(results)]
+    assert {"figure-3-distributions", "figure-4-latent-trials", "figure-5-elements", "weights-subjects"} <= set(keys)
+    assert all(_A_FIGURE.fullmatch(f"{key}{ending}") for key in keys for ending in ENDINGS)
+
+
+@dataclasses.dataclass(frozen=True)
+class Threads(MeanLabel):
+    """Writes down how many threads the libraries may use."""
+
+    log: Path | None = None
+
+    def predict(self, data: StudyData, tasks: Sequence[Task], candidate: Mapping[str, Any]) -> list[np.ndarray]:
+        assert self.log is not None
+        self.log.write_text(json.dumps([library["num_threads"] for library in threadpool_info()]))
+        return super().predict(data, tasks, candidate)
+
+
+def test_a_cell_in_this_process_runs_on_one_thread_as_in_others(data: StudyData, tmp_path: Path) -> None:
+    with threadpool_limits(2):
+        compute(data, tmp_path, [Threads(log=tmp_path / "log")], protocols=("trials",))
+        after = {library["num_threads"] for library in threadpool_info()}
+    assert set(json.loads((tmp_path / "log").read_text())) == {1}
+    assert after == {2}
+
+
+def test_a_worker_without_scikit_learn_is_refused(
+    data: StudyData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "sklearn", None)
+    with (
+        distributed.LocalCluster(
+            n_workers=1, processes=False, protocol="tcp://", host="127.0.0.1", dashboard_address=None, silence_logs=50
+        ) as cluster,
+        pytest.raises(ClusterError, match=r"cannot train: .*sklearn"),
+    ):
+        compute(data, tmp_path, dask=cluster.scheduler_address)
+
+
 @dataclasses.dataclass(frozen=True)
 class OtherFolds(Ridge):
     """Chooses on inner folds of another kind."""
@@ -350,7 +442,11 @@ def test_a_folder_with_other_things_is_refused_and_nothing_is_written(data: Stud
 def test_bad_input_leaves_a_running_studys_folder_as_it_is(data: StudyData, tmp_path: Path) -> None:
     compute(data, tmp_path, protocols=("trials",))
     before = cells_of(tmp_path)
-    for options in (StudyOptions(protocols=("subjects",)), StudyOptions(folds=9), StudyOptions(methods=("x",))):
+    for options in (
+        StudyOptions(protocols=("subjects",)),
+        StudyOptions(protocols=("trials",), folds=9),
+        StudyOptions(methods=("x",)),
+    ):
         with pytest.raises(InputError):
             run_study(data, {"trials": METHODS}, options, tmp_path)
     assert cells_of(tmp_path) == before

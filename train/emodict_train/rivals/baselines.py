@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 Float64Array = NDArray[np.float64]
 
 KERNELS = ("linear", "rbf")
+# The system to solve is as large as the rows it rests on: of more, as many at random say enough.
+MOST_ROWS = 2000
 
 
 @dataclass
@@ -45,6 +47,8 @@ class MeanLabel:
 @dataclass
 class KernelRidge:
     """Kernel ridge regression of the labels' logarithms about their training mean, made distributions by a softmax.
+
+    It rests on at most MOST_ROWS training rows, drawn at random but always the same ones.
 
     Both kernels are free of the features' scale: a row's kernel with itself is 1, for `linear` on average.
 
@@ -78,6 +82,9 @@ class KernelRidge:
 
     def fit(self, X: Float64Array, D: Float64Array) -> Self:
         """Train on X (rows, features) and D (rows, labels) whose rows sum to 1."""
+        if len(X) > MOST_ROWS:
+            drawn = np.sort(np.random.default_rng(0).choice(len(X), MOST_ROWS, replace=False))
+            X, D = X[drawn], D[drawn]
         log_labels = np.log(np.maximum(D, self.floor))
         self._X, self._mean = X, log_labels.mean(axis=0)
         # Twice the mean squared distance to the mean is that of two rows (a row and itself are two as well).

@@ -49,10 +49,12 @@ class PTBayes:
     smoothing: float = 0.1
     draw_seed: int | None = None
     _labels: int = field(default=0, init=False, repr=False, compare=False)
+    _prior: Float64Array | None = field(default=None, init=False, repr=False, compare=False)
     _model: GaussianNB | None = field(default=None, init=False, repr=False, compare=False)
 
     def fit(self, X: Float64Array, D: Float64Array) -> Self:
         """Train on X (rows, features) and D (rows, labels) whose rows sum to 1."""
+        self._prior = None
         row, label = np.nonzero(D)
         weight: Float64Array | None = D[row, label]
         if self.draw_seed is not None:
@@ -60,11 +62,17 @@ class PTBayes:
             drawn = rng.choice(len(row), size=D.size, p=weight / D.sum())
             row, label, weight = row[drawn], label[drawn], None
         self._labels = D.shape[1]
+        if not np.ptp(X, axis=0).any():
+            # Of features that never vary there is no density: only the labels' frequencies are left.
+            self._prior = D.mean(axis=0)
+            return self
         self._model = GaussianNB(var_smoothing=self.smoothing).fit(X[row], label, sample_weight=weight)
         return self
 
     def predict(self, X: Float64Array) -> Float64Array:
         """(rows, features) -> (rows, labels), rows sum to 1; a label never seen in training gets 0."""
+        if self._prior is not None:
+            return np.tile(self._prior, (len(X), 1))
         if self._model is None:
             raise RuntimeError("fit comes before predict")
         distribution = np.zeros((len(X), self._labels))

@@ -24,7 +24,7 @@ class Block:
     Attributes:
         key: the first half of a variant's method name, as in `elements: 8`.
         paper: the table or figure of the paper that shows it; empty where the paper has none.
-        variants: in the order of the table.
+        variants: in the order of the table; without commas, which part the names that a user gives.
         reference: the variant that the others are compared with.
         shared: variants that are run and stored once for several blocks, with the method's name they have there.
     """
@@ -61,7 +61,7 @@ def blocks_for(modalities: Sequence[str]) -> tuple[Block, ...]:
               shared={**full, "without dictionary": "components: without dictionary"}),
         Block("elements", "Basic emotion elements in the dictionary", "Figure 5", ("8", "16", "32", "64", "128"),
               reference="32", shared={"32": full["full"]}),
-        Block("stopping", "When training stops", "", ("fixed epochs", "early, random windows", "early, grouped"),
+        Block("stopping", "When training stops", "", ("fixed epochs", "early (random windows)", "early (grouped)"),
               reference="fixed epochs"),
     )  # fmt: skip
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
+import importlib.metadata
 import json
 import logging
 import re
@@ -105,7 +107,15 @@ def software() -> str:
     """Of what the numbers depend on."""
     import torch
 
-    return f"emodict {__version__}, torch {torch.__version__}, numpy {np.__version__}"
+    ours = f"emodict {__version__}, torch {torch.__version__}, numpy {np.__version__}"
+    # The rivals' solvers.
+    return ", ".join([ours, *(f"{package} {_version(package)}" for package in ("scipy", "scikit-learn"))])
+
+
+@functools.cache
+def _version(package: str) -> str:
+    """Of an installed package, which is slow to import, and slow enough to ask of the disk for every cell."""
+    return importlib.metadata.version(package)
 
 
 def settings_of(method: Method) -> str:

@@ -38,9 +38,10 @@ def methods_for(data: StudyData, options: StudyOptions, protocol: str) -> tuple[
     for name in RIVALS:
         if name in ONE_STEP_RIVALS:
             methods.append(dataclasses.replace(one_step[name], candidates=sizing.few(one_step[name].candidates)))
-        elif data.table is not None:
+        elif data.table is not None or not hasattr(RIVALS[name](), "modalities"):
             methods.append(NeuralRivalMethod(
-                name, sizing.few(GRIDS[name]), options.seeds, sizing.epochs(RIVAL_EPOCHS)
+                name, sizing.few(GRIDS[name]), options.seeds, sizing.epochs(RIVAL_EPOCHS),
+                z_score=data.table is not None, device=options.device,
             ))  # fmt: skip
     if data.table is not None:
         methods += [_paper(sizing), _robust(sizing), *_ablations(data, sizing)]
@@ -52,6 +53,7 @@ class _Sizing:
 
     def __init__(self, options: StudyOptions, protocol: str) -> None:
         self.quick, self.seeds, self.protocol = options.quick, options.seeds, protocol
+        self.device = options.device
 
     def epochs(self, of_protocol: Mapping[str, int]) -> int:
         epochs = of_protocol[self.protocol]
@@ -76,10 +78,11 @@ def _robust(sizing: _Sizing) -> EmotionDictMethod:
     plan, grouping = preset.plan, "subjects" if sizing.protocol == "subjects" else "trials"
     if sizing.protocol == "windows":
         # As in `fit`: neighbours of held-out windows need no softened labels. The whole schedule is run here.
-        plan = dataclasses.replace(plan, epochs=epochs, distillation=False)
+        plan = dataclasses.replace(plan, epochs=epochs, distillation=0.0)
     return EmotionDictMethod(
-        ROBUST, Variant(plan, preset.model), sizing.few(ROBUST_CANDIDATES), sizing.seeds, epochs, grouping=grouping
-    )
+        ROBUST, Variant(plan, preset.model), sizing.few(ROBUST_CANDIDATES), sizing.seeds, epochs, grouping=grouping,
+        device=sizing.device,
+    )  # fmt: skip
 
 
 def paper_variant(**changes: Any) -> Variant:
@@ -102,7 +105,7 @@ def _ablation(block: Block, name: str, sizing: _Sizing) -> EmotionDictMethod:
     fixed = sizing.protocol == "windows" and variant.stop_on is None
     return EmotionDictMethod(
         block.method(name), variant, PAPER_CANDIDATES[:1], sizing.ablation_seeds, sizing.epochs(ABLATION_EPOCHS),
-        last_only=fixed or name == "fixed epochs",
+        last_only=fixed or name == "fixed epochs", device=sizing.device,
     )  # fmt: skip
 
 
@@ -133,7 +136,7 @@ def _elements(name: str) -> Variant:
 
 def _stopping(name: str) -> Variant:
     return paper_variant(
-        stop_on={"fixed epochs": None, "early, random windows": "windows", "early, grouped": "trials"}[name]
+        stop_on={"fixed epochs": None, "early (random windows)": "windows", "early (grouped)": "trials"}[name]
     )
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
@@ -20,7 +19,7 @@ from emodict_train.distillation import softened_labels
 from emodict_train.ensemble import Augment, Ensemble, EnsemblePlan, Member
 from emodict_train.rivals import RIVALS
 from emodict_train.split import Indices
-from emodict_train.standardisation import fit_standardisation
+from emodict_train.standardisation import Standardisation, fit_standardisation
 from emodict_train.study.networks import AblationNetwork, Variant
 from emodict_train.study.results import Latents
 from emodict_train.study.task import Candidate, Task
@@ -34,23 +33,28 @@ Float64Array = NDArray[np.float64]
 
 # So many networks share each step: more would no longer fit the processor's cache, fewer would wait for Python.
 MEMBERS_AT_ONCE = 32
+# How many times as many rows as the smallest the largest member of an ensemble may have.
+UNLIKE = 1.25
 # An outer and an inner fold each leave one subject out, and a teacher must be left two to hold one out again.
 MIN_SUBJECTS = 4
 
 
 @dataclass(frozen=True)
 class NeuralRivalMethod:
-    """A rival that is a network, on z-scores of each task's own training rows.
+    """A rival that is a network.
 
     Attributes:
         name: one of RIVALS.
         epochs: training goes on for so many; when to stop is chosen from the curve.
+        z_score: scale the features by each task's own training rows; otherwise they are seen as they are.
+        device: cpu or cuda.
     """
 
     name: str
     candidates: tuple[Candidate, ...]
     seeds: int
     epochs: int
+    z_score: bool = True
     device: str = "cpu"
 
     def predict(self, data: StudyData, tasks: Sequence[Task], candidate: Candidate) -> list[Float64Array]:
@@ -63,7 +67,7 @@ class NeuralRivalMethod:
         plan = dataclasses.replace(rival.plan(), epochs=self.epochs)
 
         def train(part: Sequence[Task]) -> list[Float64Array]:
-            members = _members(data.X, part)
+            members = _members(data.X, part, z_score=self.z_score)
             ensemble = Ensemble(
                 lambda _: rival.network(data.X.shape[1], data.D.shape[1]), data.X, data.D, members, plan,
                 device=self.device,
@@ -140,7 +144,7 @@ class EmotionDictMethod:
         members = _members(table.windows.tokens, tasks)
         variant = self.variant.with_plan(**candidate)
         if variant.plan.distillation:
-            members = _taught(table, members, self._groups(data))
+            members = _taught(table, members, self._groups(data), share=variant.plan.distillation)
         return emotion_dict_ensemble(table, members, variant, device=self.device)
 
     def _groups(self, data: StudyData) -> Indices:
@@ -189,36 +193,58 @@ def _augmented(x: Tensor, rows: Tensor, generator: torch.Generator, *, valid: Te
     return augmented(x, valid.to(x.device)[rows], generator=generator, **how)
 
 
-def _members(inputs: Float64Array, tasks: Sequence[Task]) -> list[Member]:
+def _members(inputs: Float64Array, tasks: Sequence[Task], *, z_score: bool = True) -> list[Member]:
     """A member for each task; tasks on the same rows share their standardisation."""
-    scalings = {id(task.split.train): fit_standardisation(inputs[task.split.train]) for task in tasks}
+    scalings: dict[int, Standardisation | None] = {}
+    for task in tasks:
+        rows = task.split.train
+        if id(rows) not in scalings:
+            scalings[id(rows)] = fit_standardisation(inputs[rows]) if z_score else None
     return [Member(task.split.train, task.seed, scalings[id(task.split.train)]) for task in tasks]
 
 
-def _taught(table: FeatureTable, members: Sequence[Member], groups: Indices) -> list[Member]:
+def _taught(table: FeatureTable, members: Sequence[Member], groups: Indices, *, share: float) -> list[Member]:
     """The members with what a teacher makes of their labels; those of the same rows share a teacher."""
     lessons: dict[int, Float64Array] = {}
     for member in members:
         if id(member.rows) not in lessons:
             assert member.standardisation is not None
             z = member.standardisation.apply(table.windows.tokens[member.rows])
-            lessons[id(member.rows)] = softened_labels(z, _labels(table)[member.rows], groups[member.rows])
+            lessons[id(member.rows)] = softened_labels(z, _labels(table)[member.rows], groups[member.rows], share=share)
     return [dataclasses.replace(member, taught=lessons[id(member.rows)]) for member in members]
 
 
 def _in_parts(tasks: Sequence[Task], train: Callable[[Sequence[Task]], list[Float64Array]]) -> list[Float64Array]:
-    """As few ensembles of about equal size as MEMBERS_AT_ONCE allows."""
-    count = -(-len(tasks) // MEMBERS_AT_ONCE)
-    bounds = np.linspace(0, len(tasks), count + 1).round().astype(int)
-    return [curve for a, b in itertools.pairwise(bounds) for curve in train(tasks[a:b])]
+    """Train in ensembles, each of tasks of about as many rows; the outcomes are in the order of the tasks."""
+    outcomes: list[Float64Array] = [np.empty(0)] * len(tasks)
+    for part in _alike(tasks):
+        for i, curve in zip(part, train([tasks[i] for i in part]), strict=True):
+            outcomes[i] = curve
+    return outcomes
+
+
+def _alike(tasks: Sequence[Task]) -> list[list[int]]:
+    """Numbers of tasks that go together: an ensemble's members all take the same steps.
+
+    So a member's epoch is, within UNLIKE, a pass over its own rows, and no small one makes the batches of all small.
+    """
+    rows = [len(task.split.train) for task in tasks]
+    order = sorted(range(len(tasks)), key=lambda i: rows[i])
+    runs: list[list[int]] = []
+    for i in order:
+        if not runs or rows[i] > UNLIKE * rows[runs[-1][0]]:
+            runs.append([])
+        runs[-1].append(i)
+    return [part.tolist() for run in runs for part in np.array_split(run, -(-len(run) // MEMBERS_AT_ONCE))]
 
 
 def _curves(ensemble: Ensemble, tasks: Sequence[Task], epochs: int, *, last_only: bool = False) -> list[Float64Array]:
     """For each task (epochs, test rows, emotions), or (1, ...) after the last epoch."""
     rows = [task.split.test for task in tasks]
-    after: list[list[Float64Array]] = []
+    after: list[list[NDArray[np.float32]]] = [[] for _ in tasks]
     for epoch in range(epochs):
         ensemble.run_epoch()
         if not last_only or epoch == epochs - 1:
-            after.append(ensemble.predict(rows=rows))
-    return [np.stack(curve) for curve in zip(*after, strict=True)]
+            for curve, predicted in zip(after, ensemble.predict(rows=rows), strict=True):
+                curve.append(predicted.astype(np.float32))  # that is what the networks compute in
+    return [np.stack(curve).astype(np.float64) for curve in after]

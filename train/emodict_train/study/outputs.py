@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,8 +21,11 @@ from emodict_train.study.results import RESULTS_FILE, Results, write_results
 from emodict_train.study.tables import study_tables, write_tables
 
 TABLES_FOLDER, FIGURES_FOLDER, PAGE = "tables", "figures", "study.html"
+ABOUT_FILE = "about.json"
 # The resampling of the tables has a generator of its own: the same results give the same tables.
 RESAMPLING_SEED = 0
+# What the figures are named, whatever a user put beside them.
+_A_FIGURE = re.compile(r"(overview|(figure-\d|ranks|weights)-[a-z-]+)\.(svg|png)")
 
 
 def require_writers() -> None:
@@ -38,6 +42,8 @@ def require_writers() -> None:
 def write_outputs(results: Results, splits: Mapping[str, Sequence[Split]], folder: Path) -> None:
     """Write results, tables, figures and the page, the folds, and the command that made it all.
 
+    Figures that an earlier study left in the folder and this one does not have are removed.
+
     Raises:
         OutputError: the folder cannot be written, or the disk is full.
     """
@@ -45,11 +51,12 @@ def write_outputs(results: Results, splits: Mapping[str, Sequence[Split]], folde
         _make(folder / name)
     write_results(results, folder / RESULTS_FILE)
     _write_text(folder / "splits.json", json.dumps(_folds(results, splits)) + "\n")
-    _write_text(folder / "about.json", json.dumps(_about(results), indent=1) + "\n")
+    _write_text(folder / ABOUT_FILE, json.dumps(_about(results), indent=1) + "\n")
     _write_text(folder / "command.txt", f"{results.about['command']}\n")
     tables = study_tables(results, rng=np.random.default_rng(RESAMPLING_SEED))
     write_tables(tables, folder / TABLES_FOLDER)
     figures = draw_figures(results, folder / FIGURES_FOLDER)
+    _remove_others(folder / FIGURES_FOLDER, {path for figure in figures for path in (figure.svg, figure.png)})
     write_page(results, tables, figures, folder / PAGE)
 
 
@@ -101,6 +108,16 @@ def _make(folder: Path) -> None:
         folder.mkdir(exist_ok=True)
     except OSError as error:
         raise output_error(folder, error) from error
+
+
+def _remove_others(figures: Path, written: set[Path]) -> None:
+    """Remove the figures of an earlier study; the tables are two files that every study writes."""
+    for path in figures.iterdir():
+        if path not in written and path.is_file() and _A_FIGURE.fullmatch(path.name):
+            try:
+                path.unlink()
+            except OSError as error:
+                raise output_error(path, error) from error
 
 
 def _write_text(path: Path, text: str) -> None:

@@ -15,7 +15,7 @@ from emodict_train.study.figures.canvas import PROTOCOL_TITLES, computed_on, kno
 from emodict_train.study.figures.inline import inline_svg
 from emodict_train.study.figures.overview import KEY as OVERVIEW
 from emodict_train.study.results import Results
-from emodict_train.study.statistics import MEAN_LABEL
+from emodict_train.study.statistics import MEAN_LABEL, clusters_of
 from emodict_train.study.tables import Cell, Table, protocols_of
 
 _READING = (
@@ -27,9 +27,8 @@ _READING = (
     "The mean label is the average label of the training rows, whatever the signals say. A method that does not beat "
     "it has learned nothing that carries over.",
     "Hyper-parameters and the number of epochs were chosen inside the training rows of each fold, by splits of the "
-    "same kind and from as many candidates for every method. Held-out rows chose nothing.",
-    "Intervals resample trials or people, never windows, and keep the trained models: they speak of other trials or "
-    "people like these, not of another training.",
+    "same kind as the protocol's (the ablations of when training stops choose theirs otherwise). Every rival has up to "
+    "8 candidates, EmotionDict up to 2, each of its ablations 1. Held-out rows chose nothing.",
 )
 _HELD_OUT = {
     "trials": "Whole trials are held out: no trial stands on both sides.",
@@ -58,7 +57,7 @@ def page_html(results: Results, tables: Sequence[Table], figures: Sequence[Drawn
     """The page as text; the figures are read from their SVG files."""
     style = (importlib.resources.files("emodict_train.study") / "page.css").read_text("utf-8")
     title = f"Study of {results.data.source}"
-    sections = [_findings(results, tables, figures), _reading()]
+    sections = [_findings(results, tables, figures), _reading(results)]
     sections += [_protocol(protocol, tables, figures, results) for protocol in protocols_of(results)]
     sections += [_across(figures), _made(results)]
     return f"""<!DOCTYPE html>
@@ -126,9 +125,25 @@ def _of_protocol(tables: Sequence[Table], protocol: str) -> list[Table]:
     return [table for table in tables if protocol in table.key.split("-")]
 
 
-def _reading() -> str:
-    paragraphs = "".join(f"<p>{escape(text)}</p>" for text in _READING)
+def _reading(results: Results) -> str:
+    paragraphs = "".join(f"<p>{escape(text)}</p>" for text in (*_READING, _intervals(results)))
     return f'<section id="reading"><h2>How to read it</h2>{paragraphs}</section>'
+
+
+def _intervals(results: Results) -> str:
+    """What the intervals of these protocols resample, and so what they speak of."""
+    units = {clusters_of(results.data, protocol).unit for protocol in protocols_of(results)}
+    if units == {"rows"}:
+        return (
+            "Intervals resample rows and keep the trained models: they speak of other rows like these, not of another "
+            "training. Were rows to belong together, the intervals would be too narrow."
+        )
+    nouns = " or ".join(noun for unit, noun in (("trials", "trials"), ("subjects", "people")) if unit in units)
+    others = "another training" if "subjects" in units else "other people or another training"
+    return (
+        f"Intervals resample {nouns}, never windows, and keep the trained models: they speak of other {nouns} like "
+        f"these, not of {others}."
+    )
 
 
 def _protocol(protocol: str, tables: Sequence[Table], figures: Sequence[DrawnFigure], results: Results) -> str:

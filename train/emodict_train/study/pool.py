@@ -71,6 +71,7 @@ def _readiness() -> Exception | None:
     """What keeps a worker from training; None: nothing."""
     try:
         import joblib  # noqa: F401 - Dask's workers unpack what joblib packed
+        import sklearn  # noqa: F401
         import torch  # noqa: F401
     except ImportError as error:
         return error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import zlib
 from dataclasses import dataclass
 
@@ -25,6 +26,7 @@ INNER_FOLDS = 3
 MIN_FOLDS = 2
 # Of several subjects each is a data set of its own, four fifths of which are trained on (the paper, section 4.2).
 PARTS_OF_A_SUBJECT = 5
+_LAST_WAY_OUT = "Add data, or use --protocols windows"
 
 
 @dataclass(frozen=True)
@@ -118,7 +120,8 @@ def inner_splits(
             f"{data.source}: with {outer.name} held out, too few {noun} are left to choose parameters by",
             expected=f"at least {folds} {noun}",
             got=count,
-            fix="Add data, or use more --folds",
+            # More folds leave more, but where this happens two trials for each would be missing.
+            fix="Add data" if protocol == "windows" or _tears_trials(data, outer) else _LAST_WAY_OUT,
         )
     held_out = k_folds(units, split="trials", folds=folds, rng=rng)
     return tuple(
@@ -178,11 +181,18 @@ def _held_out(
 
 
 def _way_out(protocol: str, count: int, *, several: bool) -> str:
-    if not several and count >= 2 * MIN_FOLDS:
-        return f"Use --folds {count // 2}, or add data"
+    """What helps where `count` trials or windows are too few; only folds that leave enough to choose by are offered."""
+    folds = count // 2
+    if not several and folds >= MIN_FOLDS and count - math.ceil(count / folds) >= INNER_FOLDS:
+        return f"Use --folds {folds}, or add data"
     if protocol == "windows":
         return "Add data"
-    return f"Add data, or use --protocols {'subjects,' * several}windows"
+    return "Add data, or use --protocols subjects,windows" if several else _LAST_WAY_OUT
+
+
+def _tears_trials(data: StudyData, split: Split) -> bool:
+    """Whether a trial stands on both sides."""
+    return bool(np.isin(data.trial[split.test], data.trial[split.train]).any())
 
 
 def _leave_out(rows: Indices, held_out: Indices, name: str) -> Split:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -13,12 +14,12 @@ from typing import Any
 import numpy as np
 
 from emodict.atomic import output_error
-from emodict.errors import EmodictError, InputError, OutputError
-from emodict_train.study.ablations import ROBUST
+from emodict.errors import EmodictError, InputError, OutputError, TableError
+from emodict_train.study.ablations import BLOCKS, ROBUST
 from emodict_train.study.cells import CELLS_FOLDER, CellStore, Finished, software
 from emodict_train.study.data import StudyData
-from emodict_train.study.lock import locked
-from emodict_train.study.outputs import require_writers, write_outputs
+from emodict_train.study.lock import LOCK_FILE, locked
+from emodict_train.study.outputs import ABOUT_FILE, require_writers, write_outputs
 from emodict_train.study.pool import workers
 from emodict_train.study.protocols import (
     default_folds,
@@ -28,7 +29,7 @@ from emodict_train.study.protocols import (
     warn_of_unseen_emotions,
 )
 from emodict_train.study.results import Latents, Predictions, Results
-from emodict_train.study.runner import Failure, OnProgress, Runner
+from emodict_train.study.runner import Failure, OnProgress, Runner, sentence
 from emodict_train.study.selection import (
     Arrays,
     Cell,
@@ -43,6 +44,8 @@ from emodict_train.study.selection import (
     needs_selection,
 )
 from emodict_train.study.task import HasLatents, Method
+
+logger = logging.getLogger(__name__)
 
 SEEDS, QUICK_SEEDS = 8, 2
 # No honest table omits it.
@@ -61,6 +64,7 @@ class StudyOptions:
         seed: of the folds as well.
         quick: fewer seeds and epochs, which every table says.
         jobs, dask: processes of this machine, or the address of a cluster.
+        device: what networks are trained on, cpu or cuda.
     """
 
     protocols: tuple[str, ...] = ()
@@ -71,6 +75,7 @@ class StudyOptions:
     quick: bool = False
     jobs: int = 1
     dask: str | None = None
+    device: str = "cpu"
 
 
 Plan = Mapping[str, tuple[Fold, ...]]
@@ -146,21 +151,41 @@ def compute_study(
 def plan_study(data: StudyData, options: StudyOptions) -> Plan:
     """The folds of each protocol, the honest ones first; emotions that a fold cannot learn are warned of.
 
+    Where nobody chose protocols, one that the data do not fit is left out, which is warned of as well.
+
     Raises:
-        InputError: an unknown protocol, or data that do not fit one.
+        InputError: an unknown protocol, or data that do not fit a chosen one, or any.
     """
-    plan = {}
+    plan: dict[str, tuple[Fold, ...]] = {}
+    misfits: dict[str, TableError] = {}
     for protocol in protocols_for(data, options.protocols):
-        outer = outer_splits(data, protocol, folds=options.folds or default_folds(data), seed=options.seed)
-        warn_of_unseen_emotions(data, protocol, outer)
-        plan[protocol] = tuple(
-            Fold(i, split, inner_splits(data, split, protocol, seed=options.seed)) for i, split in enumerate(outer)
-        )
+        try:
+            plan[protocol] = _folds(data, protocol, options)
+        except TableError as error:
+            if options.protocols:
+                raise
+            misfits[protocol] = error
+    if not plan:
+        # Of the last, random windows: it asks for the least.
+        raise list(misfits.values())[-1]
+    for protocol, misfit in misfits.items():
+        logger.warning("The protocol '%s' is left out: %s. The others go on", protocol, sentence(misfit))
+    for protocol, folds in plan.items():
+        warn_of_unseen_emotions(data, protocol, tuple(fold.outer for fold in folds))
     return plan
+
+
+def _folds(data: StudyData, protocol: str, options: StudyOptions) -> tuple[Fold, ...]:
+    outer = outer_splits(data, protocol, folds=options.folds or default_folds(data), seed=options.seed)
+    return tuple(
+        Fold(i, split, inner_splits(data, split, protocol, seed=options.seed)) for i, split in enumerate(outer)
+    )
 
 
 def choose_methods(methods: Methods, names: Sequence[str]) -> Methods:
     """For each protocol those of these names, in the order of the tables, and the mean label.
+
+    With an ablation come the runs that it shares with another, such as its reference.
 
     Raises:
         InputError: a name that none has.
@@ -174,7 +199,9 @@ def choose_methods(methods: Methods, names: Sequence[str]) -> Methods:
             got=", ".join(unknown),
             fix="Correct the name; names with commas between, in quotes",
         )
-    wanted = (*names, ALWAYS) if names else ()
+    asked = {name.casefold() for name in names}
+    shared = (method for block in BLOCKS if block.key in asked for method in block.shared.values())
+    wanted = (*names, *shared, ALWAYS) if names else ()
     return {
         protocol: tuple(m for m in own if not wanted or any(_is_named(m, name) for name in wanted))
         for protocol, own in methods.items()
@@ -212,7 +239,9 @@ def _prepare(folder: Path) -> None:
     fix, expected = "Choose another folder with -o", "a new folder, an empty one, or that of an earlier study"
     if folder.exists() and not folder.is_dir():
         raise OutputError(f"Cannot write a study to {folder}", expected=expected, got="a file", fix=fix)
-    if folder.is_dir() and any(folder.iterdir()) and not (folder / CELLS_FOLDER).is_dir():
+    # A user may have deleted the cells of a finished study.
+    known = any((folder / mark).exists() for mark in (CELLS_FOLDER, ABOUT_FILE, LOCK_FILE))
+    if folder.is_dir() and any(folder.iterdir()) and not known:
         raise OutputError(f"{folder} holds other things", expected=expected, fix=fix)
     try:
         (folder / CELLS_FOLDER).mkdir(parents=True, exist_ok=True)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
 import time
 import traceback
 import warnings
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -19,6 +18,7 @@ from emodict_train.study.data import StudyData
 from emodict_train.study.pool import Workers
 from emodict_train.study.progress import Ledger
 from emodict_train.study.selection import Arrays, Cell
+from emodict_train.threads import one_thread
 
 logger = logging.getLogger(__name__)
 
@@ -138,7 +138,7 @@ class Runner:
 
 def _do(data: StudyData, work: _Work) -> _Outcome:
     """Compute a cell, here or in a worker; an error comes back as a value, for the other cells to go on."""
-    with warnings.catch_warnings(record=True) as caught, _one_thread():
+    with warnings.catch_warnings(record=True) as caught, one_thread():
         warnings.simplefilter("default")
         # Of this thread: a Dask worker may have several.
         started = time.thread_time()
@@ -156,16 +156,3 @@ def sentence(error: Exception) -> str:
     """An error as a clause in one line."""
     text = str(error) if isinstance(error, EmodictError) else f"{type(error).__name__}: {error}"
     return " ".join(text.split()).rstrip(".")
-
-
-@contextlib.contextmanager
-def _one_thread() -> Iterator[None]:
-    """Each cell on one thread: the cells themselves are what runs side by side."""
-    import torch
-
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -147,13 +148,21 @@ class FinalCell:
                 if choice.candidate == index
             ]
             tasks = [Task(fold.outer, seed) for fold, _ in chosen for seed in self.seeds]
-            predictions = iter(_checked(self.method, data, tasks, self.method.candidates[index]))
+            method = _trained_for(self.method, 1 + max(step for _, step in chosen))
+            predictions = iter(_checked(method, data, tasks, method.candidates[index]))
             for fold, step in chosen:
                 found[fold.number] = np.stack([next(predictions)[step] for _ in self.seeds])
         distribution = np.concatenate([found[fold.number] for fold in self.folds], axis=1)
         if not np.isfinite(distribution).all():
             raise EmodictError(f"{self.method.name} predicted something that is no number")
         return {"distribution": distribution}
+
+
+def _trained_for(method: Method, steps: int) -> Method:
+    """The method, stopped after the last step that anybody asks for; what it does until then is the same."""
+    if not dataclasses.is_dataclass(method) or not hasattr(method, "epochs") or not needs_selection(method):
+        return method
+    return cast(Method, dataclasses.replace(method, epochs=steps))
 
 
 @dataclass(frozen=True)
