@@ -11,6 +11,8 @@ from typing import Any
 from emodict.errors import ClusterError, MissingDependencyError
 from emodict.many.worker import version
 
+# A worker first imports what it is asked about.
+ANSWER_S = 60.0
 TIMEOUT_S = 10.0
 EXAMPLE = "the address that `dask scheduler` shows, such as tcp://192.168.1.5:8786"
 
@@ -73,9 +75,26 @@ def _require_workers(client: Any, address: str) -> None:
         ) from error
 
 
+def _ask_workers(client: Any, question: Callable[[], Any]) -> dict[str, Any]:
+    """What each worker answers, or the error that it ends in.
+
+    Raises:
+        ClusterError: one does not answer; `Client.run` itself would wait for it for ever.
+    """
+    try:
+        answers: dict[str, Any] = client.sync(client._run, question, on_error="return", callback_timeout=ANSWER_S)
+    except TimeoutError as error:
+        raise ClusterError(
+            "A worker of the Dask cluster does not answer",
+            expected=f"an answer within {ANSWER_S:.0f} s",
+            fix="See that all workers run; end those that hang",
+        ) from error
+    return answers
+
+
 def _require_version(client: Any) -> None:
     """Another emodict may compute other features."""
-    for worker, found in client.run(version, on_error="return").items():
+    for worker, found in _ask_workers(client, version).items():
         if found != version():
             got = f"emodict {found}" if isinstance(found, str) else f"{type(found).__name__}: {found}"
             raise ClusterError(
@@ -87,7 +106,7 @@ def _require_version(client: Any) -> None:
 
 
 def _require_ready(client: Any, readiness: Callable[[], Exception | None], purpose: str, fix: str) -> None:
-    for worker, error in client.run(readiness, on_error="return").items():
+    for worker, error in _ask_workers(client, readiness).items():
         if error is not None:
             raise ClusterError(f"The Dask worker {worker} cannot {purpose}: {error}", fix=fix) from error
 
