@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -108,6 +108,15 @@ def open_hdf5(path: Path) -> h5py.File:
         ) from error
 
 
+def members(node: Mapping[str, Any]) -> dict[str, Any]:
+    """What an HDF5 group holds, or its attributes, by name: all of it read before any of it is used.
+
+    h5py's own items() holds the lock of all its threads as long as it runs. Left early, by an error, it keeps that
+    lock until the garbage collector finds it; found from another thread, for ever: nobody reads HDF5 any more.
+    """
+    return dict(node.items())
+
+
 def add_face(source: str | os.PathLike[str], face: FaceVideo, path: str | os.PathLike[str]) -> None:
     """Copy a session.h5 byte by byte and give the copy this face; `path` may be the source itself.
 
@@ -153,7 +162,7 @@ def check_format(file: h5py.File, path: str | os.PathLike[str]) -> None:
 
 
 def _read_recording(file: h5py.File, path: Path) -> Recording:
-    signals = {name: read_signal(name, group) for name, group in file.get("signals", {}).items()}
+    signals = {name: read_signal(name, group) for name, group in members(file.get("signals", {})).items()}
     face = file.get("video/face")
     unfinished = {"recording": what_became_of(path)} if is_unfinished(file) else {}
     return Recording(
@@ -163,7 +172,9 @@ def _read_recording(file: h5py.File, path: Path) -> Recording:
         trials=read_trials(file["trials"]) if "trials" in file else None,
         events=read_events(file["events"]) if "events" in file else (),
         attributes={
-            k: _text(v) for k, v in file.attrs.items() if k not in (*ROOT_ATTRIBUTES, "format", "format_version")
+            k: _text(v)
+            for k, v in members(file.attrs).items()
+            if k not in (*ROOT_ATTRIBUTES, "format", "format_version")
         }
         | unfinished,
     )

@@ -3,6 +3,7 @@
 import h5py
 import numpy as np
 import pytest
+from tests.runtime.test_session import assert_other_threads_read
 
 from emodict.errors import RecordingError
 from emodict.importers.opensignals import read_opensignals
@@ -123,8 +124,10 @@ def test_other_and_damaged_files_are_refused(tmp_path):
         read_opensignals(tmp_path / "c.h5")
     with h5py.File(add_device(tmp_path / "d.h5"), "r+") as file:
         del file[PLUX].attrs["sampling rate"]
-    with pytest.raises(RecordingError, match="damaged or incomplete"):
+    with pytest.raises(RecordingError, match="damaged or incomplete") as held:
         read_opensignals(tmp_path / "d.h5")
+    assert held.value.__traceback__ is not None
+    assert_other_threads_read(tmp_path / "d.h5")
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """session.h5: what was written comes back, and what cannot be read is refused in a sentence."""
 
 import shutil
+import threading
 
 import h5py
 import numpy as np
@@ -47,6 +48,14 @@ def session(tmp_path):
     path = tmp_path / "s.h5"
     write_session(recording(), path)
     return path
+
+
+def assert_other_threads_read(path):
+    """h5py has one lock for all threads of a process."""
+    read = threading.Thread(target=h5py.is_hdf5, args=(path,), daemon=True)
+    read.start()
+    read.join(timeout=10)
+    assert not read.is_alive()
 
 
 def assert_same_signal(ours, theirs):
@@ -247,8 +256,11 @@ BROKEN = [
 def test_what_is_wrong_inside_is_named(session, change, sentence):
     with h5py.File(session, "r+") as file:
         change(file)
-    with pytest.raises(RecordingError, match=sentence), open_session(session):
+    with pytest.raises(RecordingError, match=sentence) as held, open_session(session):
         pass
+    # The error holds the frames it passed through: what h5py locked in them is locked as long as it lives.
+    assert held.value.__traceback__ is not None
+    assert_other_threads_read(session)
 
 
 def test_a_missing_channel_is_named_when_it_is_asked_for(session):

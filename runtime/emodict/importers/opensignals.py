@@ -25,7 +25,7 @@ from emodict.importers.form import Form, Option, pairs
 from emodict.importers.kinds import check_there, wrong_kind
 from emodict.importers.spool import Spool
 from emodict.recording import Event, Recording, Signal
-from emodict.session import DAMAGE
+from emodict.session import DAMAGE, members
 
 if TYPE_CHECKING:
     import h5py
@@ -78,7 +78,7 @@ def read_opensignals(
     account = Account(f"OpenSignals {path.name}")
     with _open(path) as file:
         try:
-            devices = [_device(name, group) for name, group in file.items()]
+            devices = [_device(name, group) for name, group in members(file).items()]
             channels = [channel for device in devices for channel in device.channels]
             chosen = _choose(channels, sensor, path, account)
             start = min(device.start for device in devices if device.start) if devices[0].start else None
@@ -105,7 +105,7 @@ def looks_like_opensignals(path: Path, head: bytes) -> bool:
 
     try:
         with h5py.File(path, "r") as file:
-            return any("raw/nSeq" in group for group in file.values() if isinstance(group, h5py.Group))
+            return _has_channels(file)
     except DAMAGE:
         return False
 
@@ -149,6 +149,13 @@ class _Channel:
         return wanted.lower() in {name.lower() for name in names | {f"PORT{number}", f"A{number}"}}
 
 
+def _has_channels(file: h5py.File) -> bool:
+    """Whether one of its groups holds raw/nSeq."""
+    import h5py
+
+    return any("raw/nSeq" in group for group in members(file).values() if isinstance(group, h5py.Group))
+
+
 def _open(path: Path) -> h5py.File:
     import h5py
 
@@ -161,7 +168,7 @@ def _open(path: Path) -> h5py.File:
             f"{path} is HDF5 but cannot be opened: {error}", fix="It is cut off: copy it again"
         ) from error
     try:
-        ours = any("raw/nSeq" in group for group in file.values() if isinstance(group, h5py.Group))
+        ours = _has_channels(file)
     except DAMAGE as error:
         file.close()
         raise RecordingError(f"{path} is damaged: {error}", fix="Export it again") from error
@@ -297,13 +304,13 @@ def _digital_events(device: _Device, start: datetime.datetime | None, account: A
     """Changes of the digital inputs, which is where buttons and triggers are plugged in."""
     late_s = (device.start - start).total_seconds() if start and device.start else 0.0
     outputs = np.ravel(device.group.attrs.get("digital IO", []))
-    for i, (name, lines) in enumerate(sorted(device.group.get("digital", {}).items())):
+    for i, (name, lines) in enumerate(sorted(members(device.group.get("digital", {})).items())):
         if i < len(outputs) and outputs[i]:
             continue
         values = lines[:, 0].astype(np.int64)
         for row in np.flatnonzero(np.diff(values)) + 1:
             yield Event(late_s + row / device.rate_hz, i + 1, f"{name} {values[row - 1]} -> {values[row]}")
-    for name, rows in sorted(device.group.get("events", {}).items()):
+    for name, rows in sorted(members(device.group.get("events", {})).items()):
         if len(rows):
             account.leave_out(f"events/{name}", f"{len(rows)} row{'s' * (len(rows) != 1)} of unknown layout")
 
