@@ -27,7 +27,7 @@ from websockets.sync.client import connect
 
 from emodict.errors import MissingDependencyError, PageError
 from emodict.live.page import PageListener, connection, page_address
-from emodict.live.page.hub import KEPT_ROWS, LOOK_S
+from emodict.live.page.hub import KEPT_ROWS, LOOK_S, Hub
 
 
 @pytest.fixture
@@ -308,6 +308,18 @@ def test_the_terminal_stays_clean(capfd, caplog, rng):
                 assert end_of(plain) in ("cut", "closed")
         page.row(noise(0, rng))
     assert is_silent(capfd, caplog)
+
+
+def test_a_fault_of_the_page_is_a_sentence_at_the_terminal(page, monkeypatch, capfd, caplog):
+    def broken(self):
+        raise ZeroDivisionError("of the test")
+
+    monkeypatch.setattr(Hub, "full", property(broken))
+    assert ask(page, "/knock").status == 500
+    (said,) = [record for record in caplog.records if record.levelno >= logging.WARNING]
+    assert said.getMessage().endswith("at /knock: a fault in emodict itself: ZeroDivisionError: of the test")
+    assert not said.exc_info
+    assert "Traceback" not in "".join(capfd.readouterr())
 
 
 def test_a_port_in_use_is_a_sentence_that_names_another(page):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, cast
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state, vmap
 
+from emodict_train.schedule import average_decay, cosine
 from emodict_train.split import Indices
 from emodict_train.standardisation import Standardisation
 
@@ -200,13 +200,13 @@ class Ensemble:
         if not self._plan.cosine:
             return 1.0
         total = self._plan.epochs * self.steps_per_epoch
-        return 0.5 * (1 + math.cos(math.pi * min(1.0, self._step / total)))
+        return cosine(self._step, total)
 
     def _update_average(self) -> None:
-        """Exponential moving average of all weights and statistics; its memory grows to the plan's at first."""
+        """Exponential moving average of all weights and statistics."""
         if self._averaged is None:
             return
-        decay = min(self._plan.average, (1 + self._step) / (10 + self._step))
+        decay = average_decay(self._plan.average, self._step)
         pairs = [(self._averaged[k], v.detach()) for k, v in self._weights() if v.is_floating_point()]
         torch._foreach_lerp_([a for a, _ in pairs], [v for _, v in pairs], 1 - decay)
 

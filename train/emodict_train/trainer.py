@@ -19,6 +19,7 @@ from emodict.spec import FeatureSpec
 from emodict_train.augment import augmented, modality_of_token
 from emodict_train.losses import AUXILIARY_FORMS, auxiliary_loss, main_loss
 from emodict_train.model import EmotionDict
+from emodict_train.schedule import average_decay, cosine
 
 # With all units, or all of the past, nothing would be left to train.
 ALMOST_ALL = math.nextafter(1, 0)
@@ -198,11 +199,11 @@ class Trainer:
 
     def _cosine(self) -> float:
         total = self._plan.epochs * self._steps_per_epoch
-        return 0.5 * (1 + math.cos(math.pi * min(1.0, self._step / total)))
+        return cosine(self._step, total)
 
     def _update_average(self) -> None:
-        """Exponential moving average; its memory grows to the plan's over the first steps."""
-        decay = min(self._plan.average, (1 + self._step) / (10 + self._step))
+        """Exponential moving average of what the plan keeps."""
+        decay = average_decay(self._plan.average, self._step)
         averages, current = self._averages
         torch._foreach_lerp_(averages, current, 1 - decay)
 

@@ -115,7 +115,7 @@ def _here(jobs: int, work: Work, tasks: Sequence[Task]) -> Iterator[Iterator[Out
     threads = None if "OPENBLAS_NUM_THREADS" in os.environ else BLAS_THREADS
     with (
         guarded_processes(fix=f"Use fewer than --jobs {jobs}"),
-        in_processes(partial(score_task, work), tasks, jobs=jobs, blas_threads=threads) as outcomes,
+        in_processes(score_task, work, tasks, jobs=jobs, blas_threads=threads) as outcomes,
     ):
         yield outcomes
 
@@ -134,7 +134,7 @@ def _on_cluster(address: str, work: Work, tasks: Sequence[Task]) -> Iterator[Ite
     with (
         cluster as client,
         _forgetting_engines(client),
-        spread_out(partial(score_task, work), tasks, backend="dask", client=client) as outcomes,
+        spread_out(score_task, work, tasks, backend="dask", client=client) as outcomes,
     ):
         yield outcomes
 

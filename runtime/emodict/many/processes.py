@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 from emodict.errors import EmodictError
 
+Shared = TypeVar("Shared")
 Item = TypeVar("Item")
 Outcome = TypeVar("Outcome")
 
@@ -39,25 +40,33 @@ def guarded_processes(*, fix: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def in_processes(
-    function: Callable[[Item], Outcome], items: Iterable[Item], *, jobs: int, blas_threads: int | None = BLAS_THREADS
+    function: Callable[[Shared, Item], Outcome],
+    shared: Shared,
+    items: Iterable[Item],
+    *,
+    jobs: int,
+    blas_threads: int | None = BLAS_THREADS,
 ) -> Generator[Iterator[Outcome], None, None]:
-    """The outcomes from `jobs` processes of this machine, as they are finished; use it in `guarded_processes`.
+    """function(shared, item) from `jobs` processes of this machine, as they are finished; in `guarded_processes`.
 
     Args:
         blas_threads: of each process; None leaves the environment, which they inherit, to say.
     """
+    # A worker that holds much more memory than at first is replaced between two items: no news for anybody.
+    warnings.filterwarnings("ignore", message="A worker stopped while some jobs were given", category=UserWarning)
     with contextlib.ExitStack() as stack:
         with _deaf_to_ctrl_c():
-            spread = spread_out(function, items, backend="loky", n_jobs=jobs, inner_max_num_threads=blas_threads)
+            backend: dict[str, Any] = {"backend": "loky", "n_jobs": jobs, "inner_max_num_threads": blas_threads}
+            spread = spread_out(function, shared, items, **backend)
             outcomes = stack.enter_context(spread)
         yield outcomes
 
 
 @contextlib.contextmanager
 def spread_out(
-    function: Callable[[Item], Outcome], items: Iterable[Item], **backend: Any
+    function: Callable[[Shared, Item], Outcome], shared: Shared, items: Iterable[Item], **backend: Any
 ) -> Generator[Iterator[Outcome], None, None]:
-    """The outcomes from a backend of joblib, as they are finished; leaving early ends the work that is left.
+    """function(shared, item) from a backend of joblib, as they are finished; leaving early ends the work that is left.
 
     Args:
         backend: as `joblib.parallel_config` takes it.
@@ -67,7 +76,7 @@ def spread_out(
     with parallel_config(**backend):
         # Large arrays are shared as files in memory; copy-on-write, for torch warns of what it cannot write.
         parallel = Parallel(return_as="generator_unordered", batch_size=1, mmap_mode="c")
-        outcomes = parallel(delayed(function)(item) for item in items)
+        outcomes = parallel(delayed(function)(shared, item) for item in items)
     try:
         yield outcomes
     finally:

@@ -82,6 +82,7 @@ def hostile(tmp_path_factory):
     data = synthetic.data(trials=4, windows=2, source=HOSTILE, simulated=True)
     missing = {"trials": {"DLDL": "a fold has <no> class"}}
     about = {"command": "emodict-train study '<script>.mat' && x", "missing": missing}
+    about["left_out"] = {"subjects": "one subject <only>"}
     spreads = {name: SPREADS[name] for name in ("AA-kNN", "mean label")}
     results = synthetic.results(data, protocols=("trials",), spreads=spreads, latents=False, quick=True, about=about)
     return made(tmp_path_factory.mktemp("hostile"), results)
@@ -194,6 +195,8 @@ def test_the_page_says_how_it_was_made_and_what_could_not_be_run(hostile):
     page = Page(hostile[2])
     assert "emodict-train study '<script>.mat' && x" in page.texts
     assert "DLDL: a fold has <no> class" in page.texts
+    assert "Left out, leave-one-subject-out" in page.texts
+    assert "one subject <only>" in page.texts
     assert "leave-trials-out 4" in page.texts
     assert "83 s" in page.texts
 

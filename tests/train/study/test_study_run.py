@@ -60,7 +60,7 @@ def compute(
     """A study without the tables and figures."""
     chosen = StudyOptions(**options)
     plan = plan_study(data, chosen)
-    return compute_study(data, plan, dict.fromkeys(plan, methods), chosen, folder)
+    return compute_study(data, plan, dict.fromkeys(plan.folds, methods), chosen, folder)
 
 
 def same(one: Results, other: Results) -> bool:
@@ -330,7 +330,9 @@ def test_protocols_that_do_not_fit_are_left_out_with_the_reason_unless_asked_for
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     data = from_table(make_table(subjects=2, trials=5))
-    assert list(plan_study(data, StudyOptions())) == ["subjects", "windows"]
+    plan = plan_study(data, StudyOptions())
+    assert list(plan.folds) == ["subjects", "windows"]
+    assert list(plan.left_out) == ["trials"]
     (record,) = caplog.records
     assert "The protocol 'trials' is left out: planted: subject 'person0' has too few trials" in record.getMessage()
     assert record.getMessage().endswith(". The others go on")
@@ -413,7 +415,7 @@ class OtherFolds(Ridge):
 def test_a_method_may_choose_on_inner_folds_of_another_kind(data: StudyData, tmp_path: Path) -> None:
     compute(data, tmp_path, [OtherFolds("other")], protocols=("trials",))
     (cell,) = (tmp_path / "cells").glob("trials-other-candidate-1*")
-    outer = plan_study(data, StudyOptions(protocols=("trials",)))["trials"][0].outer
+    outer = plan_study(data, StudyOptions(protocols=("trials",))).folds["trials"][0].outer
     by_window = [Task(split, 0) for split in inner_splits(data, outer, "windows", seed=0)]
     predicted = np.concatenate([part[0] for part in Ridge().predict(data, by_window, LAMBDAS[0])])
     truth = np.concatenate([data.D[task.split.test] for task in by_window])
@@ -465,7 +467,7 @@ TINY_STUDY = """
         data, options = read_study_data([Path(table)]), StudyOptions(jobs=int(jobs))
         methods = [MeanLabel(), Ridge(pause_s=float(pause_s)), Descent()]
         plan = plan_study(data, options)
-        compute_study(data, plan, dict.fromkeys(plan, methods), options, Path(folder))
+        compute_study(data, plan, dict.fromkeys(plan.folds, methods), options, Path(folder))
 """
 
 

@@ -70,18 +70,25 @@ class _Sizing:
 
 
 def _paper(sizing: _Sizing) -> EmotionDictMethod:
-    return EmotionDictMethod(PAPER, paper_variant(), sizing.few(PAPER_CANDIDATES), sizing.seeds, sizing.epochs(EPOCHS))
+    return EmotionDictMethod(
+        PAPER, paper_variant(), sizing.few(PAPER_CANDIDATES), sizing.seeds, sizing.epochs(EPOCHS), device=sizing.device
+    )
 
 
 def _robust(sizing: _Sizing) -> EmotionDictMethod:
-    preset, epochs = PRESETS["robust"], sizing.epochs(EPOCHS)
-    plan, grouping = preset.plan, "subjects" if sizing.protocol == "subjects" else "trials"
+    """The robust preset, its learning rate falling to 0 at the last epoch."""
+    preset, grouping = PRESETS["robust"], "subjects" if sizing.protocol == "subjects" else "trials"
     if sizing.protocol == "windows":
-        # As in `fit`: neighbours of held-out windows need no softened labels. The whole schedule is run here.
-        plan = dataclasses.replace(plan, epochs=epochs, distillation=0.0)
+        # As in `fit`: neighbours of held-out windows need no softened labels.
+        candidates, epochs = sizing.few(ROBUST_CANDIDATES), sizing.epochs(EPOCHS)
+        plan = dataclasses.replace(preset.plan, epochs=epochs, distillation=0.0)
+    else:
+        # Taught only what carries over, it may train to the end: an epoch chosen on a handful of trials scatters more.
+        candidates, epochs = ROBUST_CANDIDATES[:1], EPOCHS[sizing.protocol]
+        plan = dataclasses.replace(preset.plan, epochs=epochs)
     return EmotionDictMethod(
-        ROBUST, Variant(plan, preset.model), sizing.few(ROBUST_CANDIDATES), sizing.seeds, epochs, grouping=grouping,
-        device=sizing.device,
+        ROBUST, Variant(plan, preset.model), candidates, sizing.seeds, epochs, grouping=grouping,
+        last_only=sizing.protocol != "windows", device=sizing.device,
     )  # fmt: skip
 
 

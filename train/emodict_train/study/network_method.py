@@ -36,7 +36,7 @@ MEMBERS_AT_ONCE = 32
 # How many times as many rows as the smallest the largest member of an ensemble may have.
 UNLIKE = 1.25
 # An outer and an inner fold each leave one subject out, and a teacher must be left two to hold one out again.
-MIN_SUBJECTS = 4
+MIN_TAUGHT_SUBJECTS = 4
 
 
 @dataclass(frozen=True)
@@ -149,7 +149,7 @@ class EmotionDictMethod:
 
     def _groups(self, data: StudyData) -> Indices:
         """(rows,) numbers of trials, or of subjects where whole subjects are held out and enough are left."""
-        if self.grouping == "subjects" and len(data.subjects) >= MIN_SUBJECTS:
+        if self.grouping == "subjects" and len(data.subjects) >= MIN_TAUGHT_SUBJECTS:
             return np.unique(data.subject, return_inverse=True)[1].reshape(-1)
         return data.trial
 

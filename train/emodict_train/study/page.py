@@ -28,7 +28,9 @@ _READING = (
     "it has learned nothing that carries over.",
     "Hyper-parameters and the number of epochs were chosen inside the training rows of each fold, by splits of the "
     "same kind as the protocol's (the ablations of when training stops choose theirs otherwise). Every rival has up to "
-    "8 candidates, EmotionDict up to 2, each of its ablations 1. Held-out rows chose nothing.",
+    "8 candidates, EmotionDict up to 2, each of its ablations 1. Where whole trials or people are held out, "
+    "EmotionDict (robust) chooses its teacher's strength alone and trains for a fixed time. Held-out rows chose "
+    "nothing.",
 )
 _HELD_OUT = {
     "trials": "Whole trials are held out: no trial stands on both sides.",
@@ -218,6 +220,7 @@ def _made(results: Results) -> str:
         for protocol, reasons in about.get("missing", {}).items()
         if reasons
     }
+    facts |= {f"Left out, {PROTOCOL_TITLES[protocol]}": why for protocol, why in about.get("left_out", {}).items()}
     items = "".join(f"<dt>{escape(name)}</dt><dd>{escape(text)}</dd>" for name, text in facts.items())
     return (
         '<section id="made"><h2>How it was made</h2>'

@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 import functools
 from collections.abc import Callable, Iterable, Iterator
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from emodict.many import require_jobs
 from emodict.many.cluster import open_cluster
 from emodict.many.processes import guarded_processes, in_processes, spread_out
 
+Shared = TypeVar("Shared")
 Item = TypeVar("Item")
 Outcome = TypeVar("Outcome")
 
@@ -18,10 +19,10 @@ _GOES_ON = "the same command goes on from what is finished"
 
 
 class Workers(Protocol):
-    """Applies a function to items; the outcomes come as they are finished, in any order."""
+    """function(shared, item) for all items; the outcomes come as they are finished, in any order."""
 
     def __call__(
-        self, function: Callable[[Item], Outcome], items: Iterable[Item]
+        self, function: Callable[[Shared, Item], Outcome], shared: Shared, items: Iterable[Item]
     ) -> contextlib.AbstractContextManager[Iterator[Outcome]]:
         """A context that gives the outcomes; leaving it early ends the work that is left."""
         ...
@@ -54,7 +55,7 @@ def workers(jobs: int, dask: str | None) -> Iterator[Workers]:
             fix_lost=f"See that its scheduler and workers run; {_GOES_ON}",
         )
         with cluster as client:
-            yield functools.partial(spread_out, backend="dask", client=client)
+            yield functools.partial(_on_cluster, client)
     elif jobs == 1:
         yield _one_by_one
     else:
@@ -63,8 +64,17 @@ def workers(jobs: int, dask: str | None) -> Iterator[Workers]:
 
 
 @contextlib.contextmanager
-def _one_by_one(function: Callable[[Item], Outcome], items: Iterable[Item]) -> Iterator[Iterator[Outcome]]:
-    yield map(function, items)
+def _one_by_one(
+    function: Callable[[Shared, Item], Outcome], shared: Shared, items: Iterable[Item]
+) -> Iterator[Iterator[Outcome]]:
+    yield (function(shared, item) for item in items)
+
+
+def _on_cluster(
+    client: Any, function: Callable[[Shared, Item], Outcome], shared: Shared, items: Iterable[Item]
+) -> contextlib.AbstractContextManager[Iterator[Outcome]]:
+    # All data of a study: sent to each worker once, not with every item.
+    return spread_out(function, shared, items, backend="dask", client=client, scatter=[shared])
 
 
 def _readiness() -> Exception | None:

@@ -69,8 +69,8 @@ class Results:
     Attributes:
         predictions: by (protocol, method), in the order of the tables.
         latents: by protocol.
-        about: command, quick, seeds, folds, seed, software, started, seconds; and, where a method could not be
-            run, missing: {protocol: {method: the reason as a clause}}.
+        about: command, quick, seeds, folds, seed, software, started, seconds; missing: {protocol: {method: the
+            reason as a clause}} of what could not be run; left_out: {protocol: reason} of what the data do not fit.
     """
 
     data: StudyData

@@ -22,6 +22,7 @@ from emodict_train.study.lock import LOCK_FILE, locked
 from emodict_train.study.outputs import ABOUT_FILE, require_writers, write_outputs
 from emodict_train.study.pool import workers
 from emodict_train.study.protocols import (
+    INNER_FOLDS,
     default_folds,
     inner_splits,
     outer_splits,
@@ -43,13 +44,13 @@ from emodict_train.study.selection import (
     in_parts,
     needs_selection,
 )
+from emodict_train.study.statistics import MEAN_LABEL
 from emodict_train.study.task import HasLatents, Method
 
 logger = logging.getLogger(__name__)
 
 SEEDS, QUICK_SEEDS = 8, 2
-# No honest table omits it.
-ALWAYS = "mean label"
+QUICK_INNER_FOLDS = 2
 
 
 @dataclass(frozen=True)
@@ -77,8 +78,24 @@ class StudyOptions:
     dask: str | None = None
     device: str = "cpu"
 
+    @property
+    def inner_folds(self) -> int:
+        """How many folds inside the training rows parameters are chosen on."""
+        return QUICK_INNER_FOLDS if self.quick else INNER_FOLDS
 
-Plan = Mapping[str, tuple[Fold, ...]]
+
+@dataclass(frozen=True)
+class StudyPlan:
+    """The folds of each protocol, the honest ones first.
+
+    Attributes:
+        left_out: why, for each protocol that the data do not fit and nobody chose.
+    """
+
+    folds: Mapping[str, tuple[Fold, ...]]
+    left_out: Mapping[str, str]
+
+
 Methods = Mapping[str, Sequence[Method]]
 
 
@@ -108,13 +125,13 @@ def run_study(
         results, failures = compute_study(
             data, plan, methods, options, folder, command=command, on_progress=on_progress
         )
-        write_outputs(results, {name: [fold.outer for fold in folds] for name, folds in plan.items()}, folder)
+        write_outputs(results, {name: [fold.outer for fold in folds] for name, folds in plan.folds.items()}, folder)
     return results, failures
 
 
 def compute_study(
     data: StudyData,
-    plan: Plan,
+    plan: StudyPlan,
     methods: Methods,
     options: StudyOptions,
     folder: Path,
@@ -148,7 +165,7 @@ def compute_study(
     return Results(data, predictions, latents, about), study.failures
 
 
-def plan_study(data: StudyData, options: StudyOptions) -> Plan:
+def plan_study(data: StudyData, options: StudyOptions) -> StudyPlan:
     """The folds of each protocol, the honest ones first; emotions that a fold cannot learn are warned of.
 
     Where nobody chose protocols, one that the data do not fit is left out, which is warned of as well.
@@ -156,29 +173,31 @@ def plan_study(data: StudyData, options: StudyOptions) -> Plan:
     Raises:
         InputError: an unknown protocol, or data that do not fit a chosen one, or any.
     """
-    plan: dict[str, tuple[Fold, ...]] = {}
+    folds: dict[str, tuple[Fold, ...]] = {}
     misfits: dict[str, TableError] = {}
     for protocol in protocols_for(data, options.protocols):
         try:
-            plan[protocol] = _folds(data, protocol, options)
+            folds[protocol] = _folds(data, protocol, options)
         except TableError as error:
             if options.protocols:
                 raise
             misfits[protocol] = error
-    if not plan:
+    if not folds:
         # Of the last, random windows: it asks for the least.
         raise list(misfits.values())[-1]
-    for protocol, misfit in misfits.items():
-        logger.warning("The protocol '%s' is left out: %s. The others go on", protocol, sentence(misfit))
-    for protocol, folds in plan.items():
-        warn_of_unseen_emotions(data, protocol, tuple(fold.outer for fold in folds))
-    return plan
+    left_out = {protocol: sentence(misfit) for protocol, misfit in misfits.items()}
+    for protocol, reason in left_out.items():
+        logger.warning("The protocol '%s' is left out: %s. The others go on", protocol, reason)
+    for protocol, own in folds.items():
+        warn_of_unseen_emotions(data, protocol, tuple(fold.outer for fold in own))
+    return StudyPlan(folds, left_out)
 
 
 def _folds(data: StudyData, protocol: str, options: StudyOptions) -> tuple[Fold, ...]:
     outer = outer_splits(data, protocol, folds=options.folds or default_folds(data), seed=options.seed)
     return tuple(
-        Fold(i, split, inner_splits(data, split, protocol, seed=options.seed)) for i, split in enumerate(outer)
+        Fold(i, split, inner_splits(data, split, protocol, folds=options.inner_folds, seed=options.seed))
+        for i, split in enumerate(outer)
     )
 
 
@@ -201,7 +220,8 @@ def choose_methods(methods: Methods, names: Sequence[str]) -> Methods:
         )
     asked = {name.casefold() for name in names}
     shared = (method for block in BLOCKS if block.key in asked for method in block.shared.values())
-    wanted = (*names, *shared, ALWAYS) if names else ()
+    # No honest table omits the mean label.
+    wanted = (*names, *shared, MEAN_LABEL) if names else ()
     return {
         protocol: tuple(m for m in own if not wanted or any(_is_named(m, name) for name in wanted))
         for protocol, own in methods.items()
@@ -249,12 +269,13 @@ def _prepare(folder: Path) -> None:
         raise output_error(folder, error) from error
 
 
-def _describe(options: StudyOptions, plan: Plan) -> dict[str, Any]:
+def _describe(options: StudyOptions, plan: StudyPlan) -> dict[str, Any]:
     return {
         "quick": options.quick,
-        "protocols": list(plan),
+        "protocols": list(plan.folds),
+        "left_out": dict(plan.left_out),
         "seeds": options.seeds,
-        "folds": {protocol: len(folds) for protocol, folds in plan.items()},
+        "folds": {protocol: len(folds) for protocol, folds in plan.folds.items()},
         "seed": options.seed,
         "software": software(),
     }
@@ -263,8 +284,10 @@ def _describe(options: StudyOptions, plan: Plan) -> dict[str, Any]:
 class _Study:
     """The cells of a study in the order in which they need each other: selection, then what was selected."""
 
-    def __init__(self, data: StudyData, plan: Plan, methods: Methods, options: StudyOptions, runner: Runner) -> None:
-        self._data, self._plan, self._methods, self._options, self.runner = data, plan, methods, options, runner
+    def __init__(
+        self, data: StudyData, plan: StudyPlan, methods: Methods, options: StudyOptions, runner: Runner
+    ) -> None:
+        self._data, self._plan, self._methods, self._options, self.runner = data, plan.folds, methods, options, runner
 
     def run(self) -> tuple[dict[tuple[str, str], Predictions], dict[str, Latents]]:
         """Everything, as Results wants it."""
@@ -322,7 +345,9 @@ class _Study:
         other = getattr(method, "stop_on", None)
         if other in (None, protocol):
             return fold
-        return replace(fold, inner=inner_splits(self._data, fold.outer, other, seed=self._options.seed))
+        options = self._options
+        inner = inner_splits(self._data, fold.outer, other, folds=options.inner_folds, seed=options.seed)
+        return replace(fold, inner=inner)
 
     def _chosen_cells(self, protocol: str, method: Method, choices: Sequence[Choice]) -> list[Cell]:
         folds, seeds = self._plan[protocol], self._seeds(method)

@@ -10,7 +10,6 @@ import warnings
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 
 from emodict.errors import EmodictError, InputError
 from emodict_train.study.cells import CellStore, Finished
@@ -97,7 +96,7 @@ class Runner:
         todo.sort(key=lambda work: self._ledger.cost_s(work.cell), reverse=True)
         if todo:
             self._on_progress(Progressed(self.cells, self._ledger.share, f"{len(todo)} cells to do"))
-            with self._pool(partial(_do, self._data), todo) as outcomes:
+            with self._pool(_do, self._data, todo) as outcomes:
                 for outcome in outcomes:
                     finished[outcome.number] = self._take(cells[outcome.number], outcome)
         return finished

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import importlib.resources
 import logging
+import os
 from collections.abc import Awaitable, Callable, MutableMapping
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
@@ -76,9 +77,11 @@ def site(hub: Hub, access: Access) -> App:
         if refusal is None:
             try:
                 await pages(scope, receive, send)
-            except Exception:
+            except Exception as error:
                 # uvicorn, which is silent here, would answer 500 and say nothing.
-                _log.exception("The page failed at %s", scope["path"])
+                said = "The page failed at %s: a fault in emodict itself: %s: %s"
+                trace = bool(os.environ.get("EMODICT_DEBUG"))
+                _log.error(said, scope["path"], type(error).__name__, error, exc_info=trace)
                 raise
         else:
             await _refuse(refusal, asked, scope, receive, send)

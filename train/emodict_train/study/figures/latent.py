@@ -86,8 +86,9 @@ def _drawing(results: Results, protocol: str) -> canvas.Drawing:
     return canvas.Drawing(
         f"figure-4-latent-{protocol}", f"t-SNE of the latent h by trial, {where}",
         f"{method}, {SAMPLES} random held-out windows of each trial; a trial has one colour and mark, "
-        "its number stands above it, thin lines tie its windows to their centre. Each panel is one network: h of two "
-        "networks cannot be compared. Distances between groups, and axes, mean nothing in t-SNE.",
+        "its number stands above it, thin lines tie its windows to their centre. Each panel is one network, that of "
+        "the first seed, trained once more by itself: h of two networks cannot be compared. Distances between groups, "
+        "and axes, mean nothing in t-SNE.",
         f"Scatter plot{'s' * (len(found) > 1)} with {trials} groups of points in all, one for each held-out trial.",
         protocol, width, 0.45 + 0.46 * canvas.PAGE_IN * math.ceil(len(found) / columns),
         partial(_paint, found, columns),
