@@ -34,22 +34,11 @@ def open_cluster(
         MissingDependencyError: distributed is not installed.
     """
     try:
-        from distributed import CancelledError, Client, KilledWorker
+        from distributed import CancelledError, KilledWorker
     except ImportError as error:
         raise MissingDependencyError("distributed", extra="dask", purpose="--dask") from error
-    # Dask's client would hang on these for a while when it is closed.
-    if not re.fullmatch(r"(tcp|tls)://.+:\d+", address):
-        raise ClusterError(f"{address} is no address of a Dask scheduler", expected=EXAMPLE)
     with _quiet(), contextlib.ExitStack() as stack:
-        try:
-            client: Any = Client(address, timeout=TIMEOUT_S, set_as_default=False)  # type: ignore[no-untyped-call]
-        except (OSError, ValueError, TypeError, ImportError) as error:
-            # Dask's own words fill a page (one line for each try).
-            raise ClusterError(
-                f"There is no Dask scheduler at {address}",
-                expected=EXAMPLE,
-                got=str(error).splitlines()[0] if str(error) else type(error).__name__,
-            ) from error
+        client = _connect(address)
         stack.callback(client.close, timeout=TIMEOUT_S)
         try:
             _require_workers(client, address)
@@ -62,6 +51,24 @@ def open_cluster(
                 f"The Dask cluster at {address} was lost: {(str(error) or type(error).__name__).splitlines()[0]}",
                 fix=fix_lost,
             ) from error
+
+
+def _connect(address: str) -> Any:
+    """A client of the scheduler there."""
+    from distributed import Client
+
+    # Dask's client would hang on these for a while when it is closed.
+    if not re.fullmatch(r"(tcp|tls)://.+:\d+", address):
+        raise ClusterError(f"{address} is no address of a Dask scheduler", expected=EXAMPLE)
+    try:
+        return Client(address, timeout=TIMEOUT_S, set_as_default=False)  # type: ignore[no-untyped-call]
+    except (OSError, ValueError, TypeError, ImportError) as error:
+        # Dask's own words fill a page (one line for each try).
+        raise ClusterError(
+            f"There is no Dask scheduler at {address}",
+            expected=EXAMPLE,
+            got=str(error).splitlines()[0] if str(error) else type(error).__name__,
+        ) from error
 
 
 def _require_workers(client: Any, address: str) -> None:

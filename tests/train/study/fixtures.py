@@ -16,7 +16,9 @@ from emodict.spec import load_spec
 from emodict.table import FeatureTable
 from emodict_train.study.data import StudyData
 from emodict_train.study.protocols import Split
-from emodict_train.study.results import Latents
+from emodict_train.study.results import Latents, Results
+from emodict_train.study.run import StudyOptions, compute_study, plan_study
+from emodict_train.study.runner import Failure
 from emodict_train.study.task import Task
 
 SPEC = load_spec("emodict-1").with_modalities(("gsr", "ppg"))
@@ -146,3 +148,30 @@ class Failing:
         self, data: StudyData, tasks: Sequence[Task], candidate: Mapping[str, Any]
     ) -> list[NDArray[np.float64]]:
         raise self.error
+
+
+METHODS: tuple[Any, ...] = (MeanLabel(), Ridge(), Descent())
+
+
+def compute(
+    data: StudyData, folder: Path, methods: Sequence[Any] = METHODS, **options: Any
+) -> tuple[Results, tuple[Failure, ...]]:
+    """A study without the tables and figures."""
+    chosen = StudyOptions(**options)
+    plan = plan_study(data, chosen)
+    return compute_study(data, plan, dict.fromkeys(plan.folds, methods), chosen, folder)
+
+
+def same(one: Results, other: Results) -> bool:
+    return one.predictions.keys() == other.predictions.keys() and all(
+        np.array_equal(a.distribution, b.distribution)
+        and np.array_equal(a.rows, b.rows)
+        and np.array_equal(a.fold, b.fold)
+        and a.chosen == b.chosen
+        for a, b in zip(one.predictions.values(), other.predictions.values(), strict=True)
+    )
+
+
+def cells_of(folder: Path) -> dict[str, int]:
+    """When each cell of a study was written."""
+    return {path.name: path.stat().st_mtime_ns for path in sorted((folder / "cells").glob("*.npz"))}
