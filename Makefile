@@ -14,8 +14,15 @@ BINDINGS := tensorrt-cu12-bindings==10.3.0 tensorrt-cu13-bindings==10.16.1.11 te
 demo: $(VENV)/ready-train
 	$(BIN)/python examples/demo.py demo
 
+# With ARGS, one pytest of these. Else all of them: file by file in several processes, and then by themselves those
+# that hold the live pipeline to its times.
 test: $(VENV)/ready-test
+ifdef ARGS
 	$(BIN)/python -m pytest $(ARGS)
+else
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --ignore tests/live
+	$(BIN)/python -m pytest tests/live
+endif
 
 bench: $(VENV)/ready-test
 	$(BIN)/python -m benchmarks $(ARGS)
