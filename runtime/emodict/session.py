@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ import numpy as np
 
 from emodict.atomic import atomic_path
 from emodict.errors import RecordingError
+from emodict.hdf5 import DAMAGE, check_contents, members
 from emodict.recording import Event, FaceVideo, Recording, Samples, Signal, Trials
 from emodict.unfinished import FirstRows, is_unfinished, rows_written, what_became_of
 
@@ -27,8 +28,6 @@ HOW_TO_GET_ONE = (
     "emodict.session.write_session from anything else (docs/session-format.md)"
 )
 ROOT_ATTRIBUTES = ("session_id", "subject_id", "start_time", "device", "software")
-# What h5py and numpy raise on content that is not what the format promises.
-DAMAGE = (KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError, RuntimeError, OSError)
 
 
 @contextlib.contextmanager
@@ -77,7 +76,7 @@ def open_hdf5(path: Path) -> h5py.File:
     """Open an HDF5 file for reading.
 
     Raises:
-        RecordingError: it is missing, cannot be read, is not HDF5 or is cut off.
+        RecordingError: it is missing, cannot be read, is not HDF5, is cut off, or could do harm (see check_contents).
     """
     import h5py
 
@@ -96,6 +95,18 @@ def open_hdf5(path: Path) -> h5py.File:
             got=f"a file that starts with {_head(path)!r}" if path.stat().st_size else "an empty file",
             fix=HOW_TO_GET_ONE,
         )
+    file = _opened(path)
+    try:
+        check_contents(file)
+    except RecordingError:
+        file.close()
+        raise
+    return file
+
+
+def _opened(path: Path) -> h5py.File:
+    import h5py
+
     try:
         return h5py.File(path, "r")
     except OSError as error:
@@ -106,15 +117,6 @@ def open_hdf5(path: Path) -> h5py.File:
             f"{path} is HDF5 but cannot be opened, probably cut off: {error}",
             fix="Copy or record it again",
         ) from error
-
-
-def members(node: Mapping[str, Any]) -> dict[str, Any]:
-    """What an HDF5 group holds, or its attributes, by name: all of it read before any of it is used.
-
-    h5py's own items() holds the lock of all its threads as long as it runs. Left early, by an error, it keeps that
-    lock until the garbage collector finds it; found from another thread, for ever: nobody reads HDF5 any more.
-    """
-    return dict(node.items())
 
 
 def add_face(source: str | os.PathLike[str], face: FaceVideo, path: str | os.PathLike[str]) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 
 from emodict.errors import EmodictError
 from emodict.face.features import embedding_dims
+from emodict.hdf5 import DAMAGE
 from emodict.recording import (
     FaceVideo,
     FloatArray,
@@ -24,7 +25,6 @@ from emodict.recording import (
     unit_factor,
 )
 from emodict.session import (
-    DAMAGE,
     ROOT_ATTRIBUTES,
     check_format,
     missing_parts,

@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emodict.errors import MissingDependencyError, RecordingError
+from emodict.hdf5 import DAMAGE
 from emodict.importers.form import Form
 from emodict.importers.kinds import describe
 from emodict.recording import Event, Recording, Signal, channel_and_reference, unit_factor
-from emodict.session import DAMAGE
 
 if TYPE_CHECKING:
     import edfio

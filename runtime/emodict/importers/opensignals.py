@@ -19,13 +19,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emodict.errors import RecordingError
+from emodict.hdf5 import DAMAGE, check_contents, members
 from emodict.importers.account import Account
 from emodict.importers.clock import gap_or_none, lost_samples, unwrapped_counter
 from emodict.importers.form import Form, Option, pairs
 from emodict.importers.kinds import check_there, wrong_kind
 from emodict.importers.spool import Spool
 from emodict.recording import Event, Recording, Signal
-from emodict.session import DAMAGE, members
 
 if TYPE_CHECKING:
     import h5py
@@ -105,7 +105,11 @@ def looks_like_opensignals(path: Path, head: bytes) -> bool:
 
     try:
         with h5py.File(path, "r") as file:
+            check_contents(file)
             return _has_channels(file)
+    except RecordingError:
+        # For reading it to say.
+        return True
     except DAMAGE:
         return False
 
@@ -168,7 +172,11 @@ def _open(path: Path) -> h5py.File:
             f"{path} is HDF5 but cannot be opened: {error}", fix="It is cut off: copy it again"
         ) from error
     try:
+        check_contents(file)
         ours = _has_channels(file)
+    except RecordingError:
+        file.close()
+        raise
     except DAMAGE as error:
         file.close()
         raise RecordingError(f"{path} is damaged: {error}", fix="Export it again") from error
