@@ -12,6 +12,7 @@ from emodict_export.options import ExportOptions, check_options
 
 if TYPE_CHECKING:
     import typer
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
     from emodict.table import FeatureTable
     from emodict_export.export import ExportReport, Precision
@@ -72,6 +73,10 @@ def build() -> "typer.Typer":
                 help="With --face: pixels as on ImageNet, or scrambled as in the paper's code. [default: clean]"
             ),
         ] = None,
+        sign: Annotated[
+            Optional[Path],  # noqa: UP045
+            typer.Option(metavar="KEY", help="A private Ed25519 key (PEM): sign what is written."),
+        ] = None,
     ) -> None:
         """Fold a checkpoint into one self-contained graph, check it against torch, and build a plan from it."""
         log_to_stderr()
@@ -80,7 +85,8 @@ def build() -> "typer.Typer":
         target = model.with_suffix(".onnx" if sm is None else ".plan") if out is None else out
         chosen = precision or ("fp16" if target.suffix == ".plan" else "fp32")
         prepared = (form or "clean") if face else None
-        export_all(model, ExportOptions(target, chosen, calibration, tuple(data or ()), sm, triton, prepared))
+        options = ExportOptions(target, chosen, calibration, tuple(data or ()), sm, triton, prepared, sign)
+        export_all(model, options)
 
     return app
 
@@ -88,6 +94,7 @@ def build() -> "typer.Typer":
 def export_all(model: Path, options: ExportOptions) -> None:
     """Write what was asked for, and say what it is."""
     check_options(options)
+    key = None if options.sign is None else _signing_key(options.sign)
     if options.builds_plan:
         # Before any work: is there a TensorRT, and can it build for these GPUs?
         from emodict_export.tensorrt_module import choose_backend, parse_sm, require_supported
@@ -104,10 +111,25 @@ def export_all(model: Path, options: ExportOptions) -> None:
         _build_plan(options)
     if options.triton is not None:
         _write_triton(options)
+    if key is not None:
+        _sign(options, key)
     if options.is_face:
         print(f"Next: emodict-session faces VIDEO --face {options.out} -o session.h5")
     else:
         print(f"Next: emodict-run --engine {options.out} session.h5")
+
+
+def _signing_key(path: Path) -> "Ed25519PrivateKey":
+    from emodict.trust import read_signing_key, require_cryptography
+
+    require_cryptography("--sign")
+    return read_signing_key(path)
+
+
+def _sign(options: ExportOptions, key: "Ed25519PrivateKey") -> None:
+    from emodict.trust import sign_model
+
+    print(f"Signed: {', '.join(str(sign_model(model, key)) for model in options.models)}")
 
 
 def _export_emotions(model: Path, options: ExportOptions) -> None:

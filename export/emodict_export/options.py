@@ -22,6 +22,13 @@ class ExportOptions:
     triton: Path | None = None
     # Of a face engine: how its pixels are prepared. None: a model of emotions is exported.
     form: str | None = None
+    # A private key, PEM: all models that are written are signed with it.
+    sign: Path | None = None
+
+    @property
+    def models(self) -> tuple[Path, ...]:
+        """The model files that are written."""
+        return (self.onnx, self.out) if self.builds_plan else (self.onnx,)
 
     @property
     def is_face(self) -> bool:

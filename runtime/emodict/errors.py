@@ -54,6 +54,10 @@ class ModelError(InputError):
     """A checkpoint or an engine file cannot be used."""
 
 
+class TrustError(ModelError):
+    """A model is not signed by the key that a device trusts."""
+
+
 class TableError(InputError):
     """A feature table or its labels cannot be used."""
 

@@ -12,11 +12,14 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from emodict.engine.sidecar import read_plan, read_sidecar
 from emodict.features.windows import FeatureWindows
 from emodict.spec import load_spec
 from emodict.table import FeatureTable, write_table
+from emodict.trust import require_signed
 from emodict_export import cli, compare
 from emodict_export.export import folded_graph, graph_hash
 from emodict_train.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
@@ -45,6 +48,24 @@ def test_the_graph_goes_beside_the_checkpoint_unless_told_otherwise(run: Run, mo
     code, _, _ = run(model, "-o", tmp_path / "other.onnx")
     assert code == 0
     assert (tmp_path / "other.onnx").read_bytes() == model.with_suffix(".onnx").read_bytes()
+
+
+def test_what_is_exported_is_signed_with_the_key_asked_for(run: Run, model: Path, tmp_path: Path) -> None:
+    key = Ed25519PrivateKey.generate()
+    path = tmp_path / "signing.pem"
+    path.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    out = tmp_path / "model.onnx"
+    code, said, _ = run(model, "-o", out, "--sign", path)
+    assert code == 0
+    assert f"Signed: {out}.sig" in said
+    require_signed(out, key.public_key())
+
+
+def test_a_key_that_is_none_is_refused_before_any_work(run: Run, model: Path, tmp_path: Path) -> None:
+    code, _, said = run(model, "-o", tmp_path / "model.onnx", "--sign", model)
+    assert code == 2
+    assert "holds no private key that can be used" in said
+    assert not (tmp_path / "model.onnx").exists()
 
 
 @pytest.mark.parametrize(

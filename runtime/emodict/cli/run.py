@@ -141,6 +141,12 @@ def build() -> "typer.Typer":
             ),
         ] = None,
         seconds: Annotated[Optional[int], typer.Option(min=1, help="End a live run after so many rows.")] = None,  # noqa: UP045
+        trust: Annotated[
+            Optional[Path],  # noqa: UP045
+            typer.Option(
+                envvar="EMODICT_TRUST", help="A public key (PEM): run no model but those that its owner has signed."
+            ),
+        ] = None,
         check: Annotated[
             bool, typer.Option("--check", help="Say what this machine can run and, with --engine, whether that model.")
         ] = False,
@@ -150,6 +156,8 @@ def build() -> "typer.Typer":
         from emodict.cli.check import print_check, refuse_idle_options, require_recordings
         from emodict.cli.live import LiveOptions, require_live_alone, run_live_command
 
+        if trust is not None:
+            _require_trusted(trust, engine, None if face in (None, "hog") else Path(face), face_model)
         options = RunOptions(
             out, report, as_json, quiet, weights, part, device, _read_person(person), jobs, dask, person
         )
@@ -177,6 +185,17 @@ def build() -> "typer.Typer":
         return 0
 
     return app
+
+
+def _require_trusted(key_file: Path, *models: Path | None) -> None:
+    """Refuse whatever the owner of the key has not signed, before any of it is opened."""
+    from emodict.trust import read_trusted_key, require_cryptography, require_signed
+
+    require_cryptography("--trust")
+    key = read_trusted_key(key_file)
+    for model in models:
+        if model is not None:
+            require_signed(model, key)
 
 
 def run_all(engine_path: Path, recordings: Sequence[Path], options: RunOptions) -> None:
