@@ -14,11 +14,12 @@ import pytest
 from tests.integration.conftest import Run, noise_recording
 from typer.testing import CliRunner
 
+import emodict
 from emodict.session import write_session
 from emodict.spec import load_spec, spec_ids
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
 RUN_PAGES = ("README.md", "docs/study.md", "docs/python-api.md", "docs/features.md", "docs/session-format.md")
 # Commands with subcommands: the words before the options belong to the command.
 SUBCOMMANDS = {"emodict-session": 1, "emodict-train": 1, "emodict-run": 0, "emodict-export": 0, "emodict-calibrate": 1}
@@ -155,3 +156,7 @@ def test_the_specs_on_the_page_are_the_shipped_ones_with_their_fingerprints():
     page = (ROOT / "docs" / "features.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| `([a-z0-9-]+)` \|.*\| `([0-9a-f]{16})` \|$", page, re.MULTILINE)
     assert dict(rows) == {spec_id: load_spec(spec_id).fingerprint for spec_id in spec_ids()}
+
+
+def test_the_version_to_cite_is_that_of_the_code():
+    assert f"\nversion: {emodict.__version__}\n" in (ROOT / "CITATION.cff").read_text(encoding="utf-8")
