@@ -99,6 +99,12 @@ def test_arrays_that_do_not_fit_are_refused_by_name(subject, change, sentence):
         read_dmer(folder)
 
 
+def test_the_released_sample_is_told_from_the_signals(tmp_path):
+    savemat(tmp_path / "train.mat", {"train_eeg": np.zeros((4, 18, 4)), "train_label": np.ones((4, 10))})
+    with pytest.raises(RecordingError, match=r"holds features, not signals.*emodict-train fit '.*train\.mat'"):
+        read_dmer(tmp_path / "train.mat")
+
+
 def test_what_is_no_dmer_folder_is_refused(tmp_path):
     with pytest.raises(RecordingError, match="an empty folder"):
         read_dmer(tmp_path)

@@ -11,6 +11,7 @@ from emodict.errors import MissingDependencyError, RecordingError
 from emodict.importers import IMPORTERS
 from emodict.importers.e4 import read_e4
 from emodict.importers.edf import read_edf
+from emodict.importers.plain_csv import read_csv
 from emodict.session import open_session, write_session
 
 
@@ -34,6 +35,13 @@ def test_e4_starts_with_its_earliest_file_and_keeps_the_other_late(e4_folder):
     np.testing.assert_array_equal(ppg.samples[:, 0], [1.25, -2.5, 3])
     np.testing.assert_array_equal(gsr.samples[:, 0], np.float32([0.0, 0.301]))
     assert [event.onset_s for event in recording.events] == [10.25, 20.0]
+
+
+@pytest.mark.parametrize("name", ["BVP.csv", "EDA.csv"])
+def test_one_file_of_an_e4_given_to_another_importer_is_told_what_to_do(e4_folder, name):
+    for read in (read_csv, read_edf):
+        with pytest.raises(RecordingError, match=r"one file of an Empatica E4; give its folder to .*import e4"):
+            read(e4_folder / name)
 
 
 def test_e4_names_default_to_the_folder_and_say_what_was_left_out(e4_folder):

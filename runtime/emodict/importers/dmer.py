@@ -55,6 +55,12 @@ def read_dmer(source: Path, /, *, subject_id: str | None = None, session_id: str
         arrays = read_mat(path)
     except TableError as error:
         raise RecordingError(f"{path}: {error}", expected=_EXPECTED) from error
+    if all(name.startswith(("train_", "test_")) for name in arrays):
+        raise RecordingError(
+            f"{path} holds features, not signals: it is the released sample",
+            expected=_EXPECTED,
+            fix=f"Train on it, or score it, as it is: emodict-train fit '{path}'",
+        )
     labels = _labels(arrays, path)
     parts = {name: _videos(arrays, name, len(channels), len(labels), path) for name, _, _, _, channels in _ARRAYS}
     account = Account(f"DMER {path.parent.name}/{path.name}")

@@ -8,6 +8,8 @@ from pathlib import Path
 from emodict.errors import RecordingError
 
 HEAD_BYTES = 4096
+# What lies in the folder of an Empatica E4; each is told by its name alone.
+E4_FILES = ("ACC.csv", "BVP.csv", "EDA.csv", "HR.csv", "IBI.csv", "TEMP.csv", "tags.csv")
 
 # What is no recording of ours to read, by its first bytes.
 _OTHERS = (
@@ -17,6 +19,7 @@ _OTHERS = (
     (b"\x89PNG", "a picture"),
     (b"%PDF", "a PDF"),
     (b"MATLAB 5.0", "a MATLAB file"),
+    (b"\x89HDF\r\n\x1a\n", "an HDF5 file of another kind; a session needs no import, see emodict-session validate"),
     (b"\xff\xfe", "text in UTF-16; save it as UTF-8"),
     (b"\xfe\xff", "text in UTF-16; save it as UTF-8"),
     (b"# OpenSignals Text File", "an OpenSignals text file; export the .h5 instead"),
@@ -50,6 +53,8 @@ def describe(path: Path) -> str:
     head = read_head(path)
     if not head:
         return "an empty file"
+    if path.name in E4_FILES:
+        return "one file of an Empatica E4; give its folder to `emodict-session import e4`"
     kind = kind_of(path)
     if kind is not None:
         return f"what looks like a file for `emodict-session import {kind}`"

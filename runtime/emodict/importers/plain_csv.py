@@ -15,7 +15,7 @@ from emodict.errors import RecordingError
 from emodict.importers.account import Account
 from emodict.importers.clock import parse_time, start_and_times, usual_rate_hz, utc_text
 from emodict.importers.form import Form, Option, pairs
-from emodict.importers.kinds import first_text_line, kind_of
+from emodict.importers.kinds import E4_FILES, first_text_line, kind_of, wrong_kind
 from emodict.importers.labels import (
     MODALITIES,
     WANTED_UNIT,
@@ -122,6 +122,8 @@ def _choose(table: TextTable, columns: Sequence[str]) -> dict[str, list[int]]:
                 fix=f"Choose it: --columns {modality}={table.columns[of[0]]}; name the other modalities' columns too",
             )
     if not chosen:
+        if table.path.name in E4_FILES:
+            raise wrong_kind(table.path, "a table with a column for each channel")
         kind = kind_of(table.path)
         raise RecordingError(
             f"{table.path} has no column that is known to be EEG, PPG or GSR",
