@@ -11,9 +11,10 @@ from tests.train.study.fixtures import Descent, MeanLabel, Ridge, make_table
 
 from emodict.errors import EmodictError
 from emodict_train.study.data import StudyData, from_table
-from emodict_train.study.protocols import inner_splits, outer_splits
+from emodict_train.study.protocols import Split, inner_splits, outer_splits
 from emodict_train.study.selection import (
     CELL_ROWS,
+    CELL_TASKS,
     Choice,
     FinalCell,
     Fold,
@@ -135,12 +136,26 @@ def test_a_choice_is_described_with_its_number_of_epochs() -> None:
     assert describe_choice(Descent(), Choice(1, 4)) == {"rate": 1.0, "epochs": 5}
 
 
-@pytest.mark.parametrize("rows", [1, CELL_ROWS // 2, CELL_ROWS // 2 + 1, 2 * CELL_ROWS])
-def test_parts_keep_all_folds_in_order_and_are_full_but_not_too_large(data: StudyData, rows: int) -> None:
-    folds = folds_of(data)
-    parts = in_parts(folds, lambda fold: rows)
+@pytest.mark.parametrize(
+    ("rows", "tasks", "together"),
+    [
+        (1, 1, 4),
+        (CELL_ROWS // 2, 1, 2),
+        (CELL_ROWS // 2 + 1, 1, 1),
+        (2 * CELL_ROWS, 1, 1),
+        (1, CELL_TASKS // 2, 2),
+        (1, CELL_TASKS, 1),
+        (1, 2 * CELL_TASKS, 1),
+        (CELL_ROWS // 8, 4, 2),
+    ],
+)
+def test_parts_keep_all_folds_in_order_and_are_full_but_not_too_large(
+    data: StudyData, rows: int, tasks: int, together: int
+) -> None:
+    splits = [Split(np.arange(rows), np.arange(1), "")] * tasks
+    parts = in_parts(folds_of(data), lambda fold: splits)
     assert [fold.number for part in parts for fold in part] == [0, 1, 2, 3]
-    assert {len(part) for part in parts} == {min(4, max(1, CELL_ROWS // rows))}
+    assert {len(part) for part in parts} == {together}
 
 
 @dataclasses.dataclass(frozen=True)

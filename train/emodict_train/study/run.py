@@ -333,7 +333,7 @@ class _Study:
         except InputError as error:
             self.runner.fail(protocol, method.name, error)
             return []
-        parts = in_parts(folds, lambda fold: sum(len(split.train) for split in fold.inner))
+        parts = in_parts(folds, lambda fold: fold.inner)
         return [
             SelectionCell(protocol, method, part, candidate, self._options.seed)
             for candidate in range(len(method.candidates))
@@ -353,7 +353,7 @@ class _Study:
         folds, seeds = self._plan[protocol], self._seeds(method)
         cells: list[Cell] = [
             FinalCell(protocol, method, part, tuple(choices[fold.number] for fold in part), seeds)
-            for part in in_parts(folds, lambda fold: len(seeds) * len(fold.outer.train))
+            for part in in_parts(folds, lambda fold: [fold.outer] * len(seeds))
         ]
         if method.name == ROBUST and isinstance(method, HasLatents):
             cells += [LatentsCell(protocol, method, fold, choices[fold.number], seeds[0]) for fold in folds]

@@ -22,6 +22,8 @@ Arrays = Mapping[str, NDArray[Any]]
 # A cell trains on at most about this many rows, summed over its tasks: its predictions after each of 50 epochs
 # then stay below half a gigabyte, and a killed study loses little.
 CELL_ROWS = 200_000
+# And at most about this many tasks: more networks at once hardly cost less each, and keep everybody waiting longer.
+CELL_TASKS = 24
 
 
 @dataclass(frozen=True)
@@ -232,16 +234,21 @@ def describe_choice(method: Method, choice: Choice) -> dict[str, Any]:
     return {**method.candidates[choice.candidate], "epochs": choice.step + 1}
 
 
-def in_parts(folds: Sequence[Fold], rows_of: Callable[[Fold], int]) -> list[tuple[Fold, ...]]:
-    """The folds, in order, as many together as CELL_ROWS allows and at least one."""
+def in_parts(folds: Sequence[Fold], splits_of: Callable[[Fold], Sequence[Split]]) -> list[tuple[Fold, ...]]:
+    """The folds, in order, as many together as a cell may train on and at least one.
+
+    Args:
+        splits_of: what a fold asks to be trained.
+    """
     parts: list[list[Fold]] = []
-    rows = 0
+    rows = tasks = 0
     for fold in folds:
-        if not parts or rows + rows_of(fold) > CELL_ROWS:
+        splits = splits_of(fold)
+        rows, tasks = rows + sum(len(split.train) for split in splits), tasks + len(splits)
+        if not parts or rows > CELL_ROWS or tasks > CELL_TASKS:
             parts.append([])
-            rows = 0
+            rows, tasks = sum(len(split.train) for split in splits), len(splits)
         parts[-1].append(fold)
-        rows += rows_of(fold)
     return [tuple(part) for part in parts]
 
 
