@@ -166,9 +166,7 @@ def read_table(checkpoint: "Checkpoint", paths: Sequence[Path]) -> "FeatureTable
     from emodict_export.windows import calibration_table
 
     with Progress("Reading", 1, unit=" files") as progress:
-        return calibration_table(
-            checkpoint, paths, on_file=lambda path, done, total: progress.show(done, path.name, total=total)
-        )
+        return calibration_table(checkpoint, paths, on_file=progress.show_file)
 
 
 def _say_onnx(report: "ExportReport") -> None:

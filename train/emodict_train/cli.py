@@ -180,7 +180,7 @@ def _read(
             spec_id=spec_id,
             part=part,
             sensors=sensors,
-            on_file=lambda path, done, total: progress.show(done, path.name, total=total),
+            on_file=progress.show_file,
         )
 
 

@@ -115,7 +115,7 @@ def _read(data: Sequence[Path], *, spec_id: str | None, part: str | None, sensor
             spec_id=spec_id,
             part=part,
             sensors=sensors,
-            on_file=lambda path, done, total: progress.show(done, path.name, total=total),
+            on_file=progress.show_file,
         )
 
 

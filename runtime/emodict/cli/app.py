@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 from emodict.errors import EmodictError, MissingDependencyError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import typer
 
 # A log gets a line this often; a terminal's bar moves as often as it is told to.
@@ -146,6 +148,10 @@ class Progress:
         else:
             sys.stderr.write(line + "\n")
         sys.stderr.flush()
+
+    def show_file(self, path: Path, done: int, total: int) -> None:
+        """Say that `done` of `total` files are done, and which was the last."""
+        self.show(done, path.name, total=total)
 
 
 class OutlivesItsReader:
