@@ -1,11 +1,18 @@
 """What tests of every part share."""
 
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let the commands that tests start hear Ctrl-C: the processes of pytest-xdist ignore it, and so would they."""
+    if hasattr(config, "workerinput"):
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
