@@ -9,9 +9,9 @@ from types import ModuleType
 import pytest
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    """Let the commands that tests start hear Ctrl-C: the processes of pytest-xdist ignore it, and so would they."""
-    if hasattr(config, "workerinput"):
+def pytest_configure() -> None:
+    """Let the commands that tests start hear Ctrl-C: where we ignore it (pytest-xdist, nohup, &), so would they."""
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
