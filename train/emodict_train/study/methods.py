@@ -23,7 +23,7 @@ EPOCHS = {"trials": 15, "subjects": 15, "windows": 40}
 RIVAL_EPOCHS = {"trials": 30, "subjects": 30, "windows": 50}
 # The paper trains for a fixed time on random windows, and so do its ablations here.
 ABLATION_EPOCHS = {"trials": 10, "subjects": 10, "windows": 25}
-QUICK_SHARE = 0.3
+QUICK_SHARE = 0.2
 
 # Rivals have up to 8 candidates. Our own have fewer: tuned less, they cannot win by having been tuned more.
 PAPER_CANDIDATES: tuple[Candidate, ...] = ({"learning_rate": 1e-3}, {"learning_rate": 3e-4})
