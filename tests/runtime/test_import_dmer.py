@@ -103,6 +103,9 @@ def test_the_released_sample_is_told_from_the_signals(tmp_path):
     savemat(tmp_path / "train.mat", {"train_eeg": np.zeros((4, 18, 4)), "train_label": np.ones((4, 10))})
     with pytest.raises(RecordingError, match=r"holds features, not signals.*emodict-train fit '.*train\.mat'"):
         read_dmer(tmp_path / "train.mat")
+    savemat(tmp_path / "empty.mat", {})
+    with pytest.raises(RecordingError, match="'dis_label' cannot be used"):
+        read_dmer(tmp_path / "empty.mat")
 
 
 def test_what_is_no_dmer_folder_is_refused(tmp_path):

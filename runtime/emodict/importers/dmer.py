@@ -55,7 +55,7 @@ def read_dmer(source: Path, /, *, subject_id: str | None = None, session_id: str
         arrays = read_mat(path)
     except TableError as error:
         raise RecordingError(f"{path}: {error}", expected=_EXPECTED) from error
-    if all(name.startswith(("train_", "test_")) for name in arrays):
+    if arrays and all(name.startswith(("train_", "test_")) for name in arrays):
         raise RecordingError(
             f"{path} holds features, not signals: it is the released sample",
             expected=_EXPECTED,

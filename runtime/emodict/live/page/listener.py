@@ -15,6 +15,7 @@ from emodict.live.page import wire
 from emodict.live.page.access import Access
 from emodict.live.page.address import PageAddress, listen
 from emodict.live.page.connection import uvicorn_config
+from emodict.live.page.fault import log_fault
 from emodict.live.page.hub import Hub
 from emodict.live.page.site import site
 from emodict.live.row import LiveRow
@@ -86,8 +87,8 @@ class PageListener:
         try:
             with listener:
                 asyncio.run(self._until_told(listener))
-        except Exception:
-            _log.exception("The page at %s ended", self.url)
+        except Exception as error:
+            log_fault(_log, f"The page at {self.url} ended", error)
         finally:
             self._started.set()
 

@@ -6,13 +6,13 @@ import asyncio
 import contextlib
 import importlib.resources
 import logging
-import os
 from collections.abc import Awaitable, Callable, MutableMapping
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from emodict.live.page.access import Access, Refusal
 from emodict.live.page.connection import MAX_REQUEST_BYTES
+from emodict.live.page.fault import log_fault
 from emodict.live.page.hub import MAX_BROWSERS, Browser, Hub
 
 if TYPE_CHECKING:
@@ -79,9 +79,7 @@ def site(hub: Hub, access: Access) -> App:
                 await pages(scope, receive, send)
             except Exception as error:
                 # uvicorn, which is silent here, would answer 500 and say nothing.
-                said = "The page failed at %s: a fault in emodict itself: %s: %s"
-                trace = bool(os.environ.get("EMODICT_DEBUG"))
-                _log.error(said, scope["path"], type(error).__name__, error, exc_info=trace)
+                log_fault(_log, f"The page failed at {scope['path']}", error)
                 raise
         else:
             await _refuse(refusal, asked, scope, receive, send)
