@@ -4,14 +4,15 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, Optional
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
 
 from emodict.cli.app import Progress, log_to_stderr, new_app, run_app
 from emodict.errors import InputError
 from emodict_export.options import ExportOptions, check_options
 
 if TYPE_CHECKING:
-    import typer
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
     from emodict.table import FeatureTable
@@ -26,57 +27,58 @@ def main() -> None:
     run_app(build, NAME)
 
 
-def build() -> "typer.Typer":
-    """The command."""
-    import typer
+_Model = Annotated[
+    Path, typer.Argument(metavar="MODEL", help="A checkpoint of emodict-train; with --face, a vgg16.pth.")
+]
+_Out = Annotated[
+    Path | None,
+    typer.Option("--out", "-o", help="A .onnx or a .plan; beside MODEL by default, a .plan where --sm is given."),
+]
+_Precision = Annotated[
+    Literal["fp32", "fp16", "int8"] | None,
+    typer.Option(help="What the graph computes in. [default: fp16 for a .plan, fp32 for a .onnx]"),
+]
+_Calibration = Annotated[
+    Path | None, typer.Option(help="The precision.json of emodict-calibrate: which nodes stay in FP32.")
+]
+_Data = Annotated[
+    list[Path] | None,
+    typer.Option(help="Recordings or tables for the ranges of INT8; may be given more than once."),
+]
+_Sm = Annotated[
+    str | None,
+    typer.Option(help="GPUs to build the plan for, on any machine: 86,89,120. [default: the GPU of this one]"),
+]
+_Triton = Annotated[
+    Path | None,
+    typer.Option(metavar="DIR", help="Write a model repository for NVIDIA Triton Inference Server, too."),
+]
+_Face = Annotated[
+    bool, typer.Option("--face", help="MODEL holds the weights of VGG-16: make the engine that describes faces.")
+]
+_Form = Annotated[
+    Literal["clean", "reference"] | None,
+    typer.Option(help="With --face: pixels as on ImageNet, or scrambled as in the paper's code. [default: clean]"),
+]
+_Sign = Annotated[Path | None, typer.Option(metavar="KEY", help="A private Ed25519 key (PEM): sign what is written.")]
 
+
+def build() -> typer.Typer:
+    """The command."""
     app = new_app("")
 
     @app.command()
     def export(
-        model: Annotated[
-            Path, typer.Argument(metavar="MODEL", help="A checkpoint of emodict-train; with --face, a vgg16.pth.")
-        ],
-        out: Annotated[
-            Optional[Path],  # noqa: UP045
-            typer.Option(
-                "--out", "-o", help="A .onnx or a .plan; beside MODEL by default, a .plan where --sm is given."
-            ),
-        ] = None,
-        precision: Annotated[
-            Optional[Literal["fp32", "fp16", "int8"]],  # noqa: UP045
-            typer.Option(help="What the graph computes in. [default: fp16 for a .plan, fp32 for a .onnx]"),
-        ] = None,
-        calibration: Annotated[
-            Optional[Path],  # noqa: UP045
-            typer.Option(help="The precision.json of emodict-calibrate: which nodes stay in FP32."),
-        ] = None,
-        data: Annotated[
-            Optional[list[Path]],  # noqa: UP045
-            typer.Option(help="Recordings or tables for the ranges of INT8; may be given more than once."),
-        ] = None,
-        sm: Annotated[
-            Optional[str],  # noqa: UP045
-            typer.Option(help="GPUs to build the plan for, on any machine: 86,89,120. [default: the GPU of this one]"),
-        ] = None,
-        triton: Annotated[
-            Optional[Path],  # noqa: UP045
-            typer.Option(metavar="DIR", help="Write a model repository for NVIDIA Triton Inference Server, too."),
-        ] = None,
-        face: Annotated[
-            bool,
-            typer.Option("--face", help="MODEL holds the weights of VGG-16: make the engine that describes faces."),
-        ] = False,
-        form: Annotated[
-            Optional[Literal["clean", "reference"]],  # noqa: UP045
-            typer.Option(
-                help="With --face: pixels as on ImageNet, or scrambled as in the paper's code. [default: clean]"
-            ),
-        ] = None,
-        sign: Annotated[
-            Optional[Path],  # noqa: UP045
-            typer.Option(metavar="KEY", help="A private Ed25519 key (PEM): sign what is written."),
-        ] = None,
+        model: _Model,
+        out: _Out = None,
+        precision: _Precision = None,
+        calibration: _Calibration = None,
+        data: _Data = None,
+        sm: _Sm = None,
+        triton: _Triton = None,
+        face: _Face = False,
+        form: _Form = None,
+        sign: _Sign = None,
     ) -> None:
         """Fold a checkpoint into one self-contained graph, check it against torch, and build a plan from it."""
         log_to_stderr()

@@ -91,10 +91,6 @@ def build_plan_with(
 ) -> BuiltPlan:
     """Build with this TensorRT, whichever it is."""
     manifest = manifest_of(model)
-    if max_batch is None:
-        max_batch = FACE_MAX_BATCH if isinstance(manifest, FaceManifest) else MAX_BATCH
-    if max_batch < 1:
-        raise InputError("A plan without a row cannot be built", expected="a largest batch of 1 or more", got=max_batch)
     if backend.ahead_of_time:
         require_supported(backend, compute_capabilities)
     content = model.SerializeToString(deterministic=True)
@@ -102,9 +98,11 @@ def build_plan_with(
         onnx=content,
         network_name=network_name(manifest.graph_sha256),
         shapes=_input_shapes(manifest),
-        max_batch=max_batch,
+        max_batch=_largest_batch(manifest) if max_batch is None else max_batch,
         compute_capabilities=compute_capabilities,
     )
+    if order.max_batch < 1:
+        raise InputError("A plan without a row cannot be built", expected="a largest batch of 1 or more", got=max_batch)
     cache = cache_file(
         cache_folder() if timing_caches is None else timing_caches,
         builder=backend.name,
@@ -121,10 +119,14 @@ def build_plan_with(
         builder=backend.name,
         builder_version=backend.version,
         compute_capabilities=compute_capabilities,
-        max_batch=max_batch,
+        max_batch=order.max_batch,
         layers=layers,
         build_s=time.monotonic() - started,
     )
+
+
+def _largest_batch(manifest: Manifest | FaceManifest) -> int:
+    return FACE_MAX_BATCH if isinstance(manifest, FaceManifest) else MAX_BATCH
 
 
 def _input_shapes(manifest: Manifest | FaceManifest) -> dict[str, tuple[int, ...]]:

@@ -5,7 +5,9 @@ TensorRT 11 knows no precision but the graph's own, so nothing here is a hint: w
 
 from __future__ import annotations
 
+import contextlib
 import json
+import logging
 import tempfile
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
@@ -223,9 +225,18 @@ def quantisable_nodes(model: onnx.ModelProto) -> frozenset[str]:
     return frozenset(n.name for n in model.graph.node if n.op_type in QUANTISABLE and n.input[1] in constants)
 
 
-def _quantised(model: onnx.ModelProto, tokens: NDArray[np.float32], nodes: list[str]) -> onnx.ModelProto:
-    import logging
+_TENSORRTS_FORM = {
+    "ActivationSymmetric": True,
+    "WeightSymmetric": True,
+    # An INT32 bias needs a DequantizeLinear that TensorRT's parser refuses.
+    "QuantizeBias": False,
+    "AddQDQPairToWeight": True,
+    # TensorRT wants the pair where a product reads, not where it writes.
+    "OpTypesToExcludeOutputQuantization": sorted(QUANTISABLE),
+}
 
+
+def _quantised(model: onnx.ModelProto, tokens: NDArray[np.float32], nodes: list[str]) -> onnx.ModelProto:
     from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
     class Windows(CalibrationDataReader):  # type: ignore[misc]
@@ -235,36 +246,32 @@ def _quantised(model: onnx.ModelProto, tokens: NDArray[np.float32], nodes: list[
         def get_next(self) -> dict[str, NDArray[np.float32]] | None:
             return next(self._left, None)
 
-    options = {
-        "ActivationSymmetric": True,
-        "WeightSymmetric": True,
-        # An INT32 bias needs a DequantizeLinear that TensorRT's parser refuses.
-        "QuantizeBias": False,
-        "AddQDQPairToWeight": True,
-        # TensorRT wants the pair where a product reads, not where it writes.
-        "OpTypesToExcludeOutputQuantization": sorted(QUANTISABLE),
-    }
-    logger, level = logging.getLogger(), logging.getLogger().level
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, _root_logger_silent():
         target = Path(folder) / "int8.onnx"
-        # It advises a pre-processing that would undo the folding, on the root logger.
-        logger.setLevel(logging.ERROR)
-        try:
-            quantize_static(
-                model,
-                target,
-                Windows(),
-                quant_format=QuantFormat.QDQ,
-                activation_type=QuantType.QInt8,
-                weight_type=QuantType.QInt8,
-                per_channel=True,
-                nodes_to_quantize=nodes,
-                op_types_to_quantize=sorted(QUANTISABLE),
-                extra_options=options,
-            )
-        finally:
-            logger.setLevel(level)
+        quantize_static(
+            model,
+            target,
+            Windows(),
+            quant_format=QuantFormat.QDQ,
+            activation_type=QuantType.QInt8,
+            weight_type=QuantType.QInt8,
+            per_channel=True,
+            nodes_to_quantize=nodes,
+            op_types_to_quantize=sorted(QUANTISABLE),
+            extra_options=_TENSORRTS_FORM,
+        )
         return _as_exported(onnx.load(target), model)
+
+
+@contextlib.contextmanager
+def _root_logger_silent() -> Iterator[None]:
+    """Keep off the terminal that onnxruntime advises a pre-processing, which would undo the folding."""
+    logger, level = logging.getLogger(), logging.getLogger().level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def _as_exported(quantised: onnx.ModelProto, model: onnx.ModelProto) -> onnx.ModelProto:

@@ -5,7 +5,7 @@
 import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Optional
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -50,34 +50,34 @@ _Out = Annotated[Path, typer.Option("--out", "-o", help="Where the checkpoint go
 _Split = Annotated[
     str, typer.Option(help="What is held out to stop early: whole `trials` (honest), or random `windows`.")
 ]
-_Modalities = Annotated[Optional[str], typer.Option(help="Only these, e.g. ppg,gsr.")]  # noqa: UP045
+_Modalities = Annotated[str | None, typer.Option(help="Only these, e.g. ppg,gsr.")]
 _Channels = Annotated[
-    Optional[str],  # noqa: UP045
+    str | None,
     typer.Option(help="Only these of the EEG, e.g. AF7,AF8,TP9,TP10. [default: the 18 of the headset DSI-24]"),
 ]
-_Spec = Annotated[Optional[str], typer.Option(help="Features to compute from sessions. [default: emodict-1]")]  # noqa: UP045
-_Part = Annotated[Optional[str], typer.Option(help="Which part of a .mat with several.")]  # noqa: UP045
+_Spec = Annotated[str | None, typer.Option(help="Features to compute from sessions. [default: emodict-1]")]
+_Part = Annotated[str | None, typer.Option(help="Which part of a .mat with several.")]
 _Preset = Annotated[str, typer.Option(help="robust (generalises best), or paper (as the paper trains).")]
 _Epochs = Annotated[
-    Optional[int],  # noqa: UP045
+    int | None,
     typer.Option(min=1, help="At most this many passes over the data. [default: 80; paper: 100]"),
 ]
 _Patience = Annotated[
-    Optional[int],  # noqa: UP045
+    int | None,
     typer.Option(min=1, help="Epochs to wait for a better held-out KL. [default: 10; windows: 25]"),
 ]
 _Ensemble = Annotated[int, typer.Option(min=1, help="Seeds folded into one model.")]
 _Readout = Annotated[
-    Optional[str],  # noqa: UP045
+    str | None,
     typer.Option(help="flatten, last or mean: from tokens to one vector. [default: flatten; paper: last]"),
 ]
 _Gate = Annotated[str, typer.Option(help="linear (eq. 5) or bare (Table 2).")]
 _Auxiliary = Annotated[
-    Optional[str],  # noqa: UP045
+    str | None,
     typer.Option(help="Auxiliary losses: none, kl, literal or mse. [default: none; paper: kl]"),
 ]
 _ModalityDropout = Annotated[
-    Optional[float],  # noqa: UP045
+    float | None,
     typer.Option(help="Chance to hide a modality in a step; 0: the model needs all. [default: 0.1; paper: 0]"),
 ]
 _Seed = Annotated[int, typer.Option(help="Same seed, data and machine: same model.")]
@@ -141,7 +141,7 @@ def _add_simulate(app: typer.Typer) -> None:
             float, typer.Option(min=0, help="A rest of this many seconds before the first trial.")
         ] = default.baseline_s,
         channels: Annotated[
-            Optional[str],  # noqa: UP045
+            str | None,
             typer.Option(help="Of the EEG, e.g. AF7,AF8,TP9,TP10. [default: the 18 of the headset DSI-24]"),
         ] = None,
         seed: Annotated[int, typer.Option(help="Same seed, same people.")] = 0,

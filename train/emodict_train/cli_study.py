@@ -6,7 +6,7 @@ import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Optional
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -30,35 +30,35 @@ _Data = Annotated[
 _Out = Annotated[Path, typer.Option("--out", "-o", help="The study's folder; a stopped study in it goes on.")]
 _Quick = Annotated[bool, typer.Option("--quick", help="A first look: fewer seeds and epochs, which every table says.")]
 _Protocols = Annotated[
-    Optional[str],  # noqa: UP045
+    str | None,
     typer.Option(help="Of trials,subjects,windows: what is held out. [default: all that the data allow]"),
 ]
 _Methods = Annotated[
-    Optional[str],  # noqa: UP045
+    str | None,
     typer.Option(metavar="NAMES", help='Only these, e.g. "AA-kNN,kernel ridge,components". [default: all]'),
 ]
-_Seeds = Annotated[Optional[int], typer.Option(min=1, help="Of each network. [default: 8; with --quick: 2]")]  # noqa: UP045
+_Seeds = Annotated[int | None, typer.Option(min=1, help="Of each network. [default: 8; with --quick: 2]")]
 _Folds = Annotated[
-    Optional[int],  # noqa: UP045
+    int | None,
     typer.Option(min=2, help="Of one subject's trials, or windows. [default: 5; without trials: 10]"),
 ]
 _Seed = Annotated[int, typer.Option(min=0, help="Of the folds and the first network.")]
 _Jobs = Annotated[
-    Optional[int],  # noqa: UP045
+    int | None,
     typer.Option(help="Processes of this machine that share the work. [default: one for each core]"),
 ]
 _Dask = Annotated[
-    Optional[str],  # noqa: UP045
+    str | None,
     typer.Option(metavar="ADDRESS", help="A Dask cluster that shares the work: tcp://host:8786."),
 ]
 _Device = Annotated[str, typer.Option(help="What networks are trained on: auto, cpu or cuda.")]
-_Modalities = Annotated[Optional[str], typer.Option(help="Only these, e.g. ppg,gsr.")]  # noqa: UP045
+_Modalities = Annotated[str | None, typer.Option(help="Only these, e.g. ppg,gsr.")]
 _Channels = Annotated[
-    Optional[str],  # noqa: UP045
+    str | None,
     typer.Option(help="Only these of the EEG, e.g. AF7,AF8,TP9,TP10. [default: the 18 of the headset DSI-24]"),
 ]
-_Spec = Annotated[Optional[str], typer.Option(help="Features to compute from sessions. [default: emodict-1]")]  # noqa: UP045
-_Part = Annotated[Optional[str], typer.Option(help="Which part of a .mat with several.")]  # noqa: UP045
+_Spec = Annotated[str | None, typer.Option(help="Features to compute from sessions. [default: emodict-1]")]
+_Part = Annotated[str | None, typer.Option(help="Which part of a .mat with several.")]
 
 
 def add_study(app: typer.Typer) -> None:

@@ -3,7 +3,7 @@
 # No `from __future__ import annotations`: typer reads the annotations of functions made inside functions.
 
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
 
@@ -22,7 +22,7 @@ def add_output(app: typer.Typer) -> None:
         ],
         out: Annotated[Path, typer.Option("--out", "-o", help="Where the calibrated model goes: a .pt.")],
         plot: Annotated[
-            Optional[Path],  # noqa: UP045
+            Path | None,
             typer.Option(help="A picture, .svg or .png. [default: an .svg beside the .pt]"),
         ] = None,
     ) -> None:

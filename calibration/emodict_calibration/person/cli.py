@@ -4,7 +4,7 @@
 
 import math
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
 
@@ -22,14 +22,14 @@ def add_person(app: typer.Typer) -> None:
         recording: Annotated[Path, typer.Argument(metavar="REST.h5", help="A session of the person at rest.")],
         out: Annotated[Path, typer.Option("--out", "-o", help="Where the baseline goes: a .json.")],
         spec: Annotated[str, typer.Option(help="The features of the model.")] = DEFAULT_SPEC_ID,
-        modalities: Annotated[Optional[str], typer.Option(help="Only these, e.g. ppg,gsr.")] = None,  # noqa: UP045
+        modalities: Annotated[str | None, typer.Option(help="Only these, e.g. ppg,gsr.")] = None,
         channels: Annotated[
-            Optional[str],  # noqa: UP045
+            str | None,
             typer.Option(help="Only these of the EEG, those of the model, e.g. AF7,AF8,TP9,TP10."),
         ] = None,
         from_s: Annotated[float, typer.Option("--from", min=0, help="The rest starts here, in seconds.")] = 0.0,
         to_s: Annotated[
-            Optional[float],  # noqa: UP045
+            float | None,
             typer.Option("--to", help="The rest ends here. [default: with the recording]"),
         ] = None,
         ica: Annotated[

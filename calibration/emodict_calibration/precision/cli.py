@@ -5,7 +5,7 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Optional
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -34,7 +34,7 @@ _Margin = Annotated[
 ]
 _Rows = Annotated[int, typer.Option(min=1, help="Windows to measure the cost on; ranges are taken from all of them.")]
 _Plot = Annotated[
-    Optional[Path],  # noqa: UP045
+    Path | None,
     typer.Option(help="A picture, .svg or .png. [default: an .svg beside the .json]"),
 ]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 from emodict.errors import InputError
@@ -36,7 +37,7 @@ def require_recordings(engine: Path | None, recordings: list[Path] | None) -> tu
     return engine, recordings
 
 
-def refuse_idle_options(recordings: list[Path] | None, idle: dict[str, object]) -> None:
+def refuse_idle_options(recordings: list[Path] | None, idle: Mapping[str, object]) -> None:
     """--check runs no model: what only a run heeds is refused beside it.
 
     Raises:

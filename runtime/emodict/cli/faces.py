@@ -27,17 +27,14 @@ def add_faces_command(app: "typer.Typer") -> None:
     """Give `emodict-session` its subcommand `faces`."""
     import typer
 
+    from emodict.cli import options as given
+
     @app.command()
     def faces(
         source: Annotated[
             Path, typer.Argument(metavar="SOURCE", help="A video file, or a session.h5 that holds pictures of a face.")
         ],
-        face: Annotated[
-            str,
-            typer.Option(
-                metavar="FILE|hog", help="What describes the face: a face.onnx, a face.plan, or hog (no file)."
-            ),
-        ],
+        face: given.RequiredFace,
         out: Annotated[
             Path | None, typer.Option("--out", "-o", metavar="FILE", help="The session.h5 to write.")
         ] = None,
@@ -45,10 +42,7 @@ def add_faces_command(app: "typer.Typer") -> None:
             Path | None,
             typer.Option(metavar="FILE", help="A session.h5 without a face to add it to; a copy of it with -o."),
         ] = None,
-        face_model: Annotated[
-            Path | None,
-            typer.Option(metavar="FILE", help="YuNet model that finds the face; default: the one installed."),
-        ] = None,
+        face_model: given.FaceModel = None,
         offset: Annotated[float, typer.Option(help="Seconds from the session's start to the video's.")] = 0.0,
         cropped: Annotated[bool, typer.Option("--cropped", help="Each picture is a face: look for none.")] = False,
         subject: Annotated[str | None, typer.Option(help="Name of the person; default: as SOURCE is called.")] = None,

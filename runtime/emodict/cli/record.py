@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Optional
+from typing import TYPE_CHECKING, Annotated
 
 from emodict.cli.app import log_to_stderr, split_names
 from emodict.errors import InputError
@@ -37,31 +37,24 @@ class RecordRequest:
 
 def add_record_command(app: "typer.Typer") -> None:
     """Add `record` to a command's subcommands."""
-    import typer
+    from typer import Option
 
-    option = typer.Option
+    from emodict.cli import options as given
 
     @app.command("record")
     def record_(
-        live: Annotated[str, option(metavar="SOURCE", help="lsl, brainflow:BOARD or replay:session.h5.")],
-        out: Annotated[Path, option("--out", "-o", metavar="FILE", help="The session.h5 to write; a new file.")],
-        subject: Annotated[str, option(help="Name of the person.")] = "",
-        session: Annotated[Optional[str], option(help="Name of the sitting; default: as FILE.")] = None,  # noqa: UP045
-        seconds: Annotated[Optional[float], option(help="Stop after so long; default: at Ctrl-C.")] = None,  # noqa: UP045
-        spec: Annotated[str, option(help="Whose signals to record: the models' id of features.")] = "emodict-1",
+        live: Annotated[str, Option(metavar="SOURCE", help="lsl, brainflow:BOARD or replay:session.h5.")],
+        out: Annotated[Path, Option("--out", "-o", metavar="FILE", help="The session.h5 to write; a new file.")],
+        subject: given.Subject = "",
+        session: Annotated[str | None, Option(help="Name of the sitting; default: as FILE.")] = None,
+        seconds: Annotated[float | None, Option(help="Stop after so long; default: at Ctrl-C.")] = None,
+        spec: Annotated[str, Option(help="Whose signals to record: the models' id of features.")] = "emodict-1",
         channels: Annotated[
-            Optional[str],  # noqa: UP045
-            option(metavar="NAME,...", help="EEG channels to record, of LSL (default: all) or a replay."),
+            str | None, Option(metavar="NAME,...", help="EEG channels to record, of LSL (default: all) or a replay.")
         ] = None,
-        speed: Annotated[Optional[str], option(metavar="FACTOR", help="Of a replay: 1, 10, max.")] = None,  # noqa: UP045
-        stream: Annotated[
-            Optional[list[str]],  # noqa: UP045
-            option(metavar="MODALITY=NAME", help="Which LSL stream to take, where several could be; repeatable."),
-        ] = None,
-        board: Annotated[
-            Optional[list[str]],  # noqa: UP045
-            option(metavar="NAME=VALUE", help="A parameter of the BrainFlow board: serial_port=...; repeatable."),
-        ] = None,
+        speed: given.Speed = None,
+        stream: given.Stream = None,
+        board: given.Board = None,
     ) -> None:
         """Record sensors, without a model, until Ctrl-C; safe against being killed."""
         log_to_stderr()
@@ -89,24 +82,13 @@ def record_session(request: RecordRequest) -> str:
     from emodict.live.open_source import open_source
     from emodict.live.record import record, require_samples
     from emodict.live.recorder import SessionRecorder
-    from emodict.spec import load_spec
     from emodict.summary import inspect_session
 
     if request.seconds is not None and not request.seconds > 0:
         raise InputError("A recording lasts a while", expected="--seconds above 0", got=request.seconds)
-    spec = load_spec(request.spec_id)
-    if request.channels:
-        if request.live.startswith("brainflow"):
-            raise InputError(
-                "--channels chooses nothing of a BrainFlow board: all its electrodes are recorded",
-                fix="Leave it out; --board channels=NAME,... says where they are",
-            )
-        spec = spec.with_channels(request.channels)
-    elif request.live == "lsl":
-        spec = _of_all_electrodes(spec)
     opened = open_source(
         request.live,
-        spec,
+        _wanted(request),
         speed=request.speed,
         streams=request.streams or None,
         board=request.board or None,
@@ -130,6 +112,21 @@ def record_session(request: RecordRequest) -> str:
     if not request.out.exists():
         return "Stopped before anything was recorded"
     return f"Wrote {request.out}\n{describe(inspect_session(request.out))}"
+
+
+def _wanted(request: RecordRequest) -> "FeatureSpec":
+    """The features whose signals are recorded."""
+    from emodict.spec import load_spec
+
+    spec = load_spec(request.spec_id)
+    if not request.channels:
+        return _of_all_electrodes(spec) if request.live == "lsl" else spec
+    if request.live.startswith("brainflow"):
+        raise InputError(
+            "--channels chooses nothing of a BrainFlow board: all its electrodes are recorded",
+            fix="Leave it out; --board channels=NAME,... says where they are",
+        )
+    return spec.with_channels(request.channels)
 
 
 def _of_all_electrodes(spec: "FeatureSpec") -> "FeatureSpec":

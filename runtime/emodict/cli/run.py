@@ -10,10 +10,11 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Optional, TextIO, cast
+from typing import TYPE_CHECKING, TextIO, cast
 
 from emodict.atomic import check_writable, refuse_overwriting
 from emodict.cli.app import OutlivesItsReader, Progress, log_to_stderr, new_app, run_app
+from emodict.cli.live import LiveOptions, require_live_alone, run_live_command
 from emodict.errors import OutputError, RecordingError
 
 if TYPE_CHECKING:
@@ -58,104 +59,42 @@ class RunOptions:
 
 def build() -> "typer.Typer":
     """The command."""
-    import typer
+    from emodict.cli import options as given
 
     app = new_app("")
 
     @app.command()
     def run(
-        recordings: Annotated[
-            Optional[list[Path]],  # noqa: UP045
-            typer.Argument(
-                metavar="RECORDING...", help="session.h5 files, folders of them, or feature tables (.npz, .mat)."
-            ),
-        ] = None,
-        engine: Annotated[
-            Optional[Path],  # noqa: UP045
-            typer.Option(help="The model: a model.onnx or model.plan of emodict-export."),
-        ] = None,
-        out: Annotated[
-            Optional[str],  # noqa: UP045
-            typer.Option(
-                "--out", "-o", help="Write all rows: .csv .json .parquet .h5, or - for CSV on standard output."
-            ),
-        ] = None,
-        report: Annotated[Optional[Path], typer.Option(help="Write a page to look at: report.html.")] = None,  # noqa: UP045
-        weights: Annotated[bool, typer.Option("--weights", help="With the weights of the dictionary.")] = False,
-        as_json: Annotated[bool, typer.Option("--json", help="JSON lines on standard output, for programs.")] = False,
-        quiet: Annotated[bool, typer.Option("--quiet", "-q", help="The summary alone.")] = False,
-        part: Annotated[Optional[str], typer.Option(help="Which part of a .mat with several.")] = None,  # noqa: UP045
-        device: Annotated[
-            Optional[str],  # noqa: UP045
-            typer.Option(help="cpu or cuda; by default a plan runs on the GPU, a model.onnx on the CPU."),
-        ] = None,
-        person: Annotated[
-            Optional[Path],  # noqa: UP045
-            typer.Option(help="A person.json of emodict-calibrate: these are recordings of that person."),
-        ] = None,
-        jobs: Annotated[int, typer.Option(help="Processes of this machine that share the recordings.")] = 1,
-        dask: Annotated[
-            Optional[str],  # noqa: UP045
-            typer.Option(metavar="ADDRESS", help="A Dask cluster that shares the recordings: tcp://host:8786."),
-        ] = None,
-        live: Annotated[
-            Optional[str],  # noqa: UP045
-            typer.Option(
-                metavar="SOURCE", help="Sensors instead of recordings: lsl, brainflow:BOARD, replay:session.h5."
-            ),
-        ] = None,
-        speed: Annotated[Optional[str], typer.Option(help="Of a replay: 1 by default, or max.")] = None,  # noqa: UP045
-        stream: Annotated[
-            Optional[list[str]],  # noqa: UP045
-            typer.Option(metavar="MODALITY=NAME", help="Which LSL stream, where several could be; may be repeated."),
-        ] = None,
-        board: Annotated[
-            Optional[list[str]],  # noqa: UP045
-            typer.Option(metavar="KEY=VALUE", help="A BrainFlow board's parameter, as serial_port; may be repeated."),
-        ] = None,
-        camera: Annotated[
-            Optional[str],  # noqa: UP045
-            typer.Option(metavar="NUMBER|VIDEO", help="A camera, or a video that plays at its own pace: the face."),
-        ] = None,
-        face: Annotated[
-            Optional[str],  # noqa: UP045
-            typer.Option(
-                metavar="FILE|hog", help="What describes the face: a face.onnx, a face.plan, or hog (no file)."
-            ),
-        ] = None,
-        face_model: Annotated[
-            Optional[Path],  # noqa: UP045
-            typer.Option(help="YuNet model that finds the face; default: the one installed."),
-        ] = None,
-        record: Annotated[Optional[Path], typer.Option(help="Keep all that comes live in a session.h5.")] = None,  # noqa: UP045
-        subject: Annotated[str, typer.Option(help="Who wears the sensors.")] = "",
-        outlet: Annotated[bool, typer.Option("--outlet", help="Send the rows on as a stream of LSL.")] = False,
-        serve: Annotated[
-            Optional[str],  # noqa: UP045
-            typer.Option(metavar="[HOST:]PORT", help="Show the rows on a web page: 8765, this machine alone."),
-        ] = None,
-        token: Annotated[
-            Optional[str],  # noqa: UP045
-            typer.Option(
-                envvar="EMODICT_TOKEN", help="Secret that the page asks for; a must where others can reach it."
-            ),
-        ] = None,
-        seconds: Annotated[Optional[int], typer.Option(min=1, help="End a live run after so many rows.")] = None,  # noqa: UP045
-        trust: Annotated[
-            Optional[Path],  # noqa: UP045
-            typer.Option(
-                envvar="EMODICT_TRUST", help="A public key (PEM): run no model but those that its owner has signed."
-            ),
-        ] = None,
-        check: Annotated[
-            bool, typer.Option("--check", help="Say what this machine can run and, with --engine, whether that model.")
-        ] = False,
+        recordings: given.Recordings = None,
+        engine: given.Engine = None,
+        out: given.Results = None,
+        report: given.Report = None,
+        weights: given.Weights = False,
+        as_json: given.AsJsonLines = False,
+        quiet: given.Quiet = False,
+        part: given.Part = None,
+        device: given.Device = None,
+        person: given.Person = None,
+        jobs: given.Jobs = 1,
+        dask: given.Dask = None,
+        live: given.Live = None,
+        speed: given.Speed = None,
+        stream: given.Stream = None,
+        board: given.Board = None,
+        camera: given.Camera = None,
+        face: given.Face = None,
+        face_model: given.FaceModel = None,
+        record: given.Record = None,
+        subject: given.Subject = "",
+        outlet: given.Outlet = False,
+        serve: given.Serve = None,
+        token: given.Token = None,
+        seconds: given.Rows = None,
+        trust: given.Trust = None,
+        check: given.Check = False,
     ) -> int:
         """Run a model on recordings, or live: one distribution over emotions a second."""
         log_to_stderr()
-        from emodict.cli.check import print_check, refuse_idle_options, require_recordings
-        from emodict.cli.live import LiveOptions, require_live_alone, run_live_command
-
         if trust is not None:
             _require_trusted(trust, engine, None if face in (None, "hog") else Path(face), face_model)
         options = RunOptions(
@@ -165,26 +104,35 @@ def build() -> "typer.Typer":
             live, speed, stream or (), board or (), camera, face, face_model, record, subject, outlet, serve, token,
             seconds, as_json, quiet, weights, _plain(sys.stdout.encoding), options.person, device,
         )  # fmt: skip
-        if sensors.wanted:
-            files = {"recordings": recordings, "--out": out, "--report": report, "--part": part}
-            idle = {**files, "--jobs": jobs != 1, "--dask": dask, "--check": check}
-            run_live_command(require_live_alone(engine, idle), sensors)
-            return 0
-        sensors.refuse_idle()
-
-        if check:
-            idle = {"--out": out, "--report": report, "--weights": weights, "--quiet": quiet, "--part": part}
-            idle |= {"--person": person, "--jobs": jobs != 1, "--dask": dask}
-            refuse_idle_options(recordings, {**idle, "--device": device if engine is None else None})
-            return print_check(engine, device, as_json=as_json)
-        # Whoever looks at the first lines only (head, less) still gets the files.
-        files_wanted = (out is not None and out != STDOUT) or report is not None
-        stdout = OutlivesItsReader(sys.stdout) if files_wanted else sys.stdout
-        with contextlib.redirect_stdout(cast(TextIO, stdout)):
-            run_all(*require_recordings(engine, recordings), options)
-        return 0
+        return run_command(engine, recordings or [], options, sensors, check=check)
 
     return app
+
+
+def run_command(
+    engine: Path | None, recordings: list[Path], options: RunOptions, sensors: LiveOptions, *, check: bool
+) -> int:
+    """Do what the options ask for: run live, look at this machine, or score recordings; the exit code."""
+    from emodict.cli.check import print_check, refuse_idle_options, require_recordings
+
+    files = {"--out": options.out, "--report": options.report, "--part": options.part}
+    workers = {"--jobs": options.jobs != 1, "--dask": options.dask}
+    if sensors.wanted:
+        idle = {"recordings": recordings, **files, **workers, "--check": check}
+        run_live_command(require_live_alone(engine, idle), sensors)
+        return 0
+    sensors.refuse_idle()
+    if check:
+        idle = {**files, "--weights": options.with_weights, "--quiet": options.quiet}
+        idle |= {"--person": options.person_file, **workers, "--device": options.device if engine is None else None}
+        refuse_idle_options(recordings, idle)
+        return print_check(engine, options.device, as_json=options.as_json)
+    # Whoever looks at the first lines only (head, less) still gets the files.
+    files_wanted = options.out not in (None, STDOUT) or options.report is not None
+    stdout = OutlivesItsReader(sys.stdout) if files_wanted else sys.stdout
+    with contextlib.redirect_stdout(cast(TextIO, stdout)):
+        run_all(*require_recordings(engine, recordings), options)
+    return 0
 
 
 def _require_trusted(key_file: Path, *models: Path | None) -> None:

@@ -8,7 +8,7 @@ import inspect
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Optional
+from typing import TYPE_CHECKING, Annotated, Any
 
 from emodict.atomic import check_writable, refuse_overwriting
 from emodict.cli.app import Progress, log_to_stderr, new_app, run_app, split_names
@@ -56,6 +56,16 @@ def build() -> "typer.Typer":
         if any(finding.severity == "error" for finding in findings):
             raise typer.Exit(2)
 
+    _add_features_command(app)
+    add_faces_command(app)
+    add_record_command(app)
+    app.add_typer(_importing(), name="import")
+    return app
+
+
+def _add_features_command(app: "typer.Typer") -> None:
+    import typer
+
     @app.command()
     def features(
         files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="session.h5 files.")],
@@ -63,25 +73,25 @@ def build() -> "typer.Typer":
         spec: Annotated[
             str, typer.Option(help="Which features: emodict-1 (50 Hz mains), emodict-1-60hz, dmer-2024, dmer-sample.")
         ] = "emodict-1",
-        modalities: Annotated[Optional[str], typer.Option(help="Only these, e.g. ppg,gsr.")] = None,  # noqa: UP045
+        modalities: Annotated[str | None, typer.Option(help="Only these, e.g. ppg,gsr.")] = None,
         channels: Annotated[
-            Optional[str],  # noqa: UP045
+            str | None,
             typer.Option(help="Only these of the EEG, e.g. AF7,AF8,TP9,TP10. [default: those of the features]"),
         ] = None,
     ) -> None:
         """Extract features alone: arrays eeg, gsr, ppg, video, tokens, valid, quality, start_s, names."""
         print(extract_to_file(files, out, spec_id=spec, sensors=sensors_from_options(modalities, channels)))
 
-    add_faces_command(app)
-    add_record_command(app)
+
+def _importing() -> "typer.Typer":
+    """`import KIND`, with a command for each kind of recording."""
     importing = new_app(
         "Make a session.h5 from recordings in other formats: emodict-session import KIND SOURCE -o session.h5. "
         "Recordings of several devices join on one clock: import e4 FOLDER --with eeg.edf --offset 1.25."
     )
     for name, form in IMPORTERS.items():
         importing.command(name, help=form.help, short_help=form.help)(_import_command(form))
-    app.add_typer(importing, name="import")
-    return app
+    return importing
 
 
 def extract_to_file(files: Sequence[Path], out: Path, *, spec_id: str, sensors: Sensors = ALL_SENSORS) -> str:

@@ -45,20 +45,26 @@ def read_training_data(
             expected="at least one file or folder",
             fix="emodict-train simulate DIR makes people to try it on",
         )
-    sessions = any(file.suffix == ".h5" for file in files)
-    if spec_id is not None and not sessions:
-        raise TableError(
-            "--spec chooses features for sessions, and there are none",
-            expected="session.h5 files",
-            got=", ".join(file.name for file in files[:3]),
-            fix="Leave --spec out: tables bring their features with them",
-        )
-    spec = sensors.of(load_spec(spec_id or DEFAULT_SPEC_ID)) if sessions else None
+    spec = _spec_of_sessions(files, spec_id, sensors)
     tables = []
     for i, file in enumerate(files):
         on_file(file, i, len(files))
         tables.append(_read_one(file, spec, sensors=sensors, part=part))
     return join_tables(tables)
+
+
+def _spec_of_sessions(files: Sequence[Path], spec_id: str | None, sensors: Sensors) -> FeatureSpec | None:
+    """The features to compute from sessions; None where there are only tables."""
+    if any(file.suffix == ".h5" for file in files):
+        return sensors.of(load_spec(spec_id or DEFAULT_SPEC_ID))
+    if spec_id is None:
+        return None
+    raise TableError(
+        "--spec chooses features for sessions, and there are none",
+        expected="session.h5 files",
+        got=", ".join(file.name for file in files[:3]),
+        fix="Leave --spec out: tables bring their features with them",
+    )
 
 
 def expand_paths(path: Path) -> list[Path]:

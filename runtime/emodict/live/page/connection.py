@@ -30,12 +30,11 @@ def uvicorn_config(app: Any) -> Config:
     """How uvicorn is run: silent, without what the page does not need, bounded."""
     from uvicorn.config import Config
 
-    http, websocket = _protocols()
     return Config(
         app,
         loop="asyncio",
-        http=http,
-        ws=websocket,
+        http=_request_protocol(),
+        ws=_stream_protocol(),
         lifespan="off",
         log_config=None,
         # It would log addresses with their queries, and tokens with them.
@@ -60,11 +59,9 @@ def logging_never() -> int:
     return logging.CRITICAL + 1
 
 
-def _protocols() -> tuple[type[asyncio.Protocol], type[asyncio.Protocol]]:
-    """The classes are made here because their bases are imported here."""
+# The classes are made in functions because their bases are imported there.
+def _request_protocol() -> type[asyncio.Protocol]:
     from uvicorn.protocols.http.h11_impl import H11Protocol
-    from uvicorn.protocols.utils import ClientDisconnected
-    from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
     class Request(H11Protocol):
         """HTTP: so many at a time, and each complete in time."""
@@ -87,6 +84,13 @@ def _protocols() -> tuple[type[asyncio.Protocol], type[asyncio.Protocol]]:
         def shutdown(self) -> None:
             super().shutdown()
             self.loop.call_later(LAST_WORDS_S, self.transport.abort)
+
+    return Request
+
+
+def _stream_protocol() -> type[asyncio.Protocol]:
+    from uvicorn.protocols.utils import ClientDisconnected
+    from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
     class Stream(WebSocketsSansIOProtocol):
         """WebSocket: one message at a time waits here, and not for long."""
@@ -134,4 +138,4 @@ def _protocols() -> tuple[type[asyncio.Protocol], type[asyncio.Protocol]]:
                 self._late.cancel()
                 self._late = None
 
-    return Request, Stream
+    return Stream
