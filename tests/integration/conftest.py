@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from tests import forked
 
 from emodict.model_spec import ModelSpec
 from emodict.recording import FaceVideo, Recording, Signal, Trials
@@ -26,9 +27,11 @@ Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 @pytest.fixture(scope="session")
 def run() -> Run:
-    """Run one of our commands as a user does."""
+    """Run one of our commands as a user does, in a process of its own."""
 
     def run_command(name: str, *arguments: object, **options: object) -> subprocess.CompletedProcess[str]:
+        if name in forked.MODULES:
+            return forked.run_forked(name, list(map(str, arguments)), **options)
         command = [str(Path(sysconfig.get_path("scripts")) / name), *map(str, arguments)]
         return subprocess.run(command, capture_output=True, text=True, timeout=300, **options)
 

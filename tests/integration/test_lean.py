@@ -36,6 +36,8 @@ LATE = (
     "uvicorn",
     "websockets",
 )
+# Imported by a command that is being built, and by nothing else: the one module that typer stands at the top of.
+OPTIONS = "emodict.cli.options"
 BLOCK = """
 import sys
 class Blocked:
@@ -61,7 +63,7 @@ def test_every_runtime_module_imports_with_the_heavy_packages_blocked():
         BLOCK.format(names=set(HEAVY + LATE))
         + "import importlib\nfor name in sys.argv[1:]: importlib.import_module(name)"
     )
-    done = python(code, *runtime_modules())
+    done = python(code, *(name for name in runtime_modules() if name != OPTIONS))
     assert done.returncode == 0, done.stderr
 
 

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import sysconfig
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 from tests.integration.conftest import Run, noise_recording
 
+import emodict.cli.run
 import emodict.errors
 from emodict.errors import ClusterError, EmodictError, InputError, MissingDependencyError, RecordingError
 from emodict.many import iter_many, predict_many
@@ -178,12 +179,18 @@ def test_what_is_no_address_is_refused_at_once(address: str, model: Path, people
         next(iter_many(model, [people / "1.h5"], dask=address))
 
 
-def test_a_cluster_that_is_not_there_is_named(run: Run, model: Path, people: Path):
+def test_a_cluster_that_is_not_there_is_named(
+    run_in_process: Callable[..., tuple[int, str, str]],
+    model: Path,
+    people: Path,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.setattr("emodict.many.cluster.TIMEOUT_S", 1.0)
     # Nothing listens on port 1.
-    done = run("emodict-run", "-q", "--engine", model, people, "--dask", "tcp://127.0.0.1:1")
-    assert done.returncode == 2
-    assert messages(done.stderr) == [done.stderr.strip()]
-    assert "There is no Dask scheduler at tcp://127.0.0.1:1." in done.stderr
+    code, _, err = run_in_process(emodict.cli.run, "-q", "--engine", model, people, "--dask", "tcp://127.0.0.1:1")
+    assert code == 2
+    assert messages(err) == [err.strip()]
+    assert "There is no Dask scheduler at tcp://127.0.0.1:1." in err
 
 
 def test_a_worker_with_another_emodict_is_refused(

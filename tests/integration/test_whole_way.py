@@ -23,7 +23,7 @@ def people(tmp_path_factory: pytest.TempPathFactory, run: Run) -> Path:
 
 def train_and_export(run: Run, people: Path, name: str, *options: object) -> Path:
     checkpoint, engine = people / f"{name}.pt", people / f"{name}.onnx"
-    done = run("emodict-train", "fit", people / "known", "-o", checkpoint, "--epochs", 12, *options)
+    done = run("emodict-train", "fit", people / "known", "-o", checkpoint, "--epochs", 6, *options)
     assert done.returncode == 0, done.stderr
     assert "SIMULATED" in done.stdout
     done = run("emodict-export", checkpoint, "-o", engine)
@@ -46,7 +46,7 @@ def test_a_wrist_model_runs_on_the_whole_of_a_real_wristband_recording(
     folder = shared_data / "e4_stress_predict_S01"
     if not folder.is_dir():
         pytest.skip(f"{folder} is absent")
-    engine = train_and_export(run, people, "wrist", "--modalities", "ppg,gsr")
+    engine = train_and_export(run, people, "wrist", "--modalities", "ppg,gsr", "--epochs", 1)
     session, out, report = tmp_path / "e4.h5", tmp_path / "e4.csv", tmp_path / "e4.html"
     assert run("emodict-session", "import", "e4", folder, "-o", session).returncode == 0
     done = run("emodict-run", "-q", "--engine", engine, session, "--out", out, "--report", report)

@@ -277,7 +277,7 @@ def test_it_ends_within_a_second_whoever_is_there_and_leaves_nothing_behind(rng)
         idle = socket.create_connection(("127.0.0.1", port))
         deaf = [never_reads(page) for _ in range(3)]
         for _ in range(3):
-            readers.enter_context(connect(rows_url(page)))
+            readers.enter_context(connect(rows_url(page), close_timeout=0.2))
         assert soon(lambda: len(page._hub.browsers) == 6)
         for number in range(200):
             page.row(noise(number, rng))

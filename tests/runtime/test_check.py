@@ -217,12 +217,12 @@ def test_a_module_that_kills_or_hangs_python_or_lies_is_a_fact(tmp_path: Path, m
         (tmp_path / f"{name}.py").write_text(body)
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    monkeypatch.setattr(machine_module, "PROBE_S", 5)
+    monkeypatch.setattr(machine_module, "PROBE_S", 2)
     found = read_modules((*bodies, "emodict_absent", "emodict_absent.below"))
     assert found == {
         "emodict_dies": Module(problem="importing it ends Python with signal 11"),
         "emodict_fails": Module(problem="OSError: libnvinfer.so.10: cannot open shared object file"),
-        "emodict_hangs": Module(problem="importing it takes more than 5 s"),
+        "emodict_hangs": Module(problem="importing it takes more than 2 s"),
         "emodict_lies": Module(problem="it answers nothing that can be understood"),
         "emodict_works": Module("1.2"),
         "tensorrt_emodict": Module("10.3.0", problem="it is an empty shell: it has no Runtime"),
