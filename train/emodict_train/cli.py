@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from emodict.atomic import check_writable
+from emodict.cli import options as given
 from emodict.cli.app import Progress, log_to_stderr, new_app, run_app
 from emodict.errors import InterruptedByUserError
 from emodict.metrics import METRICS
@@ -50,13 +51,6 @@ _Out = Annotated[Path, typer.Option("--out", "-o", help="Where the checkpoint go
 _Split = Annotated[
     str, typer.Option(help="What is held out to stop early: whole `trials` (honest), or random `windows`.")
 ]
-_Modalities = Annotated[str | None, typer.Option(help="Only these, e.g. ppg,gsr.")]
-_Channels = Annotated[
-    str | None,
-    typer.Option(help="Only these of the EEG, e.g. AF7,AF8,TP9,TP10. [default: the 18 of the headset DSI-24]"),
-]
-_Spec = Annotated[str | None, typer.Option(help="Features to compute from sessions. [default: emodict-1]")]
-_Part = Annotated[str | None, typer.Option(help="Which part of a .mat with several.")]
 _Preset = Annotated[str, typer.Option(help="robust (generalises best), or paper (as the paper trains).")]
 _Epochs = Annotated[
     int | None,
@@ -91,10 +85,10 @@ def _add_fit(app: typer.Typer) -> None:
         out: _Out,
         preset: _Preset = "robust",
         split: _Split = "trials",
-        modalities: _Modalities = None,
-        channels: _Channels = None,
-        spec: _Spec = None,
-        part: _Part = None,
+        modalities: given.Modalities = None,
+        channels: given.Channels = None,
+        spec: given.Spec = None,
+        part: given.Part = None,
         epochs: _Epochs = None,
         patience: _Patience = None,
         ensemble: _Ensemble = 1,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from emodict.cli import options as given
 from emodict.cli.app import Progress, log_to_stderr
 from emodict.errors import InterruptedByUserError
 from emodict.sensors import Sensors, names_given, sensors_from_options
@@ -52,13 +53,6 @@ _Dask = Annotated[
     typer.Option(metavar="ADDRESS", help="A Dask cluster that shares the work: tcp://host:8786."),
 ]
 _Device = Annotated[str, typer.Option(help="What networks are trained on: auto, cpu or cuda.")]
-_Modalities = Annotated[str | None, typer.Option(help="Only these, e.g. ppg,gsr.")]
-_Channels = Annotated[
-    str | None,
-    typer.Option(help="Only these of the EEG, e.g. AF7,AF8,TP9,TP10. [default: the 18 of the headset DSI-24]"),
-]
-_Spec = Annotated[str | None, typer.Option(help="Features to compute from sessions. [default: emodict-1]")]
-_Part = Annotated[str | None, typer.Option(help="Which part of a .mat with several.")]
 
 
 def add_study(app: typer.Typer) -> None:
@@ -77,10 +71,10 @@ def add_study(app: typer.Typer) -> None:
         jobs: _Jobs = None,
         dask: _Dask = None,
         device: _Device = "auto",
-        modalities: _Modalities = None,
-        channels: _Channels = None,
-        spec: _Spec = None,
-        part: _Part = None,
+        modalities: given.Modalities = None,
+        channels: given.Channels = None,
+        spec: given.Spec = None,
+        part: given.Part = None,
     ) -> None:
         """Compare EmotionDict with its rivals on held-out data: the paper's tables and figures."""
         from emodict.many import require_jobs

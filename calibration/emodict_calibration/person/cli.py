@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from emodict.atomic import check_writable, refuse_overwriting
+from emodict.cli import options as given
 from emodict.cli.app import log_to_stderr
 from emodict.sensors import sensors_from_options
 from emodict.spec import DEFAULT_SPEC_ID, load_spec
@@ -22,11 +23,8 @@ def add_person(app: typer.Typer) -> None:
         recording: Annotated[Path, typer.Argument(metavar="REST.h5", help="A session of the person at rest.")],
         out: Annotated[Path, typer.Option("--out", "-o", help="Where the baseline goes: a .json.")],
         spec: Annotated[str, typer.Option(help="The features of the model.")] = DEFAULT_SPEC_ID,
-        modalities: Annotated[str | None, typer.Option(help="Only these, e.g. ppg,gsr.")] = None,
-        channels: Annotated[
-            str | None,
-            typer.Option(help="Only these of the EEG, those of the model, e.g. AF7,AF8,TP9,TP10."),
-        ] = None,
+        modalities: given.Modalities = None,
+        channels: given.Channels = None,
         from_s: Annotated[float, typer.Option("--from", min=0, help="The rest starts here, in seconds.")] = 0.0,
         to_s: Annotated[
             float | None,

@@ -32,6 +32,13 @@ Trust = Annotated[
 ]
 Check = Annotated[bool, Option("--check", help="Say what this machine can run and, with --engine, whether that model.")]
 
+# What is read of a recording.
+Modalities = Annotated[str | None, Option(help="Only these, e.g. ppg,gsr.")]
+Channels = Annotated[
+    str | None, Option(help="Only these of the EEG, e.g. AF7,AF8,TP9,TP10. [default: those of the features]")
+]
+Spec = Annotated[str | None, Option(help="Features to compute from sessions. [default: emodict-1]")]
+
 # Sensors.
 Live = Annotated[
     str | None,

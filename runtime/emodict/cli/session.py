@@ -66,6 +66,8 @@ def build() -> "typer.Typer":
 def _add_features_command(app: "typer.Typer") -> None:
     import typer
 
+    from emodict.cli import options as given
+
     @app.command()
     def features(
         files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="session.h5 files.")],
@@ -73,11 +75,8 @@ def _add_features_command(app: "typer.Typer") -> None:
         spec: Annotated[
             str, typer.Option(help="Which features: emodict-1 (50 Hz mains), emodict-1-60hz, dmer-2024, dmer-sample.")
         ] = "emodict-1",
-        modalities: Annotated[str | None, typer.Option(help="Only these, e.g. ppg,gsr.")] = None,
-        channels: Annotated[
-            str | None,
-            typer.Option(help="Only these of the EEG, e.g. AF7,AF8,TP9,TP10. [default: those of the features]"),
-        ] = None,
+        modalities: given.Modalities = None,
+        channels: given.Channels = None,
     ) -> None:
         """Extract features alone: arrays eeg, gsr, ppg, video, tokens, valid, quality, start_s, names."""
         print(extract_to_file(files, out, spec_id=spec, sensors=sensors_from_options(modalities, channels)))
