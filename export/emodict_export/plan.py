@@ -103,15 +103,13 @@ def build_plan_with(
     )
     if order.max_batch < 1:
         raise InputError("A plan without a row cannot be built", expected="a largest batch of 1 or more", got=max_batch)
-    cache = cache_file(
+    times = cache_file(
         cache_folder() if timing_caches is None else timing_caches,
-        builder=backend.name,
-        version=backend.version,
-        compute_capabilities=compute_capabilities,
+        builder=backend.name, version=backend.version, compute_capabilities=compute_capabilities,
         graph_sha256=manifest.graph_sha256,
-    )
+    )  # fmt: skip
     started = time.monotonic()
-    plan, layers = build_serialized(backend, order, on_progress=on_progress, timing_cache=cache)
+    plan, layers = build_serialized(backend, order, on_progress=on_progress, timing_cache=times)
     return BuiltPlan(
         content=plan,
         manifest=manifest,

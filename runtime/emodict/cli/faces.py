@@ -55,12 +55,7 @@ def add_faces_command(app: "typer.Typer") -> None:
         finder = WholePicture() if cropped else open_finder(face_model)
         is_session = source.suffix == SESSION_ENDING
         if is_session and (into is not None or offset or subject is not None):
-            raise InputError(
-                f"{source} is a session: it has its own clock, signals and names",
-                expected="-o alone",
-                got="--into, --offset or --subject",
-                fix="Leave them out",
-            )
+            raise _has_its_own(source)
         with closing(open_embedder(face)) as embedder:
             if is_session:
                 report = convert_pictures(source, target, finder, embedder)
@@ -104,6 +99,15 @@ def add_video(
     )
     write_session(recording, out)
     return report
+
+
+def _has_its_own(source: Path) -> InputError:
+    return InputError(
+        f"{source} is a session: it has its own clock, signals and names",
+        expected="-o alone",
+        got="--into, --offset or --subject",
+        fix="Leave them out",
+    )
 
 
 def _target(source: Path, out: Path | None, into: Path | None) -> Path:
