@@ -1,12 +1,13 @@
 """XDF by a writer of our own after the specification of the format: chunks of length, tag and content."""
 
+import re
 import struct
 import sys
 
 import numpy as np
 import pytest
 
-from emodict.errors import MissingDependencyError, RecordingError
+from emodict.errors import InputError, MissingDependencyError, RecordingError
 from emodict.importers.xdf import read_xdf
 from emodict.session import open_session, write_session
 
@@ -240,3 +241,16 @@ def test_the_real_file_of_empty_streams_says_what_it_holds(shared_data):
     recording = read_xdf(path, stream=["gsr=4"])
     np.testing.assert_array_equal(recording.signals["gsr"].samples[:, 0], np.arange(10))
     assert "Empty data stream: test stream 0 counter" in recording.attributes["left_out"]
+
+
+@pytest.mark.parametrize(
+    ("version", "taken"), [("1.16.8", False), ("1.17.2", False), ("1.17.3", True), ("1.18.0rc1", True)]
+)
+def test_a_pyxdf_that_loses_samples_is_refused(version, taken, tmp_path, monkeypatch):
+    eeg_and_wrist()[0].write(tmp_path / "a.xdf")
+    monkeypatch.setattr("importlib.metadata.version", lambda name: version)
+    if taken:
+        assert read_xdf(tmp_path / "a.xdf").modality_names
+        return
+    with pytest.raises(InputError, match=f"Expected pyxdf 1.17.3 or newer, got {re.escape(version)}"):
+        read_xdf(tmp_path / "a.xdf")

@@ -9,6 +9,8 @@ from typing import Any
 
 from emodict.errors import MissingDependencyError
 
+_SILENT = 0
+
 
 def opencv(purpose: str = "Finding a face") -> Any:
     """The module cv2.
@@ -28,9 +30,10 @@ def opencv(purpose: str = "Finding a face") -> Any:
 @contextlib.contextmanager
 def without_chatter(cv2: Any) -> Iterator[None]:
     """OpenCV warns on standard error of what it then does all the same; errors arrive as exceptions or None."""
-    logging = cv2.utils.logging
+    # Before OpenCV 4.12 the two functions stood in cv2 itself.
+    logging = getattr(cv2.utils, "logging", cv2)
     before = logging.getLogLevel()
-    logging.setLogLevel(logging.LOG_LEVEL_SILENT)
+    logging.setLogLevel(_SILENT)
     try:
         yield
     finally:

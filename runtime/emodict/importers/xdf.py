@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.metadata
 import logging
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from emodict.errors import MissingDependencyError, RecordingError
+from emodict.errors import InputError, MissingDependencyError, RecordingError
 from emodict.importers.account import Account
 from emodict.importers.clock import growing, parse_time, start_and_times, usual_rate_hz
 from emodict.importers.form import Form, Option
@@ -23,6 +25,7 @@ from emodict.recording import Event, Recording, Signal, channel_and_reference, u
 
 _EXPECTED = "an XDF file (LabRecorder)"
 _MAGIC = b"XDF:"
+_FIRST_PYXDF = (1, 17, 3)
 # Longer steps are pauses, shorter ones jitter to be evened out. pyxdf's own limit is 500 samples: at 100 Hz it would
 # spread a pause of up to 5 s over the whole recording.
 _BREAK_S, _BREAK_SAMPLES = 0.5, 2
@@ -42,6 +45,7 @@ def read_xdf(
     Raises:
         RecordingError: no XDF, no stream of use, or several for one modality; they are listed.
         MissingDependencyError: pyxdf is not installed.
+        InputError: the pyxdf that is installed loses samples.
     """
     path = Path(source)
     check_there(path, _EXPECTED)
@@ -120,6 +124,14 @@ def _pyxdf() -> Any:
         import pyxdf
     except ImportError:
         raise MissingDependencyError("pyxdf", extra="xdf", purpose="Reading XDF") from None
+    found = importlib.metadata.version("pyxdf")
+    if tuple(int(number) for number in re.findall(r"\d+", found)[:3]) < _FIRST_PYXDF:
+        raise InputError(
+            "pyxdf before 1.17.3 loses most samples of a recording whose clock was reset",
+            expected="pyxdf 1.17.3 or newer",
+            got=found,
+            fix="pip install --upgrade 'emodict[xdf]'",
+        )
     return pyxdf
 
 
