@@ -15,13 +15,13 @@ demo: $(VENV)/ready-train
 	$(BIN)/python examples/demo.py demo
 
 # With ARGS, one pytest of these. Else all of them: file by file in several processes, and then by themselves those
-# that hold the live pipeline to its times.
+# that hold the live pipeline to its times, which wait far more than they compute.
 test: $(VENV)/ready-test
 ifdef ARGS
 	$(BIN)/python -m pytest $(ARGS)
 else
 	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --ignore tests/live
-	$(BIN)/python -m pytest tests/live
+	$(BIN)/python -m pytest --numprocesses 4 --dist loadfile tests/live
 endif
 
 bench: $(VENV)/ready-test
