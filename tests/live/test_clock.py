@@ -126,6 +126,20 @@ def test_stamps_that_run_back_are_never_given_out():
     np.testing.assert_allclose(times[1000 + 220 :], stamps[1000 + 220 :], rtol=0, atol=0.2 / rate_hz)
 
 
+@pytest.mark.parametrize("rate_hz", [4.0, 64.0])
+@pytest.mark.parametrize("back_s", [8.0, 500.0, 1e6])
+def test_a_clock_that_is_set_back_and_forth_is_followed_both_times(rate_hz, back_s):
+    true = true_times(80, rate_hz, drift=50e-6)
+    stamps = true + np.random.default_rng(2).normal(0, 0.002, len(true))
+    wrong = (true - START_S > 30.1) & (true - START_S < 50)
+    stamps[wrong] -= back_s
+    times = smoothed(SmoothClock(rate_hz), stamps, arrival=true)
+    given = times[np.isfinite(times)]
+    assert (np.diff(given) > 0).all()
+    again = true - START_S > 53
+    np.testing.assert_allclose(times[again], true[again], rtol=0, atol=0.5 / rate_hz)
+
+
 @pytest.mark.parametrize("turn", [256, 100, 65536])
 def test_a_counter_wins_over_wild_stamps_and_survives_its_wrap(turn):
     rate_hz, burst = 300.0, 45
@@ -153,6 +167,32 @@ def test_a_sample_that_came_twice_is_marked():
     times = counted(CounterClock(300.0), twice[1], twice[0])
     assert np.flatnonzero(np.isnan(times)).tolist() == [1500]
     np.testing.assert_allclose(np.delete(times, 1500), true, rtol=0, atol=1e-8)
+
+
+@pytest.mark.parametrize("lost", [256, 256 * 3, 256 * 3 + 57, 86 * 300])
+def test_a_gap_longer_than_a_turn_of_the_counter_has_the_length_that_the_stamps_say(lost):
+    true = true_times(120, 300.0)
+    stamps = true + np.random.default_rng(2).normal(0, 0.002, len(true))
+    kept = np.ones(len(true), dtype=bool)
+    kept[6000 : 6000 + lost] = False
+    times = counted(CounterClock(300.0), stamps[kept], (np.arange(len(true)) % 256)[kept])
+    assert np.isfinite(times).all()
+    np.testing.assert_allclose(times[1500:], true[kept][1500:], rtol=0, atol=1 / 300)
+    # A line through 2 ms of jitter, continued over 86 s.
+    assert (times[6000] - times[5999]) * 300 == pytest.approx(lost + 1, abs=0.5)
+
+
+@pytest.mark.parametrize("turn", [256, 65536])
+def test_samples_that_come_again_or_are_overtaken_are_marked_and_move_nothing(turn):
+    true = true_times(20, 300.0)
+    counter = np.arange(len(true)) % turn
+    clock, order = CounterClock(300.0), [*range(50), 49, 50, 52, 51, *range(53, 100)]
+    parts = [slice(60 * i, 60 * i + 60) for i in order]
+    times = [clock.counted_times_s(true[part], counter[part]) for part in parts]
+    assert [i for i, part in enumerate(times) if np.isnan(part).all()] == [50, 53]
+    for i, part in enumerate(parts):
+        if i not in (50, 53):
+            np.testing.assert_allclose(times[i], true[part], rtol=0, atol=1e-8)
 
 
 def test_a_counter_that_begins_anew_is_taken_up_where_the_stamps_say():

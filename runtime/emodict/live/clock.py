@@ -59,14 +59,15 @@ class _Line:
 
     def _offset_s(self, index: float) -> float:
         ahead_s = (index - self._pivot) / self.rate_hz
-        return self._level_s + self._slope * ahead_s + self._lag_s * math.exp(-ahead_s / APPROACH_S)
+        return self._level_s + self._slope * ahead_s + self._lag_s * math.exp(-max(0.0, ahead_s) / APPROACH_S)
 
     def times_s(self, index: Float64Array) -> Float64Array:
         """(samples,) of time."""
         ahead_s = (index - self._pivot) / self.rate_hz
         offset_s = self._level_s + self._slope * ahead_s
         if self._lag_s:
-            offset_s += self._lag_s * np.exp(-ahead_s / APPROACH_S)
+            # Before it, where stamps that were set back may lie, the lag does not grow.
+            offset_s += self._lag_s * np.exp(-np.maximum(0.0, ahead_s) / APPROACH_S)
         times: Float64Array = index / self.rate_hz + (offset_s + self._first_s)
         return times
 
@@ -251,17 +252,20 @@ class _Recent:
 class CounterClock(SmoothClock):
     """Times from a counter of samples: what the stamps say of single samples is ignored, their trend is kept.
 
-    The counter may wrap at 8, 16, 24 or 32 bits, or at any other value. Lost samples leave a gap, repeated ones are
-    marked, and a counter that begins anew is taken up where the stamps say.
+    The counter may wrap at 8, 16, 24 or 32 bits, or at any other value, and during a gap more than once. Samples that
+    are lost leave a gap, repeated and overtaken ones are marked, and a counter that begins anew is taken up where the
+    stamps say.
     """
 
     def __init__(self, rate_hz: float) -> None:
         super().__init__(rate_hz)
         self._value: int | None = None
         self._turn: int | None = None
+        # The number after that of the newest sample; `_next` follows the last one that came, which may be an old one.
+        self._newest = 0.0
 
     def counted_times_s(self, stamps_s: Float64Array, counter: NDArray[Any]) -> Float64Array:
-        """((samples,), (samples,)) -> (samples,) times; NaN for a sample that came twice."""
+        """((samples,), (samples,)) -> (samples,) times; NaN for a sample that came twice, or after later ones."""
         stamps_s = np.asarray(stamps_s, dtype=np.float64)
         if not len(stamps_s):
             return stamps_s
@@ -273,7 +277,9 @@ class CounterClock(SmoothClock):
         index = self._next - 1 + np.cumsum(steps)
         self._value, self._next = int(values[-1]), float(index[-1]) + 1
         times_s = np.full(len(index), math.nan)
-        fresh = steps > 0
+        newest = np.maximum.accumulate(np.concatenate([[self._newest - 1], index]))
+        fresh = index > newest[:-1]
+        self._newest = float(newest[-1]) + 1
         if fresh.any():
             index, stamps_s = index[fresh], stamps_s[fresh]
             times_s[fresh] = self._placed(self._line, index, stamps_s, self._line.late_s(index, stamps_s))
@@ -284,23 +290,37 @@ class CounterClock(SmoothClock):
     ) -> Float64Array:
         """(samples,) how many periods each sample lies after the one before it."""
         steps = differences.astype(np.float64)
-        for at in np.flatnonzero((differences != 0) & (differences != 1)):
-            index = self._next - 1 + steps[:at].sum()
-            due_s = float(line.times_s(np.asarray([index]))[0])
-            elapsed = (float(stamps_s[at:].min()) - due_s) * self._rate_hz
+        doubtful = (differences != 0) & (differences != 1)
+        # Whole turns may have been lost, after which the counter seems to go on.
+        doubtful[0] |= self._turn is not None and self._elapsed(line, stamps_s, steps, 0) > self._turn / 2
+        for at in np.flatnonzero(doubtful):
+            elapsed = self._elapsed(line, stamps_s, steps, at)
             steps[at] = self._step(int(differences[at]), int(values[at]), elapsed)
         return steps
+
+    def _elapsed(self, line: _Line, stamps_s: Float64Array, steps: Float64Array, at: int) -> float:
+        """Periods from the sample before `at` to this one, as the stamps have it."""
+        index = self._next - 1 + steps[:at].sum()
+        due_s = float(line.times_s(np.asarray([index]))[0])
+        return (float(stamps_s[at:].min()) - due_s) * self._rate_hz
 
     def _step(self, difference: int, value: int, elapsed: float) -> float:
         """Periods between two samples whose counters differ so, the stamps being that many periods apart."""
         slack = max(3.0, self._rate_hz * 1.25 * self._recent.gap_s)
-        if difference > 0 and (self._turn is None or difference < self._turn) and difference <= elapsed + slack:
+        if self._turn is None and (0 < difference <= elapsed + slack or abs(difference - elapsed) <= slack):
             return float(difference)
+        if self._turn is not None and difference % self._turn and abs(difference % self._turn - elapsed) <= slack:
+            return float(difference % self._turn)
         turns = (self._turn,) if self._turn is not None else (*_COUNTER_TURNS, value - difference + 1)
-        off, step, turn = min((abs(difference % turn - elapsed), difference % turn, turn) for turn in turns)
-        if step and off <= slack:
+        # Of all steps that end with this value the one that the stamps speak for: back, too, to what came before.
+        steps = [(difference + turn * round((elapsed - difference) / turn), turn) for turn in turns]
+        off, step, turn = min((abs(step - elapsed), step, turn) for step, turn in steps)
+        if off <= slack:
             self._turn = turn
             return float(step)
+        if self._turn is not None and 0 < difference % self._turn <= elapsed < self._turn:
+            # Stamps may be late by more than they ever were; a counter that goes on has not.
+            return float(difference % self._turn)
         self._turn = None
         line_step = max(1.0, elapsed)
         if self._line is not None and line_step > slack:
