@@ -9,7 +9,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constr
 # The Python bindings of full TensorRT, without its libraries: the contract tests import them over stubs.
 BINDINGS := tensorrt-cu12-bindings==10.3.0 tensorrt-cu13-bindings==10.16.1.11 tensorrt-cu13-bindings==11.4.0.106
 
-.PHONY: demo test bench lint specs clean
+.PHONY: demo test bench soak lint specs clean
 
 demo: $(VENV)/ready-train
 	$(BIN)/python examples/demo.py demo
@@ -26,6 +26,11 @@ endif
 
 bench: $(VENV)/ready-test
 	$(BIN)/python -m benchmarks $(ARGS)
+
+# HOURS of simulated sensors with random faults through the live pipeline; 24 take eight minutes.
+HOURS ?= 24
+soak: $(VENV)/ready-test
+	$(BIN)/python -m tests.reliability.soak $(HOURS) $(SEED)
 
 lint: $(VENV)/ready-test
 	$(BIN)/ruff check .

@@ -60,10 +60,10 @@ def _hours(engine: Engine, session: Path) -> tuple[int, int]:
             missing += int(row.prediction.start_s[0]) - expected
             expected = int(row.prediction.start_s[0]) + 1
             if expected == 3600:
-                after_an_hour = _resident_bytes()
+                after_an_hour = resident_bytes()
     missing += HOURS * 3600 - expected
-    return _resident_bytes() - after_an_hour, missing
+    return resident_bytes() - after_an_hour, missing
 
 
-def _resident_bytes() -> int:
+def resident_bytes() -> int:
     return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
