@@ -7,6 +7,7 @@ import pytest
 
 from emodict.errors import RecordingError
 from emodict.grid import ON_GRID_PERIODS, face_rows, signal_blocks
+from emodict.live.placing import Placer
 from emodict.recording import FaceVideo, Signal
 
 NAN = float("nan")
@@ -152,6 +153,9 @@ def snapped(times, values):
 def test_skin_conductance_is_moved_to_the_nearest_tick_and_never_made_up(seed):
     rng = np.random.default_rng(seed)
     times = np.cumsum(rng.choice([0.2, 0.9, 1.0, 1.1, 2.6], size=80) + 0.01 * rng.random(80)) - 0.7
+    # Which tick is the nearest is clear: none lies half-way.
+    whole_part, rest = np.floor(times), times % 1
+    times = whole_part + np.where(rest < 0.5, 0.8 * rest, 0.2 + 0.8 * rest)
     values = rng.permutation(80).astype(float)
     out = whole(signal(values, modality="gsr", rate_hz=4.0, timestamps_s=times / 4.0), block_s=1.0)
     np.testing.assert_array_equal(out, snapped(times, values))
@@ -164,6 +168,22 @@ def test_skin_conductance_half_a_tick_late_keeps_every_sample_once():
     # n / 10 + 0.05 is rounded up or down: without an allowance some ticks were empty and some doubly taken.
     out = whole(signal(np.arange(300.0), modality="gsr", timestamps_s=np.arange(300) / 10.0 + 0.05))
     np.testing.assert_array_equal(out, placed(range(1, 301), np.arange(300.0)))
+
+
+@pytest.mark.parametrize(("drift", "lost"), [(50e-6, 0), (-50e-6, 1)])
+def test_skin_conductance_whose_clock_drifts_past_the_middle_of_two_ticks_loses_no_more_than_the_drift(drift, lost):
+    # Across the middle in 3000 samples; smoothed times waver by 2 ms of their 250 meanwhile, far more than they drift.
+    rng = np.random.default_rng(0)
+    n = np.arange(6000.0)
+    times = n * (1 - drift) + 0.5 + 3000 * drift + rng.normal(scale=0.008, size=len(n))
+    times = np.maximum.accumulate(times)
+    out = whole(signal(n, modality="gsr", rate_hz=4.0, timestamps_s=times / 4.0), block_s=60.0)[:, 0]
+    inside = out[5:-5]
+    # A fast clock has a sample too many there, a slow one lacks one.
+    assert np.isnan(inside).sum() == lost
+    placer = Placer(4.0, 1, anchor_s=0.0, snapped=True)
+    live = np.concatenate([placer.place(n[i : i + 3, None], times[i : i + 3] / 4.0) for i in range(0, 6000, 3)])
+    assert np.isnan(live[5:-5]).sum() == lost
 
 
 @pytest.mark.parametrize(("modality", "said"), [("ppg", "even clock, interpolated"), ("gsr", "even clock, moved")])

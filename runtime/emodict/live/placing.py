@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from emodict.grid import ON_GRID_PERIODS, ROUNDING_PERIODS, interpolate
+from emodict.grid import ON_GRID_PERIODS, interpolate, nearest_ticks
 
 Float64Array = NDArray[np.float64]
 
@@ -27,6 +27,8 @@ class Placer:
         self._rate_hz, self._anchor_s, self._snapped = rate_hz, anchor_s, snapped
         self._missed_before = missed_before
         self._next = 0
+        # Time in periods, and tick, of the newest sample that was snapped.
+        self._last: tuple[float, int] | None = None
         # What may still be a neighbour of the next tick: times in periods since the anchor, and the samples.
         self._times: Float64Array = np.empty(0)
         self._values: Float64Array = np.empty((0, channels))
@@ -75,7 +77,9 @@ class Placer:
         return int(unknown[0]) if len(unknown) else len(wanted)
 
     def _snap(self, times: Float64Array, values: Float64Array) -> Float64Array:
-        ticks = np.floor(times + 0.5 + ROUNDING_PERIODS).astype(np.int64)
+        ticks = nearest_ticks(times, self._last)
+        if len(ticks):
+            self._last = float(times[-1]), int(ticks[-1])
         self.late += int(((ticks < self._next) & (ticks >= 0)).sum())
         ahead = ticks >= self._next
         ticks, values = ticks[ahead], values[ahead]
