@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from emodict.atomic import atomic_path
 from emodict.errors import EmodictError, TableError
 from emodict.features import extract_features
-from emodict.features.windows import FeatureWindows, ModalityRows, assemble, concatenate, ready_made_rows
+from emodict.features.windows import FeatureWindows, ModalityRows, assemble, concatenate, ready_made_rows, usable_rows
 from emodict.matfile import read_mat
 from emodict.recording import Recording
 from emodict.spec import FeatureSpec, load_spec, require_same_spec, spec_from_dict
@@ -284,11 +284,11 @@ def _table_of(file: Mapping[str, NDArray[Any]], path: Path) -> FeatureTable:
 
 
 def _agreeing(windows: FeatureWindows) -> FeatureWindows:
-    """Valid only where every feature is a number, and numbers only where valid, whatever an edited file says."""
+    """Valid only where every feature is usable, and numbers only where valid, whatever an edited file says."""
     valid, tokens = windows.valid.copy(), windows.tokens.copy()
     for column, name in enumerate(windows.spec.modality_names):
         part = tokens[:, windows.spec.token_slices[name]]
-        valid[:, column] &= np.isfinite(part).all(axis=(1, 2))
+        valid[:, column] &= usable_rows(part)
         part[~valid[:, column]] = np.nan
     return FeatureWindows(windows.spec, windows.start_s, tokens, valid, np.where(valid, windows.quality, 0.0))
 

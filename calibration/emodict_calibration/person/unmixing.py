@@ -110,7 +110,11 @@ def _good_samples(modality: ModalitySpec, signal: Signal, *, from_s: float, to_s
     from mne.filter import filter_data
 
     scale = unit_factor(signal.unit, modality.unit, of="eeg")
-    blocks = [block * scale for block in signal_blocks(signal, modality.channel_names, block_s=64.0)]
+
+    def usable(samples: Float64Array) -> Float64Array:
+        return without_unusable(modality, samples, unit=scale)
+
+    blocks = [block * scale for block in signal_blocks(signal, modality.channel_names, block_s=64.0, usable=usable)]
     samples = without_unusable(modality, np.concatenate(blocks)[_cut(from_s, to_s, signal.rate_hz)])
     second = round(signal.rate_hz)
     count = len(samples) // second

@@ -207,7 +207,11 @@ def source_blocks(recording: Recording, modality: ModalitySpec, *, block_s: floa
     # A sensor without named places is its modality, whatever its one channel is called.
     if not _named_places(modality) and len(signal.channel_names) == 1:
         channels = signal.channel_names
-    for block in signal_blocks(signal, channels, block_s=block_s):
+
+    def usable(samples: Float64Array) -> Float64Array:
+        return without_unusable(modality, samples, unit=scale)
+
+    for block in signal_blocks(signal, channels, block_s=block_s, usable=usable):
         yield block if scale == 1.0 else block * scale
 
 

@@ -33,12 +33,13 @@ _LARGEST = float(np.finfo(np.float64).max)
 _FEW = 8
 
 
-def without_unusable(modality: ModalitySpec, samples: Float64Array) -> Float64Array:
+def without_unusable(modality: ModalitySpec, samples: Float64Array, *, unit: float = 1.0) -> Float64Array:
     """The samples, NaN in place of what is infinite or out of the modality's range; a copy only if there is any.
 
-    Done before any filter: one absurd sample would ring on through seconds that look well.
+    Done before any filter: one absurd sample would ring on through seconds that look well. `unit` is that of the
+    samples in the spec's.
     """
-    lower, upper = _limits(modality)
+    lower, upper = (limit / unit for limit in _limits(modality))
     # No sample is larger than the root of the sum of squares: one dot product clears most blocks. NaN compares false.
     flat = samples.reshape(-1)
     # dot, not @: where the squares overflow, it says infinity without a warning.

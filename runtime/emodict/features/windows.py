@@ -13,6 +13,9 @@ from emodict.spec import EEG, FeatureSpec
 
 Float64Array = NDArray[np.float64]
 
+# A model computes in float32, which holds numbers to 3e38, and squares them; the pulse's largest features are 5e11.
+LARGEST_FEATURE = 1e12
+
 
 @dataclass(frozen=True)
 class ModalityRows:
@@ -31,11 +34,20 @@ class ModalityRows:
 
 
 def ready_made_rows(values: Float64Array) -> ModalityRows:
-    """Rows whose features arrive computed: one with anything but numbers in it is not valid."""
+    """Rows whose features arrive computed: one that `usable_rows` does not pass is not valid."""
     values = values.copy()
-    valid = finite_rows(values)
+    valid = usable_rows(values)
     values[~valid] = np.nan
     return ModalityRows(values, valid, valid.astype(np.float64))
+
+
+def usable_rows(values: Float64Array) -> NDArray[np.bool_]:
+    """(rows, ...) features -> (rows,): nothing but numbers up to LARGEST_FEATURE in it."""
+    # NaN compares false.
+    usable: NDArray[np.bool_] = np.logical_and.reduce(
+        np.abs(values) <= LARGEST_FEATURE, axis=tuple(range(1, values.ndim))
+    )
+    return usable
 
 
 def finite_rows(values: Float64Array) -> NDArray[np.bool_]:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from emodict.errors import InputError
 from emodict.features import FeatureStream
+from emodict.features.quality import without_unusable
 from emodict.features.stream import channel_count
 from emodict.features.windows import FeatureWindows, concatenate
 from emodict.live.channels import columns_for
@@ -204,7 +205,9 @@ class LivePipeline:
         if not plausible.all():
             logger.warning("%s: times in the far future, left out", name)
             samples, times_s = samples[plausible], times_s[plausible]
-        self._keep(self._features.push(name, sensor.placer.place(samples, times_s)))
+        # Between ticks samples are interpolated, which would spread one that is none over its neighbours.
+        usable = without_unusable(self._spec.modality(name), np.asarray(samples, dtype=np.float64))
+        self._keep(self._features.push(name, sensor.placer.place(usable, times_s)))
         if len(times_s):
             # The last sample of a second comes a period before its end, and its clock may be half a period early.
             early_s = 1.5 / sensor.stream.rate_hz
