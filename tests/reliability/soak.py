@@ -176,7 +176,7 @@ def check_faults(faults: Sequence[Fault], valid: NDArray[np.bool_], result: Soak
     """Each fault is invalid where it must be, and nothing is where no fault was."""
     excused = np.zeros_like(valid)
     # Sensors that appear within the first second begin with the next.
-    excused[: SPEC.first_row_s + math.ceil(RESTART_S)] = True
+    excused[: SPEC.first_row_s + math.ceil(max(RESTART_S.values()))] = True
     # Between two ticks a sample waits for the next two, which a run that ends does not have.
     excused[-1] = True
     counts: Counter[str] = Counter()

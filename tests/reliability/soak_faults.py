@@ -20,8 +20,11 @@ PLACED_WITHIN_S = {"eeg": 0.02, "gsr": 0.15, "ppg": 0.02, "video": 0.0}
 # What a missing sample takes with it: the resampler's ten periods of 64 Hz; the second in which EEG's filter settles.
 REACH_S = {"eeg": 0.0, "gsr": 0.0, "ppg": 10 / 64, "video": 0.0}
 SETTLE_S = {"eeg": 1.0, "gsr": 0.0, "ppg": 0.0, "video": 0.0}
-# A sensor that was given up begins anew with a whole second.
-RESTART_S = 1.0
+# A row of resampled pulse waits for the filter and the rest of its block, 10 + 1 + 16 samples of 64 Hz beyond its end.
+LOOKS_AHEAD_S = {"eeg": 0.0, "gsr": 0.0, "ppg": 27 / 64, "video": 0.0}
+# A sensor that was given up begins anew with a whole second. The one face of a second comes when that is over, and
+# nobody waits for the first one of a camera that was given up.
+RESTART_S = {"eeg": 1.0, "gsr": 1.0, "ppg": 1.0, "video": 2.0}
 # A clock that has jumped is followed at once to a period; it takes so long until it is exact again.
 CLOCK_SETTLES_S = 1.0
 
@@ -35,6 +38,8 @@ COVERING = {SATURATED: 0.6, STUCK: 0.6, CONSTANT: 1.0}
 HARMLESS = (HELD_BACK, TWICE)
 
 _VALUES = (NAN, INFINITE, ABSURD)
+# Samples that come, in time and in order, but say nothing.
+OF_VALUES = (*_VALUES, *COVERING)
 _DELIVERY = (LOST, SILENT, HELD_BACK, TOO_LATE, TWICE)
 KINDS = {
     "eeg": (*_VALUES, SATURATED, STUCK, *_DELIVERY, AWAY, SWAPPED),
@@ -127,8 +132,10 @@ def expected(fault: Fault, seconds: int) -> Expected:
     near_s = PLACED_WITHIN_S[fault.modality]
     low_s, high_s = rows + 1 - WINDOW_S[fault.modality], rows + 1
     around = (low_s < end_s + near_s + 1e-6) & (high_s > begin_s - near_s - 1e-6)
-    before_s = near_s + REACH_S[fault.modality]
-    after_s = before_s + SETTLE_S[fault.modality] + RESTART_S + (CLOCK_SETTLES_S if fault.jump_s else 0.0)
+    reach_s = near_s + REACH_S[fault.modality]
+    before_s = reach_s if fault.kind in OF_VALUES else near_s + LOOKS_AHEAD_S[fault.modality]
+    after_s = reach_s + SETTLE_S[fault.modality] + (0.0 if fault.kind in OF_VALUES else RESTART_S[fault.modality])
+    after_s += CLOCK_SETTLES_S if fault.jump_s else 0.0
     last_s = max(end_s, fault.last_s + abs(fault.jump_s) + PATIENCE_S) if fault.jump_s else end_s
     may = (low_s < last_s + after_s) & (high_s > min(begin_s, fault.first_s) - before_s)
     covered_s = np.minimum(end_s, high_s) - np.maximum(begin_s, low_s)
