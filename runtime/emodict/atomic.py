@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
+import functools
 import os
+import struct
 import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -18,33 +21,134 @@ _FIXES = {
     errno.EACCES: "Choose a folder you may write to",
     errno.EPERM: "Choose a folder you may write to",
     errno.EROFS: "Choose a folder that is not read-only",
+    errno.EEXIST: "Choose another name",
+    errno.ENOENT: "Its folder went away while the file was made: make it again, or write elsewhere",
+    errno.EIO: "The disk fails: write to another one",
 }
+# By this a file of ours is known that a killed program left behind.
+_PART = ".emodict.part"
+# struct flock for a write lock of the whole file.
+_WHOLE_FILE = struct.pack("hhqqi", fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
+# What file systems say that have no hard links, or cannot flush a folder.
+_NOT_HERE = {errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EINVAL, errno.EMLINK}
 
 
 @contextlib.contextmanager
-def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
+def atomic_path(path: str | os.PathLike[str], *, replace: bool = True) -> Iterator[Path]:
     """Yield a temporary path beside `path`; rename it to `path` if the block succeeds, delete it otherwise.
+
+    File and name are on the disk when the block has ended: neither a kill nor a power cut leaves half a file. What a
+    killed program left behind in the folder is removed.
+
+    Args:
+        replace: False refuses a `path` that exists by now, though it did not when the work began.
 
     Raises:
         OutputError: the folder does not exist or cannot be written, or the disk is full.
     """
     final = Path(path)
     check_writable(final)
-    descriptor, name = tempfile.mkstemp(prefix=f".{final.name}.", suffix=".part", dir=final.parent)
-    os.close(descriptor)
-    part = Path(name)
+    _remove_abandoned(final.parent.resolve())
+    try:
+        part, lock = _new_part(final)
+    except OSError as error:
+        raise output_error(final, error) from error
     try:
         yield part
-        _flush_to_disk(part)
+        _flush(part)
         # mkstemp makes a file only its owner can read; give it what open() would have given.
         umask = os.umask(0)
         os.umask(umask)
         part.chmod(0o666 & ~umask)
-        part.replace(final)
+        _appear(part, final, replace=replace)
     except OSError as error:
         raise output_error(final, error) from error
     finally:
-        part.unlink(missing_ok=True)
+        # The error under way says what the matter is; a part that cannot be removed now is removed another time.
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
+        os.close(lock)
+
+
+def _new_part(final: Path) -> tuple[Path, int]:
+    """A new file beside `final`, and a descriptor that keeps it locked."""
+    while True:
+        lock, name = tempfile.mkstemp(prefix=f".{final.name}.", suffix=_PART, dir=final.parent)
+        # Another process may take the file for an abandoned one until it is locked, and where it did, it is gone.
+        if _lock(lock) is not False and os.fstat(lock).st_nlink:
+            return Path(name), lock
+        os.close(lock)
+
+
+def _lock(descriptor: int) -> bool | None:
+    """Lock a whole file; False where another process has, None where this file system has no locks.
+
+    A lock of the open file description: it ends with the process, however that ends, and not, as POSIX's other locks
+    do, when a library opens and closes the same file.
+    """
+    try:
+        fcntl.fcntl(descriptor, fcntl.F_OFD_SETLK, _WHOLE_FILE)
+    except OSError as error:
+        return False if error.errno in (errno.EAGAIN, errno.EACCES) else None
+    return True
+
+
+@functools.cache
+def _remove_abandoned(folder: Path) -> None:
+    """Remove temporary files that nobody writes any more, once in a process: whoever was killed was another one.
+
+    A device that loses power every day must not fill its disk with them.
+    """
+    # A folder that may be written and not listed keeps what it has.
+    with contextlib.suppress(OSError):
+        names = [entry.name for entry in os.scandir(folder) if entry.name.endswith(_PART)]
+        for name in names:
+            _remove_if_abandoned(folder / name)
+
+
+def _remove_if_abandoned(part: Path) -> None:
+    # Gone meanwhile, another user's, or no plain file.
+    with contextlib.suppress(OSError):
+        descriptor = os.open(part, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            if _lock(descriptor):
+                part.unlink()
+        finally:
+            os.close(descriptor)
+
+
+def _appear(part: Path, final: Path, *, replace: bool) -> None:
+    """Give the file its name, and let the name be on the disk."""
+    if replace:
+        part.replace(final)
+    else:
+        try:
+            final.hardlink_to(part)
+        except OSError as error:
+            if error.errno not in _NOT_HERE:
+                raise
+            # Without hard links (FAT) two that start in the same millisecond cannot be told apart.
+            if final.exists():
+                raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(final)) from None
+            part.replace(final)
+    _flush_folder(final.parent)
+
+
+def _flush_folder(folder: Path) -> None:
+    """Let names survive a power cut, where the file system can and the folder may be opened."""
+    try:
+        _flush(folder)
+    except OSError as error:
+        if error.errno not in _NOT_HERE | {errno.EACCES}:
+            raise
+
+
+def _flush(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def check_writable(path: Path, *, ending: str | None = None) -> None:
@@ -91,8 +195,3 @@ def output_error(path: Path, error: OSError) -> OutputError:
     code = error.errno or next((c for c in _FIXES if f"errno = {c}," in str(error)), None)
     reason = os.strerror(code) if code else str(error)
     return OutputError(f"Cannot write {path}: {reason}. Nothing was left behind", fix=_FIXES.get(code or 0))
-
-
-def _flush_to_disk(path: Path) -> None:
-    with path.open("rb") as handle:
-        os.fsync(handle.fileno())

@@ -57,7 +57,8 @@ def write_session(recording: Recording, path: str | os.PathLike[str]) -> None:
     """Write a recording as session.h5, whole or not at all; data as float32, gzip + shuffle."""
     import h5py
 
-    with atomic_path(path) as part, h5py.File(part, "w") as file:
+    # Nobody else knows the part, and on NFS HDF5's lock would meet ours.
+    with atomic_path(path) as part, h5py.File(part, "w", locking=False) as file:
         own = {name: getattr(recording, name) for name in ROOT_ATTRIBUTES}
         own |= {"format": FORMAT, "format_version": FORMAT_VERSION}
         for name, value in {**recording.attributes, **own}.items():
@@ -135,7 +136,7 @@ def add_face(source: str | os.PathLike[str], face: FaceVideo, path: str | os.Pat
             )
     with atomic_path(path) as part:
         shutil.copyfile(source, part)
-        with h5py.File(part, "r+") as file:
+        with h5py.File(part, "r+", locking=False) as file:
             _write_face(file, face, Path(path).parent)
 
 

@@ -85,7 +85,7 @@ class GrowingFile:
         import h5py
 
         self._signals: list[GrowingSignal] = []
-        with atomic_path(path) as part:
+        with atomic_path(path, replace=False) as part:
             # Without HDF5's own locks, which would refuse the file while a reader looks at it.
             self._file = h5py.File(part, "w", libver="latest", locking=False)
             self._lay_out(attributes)

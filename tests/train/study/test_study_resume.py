@@ -193,7 +193,7 @@ def test_a_study_killed_midway_goes_on_without_repeating_a_cell(
     methods = [MeanLabel(), Ridge(pause_s=0.2), Descent()]
     # midway: 2 x (3 + 2 candidates and 3 final cells)
     assert 5 <= len(finished) < 16
-    left = folder / "cells" / ".half-written.part"
+    left = folder / "cells" / ".half-written.emodict.part"
     left.touch()
     results, _ = compute(data, folder, methods)
     assert not left.exists()

@@ -49,11 +49,6 @@ class CellStore:
         self._data_digest = data_digest
         self._said: set[Path] = set()
 
-    def sweep(self) -> None:
-        """Remove what a killed study left half written; only for whoever holds the folder's lock."""
-        for part in self._folder.glob(".*.part"):
-            part.unlink(missing_ok=True)
-
     def path(self, cell: Cell) -> Path:
         """Where the cell is, or would be."""
         words = f"{cell.protocol} {cell.method.name} {cell.label}"

@@ -149,7 +149,6 @@ def compute_study(
     """
     started, clock = datetime.now(timezone.utc), time.monotonic()
     store = CellStore(folder, data_digest=data.digest)
-    store.sweep()
     with workers(options.jobs, options.dask) as pool:
         study = _Study(data, plan, methods, options, Runner(data, store, pool, on_progress))
         predictions, latents = study.run()
