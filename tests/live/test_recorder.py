@@ -210,6 +210,20 @@ def test_an_existing_file_is_never_overwritten(tmp_path):
         SessionRecorder(tmp_path / "nowhere" / "new.h5", start_s=0.0)
 
 
+def test_of_two_that_start_on_one_name_the_second_is_refused(tmp_path, monkeypatch):
+    out = tmp_path / "one.h5"
+    # Both look, and see no file, before either has made it.
+    monkeypatch.setattr(Path, "exists", lambda self: False)
+    with SessionRecorder(out, start_s=0.0) as recorder:
+        with pytest.raises(OutputError, match="File exists"):
+            SessionRecorder(out, start_s=0.0)
+        recorder.happened(Connected(GSR, 0.0))
+        recorder.happened(chunk(GSR, 0.0, 5.0))
+    monkeypatch.undo()
+    with open_session(out) as recording:
+        assert recording.signals["gsr"].sample_count == 20
+
+
 FULL_DISK = """
 import resource, sys, time
 from pathlib import Path

@@ -127,15 +127,16 @@ class GrowingFile:
             self._append("/events/description", np.array(text, dtype=f"S{_DESCRIPTION_BYTES}"))
             commits.append(("/events/onset", np.array([onset_s for onset_s, _ in events])))
         # A sample counts once its time is there, so its time is written after it.
-        self._file.flush()
+        self._flush()
         self._require_room(sum(times_s.nbytes for _, times_s in commits))
         for path, times_s in commits:
             self._append(path, times_s)
-        self._file.flush()
+        self._flush()
 
     def close(self) -> None:
         """Finish the file."""
         self._file.close()
+        os.fdatasync(self._mark)
         os.close(self._mark)
 
     def abandon(self) -> None:
@@ -144,6 +145,11 @@ class GrowingFile:
             self._file.close()
         with contextlib.suppress(OSError):
             os.close(self._mark)
+
+    def _flush(self) -> None:
+        """Onto the disk itself: a battery that runs empty must not take what the system still held in memory."""
+        self._file.flush()
+        os.fdatasync(self._mark)
 
     def _require_room(self, size: int) -> None:
         """Stop while HDF5 can still finish the file: a write that fails later takes the whole program with it.
@@ -172,7 +178,7 @@ class GrowingFile:
         import h5py
 
         groups = {signal: self._make_group(signal) for signal in new}
-        self._file.flush()
+        self._flush()
         for signal, group in groups.items():
             h5py.h5o.link(group.id, self._file.id, signal.path.encode())
             self._file.flush()
