@@ -1,4 +1,5 @@
 # make demo: the whole way on simulated people. make test: the tests. Each makes its own venv in .venv.
+# make dist: the wheel and the sdist, the wheel tried on every Python here.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -9,7 +10,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constr
 # The Python bindings of full TensorRT, without its libraries: the contract tests import them over stubs.
 BINDINGS := tensorrt-cu12-bindings==10.3.0 tensorrt-cu13-bindings==10.16.1.11 tensorrt-cu13-bindings==11.4.0.106
 
-.PHONY: demo test bench soak lint specs clean
+.PHONY: demo test bench soak lint specs dist clean
 
 demo: $(VENV)/ready-train
 	$(BIN)/python examples/demo.py demo
@@ -39,6 +40,11 @@ lint: $(VENV)/ready-test
 
 specs: $(VENV)/ready-test
 	$(BIN)/python tools/make_specs.py
+
+dist: $(VENV)/ready-test
+	rm -rf dist
+	$(BIN)/python -m hatchling build
+	$(BIN)/python -m tests.release.install dist
 
 clean:
 	rm -rf $(VENV) demo dist build
