@@ -1,5 +1,5 @@
 # make demo: the whole way on simulated people. make test: the tests. Each makes its own venv in .venv.
-# make dist: the wheel and the sdist, the wheel tried on every Python here.
+# make dist: the wheel and the sdist, tried on every Python here; the Dockerfile's steps, without Docker.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -45,6 +45,7 @@ dist: $(VENV)/ready-test
 	rm -rf dist
 	$(BIN)/python -m hatchling build
 	$(BIN)/python -m tests.release.install dist
+	$(BIN)/python -m tests.release.docker_steps
 
 clean:
 	rm -rf $(VENV) demo dist build
