@@ -55,13 +55,13 @@ def _fit(data: Path, out: Path, *more: object) -> tuple[object, ...]:
     return ("fit", data, "-o", out, "--epochs", 1, *more)
 
 
-def test_fit_writes_a_checkpoint_prints_six_measures_and_leaves_nothing_else(
+def test_fit_writes_a_checkpoint_and_its_card_prints_six_measures_and_leaves_nothing_else(
     run: Run, data: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "model.pt"
     code, text, _ = run(*_fit(data, out, "--ensemble", 2, "--seed", 3, "--readout", "last", "--gate", "bare"))
     assert code == 0
-    assert [p.name for p in tmp_path.iterdir()] == ["model.pt"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["model.card.md", "model.pt"]
     for word in ("chebyshev", "clark", "canberra", "kl", "cosine", "intersection", "mean label", "24 windows"):
         assert word in text
     assert f"emodict-export {out}" in text
@@ -165,7 +165,7 @@ def test_a_fit_stopped_by_the_user_goes_on_when_called_again(
     monkeypatch.setattr(fit_module, "_train_member", original)
     code, _, _ = run(*_fit(data, out))
     assert code == 0
-    assert [p.name for p in tmp_path.iterdir()] == ["model.pt"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["model.card.md", "model.pt"]
 
 
 def test_a_checkpoint_that_cannot_be_written_does_not_lose_the_training(
@@ -185,7 +185,7 @@ def test_a_checkpoint_that_cannot_be_written_does_not_lose_the_training(
     monkeypatch.setattr(fit_module, "Trainer", None)  # training again would fail on this
     code, _, _ = run(*_fit(data, out))
     assert code == 0
-    assert [p.name for p in tmp_path.iterdir()] == ["model.pt"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["model.card.md", "model.pt"]
 
 
 @pytest.mark.parametrize("other_state", [False, True])

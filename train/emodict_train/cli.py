@@ -1,4 +1,4 @@
-"""emodict-train: fit a model, simulate people."""
+"""emodict-train: fit a model, simulate people, print a model's card."""
 
 # No `from __future__ import annotations`: typer reads the annotations of functions made inside functions.
 
@@ -36,6 +36,7 @@ def build() -> typer.Typer:
     app = new_app("Train EmotionDict: fit a model, simulate people to try it on.")
     _add_fit(app)
     _add_simulate(app)
+    _add_card(app)
     add_study(app)
     return app
 
@@ -99,8 +100,9 @@ def _add_fit(app: typer.Typer) -> None:
         seed: _Seed = 0,
         device: _Device = "auto",
     ) -> None:
-        """Train on labelled data and write one self-describing checkpoint."""
+        """Train on labelled data and write one self-describing checkpoint, and its card beside it."""
         from emodict_train.fit import FitOptions
+        from emodict_train.model_card import card_path
         from emodict_train.presets import preset as preset_of
 
         log_to_stderr()
@@ -117,7 +119,7 @@ def _add_fit(app: typer.Typer) -> None:
         check_writable(out, ending=".pt")
         table = _read(data, spec_id=spec, part=part, sensors=sensors)
         print(describe(_fit_and_save(table, options, out)))
-        print(f"Wrote {out}. Next: emodict-export {out}")
+        print(f"Wrote {out} and {card_path(out).name}. Next: emodict-export {out}")
 
 
 def _add_simulate(app: typer.Typer) -> None:
@@ -159,6 +161,26 @@ def _add_simulate(app: typer.Typer) -> None:
         print(f"Wrote {len(paths)} simulated {'person' if len(paths) == 1 else 'people'} to {folder}: {names}")
 
 
+def _add_card(app: typer.Typer) -> None:
+    @app.command()
+    def card(
+        model: Annotated[Path, typer.Argument(metavar="MODEL.pt", help="A checkpoint of emodict-train.")],
+        out: Annotated[Optional[Path], typer.Option("--out", "-o", help="A .md file. [default: the screen]")] = None,  # noqa: UP045
+    ) -> None:
+        """Print the card of a checkpoint: what it is, what it was trained on, how good it is, what it is not for."""
+        from emodict_train.checkpoint import load_checkpoint
+        from emodict_train.model_card import model_card, write_card
+
+        if out is not None:
+            check_writable(out, ending=".md")
+        checkpoint = load_checkpoint(model)
+        if out is None:
+            print(model_card(checkpoint, name=model.stem), end="")
+        else:
+            write_card(checkpoint, out, name=model.stem)
+            print(f"Wrote {out}")
+
+
 def _read(
     data: Sequence[Path],
     *,
@@ -179,14 +201,16 @@ def _read(
 
 
 def _fit_and_save(table: "FeatureTable", options: "FitOptions", out: Path) -> "Checkpoint":
-    """Train and write `out`; until that is written, the state of the training stands beside it."""
+    """Train and write `out` and its card; until they are written, the state of the training stands beside them."""
     from emodict_train.checkpoint import save_checkpoint
     from emodict_train.fit import can_go_on
+    from emodict_train.model_card import card_path, write_card
 
     resume_path = out.with_name(out.name + ".resume")
     try:
         checkpoint = _fit_with_progress(table, options, resume_path)
         save_checkpoint(checkpoint, out)
+        write_card(checkpoint, card_path(out), name=out.stem)
     except KeyboardInterrupt:
         if can_go_on(table, options, resume_path=resume_path):
             raise InterruptedByUserError(f"stopped; the same command goes on from {resume_path}") from None
