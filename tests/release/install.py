@@ -23,6 +23,7 @@ BARE = {
     "emodict", "h5py", "numpy", "typer",
     "annotated-doc", "markdown-it-py", "mdurl", "pygments", "rich", "shellingham",
 }  # fmt: skip
+ROOT = Path(__file__).resolve().parents[2]
 PROBE = Path(__file__).with_name("probe.py")
 # Where commands start: what they find must come from the environment, not from this checkout.
 ELSEWHERE = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
@@ -75,7 +76,12 @@ def try_python(version: str, wheel: Path, model: Path, folder: Path) -> bool:
     scored = run(folder / "bin" / "emodict-run", "--engine", model, session)
     assert "probe: 16 rows, 16 answered" in scored, scored
     with_onnx = sorted(set(packages(folder)) - BARE)
-    print(f"Python {version}: {', '.join(sorted(BARE))}; [onnx] adds {', '.join(with_onnx)}; a session is scored")
+    # `make test` on this Python: every version that is pinned can be had for it.
+    pip(folder, "install", "--dry-run", "--constraint", ROOT / "constraints.txt", f"{wheel}[test,lint]")
+    print(
+        f"Python {version}: {', '.join(sorted(BARE))}; [onnx] adds {', '.join(with_onnx)}; a session is scored",
+        flush=True,
+    )
     return True
 
 
