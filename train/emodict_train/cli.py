@@ -165,7 +165,7 @@ def _add_card(app: typer.Typer) -> None:
     @app.command()
     def card(
         model: Annotated[Path, typer.Argument(metavar="MODEL.pt", help="A checkpoint of emodict-train.")],
-        out: Annotated[Optional[Path], typer.Option("--out", "-o", help="A .md file. [default: the screen]")] = None,  # noqa: UP045
+        out: Annotated[Path | None, typer.Option("--out", "-o", help="A .md file. [default: the screen]")] = None,
     ) -> None:
         """Print the card of a checkpoint: what it is, what it was trained on, how good it is, what it is not for."""
         from emodict_train.checkpoint import load_checkpoint
