@@ -11,6 +11,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constr
 BINDINGS := tensorrt-cu12-bindings==10.3.0 tensorrt-cu13-bindings==10.16.1.11 tensorrt-cu13-bindings==11.4.0.106
 
 .PHONY: demo test bench soak lint specs dist clean
+.PHONY: demo test bench soak aarch64 lint specs clean
 
 demo: $(VENV)/ready-train
 	$(BIN)/python examples/demo.py demo
@@ -32,6 +33,10 @@ bench: $(VENV)/ready-test
 HOURS ?= 24
 soak: $(VENV)/ready-test
 	$(BIN)/python -m tests.reliability.soak $(HOURS) $(SEED)
+
+# Features and answers of an aarch64 Python under qemu-user against those of this machine.
+aarch64: $(VENV)/ready-test
+	$(BIN)/python -m tests.reliability.aarch64
 
 lint: $(VENV)/ready-test
 	$(BIN)/ruff check .

@@ -137,7 +137,8 @@ def expected(fault: Fault, seconds: int) -> Expected:
     after_s = reach_s + SETTLE_S[fault.modality] + (0.0 if fault.kind in OF_VALUES else RESTART_S[fault.modality])
     after_s += CLOCK_SETTLES_S if fault.jump_s else 0.0
     last_s = max(end_s, fault.last_s + abs(fault.jump_s) + PATIENCE_S) if fault.jump_s else end_s
-    may = (low_s < last_s + after_s) & (high_s > min(begin_s, fault.first_s) - before_s)
+    # The one face of a second lies at its very beginning.
+    may = (low_s <= last_s + after_s) & (high_s > min(begin_s, fault.first_s) - before_s)
     covered_s = np.minimum(end_s, high_s) - np.maximum(begin_s, low_s)
     if fault.kind in COVERING:
         must = covered_s >= COVERING[fault.kind] * WINDOW_S[fault.modality] - 1e-6
