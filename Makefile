@@ -12,6 +12,7 @@ BINDINGS := tensorrt-cu12-bindings==10.3.0 tensorrt-cu13-bindings==10.16.1.11 te
 
 .PHONY: demo test bench soak lint specs dist clean
 .PHONY: demo test bench soak aarch64 lint specs clean
+.PHONY: demo test kill bench lint specs clean
 
 demo: $(VENV)/ready-train
 	$(BIN)/python examples/demo.py demo
@@ -25,6 +26,10 @@ else
 	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --ignore tests/live
 	$(BIN)/python -m pytest --numprocesses 4 --dist loadfile tests/live
 endif
+
+# Commands are killed, 200 times at random and at the worst moments: half an hour.
+kill: $(VENV)/ready-test
+	$(BIN)/python -m tests.reliability.kills $(ARGS)
 
 bench: $(VENV)/ready-test
 	$(BIN)/python -m benchmarks $(ARGS)

@@ -3,14 +3,8 @@
 from __future__ import annotations
 
 import logging
-import os
 import re
 import shutil
-import signal
-import subprocess
-import sys
-import textwrap
-import time
 from pathlib import Path
 
 import pytest
@@ -28,7 +22,6 @@ from tests.train.study.fixtures import (
 )
 
 from emodict.errors import EmodictError, InputError, OutputError
-from emodict.table import write_table
 from emodict_train.study import figures as figures_package
 from emodict_train.study.data import StudyData, from_table
 from emodict_train.study.figures.canvas import ENDINGS
@@ -40,8 +33,6 @@ from emodict_train.study.run import (
     run_study,
 )
 from emodict_train.study.runner import Failure
-
-REPOSITORY = Path(__file__).resolve().parents[3]
 
 
 @pytest.fixture(scope="module")
@@ -155,53 +146,6 @@ def test_bad_input_leaves_a_running_studys_folder_as_it_is(data: StudyData, tmp_
             run_study(data, {"trials": METHODS}, options, tmp_path)
     assert cells_of(tmp_path) == before
     assert [path.name for path in tmp_path.iterdir()] == ["cells"]
-
-
-TINY_STUDY = """
-    import sys
-    from pathlib import Path
-    from tests.train.study.fixtures import Descent, MeanLabel, Ridge
-    from emodict_train.study.data import read_study_data
-    from emodict_train.study.run import StudyOptions, compute_study, plan_study
-
-    if __name__ == "__main__":
-        table, folder, jobs, pause_s = sys.argv[1:]
-        data, options = read_study_data([Path(table)]), StudyOptions(jobs=int(jobs))
-        methods = [MeanLabel(), Ridge(pause_s=float(pause_s)), Descent()]
-        plan = plan_study(data, options)
-        compute_study(data, plan, dict.fromkeys(plan.folds, methods), options, Path(folder))
-"""
-
-
-def test_a_study_killed_midway_goes_on_without_repeating_a_cell(
-    data: StudyData, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    write_table(make_table(trials=10), tmp_path / "table.npz")
-    script, folder = tmp_path / "study.py", tmp_path / "study"
-    script.write_text(textwrap.dedent(TINY_STUDY))
-    (folder / "cells").mkdir(parents=True)
-    command = [sys.executable, str(script), str(tmp_path / "table.npz"), str(folder), "2", "0.2"]
-    paths = [str(REPOSITORY), *(str(REPOSITORY / name) for name in ("runtime", "train"))]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
-    killed = subprocess.Popen(command, env=environment, start_new_session=True)
-    deadline = time.monotonic() + 60
-    while len(cells_of(folder)) < 5 and time.monotonic() < deadline and killed.poll() is None:
-        time.sleep(0.02)
-    os.killpg(killed.pid, signal.SIGKILL)
-    killed.wait(timeout=30)
-    finished = cells_of(folder)
-    methods = [MeanLabel(), Ridge(pause_s=0.2), Descent()]
-    # midway: 2 x (3 + 2 candidates and 3 final cells)
-    assert 5 <= len(finished) < 16
-    left = folder / "cells" / ".half-written.emodict.part"
-    left.touch()
-    results, _ = compute(data, folder, methods)
-    assert not left.exists()
-    now = cells_of(folder)
-    assert {name: now[name] for name in finished} == finished
-    assert len(now) == 16
-    undisturbed, _ = compute(data, tmp_path_factory.mktemp("undisturbed"))
-    assert same(results, undisturbed)
 
 
 @pytest.fixture(autouse=True)
