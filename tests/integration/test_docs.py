@@ -143,7 +143,7 @@ def test_other_commands_on_the_pages_exist():
         elif words[0] == "python":
             assert (ROOT / words[1]).is_file(), words
         else:
-            assert words[0] in (*SUBCOMMANDS, "pip", "head", "openssl"), words
+            assert words[0] in (*SUBCOMMANDS, "pip", "head", "openssl", "docker"), words
 
 
 def test_links_and_pictures_on_the_pages_lead_somewhere():
