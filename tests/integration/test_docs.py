@@ -119,6 +119,14 @@ def test_every_command_on_the_pages_exists_and_takes_the_options_shown():
         assert options <= options_of(*name), " ".join(name)
 
 
+def test_the_unit_for_a_device_starts_a_command_that_exists_and_claims_no_watchdog():
+    (unit,) = blocks(ROOT / "docs" / "jetson.md", "ini")
+    (command,) = re.findall(r"^ExecStart=/opt/emodict/bin/(.*)$", unit, re.MULTILINE)
+    name, options = name_and_options(tuple(shlex.split(command)))
+    assert options <= options_of(*name)
+    assert "WatchdogSec" not in unit
+
+
 @pytest.mark.parametrize(
     ("page", "name"),
     [
