@@ -1,4 +1,5 @@
 # make demo: the whole way on simulated people. make test: the tests. Each makes its own venv in .venv.
+# make api: the reference of the public modules, as HTML in api/.
 # make dist: the wheel and the sdist, tried on every Python here; the Dockerfile's steps, without Docker.
 PYTHON ?= python3
 VENV := .venv
@@ -9,10 +10,14 @@ export OMP_NUM_THREADS ?= 1
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 # The Python bindings of full TensorRT, without its libraries: the contract tests import them over stubs.
 BINDINGS := tensorrt-cu12-bindings==10.3.0 tensorrt-cu13-bindings==10.16.1.11 tensorrt-cu13-bindings==11.4.0.106
+# What docs/python-api.md calls public.
+PUBLIC := $(addprefix emodict.,session recording validate spec features engine predict outputs report table errors) \
+	$(addprefix emodict_train.,data fit checkpoint trainer) emodict_export.export
 
 .PHONY: demo test bench soak lint specs dist clean
 .PHONY: demo test bench soak aarch64 lint specs clean
 .PHONY: demo test kill bench lint specs clean
+.PHONY: demo test bench lint specs api dist clean
 
 demo: $(VENV)/ready-train
 	$(BIN)/python examples/demo.py demo
@@ -51,6 +56,9 @@ lint: $(VENV)/ready-test
 specs: $(VENV)/ready-test
 	$(BIN)/python tools/make_specs.py
 
+api: $(VENV)/ready-test
+	$(BIN)/python -W error::UserWarning -m pdoc --docformat google --output-directory api $(PUBLIC)
+
 dist: $(VENV)/ready-test
 	rm -rf dist
 	$(BIN)/python -m hatchling build
@@ -58,7 +66,7 @@ dist: $(VENV)/ready-test
 	$(BIN)/python -m tests.release.docker_steps
 
 clean:
-	rm -rf $(VENV) demo dist build
+	rm -rf $(VENV) demo dist build api
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(None if (3, 10) <= sys.version_info < (3, 14) else f"emodict is pinned for Python 3.10 to 3.13; $(PYTHON) is {sys.version.split()[0]}. Try: make PYTHON=python3.11 ...")'

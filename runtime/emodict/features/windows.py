@@ -12,6 +12,8 @@ from emodict.errors import SpecError
 from emodict.spec import EEG, FeatureSpec
 
 Float64Array = NDArray[np.float64]
+# Named here, where `slice` is Python's own: in the classes below it is a method.
+Rows = slice | NDArray[np.bool_]
 
 # A model computes in float32, which holds numbers to 3e38, and squares them; the pulse's largest features are 5e11.
 LARGEST_FEATURE = 1e12
@@ -82,7 +84,7 @@ class FeatureWindows:
         flat = tokens.reshape(len(self), tokens.shape[1] * self.spec.token_width)
         return flat[:, : wanted.dims].reshape(len(self), *wanted.shape)
 
-    def slice(self, rows: slice | NDArray[np.bool_]) -> FeatureWindows:
+    def slice(self, rows: Rows) -> FeatureWindows:
         """Some of the rows."""
         return FeatureWindows(self.spec, self.start_s[rows], self.tokens[rows], self.valid[rows], self.quality[rows])
 
