@@ -14,10 +14,7 @@ BINDINGS := tensorrt-cu12-bindings==10.3.0 tensorrt-cu13-bindings==10.16.1.11 te
 PUBLIC := $(addprefix emodict.,session recording validate spec features engine predict outputs report table errors) \
 	$(addprefix emodict_train.,data fit checkpoint trainer) emodict_export.export
 
-.PHONY: demo test bench soak lint specs dist clean
-.PHONY: demo test bench soak aarch64 lint specs clean
-.PHONY: demo test kill bench lint specs clean
-.PHONY: demo test bench lint specs api dist clean
+.PHONY: demo test kill soak aarch64 bench lint specs api dist clean
 
 demo: $(VENV)/ready-train
 	$(BIN)/python examples/demo.py demo
