@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tests import forked
+from tests import forkserver
 
 from emodict.model_spec import ModelSpec
 from emodict.recording import FaceVideo, Recording, Signal, Trials
@@ -30,8 +30,8 @@ def run() -> Run:
     """Run one of our commands as a user does, in a process of its own."""
 
     def run_command(name: str, *arguments: object, **options: object) -> subprocess.CompletedProcess[str]:
-        if name in forked.MODULES:
-            return forked.run_forked(name, list(map(str, arguments)), **options)
+        if name in forkserver.MODULES:
+            return forkserver.run_forked(name, list(map(str, arguments)), **options)
         command = [str(Path(sysconfig.get_path("scripts")) / name), *map(str, arguments)]
         return subprocess.run(command, capture_output=True, text=True, timeout=300, **options)
 
