@@ -81,11 +81,14 @@ def _new_part(final: Path) -> tuple[Path, int]:
 
 
 def _lock(descriptor: int) -> bool | None:
-    """Lock a whole file; False where another process has, None where this file system has no locks.
+    """Lock a whole file; False where another process has, None where this system or file system has no locks.
 
     A lock of the open file description: it ends with the process, however that ends, and not, as POSIX's other locks
     do, when a library opens and closes the same file.
     """
+    if not hasattr(fcntl, "F_OFD_SETLK"):
+        # Linux has them; elsewhere nothing is taken for abandoned.
+        return None
     try:
         fcntl.fcntl(descriptor, fcntl.F_OFD_SETLK, _WHOLE_FILE)
     except OSError as error:
