@@ -6,7 +6,6 @@ TensorRT 11 knows no precision but the graph's own, so nothing here is a hint: w
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
 import tempfile
 from collections.abc import Collection, Iterator, Mapping
@@ -20,6 +19,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from emodict.errors import ModelError
+from emodict.jsontext import parse_json
 from emodict_export.graph import DISTRIBUTION, INPUT
 
 PRECISIONS = ("fp32", "fp16", "int8")
@@ -51,12 +51,12 @@ def read_precision(path: Path) -> PrecisionChoice:
     if not path.is_file():
         raise ModelError(f"There is no file {path}", expected="a precision.json", fix=fix)
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = parse_json(path.read_text(encoding="utf-8"))
         if content["format"] != FORMAT or content["format_version"] != FORMAT_VERSION:
             raise ValueError(f"format {content['format']!r}, version {content['format_version']!r}")
         keep = {name: _names(content[name]["keep_fp32"]) for name in PRECISIONS if name in content}
         return PrecisionChoice(graph_sha256=str(content["graph_sha256"]), keep_fp32=keep)
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError) as error:
         raise ModelError(
             f"{path} is not a precision.json of this emodict, or it is damaged: {error}",
             expected=f"format '{FORMAT}', version {FORMAT_VERSION}",

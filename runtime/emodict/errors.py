@@ -5,6 +5,9 @@ from __future__ import annotations
 import copyreg
 from typing import Any
 
+# What is cited comes from files of others: so much of each part is shown.
+MOST_CHARACTERS = 2000
+
 
 class EmodictError(Exception):
     """Base of every error emodict raises on purpose; as it stands, a failure of ours (exit code 1).
@@ -23,11 +26,19 @@ class EmodictError(Exception):
         sides = [f"expected {expected}" * (expected is not None), f"got {got}" * (got is not None)]
         mismatch = ", ".join(side for side in sides if side)
         mismatch = mismatch[:1].upper() + mismatch[1:]
-        super().__init__(" ".join(s if s.endswith("?") else s.rstrip(".") + "." for s in (what, mismatch, fix) if s))
+        parts = (shown(part) for part in (what, mismatch, fix) if part)
+        super().__init__(" ".join(s if s.endswith("?") else s.rstrip(".") + "." for s in parts))
 
     def __reduce__(self) -> tuple[Any, ...]:
         """An error comes back from a worker process as it was: its sentences are not put together again."""
         return copyreg.__newobj__, (type(self), *self.args), self.__dict__  # type: ignore[attr-defined]
+
+
+def shown(text: str) -> str:
+    """Text for a terminal: what steers one, or cannot be printed at all, as its escape; the middle of much left out."""
+    if len(text) > MOST_CHARACTERS:
+        text = f"{text[: MOST_CHARACTERS // 2]} ... {text[-MOST_CHARACTERS // 2 :]}"
+    return "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in text)
 
 
 class InputError(EmodictError):

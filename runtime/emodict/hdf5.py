@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -27,6 +28,8 @@ MOST_ITEM_BYTES = 1 << 20
 # Deflate packs at most 1032 : 1; what claims more was never written.
 MOST_EXPANSION = 1100
 UNWRITTEN_BYTES = 64 << 20
+_SUPERBLOCK_BYTES, _FLAGS_AT = 48, 11
+_WORD = 0xFFFFFFFF
 
 
 def members(node: Mapping[str, Any]) -> dict[str, Any]:
@@ -38,28 +41,95 @@ def members(node: Mapping[str, Any]) -> dict[str, Any]:
     return dict(node.items())
 
 
-def check_contents(file: h5py.File) -> None:
-    """Refuse what no recording needs and could do harm, before any of it is read.
+def check_contents(file: h5py.File, path: Path | None = None) -> None:
+    """Refuse what no recording needs and could do harm, before any of it is read; `path` is what to call the file.
 
     Raises:
         RecordingError: a link or data in another file, a filter that would have to be loaded, sizes that the file
             cannot hold or the memory could not; or damage that hides whether there is any of these.
     """
+    called = path or file.filename
     try:
         for count, (name, thing) in enumerate(_objects(file)):
             if count >= MOST_OBJECTS:
-                raise RecordingError(f"{file.filename} holds too many objects", expected=f"at most {MOST_OBJECTS}")
+                raise RecordingError(f"{called} holds too many objects", expected=f"at most {MOST_OBJECTS}")
             problem = _problem_of(thing)
             if problem is not None:
                 raise RecordingError(
-                    f"{file.filename}: {name} {problem}",
+                    f"{called}: {name} {problem}",
                     expected="a recording that holds all of itself, in sizes that its file can hold",
                     fix="Write it anew, or do not trust where it came from",
                 )
     except DAMAGE as error:
-        raise RecordingError(
-            f"{file.filename} is damaged or incomplete: {error}", fix="Copy or record it again"
-        ) from error
+        raise RecordingError(f"{called} is damaged or incomplete: {error}", fix="Copy or record it again") from error
+
+
+def check_cut_off(path: Path) -> None:
+    """Read once, as if its writer had closed it, all of a file that has a sum over it.
+
+    HDF5 reads an unfinished file in the mode for those that somebody writes: where a sum is wrong it waits for the
+    writer and tries again, a hundred times, each wait twice as long as the one before. Nobody lives to see the end.
+
+    Raises:
+        RecordingError: something in it is damaged.
+        OSError: it is no HDF5.
+    """
+    import h5py
+
+    with _AsIfClosed(path) as content, h5py.File(content, "r") as file:
+        check_contents(file, path)
+        try:
+            for _, thing in _objects(file):
+                if isinstance(thing, h5py.Group | h5py.Dataset):
+                    members(thing.attrs)
+        except DAMAGE as error:
+            raise RecordingError(f"{path} is damaged: {error}", fix="Copy or record it again") from error
+
+
+class _AsIfClosed(io.FileIO):
+    """An HDF5 file (superblock 2 or 3) without its mark of being written; the file itself stays as it is."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        head = bytearray(super().read(_SUPERBLOCK_BYTES))
+        if len(head) == _SUPERBLOCK_BYTES and head[8] in (2, 3):
+            head[_FLAGS_AT] = 0
+            head[-4:] = lookup3(bytes(head[:-4])).to_bytes(4, "little")
+        self._head = bytes(head)
+        self.seek(0)
+
+    def readinto(self, buffer: Any, /) -> int:
+        at = self.tell()
+        count = super().readinto(buffer) or 0
+        if at < len(self._head):
+            there = self._head[at : at + count]
+            memoryview(buffer).cast("B")[: len(there)] = there
+        return count
+
+
+def lookup3(data: bytes) -> int:
+    """Bob Jenkins's hash of 2006 (hashlittle, public domain) from 0, which HDF5 sums its metadata with."""
+    a = b = c = (0xDEADBEEF + len(data)) & _WORD
+    whole = max(0, -(-len(data) // 12) - 1) * 12
+    for at in range(0, whole, 12):
+        a, b, c = (x + int.from_bytes(data[at + i : at + i + 4], "little") for x, i in ((a, 0), (b, 4), (c, 8)))
+        for turn in (4, 6, 8, 16, 19, 4):
+            a = (a - c & _WORD) ^ _turned(c, turn)
+            c = c + b & _WORD
+            a, b, c = b, c, a
+    rest = data[whole:].ljust(12, b"\0")
+    a, b, c = (x + int.from_bytes(rest[i : i + 4], "little") & _WORD for x, i in ((a, 0), (b, 4), (c, 8)))
+    if not data:
+        return c
+    for turn in (14, 11, 25, 16, 4, 14, 24):
+        c = (c ^ b) - _turned(b, turn) & _WORD
+        a, b, c = b, c, a
+    return b
+
+
+def _turned(word: int, by: int) -> int:
+    word &= _WORD
+    return (word << by | word >> 32 - by) & _WORD
 
 
 def _objects(file: h5py.File) -> Iterator[tuple[str, Any]]:

@@ -22,7 +22,7 @@ _CLASS_TYPES = {6: "f8", 7: "f4", 8: "i1", 9: "u1", 10: "i2", 11: "u2", 12: "i4"
 _COMPLEX_FLAG = 0x0800
 _LEVEL_5 = 1
 _HEADER_BYTES = 128
-# A table of features is megabytes; more than this after inflating is a bomb or not a table.
+# A table of features is megabytes, the signals of a sitting hundreds; more than this after inflating is a bomb.
 _MAX_BYTES = 1 << 31
 
 

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from emodict.atomic import atomic_path
 from emodict.engine.manifest import Manifest
 from emodict.errors import EmodictError, PersonError, SpecError
+from emodict.jsontext import parse_json
 from emodict.recording import Recording, canonical_channel
 from emodict.spec import EEG, FeatureSpec
 
@@ -305,7 +306,7 @@ def read_person(path: str | os.PathLike[str]) -> Person:
         raise PersonError(f"{path} was changed after it was written, or is damaged: its sha256 differs", fix=_MAKE_ANEW)
     try:
         return _person_from(content)
-    except (EmodictError, KeyError, TypeError, ValueError, AttributeError) as error:
+    except (EmodictError, KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise PersonError(f"{path} is damaged: {error}", fix=_MAKE_ANEW) from error
 
 
@@ -313,8 +314,8 @@ def _read_json(path: Path) -> Any:
     if not path.is_file():
         raise PersonError(f"There is no file {path}", expected="a person.json", fix=_MAKE_ONE)
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (UnicodeDecodeError, ValueError, RecursionError) as error:
+        return parse_json(path.read_text(encoding="utf-8"))
+    except ValueError as error:
         raise PersonError(f"{path} cannot be read as JSON: {error}", expected="a person.json", fix=_MAKE_ONE) from error
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,9 +13,9 @@ import numpy as np
 
 from emodict.atomic import atomic_path
 from emodict.errors import RecordingError
-from emodict.hdf5 import DAMAGE, check_contents, members
+from emodict.hdf5 import DAMAGE, check_contents, check_cut_off, members
 from emodict.recording import Event, FaceVideo, Recording, Samples, Signal, Trials
-from emodict.unfinished import FirstRows, is_unfinished, rows_written, what_became_of
+from emodict.unfinished import FirstRows, is_cut_off, is_unfinished, rows_written, what_became_of
 
 if TYPE_CHECKING:
     import h5py
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 FORMAT = "emodict-session"
 FORMAT_VERSION = 1
 CHUNK_S = 10.0
+# Far beyond every recording, far within every memory.
+MOST_TRIALS, MOST_LABELS, MOST_EVENTS = 100_000, 100, 500_000
 HOW_TO_GET_ONE = (
     "emodict-session import makes one from recordings of other makers (docs/importing.md); "
     "emodict.session.write_session from anything else (docs/session-format.md)"
@@ -62,7 +64,7 @@ def write_session(recording: Recording, path: str | os.PathLike[str]) -> None:
         own = {name: getattr(recording, name) for name in ROOT_ATTRIBUTES}
         own |= {"format": FORMAT, "format_version": FORMAT_VERSION}
         for name, value in {**recording.attributes, **own}.items():
-            file.attrs[name] = value
+            file.attrs[name] = _fit(value) if isinstance(value, str) else value
         for signal in recording.signals.values():
             _write_signal(file, signal)
         if recording.face is not None:
@@ -113,6 +115,8 @@ def _opened(path: Path) -> h5py.File:
     except OSError as error:
         with contextlib.suppress(OSError):
             # A recording that nobody closed, or that still goes on.
+            if is_cut_off(path):
+                check_cut_off(path)
             return h5py.File(path, "r", swmr=True)
         raise RecordingError(
             f"{path} is HDF5 but cannot be opened, probably cut off: {error}",
@@ -147,7 +151,7 @@ def _head(path: Path) -> bytes:
 
 def check_format(file: h5py.File, path: str | os.PathLike[str]) -> None:
     """Refuse HDF5 that is not a session of this version."""
-    format_name, version = _text(file.attrs.get("format", "")), file.attrs.get("format_version")
+    format_name, version = read_text(file.attrs.get("format", "")), file.attrs.get("format_version")
     if format_name != FORMAT:
         raise RecordingError(
             f"{path} is HDF5 but not a session",
@@ -169,13 +173,13 @@ def _read_recording(file: h5py.File, path: Path) -> Recording:
     face = file.get("video/face")
     unfinished = {"recording": what_became_of(path)} if is_unfinished(file) else {}
     return Recording(
-        **{name: _text(file.attrs.get(name, "")) for name in ROOT_ATTRIBUTES},
+        **{name: read_text(file.attrs.get(name, "")) for name in ROOT_ATTRIBUTES},
         signals=signals,
         face=None if face is None else read_face(face, path),
         trials=read_trials(file["trials"]) if "trials" in file else None,
         events=read_events(file["events"]) if "events" in file else (),
         attributes={
-            k: _text(v)
+            k: read_text(v)
             for k, v in members(file.attrs).items()
             if k not in (*ROOT_ATTRIBUTES, "format", "format_version")
         }
@@ -214,10 +218,10 @@ def read_signal(modality: str, group: h5py.Group) -> Signal:
     return Signal(
         modality=modality,
         rate_hz=_number(group.attrs["sampling_rate"], f"{modality}: sampling_rate"),
-        unit=_text(group.attrs["units"]),
+        unit=read_text(group.attrs["units"]),
         channel_names=read_channel_names(modality, group),
         samples=group["data"] if rows is None else FirstRows(group["data"], rows),
-        reference=_text(group.attrs.get("reference", "")),
+        reference=read_text(group.attrs.get("reference", "")),
         start_offset_s=_number(group.attrs.get("start_offset", 0.0), f"{modality}: start_offset"),
         timestamps_s=group["timestamps"][:rows].astype(np.float64) if "timestamps" in group else None,
         sequence=group["sequence"][:] if "sequence" in group else None,
@@ -238,20 +242,33 @@ def read_face(group: h5py.Group, path: Path) -> FaceVideo:
         embedding=embedding,
         frames=group.get("frames"),
         jpeg=group.get("jpeg"),
-        external_file=None if external is None else str(path.parent.absolute() / _text(external)),
+        external_file=None if external is None else str(path.parent.absolute() / read_text(external)),
         frame_rate_hz=None if rate is None else _number(rate, "video: frame_rate"),
-        color_order=_text(group.attrs.get("color_order", "BGR")),
-        features=_text(group.attrs.get("features", "")),
+        color_order=read_text(group.attrs.get("color_order", "BGR")),
+        features=read_text(group.attrs.get("features", "")),
     )
+
+
+def _require_few(group: h5py.Group, names: Sequence[str], most: int) -> None:
+    """Refuse more entries than any recording has: each becomes an object."""
+    for name in names:
+        if name in group and group[name].size is not None and group[name].size > most:
+            raise RecordingError(
+                f"{group.name.lstrip('/')}: {name} is too large",
+                expected=f"at most {most} entries",
+                got=group[name].size,
+            )
 
 
 def read_trials(group: h5py.Group) -> Trials:
     """/trials."""
+    _require_few(group, ("start", "stop", "trial_id"), MOST_TRIALS)
+    _require_few(group, ("distribution",), MOST_TRIALS * MOST_LABELS)
     truth = group["distribution"][:].astype(np.float64) if "distribution" in group else None
     return Trials(
         start_s=group["start"][:].astype(np.float64),
         stop_s=group["stop"][:].astype(np.float64),
-        trial_id=tuple(_text(name) for name in group["trial_id"][:]),
+        trial_id=tuple(read_text(name) for name in group["trial_id"][:]),
         distribution=truth,
         label_names=_texts(group.attrs.get("label_names", ())),
     )
@@ -260,9 +277,10 @@ def read_trials(group: h5py.Group) -> Trials:
 def read_events(group: h5py.Group) -> tuple[Event, ...]:
     """/events."""
     names = ("onset", "code", "description")
+    _require_few(group, names, MOST_EVENTS)
     rows = rows_written(group, *names) if is_unfinished(group) else None
     columns = [group[name][:rows] for name in names]
-    return tuple(Event(float(o), int(c), _text(d)) for o, c, d in zip(*columns, strict=True))
+    return tuple(Event(float(o), int(c), read_text(d)) for o, c, d in zip(*columns, strict=True))
 
 
 def _write_signal(file: h5py.File, signal: Signal) -> None:
@@ -273,9 +291,9 @@ def _write_signal(file: h5py.File, signal: Signal) -> None:
     for start in range(0, signal.sample_count, rows):
         data[start : start + rows] = signal.read(start, start + rows)
     group.attrs["sampling_rate"] = signal.rate_hz
-    group.attrs["units"] = signal.unit
-    group.attrs["channel_names"] = list(signal.channel_names)
-    group.attrs["reference"] = signal.reference
+    group.attrs["units"] = _fit(signal.unit)
+    group.attrs["channel_names"] = [_fit(name) for name in signal.channel_names]
+    group.attrs["reference"] = _fit(signal.reference)
     group.attrs["start_offset"] = signal.start_offset_s
     for name, values in (("timestamps", signal.timestamps_s), ("sequence", signal.sequence)):
         if values is not None:
@@ -299,9 +317,9 @@ def _write_face(file: h5py.File, face: FaceVideo, folder: Path) -> None:
             jpeg[i] = face.jpeg[i]
     if face.frame_rate_hz is not None:
         group.attrs["frame_rate"] = face.frame_rate_hz
-    group.attrs["color_order"] = face.color_order
+    group.attrs["color_order"] = _fit(face.color_order)
     if face.features:
-        group.attrs["features"] = face.features
+        group.attrs["features"] = _fit(face.features)
 
 
 def _write_frames(group: h5py.Group, frames: Samples) -> None:
@@ -332,10 +350,10 @@ def _write_trials(file: h5py.File, trials: Trials) -> None:
     group = file.create_group("trials")
     group.create_dataset("start", data=np.asarray(trials.start_s, dtype=np.float64))
     group.create_dataset("stop", data=np.asarray(trials.stop_s, dtype=np.float64))
-    group.create_dataset("trial_id", data=list(trials.trial_id), dtype=h5py.string_dtype())
+    group.create_dataset("trial_id", data=[_fit(name) for name in trials.trial_id], dtype=h5py.string_dtype())
     if trials.distribution is not None:
         group.create_dataset("distribution", data=np.asarray(trials.distribution, dtype=np.float64))
-        group.attrs["label_names"] = list(trials.label_names)
+        group.attrs["label_names"] = [_fit(name) for name in trials.label_names]
 
 
 def _write_events(file: h5py.File, events: tuple[Event, ...]) -> None:
@@ -344,16 +362,22 @@ def _write_events(file: h5py.File, events: tuple[Event, ...]) -> None:
     group = file.create_group("events")
     group.create_dataset("onset", data=np.array([e.onset_s for e in events], dtype=np.float64))
     group.create_dataset("code", data=np.array([e.code for e in events], dtype=np.int64))
-    group.create_dataset("description", data=[e.description for e in events], dtype=h5py.string_dtype())
+    group.create_dataset("description", data=[_fit(e.description) for e in events], dtype=h5py.string_dtype())
 
 
-def _text(value: Any) -> str:
+def read_text(value: Any) -> str:
+    """An attribute or an entry as text, whatever it was written as."""
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+
+
+def _fit(text: str) -> str:
+    """What HDF5 can hold of a text that came from another file: no NUL, and nothing that UTF-8 has no bytes for."""
+    return text.replace("\0", "").encode("utf-8", "replace").decode()
 
 
 def _texts(value: Any) -> tuple[str, ...]:
     """An attribute of one string or of many."""
-    return tuple(_text(item) for item in np.ravel(np.asarray(value, dtype=object)))
+    return tuple(read_text(item) for item in np.ravel(np.asarray(value, dtype=object)))
 
 
 def _number(value: Any, name: str) -> float:

@@ -14,6 +14,7 @@ from typing import Any
 
 from emodict.electrodes import electrode_names
 from emodict.errors import SpecError
+from emodict.spec_checks import check_spec
 
 KINDS = ("band_power", "statistics", "embedding", "table")
 FILTER_MODES = ("causal", "zero-phase-window", "zero-phase-trial", "zero-phase-recording")
@@ -329,9 +330,10 @@ def spec_from_dict(content: Any) -> FeatureSpec:
         SpecError: a field is missing, unknown or of the wrong kind.
     """
     try:
+        check_spec(content)
         modalities = tuple(_modality_from_dict(m) for m in content["modalities"])
         return FeatureSpec(**{**content, "modalities": modalities})
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise SpecError(f"The feature spec cannot be read: {error}") from error
 
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-import zipfile
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +17,9 @@ from emodict.atomic import atomic_path
 from emodict.errors import EmodictError, TableError
 from emodict.features import extract_features
 from emodict.features.windows import FeatureWindows, ModalityRows, assemble, concatenate, ready_made_rows, usable_rows
+from emodict.jsontext import parse_json
 from emodict.matfile import read_mat
+from emodict.npz import DAMAGE, open_npz
 from emodict.recording import Recording
 from emodict.spec import FeatureSpec, load_spec, require_same_spec, spec_from_dict
 from emodict.truth import LABEL_SUM_ATOL, check_distributions, refuse_other_than_distributions, trial_of_rows
@@ -257,14 +257,11 @@ def write_table(table: FeatureTable, path: str | os.PathLike[str]) -> None:
 
 def _read_npz(path: Path) -> FeatureTable:
     try:
-        if not zipfile.is_zipfile(path):
-            raise ValueError("it is no .npz, or is cut off")
-        # Python objects in an .npz are pickles, and no pickle is ever loaded.
-        with np.load(path, allow_pickle=False) as file:
+        with open_npz(path) as file:
             return _table_of(file, path)
     except EmodictError:
         raise
-    except (KeyError, ValueError, TypeError, EOFError, OSError, zipfile.BadZipFile, zlib.error) as error:
+    except DAMAGE as error:
         raise TableError(
             f"{path} is not a feature table of emodict's: {error}",
             fix="emodict-session features SESSION.h5 -o TABLE.npz writes one",
@@ -272,7 +269,7 @@ def _read_npz(path: Path) -> FeatureTable:
 
 
 def _table_of(file: Mapping[str, NDArray[Any]], path: Path) -> FeatureTable:
-    spec = spec_from_dict(json.loads(str(file["spec"])))
+    spec = spec_from_dict(parse_json(str(file["spec"])))
     start_s, tokens, quality = (np.asarray(file[name], dtype=np.float64) for name in ("start_s", "tokens", "quality"))
     windows = FeatureWindows(spec, start_s, tokens, np.asarray(file["valid"], dtype=bool), quality)
     _check_windows(windows, path)

@@ -46,13 +46,18 @@ def is_unfinished(group: h5py.Group) -> bool:
 
 def what_became_of(path: Path) -> str:
     """Why an unfinished session is unfinished."""
+    return CUT_OFF if is_cut_off(path) else STILL_GOING_ON
+
+
+def is_cut_off(path: Path) -> bool:
+    """Whether nobody records into an unfinished session any more."""
     with path.open("rb") as handle:
         try:
             # Its recorder holds a lock for as long as it lives (of POSIX: HDF5 uses the other kind itself).
             fcntl.lockf(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except OSError:
-            return STILL_GOING_ON
-    return CUT_OFF
+            return False
+    return True
 
 
 def rows_written(group: h5py.Group, clock: str, *others: str) -> int:

@@ -33,6 +33,7 @@ from emodict.session import (
     read_events,
     read_face,
     read_signal,
+    read_text,
     read_trials,
 )
 from emodict.spec import DEFAULT_SPEC_ID, FeatureSpec, load_spec
@@ -114,21 +115,22 @@ def _check_format(file: h5py.File, path: str | os.PathLike[str]) -> bool:
 
 def _check_session(found: _Findings, file: h5py.File, path: Path) -> None:
     spec = load_spec(DEFAULT_SPEC_ID)
-    _check_root(found, file)
+    found.attempt("/", _check_root, found, file)
     stops = []
     modalities = found.attempt("/signals", lambda: list(file.get("signals", {}).keys())) or []
     for modality in modalities:
         signal = found.attempt(f"/signals/{modality}", _check_signal, found, file["signals"][modality], spec)
         stops += [signal.stop_s] if signal is not None else []
-    if "video/face" in file:
-        face = found.attempt("/video/face", _check_face, found, file["video/face"], path, spec)
+    face_group, trials, events_group = (file.get(name) for name in ("video/face", "trials", "events"))
+    if face_group is not None:
+        face = found.attempt("/video/face", _check_face, found, face_group, path, spec)
         stops += [face.stop_s] if face is not None else []
     elif not modalities:
         found.error("/signals", "no signals, and no video either. Record or import the session again.")
-    if "trials" in file:
-        found.attempt("/trials", _check_trials, found, file["trials"], max(stops, default=None))
-    if "events" in file:
-        events = found.attempt("/events", read_events, file["events"]) or ()
+    if trials is not None:
+        found.attempt("/trials", _check_trials, found, trials, max(stops, default=None))
+    if events_group is not None:
+        events = found.attempt("/events", read_events, events_group) or ()
         if not all(np.isfinite(event.onset_s) for event in events):
             found.error("/events", "an onset is not a finite number of seconds.")
 
@@ -137,8 +139,8 @@ def _check_root(found: _Findings, file: h5py.File) -> None:
     missing = [name for name in ROOT_ATTRIBUTES if name not in file.attrs]
     if missing:
         found.warn("/", f"attribute {', '.join(missing)} missing; read as empty.")
-    start = file.attrs.get("start_time", "")
-    if start and not _is_iso_time(str(start)):
+    start = read_text(file.attrs.get("start_time", ""))
+    if start and not _is_iso_time(start):
         found.warn("/", f"start_time is no ISO 8601 time. Expected 2024-05-01T09:30:00Z, got '{start}'.")
 
 

@@ -6,8 +6,9 @@ import sys
 import edfio
 import numpy as np
 import pytest
+from tests.reliability.fuzz.importers import FILES
 
-from emodict.errors import MissingDependencyError, RecordingError
+from emodict.errors import EmodictError, MissingDependencyError, RecordingError
 from emodict.importers import IMPORTERS
 from emodict.importers.e4 import read_e4
 from emodict.importers.edf import read_edf
@@ -233,3 +234,17 @@ def test_every_importer_opens_its_help_with_a_whole_sentence():
         assert form.help.endswith(".")
         for option in form.options:
             assert option.help.endswith(".")
+
+
+@pytest.mark.parametrize("kind", [kind for kind in FILES if kind != "e4"])
+def test_a_file_of_every_other_kind_is_refused_with_its_own(kind, tmp_path):
+    name, write = FILES[kind]
+    path = tmp_path / (name if kind == "dmer" else f"a.{kind}")
+    write(path)
+    for other in IMPORTERS:
+        if other in (kind, "csv", "brainflow"):
+            continue
+        with pytest.raises(EmodictError) as refusal:
+            IMPORTERS[other].read(path)
+        assert refusal.value.exit_code == 2
+        assert f"emodict-session import {kind}" in str(refusal.value), (other, refusal.value)

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from emodict.atomic import atomic_path
 from emodict.errors import EmodictError, ModelError
+from emodict.jsontext import parse_json
 from emodict.model_spec import ModelSpec, model_spec_from_dict
 from emodict.spec import FeatureSpec, require_known_spec, spec_from_dict
 from emodict_train.model import EmotionDict
@@ -105,12 +106,12 @@ def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
     with _damage_named(path):
         fingerprint = str(content["feature_spec_fingerprint"])
         checkpoint = Checkpoint(
-            features=spec_from_dict(json.loads(content["features"])),
-            model=model_spec_from_dict(json.loads(content["model"])),
+            features=spec_from_dict(parse_json(content["features"])),
+            model=model_spec_from_dict(parse_json(content["model"])),
             states=tuple(content["states"]),
             mean_label=content["mean_label"].numpy(),
-            metrics=json.loads(content["metrics"]),
-            training=json.loads(content["training"]),
+            metrics=parse_json(content["metrics"]),
+            training=parse_json(content["training"]),
         )
     require_known_spec(checkpoint.features, fingerprint, source=str(path))
     with _damage_named(path):

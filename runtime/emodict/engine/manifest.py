@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emodict.errors import EmodictError, ModelError
+from emodict.jsontext import parse_json
 from emodict.model_spec import ModelSpec, model_spec_from_dict
 from emodict.spec import FeatureSpec, require_known_spec, spec_from_dict
 
@@ -99,19 +100,19 @@ def manifest_from_metadata(metadata: Mapping[str, str], *, source: str) -> Manif
         )
     try:
         manifest = Manifest(
-            features=spec_from_dict(json.loads(content["feature_spec"])),
-            model=model_spec_from_dict(json.loads(content["model_spec"])),
-            missing_value=np.asarray(json.loads(content["missing_value"]), dtype=np.float64),
-            mean_label=np.asarray(json.loads(content["mean_label"]), dtype=np.float64),
+            features=spec_from_dict(parse_json(content["feature_spec"])),
+            model=model_spec_from_dict(parse_json(content["model_spec"])),
+            missing_value=np.asarray(parse_json(content["missing_value"]), dtype=np.float64),
+            mean_label=np.asarray(parse_json(content["mean_label"]), dtype=np.float64),
             graph_sha256=content["graph_sha256"],
-            training=json.loads(content["training"]),
-            metrics=json.loads(content["metrics"]),
+            training=parse_json(content["training"]),
+            metrics=parse_json(content["metrics"]),
             software=content["software"],
             precision=content["precision"],
         )
     except EmodictError:
         raise
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise ModelError(f"{source}: its description is damaged: {error}", fix="Export it again") from error
     require_known_spec(manifest.features, content["feature_spec_fingerprint"], source=source)
     return manifest

@@ -19,6 +19,7 @@ from emodict.face.manifest import (
     is_face_engine,
     no_face_engine,
 )
+from emodict.jsontext import parse_json
 
 FORMAT = "emodict-plan"
 FORMAT_VERSION = "1"
@@ -153,7 +154,7 @@ def read_sidecar(plan: Path, *, source: str = CHECKPOINT) -> Sidecar:
         )
     try:
         return _from_dict(content, path)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise ModelError(f"{path}: this description is damaged: {error}", fix=again) from error
 
 
@@ -196,8 +197,8 @@ def _read_json(path: Path, plan: Path, again: str) -> tuple[str, dict[str, Any]]
     try:
         # Bytes: reading as text would let one kind of line end stand for another.
         text = path.read_bytes().decode("utf-8")
-        content = json.loads(text)
-    except (UnicodeDecodeError, ValueError, RecursionError) as error:
+        content = parse_json(text)
+    except ValueError as error:
         raise ModelError(f"{path} is damaged: it is not JSON ({error})", fix=again) from error
     if not isinstance(content, dict):
         raise ModelError(f"{path} is damaged", expected="a JSON object", got=type(content).__name__,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,12 +17,14 @@ from emodict.importers.clock import counter_from_arrivals, gap_or_none, lost_sam
 from emodict.importers.form import Form, Option
 from emodict.importers.spool import Growing, Spool
 from emodict.importers.text import Block, TextTable, numbers, open_table
+from emodict.jsontext import parse_json
 from emodict.recording import Event, Recording, Signal
 
 _EXPECTED = "a file of BrainFlow's DataFilter.write_file: numbers separated by tabs, no header"
 UNITS = {"eeg": "uV", "ppg": "a.u.", "gsr": "uS"}
 # Of a Muse's lights the second is infrared.
 _INFRARED = 1
+_MOST_COLUMNS = 10_000
 
 
 def read_brainflow(
@@ -93,9 +94,9 @@ def _description(path: Path, board: str | None, preset: str) -> Mapping[str, Any
         return _ask_brainflow(board, preset)
     if beside.is_file():
         try:
-            descr = json.loads(beside.read_text(encoding="utf-8"))
-            float(descr["sampling_rate"])
-        except (ValueError, KeyError, TypeError) as error:
+            descr = parse_json(beside.read_text(encoding="utf-8"))
+            _check_description(descr)
+        except (ValueError, KeyError, TypeError, OverflowError) as error:
             raise RecordingError(
                 f"{beside} is no description of a board: {type(error).__name__}: {error}",
                 expected="what BoardShim.get_board_descr returned, as JSON",
@@ -107,6 +108,16 @@ def _description(path: Path, board: str | None, preset: str) -> Mapping[str, Any
         expected=f"--board ID, or the board's description in {beside.name}",
         fix="Give BrainFlow's number or name of the board, such as --board 38 or --board MUSE_2_BOARD",
     )
+
+
+def _check_description(descr: Any) -> None:
+    """Raises ValueError, KeyError or TypeError where it is not what BrainFlow says of a board."""
+    float(descr["sampling_rate"])
+    for key, value in descr.items():
+        columns = value if key.endswith("_channels") else [value] if key.endswith("_channel") else []
+        if not isinstance(columns, list) or not all(type(c) is int and 0 <= c < _MOST_COLUMNS for c in columns):
+            raise ValueError(f"{key} names no columns: {str(value)[:100]}")
+    int(descr.get("num_rows", 0))
 
 
 def _ask_brainflow(board: str, preset: str) -> Mapping[str, Any]:

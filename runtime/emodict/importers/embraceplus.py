@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from emodict.errors import MissingDependencyError, RecordingError
 from emodict.importers.account import Account
+from emodict.importers.avro_blocks import Bounded, check_blocks
 from emodict.importers.clock import start_and_times, utc_text
 from emodict.importers.form import Form
 from emodict.importers.kinds import check_there, read_head, wrong_kind
@@ -44,7 +45,12 @@ def read_embraceplus(source: Path, /, *, subject_id: str | None = None, session_
     account = Account(f"EmbracePlus {'file' if path.is_file() else f'folder, {len(files)} files,'} {path.name}")
     joined = _Joined(account)
     for file in sorted(files, key=_start_in_name):
-        joined.take(_load(file), file)
+        try:
+            joined.take(_load(file), file)
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+            raise RecordingError(
+                f"{file} is Avro of another schema: {type(error).__name__}: {error}", expected=_EXPECTED
+            ) from error
     if not joined.streams:
         raise RecordingError(f"{path} holds no samples of BVP or EDA", expected=_EXPECTED)
     origin_s = min(stream.times_s[0] for stream in joined.streams.values())
@@ -161,8 +167,10 @@ def _load(file: Path) -> dict[str, Any]:
     except ImportError:
         raise MissingDependencyError("fastavro", extra="embraceplus", purpose="Reading EmbracePlus files") from None
     try:
-        with file.open("rb") as handle:
-            record = next(iter(fastavro.reader(handle)), None)
+        with Bounded(file) as handle:
+            reader = fastavro.reader(handle)
+            check_blocks(handle, reader.codec, reader.writer_schema)
+            record = next(iter(reader), None)
     except Exception as error:
         # A cut-off file makes fastavro fail in too many ways to name.
         raise RecordingError(

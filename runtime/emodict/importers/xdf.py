@@ -21,6 +21,7 @@ from emodict.importers.form import Form, Option
 from emodict.importers.kinds import check_there, read_head, wrong_kind
 from emodict.importers.labels import WANTED_UNIT, modality_of_words, plain_unit
 from emodict.importers.spool import Spool
+from emodict.importers.xdf_chunks import check_chunks
 from emodict.recording import Event, Recording, Signal, channel_and_reference, unit_factor
 
 _EXPECTED = "an XDF file (LabRecorder)"
@@ -31,6 +32,8 @@ _FIRST_PYXDF = (1, 17, 3)
 _BREAK_S, _BREAK_SAMPLES = 0.5, 2
 # A stream whose samples come this much off its nominal rate has the measured one.
 _RATE_TOLERANCE = 0.01
+# Of one number, by the format that a stream's header names.
+_BYTES = {"double64": 8, "float32": 4, "int64": 8, "int32": 4, "int16": 2, "int8": 1, "string": 0}
 
 
 def read_xdf(
@@ -52,7 +55,10 @@ def read_xdf(
     if not read_head(path).startswith(_MAGIC):
         raise wrong_kind(path, _EXPECTED)
     account = Account(f"XDF {path.name}")
+    # First what is a chunk at all, then what is in those of samples.
+    _check_chunks(path, ())
     infos = _infos(path)
+    _check_chunks(path, infos)
     chosen = _choose(infos, stream, path, account)
     loaded, header = _load(path, [*chosen], account)
     signals, origin_s = _signals(loaded, chosen, path, account)
@@ -84,7 +90,11 @@ class _Info:
     type: str
     host: str
     channels: int
-    is_text: bool
+    form: str
+
+    @property
+    def is_text(self) -> bool:
+        return self.form == "string"
 
     @property
     def shown(self) -> str:
@@ -150,10 +160,17 @@ def _infos(path: Path) -> list[_Info]:
             str(info["type"] or ""),
             str(info["hostname"] or ""),
             int(info["channel_count"]),
-            info["channel_format"] == "string",
+            str(info["channel_format"]),
         )
         for info in found
     ]
+
+
+def _check_chunks(path: Path, infos: Sequence[_Info]) -> None:
+    try:
+        check_chunks(path, {info.number: (info.channels, _BYTES[info.form]) for info in infos})
+    except (ValueError, KeyError) as error:
+        raise _damaged(path, error) from error
 
 
 def _choose(infos: Sequence[_Info], asked: Sequence[str], path: Path, account: Account) -> dict[int, str]:

@@ -9,8 +9,6 @@ import importlib.metadata
 import json
 import logging
 import re
-import zipfile
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +18,8 @@ from numpy.typing import NDArray
 
 from emodict import __version__
 from emodict.atomic import atomic_path
+from emodict.jsontext import parse_json
+from emodict.npz import DAMAGE, open_npz
 from emodict_train.study.selection import Arrays, Cell
 from emodict_train.study.task import Method, Task
 
@@ -62,7 +62,7 @@ class CellStore:
             return None
         try:
             return self._read(path, cell)
-        except (KeyError, ValueError, TypeError, EOFError, OSError, zipfile.BadZipFile, zlib.error):
+        except DAMAGE:
             if path not in self._said:
                 logger.warning("%s is damaged: computing it again", path)
             self._said.add(path)
@@ -81,8 +81,8 @@ class CellStore:
             np.savez_compressed(handle, **arrays)
 
     def _read(self, path: Path, cell: Cell) -> Finished:
-        with path.open("rb") as handle, np.load(handle, allow_pickle=False) as file:
-            about = json.loads(str(file[_ABOUT]))
+        with open_npz(path) as file:
+            about = parse_json(str(file[_ABOUT]))
             if about["identity"] != self._identity(cell):
                 raise ValueError("it is another cell under this name")
             return Finished({name: file[name] for name in cell.arrays}, float(about["cpu_s"]))

@@ -72,6 +72,13 @@ def _request_protocol() -> type[asyncio.Protocol]:
             if len(self.connections) > MAX_CONNECTIONS:
                 transport.abort()
 
+        def handle_websocket_upgrade(self, event: Any) -> None:
+            # Such bytes in the key would be a fault of the server's own to the library that shakes hands.
+            if all(value.isascii() for _, value in event.headers):
+                super().handle_websocket_upgrade(event)
+            else:
+                self.send_400_response("Invalid header received.")
+
         def _give_up(self) -> None:
             # An upgraded connection belongs to the other class by now.
             if self.transport.get_protocol() is self and self.cycle is None:
