@@ -1,6 +1,7 @@
 # make demo: the whole way on simulated people. make test: the tests. Each makes its own venv in .venv.
 # make api: the reference of the public modules, as HTML in api/.
 # make dist: the wheel and the sdist, tried on every Python here; the Dockerfile's steps, without Docker.
+# make demo: the whole way on simulated people. make test: the tests. make fuzz: ten minutes of hostile files. Each makes its own venv in .venv.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -15,6 +16,7 @@ PUBLIC := $(addprefix emodict.,session recording validate spec features engine p
 	$(addprefix emodict_train.,data fit checkpoint trainer) emodict_export.export
 
 .PHONY: demo test kill soak aarch64 bench lint specs api dist clean
+.PHONY: demo test fuzz bench lint specs clean
 
 demo: $(VENV)/ready-train
 	$(BIN)/python examples/demo.py demo
@@ -32,6 +34,11 @@ endif
 # Commands are killed, 200 times at random and at the worst moments: half an hour.
 kill: $(VENV)/ready-test
 	$(BIN)/python -m tests.reliability.kills $(ARGS)
+# Bytes of every kind for all that reads files of others; what is found stays in fuzz-found/ and can be replayed.
+SECONDS ?= 600
+fuzz: $(VENV)/ready-test
+	@$(BIN)/python -c 'import atheris' 2> /dev/null || $(PIP) atheris 2> /dev/null || true
+	$(BIN)/python -m tests.reliability.fuzz $(SECONDS)
 
 bench: $(VENV)/ready-test
 	$(BIN)/python -m benchmarks $(ARGS)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +24,7 @@ from emodict.face.manifest import FORMS, FaceManifest, face_manifest_to_metadata
 from emodict_export.export import graph_hash
 from emodict_export.face_fp16 import face_to_fp16, run_in_half
 from emodict_export.graph import IR_VERSION, OPSET
+from emodict_train.checkpoint import check_sums
 
 # Configuration D of Simonyan and Zisserman (2015): channels of the 3 x 3 convolutions, 0 for a halving of the picture.
 VGG16 = (64, 64, 0, 128, 128, 0, 256, 256, 256, 0, 512, 512, 512, 0, 512, 512, 512, 0)
@@ -313,12 +313,7 @@ def _read_weights(path: Path) -> Mapping[str, Any]:
     if not path.is_file():
         raise ModelError(f"There are no weights {path}", expected="a vgg16.pth", fix=HOW_TO_GET_WEIGHTS)
     try:
-        # A torch file is a zip archive, whose checksums torch does not look at.
-        if zipfile.is_zipfile(path):
-            with zipfile.ZipFile(path) as archive:
-                damaged = archive.testzip()
-            if damaged is not None:
-                raise ValueError(f"checksum of {damaged}")
+        check_sums(path)
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch's readers of broken files fail in too many ways to name
         raise ModelError(

@@ -27,7 +27,8 @@ MOST_COLUMN_BYTES = 1 << 30
 MOST_ITEM_BYTES = 1 << 20
 # Deflate packs at most 1032 : 1; what claims more was never written.
 MOST_EXPANSION = 1100
-UNWRITTEN_BYTES = 64 << 20
+# A chunk of each dataset may be begun and not written.
+UNWRITTEN_BYTES = 8 << 20
 _SUPERBLOCK_BYTES, _FLAGS_AT = 48, 11
 _WORD = 0xFFFFFFFF
 

@@ -22,8 +22,10 @@ _CLASS_TYPES = {6: "f8", 7: "f4", 8: "i1", 9: "u1", 10: "i2", 11: "u2", 12: "i4"
 _COMPLEX_FLAG = 0x0800
 _LEVEL_5 = 1
 _HEADER_BYTES = 128
+# Deflate packs at most 1032 : 1.
+_MOST_EXPANSION = 1100
 # A table of features is megabytes, the signals of a sitting hundreds; more than this after inflating is a bomb.
-_MAX_BYTES = 1 << 31
+_MAX_BYTES = 1 << 29
 
 
 def read_mat(path: str | os.PathLike[str]) -> dict[str, NDArray[Any]]:
@@ -42,10 +44,40 @@ def read_mat(path: str | os.PathLike[str]) -> dict[str, NDArray[Any]]:
             got=f"a file that starts with {content[:8]!r}",
         )
     try:
+        _check_sizes(content, order)
         found = [_matrix(body, order) for kind, body in _top_level(content, order) if kind == _MI_MATRIX]
         return dict(entry for entry in found if entry is not None)
     except (struct.error, zlib.error, ValueError, KeyError, IndexError) as error:
         raise TableError(f"{path} is a damaged MAT file: {error}", fix="Copy or export it again") from error
+
+
+def check_mat(path: str | os.PathLike[str]) -> None:
+    """Refuse a level 5 file whose arrays claim more than any table has, before one is unpacked.
+
+    Raises:
+        ValueError: it does, or is damaged. What is no level 5 file is for its reader to say.
+    """
+    content = Path(path).read_bytes()
+    order = {b"IM": "<", b"MI": ">"}.get(content[126:128])
+    if order is not None:
+        try:
+            _check_sizes(content, order)
+        except (struct.error, zlib.error) as error:
+            raise ValueError(str(error)) from error
+
+
+def _check_sizes(content: bytes, order: str) -> None:
+    """Raises ValueError where the arrays unpack to more than _MAX_BYTES, or to more than they can."""
+    position, claimed = _HEADER_BYTES, 0
+    while position + 8 <= len(content):
+        kind, size = struct.unpack_from(order + "II", content, position)
+        packed = content[position + 8 : position + 8 + size] if kind == _MI_COMPRESSED else b""
+        position += 8 + size + (0 if kind == _MI_COMPRESSED else -size % 8)
+        if packed:
+            size = struct.unpack(order + "II", zlib.decompressobj().decompress(packed, 8))[1]
+        if claimed + size > _MAX_BYTES or (packed and size > _MOST_EXPANSION * len(packed)):
+            raise ValueError(f"its arrays claim {claimed + size:,} bytes, at most {_MAX_BYTES:,} are read")
+        claimed += size
 
 
 def _top_level(content: bytes, order: str) -> Iterator[tuple[int, bytes]]:
@@ -58,9 +90,9 @@ def _top_level(content: bytes, order: str) -> Iterator[tuple[int, bytes]]:
         # A compressed element is the one element that is not padded to eight bytes.
         position += 8 + size + (0 if kind == _MI_COMPRESSED else -size % 8)
         if kind == _MI_COMPRESSED:
-            inflated = zlib.decompressobj().decompress(body, _MAX_BYTES)
-            kind, size = struct.unpack_from(order + "II", inflated)
-            body = inflated[8 : 8 + size]
+            unpacker = zlib.decompressobj()
+            kind, size = struct.unpack(order + "II", unpacker.decompress(body, 8))
+            body = unpacker.decompress(unpacker.unconsumed_tail, size) if size else b""
             if len(body) < size:
                 raise ValueError("a compressed array is cut off or too large")
         yield kind, body

@@ -12,6 +12,8 @@ from emodict.errors import ModelError
 
 READOUTS = ("last", "mean", "flatten")
 GATES = ("linear", "bare")
+# A hundred times what anybody trains, and still a network that can be described without being built.
+MOST_SIZE, MOST_LAYERS = 16_384, 1_000
 
 
 @dataclass(frozen=True)
@@ -48,8 +50,11 @@ class ModelSpec:
         sizes = ("d_model", "heads", "feed_forward", "layers", "elements", "latent", "bottleneck", "members")
         for name in sizes:
             value = getattr(self, name)
-            if not isinstance(value, int) or value < 1:
-                raise ModelError(f"The model's {name} must be a positive whole number", got=value)
+            most = MOST_LAYERS if name in ("layers", "members") else MOST_SIZE
+            if not isinstance(value, int) or not 1 <= value <= most:
+                raise ModelError(
+                    f"The model's {name} must be a positive whole number", expected=f"at most {most}", got=value
+                )
         if self.d_model % (2 * self.heads):
             raise ModelError("d_model must be even and divisible by the heads", got=self.d_model)
         if self.elements > self.latent:

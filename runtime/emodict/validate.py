@@ -119,9 +119,12 @@ def _check_session(found: _Findings, file: h5py.File, path: Path) -> None:
     stops = []
     modalities = found.attempt("/signals", lambda: list(file.get("signals", {}).keys())) or []
     for modality in modalities:
-        signal = found.attempt(f"/signals/{modality}", _check_signal, found, file["signals"][modality], spec)
+        group = found.attempt(f"/signals/{modality}", lambda name: file["signals"][name], modality)
+        signal = group and found.attempt(f"/signals/{modality}", _check_signal, found, group, spec)
         stops += [signal.stop_s] if signal is not None else []
-    face_group, trials, events_group = (file.get(name) for name in ("video/face", "trials", "events"))
+    # None of a link that leads nowhere, too.
+    parts = (found.attempt(f"/{name}", file.get, name) for name in ("video/face", "trials", "events"))
+    face_group, trials, events_group = parts
     if face_group is not None:
         face = found.attempt("/video/face", _check_face, found, face_group, path, spec)
         stops += [face.stop_s] if face is not None else []

@@ -21,6 +21,7 @@ from emodict.atomic import atomic_path
 from emodict.errors import EmodictError, ModelError
 from emodict.jsontext import parse_json
 from emodict.model_spec import ModelSpec, model_spec_from_dict
+from emodict.npz import check_archive
 from emodict.spec import FeatureSpec, require_known_spec, spec_from_dict
 from emodict_train.model import EmotionDict
 
@@ -89,18 +90,21 @@ def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
         SpecError: its features are not the ones this emodict computes under that name.
     """
     content = load_tensors(Path(path), what="a checkpoint written by emodict-train")
-    if not isinstance(content, dict) or content.get("format") != FORMAT:
+    found = content.get("format") if isinstance(content, dict) else content
+    # A tensor is no more to be compared or shown than it is a format.
+    if not isinstance(content, dict) or not isinstance(found, str) or found != FORMAT:
         raise ModelError(
             f"{path} is a PyTorch file but not a checkpoint of emodict's",
             expected=f"format '{FORMAT}'",
-            got=repr(content.get("format")) if isinstance(content, dict) else type(content).__name__,
+            got=repr(found) if isinstance(found, str | None) else type(found).__name__,
             fix="Train one: emodict-train fit DATA -o model.pt",
         )
-    if content.get("format_version") != FORMAT_VERSION:
+    version = content.get("format_version")
+    if not isinstance(version, int) or version != FORMAT_VERSION:
         raise ModelError(
             f"{path} is a checkpoint of another version",
             expected=f"format_version {FORMAT_VERSION}",
-            got=content.get("format_version"),
+            got=version if isinstance(version, int | str | None) else type(version).__name__,
             fix="Use the emodict that wrote it, or train again",
         )
     with _damage_named(path):
@@ -134,7 +138,18 @@ def _check(checkpoint: Checkpoint) -> None:
         raise ValueError(f"{len(checkpoint.states)} states, {checkpoint.mean_label.shape} mean label")
     if model.modalities != checkpoint.features.modality_names:
         raise ValueError(f"a model of {model.modalities} on features of {checkpoint.features.modality_names}")
+    _check_shapes(checkpoint)
     checkpoint.networks()
+
+
+def _check_shapes(checkpoint: Checkpoint) -> None:
+    """Raises ValueError for tensors of other shapes than the network's, before any room is made for that."""
+    with torch.device("meta"):
+        network = EmotionDict(checkpoint.model, checkpoint.features)
+    wanted = {name: value.shape for name, value in network.state_dict().items()}
+    for state in checkpoint.states:
+        if {name: value.shape for name, value in state.items()} != wanted:
+            raise ValueError("its weights are not those of the network that it describes")
 
 
 def load_tensors(path: Path, *, what: str) -> Any:
@@ -146,7 +161,7 @@ def load_tensors(path: Path, *, what: str) -> Any:
     if not path.is_file():
         raise ModelError(f"There is no file {path}", expected=what, fix="Check the path and its spelling")
     try:
-        _check_sums(path)
+        check_sums(path)
         return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         # torch says this where the pickle names something other than tensors.
@@ -161,10 +176,14 @@ def load_tensors(path: Path, *, what: str) -> Any:
         raise _not_a_checkpoint(path, what) from error
 
 
-def _check_sums(path: Path) -> None:
-    """Raises where a bit of a torch file (a zip archive) has changed, which torch itself does not look for."""
+def check_sums(path: Path) -> None:
+    """Raises where a bit of a torch file (a zip archive) has changed, or it unpacks to more than it holds.
+
+    Torch itself looks for neither.
+    """
     if zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
+            check_archive(archive, path.stat().st_size)
             damaged = archive.testzip()
         if damaged is not None:
             raise ValueError(f"checksum of {damaged}")

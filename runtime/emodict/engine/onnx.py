@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
@@ -33,7 +34,7 @@ class OnnxEngine:
     def __init__(self, path: Path, *, threads: int = THREADS, device: str = "cpu") -> None:
         self._device = device
         self._session = _open_session(path, threads, device)
-        metadata = self._session.get_modelmeta().custom_metadata_map
+        metadata = metadata_of(self._session, path)
         self.manifest: Manifest = manifest_from_metadata(metadata, source=str(path))
         features, model = self.manifest.features, self.manifest.model
         self._input_shape = (features.tokens, features.token_width)
@@ -109,8 +110,11 @@ class OnnxEngine:
         """The graph's own inputs and outputs must be what its description promises."""
         names = (INPUT, DISTRIBUTION, WEIGHTS)
         expected = dict(zip(names, (self._input_shape, *((n,) for n in self._output_sizes)), strict=True))
-        nodes = [*self._session.get_inputs(), *self._session.get_outputs()]
-        found = {node.name: tuple(node.shape[1:]) for node in nodes}
+        nodes, found = [], {}
+        # A name that is no text is none of ours.
+        with contextlib.suppress(UnicodeDecodeError):
+            nodes = [*self._session.get_inputs(), *self._session.get_outputs()]
+            found = {node.name: tuple(node.shape[1:]) for node in nodes}
         if found != expected or any(node.type != "tensor(float)" for node in nodes):
             raise ModelError(
                 f"{path}: the graph is not what its description says",
@@ -118,6 +122,21 @@ class OnnxEngine:
                 got=found,
                 fix="Export it again",
             )
+
+
+def metadata_of(session: Any, path: Path) -> dict[str, str]:
+    """What an open ONNX file says of itself.
+
+    Raises:
+        ModelError: in bytes that are no text.
+    """
+    try:
+        metadata: dict[str, str] = session.get_modelmeta().custom_metadata_map
+    except UnicodeDecodeError as error:
+        raise ModelError(
+            f"{path}: its metadata is damaged: {error}", fix="Copy it again, or export it again"
+        ) from error
+    return metadata
 
 
 def _open_session(path: Path, threads: int, device: str) -> Any:

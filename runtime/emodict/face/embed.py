@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from emodict.engine.onnx import metadata_of
 from emodict.errors import MissingDependencyError, ModelError
 from emodict.face.crop import CROP_SIDE
 from emodict.face.hog import HOG_DIMS, hog_features
@@ -58,9 +59,7 @@ class FaceEngine:
 
     def __init__(self, path: Path, *, threads: int = THREADS) -> None:
         session = _open_session(path, threads)
-        self.manifest: FaceManifest = face_manifest_from_metadata(
-            session.get_modelmeta().custom_metadata_map, source=str(path)
-        )
+        self.manifest: FaceManifest = face_manifest_from_metadata(metadata_of(session, path), source=str(path))
         self.features, self.dims = self.manifest.features, self.manifest.dims
         _check_graph(session, self.manifest, path)
         binding = session.io_binding()

@@ -24,6 +24,7 @@ _MISSING = {"", "nan", "na", "n/a", "null", "none", "-"}
 _COMMA_CELLS = 1.4
 # A cell of the longest recording is far from this long; a missing quote makes one of the whole rest of the file.
 csv.field_size_limit(1 << 20)
+_MOST_COMMENTS, _MOST_HEADER = 10_000, 1 << 24
 
 
 @dataclass(frozen=True)
@@ -146,7 +147,10 @@ def open_table(path: Path, expected: str, *, delimiter: str | None = None, has_h
     if not line:
         raise RecordingError(f"{path} holds nothing but comments", expected=expected)
     delimiter = delimiter or max(_DELIMITERS, key=line.count)
-    cells = next(csv.reader([line], delimiter=delimiter))
+    try:
+        cells = next(csv.reader([line], delimiter=delimiter))
+    except csv.Error as error:
+        raise RecordingError(f"{path}: the first line is no header of a table: {error}", expected=expected) from None
     columns = tuple(c.strip() for c in cells) if has_header else tuple(str(i) for i in range(len(cells)))
     return TextTable(path, delimiter, columns, tuple(comments), skipped, has_header)
 
@@ -220,9 +224,10 @@ def _read_header(path: Path) -> tuple[list[str], str, int]:
     comments: list[str] = []
     try:
         with _open_text(path) as handle:
-            for number, raw in enumerate(handle):
+            for number in range(_MOST_COMMENTS):
+                raw = handle.readline(_MOST_HEADER)
                 line = raw.strip("\r\n")
-                if line.strip() and not line.startswith("#"):
+                if not raw or (line.strip() and not line.startswith("#")):
                     return comments, line, number
                 comments += [line] if line.strip() else []
     except UnicodeDecodeError as error:

@@ -84,7 +84,8 @@ def _apply(holder: Any, key: Any, what: int, value: int, places: Sequence[Any], 
 
 def json_text(document: Any) -> str:
     """The document as JSON, with what json.dumps does not write put in."""
-    text = json.dumps(closed(document))
+    # A tensor or an array has no place in JSON: its text has.
+    text = json.dumps(closed(document), default=str)
     for name, raw in _RAW.items():
         text = text.replace(json.dumps(name), raw)
     return text

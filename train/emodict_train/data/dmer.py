@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from emodict.errors import TableError
 from emodict.features.windows import assemble, ready_made_rows
+from emodict.matfile import check_mat
 from emodict.spec import ModalitySpec, load_spec
 from emodict.table import DMER_EMOTIONS, FeatureTable
 
@@ -126,6 +127,7 @@ def _load(folder: Path, name: str) -> dict[str, Any]:
             f"{folder} is not a complete DMER subject: {name} is missing", expected=", ".join(FILES), fix=COPY_AGAIN
         )
     try:
+        check_mat(path)
         content: dict[str, Any] = loadmat(path)
     except Exception as error:  # a damaged file makes scipy fail in too many ways to name
         raise TableError(
