@@ -17,7 +17,8 @@ from emodict.features.windows import LARGEST_FEATURE, FeatureWindows, concatenat
 from emodict.live.pipeline import LivePipeline
 from emodict.live.source import Chunk, Connected, LiveStream
 from emodict.predict import score
-from emodict.recording import Recording, Signal
+from emodict.recording import FaceVideo, Recording, Signal
+from emodict.spec import load_spec
 from emodict.table import FeatureTable, read_table, write_table
 
 Array = NDArray[np.float64]
@@ -97,6 +98,29 @@ def test_a_signal_at_the_limits_is_a_number_or_invalid(what: str, rates: dict[st
     assert {name for name, any_valid in zip(SPEC.modality_names, rows.valid.any(axis=0), strict=True) if any_valid} == (
         usable
     )
+
+
+@pytest.mark.parametrize("spec_id", ["dmer-2024", "dmer-sample"])
+@pytest.mark.parametrize(
+    "what", ["float32 subnormal", "alternating at float64's largest", "all but one missing in each second"]
+)
+def test_it_holds_for_specs_that_filter_whole_recordings(what: str, spec_id: str) -> None:
+    spec, spoil = load_spec(spec_id), SPOILED[what][0]
+    spoiled = {name: spoil(x) for name, x in simulated(SECONDS).items()}
+    signals = {
+        m.name: Signal(m.name, SPEC_RATES[m.name], m.unit, m.channel_names, spoiled[m.name])
+        for m in spec.modalities
+        if m.name != "video"
+    }
+    face = FaceVideo(np.arange(float(SECONDS)), embedding=spoiled["video"])
+    rows = extract_features(Recording("s", "p", signals, face=face), spec)
+    assert len(rows)
+    for column, name in enumerate(spec.modality_names):
+        part, valid = rows.tokens[:, spec.token_slices[name]], rows.valid[:, column]
+        assert (np.abs(part[valid]) <= LARGEST_FEATURE).all()
+        assert np.isnan(part[~valid]).all()
+        # Skin conductance of 1e-40 uS is out of range; else as for emodict-1.
+        assert bool(valid.any()) == (name in SPOILED[what][1])
 
 
 @pytest.mark.parametrize("name", SPEC.modality_names)
