@@ -182,6 +182,18 @@ def test_a_gap_longer_than_a_turn_of_the_counter_has_the_length_that_the_stamps_
     assert (times[6000] - times[5999]) * 300 == pytest.approx(lost + 1, abs=0.5)
 
 
+@pytest.mark.parametrize("held_s", [0.4, 0.8, 1.1, 2.0])
+def test_samples_of_a_counter_that_were_held_up_are_late_and_not_lost(held_s):
+    true = true_times(40, 300.0)
+    stamps = true.copy()
+    held = (true > START_S + 20) & (true <= START_S + 20 + held_s)
+    # Stamped as they come, all at one go; what comes then is in time.
+    stamps[held] = true[held][-1]
+    times = counted(CounterClock(300.0), stamps, np.arange(len(true)) % 256)
+    assert np.isfinite(times).all()
+    np.testing.assert_allclose(times, true, rtol=0, atol=2 / 300)
+
+
 @pytest.mark.parametrize("turn", [256, 65536])
 def test_samples_that_come_again_or_are_overtaken_are_marked_and_move_nothing(turn):
     true = true_times(20, 300.0)

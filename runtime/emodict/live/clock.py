@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from typing import Any
 
@@ -291,22 +292,21 @@ class CounterClock(SmoothClock):
         """(samples,) how many periods each sample lies after the one before it."""
         steps = differences.astype(np.float64)
         doubtful = (differences != 0) & (differences != 1)
-        # Whole turns may have been lost, after which the counter seems to go on.
-        doubtful[0] |= self._turn is not None and self._elapsed(line, stamps_s, steps, 0) > self._turn / 2
-        for at in np.flatnonzero(doubtful):
-            elapsed = self._elapsed(line, stamps_s, steps, at)
-            steps[at] = self._step(int(differences[at]), int(values[at]), elapsed)
+        # Before the first, whole turns may have been lost, after which the counter seems to go on.
+        doubtful[0] = True
+        for at, following in itertools.pairwise((*np.flatnonzero(doubtful), len(steps))):
+            due_s = float(line.times_s(np.asarray([self._next - 1 + steps[:at].sum()]))[0])
+            # By the least late of the samples that follow it: what was held up comes at one go, its last in time.
+            late = (stamps_s[at:following] - due_s) * self._rate_hz - np.cumsum(steps[at:following]) + steps[at]
+            steps[at] = self._step(int(differences[at]), int(values[at]), float(late.min()))
         return steps
-
-    def _elapsed(self, line: _Line, stamps_s: Float64Array, steps: Float64Array, at: int) -> float:
-        """Periods from the sample before `at` to this one, as the stamps have it."""
-        index = self._next - 1 + steps[:at].sum()
-        due_s = float(line.times_s(np.asarray([index]))[0])
-        return (float(stamps_s[at:].min()) - due_s) * self._rate_hz
 
     def _step(self, difference: int, value: int, elapsed: float) -> float:
         """Periods between two samples whose counters differ so, the stamps being that many periods apart."""
         slack = max(3.0, self._rate_hz * 1.25 * self._recent.gap_s)
+        goes_on = difference in (0, 1)
+        if goes_on and (self._turn is None or elapsed < self._turn - slack):
+            return float(difference)
         if self._turn is None and (0 < difference <= elapsed + slack or abs(difference - elapsed) <= slack):
             return float(difference)
         if self._turn is not None and difference % self._turn and abs(difference % self._turn - elapsed) <= slack:
@@ -318,9 +318,9 @@ class CounterClock(SmoothClock):
         if off <= slack:
             self._turn = turn
             return float(step)
-        if self._turn is not None and 0 < difference % self._turn <= elapsed < self._turn:
+        if goes_on or (self._turn is not None and 0 < difference % self._turn <= elapsed < self._turn):
             # Stamps may be late by more than they ever were; a counter that goes on has not.
-            return float(difference % self._turn)
+            return float(difference if self._turn is None else difference % self._turn)
         self._turn = None
         line_step = max(1.0, elapsed)
         if self._line is not None and line_step > slack:
