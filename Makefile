@@ -84,5 +84,6 @@ $(VENV)/ready-train: pyproject.toml constraints.txt | $(VENV)/bin/python
 $(VENV)/ready-test: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@echo "Installing emodict and what its tests need into $(VENV) (once; torch is the big part)"
 	$(PIP) --editable '.[test,lint]'
+	@$(PIP) --no-deps openvino || echo "No openvino for this Python: the C++ example will not be compiled"
 	@for wheel in $(BINDINGS); do $(BIN)/python -m pip download --quiet --quiet --disable-pip-version-check --no-deps --only-binary :all: --dest $(VENV)/bindings $$wheel || echo "No $$wheel for this Python: its contract tests will be skipped"; done
 	@touch $@ $(VENV)/ready-train

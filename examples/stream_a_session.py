@@ -13,14 +13,12 @@ from emodict.session import open_session
 
 if len(sys.argv) != 3:
     sys.exit("usage: python examples/stream_a_session.py model.onnx session.h5")
-model, session = sys.argv[1:]
-with open_engine(model) as engine, open_session(session) as recording:
+with open_engine(sys.argv[1]) as engine, open_session(sys.argv[2]) as recording:
     features = engine.manifest.features
     # (samples, channels) and Hz of each sensor; on a device these come from its driver.
     sources = {}
     for name in set(features.modality_names) & set(recording.signals):
-        signal = recording.signals[name]
-        wanted = features.modality(name).channel_names
+        signal, wanted = recording.signals[name], features.modality(name).channel_names
         columns = signal.channel_columns(wanted) if len(wanted) > 1 else [0]
         sources[name] = signal.read(0, signal.sample_count)[:, columns], signal.rate_hz
     if "video" in features.modality_names and recording.face is not None:
@@ -29,7 +27,5 @@ with open_engine(model) as engine, open_session(session) as recording:
     for second in range(int(recording.duration_s)):
         for name, (samples, rate_hz) in sources.items():
             rows = stream.push(name, samples[round(second * rate_hz) : round((second + 1) * rate_hz)])
-            for i, start_s in enumerate(rows.start_s):
-                now = score(engine, rows, session=session).distribution[i]
-                answer = f"{engine.manifest.model.emotions[now.argmax()]} {now.max():.0%}" if now[0] >= 0 else "-"
-                print(f"{start_s:6.0f} s  {answer}")
+            for start_s, shares in zip(rows.start_s, score(engine, rows, session="live").distribution, strict=True):
+                print(f"{start_s:6.0f} s  " + "  ".join(f"{share:4.0%}" for share in shares))
