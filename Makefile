@@ -13,7 +13,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constr
 BINDINGS := tensorrt-cu12-bindings==10.3.0 tensorrt-cu13-bindings==10.16.1.11 tensorrt-cu13-bindings==11.4.0.106
 # What docs/python-api.md calls public.
 PUBLIC := $(addprefix emodict.,session recording validate spec features engine predict outputs report table errors) \
-	$(addprefix emodict_train.,data fit checkpoint trainer) emodict_export.export
+	$(addprefix emodict_train.,data fit checkpoint trainer model_card) emodict_export.export
 
 .PHONY: demo test kill soak aarch64 bench lint specs api dist clean
 .PHONY: demo test fuzz bench lint specs clean

@@ -13,6 +13,7 @@ import pytest
 import torch
 import yaml
 
+from emodict.errors import ModelError
 from emodict.metrics import METRICS
 from emodict.model_spec import ModelSpec
 from emodict.spec import load_spec
@@ -29,7 +30,7 @@ MODEL = ModelSpec(("calm", "glad"), FEATURES.modality_names, ("ppg",))
 Run = Callable[..., tuple[int, str, str]]
 
 
-def training(options: FitOptions, **changes: Any) -> dict[str, Any]:
+def training(options: FitOptions, /, **changes: Any) -> dict[str, Any]:
     about = {
         "data": "private.h5", "rows": 60, "trials": 6, "subjects": 2, "simulated": False,
         "subject_ids": ["anna", "bob"], "split": SPLIT_NAMES[options.split], "epochs": 19,
@@ -39,7 +40,7 @@ def training(options: FitOptions, **changes: Any) -> dict[str, Any]:
 
 
 def checkpoint_of(
-    options: FitOptions | None = None, *, kl: tuple[float, float] = (0.1, 0.2), **changes: Any
+    options: FitOptions | None = None, /, *, kl: tuple[float, float] = (0.1, 0.2), **changes: Any
 ) -> Checkpoint:
     torch.manual_seed(0)
     metrics = {row: dict.fromkeys(METRICS, value) for row, value in zip(("model", "mean_label"), kl, strict=True)}
@@ -104,6 +105,17 @@ def test_a_checkpoint_without_a_record_of_its_training_has_a_card_that_says_so()
     assert "model-index" not in front_matter(card)
 
 
+@pytest.mark.parametrize("change", [{"options": 3}, {"options": {}}, {"rows": None, "split": 4}, {"software": {}}])
+def test_a_record_that_this_emodict_does_not_write_is_refused_in_a_sentence(change: dict[str, Any]):
+    with pytest.raises(ModelError, match=r"record of its training cannot be read.*Train again"):
+        model_card(checkpoint_of(**change), name="m")
+
+
+def test_an_emotion_named_like_a_piece_of_a_table_stays_in_its_cell():
+    odd = dataclasses.replace(checkpoint_of(), model=dataclasses.replace(MODEL, emotions=("a|b", "c\nd")))
+    assert "| emotions | a\\|b, c d |" in model_card(odd, name="m")
+
+
 def test_a_changed_weight_changes_the_card_and_nothing_else_does(tmp_path: Path):
     one = checkpoint_of()
     save_checkpoint(one, tmp_path / "m.pt")
@@ -140,6 +152,7 @@ def test_the_command_on_the_card_asks_for_the_very_options_that_were_asked_for(
     again = command.split("`")[1].removeprefix("emodict-train fit DATA -o model.pt ").split()
     assert run(*again)[0] == 0
     assert asked[1] == asked[0]
+    assert ("--gate" in again) == ("--gate" in words)
 
 
 def test_the_presets_differ_in_more_than_options_can_say():
@@ -160,3 +173,10 @@ def test_a_card_is_not_written_over_something_that_is_no_page(run_in_process: Ru
     code, _, err = run_in_process(cli, "card", tmp_path / "wrist.pt", "-o", tmp_path / "wrist.pt")
     assert code == 2
     assert "a file ending in .md" in err
+
+
+def test_a_card_that_cannot_be_written_ends_a_fit_before_it_starts(run_in_process: Run, tmp_path: Path):
+    (tmp_path / "wrist.card.md").mkdir()
+    code, _, err = run_in_process(cli, "fit", tmp_path / "nothing.h5", "-o", tmp_path / "wrist.pt")
+    assert code == 2
+    assert f"Cannot write {tmp_path / 'wrist.card.md'}. Expected a file name, got a folder" in err

@@ -117,6 +117,7 @@ def _add_fit(app: typer.Typer) -> None:
         )  # fmt: skip
         # The ending keeps a mistyped -o from replacing a recording.
         check_writable(out, ending=".pt")
+        check_writable(card_path(out))
         table = _read(data, spec_id=spec, part=part, sensors=sensors)
         print(describe(_fit_and_save(table, options, out)))
         print(f"Wrote {out} and {card_path(out).name}. Next: emodict-export {out}")

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from emodict.atomic import atomic_path
+from emodict.errors import ModelError
 from emodict.metrics import LARGER_IS_BETTER, METRICS
+from emodict.model_spec import ModelSpec
 from emodict_train.checkpoint import Checkpoint
 from emodict_train.presets import DEFAULT_PRESET, PRESETS
 
@@ -33,8 +35,23 @@ def model_card(checkpoint: Checkpoint, *, name: str) -> str:
     """The card as Markdown with YAML in front; the same checkpoint and name give the same text.
 
     Names of subjects and paths of recordings are not in it: a card is published where a checkpoint may not be.
+
+    Raises:
+        ModelError: the checkpoint's record of its training lacks what this emodict writes.
     """
-    sections = (
+    try:
+        sections = _sections(checkpoint, name)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise ModelError(
+            f"The checkpoint's record of its training cannot be read: {type(error).__name__} {error}",
+            expected="the record that emodict-train fit writes",
+            fix="Train again with this emodict",
+        ) from error
+    return "\n\n".join(sections) + "\n"
+
+
+def _sections(checkpoint: Checkpoint, name: str) -> tuple[str, ...]:
+    return (
         _front_matter(checkpoint, name),
         f"# {name}",
         _summary(checkpoint),
@@ -49,7 +66,6 @@ def model_card(checkpoint: Checkpoint, *, name: str) -> str:
         "## How it was made",
         _making(checkpoint),
     )
-    return "\n\n".join(sections) + "\n"
 
 
 def weights_sha256(checkpoint: Checkpoint) -> str:
@@ -63,30 +79,27 @@ def weights_sha256(checkpoint: Checkpoint) -> str:
 
 
 def _front_matter(checkpoint: Checkpoint, name: str) -> str:
-    """YAML, of which JSON is a part."""
+    """YAML; values are written as JSON, which is a part of it."""
     tags = ["emotion-recognition", "label-distribution-learning", "biosignals", *checkpoint.features.modality_names]
     if checkpoint.training.get("simulated"):
         tags.append("simulated-data")
-    content: dict[str, Any] = {"library_name": "emodict", "tags": tags}
+    lines = ["---", "library_name: emodict", f"tags: {json.dumps(tags)}"]
     if checkpoint.metrics:
-        content["model-index"] = [{"name": name, "results": [_result(checkpoint)]}]
-    return "\n".join(["---", *(f"{key}: {json.dumps(value)}" for key, value in content.items()), "---"])
+        lines += ["model-index:", f"- name: {json.dumps(name)}", "  results:", *_result(checkpoint)]
+    return "\n".join([*lines, "---"])
 
 
-def _result(checkpoint: Checkpoint) -> dict[str, Any]:
+def _result(checkpoint: Checkpoint) -> list[str]:
     training = checkpoint.training
-    return {
-        "task": {"type": "other", "name": "Label distribution learning"},
-        "dataset": {"type": "simulated" if training.get("simulated") else "recordings", "name": _people(training)},
-        "metrics": [
-            {
-                "type": metric,
-                "value": round(value, 4),
-                "name": f"{metric}, held out {training.get('split', '')}".strip(),
-            }
-            for metric, value in checkpoint.metrics["model"].items()
-        ],
-    }
+    task = {"type": "other", "name": "Label distribution learning"}
+    dataset = {"type": "simulated" if training["simulated"] else "recordings", "name": _people(training)}
+    lines = [f"  - task: {json.dumps(task)}", f"    dataset: {json.dumps(dataset)}", "    metrics:"]
+    held_out = {"trials": "whole trials", "windows": "random windows"}[training["options"]["split"]]
+    for metric in METRICS:
+        value = round(checkpoint.metrics["model"][metric], 4)
+        entry = {"type": metric, "value": value, "name": f"{metric}, {held_out} held out"}
+        lines.append(f"    - {json.dumps(entry)}")
+    return lines
 
 
 def _summary(checkpoint: Checkpoint) -> str:
@@ -213,10 +226,12 @@ def _changes(options: Mapping[str, Any], preset: str) -> dict[str, Any]:
     """The options of `fit` that are not the preset's, by name."""
     plan = PRESETS[preset].plan
     changed = {key: options["plan"][key] for key in _PLAN_OPTIONS if options["plan"][key] != getattr(plan, key)}
-    usual = PRESETS[preset].model
-    return {**changed, **{key: options["model"][key] for key in _MODEL_OPTIONS
-                          if key in options["model"] and options["model"][key] != usual.get(key)}}  # fmt: skip
+    usual = {key: PRESETS[preset].model.get(key, getattr(ModelSpec, key)) for key in _MODEL_OPTIONS}
+    given = {key: options["model"][key] for key in _MODEL_OPTIONS if key in options["model"]}
+    return {**changed, **{key: value for key, value in given.items() if value != usual[key]}}
 
 
 def _table(rows: Mapping[str, str]) -> str:
-    return "\n".join(["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows.items())])
+    # A name of an emotion may hold what would end a cell or a line.
+    cells = {name: " ".join(value.split()).replace("|", "\\|") for name, value in rows.items()}
+    return "\n".join(["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in cells.items())])
