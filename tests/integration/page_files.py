@@ -47,12 +47,12 @@ def make_files(folder: Path) -> None:
 def make_people_and_models(folder: Path) -> None:
     """`people`, and `model` and `wrist` as checkpoints and as graphs, untrained, with a record of a training."""
     simulate_people(folder / "people", people=6, plan=SMALL, seed=1)
-    people = read_training_data([folder / "people"])
+    one = read_training_data([folder / "people" / "sub-01.h5"])
     for name, modalities in (("model", ("eeg", "gsr", "ppg", "video")), ("wrist", ("gsr", "ppg"))):
         features = load_spec("emodict-1").with_modalities(modalities)
         spec = ModelSpec(DMER_EMOTIONS, features.modality_names)
         torch.manual_seed(0)
-        rows = fit_standardisation(people.with_modalities(modalities).windows.tokens)
+        rows = fit_standardisation(one.with_modalities(modalities).windows.tokens)
         state = EmotionDict(spec, features).eval().state_dict()
         state["standardise.mean"] = torch.from_numpy(rows.mean).float()
         state["standardise.scale"] = torch.from_numpy(rows.scale).float()

@@ -52,7 +52,7 @@ FIRST = {
     ],
     "emodict-run --engine rest.onnx": ["emodict-export rest.pt"],
     "emodict-run --engine band.onnx unseen": ["emodict-export band.pt"],
-    "emodict-run --check": ["emodict-export model.pt -o model.plan --sm 86,89,120"],
+    "emodict-run --check": ["emodict-export model.pt -o model.plan --precision fp32 --sm 86,89,120"],
 }
 # Lines that come only every few seconds.
 PROGRESS = re.compile(r"(Training|Simulating|Calibrating|Scoring) \d|\.\.\.$")

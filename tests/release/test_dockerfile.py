@@ -63,6 +63,13 @@ def test_every_extra_that_an_image_installs_exists(stages: dict[str, Stage]):
         assert set(stages[name].arguments["EXTRAS"].split(",")) <= set(PROJECT["optional-dependencies"])
 
 
+def test_every_extra_on_the_page_exists():
+    page = (ROOT / "docs" / "docker.md").read_text(encoding="utf-8")
+    named = {extra for extras in re.findall(r"EXTRAS=([\w,-]+)", page) for extra in extras.split(",")}
+    assert "onnx" in named
+    assert named <= set(PROJECT["optional-dependencies"])
+
+
 def test_the_workbench_has_every_extra_but_those_for_the_developers_and_for_a_system_tensorrt(
     stages: dict[str, Stage],
 ):
