@@ -15,8 +15,7 @@ BINDINGS := tensorrt-cu12-bindings==10.3.0 tensorrt-cu13-bindings==10.16.1.11 te
 PUBLIC := $(addprefix emodict.,session recording validate spec features engine predict outputs report table errors) \
 	$(addprefix emodict_train.,data fit checkpoint trainer model_card) emodict_export.export
 
-.PHONY: demo test kill soak aarch64 bench lint specs api dist clean
-.PHONY: demo test fuzz bench lint specs clean
+.PHONY: demo test fuzz kill soak aarch64 bench lint specs api dist clean
 
 demo: $(VENV)/ready-train
 	$(BIN)/python examples/demo.py demo
