@@ -21,6 +21,8 @@ _OLD_CHANNEL_NAMES = {"T7": "T3", "T8": "T4", "P7": "T5", "P8": "T6"}
 
 # Nobody records longer in one sitting; Unix times and broken counters do reach further.
 LONGEST_S = 30 * 24 * 3600.0
+# A pause in a sitting is no day; every second of a gap costs a row of features, whoever claims it.
+LONGEST_GAPS_S, GAPS_PER_SAMPLED_S = 24 * 3600.0, 100.0
 
 # What one of a unit is, in the unit that a spec asks for.
 _UNIT_FACTORS = {
@@ -76,6 +78,7 @@ class Signal:
                 expected=f"at most {LONGEST_S / 86400:.0f}",
                 fix="Count timestamps in seconds from start_time (not Unix time)",
             )
+        check_gaps(self.modality, self.stop_s, self.sample_count / self.rate_hz)
 
     @property
     def sample_count(self) -> int:
@@ -165,6 +168,8 @@ class FaceVideo:
                 expected=f"at most {LONGEST_S / 86400:.0f}",
                 fix="Count timestamps in seconds from start_time (not Unix time)",
             )
+        # A face counts once a second; of a video beside the session only its times are known here.
+        check_gaps("video", self.stop_s, float(len(self.timestamps_s)))
 
     @property
     def form(self) -> str:
@@ -314,6 +319,17 @@ def check_rate(modality: str, rate_hz: float) -> None:
             expected="a positive number of Hz",
             got=rate_hz,
             fix=f"Set the attribute sampling_rate of /signals/{modality}",
+        )
+
+
+def check_gaps(modality: str, stop_s: float, sampled_s: float) -> None:
+    """Refuse what is nearly all gap: few samples that claim days."""
+    if stop_s > LONGEST_GAPS_S + GAPS_PER_SAMPLED_S * sampled_s:
+        raise RecordingError(
+            f"{modality}: nearly all of it is missing",
+            expected=f"gaps of at most {LONGEST_GAPS_S / 3600:.0f} h, or {GAPS_PER_SAMPLED_S:.0f} times the samples",
+            got=f"{sampled_s:.0f} s of samples in {stop_s / 3600:.0f} h",
+            fix="Count timestamps in seconds from start_time, or cut the recording into its parts",
         )
 
 

@@ -237,6 +237,9 @@ def read_face(group: h5py.Group, path: Path) -> FaceVideo:
     if is_unfinished(group) and embedding is not None:
         rows = rows_written(group, "timestamps", "embedding")
         times_s, embedding = times_s[:rows], FirstRows(embedding, rows)
+    for name in ("embedding", "frames"):
+        if name in group and group[name].dtype.kind not in "fiu":
+            raise RecordingError(f"video: {name} holds no numbers", got=group[name].dtype, fix="Record it again")
     return FaceVideo(
         timestamps_s=times_s,
         embedding=embedding,

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import multiprocessing
 import os
 import shlex
-import subprocess
 import sys
 import tempfile
 import time
@@ -13,9 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 SECONDS = 600
-# Atheris shares its time with the start of each process, some seconds of imports.
 FEWEST_SECONDS = 2
-# Beyond its share, an input may take its time, and so may the start.
+# The last input may take its time, and so may the first ones.
 GRACE_S = 120
 FOUND = Path("fuzz-found")
 _NO_ATHERIS = (
@@ -46,10 +45,13 @@ def main(words: list[str]) -> int:
     except ImportError:
         print(_NO_ATHERIS, file=sys.stderr)
         return 1
+    ends_s = time.monotonic() + (float(words[0]) if words else SECONDS)
+    from tests.reliability.fuzz import one
+
+    one.load()
     from tests.reliability.fuzz.registry import TARGETS
 
     names = words[1:] or list(TARGETS)
-    ends_s = time.monotonic() + (float(words[0]) if words else SECONDS)
     rows = []
     for at, name in enumerate(names):
         left_s = (ends_s - time.monotonic()) / (len(names) - at)
@@ -64,31 +66,30 @@ def main(words: list[str]) -> int:
 
 
 def fuzz(name: str, share_s: float) -> Row:
-    """Run one target for its share of the time, the start of its process included."""
+    """Run one target for its share of the time."""
+    from tests.reliability.fuzz.one import COUNT, LAST
+
     began_s = time.monotonic()
-    with tempfile.TemporaryDirectory() as folder:
-        code, said = _run(name, max(FEWEST_SECONDS, round(share_s - _start_s())), Path(folder))
-        executions = _executions(Path(folder))
-        found = None
-        if code != 0:
-            found = _keep(name, Path(folder) / "last")
+    with tempfile.TemporaryDirectory() as made:
+        folder = Path(made)
+        code, said = _run(name, max(FEWEST_SECONDS, round(share_s)), folder)
+        executions = int((folder / COUNT).read_text() or 0) if (folder / COUNT).is_file() else 0
+        found = _keep(name, folder / LAST) if code != 0 else None
     return Row(name, executions, time.monotonic() - began_s, found, said)
 
 
-def _start_s() -> float:
-    return 4.0
-
-
 def _run(name: str, seconds: int, folder: Path) -> tuple[int, str]:
-    """(exit code, the line that says why it failed)."""
-    command = [sys.executable, "-m", "tests.reliability.fuzz.one", name, str(seconds), str(folder)]
-    log = folder / "log"
-    with log.open("wb") as out:
-        try:
-            done = subprocess.run(command, stdout=out, stderr=out, timeout=seconds + GRACE_S, check=False)
-        except subprocess.TimeoutExpired:
-            return 1, "hangs where Python cannot reach it"
-    return done.returncode, _why(done.returncode, log.read_text(errors="replace"))
+    """(exit code, why it failed) of a fork of this process, so that a fault in C ends that alone."""
+    from tests.reliability.fuzz import one
+
+    process = multiprocessing.get_context("fork").Process(target=one.main, args=(name, seconds, folder))
+    process.start()
+    process.join(seconds + GRACE_S)
+    if process.exitcode is None:
+        process.kill()
+        process.join()
+        return 1, "hangs where Python cannot reach it"
+    return process.exitcode, _why(process.exitcode, (folder / one.LOG).read_text(errors="replace"))
 
 
 def _why(code: int, log: str) -> str:
@@ -96,11 +97,6 @@ def _why(code: int, log: str) -> str:
     if said:
         return said[0].partition("FoundError: ")[2] or said[0]
     return f"ended by signal {-code}" if code < 0 else f"exit code {code}: {' '.join(log.split()[-30:])}"
-
-
-def _executions(folder: Path) -> int:
-    count = folder / "count"
-    return int(count.read_text() or 0) if count.is_file() else 0
 
 
 def _keep(name: str, last: Path) -> Path:

@@ -1,8 +1,10 @@
-"""Atheris on one target, in a process of its own: `python -m tests.reliability.fuzz.one TARGET SECONDS FOLDER`."""
+"""Atheris on one target, in a process of its own."""
 
 from __future__ import annotations
 
+import importlib
 import itertools
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -14,12 +16,22 @@ OURS = ["emodict", "emodict_train", "emodict_export", "emodict_calibration"]
 READERS = ["pyxdf", "edfio", "h11", "websockets.frames"]
 MOST_INPUT_BYTES = 64 << 10
 # The input that was being read, and how many there were: for whoever finds this process dead.
-LAST, COUNT = "last", "count"
+LAST, COUNT, LOG = "last", "count", "log"
+
+
+def load() -> None:
+    """Import all that is fuzzed, so that atheris sees which way an input takes in it."""
+    with atheris.instrument_imports(include=[*OURS, *READERS]):
+        importlib.import_module("tests.reliability.fuzz.registry")
 
 
 def main(name: str, seconds: int, folder: Path) -> None:
-    with atheris.instrument_imports(include=[*OURS, *READERS]):
-        from tests.reliability.fuzz.registry import TARGETS
+    """Fuzz one target; the process ends with it, with 0 if nothing was found."""
+    from tests.reliability.fuzz.registry import TARGETS
+
+    with (folder / LOG).open("wb") as log:
+        os.dup2(log.fileno(), 1)
+        os.dup2(log.fileno(), 2)
     target = TARGETS[name]
     (folder / "corpus").mkdir(parents=True)
     for i, seed in enumerate(target.seeds()):
@@ -44,7 +56,3 @@ def counted(check: Callable[[bytes], object], folder: Path) -> Callable[[bytes],
         check(data)
 
     return check_and_count
-
-
-if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]), Path(sys.argv[3]))
