@@ -13,7 +13,7 @@ from emodict.errors import ModelError
 READOUTS = ("last", "mean", "flatten")
 GATES = ("linear", "bare")
 # A hundred times what anybody trains, and still a network that can be described without being built.
-MOST_SIZE, MOST_LAYERS = 16_384, 1_000
+MOST_SIZE, MOST_LAYERS, MOST_MEMBERS = 16_384, 64, 1_000
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class ModelSpec:
         sizes = ("d_model", "heads", "feed_forward", "layers", "elements", "latent", "bottleneck", "members")
         for name in sizes:
             value = getattr(self, name)
-            most = MOST_LAYERS if name in ("layers", "members") else MOST_SIZE
+            most = {"layers": MOST_LAYERS, "members": MOST_MEMBERS}.get(name, MOST_SIZE)
             if not isinstance(value, int) or not 1 <= value <= most:
                 raise ModelError(
                     f"The model's {name} must be a positive whole number", expected=f"at most {most}", got=value
