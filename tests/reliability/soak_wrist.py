@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import heapq
 import math
 from collections.abc import Iterator, Sequence
@@ -63,6 +64,10 @@ class _Packet:
     stamps_s: Float64Array
     numbers: NDArray[np.intp]
 
+    def only(self, kept: NDArray[np.bool_]) -> _Packet:
+        """Some of the samples."""
+        return _Packet(self.connection, self.samples[kept], self.stamps_s[kept], self.numbers[kept])
+
 
 _Sent = tuple[float, "_Packet | Connected | Lost"]
 
@@ -115,57 +120,57 @@ class _Sensor:
 
     def _away(self, fault: Fault, connection: _Connection, end_s: float) -> Iterator[_Sent]:
         """The last samples before a loss, and the loss."""
-        if connection.begin_s > fault.start_s or fault.happened:
-            connection.until(end_s)
-            return
         numbers, times_s = connection.until(end_s)
+        if fault.happened:
+            return
         kept = times_s < fault.start_s
         # The span without samples, as good as known: from the first that is missing to the last before it is back.
         fault.first_s = float(connection.begin_s + (numbers[0] + kept.sum()) * connection.period_s)
         fault.last_s = fault.stop_s - connection.period_s
         if kept.any():
-            yield end_s, self._packet(connection, self._measure(times_s[kept]), times_s[kept], numbers[kept])
+            taken = _Packet(connection, self._measure(times_s[kept]), times_s[kept], numbers[kept])
+            yield end_s, self._stamped(taken)
         yield end_s + 0.1, Lost(self.name, T0_S + end_s, "out of reach")
 
     def _deliver(self, fault: Fault | None, connection: _Connection, end_s: float) -> Iterator[_Sent]:
+        """What is taken until `end_s`, and what the fault makes of it."""
         numbers, times_s = connection.until(end_s)
         if not len(times_s):
             return
-        samples, stamps_s = self._measure(times_s), times_s.copy()
+        taken = _Packet(connection, self._measure(times_s), times_s, numbers)
         arrival_s = end_s + self._rng.uniform(*LATENCY_S)
         hit = np.zeros(len(times_s), bool)
         if fault is not None:
             hit = (times_s >= fault.start_s) & (times_s < fault.stop_s)
         if fault is None or not hit.any():
-            yield from self._swapped_in(arrival_s, self._packet(connection, samples, stamps_s, numbers))
-            return
-        if fault.kind in (faults.LOST, faults.SILENT):
+            yield from self._swapped_in(arrival_s, self._stamped(taken))
+        elif fault.kind in (faults.LOST, faults.SILENT):
             fault.befell(times_s[hit])
             if not hit.all():
-                kept = ~hit
-                yield arrival_s, self._packet(connection, samples[kept], stamps_s[kept], numbers[kept])
-            return
-        if fault.kind in (faults.HELD_BACK, faults.TOO_LATE):
-            hit[:] = True
-            arrival_s = max(arrival_s, fault.stop_s)
-        elif fault.kind == faults.TWICE:
-            hit[:] = True
-        elif fault.jump_s:
-            stamps_s[hit] += fault.jump_s
-        elif fault.kind != faults.SWAPPED:
-            self._spoil(fault.kind, samples, hit)
-        packet = self._packet(connection, samples, stamps_s, numbers)
-        if fault.kind == faults.SWAPPED and not fault.happened:
-            hit[:] = True
-            self._swap = packet
-        elif fault.kind == faults.SWAPPED:
-            hit[:] = False
-            yield from self._swapped_in(arrival_s, packet)
+                yield arrival_s, self._stamped(taken.only(~hit))
+        elif fault.kind in (faults.HELD_BACK, faults.TOO_LATE, faults.TWICE, faults.SWAPPED):
+            yield from self._misdelivered(fault, arrival_s, self._stamped(taken), times_s)
         else:
+            fault.befell(times_s[hit])
+            if fault.jump_s:
+                taken = dataclasses.replace(taken, stamps_s=times_s + fault.jump_s * hit)
+            else:
+                self._spoil(fault.kind, taken.samples, hit)
+            yield arrival_s, self._stamped(taken)
+
+    def _misdelivered(self, fault: Fault, arrival_s: float, packet: _Packet, times_s: Float64Array) -> Iterator[_Sent]:
+        """A whole packet late, twice, or after the next one."""
+        if fault.kind == faults.SWAPPED:
+            if fault.happened:
+                yield from self._swapped_in(arrival_s, packet)
+                return
+            self._swap = packet
+        elif fault.kind == faults.TWICE:
             yield arrival_s, packet
-        if fault.kind == faults.TWICE:
             yield arrival_s + self._rng.uniform(0.0, 0.3), packet
-        fault.befell(times_s[hit])
+        else:
+            yield max(arrival_s, fault.stop_s), packet
+        fault.befell(times_s)
 
     def _swapped_in(self, arrival_s: float, packet: _Packet) -> Iterator[_Sent]:
         """A packet, and after it the one that it has overtaken."""
@@ -174,11 +179,12 @@ class _Sensor:
             yield arrival_s + 1e-3, self._swap
             self._swap = None
 
-    def _packet(
-        self, connection: _Connection, samples: Float64Array, times_s: Float64Array, numbers: NDArray[np.intp]
-    ) -> _Packet:
-        jitter_s = self._rng.normal(scale=STAMP_JITTER_S, size=len(times_s)) if connection.clock else 0.0
-        return _Packet(connection, samples, T0_S + times_s + jitter_s, numbers)
+    def _stamped(self, taken: _Packet) -> _Packet:
+        """With the device's stamps in place of true times: on the source's clock, and with jitter."""
+        jitter_s = 0.0
+        if taken.connection.clock is not None:
+            jitter_s = self._rng.normal(scale=STAMP_JITTER_S, size=len(taken.stamps_s))
+        return dataclasses.replace(taken, stamps_s=T0_S + taken.stamps_s + jitter_s)
 
     def _measure(self, times_s: Float64Array) -> Float64Array:
         """Noise of the kind a healthy sensor gives."""
