@@ -247,8 +247,12 @@ def describe(result: Soak) -> str:
 
 
 def main(words: Sequence[str]) -> int:
-    hours = float(words[0]) if words else HOURS
-    seed = int(words[1]) if len(words) > 1 else SEED
+    try:
+        hours = float(words[0]) if words else HOURS
+        seed = int(words[1]) if len(words) > 1 else SEED
+    except ValueError:
+        print(f"A soak run takes hours and a seed, such as 24 0; got {' '.join(words)}", file=sys.stderr)
+        return 2
     print(f"{hours:g} hours of SIMULATED sensors, seed {seed}", flush=True)
     with tempfile.TemporaryDirectory() as name:
         result = soak(round(hours * 3600), seed, Path(name))
