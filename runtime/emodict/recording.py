@@ -110,8 +110,9 @@ class Signal:
         try:
             return np.asarray(self.samples[start:stop])
         except OSError as error:
+            file = getattr(getattr(self.samples, "file", None), "filename", "the recording")
             raise RecordingError(
-                f"{self.modality}: samples {start} to {stop} cannot be read: {error}",
+                f"{file}: samples {start} to {stop} of {self.modality} cannot be read: {error}",
                 fix="Copy or record the file again",
             ) from error
 

@@ -14,6 +14,7 @@ import numpy as np
 from emodict.atomic import atomic_path
 from emodict.errors import RecordingError
 from emodict.hdf5 import DAMAGE, check_contents, check_cut_off, members
+from emodict.hdf5_writing import hdf5_to_write
 from emodict.recording import Event, FaceVideo, Recording, Samples, Signal, Trials
 from emodict.unfinished import FirstRows, is_cut_off, is_unfinished, rows_written, what_became_of
 
@@ -57,10 +58,7 @@ def open_session(path: str | os.PathLike[str]) -> Iterator[Recording]:
 
 def write_session(recording: Recording, path: str | os.PathLike[str]) -> None:
     """Write a recording as session.h5, whole or not at all; data as float32, gzip + shuffle."""
-    import h5py
-
-    # Nobody else knows the part, and on NFS HDF5's lock would meet ours.
-    with atomic_path(path) as part, h5py.File(part, "w", locking=False) as file:
+    with atomic_path(path) as part, hdf5_to_write(part, "w") as file:
         own = {name: getattr(recording, name) for name in ROOT_ATTRIBUTES}
         own |= {"format": FORMAT, "format_version": FORMAT_VERSION}
         for name, value in {**recording.attributes, **own}.items():
@@ -130,8 +128,6 @@ def add_face(source: str | os.PathLike[str], face: FaceVideo, path: str | os.Pat
     Raises:
         RecordingError: the source is no session, or has a face already.
     """
-    import h5py
-
     with open_hdf5(Path(source)) as file:
         check_format(file, source)
         if "video/face" in file:
@@ -140,7 +136,7 @@ def add_face(source: str | os.PathLike[str], face: FaceVideo, path: str | os.Pat
             )
     with atomic_path(path) as part:
         shutil.copyfile(source, part)
-        with h5py.File(part, "r+", locking=False) as file:
+        with hdf5_to_write(part, "r+") as file:
             _write_face(file, face, Path(path).parent)
 
 

@@ -107,9 +107,9 @@ _FIT = ("fit", "rows.npz", "-o", "model.pt", *_WRIST)
 _STUDY = ("--quick", "--methods", "AA-kNN,kernel ridge", "--protocols", "trials", "--jobs", "1")
 _SIMULATE = ("simulate", "made", "--people", "2", "--trials", "2", "--trial-s", "6", "--channels", HEADBAND)
 _RUN = ("--engine", "model.onnx", "-q", "--weights")
-_FIT_LOADS = ("torch", "emodict_train.fit", "scipy.optimize", "sklearn.linear_model")
+_FIT_LOADS = ("torch._dynamo", "emodict_train.fit", "scipy.optimize", "scipy.stats", "sklearn.kernel_ridge")
 _STUDY_LOADS = (*_FIT_LOADS, "matplotlib.figure")
-_EXPORT_LOADS = ("torch", "onnx", "onnxruntime", "cryptography.hazmat.primitives.asymmetric.ed25519")
+_EXPORT_LOADS = ("torch._dynamo", "onnx", "onnxruntime", "cryptography.hazmat.primitives.asymmetric.ed25519")
 _RUN_READS = ("people", "model.onnx")
 
 JOBS = (

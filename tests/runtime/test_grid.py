@@ -136,7 +136,7 @@ def test_a_damaged_chunk_is_told_as_such():
         def __getitem__(self, key):
             raise OSError("inflate() failed")
 
-    with pytest.raises(RecordingError, match=r"samples 0 to 10 cannot be read: inflate\(\) failed"):
+    with pytest.raises(RecordingError, match=r"samples 0 to 10 of \w+ cannot be read: inflate\(\) failed"):
         whole(Signal("gsr", 10.0, "uS", ("a",), Damaged()))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import os
 import pickle
@@ -78,8 +79,20 @@ def save_checkpoint(checkpoint: Checkpoint, path: str | os.PathLike[str]) -> Non
         "mean_label": torch.from_numpy(np.asarray(checkpoint.mean_label, dtype=np.float64)),
         "states": [dict(state) for state in checkpoint.states],
     }
+    save_tensors(content, path)
+
+
+def save_tensors(content: Mapping[str, Any], path: str | os.PathLike[str]) -> None:
+    """torch.save, whole or not at all.
+
+    Raises:
+        OutputError: the folder cannot be written, or the disk is full.
+    """
+    # Into memory first: of a full disk torch's own writer says no more than "unexpected pos 128 vs 0".
+    archive = io.BytesIO()
+    torch.save(content, archive)
     with atomic_path(path) as part:
-        torch.save(content, part)
+        part.write_bytes(archive.getbuffer())
 
 
 def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:

@@ -19,13 +19,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from emodict import __version__
-from emodict.atomic import atomic_path
 from emodict.errors import InputError, ModelError
 from emodict.metrics import mean_metrics
 from emodict.model_spec import ModelSpec
 from emodict.spec import FeatureSpec
 from emodict.table import FeatureTable
-from emodict_train.checkpoint import Checkpoint, load_tensors
+from emodict_train.checkpoint import Checkpoint, load_tensors, save_tensors
 from emodict_train.data.usable import usable_rows
 from emodict_train.distillation import softened_labels
 from emodict_train.presets import DEFAULT_PRESET, PRESETS
@@ -225,8 +224,7 @@ class _Job:
 
     def _write(self) -> None:
         if self._resume_path is not None:
-            with atomic_path(self._resume_path) as part:
-                torch.save({"identity": self._identity, **self._saved}, part)
+            save_tensors({"identity": self._identity, **self._saved}, self._resume_path)
             self._written_at = time.monotonic()
 
     def _load(self, path: Path) -> dict[str, Any]:

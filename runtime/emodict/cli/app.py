@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
-from emodict.errors import EmodictError, MissingDependencyError
+from emodict.errors import EmodictError, InputError, MissingDependencyError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,6 +27,15 @@ USERS_ERRNOS = {
 }  # fmt: skip
 # Which of emodict's extras brings a package that a command may find missing.
 EXTRAS = {"torch": "train", "scipy": "train", "neurokit2": "train", "onnx": "export", "onnxruntime": "onnx"}
+
+_LACK_OF_MEMORY = "out of memory. Close other programs, or work on a shorter recording."
+_LACK_OF_GPU_MEMORY = (
+    "the GPU is out of memory. End what else uses it (nvidia-smi lists that), or work on the CPU: --device cpu."
+)
+_WORDS_FOR_NO_MEMORY = (
+    "failed to map segment", "annot allocate memory", "an't allocate memory", "out of memory", "bad_alloc",
+    "Failed to allocate memory",
+)  # fmt: skip
 
 
 def new_app(help_text: str, **options: Any) -> typer.Typer:
@@ -48,9 +57,11 @@ def run_app(build: Callable[[], Any], name: str) -> None:
 
     EMODICT_DEBUG=1 shows the traceback of a failure of ours.
     """
+    _open_standard_streams()
     try:
         # A terminal that cannot show a sign gets a question mark, not a crash.
         sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]
+        _require_working_folder()
         outcome = build()(prog_name=name, standalone_mode=False)
         sys.stdout.flush()
     except BaseException as error:
@@ -59,6 +70,33 @@ def run_app(build: Callable[[], Any], name: str) -> None:
         message, code = _ending(error, name)
         _quit(message, code)
     sys.exit(outcome if isinstance(outcome, int) else 0)
+
+
+def _open_standard_streams() -> None:
+    """Put /dev/null where the caller has closed a standard stream.
+
+    Python has none then, and the next file opened takes its number: what a C library prints would go into a result.
+    """
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    os.close(descriptor)
+    for descriptor, name in ((1, "stdout"), (2, "stderr")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(descriptor, "w"))
+
+
+def _require_working_folder() -> None:
+    """Libraries end a process that has none, without a word of ours.
+
+    Raises:
+        InputError: it was deleted.
+    """
+    try:
+        os.getcwd()  # noqa: PTH109
+    except OSError as error:
+        raise InputError(
+            f"The folder in which the command was started cannot be used: {error.strerror}", fix="cd to one that exists"
+        ) from error
 
 
 def _ending(error: BaseException, name: str) -> tuple[str, int]:
@@ -87,13 +125,20 @@ def _failure(error: BaseException, name: str) -> tuple[str, int]:
     if isinstance(error, OSError) and error.errno in USERS_ERRNOS:
         where = f" '{error.filename}'" if error.filename else ""
         return f"{name}: {os.strerror(error.errno)}{where}. Check the path, the permissions and the disk.", 2
-    if isinstance(error, MemoryError):
-        return f"{name}: out of memory. Close other programs, or work on a shorter recording.", 1
+    if _is_lack_of_memory(error):
+        return f"{name}: {_LACK_OF_GPU_MEMORY if 'CUDA' in str(error) else _LACK_OF_MEMORY}", 1
     return (
         f"{name}: a fault in emodict itself: {type(error).__name__}: {error}. "
         "Please report it, with what EMODICT_DEBUG=1 prints.",
         1,
     )
+
+
+def _is_lack_of_memory(error: BaseException) -> bool:
+    """Python says so by a class; the dynamic linker, torch and ONNX Runtime in words alone."""
+    if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM):
+        return True
+    return isinstance(error, ImportError | RuntimeError) and any(words in str(error) for words in _WORDS_FOR_NO_MEMORY)
 
 
 def log_to_stderr() -> None:

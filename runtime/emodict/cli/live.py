@@ -17,6 +17,7 @@ from emodict.errors import InputError
 if TYPE_CHECKING:
     from emodict.engine import Engine
     from emodict.live.page.listener import PageListener
+    from emodict.live.recorder import SessionRecorder
     from emodict.live.row import Listener, LiveRow
     from emodict.live.source import Happening, LiveSource
     from emodict.person import Adaptation, Person
@@ -115,10 +116,14 @@ def run_live_command(engine_path: Path, options: LiveOptions) -> None:
         recorder = _recorder(options, source, stack)
         say(f"Live from {source.name}" + (", SIMULATED" if source.simulated else "") + "; Ctrl-C ends it")
         with ended_by_signals():
-            run_live(engine, source, listeners, adaptation=adaptation, on_happening=recorder, seconds=options.seconds)
+            on_happening = _ignored if recorder is None else recorder.happened
+            run_live(
+                engine, source, listeners, adaptation=adaptation, on_happening=on_happening, seconds=options.seconds
+            )
         stack.close()
         say(f"{counter.rows} rows, {counter.answered} answered")
-        if options.record is not None:
+        if recorder is not None:
+            recorder.require_whole()
             say(f"Recorded {options.record}")
 
 
@@ -203,9 +208,13 @@ def _page(engine_path: Path, address: str, token: str | None) -> PageListener:
     return PageListener(page_address(address), token=token or os.environ.get("EMODICT_TOKEN"), model=engine_path.name)
 
 
-def _recorder(options: LiveOptions, source: LiveSource, stack: contextlib.ExitStack) -> Callable[[Happening], object]:
+def _ignored(happening: Happening) -> None:
+    """What happens, where nothing is recorded."""
+
+
+def _recorder(options: LiveOptions, source: LiveSource, stack: contextlib.ExitStack) -> SessionRecorder | None:
     if options.record is None:
-        return lambda happening: None
+        return None
     from emodict.live.recorder import SessionRecorder
 
     return stack.enter_context(
@@ -217,7 +226,7 @@ def _recorder(options: LiveOptions, source: LiveSource, stack: contextlib.ExitSt
             # As fast as it can be read is faster than a disk writes.
             patient=read_speed(options.speed) == math.inf,
         )
-    ).happened
+    )
 
 
 def _require_subject(adaptation: Adaptation, options: LiveOptions) -> None:
@@ -233,18 +242,21 @@ def _require_subject(adaptation: Adaptation, options: LiveOptions) -> None:
 
 @contextlib.contextmanager
 def ended_by_signals() -> Iterator[None]:
-    """Ctrl-C, or a service manager's stop, is how a live run ends."""
+    """Ctrl-C, a service manager's stop, or a terminal that goes away is how a live run ends."""
 
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGTERM, interrupt)
+    # Under nohup a terminal may go away.
+    endings = [signal.SIGTERM] + [signal.SIGHUP] * (signal.getsignal(signal.SIGHUP) != signal.SIG_IGN)
+    before = {ending: signal.signal(ending, interrupt) for ending in endings}
     try:
         yield
     except KeyboardInterrupt:
         pass
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for ending, handler in before.items():
+            signal.signal(ending, handler)
 
 
 def read_speed(text: str | None) -> float | None:

@@ -105,6 +105,7 @@ def record_session(request: RecordRequest) -> str:
         try:
             with recorder:
                 counts = record(source, recorder, seconds=request.seconds, each_second=_say)
+            recorder.require_whole()
             require_samples(counts, source)
         except InputError:
             _remove_if_empty(request.out)

@@ -44,6 +44,7 @@ log = logging.getLogger(__name__)
 Float32Array = NDArray[np.float32]
 INPUT, DISTRIBUTION, WEIGHTS = "tokens", "distribution", "weights"
 _FLOAT32 = np.dtype(np.float32)
+_FREE_MEMORY = "End what else uses the GPU's memory (nvidia-smi lists it), or run the model.onnx on the CPU"
 
 
 class TensorRTEngine:
@@ -300,7 +301,8 @@ def _told(what: str, messages: Messages) -> Iterator[None]:
     except Exception as error:
         said = f"; {messages.sentence()}" if messages.errors else ""
         reason = str(error).partition("\n")[0] or type(error).__name__
-        raise EmodictError(f"{what}: {reason}{said}") from error
+        full = "memory" in f"{reason}{said}".lower()
+        raise EmodictError(f"{what}: {reason}{said}", fix=_FREE_MEMORY if full else None) from error
 
 
 def _ask_validity(

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from emodict.errors import OutputError, RecordingError
+from emodict.errors import RecordingError
 from emodict.grid import GAP_PERIODS
 from emodict.live.recorder import SessionRecorder
 from emodict.live.source import Chunk, Connected, Ended, Happening, LiveSource, LiveStream, Lost
@@ -86,8 +86,7 @@ def record(
     except KeyboardInterrupt:
         # The way a recording of no set length ends.
         pass
-    if recorder.failure is not None:
-        raise OutputError(recorder.failure)
+    recorder.require_whole()
     return tuple(counts.values())
 
 

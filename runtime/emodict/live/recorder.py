@@ -94,6 +94,15 @@ class SessionRecorder:
         """Why the recording stopped before its end, as a sentence; None while all is well."""
         return self._failure
 
+    def require_whole(self) -> None:
+        """To be called after the end, by whoever must not take a part for the whole.
+
+        Raises:
+            OutputError: the recording stopped before its end.
+        """
+        if self._failure is not None:
+            raise OutputError(self._failure)
+
     def happened(self, happening: Happening) -> Happening:
         """Keep this, and hand it on; returns at once. The arrays of a chunk must not change afterwards."""
         size = happening.samples.nbytes + happening.times_s.nbytes if isinstance(happening, Chunk) else 0
