@@ -34,9 +34,15 @@ class Tally:
     went_on: int = 0
     losses: list[str] = field(default_factory=list)
 
+    runs_again: bool = True
+
     @property
     def kills(self) -> int:
         return self.random + self.worst
+
+    @property
+    def again(self) -> str:
+        return f"{self.same} of {self.kills}" if self.runs_again else "-"
 
 
 class Lab:
@@ -133,12 +139,11 @@ def run_lab(lab: Lab, kills: int, moments: int, rng: np.random.Generator) -> Non
 
 def run_recording(job: RecordingJob, kills: int, folder: Path, materials: Path, rng: np.random.Generator) -> Tally:
     """Kill a recording so often."""
-    tally = Tally(job.name)
+    tally = Tally(job.name, runs_again=False)
     while tally.random < kills:
         problem = job.kill(folder / job.key / f"{tally.random}", materials, rng)
         tally.random += 1
         tally.intact += problem is None
-        tally.same += problem is None
         tally.losses += [] if problem is None else [problem]
         _progress(tally, f"{tally.random} of {kills}")
     _end(tally)
@@ -147,13 +152,12 @@ def run_recording(job: RecordingJob, kills: int, folder: Path, materials: Path, 
 
 def table(tallies: Sequence[Tally]) -> str:
     """Command by command what was killed and what was whole."""
-    rows = [
-        (t.name, t.random, t.worst, f"{t.intact} of {t.kills}", f"{t.same} of {t.kills}", t.went_on) for t in tallies
-    ]
-    total = ("all", *(sum(getattr(t, name) for t in tallies) for name in ("random", "worst")))
-    kills = sum(t.kills for t in tallies)
-    rows.append((*total, *(f"{sum(getattr(t, n) for t in tallies)} of {kills}" for n in ("intact", "same")),
-                 sum(t.went_on for t in tallies)))  # fmt: skip
+    rows = [(t.name, t.random, t.worst, f"{t.intact} of {t.kills}", t.again, t.went_on) for t in tallies]
+    kills, again = (sum(t.kills for t in some) for some in (tallies, [t for t in tallies if t.runs_again]))
+    random, worst, intact, same, went_on = (
+        sum(getattr(t, name) for t in tallies) for name in ("random", "worst", "intact", "same", "went_on")
+    )
+    rows.append(("all", random, worst, f"{intact} of {kills}", f"{same} of {again}", went_on))
     head = "| command | at random | worst moments | files whole | same result again | of these, went on |"
     lines = [head, "|---|---:|---:|---:|---:|---:|", *(f"| {' | '.join(map(str, row))} |" for row in rows)]
     return "\n".join(lines)
