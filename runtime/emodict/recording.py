@@ -24,6 +24,9 @@ LONGEST_S = 30 * 24 * 3600.0
 # A pause in a sitting is no day; every second of a gap costs a row of features, whoever claims it.
 LONGEST_GAPS_S, GAPS_PER_SAMPLED_S = 24 * 3600.0, 100.0
 
+# Of one picture: more than the largest camera has.
+MOST_PIXELS = 1 << 26
+
 # What one of a unit is, in the unit that a spec asks for.
 _UNIT_FACTORS = {
     "uV": {"uV": 1.0, "mV": 1e3, "V": 1e6, "nV": 1e-3},
@@ -389,3 +392,5 @@ def _check_face(form: str, shape: tuple[int, ...]) -> None:
     }[form]
     if len(shape) != len(expected) or (form == "frames" and shape[3] != 3):
         raise RecordingError(f"video: {form} has the wrong shape", expected=f"({', '.join(expected)})", got=shape)
+    if form == "frames" and shape[1] * shape[2] > MOST_PIXELS:
+        raise RecordingError("video: the frames are too large", expected=f"at most {MOST_PIXELS} pixels", got=shape)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from emodict.errors import InputError, RecordingError
 from emodict.face.opencv import opencv, without_chatter
-from emodict.recording import FaceVideo
+from emodict.recording import MOST_PIXELS, FaceVideo
 
 logger = logging.getLogger(__name__)
 
@@ -27,6 +27,9 @@ Wants = Callable[[float], bool]
 WHOLE_SHARE = 0.9
 # Without a rate in the file and without times, 30 frames a second is what cameras do.
 USUAL_RATE_HZ = 30.0
+# Of a JPEG: SOF0 to SOF15, without DHT, JPG and DAC; and what stands without a length: TEM, RST0 to EOI.
+_FRAME_HEADERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_BARE_MARKERS = frozenset({0x01, *range(0xD0, 0xDA)})
 
 
 def every_frame(_: float) -> bool:
@@ -175,12 +178,33 @@ def _picture(face: FaceVideo, at: int) -> UInt8Array:
         cv2 = opencv("Reading pictures")
         # A JPEG says itself which colour is which, whatever color_order says of arrays.
         coded = np.asarray(face.jpeg[at], dtype=np.uint8)
-        decoded = cv2.imdecode(coded, cv2.IMREAD_COLOR) if coded.size else None
-    except OSError as error:
+        _require_jpeg(coded.tobytes(), at)
+        decoded = cv2.imdecode(coded, cv2.IMREAD_COLOR)
+    except (OSError, ValueError, TypeError) as error:
         raise _damaged(at, str(error)) from error
     if decoded is None:
         raise _damaged(at, "not a JPEG")
     return np.asarray(decoded)
+
+
+def _require_jpeg(coded: bytes, at: int) -> None:
+    """Refuse what is no JPEG, or claims a picture too large, before a decoder makes room for it.
+
+    Its parts (ITU-T T.81, B.1) begin with 0xFF, a marker and their length; a frame header says height and width.
+    """
+    place = 2
+    while coded.startswith(b"\xff\xd8") and place + 9 <= len(coded) and coded[place] == 0xFF:
+        marker, size = coded[place + 1], int.from_bytes(coded[place + 2 : place + 4], "big")
+        if marker == 0xFF:
+            place += 1
+        elif marker in _FRAME_HEADERS:
+            height, width = (int.from_bytes(coded[i : i + 2], "big") for i in (place + 5, place + 7))
+            if height * width <= MOST_PIXELS:
+                return
+            raise _damaged(at, f"it claims {width} x {height} pixels")
+        else:
+            place += 2 + (0 if marker in _BARE_MARKERS else size)
+    raise _damaged(at, "not a JPEG")
 
 
 def _damaged(at: int, reason: str) -> RecordingError:

@@ -253,7 +253,15 @@ def use_session(path: Path) -> None:
         raise refusals[0]
 
 
+def _use_picture(path: Path) -> None:
+    """One picture of a session: its bytes go to a decoder that is not ours."""
+    coded = np.empty(1, dtype=object)
+    coded[0] = np.frombuffer(path.read_bytes(), dtype=np.uint8)
+    list(face_frames(FaceVideo(np.array([0.5]), jpeg=coded)))
+
+
 TARGETS = [
+    Target("picture", "a.jpg", _use_picture, lambda: [_pictures()[0].tobytes()]),
     Target(
         "session.h5", "s.h5", use_session, lambda: [session_bytes(), session_bytes(jpeg=True), edited_session(b"\1")]
     ),

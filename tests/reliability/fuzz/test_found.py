@@ -119,6 +119,24 @@ def test_texts_that_hdf5_cannot_hold_are_written_without_what_it_cannot(tmp_path
         assert (recording.session_id, recording.subject_id, recording.events[0].description) == ("ab", "?", "xy")
 
 
+def test_a_jpeg_that_claims_more_pixels_than_any_camera_is_refused_before_it_is_decoded() -> None:
+    whole = sessions._pictures()[0].tobytes()
+    at = whole.index(b"\xff\xc0")
+    bomb = whole[: at + 5] + struct.pack(">HH", 65_500, 65_500) + whole[at + 9 :]
+    assert "claims 65500 x 65500 pixels" in refused("picture", bomb)
+    assert "not a JPEG" in refused("picture", b"\x89PNG\r\n\x1a\n" + whole)
+    assert TARGETS["picture"].check(whole) is None
+
+
+def test_frames_larger_than_any_camera_gives_are_refused(tmp_path: Path) -> None:
+    def large(file: h5py.File) -> None:
+        del file["video/face/embedding"]
+        file.create_dataset("video/face/frames", shape=(6, 9000, 9000, 3), dtype="u1", chunks=(1, 1000, 1000, 3))
+
+    with pytest.raises(RecordingError, match=r"claims|too large"):
+        open_session(session_with(tmp_path, large)).__enter__()
+
+
 # ---- sentences ----
 
 
