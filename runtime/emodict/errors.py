@@ -34,11 +34,18 @@ class EmodictError(Exception):
         return copyreg.__newobj__, (type(self), *self.args), self.__dict__  # type: ignore[attr-defined]
 
 
+def printable(text: str) -> str:
+    """Text for a terminal: what steers one, or cannot be printed at all, as its escape."""
+    if text.isascii() and text.replace("\n", "").isprintable():
+        return text
+    return "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in text)
+
+
 def shown(text: str) -> str:
-    """Text for a terminal: what steers one, or cannot be printed at all, as its escape; the middle of much left out."""
+    """The same, the middle of much left out."""
     if len(text) > MOST_CHARACTERS:
         text = f"{text[: MOST_CHARACTERS // 2]} ... {text[-MOST_CHARACTERS // 2 :]}"
-    return "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in text)
+    return printable(text)
 
 
 class InputError(EmodictError):

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from emodict.errors import InputError
+from emodict.errors import InputError, printable
 
 if TYPE_CHECKING:
     from emodict.engine import Engine
@@ -282,4 +282,4 @@ def read_pairs(words: Sequence[str], form: str) -> dict[str, str]:
 
 def _say(options: LiveOptions) -> Callable[[str], None]:
     """People's lines go to standard error where standard output belongs to a program."""
-    return lambda line: print(line, file=sys.stderr if options.as_json else sys.stdout, flush=True)
+    return lambda line: print(printable(line), file=sys.stderr if options.as_json else sys.stdout, flush=True)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, TextIO, cast
 from emodict.atomic import check_writable, refuse_overwriting
 from emodict.cli.app import OutlivesItsReader, Progress, log_to_stderr, new_app, run_app
 from emodict.cli.live import LiveOptions, require_live_alone, run_live_command
-from emodict.errors import OutputError, RecordingError
+from emodict.errors import OutputError, RecordingError, printable
 
 if TYPE_CHECKING:
     import typer
@@ -291,7 +291,7 @@ def _print_parts(
     for part in parts:
         if options.prints_rows:
             if not printed:
-                print(header_line(part.emotions, part.modalities))
+                print(printable(header_line(part.emotions, part.modalities)))
             print("\n".join(row_lines(part, plain=_plain(sys.stdout.encoding))) + "\n" * bool(len(part)), end="")
         elif options.as_json:
             for i in range(len(part)):
@@ -354,4 +354,4 @@ def _write(predictions: "Sequence[Prediction]", engine: "Engine", engine_path: P
 def _say(options: RunOptions) -> Callable[[str], None]:
     """People's lines go to standard error where standard output belongs to a program."""
     stream = sys.stderr if options.as_json or options.out == STDOUT else sys.stdout
-    return lambda line: print(line, file=stream)
+    return lambda line: print(printable(line), file=stream)

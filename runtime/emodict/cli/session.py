@@ -14,7 +14,7 @@ from emodict.atomic import check_writable, refuse_overwriting
 from emodict.cli.app import Progress, log_to_stderr, new_app, run_app, split_names
 from emodict.cli.faces import add_faces_command
 from emodict.cli.record import add_record_command
-from emodict.errors import InputError
+from emodict.errors import InputError, printable
 from emodict.importers import IMPORTERS
 from emodict.importers.form import Form, Option
 from emodict.importers.join import Companion, join_recordings, keep_only, read_companion
@@ -46,13 +46,13 @@ def build() -> "typer.Typer":
     def inspect_(file: SessionFile, as_json: AsJson = False) -> None:
         """Say what a session holds."""
         summary = inspect_session(file)
-        print(_json(dataclasses.asdict(summary)) if as_json else describe(summary))
+        print(_json(dataclasses.asdict(summary)) if as_json else printable(describe(summary)))
 
     @app.command()
     def validate(file: SessionFile, as_json: AsJson = False) -> None:
         """List all that is wrong with a session; exit 2 if unusable."""
         findings = validate_session(file)
-        print(_json(_findings_as_dict(file, findings)) if as_json else list_findings(file, findings))
+        print(_json(_findings_as_dict(file, findings)) if as_json else printable(list_findings(file, findings)))
         if any(finding.severity == "error" for finding in findings):
             raise typer.Exit(2)
 
@@ -120,7 +120,7 @@ def _import_command(form: Form) -> Callable[..., None]:
 
     def command(**words: Any) -> None:
         own = {option.name: words[option.name] for option in form.options if words[option.name] not in (None, [])}
-        print(import_recording(form, own, ImportRequest(**{name: words[name] for name in _SHARED})))
+        print(printable(import_recording(form, own, ImportRequest(**{name: words[name] for name in _SHARED}))))
 
     defaults = {p.name: p.default for p in inspect.signature(form.read).parameters.values()}
     own = {o.name: (_own_annotation(o), None if o.many else defaults[o.name]) for o in form.options}

@@ -121,7 +121,7 @@ def _bounded() -> Iterator[None]:
     with open("/proc/self/statm", encoding="ascii") as about:  # noqa: PTH123
         size = int(about.read().split()[0]) * _PAGE_BYTES
     # For what hangs outside of Python, where no signal is heard.
-    faulthandler.dump_traceback_later(2 * MOST_S, exit=True)
+    faulthandler.dump_traceback_later(2 * MOST_S, exit=True, file=sys.__stderr__)
     main = threading.current_thread() is threading.main_thread()
     resource.setrlimit(resource.RLIMIT_AS, (size + MOST_MEMORY_BYTES, hard))
     old: Any = None

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 import struct
+import sys
 import zipfile
 import zlib
 from collections.abc import Callable
@@ -20,6 +22,8 @@ from tests.reliability.fuzz.oracle import FoundError, outcome
 from tests.reliability.fuzz.registry import TARGETS
 from tests.runtime.test_import_xdf import XdfWriter, chunk
 
+from emodict.cli import run as cli_run
+from emodict.cli import session as cli_session
 from emodict.errors import EmodictError, InputError, ModelError, RecordingError, SpecError
 from emodict.hdf5 import lookup3
 from emodict.model_spec import model_spec_from_dict
@@ -352,3 +356,44 @@ def test_the_oracle_finds_what_must_not_come_of_a_file(use: Callable[[Path], obj
 
 def test_every_importer_is_fuzzed() -> None:
     assert {f"import {kind}" for kind in importers.IMPORTERS} <= set(TARGETS)
+
+
+# ---- names of others never become paths ----
+
+NAMES = ["../../escape", "/tmp/escape", "x\x1b[2J<script>alert(1)</script>"]
+
+
+def hostile_names(name: str) -> bytes:
+    """A session that is called so wherever it can be."""
+
+    def write(path: Path) -> None:
+        recording = sessions.small_recording()
+        trials = dataclasses.replace(recording.trials, trial_id=(name,), label_names=(name, "b"))
+        changes = {"session_id": name, "subject_id": name, "device": name, "trials": trials, "start_time": name}
+        write_session(dataclasses.replace(recording, **changes), path)
+
+    return importers.written(write, "s.h5")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_a_session_calls_itself_is_written_nowhere_but_into_the_output(
+    name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def use(path: Path) -> None:
+        out = path.parent / "out"
+        for command, *words in (
+            (cli_run, "--engine", path.parent / "m.onnx", path, "--out", out / "x.csv", "--report", out / "r.html"),
+            (cli_run, "--engine", path.parent / "m.onnx", path, path.parent / "s2.h5", "--out", out / "x.json"),
+            (cli_session, "inspect", path),
+            (cli_session, "features", path, "-o", out / "t.npz"),
+        ):
+            monkeypatch.setattr(sys, "argv", [command.NAME, *map(str, words)])
+            with pytest.raises(SystemExit) as ending:
+                command.main()
+            assert ending.value.code in (0, None, 2)
+        assert (out / "x.csv").is_file()
+        assert "<script>alert" not in (out / "r.html").read_text()
+
+    content = hostile_names(name)
+    assert outcome(use, "s.h5", {"s.h5": content, "s2.h5": content, "m.onnx": documents._onnx()}) is None
+    assert "\x1b" not in capsys.readouterr().out
