@@ -111,7 +111,7 @@ def _opened(path: Path) -> h5py.File:
     try:
         return h5py.File(path, "r")
     except OSError as error:
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(*DAMAGE):
             # A recording that nobody closed, or that still goes on.
             if is_cut_off(path):
                 check_cut_off(path)

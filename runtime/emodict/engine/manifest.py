@@ -81,7 +81,7 @@ def manifest_from_metadata(metadata: Mapping[str, str], *, source: str) -> Manif
         ModelError: the file is not one of emodict's, or its description is broken.
         SpecError: its features are not the ones this emodict computes under that name.
     """
-    content = {k.removeprefix(KEY_PREFIX): v for k, v in metadata.items() if k.startswith(KEY_PREFIX)}
+    content = own_texts(metadata, source=source)
     if content.get("format") == FACE_FORMAT:
         raise no_model_of_emotions(source)
     if content.get("format") != FORMAT:
@@ -116,6 +116,19 @@ def manifest_from_metadata(metadata: Mapping[str, str], *, source: str) -> Manif
         raise ModelError(f"{source}: its description is damaged: {error}", fix="Export it again") from error
     require_known_spec(manifest.features, content["feature_spec_fingerprint"], source=source)
     return manifest
+
+
+def own_texts(metadata: Mapping[str, str], *, source: str) -> dict[str, str]:
+    """What of the metadata is ours, by its key without the prefix.
+
+    Raises:
+        ModelError: a value is no text, as JSON may hold it.
+    """
+    content = {k.removeprefix(KEY_PREFIX): v for k, v in metadata.items() if k.startswith(KEY_PREFIX)}
+    for key, value in content.items():
+        if not isinstance(value, str):
+            raise ModelError(f"{source}: its description is damaged: {key} is no text", fix="Export it again")
+    return content
 
 
 def no_model_of_emotions(source: str) -> ModelError:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from emodict.engine.manifest import FACE_FORMAT as FORMAT
 from emodict.engine.manifest import FORMAT as EMOTION_FORMAT
-from emodict.engine.manifest import KEY_PREFIX
+from emodict.engine.manifest import KEY_PREFIX, own_texts
 from emodict.errors import ModelError
 
 FORMAT_VERSION = "1"
@@ -66,7 +66,7 @@ def face_manifest_from_metadata(metadata: Mapping[str, str], *, source: str) -> 
     Raises:
         ModelError: the file is no face engine, or its description is broken.
     """
-    content = {k.removeprefix(KEY_PREFIX): v for k, v in metadata.items() if k.startswith(KEY_PREFIX)}
+    content = own_texts(metadata, source=source)
     if content.get("format") == EMOTION_FORMAT:
         raise no_face_engine(source)
     if content.get("format") != FORMAT or content.get("format_version") != FORMAT_VERSION:

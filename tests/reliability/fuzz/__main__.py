@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import multiprocessing
 import os
+import re
 import shlex
 import sys
 import tempfile
@@ -95,7 +96,11 @@ def _run(name: str, seconds: int, folder: Path) -> tuple[int, str]:
 def _why(code: int, log: str) -> str:
     said = [line for line in log.splitlines() if "FoundError: " in line or line.startswith(("Fatal", "==", "Timeout"))]
     if said:
-        return said[0].partition("FoundError: ")[2] or said[0]
+        # The last line of all is what was raised in the end.
+        last = next(
+            (line for line in reversed(log.splitlines()) if re.match(r"[\w.]+(Error|Exception|Hung)\b", line)), ""
+        )
+        return f"{said[0].partition('FoundError: ')[2] or said[0]} {last}".strip()[:160]
     return f"ended by signal {-code}" if code < 0 else f"exit code {code}: {' '.join(log.split()[-30:])}"
 
 

@@ -55,6 +55,14 @@ def test_a_cut_off_session_with_a_wrong_sum_is_refused_and_not_waited_for() -> N
     assert "checksum" in refused("session.h5", unfinished(6, b"OHDR"))
 
 
+def test_a_cut_off_session_that_points_beyond_every_file_is_refused() -> None:
+    head = bytearray(sessions.edited_session(b"\1")[:44])
+    # The superblock's address of the root's header.
+    head[36:44] = struct.pack("<Q", 2**63 + 8)
+    whole = bytes(head) + lookup3(bytes(head)).to_bytes(4, "little") + sessions.edited_session(b"\1")[48:]
+    refused("session.h5", whole)
+
+
 def test_the_sum_of_hdf5_is_lookup3() -> None:
     # From the driver of lookup3.c (Jenkins, 2006); the other is what HDF5 itself wrote into a superblock.
     assert lookup3(b"Four score and seven years ago") == 0x17770551
@@ -161,6 +169,12 @@ DEEP = "[" * 100_000 + "]" * 100_000
 def test_json_that_is_nested_too_deep_is_refused_in_every_part_of_a_manifest(key: str) -> None:
     metadata = documents.closed(documents._metadata()) | {f"emodict.{key}": DEEP}
     assert "nested too deep" in refused("manifest", json.dumps(metadata).encode())
+
+
+def test_a_manifest_whose_hash_is_no_text_is_refused() -> None:
+    content = documents.closed(documents._sidecar())
+    content["model"]["emodict.graph_sha256"] = 1.5
+    assert "graph_sha256 is no text" in refused("sidecar", json.dumps(content).encode())
 
 
 @pytest.mark.parametrize(
