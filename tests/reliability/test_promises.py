@@ -50,21 +50,29 @@ def test_no_pickle_is_loaded_and_no_text_is_run_as_code() -> None:
 
 @pytest.fixture
 def no_network(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Sockets other than those within this machine's own files are refused; which were asked for."""
+    """Connections other than through this machine's own files are refused; which were asked for.
+
+    A socket alone is none: urllib3 makes one, when it is imported, to see whether there is IPv6.
+    """
     asked: list[str] = []
 
-    class Guarded(socket.socket):
-        def __init__(self, family: int = -1, *args: object, **options: object) -> None:
-            if family != socket.AF_UNIX:
-                asked.append(f"a socket of family {family}")
-                raise PermissionError("no network in this test")
-            super().__init__(family, *args, **options)  # type: ignore[arg-type]
+    def refused(name: str) -> Callable[..., object]:
+        real = getattr(socket.socket, name)
+
+        def call(self: socket.socket, *words: object) -> object:
+            if self.family == socket.AF_UNIX:
+                return real(self, *words)
+            asked.append(f"{name} {words}")
+            raise PermissionError("no network in this test")
+
+        return call
 
     def resolve(*names: object, **_: object) -> None:
         asked.append(f"the address of {names}")
         raise PermissionError("no network in this test")
 
-    monkeypatch.setattr(socket, "socket", Guarded)
+    guarded = type("Guarded", (socket.socket,), {n: refused(n) for n in ("connect", "connect_ex", "sendto", "listen")})
+    monkeypatch.setattr(socket, "socket", guarded)
     monkeypatch.setattr(socket, "getaddrinfo", resolve)
     return asked
 
