@@ -9,10 +9,12 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from emodict.atomic import atomic_path
+from emodict.engine.held import hold
 from emodict.engine.sidecar import sidecar_path
 from emodict.errors import InputError, MissingDependencyError, TrustError
 
@@ -36,12 +38,16 @@ def sign_model(model: Path, key: Ed25519PrivateKey) -> Path:
     """Write the signature of a model file beside it; of a plan, its sidecar is signed with it."""
     path = signature_path(model)
     with atomic_path(path) as part:
-        part.write_text(base64.b64encode(key.sign(_message(model))).decode() + "\n", encoding="ascii")
+        part.write_text(
+            base64.b64encode(key.sign(_message(map(_content, _signed_files(model))))).decode() + "\n", encoding="ascii"
+        )
     return path
 
 
 def require_signed(model: Path, key: Ed25519PublicKey) -> None:
     """Refuse a model file that the key has not signed as it is.
+
+    It is read once: whoever opens it in this process afterwards gets what was checked here (emodict.engine.held).
 
     Raises:
         TrustError: there is no signature, or it is not that of this file by this key.
@@ -57,8 +63,9 @@ def require_signed(model: Path, key: Ed25519PublicKey) -> None:
             expected=f"{path.name} beside the model, made with the key that --trust names",
             fix=fix,
         )
+    contents = {file: _content(file) for file in _signed_files(model)}
     try:
-        key.verify(_signature(path), _message(model))
+        key.verify(_signature(path), _message(contents.values()))
     except InvalidSignature as error:
         raise TrustError(
             f"{model} is not trusted: {path.name} is not its signature by the trusted key",
@@ -66,6 +73,8 @@ def require_signed(model: Path, key: Ed25519PublicKey) -> None:
             got="a changed file, or another key",
             fix=fix,
         ) from error
+    for file, content in contents.items():
+        hold(file, content)
 
 
 def read_signing_key(path: Path) -> Ed25519PrivateKey:
@@ -110,19 +119,19 @@ def require_cryptography(purpose: str) -> None:
         raise MissingDependencyError("cryptography", extra="sign", purpose=purpose) from error
 
 
-def _message(model: Path) -> bytes:
-    """What is signed: hashes of the model file and, of a plan, of the sidecar that says what it is."""
-    files = [model, sidecar_path(model)] if model.suffix == ".plan" else [model]
-    return _CONTEXT + b"".join(_sha512(file) for file in files)
+def _signed_files(model: Path) -> list[Path]:
+    """The model file and, of a plan, the sidecar that says what it is."""
+    return [model, sidecar_path(model)] if model.suffix == ".plan" else [model]
 
 
-def _sha512(file: Path) -> bytes:
-    digest = hashlib.sha512()
+def _message(contents: Iterable[bytes]) -> bytes:
+    """What is signed: hashes of the files."""
+    return _CONTEXT + b"".join(hashlib.sha512(content).digest() for content in contents)
+
+
+def _content(file: Path) -> bytes:
     try:
-        with file.open("rb") as content:
-            while block := content.read(1 << 20):
-                digest.update(block)
-        return digest.digest()
+        return file.read_bytes()
     except OSError as error:
         raise TrustError(f"{file} cannot be read: {error.strerror}", fix="Copy it to the model") from error
 

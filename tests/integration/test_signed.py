@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import subprocess
@@ -12,8 +13,11 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from tests.integration.conftest import Run
+from tests.stand_in.plans import write_plan
 
-from emodict.trust import sign_model
+from emodict.engine import held, open_engine
+from emodict.engine.sidecar import read_plan, read_sidecar, sidecar_path
+from emodict.trust import read_signing_key, read_trusted_key, require_signed, sign_model
 
 
 @pytest.fixture
@@ -28,8 +32,6 @@ def keys(tmp_path: Path) -> tuple[Path, Path]:
 
 @pytest.fixture
 def signed(model: Path, keys: tuple[Path, Path], tmp_path: Path) -> Path:
-    from emodict.trust import read_signing_key
-
     path = tmp_path / "model.onnx"
     shutil.copy(model, path)
     sign_model(path, read_signing_key(keys[0]))
@@ -46,6 +48,24 @@ def test_a_device_runs_what_is_signed_and_nothing_else(
     refused = run("emodict-run", "--engine", model, *command)
     assert (refused.returncode, refused.stdout) == (2, "")
     assert f"{model} is not trusted: there is no model.onnx.sig" in refused.stderr
+
+
+def test_a_model_put_in_its_place_after_the_check_is_not_run(
+    signed: Path, keys: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(held, "_held", {})
+    plan = write_plan(signed, tmp_path / "plan")
+    sign_model(plan, read_signing_key(keys[0]))
+    with open_engine(signed) as engine:
+        graph = engine.manifest.graph_sha256
+    for model in (signed, plan):
+        require_signed(model, read_trusted_key(keys[1]))
+        for file in (model, *([sidecar_path(model)] if model is plan else [])):
+            file.write_bytes(b"another model")
+    with open_engine(signed) as engine:
+        assert engine.manifest.graph_sha256 == graph
+    sidecar = read_sidecar(plan)
+    assert hashlib.sha256(read_plan(plan, sidecar)).hexdigest() == sidecar.plan_sha256
 
 
 def test_the_environment_may_name_the_key_once_for_all(

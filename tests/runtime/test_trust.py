@@ -19,11 +19,18 @@ from cryptography.hazmat.primitives.serialization import (
     PublicFormat,
 )
 
+from emodict.engine import held
+from emodict.engine.held import read_content
 from emodict.engine.sidecar import sidecar_path
 from emodict.errors import InputError, TrustError
 from emodict.trust import read_signing_key, read_trusted_key, require_signed, sign_model, signature_path
 
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
+
+
+@pytest.fixture(autouse=True)
+def _as_a_new_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(held, "_held", {})
 
 
 @pytest.fixture(params=["model.onnx", "model.plan"])
@@ -62,6 +69,17 @@ def test_whatever_is_changed_is_refused(model: Path) -> None:
             require_signed(model, KEY.public_key())
         file.with_suffix(".away").rename(file)
     require_signed(model, KEY.public_key())
+
+
+def test_what_was_checked_is_what_is_opened_though_the_files_change(model: Path) -> None:
+    files = [model, *([sidecar_path(model)] if model.suffix == ".plan" else [])]
+    checked = {file: file.read_bytes() for file in files}
+    require_signed(model, KEY.public_key())
+    for file in files:
+        file.write_bytes(b"another, put there in the meantime")
+    assert {file: read_content(file) for file in files} == checked
+    with pytest.raises(TrustError):
+        require_signed(model, KEY.public_key())
 
 
 def test_another_key_or_the_signature_of_another_model_is_refused(model: Path) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from emodict.engine.held import held
 from emodict.engine.manifest import Manifest, manifest_from_metadata
 from emodict.errors import MissingDependencyError, ModelError
 
@@ -158,7 +159,8 @@ def _open_session(path: Path, threads: int, device: str) -> Any:
         # FP32 means FP32: TF32, the provider's default, keeps 10 bits of 23.
         settings["use_tf32"] = "0"
     try:
-        session = onnxruntime.InferenceSession(str(path), options, providers=[(provider, settings)], enable_fallback=0)
+        model = held(path) or str(path)
+        session = onnxruntime.InferenceSession(model, options, providers=[(provider, settings)], enable_fallback=0)
     except Exception as error:
         # ONNX Runtime's own exceptions have no common base that it exports.
         reason = str(error).split(" : ")[-1].strip().rstrip(".")

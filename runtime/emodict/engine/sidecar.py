@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from emodict.atomic import atomic_path
+from emodict.engine.held import held, read_content
 from emodict.engine.manifest import Manifest, manifest_from_metadata, manifest_to_metadata, no_model_of_emotions
 from emodict.errors import ModelError
 from emodict.face.manifest import (
@@ -164,7 +165,9 @@ def read_plan(plan: Path, sidecar: Sidecar) -> bytes:
     Raises:
         ModelError: the plan was cut off, changed, or is another one.
     """
-    size = plan.stat().st_size
+    kept = held(plan)
+    # The size is looked at first, before a file of any size is read.
+    size = plan.stat().st_size if kept is None else len(kept)
     if size != sidecar.plan_bytes:
         raise ModelError(
             f"{plan} is not the plan that {sidecar_path(plan).name} describes: cut off, or another file",
@@ -172,7 +175,7 @@ def read_plan(plan: Path, sidecar: Sidecar) -> bytes:
             got=f"{size} bytes",
             fix=f"Copy it again, or build it again: {_build_again(plan, sidecar.source)}",
         )
-    content = plan.read_bytes()
+    content = read_content(plan)
     found = hashlib.sha256(content).hexdigest()
     if found != sidecar.plan_sha256:
         raise ModelError(
@@ -196,7 +199,7 @@ def _read_json(path: Path, plan: Path, again: str) -> tuple[str, dict[str, Any]]
                          got=f"{path.stat().st_size} bytes", fix=again)  # fmt: skip
     try:
         # Bytes: reading as text would let one kind of line end stand for another.
-        text = path.read_bytes().decode("utf-8")
+        text = read_content(path).decode("utf-8")
         content = parse_json(text)
     except ValueError as error:
         raise ModelError(f"{path} is damaged: it is not JSON ({error})", fix=again) from error

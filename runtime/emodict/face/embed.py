@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from emodict.engine.held import held
 from emodict.engine.onnx import metadata_of
 from emodict.errors import MissingDependencyError, ModelError
 from emodict.face.crop import CROP_SIDE
@@ -123,7 +124,8 @@ def _open_session(path: Path, threads: int) -> Any:
     options.intra_op_num_threads = options.inter_op_num_threads = threads
     options.log_severity_level = 4
     try:
-        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"], enable_fallback=0)
+        model = held(path) or str(path)
+        return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"], enable_fallback=0)
     except Exception as error:
         # ONNX Runtime's own exceptions have no common base that it exports.
         reason = str(error).split(" : ")[-1].strip().rstrip(".")

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import emodict
 from emodict.engine import Engine, open_engine
+from emodict.engine.held import read_content
 from emodict.errors import ClusterError, ModelError
 from emodict.person import Person
 from emodict.predict import iter_predictions
@@ -131,7 +132,7 @@ def forget_engines() -> None:
 
 def file_sha256(path: str) -> str:
     """Of a file's content."""
-    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+    return hashlib.sha256(read_content(Path(path))).hexdigest()
 
 
 def _engine(work: Work) -> Engine:
