@@ -12,7 +12,7 @@ from pathlib import Path
 
 import onnx
 
-from emodict.atomic import atomic_path, check_writable
+from emodict.atomic import atomic_path, check_writable, flush
 from emodict.engine.manifest import Manifest
 from emodict.engine.placement import this_platform
 from emodict.engine.sidecar import Sidecar, network_name, read_manifest, sidecar_path, write_sidecar
@@ -168,6 +168,8 @@ def write_plan(plan: BuiltPlan, path: str | os.PathLike[str]) -> Sidecar:
     try:
         with atomic_path(path) as part:
             part.write_bytes(plan.content)
+            # The slow part first: a power cut between the two renames costs a plan that has to be built again.
+            flush(part)
             # The sidecar is renamed just before the plan: there is never a plan without one.
             write_sidecar(sidecar, path)
     except BaseException:

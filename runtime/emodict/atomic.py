@@ -55,7 +55,7 @@ def atomic_path(path: str | os.PathLike[str], *, replace: bool = True) -> Iterat
         raise output_error(final, error) from error
     try:
         yield part
-        _flush(part)
+        flush(part)
         # mkstemp makes a file only its owner can read; give it what open() would have given.
         umask = os.umask(0)
         os.umask(umask)
@@ -140,13 +140,14 @@ def _appear(part: Path, final: Path, *, replace: bool) -> None:
 def _flush_folder(folder: Path) -> None:
     """Let names survive a power cut, where the file system can and the folder may be opened."""
     try:
-        _flush(folder)
+        flush(folder)
     except OSError as error:
         if error.errno not in _NOT_HERE | {errno.EACCES}:
             raise
 
 
-def _flush(path: Path) -> None:
+def flush(path: Path) -> None:
+    """Let what was written be on the disk, or the names in a folder."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

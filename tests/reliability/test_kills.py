@@ -19,7 +19,7 @@ import emodict.atomic
 def careless(path, *, replace=True):
     final = pathlib.Path(path)
     final.write_bytes(b"")
-    emodict.atomic._flush(final)
+    emodict.atomic.flush(final)
     yield final
 
 emodict.atomic.atomic_path = careless

@@ -435,6 +435,7 @@ def test_what_cuda_core_raises_is_a_sentence(
         run()
     assert failure.value.exit_code == 1
     assert "manual" not in str(failure.value)
+    assert "End what else uses the GPU's memory (nvidia-smi lists it)" in str(failure.value)
 
 
 def test_the_stand_in_offers_nothing_that_the_real_module_does_not():
