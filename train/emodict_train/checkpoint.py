@@ -151,18 +151,22 @@ def _check(checkpoint: Checkpoint) -> None:
         raise ValueError(f"{len(checkpoint.states)} states, {checkpoint.mean_label.shape} mean label")
     if model.modalities != checkpoint.features.modality_names:
         raise ValueError(f"a model of {model.modalities} on features of {checkpoint.features.modality_names}")
-    _check_shapes(checkpoint)
+    _check_size(checkpoint)
     checkpoint.networks()
 
 
-def _check_shapes(checkpoint: Checkpoint) -> None:
-    """Raises ValueError for tensors of other shapes than the network's, before any room is made for that."""
-    with torch.device("meta"):
-        network = EmotionDict(checkpoint.model, checkpoint.features)
-    wanted = {name: value.shape for name, value in network.state_dict().items()}
+def _check_size(checkpoint: Checkpoint) -> None:
+    """Raises ValueError for fewer weights than the network's matrices have, before any room is made for those."""
+    model = checkpoint.model
+    layer = 4 * model.d_model**2 + 2 * model.d_model * model.feed_forward
+    pooled = model.d_model * (checkpoint.features.tokens if model.readout == "flatten" else 1)
+    classifier = model.latent * (model.latent + 2 * model.bottleneck)
+    least = model.layers * layer + (pooled + model.latent) * model.elements + classifier
     for state in checkpoint.states:
-        if {name: value.shape for name, value in state.items()} != wanted:
-            raise ValueError("its weights are not those of the network that it describes")
+        # Of the storage: a view may claim any number of elements.
+        held = sum(value.untyped_storage().nbytes() // value.itemsize for value in state.values())
+        if held < least:
+            raise ValueError(f"its network has {least:,} weights and more, {held:,} are there")
 
 
 def load_tensors(path: Path, *, what: str) -> Any:

@@ -204,12 +204,12 @@ def test_a_model_larger_than_anything_is_refused_before_it_is_built(name: str) -
         model_spec_from_dict(documents._MODEL.to_dict() | {name: 10**9})
 
 
-def test_weights_of_another_shape_are_refused_before_the_network_is_built() -> None:
+def test_fewer_weights_than_the_network_has_are_refused_before_the_network_is_built() -> None:
     content = documents.closed(documents._checkpoint_content())
     content["model"] = json.dumps(documents._MODEL.to_dict() | {"d_model": 8192, "feed_forward": 16384, "layers": 60})
     buffer = io.BytesIO()
     torch.save(content, buffer)
-    assert "not those of the network" in refused("checkpoint", buffer.getvalue())
+    assert "weights and more" in refused("checkpoint", buffer.getvalue())
 
 
 @pytest.mark.parametrize("value", [torch.zeros(3), torch.zeros(1).expand(10**9)])
