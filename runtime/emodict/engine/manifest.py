@@ -82,22 +82,7 @@ def manifest_from_metadata(metadata: Mapping[str, str], *, source: str) -> Manif
         SpecError: its features are not the ones this emodict computes under that name.
     """
     content = own_texts(metadata, source=source)
-    if content.get("format") == FACE_FORMAT:
-        raise no_model_of_emotions(source)
-    if content.get("format") != FORMAT:
-        raise ModelError(
-            f"{source} is an ONNX model but not one of emodict's",
-            expected=f"metadata {KEY_PREFIX}format = '{FORMAT}'",
-            got="no such metadata" if "format" not in content else repr(content["format"]),
-            fix="Export one: emodict-export model.pt -o model.onnx",
-        )
-    if content.get("format_version") != FORMAT_VERSION:
-        raise ModelError(
-            f"{source} was written for another version of emodict",
-            expected=f"format_version {FORMAT_VERSION}",
-            got=content.get("format_version"),
-            fix="Export it again: emodict-export model.pt -o model.onnx",
-        )
+    _require_format(content, source)
     try:
         manifest = Manifest(
             features=spec_from_dict(parse_json(content["feature_spec"])),
@@ -116,6 +101,26 @@ def manifest_from_metadata(metadata: Mapping[str, str], *, source: str) -> Manif
         raise ModelError(f"{source}: its description is damaged: {error}", fix="Export it again") from error
     require_known_spec(manifest.features, content["feature_spec_fingerprint"], source=source)
     return manifest
+
+
+def _require_format(content: Mapping[str, str], source: str) -> None:
+    """Refuse what is no description of a model of emotions by this version."""
+    if content.get("format") == FACE_FORMAT:
+        raise no_model_of_emotions(source)
+    if content.get("format") != FORMAT:
+        raise ModelError(
+            f"{source} is an ONNX model but not one of emodict's",
+            expected=f"metadata {KEY_PREFIX}format = '{FORMAT}'",
+            got="no such metadata" if "format" not in content else repr(content["format"]),
+            fix="Export one: emodict-export model.pt -o model.onnx",
+        )
+    if content.get("format_version") != FORMAT_VERSION:
+        raise ModelError(
+            f"{source} was written for another version of emodict",
+            expected=f"format_version {FORMAT_VERSION}",
+            got=content.get("format_version"),
+            fix="Export it again: emodict-export model.pt -o model.onnx",
+        )
 
 
 def own_texts(metadata: Mapping[str, str], *, source: str) -> dict[str, str]:
