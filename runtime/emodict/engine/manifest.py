@@ -84,6 +84,7 @@ def manifest_from_metadata(metadata: Mapping[str, str], *, source: str) -> Manif
     content = own_texts(metadata, source=source)
     _require_format(content, source)
     try:
+        fingerprint = content["feature_spec_fingerprint"]
         manifest = Manifest(
             features=spec_from_dict(parse_json(content["feature_spec"])),
             model=model_spec_from_dict(parse_json(content["model_spec"])),
@@ -99,7 +100,7 @@ def manifest_from_metadata(metadata: Mapping[str, str], *, source: str) -> Manif
         raise
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise ModelError(f"{source}: its description is damaged: {error}", fix="Export it again") from error
-    require_known_spec(manifest.features, content["feature_spec_fingerprint"], source=source)
+    require_known_spec(manifest.features, fingerprint, source=source)
     return manifest
 
 

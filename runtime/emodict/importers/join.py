@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from emodict.errors import RecordingError
+from emodict.hdf5 import DAMAGE
 from emodict.importers.account import joined_attributes
 from emodict.importers.clock import parse_time
 from emodict.importers.kinds import describe, kind_of
@@ -61,7 +62,7 @@ def _is_session(path: Path) -> bool:
     try:
         with h5py.File(path, "r") as file:
             return "format" in file.attrs
-    except OSError:
+    except DAMAGE:
         return False
 
 

@@ -171,6 +171,12 @@ def test_json_that_is_nested_too_deep_is_refused_in_every_part_of_a_manifest(key
     assert "nested too deep" in refused("manifest", json.dumps(metadata).encode())
 
 
+def test_a_manifest_without_a_fingerprint_is_refused() -> None:
+    metadata = documents.closed(documents._metadata())
+    del metadata["emodict.feature_spec"], metadata["emodict.feature_spec_fingerprint"]
+    assert "feature_spec_fingerprint" in refused("manifest", json.dumps(metadata).encode())
+
+
 def test_a_manifest_whose_hash_is_no_text_is_refused() -> None:
     content = documents.closed(documents._sidecar())
     content["model"]["emodict.graph_sha256"] = 1.5
