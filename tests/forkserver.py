@@ -1,14 +1,17 @@
-"""Commands of ours in processes forked from one that has imported PyTorch, which takes seconds, already."""
+"""Processes forked from one that has made the slow imports already: commands of ours, and what may crash in C."""
 
 from __future__ import annotations
 
 import multiprocessing
+import multiprocessing.forkserver
 import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+import traceback
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +21,11 @@ MODULES = {
     "emodict-export": "emodict_export.cli",
     "emodict-calibrate": "emodict_calibration.cli",
 }
-PRELOADED = ["torch", "scipy.signal", "sklearn.kernel_ridge", "onnx", "onnxruntime", *MODULES.values()]
+REPOSITORY = Path(__file__).parents[1]
+PRELOADED = [
+    "torch", "scipy.signal", "sklearn.kernel_ridge", "onnx", "onnxruntime", *MODULES.values(),
+    "tests.reliability.fuzz.registry",
+]  # fmt: skip
 TIMEOUT_S = 300.0
 
 
@@ -40,10 +47,51 @@ def run_forked(
         return subprocess.CompletedProcess([name, *words], code or 0, out.read_text(), err.read_text())
 
 
+def call(function: Callable[..., Any], *arguments: Any) -> Any:
+    """What a function returns, called in a process of its own: libraries in C may be left broken, or crash.
+
+    Raises:
+        AssertionError: it raised something, with its traceback, or its process died.
+    """
+    answers, ours = multiprocessing.Pipe(duplex=False)
+    process = _server().Process(target=_answer, args=(ours, function, arguments))
+    process.start()
+    ours.close()
+    try:
+        returned, answer = answers.recv() if answers.poll(TIMEOUT_S) else (False, f"no answer in {TIMEOUT_S:.0f} s")
+    except EOFError:
+        process.join()
+        returned, answer = False, f"the process died: exit code {process.exitcode}"
+    process.kill()
+    process.join()
+    process.close()
+    if not returned:
+        raise AssertionError(answer)
+    return answer
+
+
+def _answer(connection: Connection, function: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
+    try:
+        answer = True, function(*arguments)
+    except BaseException:
+        answer = False, traceback.format_exc()
+    connection.send(answer)
+
+
 @cache
 def _server() -> Any:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(PRELOADED)
+    # What it preloads it finds by its environment; the processes themselves are given ours.
+    before = os.environ.get("PYTHONPATH")
+    os.environ["PYTHONPATH"] = str(REPOSITORY)
+    try:
+        multiprocessing.forkserver.ensure_running()
+    finally:
+        if before is None:
+            del os.environ["PYTHONPATH"]
+        else:
+            os.environ["PYTHONPATH"] = before
     return context
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import io
 import math
+import os
+import struct
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from emodict.errors import RecordingError
 
@@ -31,6 +33,9 @@ MOST_EXPANSION = 1100
 UNWRITTEN_BYTES = 8 << 20
 _SUPERBLOCK_BYTES, _FLAGS_AT = 48, 11
 _WORD = 0xFFFFFFFF
+# The mark of a collection of values of any length, and its version.
+_COLLECTION = b"GCOL\x01"
+_BLOCK_BYTES = 4 << 20
 
 
 def members(node: Mapping[str, Any]) -> dict[str, Any]:
@@ -51,6 +56,7 @@ def check_contents(file: h5py.File, path: Path | None = None) -> None:
     """
     called = path or file.filename
     try:
+        _check_heaps(Path(called), file.id.get_create_plist().get_sizes())
         for count, (name, thing) in enumerate(_objects(file)):
             if count >= MOST_OBJECTS:
                 raise RecordingError(f"{called} holds too many objects", expected=f"at most {MOST_OBJECTS}")
@@ -63,6 +69,53 @@ def check_contents(file: h5py.File, path: Path | None = None) -> None:
                 )
     except DAMAGE as error:
         raise RecordingError(f"{called} is damaged or incomplete: {error}", fix="Copy or record it again") from error
+
+
+def _check_heaps(path: Path, sizes: tuple[int, int]) -> None:
+    """Raises ValueError where HDF5 would read a text, or another value of any length, without end.
+
+    Such values lie in collections, through which HDF5 goes object by object; an object of no size, which it does not
+    look for, leads to itself. Every collection of the file is gone through here before.
+    """
+    if sizes != (8, 8):
+        raise ValueError(f"its addresses and lengths have {sizes[0]} and {sizes[1]} bytes, not 8 as in any recording")
+    with path.open("rb") as handle:
+        for start in _places(handle, _COLLECTION):
+            if _leads_back(handle, start):
+                raise ValueError(f"the texts at byte {start} lead back to themselves")
+
+
+def _places(handle: BinaryIO, wanted: bytes) -> list[int]:
+    """Where these bytes stand in a file."""
+    places, at, before = [], 0, b""
+    while block := handle.read(_BLOCK_BYTES):
+        text = before + block
+        found = text.find(wanted)
+        while found >= 0:
+            places.append(at - len(before) + found)
+            found = text.find(wanted, found + 1)
+        at += len(block)
+        before = text[1 - len(wanted) :]
+    return places
+
+
+def _leads_back(handle: BinaryIO, start: int) -> bool:
+    """Does one of a collection's objects, each found behind the one before it, lead to itself or to an earlier one?"""
+    handle.seek(start)
+    (length,) = struct.unpack("<8xQ", handle.read(16).ljust(16, b"\0"))
+    if length > os.fstat(handle.fileno()).st_size - start:
+        # It only looks like one, or is cut off: HDF5 says so.
+        return False
+    at = 16
+    while at + 16 <= length:
+        handle.seek(start + at)
+        index, size = struct.unpack("<H6xQ", handle.read(16))
+        # The free space, number 0, counts its head in its size; the others are padded to eight bytes. C's arithmetic.
+        step = size if index == 0 else (16 + (size + 7 & ~7)) & (1 << 64) - 1
+        if not 0 < step < 1 << 63:
+            return True
+        at += step
+    return False
 
 
 def check_cut_off(path: Path) -> None:

@@ -29,7 +29,16 @@ _MAX_BYTES = 1 << 29
 
 
 def read_mat(path: str | os.PathLike[str]) -> dict[str, NDArray[Any]]:
-    """Every real numeric array of the file by name; cells, structs and text are left out.
+    """Every real numeric array of the file by name; complex ones, cells, structs and text are left out.
+
+    Raises:
+        TableError: not a level 5 MAT file, or damaged.
+    """
+    return {name: values for name, values in read_complex_mat(path).items() if not np.iscomplexobj(values)}
+
+
+def read_complex_mat(path: str | os.PathLike[str]) -> dict[str, NDArray[Any]]:
+    """Every numeric array of the file by name, real or complex.
 
     Raises:
         TableError: not a level 5 MAT file, or damaged.
@@ -49,21 +58,6 @@ def read_mat(path: str | os.PathLike[str]) -> dict[str, NDArray[Any]]:
         return dict(entry for entry in found if entry is not None)
     except (struct.error, zlib.error, ValueError, KeyError, IndexError) as error:
         raise TableError(f"{path} is a damaged MAT file: {error}", fix="Copy or export it again") from error
-
-
-def check_mat(path: str | os.PathLike[str]) -> None:
-    """Refuse a level 5 file whose arrays claim more than any table has, before one is unpacked.
-
-    Raises:
-        ValueError: it does, or is damaged. What is no level 5 file is for its reader to say.
-    """
-    content = Path(path).read_bytes()
-    order = {b"IM": "<", b"MI": ">"}.get(content[126:128])
-    if order is not None:
-        try:
-            _check_sizes(content, order)
-        except (struct.error, zlib.error) as error:
-            raise ValueError(str(error)) from error
 
 
 def _check_sizes(content: bytes, order: str) -> None:
@@ -116,17 +110,20 @@ def _elements(body: bytes, order: str) -> Iterator[tuple[int, bytes]]:
 
 
 def _matrix(body: bytes, order: str) -> tuple[str, NDArray[Any]] | None:
-    """(name, array) of one matrix element, None if it is not a real numeric array."""
+    """(name, array) of one matrix element, None if it is not a numeric array."""
     nothing = (9, b"")
     parts = _elements(body, order)
     flags = struct.unpack_from(order + "I", next(parts, nothing)[1])[0]
     wanted = _CLASS_TYPES.get(flags & 0xFF)
-    if wanted is None or flags & _COMPLEX_FLAG:
+    if wanted is None:
         return None
     shape = np.frombuffer(next(parts, nothing)[1], dtype=order + "i4")
     name = next(parts, nothing)[1].decode("ascii", "replace")
-    kind, data = next(parts, nothing)
-    values = np.frombuffer(data, dtype=order + _MI_TYPES[kind])
     if shape.min(initial=0) < 0:
         raise ValueError(f"array '{name}' has the shape {shape.tolist()}")
-    return name, values.reshape(shape, order="F").astype(wanted)
+
+    def numbers() -> NDArray[Any]:
+        kind, data = next(parts, nothing)
+        return np.frombuffer(data, dtype=order + _MI_TYPES[kind]).reshape(shape, order="F").astype(wanted)
+
+    return name, numbers() + 1j * numbers() if flags & _COMPLEX_FLAG else numbers()

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from emodict.errors import TableError
-from emodict.matfile import read_mat
+from emodict.matfile import read_complex_mat, read_mat
 
 DTYPES = ["f8", "f4", "i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8"]
 
@@ -51,6 +51,15 @@ def test_cells_structs_text_sparse_and_complex_are_left_out(tmp_path):
     }
     scipy.io.savemat(tmp_path / "a.mat", content)
     assert sorted(read_mat(tmp_path / "a.mat")) == ["first", "last"]
+
+
+@pytest.mark.parametrize("dtype", ["c16", "c8"])
+def test_complex_numbers_come_back_where_they_are_asked_for(tmp_path, dtype):
+    expected = (numbers("f8") - 3j * numbers("f8")[::-1]).astype(dtype)
+    scipy.io.savemat(tmp_path / "a.mat", {"x": expected, "y": np.ones(2)})
+    got = read_complex_mat(tmp_path / "a.mat")
+    assert sorted(got) == ["x", "y"]
+    np.testing.assert_array_equal(got["x"], scipy.io.loadmat(tmp_path / "a.mat")["x"])
 
 
 def test_a_logical_array_is_read_as_numbers(tmp_path):

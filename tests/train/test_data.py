@@ -133,7 +133,7 @@ def test_a_row_of_nan_is_not_valid_and_a_video_that_one_modality_lacks_has_no_ro
         ({"dis_label": np.zeros((3, 10))}, "dis_label cannot be used"),
         ({"dis_label": np.full((3, 10), np.nan)}, "dis_label cannot be used"),
         ({"dis_label": np.ones((2, 10))}, r"vids name a video without a label\. Expected 0\.\.1, got 0\.\.2"),
-        ({"dis_label": np.array(["a"] * 3)}, "does not hold numbers"),
+        ({"dis_label": np.array(["a"] * 3)}, "the array 'dis_label' is missing.*no numeric arrays"),
     ],
 )
 def test_a_dmer_folder_that_does_not_fit_together_is_refused(tmp_path: Path, changes: Any, said: str) -> None:
@@ -148,7 +148,7 @@ def test_a_dmer_file_that_is_missing_or_damaged_is_named(tmp_path: Path) -> None
     content = path.read_bytes()
     for broken in (b"", b"not a mat file at all", content[: len(content) // 2], content[:200]):
         path.write_bytes(broken)
-        with pytest.raises(TableError, match=r"perifea\.mat cannot be read|the array 'feas_ppg' is missing"):
+        with pytest.raises(TableError, match=r"perifea\.mat is (a damaged MAT|not a MATLAB level 5) file"):
             read_training_data([tmp_path / "S01"])
     path.unlink()
     with pytest.raises(

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from emodict.errors import TableError
 from emodict.features.windows import assemble, ready_made_rows
-from emodict.matfile import check_mat
+from emodict.matfile import read_complex_mat
 from emodict.spec import ModalitySpec, load_spec
 from emodict.table import DMER_EMOTIONS, FeatureTable
 
@@ -118,34 +118,22 @@ def _labels(folder: Path) -> NDArray[np.float64]:
     return distributions
 
 
-def _load(folder: Path, name: str) -> dict[str, Any]:
-    from scipy.io import loadmat
-
+def _load(folder: Path, name: str) -> dict[str, NDArray[Any]]:
     path = folder / name
     if not path.is_file():
         raise TableError(
             f"{folder} is not a complete DMER subject: {name} is missing", expected=", ".join(FILES), fix=COPY_AGAIN
         )
-    try:
-        check_mat(path)
-        content: dict[str, Any] = loadmat(path)
-    except Exception as error:  # a damaged file makes scipy fail in too many ways to name
-        raise TableError(
-            f"{path} cannot be read as a MAT file: {error}", expected="a file as released", fix=COPY_AGAIN
-        ) from error
-    return content
+    return read_complex_mat(path)
 
 
-def _real(content: dict[str, Any], name: str, folder: Path) -> NDArray[np.float64]:
+def _real(content: dict[str, NDArray[Any]], name: str, folder: Path) -> NDArray[np.float64]:
     """Some releases store the spectrum's statistics as complex numbers; their real part is the feature."""
     if name not in content:
-        held = ", ".join(sorted(k for k in content if not k.startswith("__")))
+        held = ", ".join(sorted(content)) or "no numeric arrays"
         raise TableError(f"{folder}: the array '{name}' is missing", got=held, fix=COPY_AGAIN)
-    values = np.asarray(content[name])
-    if values.dtype.kind not in "biufc":
-        raise TableError(f"{folder}: the array '{name}' does not hold numbers", got=values.dtype, fix=COPY_AGAIN)
-    return np.asarray(np.real(values), dtype=np.float64)
+    return np.asarray(np.real(content[name]), dtype=np.float64)
 
 
-def _vids(content: dict[str, Any], folder: Path) -> NDArray[np.intp]:
+def _vids(content: dict[str, NDArray[Any]], folder: Path) -> NDArray[np.intp]:
     return _real(content, "vids", folder).reshape(-1).astype(np.intp)
