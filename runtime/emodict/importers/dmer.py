@@ -7,6 +7,7 @@ of each sample; gsr_datas (4 Hz) and ppg_datas (100 Hz) have the signal and that
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,19 +49,7 @@ def read_dmer(source: Path, /, *, subject_id: str | None = None, session_id: str
     path = Path(source) / _FILE if Path(source).is_dir() else Path(source)
     if path.name == _FILE and not path.exists() and Path(source).is_dir():
         raise wrong_kind(Path(source), _EXPECTED)
-    check_there(path, _EXPECTED)
-    if not read_head(path).startswith(_MAGIC):
-        raise wrong_kind(path, _EXPECTED)
-    try:
-        arrays = read_mat(path)
-    except TableError as error:
-        raise RecordingError(f"{path}: {error}", expected=_EXPECTED) from error
-    if arrays and all(name.startswith(("train_", "test_")) for name in arrays):
-        raise RecordingError(
-            f"{path} holds features, not signals: it is the released sample",
-            expected=_EXPECTED,
-            fix=f"Train on it, or score it, as it is: emodict-train fit '{path}'",
-        )
+    arrays = _arrays(path)
     labels = _labels(arrays, path)
     parts = {name: _videos(arrays, name, len(channels), len(labels), path) for name, _, _, _, channels in _ARRAYS}
     account = Account(f"DMER {path.parent.name}/{path.name}")
@@ -78,6 +67,23 @@ def read_dmer(source: Path, /, *, subject_id: str | None = None, session_id: str
         device="DSI-24 and wristband",
         attributes=account.attributes(),
     )
+
+
+def _arrays(path: Path) -> dict[str, NDArray[Any]]:
+    check_there(path, _EXPECTED)
+    if not read_head(path).startswith(_MAGIC):
+        raise wrong_kind(path, _EXPECTED)
+    try:
+        arrays = read_mat(path)
+    except TableError as error:
+        raise RecordingError(f"{path}: {error}", expected=_EXPECTED) from error
+    if arrays and all(name.startswith(("train_", "test_")) for name in arrays):
+        raise RecordingError(
+            f"{path} holds features, not signals: it is the released sample",
+            expected=_EXPECTED,
+            fix=f"Train on it, or score it, as it is: emodict-train fit '{path}'",
+        )
+    return arrays
 
 
 def looks_like_dmer(path: Path, head: bytes) -> bool:

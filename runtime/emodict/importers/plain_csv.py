@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -74,9 +74,7 @@ def read_csv(
     units = _units(table, chosen, unit, account)
     marker = _marker_column(table, {column for of in chosen.values() for column in of})
     read = _read_rows(table, chosen, clock, marker, account)
-    used = {column for of in chosen.values() for column in of} | {clock.column, marker}
-    for name in (name for i, name in enumerate(table.columns) if i not in used and name):
-        account.leave_out(f"column {name}", "not used")
+    _leave_out_others(table, {column for of in chosen.values() for column in of} | {clock.column, marker}, account)
     signals = {m: _signal(table, m, of, read.streams[m], clock, units[m], account) for m, of in chosen.items()}
     signals = {m: signal for m, signal in signals.items() if signal.sample_count}
     if not signals:
@@ -89,6 +87,11 @@ def read_csv(
         start_time=clock.start_time(),
         attributes=account.attributes(),
     )
+
+
+def _leave_out_others(table: TextTable, used: Collection[int | None], account: Account) -> None:
+    for name in (name for i, name in enumerate(table.columns) if i not in used and name):
+        account.leave_out(f"column {name}", "not used")
 
 
 def _say_kind(path: Path, account: Account) -> None:
