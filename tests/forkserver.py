@@ -15,8 +15,11 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-# Those whose start is PyTorch's; `emodict-run` starts in a quarter of a second and is run as it is.
+# Those whose start is PyTorch's; the others start in a quarter of a second, and can be run as they are.
+SLOW_TO_START = ("emodict-train", "emodict-export", "emodict-calibrate")
 MODULES = {
+    "emodict-run": "emodict.cli.run",
+    "emodict-session": "emodict.cli.session",
     "emodict-train": "emodict_train.cli",
     "emodict-export": "emodict_export.cli",
     "emodict-calibrate": "emodict_calibration.cli",
