@@ -254,3 +254,13 @@ def test_a_pyxdf_that_loses_samples_is_refused(version, taken, tmp_path, monkeyp
         return
     with pytest.raises(InputError, match=f"Expected pyxdf 1.17.3 or newer, got {re.escape(version)}"):
         read_xdf(tmp_path / "a.xdf")
+
+
+@pytest.mark.parametrize("header", [b"", chunk(1, b"<info></info>")])
+def test_a_file_whose_header_is_missing_or_empty_has_no_start(header, tmp_path):
+    xdf = eeg_and_wrist(datetime="2024-05-06T07:08:09Z")[0]
+    (length,) = struct.unpack_from("<I", xdf.content, 5)
+    xdf.content = xdf.content[:4] + header + xdf.content[9 + length :]
+    recording = read_xdf(xdf.write(tmp_path / "a.xdf"))
+    assert recording.start_time == ""
+    assert set(recording.modality_names) == {"eeg", "gsr"}

@@ -62,7 +62,8 @@ def read_xdf(
     chosen = _choose(infos, stream, path, account)
     loaded, header = _load(path, [*chosen], account)
     signals, origin_s = _signals(loaded, chosen, path, account)
-    start = parse_time(_first(header.get("info", {}), "datetime"))
+    # The file's own header may be missing.
+    start = parse_time(_first((header or {}).get("info"), "datetime"))
     if start:
         account.note("start_time is when the file was opened; samples start up to some seconds later")
     return Recording(
@@ -352,8 +353,8 @@ def _described(info: Any) -> list[tuple[str, str, str]]:
 
 
 def _first(info: Any, key: str) -> str:
-    """XDF headers are lists of one."""
-    values = info.get(key) or [None]
+    """XDF headers are lists of one; one that says nothing is None."""
+    values = (info or {}).get(key) or [None]
     return str(values[0] or "") if isinstance(values, list) else str(values)
 
 
