@@ -114,10 +114,15 @@ def _check_description(descr: Any) -> None:
     """Raises ValueError, KeyError or TypeError where it is not what BrainFlow says of a board."""
     float(descr["sampling_rate"])
     for key, value in descr.items():
-        columns = value if key.endswith("_channels") else [value] if key.endswith("_channel") else []
+        columns = _columns_of(key, value)
         if not isinstance(columns, list) or not all(type(c) is int and 0 <= c < _MOST_COLUMNS for c in columns):
             raise ValueError(f"{key} names no columns: {str(value)[:100]}")
     int(descr.get("num_rows", 0))
+
+
+def _columns_of(key: str, value: Any) -> Any:
+    """The columns that an entry of a description names: many, one, or none."""
+    return value if key.endswith("_channels") else [value] if key.endswith("_channel") else []
 
 
 def _ask_brainflow(board: str, preset: str) -> Mapping[str, Any]:
@@ -149,9 +154,9 @@ def _ask_brainflow(board: str, preset: str) -> Mapping[str, Any]:
 
 
 def _check_width(table: TextTable, descr: Mapping[str, Any]) -> None:
-    used = [c for key, value in descr.items() if key.endswith("_channels") for c in value]
-    wanted = int(descr.get("num_rows", max(used, default=-1) + 1))
-    if len(table.columns) != wanted or max(used, default=0) >= wanted:
+    used = [column for key, value in descr.items() for column in _columns_of(key, value)]
+    wanted = max(int(descr.get("num_rows", 0)), max(used, default=-1) + 1)
+    if len(table.columns) != wanted:
         raise RecordingError(
             f"{table.path} is not from the board {descr.get('name', '')}".rstrip(),
             expected=f"{wanted} columns",

@@ -352,6 +352,11 @@ def test_a_board_whose_columns_are_none_is_refused(columns: object) -> None:
     assert "eeg_channels names no columns" in refused("BrainFlow description", json.dumps(description).encode())
 
 
+def test_a_board_whose_marker_lies_beyond_its_columns_is_refused() -> None:
+    description = {"sampling_rate": 250, "eeg_channels": [1, 2], "marker_channel": 7, "num_rows": 7}
+    assert "is not from the board" in refused("BrainFlow description", json.dumps(description).encode())
+
+
 # ---- the page ----
 
 
