@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from emodict.atomic import atomic_path
-from emodict.engine.held import hold
 from emodict.engine.sidecar import sidecar_path
 from emodict.errors import InputError, MissingDependencyError, TrustError
 
@@ -44,10 +43,10 @@ def sign_model(model: Path, key: Ed25519PrivateKey) -> Path:
     return path
 
 
-def require_signed(model: Path, key: Ed25519PublicKey) -> None:
-    """Refuse a model file that the key has not signed as it is.
+def require_signed(model: Path, key: Ed25519PublicKey) -> dict[Path, bytes]:
+    """Refuse a model file that the key has not signed as it is; the files that were checked, with their content.
 
-    It is read once: whoever opens it in this process afterwards gets what was checked here (emodict.engine.held).
+    Whoever goes on to run it hands that content to `emodict.engine.held.hold`: the files may change meanwhile.
 
     Raises:
         TrustError: there is no signature, or it is not that of this file by this key.
@@ -73,8 +72,7 @@ def require_signed(model: Path, key: Ed25519PublicKey) -> None:
             got="a changed file, or another key",
             fix=fix,
         ) from error
-    for file, content in contents.items():
-        hold(file, content)
+    return contents
 
 
 def read_signing_key(path: Path) -> Ed25519PrivateKey:

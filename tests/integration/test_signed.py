@@ -59,8 +59,10 @@ def test_a_model_put_in_its_place_after_the_check_is_not_run(
     with open_engine(signed) as engine:
         graph = engine.manifest.graph_sha256
     for model in (signed, plan):
-        require_signed(model, read_trusted_key(keys[1]))
-        for file in (model, *([sidecar_path(model)] if model is plan else [])):
+        checked = require_signed(model, read_trusted_key(keys[1]))
+        assert list(checked) == [model, *([sidecar_path(model)] if model is plan else [])]
+        for file, content in checked.items():
+            held.hold(file, content)
             file.write_bytes(b"another model")
     with open_engine(signed) as engine:
         assert engine.manifest.graph_sha256 == graph

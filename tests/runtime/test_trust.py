@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from emodict.engine import held
-from emodict.engine.held import read_content
+from emodict.engine.held import hold, read_content
 from emodict.engine.sidecar import sidecar_path
 from emodict.errors import InputError, TrustError
 from emodict.trust import read_signing_key, read_trusted_key, require_signed, sign_model, signature_path
@@ -74,8 +74,11 @@ def test_whatever_is_changed_is_refused(model: Path) -> None:
 def test_what_was_checked_is_what_is_opened_though_the_files_change(model: Path) -> None:
     files = [model, *([sidecar_path(model)] if model.suffix == ".plan" else [])]
     checked = {file: file.read_bytes() for file in files}
-    require_signed(model, KEY.public_key())
-    for file in files:
+    assert require_signed(model, KEY.public_key()) == checked
+    # Nothing is kept unasked: a service that checks and opens newer files gets the newer ones.
+    assert {file: held.held(file) for file in files} == dict.fromkeys(files)
+    for file, content in checked.items():
+        hold(file, content)
         file.write_bytes(b"another, put there in the meantime")
     assert {file: read_content(file) for file in files} == checked
     with pytest.raises(TrustError):

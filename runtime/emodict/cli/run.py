@@ -136,14 +136,16 @@ def run_command(
 
 
 def _require_trusted(key_file: Path, *models: Path | None) -> None:
-    """Refuse whatever the owner of the key has not signed, before any of it is opened."""
+    """Refuse whatever the owner of the key has not signed; what is opened afterwards is what was checked."""
+    from emodict.engine.held import hold
     from emodict.trust import read_trusted_key, require_cryptography, require_signed
 
     require_cryptography("--trust")
     key = read_trusted_key(key_file)
     for model in models:
         if model is not None:
-            require_signed(model, key)
+            for file, content in require_signed(model, key).items():
+                hold(file, content)
 
 
 def run_all(engine_path: Path, recordings: Sequence[Path], options: RunOptions) -> None:
