@@ -147,7 +147,10 @@ def _head(path: Path) -> bytes:
 
 def check_format(file: h5py.File, path: str | os.PathLike[str]) -> None:
     """Refuse HDF5 that is not a session of this version."""
-    format_name, version = read_text(file.attrs.get("format", "")), file.attrs.get("format_version")
+    try:
+        format_name, version = read_text(file.attrs.get("format", "")), file.attrs.get("format_version")
+    except DAMAGE as error:
+        raise RecordingError(f"{path} is damaged: {error}", fix="Copy or record it again") from error
     if format_name != FORMAT:
         raise RecordingError(
             f"{path} is HDF5 but not a session",

@@ -9,6 +9,8 @@ from typing import Any
 # Far beyond every sensor and every window, and far within what a device can hold.
 _MOST_RATE_HZ, _MOST_WINDOW_S = 100_000, 3600
 _MOST_WINDOW_SAMPLES = 1_000_000
+# Two differences of differences.
+_FEWEST_SAMPLES = 4
 _MOST_FEATURES, _MOST_NAMES, _MOST_BANDS = 65_536, 65_536, 1_000
 _MOST_SECTIONS = 1_000
 
@@ -32,6 +34,8 @@ def check_modality(content: Mapping[str, Any]) -> None:
     window_s = _whole_number(content, "window_s", _MOST_WINDOW_S)
     if rate_hz * window_s > _MOST_WINDOW_SAMPLES:
         raise ValueError(f"a window of {rate_hz * window_s:g} samples is longer than {_MOST_WINDOW_SAMPLES}")
+    if content["kind"] == "statistics" and rate_hz * window_s < _FEWEST_SAMPLES:
+        raise ValueError(f"statistics of {rate_hz * window_s:g} samples: their differences need {_FEWEST_SAMPLES}")
     for name in ("channel_names", "feature_names"):
         if not all(isinstance(text, str) for text in _list(content, name, _MOST_NAMES)):
             raise TypeError(f"{name} are not all texts")

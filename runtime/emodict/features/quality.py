@@ -43,7 +43,7 @@ def without_unusable(modality: ModalitySpec, samples: Float64Array, *, unit: flo
     # No sample is larger than the root of the sum of squares: one dot product clears most blocks. NaN compares false.
     flat = samples.reshape(-1)
     # dot, not @: where the squares overflow, it says infinity without a warning.
-    if np.dot(flat, flat) <= min(-lower, upper, 1e150) ** 2 and lower < 0 < upper:
+    if lower < 0 < upper and np.dot(flat, flat) <= min(-lower, upper, 1e150) ** 2:
         return samples
     if not samples.size or (lower <= samples.min() and samples.max() <= upper):
         return samples

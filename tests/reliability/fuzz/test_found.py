@@ -26,11 +26,12 @@ from tests.runtime.test_import_xdf import XdfWriter, chunk
 from emodict.cli import run as cli_run
 from emodict.cli import session as cli_session
 from emodict.errors import EmodictError, InputError, ModelError, RecordingError, SpecError
+from emodict.features.quality import without_unusable
 from emodict.hdf5 import lookup3
 from emodict.model_spec import model_spec_from_dict
 from emodict.recording import Event, FaceVideo, Recording, Signal
 from emodict.session import open_session, write_session
-from emodict.spec import spec_from_dict
+from emodict.spec import load_spec, spec_from_dict
 from emodict.validate import validate_session
 
 
@@ -440,3 +441,9 @@ def test_what_a_session_calls_itself_is_written_nowhere_but_into_the_output(
     content = hostile_names(name)
     assert outcome(use, "s.h5", {"s.h5": content, "s2.h5": content, "m.onnx": documents._onnx()}) is None
     assert "\x1b" not in capsys.readouterr().out
+
+
+def test_a_range_far_beyond_numbers_that_can_be_squared_is_no_fault() -> None:
+    samples = np.ones((8, 1))
+    gsr = dataclasses.replace(load_spec("emodict-1").modality("gsr"), valid_range=(1e200, 1e300))
+    assert np.isnan(without_unusable(gsr, samples)).all()
