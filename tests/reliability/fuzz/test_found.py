@@ -447,3 +447,12 @@ def test_a_range_far_beyond_numbers_that_can_be_squared_is_no_fault() -> None:
     samples = np.ones((8, 1))
     gsr = dataclasses.replace(load_spec("emodict-1").modality("gsr"), valid_range=(1e200, 1e300))
     assert np.isnan(without_unusable(gsr, samples)).all()
+
+
+@pytest.mark.parametrize(("samples", "taken"), [(3, False), (4, True)])
+def test_statistics_of_too_few_samples_for_their_differences_are_refused(samples: int, taken: bool) -> None:
+    content = load_spec("emodict-1").with_modalities(("gsr",)).to_dict()
+    content["modalities"][0] |= {"rate_hz": float(samples), "window_s": 1.0}
+    sentence = forkserver.call(sentence_of, "feature spec", json.dumps(content).encode())
+    assert (sentence is None) == taken
+    assert taken or "their differences need 4" in sentence
