@@ -1,7 +1,7 @@
 # make demo: the whole way on simulated people. make test: the tests. Each makes its own venv in .venv.
 # make api: the reference of the public modules, as HTML in api/.
 # make dist: the wheel and the sdist, tried on every Python here; the Dockerfile's steps, without Docker.
-# make demo: the whole way on simulated people. make test: the tests. make fuzz: ten minutes of hostile files. Each makes its own venv in .venv.
+# make fuzz: ten minutes of hostile files.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin

@@ -134,7 +134,13 @@ def _appear(part: Path, final: Path, *, replace: bool) -> None:
             if final.exists():
                 raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(final)) from None
             part.replace(final)
-    _flush_folder(final.parent)
+    try:
+        _flush_folder(final.parent)
+    except OSError as error:
+        raise OutputError(
+            f"{final} is written, but may not survive a power cut: {os.strerror(error.errno or 0)}",
+            fix=_FIXES.get(error.errno or 0),
+        ) from error
 
 
 def _flush_folder(folder: Path) -> None:

@@ -36,6 +36,8 @@ _WORD = 0xFFFFFFFF
 # The mark of a collection of values of any length, and its version.
 _COLLECTION = b"GCOL\x01"
 _BLOCK_BYTES = 4 << 20
+# Of a collection, and of each object in one.
+_HEAD_BYTES = 16
 
 
 def members(node: Mapping[str, Any]) -> dict[str, Any]:
@@ -79,43 +81,49 @@ def _check_heaps(path: Path, sizes: tuple[int, int]) -> None:
     """
     if sizes != (8, 8):
         raise ValueError(f"its addresses and lengths have {sizes[0]} and {sizes[1]} bytes, not 8 as in any recording")
-    with path.open("rb") as handle:
-        for start in _places(handle, _COLLECTION):
-            if _leads_back(handle, start):
-                raise ValueError(f"the texts at byte {start} lead back to themselves")
+    with path.open("rb") as searched, path.open("rb") as handle:
+        # Collections share no byte, and an object has a head of 16: together they hold no more than this.
+        left = os.fstat(handle.fileno()).st_size // _HEAD_BYTES
+        for start in _places(searched, _COLLECTION):
+            for leads_back in _objects_of_collection(handle, start):
+                left -= 1
+                if leads_back:
+                    raise ValueError(f"the texts at byte {start} lead back to themselves")
+                if left < 0:
+                    raise ValueError("its texts lie over each other")
 
 
-def _places(handle: BinaryIO, wanted: bytes) -> list[int]:
+def _places(handle: BinaryIO, wanted: bytes) -> Iterator[int]:
     """Where these bytes stand in a file."""
-    places, at, before = [], 0, b""
+    at, before = 0, b""
     while block := handle.read(_BLOCK_BYTES):
         text = before + block
         found = text.find(wanted)
         while found >= 0:
-            places.append(at - len(before) + found)
+            yield at - len(before) + found
             found = text.find(wanted, found + 1)
         at += len(block)
         before = text[1 - len(wanted) :]
-    return places
 
 
-def _leads_back(handle: BinaryIO, start: int) -> bool:
-    """Does one of a collection's objects, each found behind the one before it, lead to itself or to an earlier one?"""
+def _objects_of_collection(handle: BinaryIO, start: int) -> Iterator[bool]:
+    """Of each object, found behind the one before it: does it lead to itself or an earlier one? Then it is the last."""
     handle.seek(start)
-    (length,) = struct.unpack("<8xQ", handle.read(16).ljust(16, b"\0"))
+    (length,) = struct.unpack("<8xQ", handle.read(_HEAD_BYTES).ljust(_HEAD_BYTES, b"\0"))
     if length > os.fstat(handle.fileno()).st_size - start:
         # It only looks like one, or is cut off: HDF5 says so.
-        return False
-    at = 16
-    while at + 16 <= length:
+        return
+    at = _HEAD_BYTES
+    while at + _HEAD_BYTES <= length:
         handle.seek(start + at)
-        index, size = struct.unpack("<H6xQ", handle.read(16))
+        index, size = struct.unpack("<H6xQ", handle.read(_HEAD_BYTES).ljust(_HEAD_BYTES, b"\0"))
         # The free space, number 0, counts its head in its size; the others are padded to eight bytes. C's arithmetic.
-        step = size if index == 0 else (16 + (size + 7 & ~7)) & (1 << 64) - 1
-        if not 0 < step < 1 << 63:
-            return True
+        step = size if index == 0 else (_HEAD_BYTES + (size + 7 & ~7)) & (1 << 64) - 1
+        leads_back = not 0 < step < 1 << 63
+        yield leads_back
+        if leads_back:
+            return
         at += step
-    return False
 
 
 def check_cut_off(path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -16,7 +17,7 @@ from numpy.lib.npyio import NpzFile
 # What reading a damaged one raises.
 DAMAGE = (
     KeyError, ValueError, TypeError, EOFError, OSError, OverflowError, NotImplementedError, RuntimeError,
-    zipfile.BadZipFile, zlib.error,
+    zipfile.BadZipFile, zlib.error, tokenize.TokenError,
 )  # fmt: skip
 MOST_BYTES = 4 << 30
 MOST_PARTS = 100_000

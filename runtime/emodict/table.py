@@ -52,8 +52,12 @@ class FeatureTable:
 
     def __post_init__(self) -> None:
         rows = len(self.windows)
-        if len(self.subject) != rows or len(self.trial) != rows:
-            raise TableError(f"{self.source}: subject, trial and features differ in length", expected=rows)
+        if self.subject.shape != (rows,) or self.trial.shape != (rows,):
+            raise TableError(
+                f"{self.source}: subject, trial and features differ in length",
+                expected=(rows,),
+                got=f"{self.subject.shape} and {self.trial.shape}",
+            )
         if self.labels is not None:
             check_labels(self.labels, rows=rows, emotions=self.emotions, source=self.source)
 

@@ -1,5 +1,6 @@
 """atomic_path: whole or not at all, through kills and power cuts, and nothing is left behind for good."""
 
+import errno
 import os
 import signal
 from pathlib import Path
@@ -120,3 +121,14 @@ def test_a_folder_that_goes_away_is_said(tmp_path):
 
     with pytest.raises(OutputError, match=r"No such file or directory.*make it again"):
         write()
+
+
+def test_a_name_that_cannot_be_flushed_is_said_of_a_file_that_is_there(tmp_path, monkeypatch):
+    def fail(folder):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(atomic, "_flush_folder", fail)
+    said = pytest.raises(OutputError, match=r"x is written, but may not survive a power cut: Input/output error")
+    with said, atomic_path(tmp_path / "x") as part:
+        part.write_text("all of it")
+    assert (tmp_path / "x").read_text() == "all of it"

@@ -268,3 +268,9 @@ def test_a_file_whose_valid_and_tokens_disagree_is_valid_only_where_both_say_so(
     assert np.isnan(got.tokens[0, :5]).all()
     assert np.isnan(got.tokens[1, 5:7]).all()
     assert np.isnan(got.tokens).sum() == 5 * 18 + 2 * 18
+
+
+def test_a_subject_of_two_dimensions_is_refused():
+    table = table_of(4)
+    with pytest.raises(TableError, match=r"differ in length\. Expected \(4,\), got \(4, 2\) and \(4,\)"):
+        dataclasses.replace(table, subject=np.full((4, 2), "a"))

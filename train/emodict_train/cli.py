@@ -250,7 +250,7 @@ def describe(checkpoint: "Checkpoint") -> str:
             f"{len(checkpoint.states)} itself was not measured."
         )
     ours, mean = metrics["model"]["kl"], metrics["mean_label"]["kl"]
-    if ours >= mean:
+    if not ours < mean:
         lines.append(
             f"This model does NOT beat the mean label on what was held out (KL {ours:.4f} against {mean:.4f}): "
             "do not trust it."

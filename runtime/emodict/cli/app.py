@@ -78,7 +78,8 @@ def _open_standard_streams() -> None:
     Python has none then, and the next file opened takes its number: what a C library prints would go into a result.
     """
     while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
-        pass
+        # Workers that are started have the same need of it.
+        os.set_inheritable(descriptor, True)
     os.close(descriptor)
     for descriptor, name in ((1, "stdout"), (2, "stderr")):
         if getattr(sys, name) is None:

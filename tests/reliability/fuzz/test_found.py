@@ -73,6 +73,17 @@ def test_texts_that_lead_back_to_themselves_are_refused_and_not_followed(head: b
     assert "lead back to themselves" in refused("session.h5", bytes(content))
 
 
+def test_texts_that_lie_over_each_other_are_refused_and_not_all_gone_through() -> None:
+    # Each object's content is the head of a collection that claims the rest of the file: a walk from each to the end.
+    count = 20_000
+    objects = (
+        struct.pack("<HHIQ", 1, 1, 0, 16) + b"GCOL\1\0\0\0" + struct.pack("<Q", 32 * (count - i) - 16)
+        for i in range(count)
+    )
+    content = sessions.edited_session(b"") + b"".join(objects)
+    assert "texts lie over each other" in refused("session.h5", content)
+
+
 def test_a_cut_off_session_that_points_beyond_every_file_is_refused() -> None:
     head = bytearray(sessions.edited_session(b"\1")[:44])
     # The superblock's address of the root's header.
@@ -275,6 +286,10 @@ def test_an_array_that_claims_more_than_it_holds_is_refused_before_there_is_room
     assert "claims 8,000,000,000,000 bytes" in refused("feature table .npz", packed_zip({"spec.npy": content}))
 
 
+def test_an_array_whose_head_does_not_end_is_refused() -> None:
+    assert "is not a feature table" in refused("feature table .npz", packed_zip({"spec.npy": npy("{'descr': (")}))
+
+
 def test_an_archive_that_lies_about_its_size_or_its_version_is_refused() -> None:
     content = bytearray(packed_zip({"spec.npy": npy("{}")}))
     central = content.rindex(b"PK\x01\x02")
@@ -359,6 +374,11 @@ def test_a_board_whose_marker_lies_beyond_its_columns_is_refused() -> None:
 
 
 # ---- the page ----
+
+
+def test_a_visit_with_many_words_is_answered() -> None:
+    many = "&".join(f"w{i}=1" for i in range(100))
+    assert page._answers(f"GET /?{many} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode(), None) != [500]
 
 
 def test_a_handshake_with_bytes_that_are_no_text_is_the_visitors_fault() -> None:

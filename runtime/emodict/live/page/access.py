@@ -80,7 +80,7 @@ class Access:
 
     def visit(self, query: str) -> str | Refusal | None:
         """The pass that a first visit earns with the token in its query; None where there is no token in it."""
-        given = parse_qs(query, keep_blank_values=True, max_num_fields=8).get("token")
+        given = parse_qs(query, keep_blank_values=True).get("token")
         if self._token is None or given is None:
             return None
         return self._pass if _same(given[0], self._token) else WRONG_TOKEN
