@@ -22,6 +22,7 @@ import emodict.cli.run
 import emodict.errors
 from emodict.errors import ClusterError, EmodictError, InputError, MissingDependencyError, RecordingError
 from emodict.many import iter_many, predict_many
+from emodict.many.cluster import open_cluster
 from emodict.session import write_session
 
 # The first takes by far the longest: whatever is finished first is not what is printed first.
@@ -199,6 +200,18 @@ def test_a_worker_with_another_emodict_is_refused(
     monkeypatch.setattr(emodict, "__version__", "9.9.9")
     with pytest.raises(ClusterError, match=r"worker tcp://127\.0\.0\.1:\d+ does not run .* emodict 9\.9\.9, got"):
         next(iter_many(model, [people / "1.h5"], dask=cluster))
+
+
+def test_results_on_their_way_when_a_cluster_is_left_are_no_news(cluster: str, caplog: pytest.LogCaptureFixture):
+    with open_cluster(cluster, readiness=lambda: None, purpose="wait", fix_unready="", fix_lost="") as client:
+        # As joblib waits for results; 100 MB are still being fetched when this is over.
+        waiting = distributed.as_completed([], loop=client.loop, with_results=True)
+        result = client.submit(bytes, 100_000_000)
+        while not result.done():
+            time.sleep(0.01)
+        waiting.update([result])
+        time.sleep(0.01)
+    assert not [record.getMessage() for record in caplog.records if record.name.startswith("tornado")]
 
 
 def test_errors_come_through_pickling_as_they_were():

@@ -125,8 +125,21 @@ def _quiet() -> Iterator[None]:
     before = {logging.getLogger(name): logging.getLogger(name).level for name in ["distributed", *names]}
     for logger in before:
         logger.setLevel(logging.CRITICAL + 1)
+    tornado = logging.getLogger("tornado.application")
+    tornado.addFilter(_not_of_a_closed_connection)
     try:
         yield
     finally:
+        tornado.removeFilter(_not_of_a_closed_connection)
         for logger, level in before.items():
             logger.setLevel(level)
+
+
+def _not_of_a_closed_connection(record: logging.LogRecord) -> bool:
+    """Work that is left early may have results on their way: Tornado, which Dask talks through, tells each as an error.
+
+    Other errors of Tornado stay: the process may be a notebook, which runs on it as well.
+    """
+    from distributed.comm import CommClosedError
+
+    return not (record.exc_info and isinstance(record.exc_info[1], CommClosedError))
