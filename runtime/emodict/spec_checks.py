@@ -8,11 +8,17 @@ from typing import Any
 
 # Far beyond every sensor and every window, and far within what a device can hold.
 _MOST_RATE_HZ, _MOST_WINDOW_S = 100_000, 3600
-_MOST_WINDOW_SAMPLES = 1_000_000
+_MOST_WINDOW_SAMPLES = 65_536
+# Band powers and filters inside a window are products with matrices of (samples, samples): 32 MiB each.
+_MOST_MATRIX_SAMPLES = 2_048
+# 64 s are worked on at once: 128 MiB of samples, 256 channels at 1 kHz.
+_MOST_WINDOW_VALUES = 1 << 18
+# All bands' bins times the samples of the window: the matrix that gives their powers has two such rows, 32 MiB.
+_MOST_ANALYSIS_VALUES = 1 << 21
 # Two differences of differences.
 _FEWEST_SAMPLES = 4
-_MOST_FEATURES, _MOST_NAMES, _MOST_BANDS = 65_536, 65_536, 1_000
-_MOST_SECTIONS = 1_000
+_MOST_FEATURES, _MOST_NAMES, _MOST_BANDS = 65_536, 65_536, 256
+_MOST_SECTIONS = 64
 
 
 def check_spec(content: Mapping[str, Any]) -> None:
@@ -30,12 +36,7 @@ def check_modality(content: Mapping[str, Any]) -> None:
     """The same of one modality."""
     for name in ("name", "kind", "unit"):
         _text(content, name)
-    rate_hz = _whole_number(content, "rate_hz", _MOST_RATE_HZ)
-    window_s = _whole_number(content, "window_s", _MOST_WINDOW_S)
-    if rate_hz * window_s > _MOST_WINDOW_SAMPLES:
-        raise ValueError(f"a window of {rate_hz * window_s:g} samples is longer than {_MOST_WINDOW_SAMPLES}")
-    if content["kind"] == "statistics" and rate_hz * window_s < _FEWEST_SAMPLES:
-        raise ValueError(f"statistics of {rate_hz * window_s:g} samples: their differences need {_FEWEST_SAMPLES}")
+    samples = _check_window(content)
     for name in ("channel_names", "feature_names"):
         if not all(isinstance(text, str) for text in _list(content, name, _MOST_NAMES)):
             raise TypeError(f"{name} are not all texts")
@@ -49,7 +50,25 @@ def check_modality(content: Mapping[str, Any]) -> None:
     if content.get("filter") is not None:
         _check_filter(content["filter"])
     if content.get("spectrum") is not None:
-        _check_spectrum(content["spectrum"])
+        _check_spectrum(content["spectrum"], samples)
+    if len(content["channel_names"]) * samples > _MOST_WINDOW_VALUES:
+        raise ValueError(
+            f"a window of {len(content['channel_names'])} channels and {samples} samples: more than "
+            f"{_MOST_WINDOW_VALUES} values"
+        )
+
+
+def _check_window(content: Mapping[str, Any]) -> int:
+    """How many samples a window has."""
+    rate_hz = _whole_number(content, "rate_hz", _MOST_RATE_HZ)
+    samples = round(rate_hz * _whole_number(content, "window_s", _MOST_WINDOW_S))
+    by_matrix = content["kind"] == "band_power" or content.get("filter") is not None
+    most = _MOST_MATRIX_SAMPLES if by_matrix else _MOST_WINDOW_SAMPLES
+    if samples > most:
+        raise ValueError(f"a window of {samples} samples is longer than {most}; a lower rate_hz makes it shorter")
+    if content["kind"] == "statistics" and samples < _FEWEST_SAMPLES:
+        raise ValueError(f"statistics of {samples} samples: their differences need {_FEWEST_SAMPLES}")
+    return samples
 
 
 def _check_range(content: Mapping[str, Any]) -> None:
@@ -64,10 +83,10 @@ def _check_filter(content: Mapping[str, Any]) -> None:
         if not isinstance(section, list | tuple) or not all(map(_is_number, section)):
             raise ValueError("the filter's sections are malformed")
     if "padding_samples" in content:
-        _whole(content, "padding_samples", _MOST_WINDOW_SAMPLES)
+        _whole(content, "padding_samples", _MOST_MATRIX_SAMPLES)
 
 
-def _check_spectrum(content: Mapping[str, Any]) -> None:
+def _check_spectrum(content: Mapping[str, Any], samples: int) -> None:
     length = _whole(content, "n_fft", _MOST_WINDOW_SAMPLES, least=1)
     _whole(content, "decimation", _MOST_WINDOW_SAMPLES, least=1)
     _numbers(content, "taper", _MOST_WINDOW_SAMPLES)
@@ -79,6 +98,9 @@ def _check_spectrum(content: Mapping[str, Any]) -> None:
         _number(band, "high_hz", 0, _MOST_RATE_HZ)
         first = _whole(band, "first_bin", length)
         _numbers(band, "weights", length // 2 + 1 - first)
+    bins = sum(len(band["weights"]) for band in content["bands"])
+    if bins * samples > _MOST_ANALYSIS_VALUES:
+        raise ValueError(f"bands of {bins} bins for a window of {samples} samples: more than {_MOST_ANALYSIS_VALUES}")
 
 
 def _text(content: Mapping[str, Any], name: str) -> None:

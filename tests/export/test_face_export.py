@@ -146,6 +146,28 @@ def test_a_crop_of_another_shape_or_type_is_refused(engine_file: tuple[Path, str
             engine.embed(crop)
 
 
+def test_a_graph_that_opens_and_cannot_be_run_is_refused(engine_file: tuple[Path, str], tmp_path: Path):
+    model = onnx.load(engine_file[0])
+    # The brightest pixel as an index into the 32 numbers: out of bounds, which only running it shows.
+    (last,) = (node for node in model.graph.node if "embedding" in node.output)
+    last.output[0] = "whole"
+    make = onnx.helper.make_node
+    model.graph.node.extend([
+        make("Cast", ["crop"], ["whole_numbers"], to=onnx.TensorProto.INT64),
+        make("ReduceMax", ["whole_numbers"], ["brightest"], keepdims=0),
+        make("Gather", ["whole", "brightest"], ["one"], axis=1),
+        make("Unsqueeze", ["one", "last_axis"], ["column"]),
+        make("Add", ["whole", "column"], ["embedding"]),
+    ])  # fmt: skip
+    model.graph.initializer.append(onnx.numpy_helper.from_array(np.array([1]), "last_axis"))
+    onnx.save(model, tmp_path / "changed.onnx")
+    engine = FaceEngine(tmp_path / "changed.onnx")
+    with pytest.raises(
+        ModelError, match=r"changed\.onnx failed while ONNX Runtime ran it: indices .* out of data bounds"
+    ):
+        engine.embed(np.full((128, 128, 3), 255, np.uint8))
+
+
 def test_an_emotion_model_is_no_face_engine_and_the_other_way_round(
     engine_file: tuple[Path, str], trained, tmp_path: Path
 ):

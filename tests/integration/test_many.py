@@ -43,7 +43,12 @@ def people(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def cluster() -> Iterator[str]:
     """The address of two worker processes with two threads each, as `dask worker` makes them on a desk."""
     with distributed.LocalCluster(
-        n_workers=2, threads_per_worker=2, processes=True, dashboard_address=None, host=LOCALHOST, silence_logs=50
+        n_workers=2,
+        threads_per_worker=2,
+        processes=True,
+        dashboard_address="127.0.0.1:0",
+        host=LOCALHOST,
+        silence_logs=50,
     ) as local:
         yield local.scheduler_address
 

@@ -33,7 +33,7 @@ class OnnxEngine:
     """
 
     def __init__(self, path: Path, *, threads: int = THREADS, device: str = "cpu") -> None:
-        self._device = device
+        self._path, self._device = path, device
         self._session = _open_session(path, threads, device)
         metadata = metadata_of(self._session, path)
         self.manifest: Manifest = manifest_from_metadata(metadata, source=str(path))
@@ -44,7 +44,11 @@ class OnnxEngine:
         self._bound: tuple[int, Run] | None = None
 
     def infer(self, tokens: Float32Array) -> tuple[Float32Array, Float32Array]:
-        """(rows, tokens, width) raw features -> distribution (rows, emotions), weights (rows, elements)."""
+        """(rows, tokens, width) raw features -> distribution (rows, emotions), weights (rows, elements).
+
+        Raises:
+            ModelError: the tokens do not fit, or ONNX Runtime cannot run the graph.
+        """
         if tokens.shape[1:] != self._input_shape or tokens.dtype != _FLOAT32:
             raise ModelError(
                 "The tokens do not fit the model",
@@ -52,10 +56,15 @@ class OnnxEngine:
                 got=f"{tokens.dtype} {tokens.shape}",
             )
         # A live stream always asks for one row, a file for one block size: the last binding nearly always fits.
-        if self._bound is None or self._bound[0] != len(tokens):
-            bind = self._bind if self._device == "cpu" else self._bind_on_gpu
-            self._bound = len(tokens), bind(len(tokens))
-        return self._bound[1](tokens)
+        try:
+            if self._bound is None or self._bound[0] != len(tokens):
+                bind = self._bind if self._device == "cpu" else self._bind_on_gpu
+                self._bound = len(tokens), bind(len(tokens))
+            return self._bound[1](tokens)
+        except MemoryError:
+            raise
+        except Exception as error:
+            raise failed_in_onnxruntime(self._path, error, device=self._device) from error
 
     def __enter__(self) -> OnnxEngine:
         return self
@@ -123,6 +132,18 @@ class OnnxEngine:
                 got=found,
                 fix="Export it again",
             )
+
+
+def failed_in_onnxruntime(path: Path, error: Exception, *, device: str = "cpu") -> ModelError:
+    """What to say of a graph that could be opened and not run; ONNX Runtime's exceptions have no common base."""
+    # Its words end with the reason, after the node, the place in its sources and the condition that did not hold.
+    reason = str(error).split("Status Message: ")[-1].split(" was false. ")[-1].strip()
+    return ModelError(
+        f"{path} failed while ONNX Runtime ran it: {' '.join(reason.split()).rstrip('.')}",
+        fix="Copy it again, or export it again"
+        if device == "cpu"
+        else "See that the GPU's memory is free, or run on the CPU: --device cpu",
+    )
 
 
 def metadata_of(session: Any, path: Path) -> dict[str, str]:

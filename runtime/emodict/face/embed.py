@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emodict.engine.held import held
-from emodict.engine.onnx import metadata_of
+from emodict.engine.onnx import failed_in_onnxruntime, metadata_of
 from emodict.errors import MissingDependencyError, ModelError
 from emodict.face.crop import CROP_SIDE
 from emodict.face.hog import HOG_DIMS, hog_features
@@ -59,6 +59,7 @@ class FaceEngine:
     """face.onnx in ONNX Runtime on the CPU; input and output are buffers that the next call reuses."""
 
     def __init__(self, path: Path, *, threads: int = THREADS) -> None:
+        self._path = path
         session = _open_session(path, threads)
         self.manifest: FaceManifest = face_manifest_from_metadata(metadata_of(session, path), source=str(path))
         self.features, self.dims = self.manifest.features, self.manifest.dims
@@ -72,7 +73,10 @@ class FaceEngine:
 
     def embed(self, crop: UInt8Array) -> Float32Array:
         self._crop[0] = require_crop(crop)
-        self._start(self._binding)
+        try:
+            self._start(self._binding)
+        except RuntimeError as error:
+            raise failed_in_onnxruntime(self._path, error) from error
         embedding: Float32Array = self._embedding[0]
         return embedding
 

@@ -9,11 +9,12 @@ from numpy.typing import NDArray
 
 from emodict.errors import SpecError
 from emodict.filters import zero_phase
-from emodict.spec import ModalitySpec
+from emodict.spec import FilterSpec, ModalitySpec
 
 Float64Array = NDArray[np.float64]
 
 _WELCH_SEGMENT = 256
+_UNITS_AT_ONCE = 512
 STATISTICS = 27
 
 
@@ -32,10 +33,7 @@ class WindowStatistics:
             )
         self._filter: Float64Array | None = None
         if modality.filter is not None and modality.filter.mode == "zero-phase-window":
-            identity = np.eye(modality.window_samples)
-            # A zero-phase filter over a fixed window is a fixed matrix: its answer to each unit sample.
-            padding = modality.filter.padding_samples
-            self._filter = zero_phase(modality.filter.sos, identity, padding=padding).T.copy()
+            self._filter = _filter_matrix(modality.filter, modality.window_samples)
 
     def values(self, windows: Float64Array) -> Float64Array:
         """(windows, samples) -> (windows, 27 or 28)."""
@@ -48,6 +46,17 @@ class WindowStatistics:
         if self._with_psd:
             out[:, STATISTICS] = _welch_mean(x, self._rate_hz)
         return out
+
+
+def _filter_matrix(spec: FilterSpec, samples: int) -> Float64Array:
+    """(samples, samples): a zero-phase filter over a fixed window is a fixed matrix, its answer to each unit sample."""
+    units = np.eye(samples)
+    matrix = np.empty((samples, samples))
+    # Some at a time: the filter's own arrays are several times as large as what it is given.
+    for start in range(0, samples, _UNITS_AT_ONCE):
+        some = slice(start, start + _UNITS_AT_ONCE)
+        matrix[some] = zero_phase(spec.sos, units[:, some], padding=spec.padding_samples).T
+    return matrix
 
 
 def _fill_moments(x: Float64Array, out: Float64Array) -> None:

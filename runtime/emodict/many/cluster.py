@@ -140,6 +140,6 @@ def _not_of_a_closed_connection(record: logging.LogRecord) -> bool:
 
     Other errors of Tornado stay: the process may be a notebook, which runs on it as well.
     """
-    from distributed.comm import CommClosedError
+    from distributed.comm.core import CommClosedError
 
     return not (record.exc_info and isinstance(record.exc_info[1], CommClosedError))

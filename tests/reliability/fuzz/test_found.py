@@ -15,6 +15,7 @@ from pathlib import Path
 import fastavro
 import h5py
 import numpy as np
+import onnx
 import pytest
 import torch
 from tests import forkserver
@@ -265,6 +266,14 @@ def test_an_onnx_file_whose_metadata_is_no_text_is_refused() -> None:
     assert "metadata is damaged" in refused("ONNX model", content.replace(b"emodict-1", b"emodict-\xff", 1))
 
 
+def test_an_onnx_file_that_opens_and_cannot_be_run_is_refused() -> None:
+    graph = onnx.load_from_string(documents._onnx())
+    (reshape,) = (node for node in graph.graph.node if node.op_type == "Reshape" and node.name == "embedded")
+    (shape,) = (tensor for tensor in graph.graph.initializer if tensor.name == reshape.input[1])
+    shape.CopyFrom(onnx.numpy_helper.from_array(np.array([-1, 10**6], dtype=np.int64), shape.name))
+    assert "cannot be reshaped to the requested shape" in refused("ONNX model", graph.SerializeToString())
+
+
 # ---- archives and arrays ----
 
 
@@ -467,6 +476,25 @@ def test_a_range_far_beyond_numbers_that_can_be_squared_is_no_fault() -> None:
     samples = np.ones((8, 1))
     gsr = dataclasses.replace(load_spec("emodict-1").modality("gsr"), valid_range=(1e200, 1e300))
     assert np.isnan(without_unusable(gsr, samples)).all()
+
+
+@pytest.mark.parametrize(("window_s", "taken"), [(20, True), (21, False)])
+def test_a_filter_inside_windows_of_more_than_2048_samples_is_refused(window_s: int, taken: bool) -> None:
+    content = load_spec("emodict-1").with_modalities(("ppg",)).to_dict()
+    # 100 Hz; the longest extension of both ends there is, and as many sections as there may be.
+    content["modalities"][0]["window_s"] = float(window_s)
+    filter_spec = content["modalities"][0]["filter"]
+    filter_spec |= {"padding_samples": 1999, "sos": filter_spec["sos"] * 21}
+    sentence = forkserver.call(sentence_of, "feature spec", json.dumps(content).encode())
+    assert (sentence is None) == taken
+    assert taken or "a window of 2100 samples is longer than 2048" in sentence
+
+
+def test_band_powers_of_more_bins_than_memory_has_room_for_are_refused() -> None:
+    content = load_spec("emodict-1").to_dict()
+    spectrum = content["modalities"][0]["spectrum"]
+    spectrum |= {"n_fft": 65_536, "bands": [{**spectrum["bands"][0], "first_bin": 0, "weights": [1.0] * 10_000}]}
+    assert "bands of 10000 bins for a window of 300 samples" in refused("feature spec", json.dumps(content).encode())
 
 
 @pytest.mark.parametrize(("samples", "taken"), [(3, False), (4, True)])

@@ -43,7 +43,7 @@ def test_a_cluster_is_sent_what_is_shared_once(tmp_path: Path) -> None:
     log = tmp_path / "log"
     with (
         distributed.LocalCluster(
-            n_workers=1, threads_per_worker=2, dashboard_address=None, host="127.0.0.1", silence_logs=50
+            n_workers=1, threads_per_worker=2, dashboard_address="127.0.0.1:0", host="127.0.0.1", silence_logs=50
         ) as cluster,
         workers(1, cluster.scheduler_address) as pool,
         pool(add, Shared(log, 10), range(7)) as outcomes,

@@ -125,7 +125,7 @@ def test_a_dask_cluster_gives_what_one_process_gives(
     whole: tuple[Results, Path], data: StudyData, tmp_path: Path
 ) -> None:
     with distributed.LocalCluster(
-        n_workers=1, threads_per_worker=2, dashboard_address=None, host="127.0.0.1", silence_logs=50
+        n_workers=1, threads_per_worker=2, dashboard_address="127.0.0.1:0", host="127.0.0.1", silence_logs=50
     ) as cluster:
         results, _ = compute(data, tmp_path, dask=cluster.scheduler_address)
     assert same(results, whole[0])
@@ -286,7 +286,12 @@ def test_a_worker_without_scikit_learn_is_refused(
     monkeypatch.setitem(sys.modules, "sklearn", None)
     with (
         distributed.LocalCluster(
-            n_workers=1, processes=False, protocol="tcp://", host="127.0.0.1", dashboard_address=None, silence_logs=50
+            n_workers=1,
+            processes=False,
+            protocol="tcp://",
+            host="127.0.0.1",
+            dashboard_address="127.0.0.1:0",
+            silence_logs=50,
         ) as cluster,
         pytest.raises(ClusterError, match=r"cannot train: .*sklearn"),
     ):
