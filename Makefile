@@ -20,8 +20,8 @@ PUBLIC := $(addprefix emodict.,session recording validate spec features engine p
 demo: $(VENV)/ready-train
 	$(BIN)/python examples/demo.py demo
 
-# With ARGS, one pytest of these. Else all of them: file by file in several processes, and then by themselves those
-# that hold the live pipeline to its times, which wait far more than they compute.
+# With ARGS, one pytest of these. Else all of them: file by file in several processes; then, with nothing else beside
+# them, those that hold the live pipeline to its times, also in several: they wait far more than they compute.
 test: $(VENV)/ready-test
 ifdef ARGS
 	$(BIN)/python -m pytest $(ARGS)
@@ -30,13 +30,14 @@ else
 	$(BIN)/python -m pytest --numprocesses 4 --dist loadfile tests/live
 endif
 
-# Commands are killed, 200 times at random and at the worst moments: half an hour.
+# Commands are killed, 200 times at random and at the worst moments: six minutes.
 kill: $(VENV)/ready-test
 	$(BIN)/python -m tests.reliability.kills $(ARGS)
+
 # Bytes of every kind for all that reads files of others; what is found stays in fuzz-found/ and can be replayed.
 SECONDS ?= 600
 fuzz: $(VENV)/ready-test
-	@$(BIN)/python -c 'import atheris' 2> /dev/null || $(PIP) atheris 2> /dev/null || true
+	@$(BIN)/python -c 'import atheris' 2> /dev/null || $(PIP) atheris || true
 	$(BIN)/python -m tests.reliability.fuzz $(SECONDS)
 
 bench: $(VENV)/ready-test

@@ -7,8 +7,8 @@ import errno
 import fcntl
 import functools
 import os
+import secrets
 import struct
-import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -38,7 +38,7 @@ def atomic_path(path: str | os.PathLike[str], *, replace: bool = True) -> Iterat
     """Yield a temporary path beside `path`; rename it to `path` if the block succeeds, delete it otherwise.
 
     File and name are on the disk when the block has ended: neither a kill nor a power cut leaves half a file. What a
-    killed program left behind in the folder is removed.
+    killed program left behind in the folder is removed, on Linux, whose locks tell that nobody writes it any more.
 
     Args:
         replace: False refuses a `path` that exists by now, though it did not when the work began.
@@ -56,10 +56,6 @@ def atomic_path(path: str | os.PathLike[str], *, replace: bool = True) -> Iterat
     try:
         yield part
         flush(part)
-        # mkstemp makes a file only its owner can read; give it what open() would have given.
-        umask = os.umask(0)
-        os.umask(umask)
-        part.chmod(0o666 & ~umask)
         _appear(part, final, replace=replace)
     except OSError as error:
         raise output_error(final, error) from error
@@ -73,10 +69,15 @@ def atomic_path(path: str | os.PathLike[str], *, replace: bool = True) -> Iterat
 def _new_part(final: Path) -> tuple[Path, int]:
     """A new file beside `final`, and a descriptor that keeps it locked."""
     while True:
-        lock, name = tempfile.mkstemp(prefix=f".{final.name}.", suffix=_PART, dir=final.parent)
+        part = final.with_name(f".{final.name}.{secrets.token_hex(4)}{_PART}")
+        try:
+            # Not by tempfile, whose files only their owner can read.
+            lock = os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+        except FileExistsError:
+            continue
         # Another process may take the file for an abandoned one until it is locked, and where it did, it is gone.
         if _lock(lock) is not False and os.fstat(lock).st_nlink:
-            return Path(name), lock
+            return part, lock
         os.close(lock)
 
 

@@ -37,7 +37,8 @@ def signal_blocks(
     A late start, a jump of the sequence counter and a hole in the timestamps become NaN. Samples whose
     timestamps lie off the even clock are interpolated (cubic, four neighbours), never across a gap, and
     that is logged. Skin conductance, whose ties matter, is not interpolated but moved to the nearest tick.
-    `usable` puts NaN in place of samples that are none, before they would be spread over their neighbours.
+    `usable` puts NaN in place of samples that are none before interpolation would spread them over their neighbours;
+    where nothing is interpolated they are left as they are.
     """
     columns = signal.channel_columns(channels)
     block = max(1, round(block_s * signal.rate_hz))

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from emodict.atomic import atomic_path
-from emodict.engine.sidecar import sidecar_path
+from emodict.engine.sidecar import model_files
 from emodict.errors import InputError, MissingDependencyError, TrustError
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def sign_model(model: Path, key: Ed25519PrivateKey) -> Path:
     path = signature_path(model)
     with atomic_path(path) as part:
         part.write_text(
-            base64.b64encode(key.sign(_message(map(_content, _signed_files(model))))).decode() + "\n", encoding="ascii"
+            base64.b64encode(key.sign(_message(map(_content, model_files(model))))).decode() + "\n", encoding="ascii"
         )
     return path
 
@@ -62,7 +62,7 @@ def require_signed(model: Path, key: Ed25519PublicKey) -> dict[Path, bytes]:
             expected=f"{path.name} beside the model, made with the key that --trust names",
             fix=fix,
         )
-    contents = {file: _content(file) for file in _signed_files(model)}
+    contents = {file: _content(file) for file in model_files(model)}
     try:
         key.verify(_signature(path), _message(contents.values()))
     except InvalidSignature as error:
@@ -115,11 +115,6 @@ def require_cryptography(purpose: str) -> None:
         import cryptography  # noqa: F401
     except ImportError as error:
         raise MissingDependencyError("cryptography", extra="sign", purpose=purpose) from error
-
-
-def _signed_files(model: Path) -> list[Path]:
-    """The model file and, of a plan, the sidecar that says what it is."""
-    return [model, sidecar_path(model)] if model.suffix == ".plan" else [model]
 
 
 def _message(contents: Iterable[bytes]) -> bytes:

@@ -272,9 +272,9 @@ def test_ctrl_c_ends_every_process_without_a_traceback(
 
 def test_a_worker_that_sees_another_folder_is_named_with_the_file(cluster: str, model: Path, people: Path):
 
-    from emodict.many.worker import Work, file_sha256, score_task, task_of
+    from emodict.many.worker import Work, score_task, sha256_of_model, task_of
 
-    work = Work(str(model), file_sha256(str(model)), on_cluster=True)
+    work = Work(str(model), sha256_of_model(str(model)), on_cluster=True)
     # What a worker on a machine without the folder finds: less than the asking process saw.
     task = task_of(0, people / "1.h5")
     elsewhere = replace(task, path=str(people / "nowhere.h5"))
@@ -290,6 +290,21 @@ def test_a_worker_that_sees_another_folder_is_named_with_the_file(cluster: str, 
 def test_a_worker_with_another_model_under_the_same_name_is_refused(
     cluster: str, model: Path, people: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr("emodict.many.file_sha256", lambda path: "0" * 64)
+    monkeypatch.setattr("emodict.many.sha256_of_model", lambda path: ("0" * 64,))
     with pytest.raises(ClusterError, match=r"The Dask worker tcp://.* cannot run the model: .* is not the model"):
         next(iter_many(model, [people / "1.h5"], dask=cluster))
+
+
+@pytest.mark.parametrize("changed", ["model.plan", "model.plan.json"])
+def test_a_worker_runs_a_plan_and_its_sidecar_only_as_they_were(changed: str, tmp_path: Path):
+    from emodict.many.worker import Work, readiness, sha256_of_model
+
+    files = [tmp_path / "model.plan", tmp_path / "model.plan.json"]
+    for file in files:
+        file.write_bytes(b"{}")
+    work = Work(str(files[0]), sha256_of_model(str(files[0])))
+    # What the run began with is handed to open_engine, which says what is wrong with it.
+    assert "model.plan.json" in str(readiness(work))
+    assert "not the model" not in str(readiness(work))
+    (tmp_path / changed).write_bytes(b"[]")
+    assert f"{changed} is not the model that the run began with" in str(readiness(work))

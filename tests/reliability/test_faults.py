@@ -93,6 +93,12 @@ def test_whatever_surrounds_a_command_its_rows_are_the_same(
     assert [path.name for path in tmp_path.iterdir()] == ["rows.csv"]
 
 
+def test_a_closed_standard_input_is_an_empty_one() -> None:
+    code = "import sys; from emodict.cli.app import _open_standard_streams as o; o(); print(repr(sys.stdin.read()))"
+    done = subprocess.run(["bash", "-c", f"'{SCRIPTS / 'python'}' -c '{code}' <&-"], capture_output=True, text=True)
+    assert done.stdout == "''\n"
+
+
 def test_a_working_folder_that_is_gone_is_said(model: Path, session: Path, tmp_path: Path) -> None:
     folder = tmp_path / "gone"
     script = f"mkdir '{folder}'; cd '{folder}'; rmdir '{folder}'; '{SCRIPTS / 'emodict-run'}' --engine '{model}' a.h5"

@@ -42,6 +42,17 @@ def test_what_a_killed_process_left_is_removed_by_the_next_in_that_folder(tmp_pa
     assert [path.name for path in tmp_path.iterdir()] == ["tuesday.csv"]
 
 
+@pytest.mark.parametrize(("mask", "mode"), [(0o022, 0o644), (0o077, 0o600), (0o002, 0o664)])
+def test_a_file_can_be_read_by_whom_open_would_let(tmp_path, mask, mode):
+    before = os.umask(mask)
+    try:
+        with atomic_path(tmp_path / "a.csv") as part:
+            part.write_text("whole")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "a.csv").stat().st_mode & 0o777 == mode
+
+
 def test_what_a_living_process_writes_is_left_alone(tmp_path):
     told, tell = os.pipe()
     go_on, release = os.pipe()

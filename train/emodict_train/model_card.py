@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -211,8 +212,8 @@ def _making(checkpoint: Checkpoint) -> str:
 def _command(checkpoint: Checkpoint) -> str:
     """What trains this model again from the same DATA; what no option can say is in the table's other rows."""
     options, features = checkpoint.training["options"], checkpoint.features
-    words = ["emodict-train fit DATA -o model.pt", f"--modalities {','.join(features.modality_names)}"]
-    words += [f"--channels {','.join(features.chosen_channels)}"] if features.chosen_channels else []
+    words = ["emodict-train fit DATA -o model.pt", f"--modalities {shlex.quote(','.join(features.modality_names))}"]
+    words += [f"--channels {shlex.quote(','.join(features.chosen_channels))}"] if features.chosen_channels else []
     words += [f"--spec {features.id}"] if features.id.startswith("emodict-1-") else []
     name = min(PRESETS, key=lambda preset: (len(_changes(options, preset)), preset != DEFAULT_PRESET))
     words += [f"--preset {name}"] if name != DEFAULT_PRESET else []

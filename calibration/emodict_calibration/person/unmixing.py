@@ -16,10 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emodict.errors import MissingDependencyError, RecordingError
+from emodict.features.extract import source_blocks, source_rate_hz
 from emodict.features.quality import assess, without_unusable
-from emodict.grid import signal_blocks
 from emodict.person import Unmixing
-from emodict.recording import Recording, Signal, canonical_channel, unit_factor
+from emodict.recording import Recording, Signal, canonical_channel
 from emodict.spec import FeatureSpec, ModalitySpec
 
 Float64Array = NDArray[np.float64]
@@ -69,7 +69,7 @@ def fit_unmixing(
         MissingDependencyError: MNE is not installed.
     """
     modality, signal = _eeg_of(recording, spec)
-    samples = _good_samples(modality, signal, from_s=from_s, to_s=to_s)
+    samples = _good_samples(recording, modality, from_s=from_s, to_s=to_s)
     mixing, unmixing, removals = _components(samples, modality.channel_names, signal.rate_hz, seed=seed)
     if not removals:
         return None
@@ -105,18 +105,14 @@ def _eeg_of(recording: Recording, spec: FeatureSpec) -> tuple[ModalitySpec, Sign
     return modality, recording.signals["eeg"]
 
 
-def _good_samples(modality: ModalitySpec, signal: Signal, *, from_s: float, to_s: float) -> Float64Array:
+def _good_samples(recording: Recording, modality: ModalitySpec, *, from_s: float, to_s: float) -> Float64Array:
     """(samples, channels) in uV: high-passed stretches of good seconds, one after the other."""
     from mne.filter import filter_data
 
-    scale = unit_factor(signal.unit, modality.unit, of="eeg")
-
-    def usable(samples: Float64Array) -> Float64Array:
-        return without_unusable(modality, samples, unit=scale)
-
-    blocks = [block * scale for block in signal_blocks(signal, modality.channel_names, block_s=64.0, usable=usable)]
-    samples = without_unusable(modality, np.concatenate(blocks)[_cut(from_s, to_s, signal.rate_hz)])
-    second = round(signal.rate_hz)
+    rate_hz = source_rate_hz(recording, modality)
+    samples = np.concatenate(list(source_blocks(recording, modality)))
+    samples = without_unusable(modality, samples[_cut(from_s, to_s, rate_hz)])
+    second = round(rate_hz)
     count = len(samples) // second
     good, _ = assess(modality, samples[: count * second].reshape(count, second, -1))
     edges = np.flatnonzero(np.diff(np.concatenate([[False], good, [False]]).astype(np.int8))).reshape(-1, 2)
@@ -129,9 +125,9 @@ def _good_samples(modality: ModalitySpec, signal: Signal, *, from_s: float, to_s
             got=f"{good_s} s",
             fix="Record a longer rest, or leave --ica out",
         )
-    upper = LOW_PASS_HZ if signal.rate_hz > 2.5 * LOW_PASS_HZ else None
+    upper = LOW_PASS_HZ if rate_hz > 2.5 * LOW_PASS_HZ else None
     stretches = [
-        filter_data(samples[start * second : stop * second].T, signal.rate_hz, HIGH_PASS_HZ, upper, verbose="ERROR").T
+        filter_data(samples[start * second : stop * second].T, rate_hz, HIGH_PASS_HZ, upper, verbose="ERROR").T
         for start, stop in long
     ]
     return np.concatenate(stretches)

@@ -81,9 +81,9 @@ def _open_standard_streams() -> None:
         # Workers that are started have the same need of it.
         os.set_inheritable(descriptor, True)
     os.close(descriptor)
-    for descriptor, name in ((1, "stdout"), (2, "stderr")):
+    for descriptor, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
         if getattr(sys, name) is None:
-            setattr(sys, name, os.fdopen(descriptor, "w"))
+            setattr(sys, name, os.fdopen(descriptor, mode))
 
 
 def _require_working_folder() -> None:

@@ -2,14 +2,32 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 _held: dict[Path, bytes] = {}
+_holding = threading.Lock()
 
 
 def hold(path: Path, content: bytes) -> None:
     """From now on this process takes this for the content of `path`."""
     _held[path.resolve()] = content
+
+
+@contextlib.contextmanager
+def holding(contents: Mapping[Path, bytes]) -> Iterator[None]:
+    """Hold the content of these files meanwhile, one thread after the other."""
+    with _holding:
+        before = dict(_held)
+        for path, content in contents.items():
+            hold(path, content)
+        try:
+            yield
+        finally:
+            _held.clear()
+            _held.update(before)
 
 
 def held(path: Path) -> bytes | None:

@@ -86,6 +86,11 @@ def sidecar_path(plan: Path) -> Path:
     return plan.with_name(plan.name + ".json")
 
 
+def model_files(model: Path) -> list[Path]:
+    """All that a model is read from: its file and, of a plan, the sidecar that says what it is."""
+    return [model, sidecar_path(model)] if model.suffix == ".plan" else [model]
+
+
 def write_sidecar(sidecar: Sidecar, plan: Path) -> None:
     """Write the sidecar of `plan`, with a hash of its own content."""
     content = _to_dict(sidecar)

@@ -7,14 +7,13 @@ import logging
 import os
 from collections.abc import Callable, Generator, Iterator, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from emodict.engine import open_engine
 from emodict.errors import InputError, MissingDependencyError
 from emodict.many.cluster import open_cluster
 from emodict.many.processes import BLAS_THREADS, guarded_processes, in_processes, spread_out
-from emodict.many.worker import Outcome, Task, Work, file_sha256, forget_engines, readiness, score_task, task_of
+from emodict.many.worker import Outcome, Task, Work, forget_engines, readiness, score_task, sha256_of_model, task_of
 from emodict.person import Person
 from emodict.predict import iter_predictions, joined
 from emodict.prediction import Prediction
@@ -74,7 +73,7 @@ def iter_many(
     tasks = [task_of(number, path) for number, path in enumerate(recordings)]
     level = logging.getLogger("emodict").getEffectiveLevel()
     absolute = task_of(0, engine_path).path
-    work = Work(absolute, _sha256_of_engine(absolute), device, part, person, level, dask is not None)
+    work = Work(absolute, sha256_of_model(absolute), device, part, person, level, dask is not None)
     with _here(jobs, work, tasks) if dask is None else _on_cluster(dask, work, tasks) as outcomes:
         yield from (outcome.replay() for outcome in _in_order(outcomes, on_done))
 
@@ -101,11 +100,6 @@ def require_jobs(jobs: int, dask: str | None) -> None:
             import joblib  # noqa: F401
         except ImportError as error:
             raise MissingDependencyError("joblib", extra=extra, purpose=option) from error
-
-
-def _sha256_of_engine(path: str) -> str:
-    # A model that is not there is for open_engine to say.
-    return file_sha256(path) if Path(path).is_file() else ""
 
 
 @contextlib.contextmanager

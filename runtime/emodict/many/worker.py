@@ -15,7 +15,8 @@ from pathlib import Path
 
 import emodict
 from emodict.engine import Engine, open_engine
-from emodict.engine.held import read_content
+from emodict.engine.held import holding, read_content
+from emodict.engine.sidecar import model_files
 from emodict.errors import ClusterError, ModelError
 from emodict.person import Person
 from emodict.predict import iter_predictions
@@ -31,12 +32,13 @@ class Work:
 
     Attributes:
         engine_path: absolute.
+        engine_sha256: of each of `model_files`; "" where there is none, which open_engine has to say.
         log_level: of the messages that the asking process shows.
         on_cluster: the workers may be other machines, which may see other files.
     """
 
     engine_path: str
-    engine_sha256: str
+    engine_sha256: tuple[str, ...]
     device: str | None = None
     part: str | None = None
     person: Person | None = None
@@ -130,9 +132,13 @@ def forget_engines() -> None:
     _kept = threading.local()
 
 
-def file_sha256(path: str) -> str:
-    """Of a file's content."""
-    return hashlib.sha256(read_content(Path(path))).hexdigest()
+def sha256_of_model(path: str) -> tuple[str, ...]:
+    """Of the content of each of its `model_files`."""
+    return tuple(_sha256(read_content(file)) if file.is_file() else "" for file in model_files(Path(path)))
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
 
 
 def _engine(work: Work) -> Engine:
@@ -147,14 +153,20 @@ def _engine(work: Work) -> Engine:
 
 
 def _open(work: Work) -> Engine:
-    if Path(work.engine_path).is_file() and file_sha256(work.engine_path) != work.engine_sha256:
-        raise ModelError(
-            f"{work.engine_path} is not the model that the run began with",
-            expected=f"SHA-256 {work.engine_sha256[:16]}",
-            got=file_sha256(work.engine_path)[:16],
-            fix="Leave the file alone during a run; workers on other machines need the same file",
-        )
-    return open_engine(work.engine_path, device=work.device)
+    """The model, from the very bytes that were compared; a file that is not there is for open_engine to say."""
+    contents = {}
+    for file, expected in zip(model_files(Path(work.engine_path)), work.engine_sha256, strict=True):
+        if file.is_file():
+            contents[file] = file.read_bytes()
+            if (found := _sha256(contents[file])) != expected:
+                raise ModelError(
+                    f"{file} is not the model that the run began with",
+                    expected=f"SHA-256 {expected[:16]}",
+                    got=found[:16],
+                    fix="Leave the file alone during a run; workers on other machines need the same file",
+                )
+    with holding(contents):
+        return open_engine(work.engine_path, device=work.device)
 
 
 def _require_visible(task: Task) -> None:
