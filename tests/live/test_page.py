@@ -26,7 +26,7 @@ from tests.live.asking import ask, end_of, open_files, our_threads, port_of, row
 from websockets.sync.client import connect
 
 from emodict.errors import MissingDependencyError, PageError
-from emodict.live.page import PageListener, connection, page_address
+from emodict.live.page import PageListener, connection, page_address, protocols
 from emodict.live.page.hub import KEPT_ROWS, LOOK_S, Hub
 
 
@@ -172,7 +172,7 @@ def never_reads(page):
 
 
 def test_a_browser_that_never_reads_holds_no_row_up_and_is_dropped(page, rng, monkeypatch):
-    monkeypatch.setattr(connection, "SEND_S", 0.5)
+    monkeypatch.setattr(protocols, "SEND_S", 0.5)
     for number in range(KEPT_ROWS):
         page.row(noise(number, rng))
     before = open_files()
@@ -236,7 +236,7 @@ def test_a_flood_of_pings_whose_answers_nobody_reads_is_cut_off(page):
 
 
 def test_a_request_that_is_never_finished_is_given_up(monkeypatch):
-    monkeypatch.setattr(connection, "REQUEST_S", 0.3)
+    monkeypatch.setattr(protocols, "REQUEST_S", 0.3)
     with (
         PageListener(page_address("127.0.0.1:0")) as page,
         socket.create_connection(("127.0.0.1", port_of(page))) as slow,
@@ -250,7 +250,7 @@ def test_a_request_that_is_never_finished_is_given_up(monkeypatch):
 
 
 def test_connections_beyond_the_bound_are_closed_and_those_within_live(page, monkeypatch):
-    monkeypatch.setattr(connection, "MAX_CONNECTIONS", 8)
+    monkeypatch.setattr(protocols, "MAX_CONNECTIONS", 8)
     with connect(rows_url(page)) as stream:
         told(stream)
         crowd = [socket.create_connection(("127.0.0.1", port_of(page))) for _ in range(30)]
