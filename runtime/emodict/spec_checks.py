@@ -48,7 +48,7 @@ def check_modality(content: Mapping[str, Any]) -> None:
     if "valid_range" in content:
         _check_range(content)
     if content.get("filter") is not None:
-        _check_filter(content["filter"])
+        _check_filter(content["filter"], samples)
     if content.get("spectrum") is not None:
         _check_spectrum(content["spectrum"], samples)
     if len(content["channel_names"]) * samples > _MOST_WINDOW_VALUES:
@@ -77,13 +77,15 @@ def _check_range(content: Mapping[str, Any]) -> None:
         raise ValueError("valid_range is not two numbers or nulls")
 
 
-def _check_filter(content: Mapping[str, Any]) -> None:
+def _check_filter(content: Mapping[str, Any], samples: int) -> None:
     _text(content, "mode")
     for section in _list(content, "sos", _MOST_SECTIONS):
         if not isinstance(section, list | tuple) or not all(map(_is_number, section)):
             raise ValueError("the filter's sections are malformed")
     if "padding_samples" in content:
-        _whole(content, "padding_samples", _MOST_MATRIX_SAMPLES)
+        # What is mirrored at the ends of a window must be in it.
+        inside = content["mode"] == "zero-phase-window"
+        _whole(content, "padding_samples", samples - 1 if inside else _MOST_MATRIX_SAMPLES)
 
 
 def _check_spectrum(content: Mapping[str, Any], samples: int) -> None:

@@ -490,6 +490,15 @@ def test_a_filter_inside_windows_of_more_than_2048_samples_is_refused(window_s: 
     assert taken or "a window of 2100 samples is longer than 2048" in sentence
 
 
+@pytest.mark.parametrize(("padding", "taken"), [(499, True), (500, False)])
+def test_a_filter_that_mirrors_more_than_its_window_holds_is_refused(padding: int, taken: bool) -> None:
+    content = load_spec("emodict-1").with_modalities(("ppg",)).to_dict()
+    content["modalities"][0]["filter"]["padding_samples"] = padding
+    sentence = forkserver.call(sentence_of, "feature spec", json.dumps(content).encode())
+    assert (sentence is None) == taken
+    assert taken or "padding_samples is not a whole number from 0 to 499" in sentence
+
+
 def test_band_powers_of_more_bins_than_memory_has_room_for_are_refused() -> None:
     content = load_spec("emodict-1").to_dict()
     spectrum = content["modalities"][0]["spectrum"]
