@@ -24,7 +24,7 @@ from emodict.face.manifest import FORMS, FaceManifest, face_manifest_to_metadata
 from emodict_export.export import graph_hash
 from emodict_export.face_fp16 import face_to_fp16, run_in_half
 from emodict_export.graph import IR_VERSION, OPSET
-from emodict_train.checkpoint import check_sums
+from emodict_train.checkpoint import read_torch
 
 # Configuration D of Simonyan and Zisserman (2015): channels of the 3 x 3 convolutions, 0 for a halving of the picture.
 VGG16 = (64, 64, 0, 128, 128, 0, 256, 256, 256, 0, 512, 512, 512, 0, 512, 512, 512, 0)
@@ -313,8 +313,7 @@ def _read_weights(path: Path) -> Mapping[str, Any]:
     if not path.is_file():
         raise ModelError(f"There are no weights {path}", expected="a vgg16.pth", fix=HOW_TO_GET_WEIGHTS)
     try:
-        check_sums(path)
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        content = read_torch(path)
     except Exception as error:  # torch's readers of broken files fail in too many ways to name
         raise ModelError(
             f"{path} cannot be read as weights of torch: damaged, cut off, or another kind of file",

@@ -126,6 +126,13 @@ def test_one_flipped_bit_is_refused_or_has_changed_nothing(path: Path, checkpoin
     assert (read.model, read.training) == (checkpoint.model, checkpoint.training)
 
 
+def test_the_format_that_torch_wrote_before_its_archives_is_read(path: Path, checkpoint: Checkpoint) -> None:
+    torch.save(torch.load(path, weights_only=True), path, _use_new_zipfile_serialization=False)
+    read = load_checkpoint(path)
+    for ours, theirs in zip(read.states, checkpoint.states, strict=True):
+        assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+
+
 def test_another_torch_file_is_refused(path: Path) -> None:
     for content, got in (({"a": torch.ones(2)}, "None"), ([torch.ones(2)], "list"), (torch.ones(2), "Tensor")):
         torch.save(content, path)

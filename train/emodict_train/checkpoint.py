@@ -28,6 +28,8 @@ from emodict_train.model import EmotionDict
 
 FORMAT = "emodict-checkpoint"
 FORMAT_VERSION = 1
+# By this torch tells its archives from the files it wrote before.
+_ZIP = b"PK\x03\x04"
 
 
 @dataclass(frozen=True)
@@ -178,8 +180,7 @@ def load_tensors(path: Path, *, what: str) -> Any:
     if not path.is_file():
         raise ModelError(f"There is no file {path}", expected=what, fix="Check the path and its spelling")
     try:
-        check_sums(path)
-        return torch.load(path, map_location="cpu", weights_only=True)
+        return read_torch(path)
     except pickle.UnpicklingError as error:
         # torch says this where the pickle names something other than tensors.
         if "GLOBAL" in str(error) or ("weights_only" in str(error) and zipfile.is_zipfile(path)):
@@ -193,7 +194,27 @@ def load_tensors(path: Path, *, what: str) -> Any:
         raise _not_a_checkpoint(path, what) from error
 
 
-def check_sums(path: Path) -> None:
+def read_torch(path: Path) -> Any:
+    """torch.load of tensors and plain values only, from a file that holds what it claims; raises whatever comes."""
+    _check_sums(path)
+    with _Measured(path) as file:
+        zipped = file.peek(len(_ZIP)).startswith(_ZIP)
+        return torch.load(path if zipped else file, map_location="cpu", weights_only=True)
+
+
+class _Measured(io.BufferedReader):
+    """A file that makes no room for bytes it does not have: torch's format from before zip archives says any length."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(io.FileIO(path))
+        self._size = path.stat().st_size
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        left = max(0, self._size - self.tell())
+        return super().read(left if size is None or size < 0 else min(size, left))
+
+
+def _check_sums(path: Path) -> None:
     """Raises where a bit of a torch file (a zip archive) has changed, or it unpacks to more than it holds.
 
     Torch itself looks for neither.

@@ -261,6 +261,11 @@ def test_a_person_with_infinitely_many_rows_is_refused() -> None:
     assert "damaged" in refused("person.json", json.dumps(content).encode())
 
 
+def test_a_checkpoint_of_the_old_kind_that_claims_a_long_text_gets_no_room_for_it() -> None:
+    # BINUNICODE of 1.9 GB.
+    assert "cannot be read as a PyTorch file" in refused("checkpoint", b"XRp\xd2r")
+
+
 def test_an_onnx_file_whose_metadata_is_no_text_is_refused() -> None:
     content = documents._onnx()
     assert "metadata is damaged" in refused("ONNX model", content.replace(b"emodict-1", b"emodict-\xff", 1))
