@@ -12,7 +12,7 @@ from emodict.errors import TableError
 from emodict.predict import answerable, table_for_model, with_missing_filled
 from emodict.session import open_session
 from emodict.spec import FeatureSpec
-from emodict.table import FeatureTable, join_tables, table_from_recording
+from emodict.table import FeatureTable, join_tables, table_from_recording, with_unknown_labels
 from emodict_export.export import missing_value
 from emodict_train.checkpoint import Checkpoint
 from emodict_train.data import OnFile, expand_paths, read_training_data
@@ -31,7 +31,7 @@ def calibration_table(
     for i, file in enumerate(files):
         on_file(file, i, len(files))
         tables.append(table_for_model(_read(file, checkpoint.features), checkpoint.features, checkpoint.model))
-    table = join_tables(tables)
+    table = join_tables(with_unknown_labels(tables))
     usable = answerable(table.windows, checkpoint.model.required_modalities)
     if not usable.any():
         raise TableError(

@@ -119,10 +119,14 @@ class Adaptation:
         text = f"Baseline of subject {self.person.subject_id} applied to {', '.join(self.modalities)}"
         if self.unmixing is not None:
             text += "; the EEG is unmixed"
-        lacking = [f"{name} ({why})" for name, why in self.person.without.items() if name in self.lacking]
-        if lacking:
-            text += f"; none for {', '.join(lacking)}"
+        if self.lacking:
+            text += f"; none for {', '.join(f'{name} ({self._why_without(name)})' for name in self.lacking)}"
         return text + (" (SIMULATED person)" if self.person.simulated else "")
+
+    def _why_without(self, name: str) -> str:
+        if name in self.person.baselines:
+            return "the model knows no rest of it"
+        return self.person.without.get(name, "not in the person.json")
 
     def check(self, recording: Recording) -> None:
         """Refuse a recording of anybody else, or one whose EEG has another reference.

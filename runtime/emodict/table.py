@@ -156,6 +156,20 @@ def join_tables(tables: Sequence[FeatureTable]) -> FeatureTable:
     )
 
 
+def with_unknown_labels(tables: Sequence[FeatureTable]) -> list[FeatureTable]:
+    """Beside tables with labels, those without get labels of NaN: rows whose truth is unknown."""
+    labelled = next((table for table in tables if table.labels is not None), None)
+    if labelled is None:
+        return list(tables)
+    emotions = labelled.emotions
+    return [
+        dataclasses.replace(table, emotions=emotions, labels=np.full((len(table), len(emotions)), np.nan))
+        if table.labels is None
+        else table
+        for table in tables
+    ]
+
+
 def check_labels(labels: NDArray[Any], *, rows: int, emotions: Sequence[str], source: str) -> None:
     """Refuse labels that are not distributions.
 

@@ -1,11 +1,12 @@
 """A rest becomes a baseline and a matrix without blinks; what is no rest is refused."""
 
 import dataclasses
+import sys
 
 import numpy as np
 import pytest
 
-from emodict.errors import InputError, PersonError, RecordingError, SpecError
+from emodict.errors import InputError, MissingDependencyError, PersonError, RecordingError, SpecError
 from emodict.features import extract_features
 from emodict.person import REST
 from emodict.recording import FaceVideo, Recording, Signal, Trials
@@ -239,3 +240,9 @@ def test_the_face_is_part_of_a_baseline():
     rng = np.random.default_rng(0)
     recording = dataclasses.replace(wrist_rest(), face=FaceVideo(np.arange(60) + 0.5, rng.standard_normal((60, 32))))
     assert calibrate_person(recording, SPEC, RestOptions()).baselines["video"].mean.size >= 32
+
+
+def test_without_mne_the_sentence_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "mne", None)
+    with pytest.raises(MissingDependencyError, match=r"emodict\[calibrate\]"):
+        fit_unmixing(eeg_rest(np.zeros((6_000, len(EEG)))), SPEC, seed=0)

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from emodict.engine import open_engine
+from emodict.engine import held, open_engine
 from emodict.errors import EmodictError, InputError, ModelError, OutputError
 from emodict.face.embed import FaceEngine, open_embedder
 from emodict.face.manifest import FaceManifest, is_face_engine
@@ -280,3 +280,17 @@ def test_tensorrt_for_rtx_reads_the_graph_and_builds_it_in_fp32(engine_file: tup
     assert len(plan) > 14_714_688 * 4
     assert layers.get("FLOAT", 0) >= 13
     assert "HALF" not in layers
+
+
+def test_a_name_that_is_no_text_and_an_empty_file_that_was_checked_are_refused(
+    engine_file: tuple[Path, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    path = tmp_path / "face.onnx"
+    path.write_bytes(engine_file[0].read_bytes().replace(b"embedding", b"embeddin\xff"))
+    with pytest.raises(ModelError):
+        FaceEngine(path)
+    path.write_bytes(engine_file[0].read_bytes())
+    monkeypatch.setattr(held, "_held", {})
+    held.hold(path, b"")
+    with pytest.raises(ModelError, match="cannot be opened by ONNX Runtime"):
+        FaceEngine(path)

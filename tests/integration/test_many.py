@@ -308,3 +308,21 @@ def test_a_worker_runs_a_plan_and_its_sidecar_only_as_they_were(changed: str, tm
     assert "not the model" not in str(readiness(work))
     (tmp_path / changed).write_bytes(b"[]")
     assert f"{changed} is not the model that the run began with" in str(readiness(work))
+
+
+def test_a_worker_closes_the_model_that_another_takes_the_place_of(
+    model: Path, people: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    from emodict.engine.onnx import OnnxEngine
+    from emodict.many.worker import Work, forget_engines, score_task, sha256_of_model, task_of
+
+    closed: list[OnnxEngine] = []
+    close = OnnxEngine.__exit__
+    monkeypatch.setattr(OnnxEngine, "__exit__", lambda self, *error: (closed.append(self), close(self, *error)))
+    forget_engines()
+    for name in ("a.onnx", "b.onnx"):
+        path = tmp_path / name
+        path.write_bytes(model.read_bytes())
+        assert score_task(Work(str(path), sha256_of_model(str(path))), task_of(0, people / "1.h5")).error is None
+    assert len(closed) == 1
+    forget_engines()

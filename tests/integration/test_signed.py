@@ -90,6 +90,20 @@ def test_what_describes_the_face_must_be_signed_as_well(
         assert f"{model} is not trusted" in done.stderr
 
 
+def test_an_installed_model_that_finds_faces_must_be_signed(
+    run: Run, signed: Path, model: Path, keys: tuple[Path, Path], tmp_path: Path
+) -> None:
+    environment = {**os.environ, "EMODICT_TRUST": str(keys[1]), "EMODICT_FACE_MODEL": str(model)}
+    for command in (
+        ("emodict-run", "--engine", signed, "--camera", "0", "--face", "hog"),
+        ("emodict-session", "faces", "film.mp4", "--face", "hog", "-o", tmp_path / "faces.h5"),
+        ("emodict-session", "faces", "film.mp4", "--face", model, "--cropped", "-o", tmp_path / "faces.h5"),
+    ):
+        done = run(*command, env=environment)
+        assert done.returncode == 2
+        assert f"{model} is not trusted" in done.stderr
+
+
 def test_a_key_that_is_none_runs_nothing(run: Run, signed: Path, session: Path) -> None:
     done = run("emodict-run", "--engine", signed, session, "--trust", session)
     assert (done.returncode, done.stdout) == (2, "")

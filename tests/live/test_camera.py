@@ -11,7 +11,8 @@ pytest.importorskip("cv2", reason="needs the extra 'face'")
 
 import cv2
 
-from emodict.errors import InputError
+from emodict.errors import InputError, StreamError
+from emodict.face.embed import HogEmbedder
 from emodict.live.camera import NoSensors, WithCamera
 from emodict.live.pipeline import LivePipeline
 from emodict.spec import load_spec
@@ -50,3 +51,18 @@ def test_a_run_of_a_video_alone_ends_when_the_video_is_through(grey_video: Path)
 def test_a_camera_that_is_no_file_is_refused() -> None:
     with pytest.raises(InputError, match="There is no video nobody\\.mp4"):
         WithCamera(NoSensors(), "nobody.mp4", SPEC)
+
+
+class Unplugged(NoSensors):
+    def __enter__(self) -> NoSensors:
+        raise StreamError("no sensor there")
+
+
+def test_what_describes_faces_is_closed_where_the_other_sensors_do_not_come(
+    grey_video: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed: list[bool] = []
+    monkeypatch.setattr(HogEmbedder, "close", lambda self: closed.append(True))
+    with pytest.raises(StreamError, match="no sensor there"), WithCamera(Unplugged(), str(grey_video), SPEC):
+        raise AssertionError("it was entered")
+    assert closed == [True]

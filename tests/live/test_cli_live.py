@@ -15,6 +15,8 @@ import pytest
 from tests.integration.conftest import export_untrained, noise_recording
 
 from emodict.cli import run as cli
+from emodict.cli.record import RecordRequest, record_session
+from emodict.errors import OutputError
 from emodict.session import open_session, write_session
 
 Run = Callable[..., tuple[int, str, str]]
@@ -134,6 +136,28 @@ def test_what_does_not_go_together_is_refused(
     code, _, err = run("--engine", model, *(word.replace("SESSION", str(session)) for word in words))
     assert code == 2
     assert said in err
+
+
+def test_a_token_in_the_environment_is_no_option_of_other_runs(
+    run: Run, model: Path, session: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EMODICT_TOKEN", "0123456789abcdef")
+    for words in ([str(session)], ["--check"], ["--live", f"replay:{session}", "--speed", "max"]):
+        assert run("--engine", model, *words)[0] == 0
+
+
+def test_a_recording_that_is_there_is_refused_before_a_sensor_is_looked_for(
+    run: Run, model: Path, session: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def connected(*_: object, **__: object) -> None:
+        raise AssertionError("a sensor was looked for")
+
+    monkeypatch.setattr("emodict.live.open_source.open_source", connected)
+    code, _, err = run("--engine", model, "--live", "lsl", "--record", session)
+    assert code == 2
+    assert "a recording is never overwritten" in err
+    with pytest.raises(OutputError, match="a recording is never overwritten"):
+        record_session(RecordRequest(live="lsl", out=session))
 
 
 def test_a_live_run_needs_a_model(run: Run, session: Path) -> None:

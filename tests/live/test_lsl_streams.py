@@ -1,12 +1,13 @@
 """Which stream is which sensor: by type, name, channels and units, as devices announce them."""
 
+import dataclasses
 from dataclasses import dataclass
 
 import numpy as np
 import pytest
 
 from emodict.errors import StreamError
-from emodict.live.lsl_streams import Channel, channels_of, choose, pick, unit_symbol
+from emodict.live.lsl_streams import Channel, channels_of, choose, pick
 from emodict.spec import load_spec
 
 SPEC = load_spec("emodict-1")
@@ -100,18 +101,24 @@ def test_which_of_two_channels_it_is_must_be_clear():
 
 
 @pytest.mark.parametrize(
-    ("unit", "symbol"),
-    [
-        ("microvolts", "uV"),
-        ("Volts", "V"),
-        ("nanovolt", "nV"),
-        ("microsiemens", "uS"),
-        ("uV", "uV"),
-        ("counts", "counts"),
-    ],
+    ("unit", "factor"),
+    [("microvolts", 1), ("Volts", 1e6), ("nanovolt", 1e-3), ("uV", 1), ("µV", 1), ("mv", 1e3), ("MV", 1e3), ("v", 1e6)],
 )
-def test_units_in_words_are_understood(unit, symbol):
-    assert unit_symbol(unit) == symbol
+def test_units_are_understood_in_words_and_in_any_case(unit, factor, caplog):
+    picked = pick(EEG, "cap", [Channel(name, unit) for name in EEG.channel_names])
+    np.testing.assert_allclose(picked.factors, factor, rtol=1e-15)
+    assert not caplog.records
+
+
+def test_channels_without_names_are_numbered_and_two_of_one_place_refused():
+    anything = dataclasses.replace(EEG, channel_names=())
+    channels = [Channel("SEQ"), Channel("", "uV"), Channel("O1", "uV"), Channel("", "uV")]
+    assert pick(anything, "cap", channels).names == ("ch2", "O1", "ch4")
+    # T7 is the new name of T3.
+    twice = [Channel(name, "uV") for name in (*EEG.channel_names, "T7")]
+    for wanted in (anything, EEG):
+        with pytest.raises(StreamError, match="'cap' has two channels called T7"):
+            pick(wanted, "cap", twice)
 
 
 def test_an_unknown_unit_is_said_once_and_the_samples_taken_as_they_are(caplog):

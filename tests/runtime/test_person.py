@@ -237,3 +237,16 @@ def test_the_matrix_follows_the_channels_names():
         unmixing.in_order(EEG[:-1])
     with pytest.raises(InputError, match="does not fit the EEG"):
         extract_features(eeg_recording(noise()), EEG_ONLY, unmixing=np.eye(3))
+
+
+def test_each_modality_without_a_baseline_is_named_with_the_reason():
+    known = manifest()
+    rest = known.training["rest"]
+    without_gsr = {**rest, "mean": {name: mean for name, mean in rest["mean"].items() if name != "gsr"}}
+    adaptation = person(without={"eeg": "3 s valid, 30 needed"}).adapt(
+        dataclasses.replace(known, training={"rest": without_gsr})
+    )
+    assert adaptation.describe() == (
+        "Baseline of subject ann applied to ppg; none for eeg (3 s valid, 30 needed), "
+        "gsr (the model knows no rest of it), video (not in the person.json)"
+    )

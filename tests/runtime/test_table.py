@@ -10,7 +10,15 @@ import scipy.io
 from emodict.errors import TableError
 from emodict.features.windows import FeatureWindows
 from emodict.spec import load_spec
-from emodict.table import DMER_EMOTIONS, FeatureTable, read_sample, read_table, write_table
+from emodict.table import (
+    DMER_EMOTIONS,
+    FeatureTable,
+    join_tables,
+    read_sample,
+    read_table,
+    with_unknown_labels,
+    write_table,
+)
 
 
 def table_of(rows=4, *, labels=True):
@@ -274,3 +282,15 @@ def test_a_subject_of_two_dimensions_is_refused():
     table = table_of(4)
     with pytest.raises(TableError, match=r"differ in length\. Expected \(4,\), got \(4, 2\) and \(4,\)"):
         dataclasses.replace(table, subject=np.full((4, 2), "a"))
+
+
+def test_beside_labels_those_of_a_table_without_are_unknown():
+    labelled, bare = table_of(4), table_of(3, labels=False)
+    for tables in ([labelled, bare], [bare, labelled]):
+        joined = join_tables(with_unknown_labels(tables))
+        known = ~np.isnan(joined.labels).all(axis=1)
+        np.testing.assert_array_equal(known, np.concatenate([np.full(len(t), t is labelled) for t in tables]))
+        np.testing.assert_array_equal(joined.labels[known], labelled.labels)
+    assert join_tables(with_unknown_labels([bare, bare])).labels is None
+    with pytest.raises(TableError, match="has no labels, the others have"):
+        join_tables([labelled, bare])

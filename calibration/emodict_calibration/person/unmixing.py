@@ -107,8 +107,7 @@ def _eeg_of(recording: Recording, spec: FeatureSpec) -> tuple[ModalitySpec, Sign
 
 def _good_samples(recording: Recording, modality: ModalitySpec, *, from_s: float, to_s: float) -> Float64Array:
     """(samples, channels) in uV: high-passed stretches of good seconds, one after the other."""
-    from mne.filter import filter_data
-
+    filter_data = _mne().filter.filter_data
     rate_hz = source_rate_hz(recording, modality)
     samples = np.concatenate(list(source_blocks(recording, modality)))
     samples = without_unusable(modality, samples[_cut(from_s, to_s, rate_hz)])

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 from emodict import __version__
 from emodict.atomic import check_writable, refuse_overwriting
 from emodict.cli.app import Progress, log_to_stderr
+from emodict.cli.trusted import face_models, require_trusted
 from emodict.errors import InputError
 from emodict.face.detect import FaceFinder, WholePicture, open_finder
 from emodict.face.embed import FaceEmbedder, open_embedder
@@ -46,12 +47,15 @@ def add_faces_command(app: "typer.Typer") -> None:
         offset: Annotated[float, typer.Option(help="Seconds from the session's start to the video's.")] = 0.0,
         cropped: Annotated[bool, typer.Option("--cropped", help="Each picture is a face: look for none.")] = False,
         subject: Annotated[str | None, typer.Option(help="Name of the person; default: as SOURCE is called.")] = None,
+        trust: given.Trust = None,
     ) -> None:
         """Compute the features of a face, once a second."""
         if cropped and face_model is not None:
             raise InputError("--cropped looks for no face", expected="--cropped or --face-model", got="both")
         target = _target(source, out, into)
         log_to_stderr()
+        if trust is not None:
+            require_trusted(trust, *face_models(face, face_model, looks=not cropped))
         finder = WholePicture() if cropped else open_finder(face_model)
         is_session = source.suffix == SESSION_ENDING
         if is_session and (into is not None or offset or subject is not None):

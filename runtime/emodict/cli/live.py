@@ -99,6 +99,11 @@ def run_live_command(engine_path: Path, options: LiveOptions) -> None:
     from emodict.live.run import run_live
 
     say = _say(options)
+    if options.record is not None:
+        from emodict.live.recorder import require_new_file
+
+        # Before a sensor is connected, which takes its time.
+        require_new_file(options.record)
     with open_engine(engine_path, device=options.device) as engine, contextlib.ExitStack() as stack:
         manifest = engine.manifest
         adaptation = None if options.person is None else options.person.adapt(manifest)

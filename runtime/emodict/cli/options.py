@@ -76,5 +76,5 @@ Serve = Annotated[
 ]
 Token = Annotated[
     str | None,
-    Option(envvar="EMODICT_TOKEN", help="Secret that the page asks for; a must where others can reach it."),
+    Option(help="Secret that the page asks for, or EMODICT_TOKEN; a must where others can reach it."),
 ]

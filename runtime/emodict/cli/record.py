@@ -81,11 +81,13 @@ def record_session(request: RecordRequest) -> str:
     from emodict.cli.session import describe
     from emodict.live.open_source import open_source
     from emodict.live.record import record, require_samples
-    from emodict.live.recorder import SessionRecorder
+    from emodict.live.recorder import SessionRecorder, require_new_file
     from emodict.summary import inspect_session
 
     if request.seconds is not None and not request.seconds > 0:
         raise InputError("A recording lasts a while", expected="--seconds above 0", got=request.seconds)
+    # Before a sensor is connected, which takes its time.
+    require_new_file(request.out)
     opened = open_source(
         request.live,
         _wanted(request),

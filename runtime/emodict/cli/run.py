@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, TextIO, cast
 from emodict.atomic import check_writable, refuse_overwriting
 from emodict.cli.app import OutlivesItsReader, Progress, log_to_stderr, new_app, run_app
 from emodict.cli.live import LiveOptions, require_live_alone, run_live_command
+from emodict.cli.trusted import face_models, require_trusted
 from emodict.errors import OutputError, RecordingError, printable
 
 if TYPE_CHECKING:
@@ -96,7 +97,7 @@ def build() -> "typer.Typer":
         """Run a model on recordings, or live: one distribution over emotions a second."""
         log_to_stderr()
         if trust is not None:
-            _require_trusted(trust, engine, None if face in (None, "hog") else Path(face), face_model)
+            require_trusted(trust, engine, *face_models(face, face_model, looks=camera is not None))
         options = RunOptions(
             out, report, as_json, quiet, weights, part, device, _read_person(person), jobs, dask, person
         )
@@ -133,19 +134,6 @@ def run_command(
     with contextlib.redirect_stdout(cast(TextIO, stdout)):
         run_all(*require_recordings(engine, recordings), options)
     return 0
-
-
-def _require_trusted(key_file: Path, *models: Path | None) -> None:
-    """Refuse whatever the owner of the key has not signed; what is opened afterwards is what was checked."""
-    from emodict.engine.held import hold
-    from emodict.trust import read_trusted_key, require_cryptography, require_signed
-
-    require_cryptography("--trust")
-    key = read_trusted_key(key_file)
-    for model in models:
-        if model is not None:
-            for file, content in require_signed(model, key).items():
-                hold(file, content)
 
 
 def run_all(engine_path: Path, recordings: Sequence[Path], options: RunOptions) -> None:

@@ -96,7 +96,7 @@ def _importing() -> "typer.Typer":
 def extract_to_file(files: Sequence[Path], out: Path, *, spec_id: str, sensors: Sensors = ALL_SENSORS) -> str:
     """Write the features of sessions as one .npz; what was written, as a sentence."""
     from emodict.spec import load_spec
-    from emodict.table import join_tables, table_from_recording, write_table
+    from emodict.table import join_tables, table_from_recording, with_unknown_labels, write_table
 
     check_writable(out, ending=".npz")
     log_to_stderr()
@@ -107,7 +107,7 @@ def extract_to_file(files: Sequence[Path], out: Path, *, spec_id: str, sensors: 
             progress.show(i, file.name)
             with open_session(file) as recording:
                 tables.append(table_from_recording(recording, spec, name=file.stem))
-    table = join_tables(tables)
+    table = join_tables(with_unknown_labels(tables))
     write_table(table, out)
     valid = ", ".join(
         f"{m} {s:.0%}" for m, s in zip(spec.modality_names, table.windows.valid.mean(axis=0), strict=True)

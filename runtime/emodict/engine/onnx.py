@@ -24,6 +24,7 @@ THREADS = 1
 PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 GPU_PACKAGE = "pip uninstall onnxruntime, then pip install onnxruntime-gpu (they overwrite each other: never both)"
 _FLOAT32 = np.dtype(np.float32)
+_EXPORT = "emodict-export model.pt -o model.onnx"
 
 
 class OnnxEngine:
@@ -118,20 +119,26 @@ class OnnxEngine:
 
     def _check_graph(self, path: Path) -> None:
         """The graph's own inputs and outputs must be what its description promises."""
-        names = (INPUT, DISTRIBUTION, WEIGHTS)
-        expected = dict(zip(names, (self._input_shape, *((n,) for n in self._output_sizes)), strict=True))
-        nodes, found = [], {}
-        # A name that is no text is none of ours.
-        with contextlib.suppress(UnicodeDecodeError):
-            nodes = [*self._session.get_inputs(), *self._session.get_outputs()]
-            found = {node.name: tuple(node.shape[1:]) for node in nodes}
-        if found != expected or any(node.type != "tensor(float)" for node in nodes):
+        shapes = self._input_shape, *((size,) for size in self._output_sizes)
+        names = INPUT, DISTRIBUTION, WEIGHTS
+        expected = {name: ("tensor(float)", shape) for name, shape in zip(names, shapes, strict=True)}
+        found = graph_ends(self._session)
+        if found != expected:
             raise ModelError(
                 f"{path}: the graph is not what its description says",
                 expected=expected,
                 got=found,
                 fix="Export it again",
             )
+
+
+def graph_ends(session: Any) -> dict[str, tuple[str, tuple[Any, ...]]]:
+    """Of each input and output by its name: its type, and its shape behind the rows."""
+    # A name that is no text is none of ours.
+    with contextlib.suppress(UnicodeDecodeError):
+        nodes = [*session.get_inputs(), *session.get_outputs()]
+        return {node.name: (node.type, tuple(node.shape[1:])) for node in nodes}
+    return {}
 
 
 def failed_in_onnxruntime(path: Path, error: Exception, *, device: str = "cpu") -> ModelError:
@@ -162,41 +169,75 @@ def metadata_of(session: Any, path: Path) -> dict[str, str]:
 
 
 def _open_session(path: Path, threads: int, device: str) -> Any:
-    try:
-        import onnxruntime
-    except ImportError as error:
-        raise MissingDependencyError("onnxruntime", extra="onnx", purpose="Running model.onnx") from error
-    provider = PROVIDERS[device]
+    onnxruntime, provider = _onnxruntime("Running model.onnx"), PROVIDERS[device]
     if provider not in onnxruntime.get_available_providers():
         raise _no_gpu(path, f"ONNX Runtime {onnxruntime.__version__} on this machine has no CUDA provider", GPU_PACKAGE)
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = threads
-    options.log_severity_level = 4
-    settings: dict[str, str] = {}
-    if device != "cpu":
-        onnxruntime.set_default_logger_severity(4)
-        # Without this, what the GPU cannot do is done by the CPU, and nobody is told.
-        options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
-        # FP32 means FP32: TF32, the provider's default, keeps 10 bits of 23.
-        settings["use_tf32"] = "0"
+    if device == "cpu":
+        return open_on_cpu(path, threads=threads)
+    onnxruntime.set_default_logger_severity(4)
+    options = _session_options(onnxruntime, threads)
+    # Without this, what the GPU cannot do is done by the CPU, and nobody is told.
+    options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
+    # FP32 means FP32: TF32, the provider's default, keeps 10 bits of 23.
+    providers = [(provider, {"use_tf32": "0"})]
     try:
-        model = held(path) or str(path)
-        session = onnxruntime.InferenceSession(model, options, providers=[(provider, settings)], enable_fallback=0)
+        session = onnxruntime.InferenceSession(_content(path), options, providers=providers, enable_fallback=0)
     except Exception as error:
-        # ONNX Runtime's own exceptions have no common base that it exports.
-        reason = str(error).split(" : ")[-1].strip().rstrip(".")
-        on_device = "" if device == "cpu" else " on the GPU"
-        raise ModelError(
-            f"{path} cannot be opened by ONNX Runtime {onnxruntime.__version__}{on_device}: {reason}",
-            expected="an ONNX model",
-            fix="Export it again: emodict-export model.pt -o model.onnx"
-            if device == "cpu"
-            else "emodict-run --check says what this machine can run; --device cpu runs the model without the GPU",
-        ) from error
+        fix = "emodict-run --check says what this machine can run; --device cpu runs the model without the GPU"
+        raise _cannot_open(path, error, where=" on the GPU", expected="an ONNX model", fix=fix) from error
     if session.get_providers()[0] != provider:
         raise _no_gpu(path, f"ONNX Runtime {onnxruntime.__version__} could not start its CUDA provider",
                       "emodict-run --check says what is missing (a driver, CUDA 12 and cuDNN 9)")  # fmt: skip
     return session
+
+
+def open_on_cpu(
+    path: Path, *, threads: int, expected: str = "an ONNX model", fix: str = "Export it again: " + _EXPORT
+) -> Any:
+    """An InferenceSession of what is held of the file, or else of the file.
+
+    Raises:
+        ModelError: it is no ONNX file; `expected` and `fix` say what should be there and where to get it.
+        MissingDependencyError: ONNX Runtime is not installed.
+    """
+    onnxruntime = _onnxruntime(f"Running {path.name}")
+    options = _session_options(onnxruntime, threads)
+    try:
+        return onnxruntime.InferenceSession(_content(path), options, providers=[PROVIDERS["cpu"]], enable_fallback=0)
+    except Exception as error:
+        raise _cannot_open(path, error, expected=expected, fix=fix) from error
+
+
+def _onnxruntime(purpose: str) -> Any:
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise MissingDependencyError("onnxruntime", extra="onnx", purpose=purpose) from error
+    return onnxruntime
+
+
+def _session_options(onnxruntime: Any, threads: int) -> Any:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = threads
+    options.log_severity_level = 4
+    return options
+
+
+def _content(path: Path) -> bytes | str:
+    content = held(path)
+    return str(path) if content is None else content
+
+
+def _cannot_open(path: Path, error: Exception, *, where: str = "", expected: str, fix: str) -> ModelError:
+    import onnxruntime
+
+    # ONNX Runtime's own exceptions have no common base that it exports.
+    reason = str(error).split(" : ")[-1].strip().rstrip(".")
+    return ModelError(
+        f"{path} cannot be opened by ONNX Runtime {onnxruntime.__version__}{where}: {reason}",
+        expected=expected,
+        fix=fix,
+    )
 
 
 def _no_gpu(path: Path, what: str, fix: str) -> ModelError:

@@ -8,9 +8,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from emodict.engine.held import held
-from emodict.engine.onnx import failed_in_onnxruntime, metadata_of
-from emodict.errors import MissingDependencyError, ModelError
+from emodict.engine.onnx import failed_in_onnxruntime, graph_ends, metadata_of, open_on_cpu
+from emodict.errors import ModelError
 from emodict.face.crop import CROP_SIDE
 from emodict.face.hog import HOG_DIMS, hog_features
 from emodict.face.manifest import HOW_TO_GET_ONE, FaceManifest, face_manifest_from_metadata
@@ -60,7 +59,7 @@ class FaceEngine:
 
     def __init__(self, path: Path, *, threads: int = THREADS) -> None:
         self._path = path
-        session = _open_session(path, threads)
+        session = open_on_cpu(path, threads=threads, expected="a face.onnx", fix=HOW_TO_GET_ONE)
         self.manifest: FaceManifest = face_manifest_from_metadata(metadata_of(session, path), source=str(path))
         self.features, self.dims = self.manifest.features, self.manifest.dims
         _check_graph(session, self.manifest, path)
@@ -119,35 +118,13 @@ def require_crop(crop: UInt8Array) -> UInt8Array:
     return crop
 
 
-def _open_session(path: Path, threads: int) -> Any:
-    try:
-        import onnxruntime
-    except ImportError as error:
-        raise MissingDependencyError("onnxruntime", extra="onnx", purpose="Running face.onnx") from error
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = threads
-    options.log_severity_level = 4
-    try:
-        model = held(path) or str(path)
-        return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"], enable_fallback=0)
-    except Exception as error:
-        # ONNX Runtime's own exceptions have no common base that it exports.
-        reason = str(error).split(" : ")[-1].strip().rstrip(".")
-        raise ModelError(
-            f"{path} cannot be opened by ONNX Runtime {onnxruntime.__version__}: {reason}",
-            expected="a face.onnx",
-            fix=HOW_TO_GET_ONE,
-        ) from error
-
-
 def _check_graph(session: Any, manifest: FaceManifest, path: Path) -> None:
     """The graph's own input and output must be what its description promises, and what is cropped here."""
     expected = {
         INPUT: ("tensor(uint8)", (CROP_SIDE, CROP_SIDE, 3)),
         OUTPUT: ("tensor(float)", (manifest.dims,)),
     }
-    nodes = [*session.get_inputs(), *session.get_outputs()]
-    found = {node.name: (node.type, tuple(node.shape[1:])) for node in nodes}
+    found = graph_ends(session)
     if found != expected or manifest.side != CROP_SIDE:
         raise ModelError(
             f"{path}: the graph is not what its description says", expected=expected, got=found, fix=HOW_TO_GET_ONE

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import threading
 import time
@@ -90,19 +91,16 @@ class WithCamera:
         return happened
 
     def __enter__(self) -> WithCamera:
-        self._source.__enter__()
-        try:
+        with contextlib.ExitStack() as stack:
+            stack.callback(self._embedder.close)
+            stack.enter_context(self._source)
             self._start_s = self._source.now_s()
-            self._faces.__enter__()
-        except BaseException:
-            self._source.__exit__(None, None, None)
-            raise
+            stack.enter_context(self._faces)
+            self._open = stack.pop_all()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._faces.__exit__(None, None, None)
-        self._embedder.close()
-        self._source.__exit__(None, None, None)
+        self._open.close()
 
 
 class NoSensors:

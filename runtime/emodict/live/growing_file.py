@@ -88,8 +88,12 @@ class GrowingFile:
         with atomic_path(path, replace=False) as part:
             # Without HDF5's own locks, which would refuse the file while a reader looks at it.
             self._file = h5py.File(part, "w", libver="latest", locking=False)
-            self._lay_out(attributes)
-            self._file.swmr_mode = True
+            try:
+                self._lay_out(attributes)
+                self._file.swmr_mode = True
+            except BaseException:
+                self._file.close()
+                raise
         # A lock that lasts as long as this process: by it a reader knows a growing file from one that was cut off.
         self._mark = os.open(path, os.O_RDWR)
         with contextlib.suppress(OSError):

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emodict.errors import RecordingError, StreamError
+from emodict.importers.labels import plain_unit
 from emodict.recording import canonical_channel, unit_factor
 
 logger = logging.getLogger(__name__)
@@ -25,8 +26,6 @@ _COUNTERS = frozenset(
 _NO_SIGNAL = frozenset(
     ("TRIGGER", "TRG", "MARKER", "EVENT", "TIME", "TIMESTAMP", "TIMEOFFSET", "ADCSTATUS", "STATUS", "BATTERY")
 )
-_UNIT_WORDS = {"volt": "V", "siemens": "S", "mho": "S"}
-_UNIT_PREFIXES = {"micro": "u", "milli": "m", "nano": "n", "": ""}
 
 
 class Wanted(Protocol):
@@ -139,7 +138,7 @@ def pick(wanted: Wanted, stream_name: str, channels: Sequence[Channel]) -> Picke
     signals = [i for i, channel in enumerate(channels) if i != counter and not _plain(channel) & _NO_SIGNAL]
     if wanted.name == "eeg":
         columns = _named(wanted, stream_name, channels, signals)
-        names = wanted.channel_names or tuple(channels[i].label for i in columns)
+        names = wanted.channel_names or tuple(channels[i].label or f"ch{i + 1}" for i in columns)
     else:
         columns = (_only(wanted, stream_name, channels, signals),)
         names = wanted.channel_names or (wanted.name,)
@@ -148,9 +147,18 @@ def pick(wanted: Wanted, stream_name: str, channels: Sequence[Channel]) -> Picke
 
 
 def _named(wanted: Wanted, stream_name: str, channels: Sequence[Channel], signals: Sequence[int]) -> tuple[int, ...]:
+    by_name: dict[str, int] = {}
+    for i in signals:
+        name = canonical_channel(channels[i].label)
+        if name and by_name.setdefault(name, i) != i:
+            raise StreamError(
+                f"{wanted.name}: the LSL stream '{stream_name}' has two channels called {channels[i].label}",
+                expected="each place on the head once",
+                got=" ".join(channels[j].label or "(no name)" for j in signals),
+                fix=f"Name them apart in the program that sends them, or choose another: --stream {wanted.name}=NAME",
+            )
     if not wanted.channel_names:
         return tuple(signals)
-    by_name = {canonical_channel(channels[i].label): i for i in signals}
     missing = [name for name in wanted.channel_names if canonical_channel(name) not in by_name]
     if missing:
         raise StreamError(
@@ -187,7 +195,7 @@ def _factor(wanted: Wanted, stream_name: str, unit: str) -> float:
     if wanted.unit == "a.u.":
         return 1.0
     try:
-        return unit_factor(unit_symbol(unit), wanted.unit, of=wanted.name)
+        return unit_factor(plain_unit(unit), wanted.unit, of=wanted.name)
     except RecordingError:
         given = f"gives its unit as '{unit}'" if unit else "gives no unit"
         _say_once(
@@ -203,16 +211,6 @@ def _say_once(sentence: str) -> None:
     if sentence not in _said:
         _said.add(sentence)
         logger.warning("%s.", sentence)
-
-
-def unit_symbol(unit: str) -> str:
-    """`microvolts` -> uV; what is no such word stays as it is."""
-    word = unit.strip().lower()
-    for base, symbol in _UNIT_WORDS.items():
-        prefix, found, rest = word.partition(base)
-        if found and rest in ("", "s") and prefix in _UNIT_PREFIXES:
-            return _UNIT_PREFIXES[prefix] + symbol
-    return unit
 
 
 def channels_of(xml: str, count: int) -> list[Channel]:

@@ -239,13 +239,22 @@ def _utc_text(unix_s: float) -> str:
     return moment.isoformat().replace("+00:00", "Z")
 
 
-def _new_file(path: Path, attributes: Mapping[str, str]) -> GrowingFile:
-    """A session that holds nothing yet; it appears whole."""
+def require_new_file(path: Path) -> None:
+    """Refuse where a recording could not begin.
+
+    Raises:
+        OutputError: the file exists, has another ending than .h5, or cannot be written.
+    """
     check_writable(path, ending=".h5")
     if path.exists():
         raise OutputError(
             f"Cannot record to {path}: it exists, and a recording is never overwritten", fix="Choose another name"
         )
+
+
+def _new_file(path: Path, attributes: Mapping[str, str]) -> GrowingFile:
+    """A session that holds nothing yet; it appears whole."""
+    require_new_file(path)
     return GrowingFile(path, attributes)
 
 

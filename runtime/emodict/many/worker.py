@@ -146,6 +146,10 @@ def _engine(work: Work) -> Engine:
     state = Path(work.engine_path).stat()
     key = (work.engine_path, work.engine_sha256, work.device, state.st_mtime_ns, state.st_size)
     if getattr(_kept, "key", None) != key:
+        if hasattr(_kept, "engine"):
+            # Only now: another thread's engine may be at work.
+            _kept.engine.__exit__(None, None, None)
+            del _kept.key, _kept.engine
         _kept.engine = _open(work)
         _kept.key = key
     engine: Engine = _kept.engine
