@@ -17,7 +17,8 @@ with open_engine(model) as engine:
     prediction = predict(engine, session)
 
 answered = prediction.answered
-print(f"{prediction.session}: {answered.sum()} of {len(prediction)} seconds answered")
+simulated = ", SIMULATED" if prediction.simulated else ""
+print(f"{prediction.session}: {answered.sum()} of {len(prediction)} seconds answered{simulated}")
 mean = prediction.distribution[answered].mean(axis=0)
 for share, emotion in sorted(zip(mean.tolist(), prediction.emotions, strict=True), reverse=True):
     print(f"  {emotion:<13}{share:6.1%}")

@@ -1,5 +1,7 @@
 """What tests of every part share."""
 
+import contextlib
+import os
 import signal
 import sys
 from collections.abc import Callable
@@ -7,6 +9,18 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+
+with contextlib.suppress(ImportError):  # tests/gpu do without
+    from hypothesis import settings
+
+    # A test that passes passes tomorrow. To look further: HYPOTHESIS_PROFILE=search make test ARGS=...
+    settings.register_profile("search")
+    settings.register_profile("same", derandomize=True)
+    settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
+# What the tests read of the folder `shared/data` beside the checkout; docs say where each was published.
+REAL_DATA = (
+    "dmer_sample", "e4_stress_predict_S01", "face_video", "opensignals_h5", "sjaffe", "xdf_examples", "yunet",
+)  # fmt: skip
 
 
 def pytest_configure() -> None:
@@ -17,10 +31,11 @@ def pytest_configure() -> None:
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
-    """The real recordings that lie beside the repository on a developer's machine."""
+    """The real recordings that lie beside the repository on a developer's machine, all of them."""
     folder = Path(__file__).resolve().parents[2] / "shared" / "data"
-    if not folder.is_dir():
-        pytest.skip(f"no real recordings in {folder}")
+    missing = [name for name in REAL_DATA if not (folder / name).is_dir()]
+    if missing:
+        pytest.skip(f"no real recordings in {folder}: {', '.join(missing)} missing")
     return folder
 
 

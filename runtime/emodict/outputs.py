@@ -203,9 +203,10 @@ def _write_parquet(predictions: Sequence[Prediction], path: Path, with_weights: 
     for i, (name, how) in enumerate(column_formats(first, with_weights=with_weights).items()):
         dtype = {_TIME: "f8", _FLAG: "?"}.get(how, "f4")
         columns[name] = pa.array(cells[:, i].astype(dtype), mask=np.isnan(cells[:, i]))
+    simulated = {"simulated": "true"} if any(p.simulated for p in predictions) else None
     # A file of ours, not a path: a full disk is then Python's own OSError.
     with path.open("wb") as handle:
-        pq.write_table(pa.table(columns), handle)
+        pq.write_table(pa.table(columns).replace_schema_metadata(simulated), handle)
 
 
 def _import_pyarrow() -> ModuleType:

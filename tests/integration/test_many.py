@@ -216,6 +216,7 @@ def test_results_on_their_way_when_a_cluster_is_left_are_no_news(cluster: str, c
             time.sleep(0.01)
         waiting.update([result])
         time.sleep(0.01)
+        assert waiting.queue.empty(), "they are here already"
     assert not [record.getMessage() for record in caplog.records if record.name.startswith("tornado")]
 
 

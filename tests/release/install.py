@@ -52,8 +52,8 @@ def export_model(path: Path) -> Path:
 
     features = load_spec("emodict-1").with_modalities(["gsr", "ppg"])
     spec = ModelSpec(DMER_EMOTIONS, features.modality_names)
-    network = EmotionDict(spec, features).eval()
     torch.manual_seed(0)
+    network = EmotionDict(spec, features).eval()
     export_onnx(Checkpoint(features, spec, (network.state_dict(),), np.full(10, 0.1)), path)
     return path
 

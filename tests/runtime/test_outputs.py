@@ -154,6 +154,9 @@ def test_a_parquet_has_the_columns_of_the_csv_and_nulls_where_there_is_no_answer
     assert table["w01"].to_pylist()[SILENT] is None
     assert table["valid_ppg"].to_pylist()[:6] == ours.valid[:, 1].tolist()
     assert table["start_s"].to_pylist()[:6] == ours.start_s.tolist()
+    assert table.schema.metadata == {b"simulated": b"true"}
+    write_predictions([dataclasses.replace(ours, simulated=False)], tmp_path / "x.parquet", with_weights=True)
+    assert pq.read_table(tmp_path / "x.parquet").schema.metadata is None
 
 
 def test_parquet_without_pyarrow_names_the_package_before_any_work(tmp_path, monkeypatch):
