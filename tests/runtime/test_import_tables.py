@@ -318,6 +318,23 @@ def test_csv_columns_and_units_are_what_the_user_says(tmp_path):
     np.testing.assert_array_equal(recording.signals["gsr"].samples[:, 0], np.arange(100) + 2)
 
 
+@pytest.mark.parametrize("time_of", [lambda n: 4 * n, lambda n: f"12:00:{n:02}", lambda n: 100 - n, lambda n: ""])
+def test_csv_rows_are_counted_at_a_rate_whatever_the_time_column_holds(tmp_path, time_of):
+    path = write(tmp_path / "a.csv", "time,PPG\n" + "".join(f"{time_of(n)},{n}\n" for n in range(50)))
+    recording = read_csv(path, rate=250.0)
+    ppg = recording.signals["ppg"]
+    assert (ppg.rate_hz, ppg.start_s, ppg.timestamps_s) == (250.0, 0.0, None)
+    np.testing.assert_array_equal(ppg.samples[:, 0], np.arange(50))
+    assert recording.attributes["left_out"] == "column time (not used)"
+
+
+def test_csv_a_time_column_that_is_named_beside_a_rate_gives_the_start(tmp_path):
+    path = write(tmp_path / "a.csv", "time,PPG\n" + "".join(f"{1700000000 + n // 9},{n}\n" for n in range(50)))
+    recording = read_csv(path, rate=250.0, time="time")
+    assert recording.start_time == "2023-11-14T22:13:20Z"  # 1700000000 in UTC
+    assert (recording.signals["ppg"].rate_hz, recording.signals["ppg"].timestamps_s) == (250.0, None)
+
+
 @pytest.mark.parametrize(
     ("name", "cell", "start_time"),
     [
@@ -376,6 +393,7 @@ GOOD = "".join(f"{n / 100:.2f},{n},{n}\n" for n in range(100))
         (b"", {}, "is an empty file"),
         (b"# only\n# comments\n", {}, "nothing but comments"),
         (b"time,PPG\n", {}, "holds no rows"),
+        (b"time,PPG\n", {"rate": 250.0}, "holds no samples"),
         (
             ("time,PPG,x\n" + GOOD.replace("0.50,50", "0.50,5o")).encode(),
             {},
