@@ -8,6 +8,7 @@ import warnings
 import numpy as np
 import pytest
 
+from emodict.electrodes import electrode_names
 from emodict.errors import MissingDependencyError, RecordingError
 from emodict.importers.brainflow import read_brainflow
 from emodict.importers.dsi import read_dsi
@@ -307,6 +308,13 @@ def test_csv_columns_are_known_by_name_and_units_by_their_brackets(tmp_path):
     assert [(e.onset_s, e.code) for e in recording.events] == [(0.5, 3)]
     assert recording.attributes["left_out"] == "column mood (not used)"
     assert "time: column time, time in s" in recording.attributes["notes"]
+
+
+def test_csv_electrodes_are_those_that_channels_of_a_model_can_be(tmp_path):
+    names = ("PO9", "O9", "O10", "PO10")  # the lowest row of the 10-10 system
+    rows = "\n".join(f"{n / 100:.2f},1,2,3,4" for n in range(100))
+    recording = read_csv(write(tmp_path / "a.csv", f"time,{','.join(names)}\n{rows}\n"))
+    assert recording.signals["eeg"].channel_names == electrode_names(names) == names
 
 
 def test_csv_columns_and_units_are_what_the_user_says(tmp_path):
