@@ -63,6 +63,19 @@ def test_dsi_counter_places_samples_though_it_wraps_and_some_are_lost(tmp_path):
     assert events == [(100, 4, "trigger"), (300, 9, "trigger"), (450, 0, "eyes closed")]
 
 
+@pytest.mark.parametrize("block_rows", [BLOCK_ROWS, 110, 111])
+def test_dsi_trigger_stays_what_it_was_through_empty_cells(tmp_path, monkeypatch, block_rows):
+    monkeypatch.setattr("emodict.importers.text.BLOCK_ROWS", block_rows)
+    empty = {0, 110, 111, 299, 305}
+
+    def without_triggers(rows):
+        return [",".join([*r.split(",")[:4], "", *r.split(",")[5:]]) if n in empty else r for n, r in enumerate(rows)]
+
+    dsi_file(tmp_path / "a.csv", change=without_triggers)
+    events = read_dsi(tmp_path / "a.csv").events
+    assert [(round(e.onset_s * 300), e.code) for e in events] == [(100, 4), (300, 9), (450, 0)]
+
+
 def test_dsi_header_is_understood_with_colons_and_units_in_brackets(tmp_path):
     header = ["# Sample Frequency (Hz): 300", "# Reference: LE", "# Subject: P11"]
     dsi_file(tmp_path / "a.csv", header=header)
