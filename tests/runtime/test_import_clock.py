@@ -6,6 +6,7 @@ import gc
 import numpy as np
 import pytest
 
+from emodict.electrodes import ELECTRODES
 from emodict.importers import IMPORTERS
 from emodict.importers.clock import (
     counter_from_arrivals,
@@ -116,6 +117,7 @@ def test_names_and_units_are_understood():
     assert [electrode_name(name) for name in ("RAW_TP9", "EEG.AF7", "eeg Cz", "left")] == ["TP9", "AF7", "Cz", "left"]
     assert is_electrode("T7")
     assert not is_electrode("time")
+    assert all(is_electrode(name) for name in ELECTRODES)
     assert split_unit("EDA (uS)") == ("EDA", "uS")
     assert split_unit("EDA") == ("EDA", "")
     assert [plain_unit(unit) for unit in ("microvolts", "µV", "μS", "Volts", "UV", "lux")] == [

@@ -10,7 +10,7 @@ import pytest
 from emodict.cli import session as cli
 from emodict.errors import RecordingError
 from emodict.importers.join import Companion, join_recordings, keep_only
-from emodict.recording import Event, Recording, Signal, Trials
+from emodict.recording import Event, FaceVideo, Recording, Signal, Trials
 from emodict.session import open_session, write_session
 
 
@@ -64,6 +64,24 @@ def test_time_stamps_are_shifted_too():
     signal = Signal("gsr", 4.0, "uS", ("gsr",), np.ones((4, 1)), timestamps_s=np.array([0, 0.25, 0.5, 3]))
     joined = join_recordings(recording("ppg"), [Companion("b", Recording("b", "b", {"gsr": signal}), 1.5)])
     np.testing.assert_array_equal(joined.signals["gsr"].timestamps_s, [1.5, 1.75, 2.0, 4.5])
+
+
+def test_the_frame_times_of_a_video_beside_the_session_are_shifted():
+    film = FaceVideo(np.array([0.0, 0.04, 0.08]), external_file="film.mp4")
+    joined = join_recordings(recording("ppg"), [Companion("b", recording("gsr", face=film), 1.5)])
+    np.testing.assert_array_equal(joined.face.timestamps_s, [1.5, 1.54, 1.58])
+
+
+def test_a_video_without_frame_times_plays_from_zero_so_it_is_joined_there_or_refused():
+    film = FaceVideo(np.zeros(0), external_file="film.mp4")
+    both = recording("ppg"), recording("gsr", face=film)
+    assert join_recordings(both[0], [Companion("b", both[1])]).face is film
+    with pytest.raises(RecordingError, match=r"film\.mp4 cannot be moved by 1\.500 s.*/video/face/timestamps"):
+        join_recordings(both[0], [Companion("b", both[1], 1.5)])
+    # The one that holds the video stays at 0; then it is the first that is moved.
+    assert join_recordings(both[0], [Companion("b", both[1], -1.5)]).signals["ppg"].start_s == 1.5
+    with pytest.raises(RecordingError, match=r"film\.mp4 cannot be moved by 1\.500 s"):
+        join_recordings(both[1], [Companion("b", both[0], -1.5)])
 
 
 def test_recordings_that_share_no_time_or_modality_are_refused():

@@ -8,6 +8,7 @@ import warnings
 import numpy as np
 import pytest
 
+from emodict.electrodes import electrode_names
 from emodict.errors import MissingDependencyError, RecordingError
 from emodict.importers.brainflow import read_brainflow
 from emodict.importers.dsi import read_dsi
@@ -60,6 +61,19 @@ def test_dsi_counter_places_samples_though_it_wraps_and_some_are_lost(tmp_path):
     assert "40 samples lost" in recording.attributes["notes"]
     events = [(round(e.onset_s * 300), e.code, e.description) for e in recording.events]
     assert events == [(100, 4, "trigger"), (300, 9, "trigger"), (450, 0, "eyes closed")]
+
+
+@pytest.mark.parametrize("block_rows", [BLOCK_ROWS, 110, 111])
+def test_dsi_trigger_stays_what_it_was_through_empty_cells(tmp_path, monkeypatch, block_rows):
+    monkeypatch.setattr("emodict.importers.text.BLOCK_ROWS", block_rows)
+    empty = {0, 110, 111, 299, 305}
+
+    def without_triggers(rows):
+        return [",".join([*r.split(",")[:4], "", *r.split(",")[5:]]) if n in empty else r for n, r in enumerate(rows)]
+
+    dsi_file(tmp_path / "a.csv", change=without_triggers)
+    events = read_dsi(tmp_path / "a.csv").events
+    assert [(round(e.onset_s * 300), e.code) for e in events] == [(100, 4), (300, 9), (450, 0)]
 
 
 def test_dsi_header_is_understood_with_colons_and_units_in_brackets(tmp_path):
@@ -309,6 +323,13 @@ def test_csv_columns_are_known_by_name_and_units_by_their_brackets(tmp_path):
     assert "time: column time, time in s" in recording.attributes["notes"]
 
 
+def test_csv_electrodes_are_those_that_channels_of_a_model_can_be(tmp_path):
+    names = ("PO9", "O9", "O10", "PO10")  # the lowest row of the 10-10 system
+    rows = "\n".join(f"{n / 100:.2f},1,2,3,4" for n in range(100))
+    recording = read_csv(write(tmp_path / "a.csv", f"time,{','.join(names)}\n{rows}\n"))
+    assert recording.signals["eeg"].channel_names == electrode_names(names) == names
+
+
 def test_csv_columns_and_units_are_what_the_user_says(tmp_path):
     rows = "\n".join(f"{n};{n};{n + 1};{n + 2}" for n in range(100))
     path = write(tmp_path / "a.csv", f"index;left;right;skin\n{rows}\n")
@@ -316,6 +337,23 @@ def test_csv_columns_and_units_are_what_the_user_says(tmp_path):
     assert recording.signals["eeg"].channel_names == ("left", "right")
     assert (recording.signals["gsr"].unit, recording.signals["gsr"].rate_hz) == ("S", 50.0)
     np.testing.assert_array_equal(recording.signals["gsr"].samples[:, 0], np.arange(100) + 2)
+
+
+@pytest.mark.parametrize("time_of", [lambda n: 4 * n, lambda n: f"12:00:{n:02}", lambda n: 100 - n, lambda n: ""])
+def test_csv_rows_are_counted_at_a_rate_whatever_the_time_column_holds(tmp_path, time_of):
+    path = write(tmp_path / "a.csv", "time,PPG\n" + "".join(f"{time_of(n)},{n}\n" for n in range(50)))
+    recording = read_csv(path, rate=250.0)
+    ppg = recording.signals["ppg"]
+    assert (ppg.rate_hz, ppg.start_s, ppg.timestamps_s) == (250.0, 0.0, None)
+    np.testing.assert_array_equal(ppg.samples[:, 0], np.arange(50))
+    assert recording.attributes["left_out"] == "column time (not used)"
+
+
+def test_csv_a_time_column_that_is_named_beside_a_rate_gives_the_start(tmp_path):
+    path = write(tmp_path / "a.csv", "time,PPG\n" + "".join(f"{1700000000 + n // 9},{n}\n" for n in range(50)))
+    recording = read_csv(path, rate=250.0, time="time")
+    assert recording.start_time == "2023-11-14T22:13:20Z"  # 1700000000 in UTC
+    assert (recording.signals["ppg"].rate_hz, recording.signals["ppg"].timestamps_s) == (250.0, None)
 
 
 @pytest.mark.parametrize(
@@ -376,6 +414,7 @@ GOOD = "".join(f"{n / 100:.2f},{n},{n}\n" for n in range(100))
         (b"", {}, "is an empty file"),
         (b"# only\n# comments\n", {}, "nothing but comments"),
         (b"time,PPG\n", {}, "holds no rows"),
+        (b"time,PPG\n", {"rate": 250.0}, "holds no samples"),
         (
             ("time,PPG,x\n" + GOOD.replace("0.50,50", "0.50,5o")).encode(),
             {},

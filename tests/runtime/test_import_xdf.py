@@ -149,6 +149,16 @@ def test_a_stream_of_another_type_is_taken_when_told_what_it_is(tmp_path):
     assert "ppg: channel a taken of 2" in recording.attributes["notes"]
 
 
+@pytest.mark.parametrize("wanted", ["gsr=Tasks", "eeg=3"])
+def test_a_stream_of_text_is_no_modality_whatever_it_is_told_to_be(tmp_path, wanted):
+    xdf, _, _ = eeg_and_wrist()
+    path = xdf.write(tmp_path / "a.xdf")
+    with pytest.raises(RecordingError, match=r"Tasks \(type Markers.*number 3\) holds text, not samples") as said:
+        read_xdf(path, stream=[wanted])
+    assert said.value.exit_code == 2
+    assert len(read_xdf(path, stream=["Tasks"]).events) == 2
+
+
 def test_an_empty_stream_is_named_and_the_others_are_read(tmp_path):
     xdf, _, _ = eeg_and_wrist()
     xdf.stream(9, "Finger", "PPG", rate=64, channels=[("IR", "", "")])

@@ -21,8 +21,6 @@ from emodict.importers.text import Block, TextTable, numbers, open_table
 from emodict.recording import Event, Recording, Signal, unit_factor
 
 _EXPECTED = "a CSV of DSI-Streamer: # lines, then Time,P3,C3,...,Trigger,Time_Offset,ADC_Status,ADC_Sequence,..."
-# What follows the channels; older versions of DSI-Streamer have fewer of them.
-_AFTER = ("Trigger", "Time_Offset", "ADC_Status", "ADC_Sequence", "Event", "Comments")
 
 
 def read_dsi(source: Path, /, *, subject_id: str | None = None, session_id: str | None = None) -> Recording:
@@ -89,17 +87,24 @@ def _read_rows(table: TextTable, channels: Sequence[int], account: Account) -> _
     for block in table.blocks(account):
         first = len(samples)
         samples.append(numbers(table, block, channels))
-        values = numbers(table, block, [table.column("Trigger")])[:, 0]
-        for row in np.flatnonzero(np.nan_to_num(values) != np.concatenate([[trigger], np.nan_to_num(values[:-1])])):
-            if values[row]:
-                marks.append((first + int(row), int(np.nan_to_num(values[row])), "trigger"))
-        trigger = float(np.nan_to_num(values[-1]))
+        held = _held(numbers(table, block, [table.column("Trigger")])[:, 0], trigger)
+        for row in np.flatnonzero(held[1:] != held[:-1]):
+            if held[row + 1]:
+                marks.append((first + int(row), int(held[row + 1]), "trigger"))
+        trigger = float(held[-1])
         marks += [(first + row, code, text) for row, code, text in _remarks(table, block)]
         if counted:
             counter.append(numbers(table, block, counted)[:, 0])
     for name in (n for n in names if n in ("Time", "Time_Offset", "ADC_Status")):
         account.leave_out(name, "not used")
     return _Rows(samples, counter.all() if counted else None, sorted(marks))
+
+
+def _held(values: NDArray[np.float64], before: float) -> NDArray[np.float64]:
+    """(rows,), NaN where a cell is empty -> (1 + rows,), `before` first: an empty cell has the value of the last."""
+    known = np.concatenate([[before], values])
+    last: NDArray[np.intp] = np.maximum.accumulate(np.where(np.isnan(known), 0, np.arange(len(known))))
+    return known[last]
 
 
 def _remarks(table: TextTable, block: Block) -> list[tuple[int, int, str]]:

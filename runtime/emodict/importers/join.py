@@ -94,7 +94,8 @@ def join_recordings(first: Recording, companions: Sequence[Companion]) -> Record
     and by its offset. Without start times all are taken to start together, and the notes say so.
 
     Raises:
-        RecordingError: two hold the same modality, or do not overlap in time.
+        RecordingError: two hold the same modality, do not overlap in time, or a video would move whose frames
+            have no times.
     """
     placed = [("the first recording", first, 0.0)]
     notes: list[str] = []
@@ -172,6 +173,14 @@ def _shifted_signal(signal: Signal, shift_s: float) -> Signal:
 
 
 def _shifted_face(face: FaceVideo, shift_s: float) -> FaceVideo:
+    # A video without timestamps plays from 0, and how many frames it needs times for only decoding it would tell.
+    if face.external_file is not None and not len(face.timestamps_s):
+        raise RecordingError(
+            f"The video {face.external_file} cannot be moved by {shift_s:.3f} s",
+            expected="the time of each of its frames",
+            got="none, so that it plays from 0",
+            fix="Write them into /video/face/timestamps of its session.h5",
+        )
     return dataclasses.replace(face, timestamps_s=np.asarray(face.timestamps_s) + shift_s)
 
 

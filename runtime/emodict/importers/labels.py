@@ -4,16 +4,10 @@ from __future__ import annotations
 
 import re
 
+from emodict.electrodes import ELECTRODES
 from emodict.recording import canonical_channel
 
-# Positions of the 10-10 system, the ears and the names of 1958.
-_ROWS = {
-    "FP": "1 z 2", "AF": "7 5 3 1 z 2 4 6 8", "F": "9 7 5 3 1 z 2 4 6 8 10", "FT": "9 7 8 10", "FC": "5 3 1 z 2 4 6",
-    "T": "3 4 5 6 7 8 9 10", "C": "5 3 1 z 2 4 6", "TP": "9 7 8 10", "CP": "5 3 1 z 2 4 6",
-    "P": "9 7 5 3 1 z 2 4 6 8 10", "PO": "7 5 3 1 z 2 4 6 8", "O": "1 z 2", "A": "1 2", "M": "1 2", "I": "z",
-    "N": "z",
-}  # fmt: skip
-ELECTRODES = frozenset(f"{row}{place.upper()}" for row, places in _ROWS.items() for place in places.split())
+_ELECTRODES = frozenset(canonical_channel(name) for name in ELECTRODES)
 
 _PPG = re.compile(r"(^|[^a-z])(ppg|bvp|pleth|photopleth\w*|pulse|blood_?volume_?pulse)([^a-z]|$)", re.IGNORECASE)
 _GSR = re.compile(r"(^|[^a-z])(gsr|eda|sc|scl|skin_?conductance|electrodermal\w*|galvanic\w*)([^a-z]|$)", re.IGNORECASE)
@@ -34,7 +28,7 @@ MODALITIES = tuple(WANTED_UNIT)
 def is_electrode(name: str) -> bool:
     """Is it a place on the head, however it is written?"""
     bare = re.sub(r"^(eeg|raw)[_ .-]*", "", name.strip(), flags=re.IGNORECASE)
-    return canonical_channel(bare) in ELECTRODES
+    return canonical_channel(bare) in _ELECTRODES
 
 
 def electrode_name(name: str) -> str:

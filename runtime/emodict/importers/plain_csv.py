@@ -60,7 +60,8 @@ def read_csv(
     Columns become modalities by `columns` (ppg=BVP, eeg=AF7+AF8) or by their names: electrodes, PPG or BVP,
     GSR or EDA; a marker or trigger column becomes events. `time` names the time column (NAME or NAME:ms; s,
     ms, us, ns, Unix time or ISO 8601), else it is looked for and named in the notes; `rate` counts rows
-    instead. Where a modality's cells are empty it has no sample, so slower sensors may share the table.
+    instead, and a `time` beside it gives the start alone. Where a modality's cells are empty it has no sample,
+    so slower sensors may share the table.
 
     Raises:
         RecordingError: a column is missing or ambiguous, a cell is no number, or time goes backwards.
@@ -249,10 +250,11 @@ def _clock(
         raise RecordingError(f"--rate {rate} is no sampling rate", expected="a positive number of Hz")
     taken = {column for of in chosen.values() for column in of}
     name, _, tick = (time or "").partition(":")
+    column: int | None = None
     if time is not None:
-        column: int | None = table.column(name) if time not in table.columns else table.columns.index(time)
+        column = table.column(name) if time not in table.columns else table.columns.index(time)
         tick = "" if time in table.columns else tick
-    else:
+    elif rate is None:
         named = [i for i, n in enumerate(table.columns) if i not in taken and _TIME_NAME.fullmatch(split_unit(n)[0])]
         column = named[0] if named else None
     if column is None:

@@ -221,15 +221,26 @@ def _asked(infos: Sequence[_Info], asked: Sequence[str], path: Path) -> dict[int
                 expected="; ".join(info.shown for info in matches or infos) or "nothing: the file has no streams",
                 fix="Choose by number" if matches else None,
             )
-        found = modality or matches[0].modality()
-        if found is None:
-            raise RecordingError(
-                f"{matches[0].shown} does not say what it measures",
-                expected="a type such as EEG, PPG or GSR",
-                fix=f"Say it: --stream 'eeg={name}'",
-            )
-        said[matches[0].number] = found
+        said[matches[0].number] = _told(matches[0], modality, name)
     return said
+
+
+def _told(info: _Info, modality: str, name: str) -> str:
+    """What a stream is, by the user's word for it or else its own."""
+    if modality and info.is_text:
+        raise RecordingError(
+            f"{info.shown} holds text, not samples",
+            expected=f"a stream of numbers for {modality}",
+            fix="Name another one; streams of text become events by themselves",
+        )
+    found = modality or info.modality()
+    if found is None:
+        raise RecordingError(
+            f"{info.shown} does not say what it measures",
+            expected="a type such as EEG, PPG or GSR",
+            fix=f"Say it: --stream 'eeg={name}'",
+        )
+    return found
 
 
 def _load(path: Path, numbers: list[int], account: Account) -> tuple[dict[int, dict[str, Any]], dict[str, Any]]:
