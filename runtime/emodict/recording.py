@@ -27,13 +27,6 @@ LONGEST_GAPS_S, GAPS_PER_SAMPLED_S = 24 * 3600.0, 100.0
 # Of one picture: more than the largest camera has.
 MOST_PIXELS = 1 << 26
 
-# What one of a unit is, in the unit that a spec asks for.
-_UNIT_FACTORS = {
-    "uV": {"uV": 1.0, "mV": 1e3, "V": 1e6, "nV": 1e-3},
-    "uS": {"uS": 1.0, "mS": 1e3, "S": 1e6, "nS": 1e-3},
-    "a.u.": {"a.u.": 1.0},
-}
-
 
 class Samples(Protocol):
     """What a signal's data must be able to do: an array, or a dataset in an open file."""
@@ -292,27 +285,6 @@ def channel_and_reference(label: str) -> tuple[str, str]:
     bare = re.sub(r"^EEG\s+", "", label.strip(), flags=re.IGNORECASE)
     name, _, reference = bare.partition("-")
     return name.strip(), reference.strip()
-
-
-def unit_factor(unit: str, wanted: str, *, of: str) -> float:
-    """What samples in `unit` are multiplied by to be in `wanted`.
-
-    `of` says whose samples these are, for the sentence.
-
-    Raises:
-        RecordingError: emodict knows no way from one to the other.
-    """
-    # Micro comes as the letter u, as U+00B5 and as the Greek letter U+03BC.
-    plain = unit.strip().replace("\u00b5", "u").replace("\u03bc", "u")
-    factors = _UNIT_FACTORS.get(wanted, {wanted: 1.0})
-    if plain not in factors:
-        raise RecordingError(
-            f"{of}: the unit cannot be used",
-            expected=" or ".join(factors),
-            got=f"'{unit}'",
-            fix=f"Convert the samples to {wanted}, or correct the unit if it is only misspelt",
-        )
-    return factors[plain]
 
 
 def check_rate(modality: str, rate_hz: float) -> None:

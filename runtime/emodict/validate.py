@@ -22,7 +22,6 @@ from emodict.recording import (
     check_channels,
     check_clock,
     check_rate,
-    unit_factor,
 )
 from emodict.session import (
     ROOT_ATTRIBUTES,
@@ -40,6 +39,7 @@ from emodict.spec import DEFAULT_SPEC_ID, FeatureSpec, load_spec
 from emodict.summary import missing_share, scan_samples
 from emodict.truth import LABEL_SUM_ATOL
 from emodict.unfinished import is_unfinished
+from emodict.units import unit_factor
 
 if TYPE_CHECKING:
     import h5py

@@ -17,8 +17,9 @@ from emodict.importers.clock import (
     usual_rate_hz,
 )
 from emodict.importers.kinds import describe, kind_of
-from emodict.importers.labels import electrode_name, is_electrode, modality_of_words, plain_unit, split_unit
+from emodict.importers.labels import electrode_name, is_electrode, modality_of_words, split_unit
 from emodict.importers.spool import Spool
+from emodict.units import plain_unit
 
 RNG = np.random.default_rng(11)
 

@@ -26,8 +26,9 @@ from emodict.features.stream import (
 from emodict.features.windows import FeatureWindows, ModalityRows, assemble, concatenate, finite_rows
 from emodict.filters import zero_phase
 from emodict.grid import face_rows, signal_blocks
-from emodict.recording import Recording, unit_factor
+from emodict.recording import Recording
 from emodict.spec import FeatureSpec, FilterSpec, ModalitySpec
+from emodict.units import unit_factor
 
 Float64Array = NDArray[np.float64]
 logger = logging.getLogger(__name__)

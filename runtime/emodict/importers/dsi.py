@@ -15,10 +15,10 @@ from emodict.importers.account import Account
 from emodict.importers.clock import gap_or_none, lost_samples, parse_time, unwrapped_counter
 from emodict.importers.form import Form
 from emodict.importers.kinds import first_text_line, wrong_kind
-from emodict.importers.labels import plain_unit
 from emodict.importers.spool import Growing, Spool
 from emodict.importers.text import Block, TextTable, numbers, open_table
-from emodict.recording import Event, Recording, Signal, unit_factor
+from emodict.recording import Event, Recording, Signal
+from emodict.units import plain_unit, unit_factor
 
 _EXPECTED = "a CSV of DSI-Streamer: # lines, then Time,P3,C3,...,Trigger,Time_Offset,ADC_Status,ADC_Sequence,..."
 

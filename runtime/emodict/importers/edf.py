@@ -17,7 +17,8 @@ from emodict.errors import MissingDependencyError, RecordingError
 from emodict.hdf5 import DAMAGE
 from emodict.importers.form import Form
 from emodict.importers.kinds import describe
-from emodict.recording import Event, Recording, Signal, channel_and_reference, unit_factor
+from emodict.recording import Event, Recording, Signal, channel_and_reference
+from emodict.units import unit_factor
 
 if TYPE_CHECKING:
     import edfio

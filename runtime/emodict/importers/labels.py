@@ -14,13 +14,6 @@ _GSR = re.compile(r"(^|[^a-z])(gsr|eda|sc|scl|skin_?conductance|electrodermal\w*
 _EEG = re.compile(r"(^|[^a-z])eeg([^a-z]|$)", re.IGNORECASE)
 _MARKER = re.compile(r"(^|[^a-z])(markers?|triggers?|events?|stim(ulus)?|annotations?)([^a-z]|$)", re.IGNORECASE)
 
-_UNIT_WORDS = {
-    "microvolt": "uV", "millivolt": "mV", "nanovolt": "nV", "volt": "V", "v": "V", "uv": "uV", "mv": "mV", "nv": "nV",
-    "microsiemens": "uS", "microsiemen": "uS", "millisiemens": "mS", "nanosiemens": "nS", "siemens": "S", "us": "uS",
-    "ms": "mS", "ns": "nS", "umho": "uS", "micromho": "uS", "mho": "S", "s": "S", "a.u.": "a.u.", "au": "a.u.",
-    "arbitrary": "a.u.", "nw": "a.u.",
-}  # fmt: skip
-
 WANTED_UNIT = {"eeg": "uV", "ppg": "a.u.", "gsr": "uS"}
 MODALITIES = tuple(WANTED_UNIT)
 
@@ -50,12 +43,3 @@ def split_unit(label: str) -> tuple[str, str]:
     """`EDA (uS)`, `Fp1 [µV]` -> name and unit; the unit is "" where the label has none."""
     found = re.fullmatch(r"\s*(.*?)\s*[\[(]\s*([^\])]*?)\s*[\])]\s*", label)
     return (found.group(1), found.group(2)) if found and found.group(1) else (label.strip(), "")
-
-
-def plain_unit(text: str) -> str:
-    """A unit in our words: `microvolts`, `µV` and `UV` are uV; an unknown one stays as it is."""
-    plain = text.strip().replace("\u00b5", "u").replace("\u03bc", "u")
-    if plain in ("uV", "mV", "nV", "V", "uS", "mS", "nS", "S", "a.u."):
-        return plain
-    word = plain.lower()
-    return _UNIT_WORDS.get(word, _UNIT_WORDS.get(word.removesuffix("s"), plain))

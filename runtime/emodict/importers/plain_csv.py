@@ -22,12 +22,12 @@ from emodict.importers.labels import (
     electrode_name,
     is_electrode,
     modality_of_words,
-    plain_unit,
     split_unit,
 )
 from emodict.importers.spool import Growing, Spool
 from emodict.importers.text import Block, TextTable, numbers, open_table, time_runs_back
-from emodict.recording import Event, Recording, Signal, unit_factor
+from emodict.recording import Event, Recording, Signal
+from emodict.units import plain_unit, unit_factor
 
 _EXPECTED = "a table of text with a header line"
 _TIME_NAME = re.compile(

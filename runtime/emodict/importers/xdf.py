@@ -19,10 +19,11 @@ from emodict.importers.account import Account
 from emodict.importers.clock import growing, parse_time, start_and_times, usual_rate_hz
 from emodict.importers.form import Form, Option
 from emodict.importers.kinds import check_there, read_head, wrong_kind
-from emodict.importers.labels import WANTED_UNIT, modality_of_words, plain_unit
+from emodict.importers.labels import WANTED_UNIT, modality_of_words
 from emodict.importers.spool import Spool
 from emodict.importers.xdf_chunks import check_chunks
-from emodict.recording import Event, Recording, Signal, channel_and_reference, unit_factor
+from emodict.recording import Event, Recording, Signal, channel_and_reference
+from emodict.units import plain_unit, unit_factor
 
 _EXPECTED = "an XDF file (LabRecorder)"
 _MAGIC = b"XDF:"

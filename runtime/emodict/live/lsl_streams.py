@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emodict.errors import RecordingError, StreamError
-from emodict.importers.labels import plain_unit
-from emodict.recording import canonical_channel, unit_factor
+from emodict.recording import canonical_channel
+from emodict.units import plain_unit, unit_factor
 
 logger = logging.getLogger(__name__)
 
