@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import math
-import resource
 import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from benchmarks.fixtures import resident_bytes, untrained_model
 from benchmarks.recordings import noise
 from benchmarks.result import Bound, Result
-from benchmarks.startup import untrained_model
 from emodict.engine import Engine, open_engine
 from emodict.live import replay
 from emodict.live.run import live_rows
@@ -63,7 +62,3 @@ def _hours(engine: Engine, session: Path) -> tuple[int, int]:
                 after_an_hour = resident_bytes()
     missing += HOURS * 3600 - expected
     return resident_bytes() - after_an_hour, missing
-
-
-def resident_bytes() -> int:
-    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import subprocess
 import sys
 import time
@@ -17,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.fixtures import resident_bytes
 from emodict.engine.manifest import Manifest
 from emodict.errors import EmodictError
 from emodict.live.page import PageListener, page_address, wire
@@ -105,7 +105,7 @@ def run(seconds: float, *, rate_hz: float = 1.0) -> Load:
         number, due, measured_at = 0, began, 0.0
         while (now := time.perf_counter()) < began + seconds:
             if now - began >= measured_at:
-                memory.append((now - began, resident_mb()))
+                memory.append((now - began, resident_bytes() / 2**20))
                 measured_at += 1.0
             fast = now - began > (1 - FAST_SHARE) * seconds
             row = noise(number, rng)
@@ -128,11 +128,6 @@ def _took(work: Callable[[], object]) -> float:
     started = time.perf_counter()
     work()
     return time.perf_counter() - started
-
-
-def resident_mb() -> float:
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
 def manifest() -> Manifest:

@@ -12,18 +12,11 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import numpy as np
-import torch
-
+from benchmarks.fixtures import untrained_model
 from benchmarks.recordings import noise
 from benchmarks.result import Result
-from emodict.model_spec import ModelSpec
 from emodict.session import write_session
 from emodict.spec import load_spec
-from emodict.table import DMER_EMOTIONS
-from emodict_export.export import export_onnx
-from emodict_train.checkpoint import Checkpoint
-from emodict_train.model import EmotionDict
 
 ROUNDS = 7
 
@@ -44,16 +37,6 @@ def measure() -> Iterator[Result]:
                     seconds[label].append(used)
     cpu = {label: statistics.median(values) for label, values in seconds.items()}
     yield Result("emodict-run on 30 s, against its bare imports", cpu["bare"], cpu["ours"], at_most=2)
-
-
-def untrained_model(path: Path, modalities: Sequence[str]) -> Path:
-    """A model with random weights: real in everything but its opinions."""
-    features = load_spec("emodict-1").with_modalities(modalities)
-    spec = ModelSpec(DMER_EMOTIONS, features.modality_names)
-    torch.manual_seed(0)
-    network = EmotionDict(spec, features)
-    export_onnx(Checkpoint(features, spec, (network.state_dict(),), np.full(10, 0.1)), path)
-    return path
 
 
 def _cpu_s(command: Sequence[str]) -> float:

@@ -9,17 +9,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
+from benchmarks.fixtures import untrained_model
 from tests import forkserver
 
-from emodict.model_spec import ModelSpec
 from emodict.recording import FaceVideo, Recording, Signal, Trials
 from emodict.session import write_session
 from emodict.spec import load_spec
 from emodict.table import DMER_EMOTIONS
-from emodict_export.export import export_onnx
-from emodict_train.checkpoint import Checkpoint
-from emodict_train.model import EmotionDict
 
 EEG_CHANNELS = load_spec("emodict-1").modality("eeg").channel_names
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -38,28 +34,18 @@ def run() -> Run:
     return run_command
 
 
-def export_untrained(path: Path, *, spec_id: str, modalities: Sequence[str], required: Sequence[str] = ()) -> Path:
-    """An EmotionDict with random weights as ONNX: real in everything but its opinions."""
-    features = load_spec(spec_id).with_modalities(modalities)
-    spec = ModelSpec(DMER_EMOTIONS, features.modality_names, tuple(required))
-    torch.manual_seed(0)
-    network = EmotionDict(spec, features).eval()
-    export_onnx(Checkpoint(features, spec, (network.state_dict(),), np.full(10, 0.1)), path)
-    return path
-
-
 @pytest.fixture(scope="session")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model of all four modalities that can do without any of them."""
     path = tmp_path_factory.mktemp("model") / "model.onnx"
-    return export_untrained(path, spec_id="emodict-1", modalities=("eeg", "gsr", "ppg", "video"))
+    return untrained_model(path, spec_id="emodict-1", modalities=("eeg", "gsr", "ppg", "video"))
 
 
 @pytest.fixture(scope="session")
 def wrist_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model of PPG and GSR that needs both."""
     path = tmp_path_factory.mktemp("model") / "wrist.onnx"
-    return export_untrained(path, spec_id="emodict-1", modalities=("gsr", "ppg"), required=("gsr", "ppg"))
+    return untrained_model(path, spec_id="emodict-1", modalities=("gsr", "ppg"), required=("gsr", "ppg"))
 
 
 def noise_recording(seconds: int = 30, *, seed: int = 0, eeg_channels: Sequence[str] = EEG_CHANNELS) -> Recording:

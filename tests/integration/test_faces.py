@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tests.integration.conftest import export_untrained, noise_recording
+from benchmarks.fixtures import untrained_model
+from tests.integration.conftest import noise_recording
 from tests.runtime.test_face_video import face_for, write_video
 from tests.stand_in.face_pictures import MarkFinder
 
@@ -39,7 +40,7 @@ def test_a_filmed_face_is_valid_where_it_was_seen_and_the_other_sensors_go_on(
     without_face: Path, video: Path, tmp_path: Path
 ):
     add_video(video, without_face, MarkFinder(), HogEmbedder(), into=without_face, offset_s=2.0)
-    model = export_untrained(tmp_path / "model.onnx", spec_id="emodict-1-hog", modalities=SENSORS)
+    model = untrained_model(tmp_path / "model.onnx", spec_id="emodict-1-hog", modalities=SENSORS)
     with open_engine(model) as engine:
         prediction = predict(engine, without_face)
     # Rows begin at second 4. The video is there from 2 to 16 s; at 8 s and 9 s the face is held.
@@ -58,7 +59,7 @@ def test_a_model_of_the_network_takes_the_networks_features_and_refuses_the_edge
     torch.save(Vgg16Faces("clean").state_dict(), tmp_path / "vgg16.pth")
     export_face_model(tmp_path / "vgg16.pth", tmp_path / "face.onnx")
     embedder = open_embedder(str(tmp_path / "face.onnx"))
-    model = export_untrained(tmp_path / "model.onnx", spec_id="emodict-1", modalities=SENSORS)
+    model = untrained_model(tmp_path / "model.onnx", spec_id="emodict-1", modalities=SENSORS)
     add_video(video, tmp_path / "net.h5", MarkFinder(), embedder, into=without_face)
     add_video(video, tmp_path / "edges.h5", MarkFinder(), HogEmbedder(), into=without_face)
     with open_engine(model) as engine:

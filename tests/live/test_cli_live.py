@@ -12,7 +12,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.integration.conftest import export_untrained, noise_recording
+from benchmarks.fixtures import untrained_model
+from tests.integration.conftest import noise_recording
 
 from emodict.cli import run as cli
 from emodict.cli.record import RecordRequest, record_session
@@ -31,7 +32,7 @@ def run(run_in_process: Run) -> Run:
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("model") / "model.onnx"
-    return export_untrained(path, spec_id="emodict-1", modalities=("eeg", "gsr", "ppg", "video"))
+    return untrained_model(path, spec_id="emodict-1", modalities=("eeg", "gsr", "ppg", "video"))
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.integration.conftest import export_untrained
+from benchmarks.fixtures import untrained_model
 
 from emodict.engine import open_engine
 from emodict.errors import StreamError
@@ -164,7 +164,7 @@ def test_rows_keep_coming_aligned_and_invalid_only_where_a_device_was_dead(devic
     devices.start("palm", "EDA", 4.0, unit="microsiemens")
     # LSL's correction measures a clock that really is off: the one that the headset's process lives on.
     assert float(headset.stdout.readline()) == pytest.approx(0.2, abs=0.001)
-    model = export_untrained(tmp_path / "model.onnx", spec_id=SPEC.id, modalities=("eeg", "gsr", "ppg"))
+    model = untrained_model(tmp_path / "model.onnx", spec_id=SPEC.id, modalities=("eeg", "gsr", "ppg"))
     rows: list[LiveRow] = []
     with open_engine(model) as engine, LslSource(engine.manifest.features) as source:
         ear = Ear(source)
@@ -301,7 +301,7 @@ def test_other_programs_read_the_distribution_as_a_stream(tmp_path):
     rng = np.random.default_rng(0)
     distributions = rng.dirichlet(np.ones(10), size=3)
     distributions[1] = np.nan
-    model = export_untrained(tmp_path / "model.onnx", spec_id=SPEC.id, modalities=("gsr", "ppg"))
+    model = untrained_model(tmp_path / "model.onnx", spec_id=SPEC.id, modalities=("gsr", "ppg"))
     with open_engine(model) as engine:
         manifest = engine.manifest
     with LslOutlet() as outlet:

@@ -1,7 +1,6 @@
 """SessionRecorder: everything is kept, a killed program loses 2 s at most, and no disk stops the rows."""
 
 import os
-import resource
 import shutil
 import subprocess
 import sys
@@ -12,6 +11,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+from benchmarks.fixtures import resident_bytes
 
 from emodict.errors import OutputError
 from emodict.live import recorder as recorder_module
@@ -319,9 +319,6 @@ def test_a_patient_recorder_waits_rather_than_stops(tmp_path, monkeypatch):
 def test_memory_does_not_grow_with_the_recording(tmp_path):
     if not Path("/proc/self/statm").exists():
         pytest.skip("no /proc here")
-
-    def resident_bytes():
-        return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
 
     with SessionRecorder(tmp_path / "long.h5", start_s=0.0, patient=True) as recorder:
         recorder.happened(Connected(EEG, 0.0))

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-import resource
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.integration.conftest import export_untrained, noise_recording
+from benchmarks.fixtures import resident_bytes, untrained_model
+from tests.integration.conftest import noise_recording
 
 from emodict.engine import open_engine
 from emodict.errors import InputError, RecordingError
@@ -26,7 +26,7 @@ from emodict.session import write_session
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("model") / "model.onnx"
-    return export_untrained(path, spec_id="emodict-1", modalities=("eeg", "gsr", "ppg", "video"))
+    return untrained_model(path, spec_id="emodict-1", modalities=("eeg", "gsr", "ppg", "video"))
 
 
 def replay(model: Path, session: Path, speed: float) -> list[LiveRow]:
@@ -78,7 +78,7 @@ def test_rows_come_at_the_end_of_their_second(model: Path, tmp_path: Path) -> No
 
 def test_twenty_minutes_drop_no_row_and_holds_the_memory_flat(tmp_path: Path) -> None:
     """`make bench` does the same for eight hours of all four modalities."""
-    model = export_untrained(tmp_path / "wrist.onnx", spec_id="emodict-1", modalities=("gsr", "ppg"))
+    model = untrained_model(tmp_path / "wrist.onnx", spec_id="emodict-1", modalities=("gsr", "ppg"))
     long = long_wrist_recording(tmp_path / "long.h5", seconds=1200)
     count, early = 0, 0
     with open_engine(model) as engine, ReplaySource(long, engine.manifest.features, speed=math.inf) as source:
@@ -101,10 +101,6 @@ def long_wrist_recording(path: Path, *, seconds: int) -> Path:
     }
     write_session(Recording(session_id="long", subject_id="nobody", signals=signals), path)
     return path
-
-
-def resident_bytes() -> int:
-    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
 
 
 def test_what_the_model_reads_must_be_there(model: Path, tmp_path: Path) -> None:

@@ -13,9 +13,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from emodict.model_spec import ModelSpec
-from emodict.spec import load_spec
-from emodict.table import DMER_EMOTIONS
+from benchmarks.fixtures import untrained_model
 
 PYTHONS = ("3.10", "3.11", "3.12", "3.13")
 # What `pip install dist/*.whl` puts into an empty environment: numpy, h5py, typer, and what typer needs.
@@ -34,28 +32,11 @@ def main(dist: Path) -> None:
     (wheel,) = dist.resolve().glob("*.whl")
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made)
-        model = export_model(folder / "model.onnx")
+        model = untrained_model(folder / "model.onnx", ("gsr", "ppg"))
         tried = [version for version in PYTHONS if try_python(version, wheel, model, folder / version)]
     if not tried:
         sys.exit(f"none of Python {', '.join(PYTHONS)} is here: nothing was tried")
     print(f"{wheel.name} installs and runs on Python {', '.join(tried)}")
-
-
-def export_model(path: Path) -> Path:
-    """A model of PPG and skin conductance with random weights."""
-    import numpy as np
-    import torch
-
-    from emodict_export.export import export_onnx
-    from emodict_train.checkpoint import Checkpoint
-    from emodict_train.model import EmotionDict
-
-    features = load_spec("emodict-1").with_modalities(["gsr", "ppg"])
-    spec = ModelSpec(DMER_EMOTIONS, features.modality_names)
-    torch.manual_seed(0)
-    network = EmotionDict(spec, features).eval()
-    export_onnx(Checkpoint(features, spec, (network.state_dict(),), np.full(10, 0.1)), path)
-    return path
 
 
 def try_python(version: str, wheel: Path, model: Path, folder: Path) -> bool:

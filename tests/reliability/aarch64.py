@@ -112,7 +112,7 @@ def differences(folder: Path, model: Path) -> tuple[float, float]:
 
 
 def main(words: Sequence[str]) -> int:
-    from benchmarks.startup import untrained_model
+    from benchmarks.fixtures import untrained_model
 
     folder = Path(words[0]) if words else FOLDER
     try:

@@ -17,8 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from benchmarks.live import resident_bytes
-from benchmarks.startup import untrained_model
+from benchmarks.fixtures import resident_bytes, untrained_model
 from numpy.typing import NDArray
 from tests.reliability.soak_faults import RESTART_S, Fault, expected
 from tests.reliability.soak_wrist import SimulatedWrist

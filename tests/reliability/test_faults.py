@@ -15,8 +15,9 @@ from types import ModuleType
 
 import numpy as np
 import pytest
+from benchmarks.fixtures import untrained_model
 from tests import forkserver
-from tests.integration.conftest import export_untrained, noise_recording
+from tests.integration.conftest import noise_recording
 
 from emodict.cli import app as app_module
 from emodict.cli import run as run_cli
@@ -31,7 +32,7 @@ FULL = "No space left on device"
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("model") / "model.onnx"
-    return export_untrained(path, spec_id="emodict-1", modalities=("gsr", "ppg"))
+    return untrained_model(path, spec_id="emodict-1", modalities=("gsr", "ppg"))
 
 
 @pytest.fixture(scope="module")

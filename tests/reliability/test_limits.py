@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from benchmarks.startup import untrained_model
+from benchmarks.fixtures import untrained_model
 from numpy.typing import NDArray
 from tests.reliability.signals import OTHER_RATES, SPEC, SPEC_RATES, features, simulated
 

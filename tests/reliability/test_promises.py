@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from tests.integration.conftest import export_untrained, noise_recording
+from benchmarks.fixtures import untrained_model
+from tests.integration.conftest import noise_recording
 
 from emodict.cli import run as run_cli
 from emodict.cli import session as session_cli
@@ -88,7 +89,7 @@ def test_no_command_opens_a_connection_unasked(
     no_network.clear()
     model, session = tmp_path / "model.onnx", tmp_path / "session.h5"
     # Trains nothing, but folds, checks and writes as emodict-export does.
-    export_untrained(model, spec_id="emodict-1", modalities=("gsr", "ppg"))
+    untrained_model(model, spec_id="emodict-1", modalities=("gsr", "ppg"))
     write_session(noise_recording(20), session)
     out = tmp_path / "out"
     out.mkdir()

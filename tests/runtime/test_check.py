@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.integration.conftest import export_untrained
+from benchmarks.fixtures import untrained_model
 from tests.stand_in.plans import write_plan
 
 from emodict.check import as_dict, check_machine, find_ways, judge, lines
@@ -154,7 +154,7 @@ def test_the_json_holds_the_same_as_the_table():
 @pytest.fixture(scope="module")
 def onnx_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("model") / "model.onnx"
-    return export_untrained(path, spec_id="emodict-1", modalities=("gsr", "ppg"))
+    return untrained_model(path, spec_id="emodict-1", modalities=("gsr", "ppg"))
 
 
 HERE = this_platform()

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import onnxruntime
 import pytest
-from tests.integration.conftest import export_untrained
+from benchmarks.fixtures import untrained_model
 
 from emodict.engine import open_engine
 from emodict.errors import ModelError
@@ -24,7 +24,7 @@ CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("model") / "model.onnx"
-    return export_untrained(path, spec_id="emodict-1", modalities=("gsr", "ppg"))
+    return untrained_model(path, spec_id="emodict-1", modalities=("gsr", "ppg"))
 
 
 class Options(onnxruntime.SessionOptions):

@@ -16,7 +16,7 @@ from types import ModuleType
 import numpy as np
 import onnx
 import pytest
-from tests.integration.conftest import export_untrained
+from benchmarks.fixtures import untrained_model
 from tests.stand_in import cuda_core, tensorrt
 from tests.stand_in.plans import MAX_BATCH, RTX_3080, put_in_place, write_plan
 
@@ -31,7 +31,7 @@ BUILDERS = ("tensorrt", "tensorrt_rtx")
 @pytest.fixture(scope="module")
 def onnx_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("model") / "model.onnx"
-    return export_untrained(path, spec_id="emodict-1", modalities=("gsr", "ppg"))
+    return untrained_model(path, spec_id="emodict-1", modalities=("gsr", "ppg"))
 
 
 @pytest.fixture(autouse=True)
@@ -370,7 +370,7 @@ def test_a_plan_that_is_not_what_its_description_says_is_refused(
     if wrong == "type":
         content = half_typed(onnx_file)
     elif wrong == "tensors":
-        other = export_untrained(tmp_path / "other.onnx", spec_id="emodict-1", modalities=("ppg",))
+        other = untrained_model(tmp_path / "other.onnx", spec_id="emodict-1", modalities=("ppg",))
         content = other.read_bytes()
     made = tensorrt.make_plan(content, name="trtexec" if wrong == "name" else name, max_batch=MAX_BATCH)
     plan = write_plan(onnx_file, tmp_path, plan=made)

@@ -31,7 +31,6 @@ from emodict_train.trainer import TrainingPlan
 
 FULL, QUICK = StudyOptions(), StudyOptions(quick=True, seeds=2)
 # The paper's section 4.4, and two baselines.
-TRAINED_IN_EPOCHS = {"AA-BP", "SA-CPNN", "SA-CPNN (one-hot)", "DLDL", "EDLConv", "MISA", "TAILOR"}
 DMER, EDL = ("eeg", "gsr", "ppg", "video"), ("gsr", "skt", "ecg", "hr")
 
 

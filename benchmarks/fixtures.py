@@ -1,0 +1,37 @@
+"""What several benchmarks and tests measure with: a model that was never trained, and this process's memory."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from emodict.model_spec import ModelSpec
+from emodict.spec import load_spec
+from emodict.table import DMER_EMOTIONS
+
+
+def untrained_model(
+    path: Path, modalities: Sequence[str], *, spec_id: str = "emodict-1", required: Sequence[str] = ()
+) -> Path:
+    """An EmotionDict with random weights as ONNX: real in everything but its opinions."""
+    # Late: who asks for the memory alone is not to measure torch's.
+    import torch
+
+    from emodict_export.export import export_onnx
+    from emodict_train.checkpoint import Checkpoint
+    from emodict_train.model import EmotionDict
+
+    features = load_spec(spec_id).with_modalities(modalities)
+    spec = ModelSpec(DMER_EMOTIONS, features.modality_names, tuple(required))
+    torch.manual_seed(0)
+    network = EmotionDict(spec, features).eval()
+    export_onnx(Checkpoint(features, spec, (network.state_dict(),), np.full(10, 0.1)), path)
+    return path
+
+
+def resident_bytes() -> int:
+    """Memory of this process that is in RAM; Linux only."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
