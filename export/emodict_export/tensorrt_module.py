@@ -11,7 +11,7 @@ from types import ModuleType
 from typing import cast
 
 from emodict.engine.driver import read_driver
-from emodict.engine.placement import OLDEST, RTX, TENSORRT, version_numbers
+from emodict.engine.placement import OLDEST, RTX, TENSORRT, is_too_old
 from emodict.errors import EmodictError, InputError, MissingDependencyError
 from emodict_export.tensorrt_api import AheadOfTime, TensorRT
 
@@ -148,7 +148,7 @@ def _import(name: str) -> ModuleType | None:
 
 def _backend(name: str, module: ModuleType) -> Backend:
     version = str(getattr(module, "__version__", ""))
-    if version_numbers(version) < OLDEST[name]:
+    if is_too_old(name, version):
         oldest = ".".join(map(str, OLDEST[name]))
         raise InputError(
             f"The {name} on this machine is too old to build a plan",

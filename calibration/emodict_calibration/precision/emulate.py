@@ -14,9 +14,9 @@ import onnx
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
+from emodict.engine.onnx import DISTRIBUTION, INPUT
 from emodict.errors import EmodictError
 from emodict_calibration.precision.half import OPERATORS, Floats, Rounding, run_operator, to_half, unrounded
-from emodict_export.graph import DISTRIBUTION, INPUT
 from emodict_export.precision import MOVING, always_fp32, quantisable_nodes
 
 # Symmetric INT8: -127 to 127.
