@@ -60,7 +60,7 @@ def choose_backend(compute_capabilities: Sequence[str] | None) -> tuple[Backend,
     """
     if compute_capabilities is not None:
         return load_rtx(), tuple(compute_capabilities)
-    backend = load_tensorrt() or load_rtx()
+    backend = load_system_tensorrt() or load_rtx()
     driver = read_driver()
     if not driver.gpus:
         raise InputError(
@@ -94,7 +94,7 @@ def load_rtx() -> Backend:
 
 
 @functools.cache
-def load_tensorrt() -> Backend | None:
+def load_system_tensorrt() -> Backend | None:
     """The system's TensorRT; None where there is none."""
     module = _import(TENSORRT)
     return None if module is None else _backend(TENSORRT, module)
