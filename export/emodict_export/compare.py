@@ -10,8 +10,8 @@ import onnx
 import torch
 from numpy.typing import NDArray
 
+from emodict.engine.onnx import DISTRIBUTION, INPUT, WEIGHTS
 from emodict.errors import EmodictError, ModelError
-from emodict_export.graph import DISTRIBUTION, INPUT, WEIGHTS
 from emodict_train.checkpoint import Checkpoint, predict
 
 Runner = Callable[[NDArray[np.float32]], Any]

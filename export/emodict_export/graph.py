@@ -10,13 +10,13 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
+from emodict.engine.onnx import DISTRIBUTION, INPUT, WEIGHTS
 from emodict.model_spec import ModelSpec
 from emodict_export.fold import Affine, FoldedLayer, FoldedModel, Norm
 
 OPSET = 18
 # The IR version that came with opset 18: every runtime that knows the operators can read the file.
 IR_VERSION = 8
-INPUT, DISTRIBUTION, WEIGHTS = "tokens", "distribution", "weights"
 LEAKY_SLOPE = 0.01
 LAYER_NORM_EPS = 1e-5
 

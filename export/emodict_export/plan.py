@@ -14,13 +14,13 @@ import onnx
 
 from emodict.atomic import atomic_path, check_writable, flush
 from emodict.engine.manifest import Manifest
+from emodict.engine.onnx import INPUT
 from emodict.engine.placement import this_platform
 from emodict.engine.sidecar import Sidecar, network_name, read_manifest, sidecar_path, write_sidecar
 from emodict.errors import EmodictError, InputError
 from emodict.face.embed import INPUT as CROP
 from emodict.face.manifest import FaceManifest
 from emodict_export.export import graph_hash
-from emodict_export.graph import INPUT
 from emodict_export.plan_builder import OnProgress, Order, build_serialized
 from emodict_export.plan_layers import describe_layers
 from emodict_export.tensorrt_module import Backend, choose_backend, require_supported

@@ -18,9 +18,9 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
+from emodict.engine.onnx import DISTRIBUTION, INPUT
 from emodict.errors import ModelError
 from emodict.jsontext import parse_json
-from emodict_export.graph import DISTRIBUTION, INPUT
 
 PRECISIONS = ("fp32", "fp16", "int8")
 FORMAT, FORMAT_VERSION = "emodict-precision", "1"

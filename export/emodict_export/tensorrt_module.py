@@ -11,7 +11,7 @@ from types import ModuleType
 from typing import cast
 
 from emodict.engine.driver import read_driver
-from emodict.engine.placement import OLDEST, RTX, TENSORRT, version_numbers
+from emodict.engine.placement import OLDEST, RTX, TENSORRT, is_too_old
 from emodict.errors import EmodictError, InputError, MissingDependencyError
 from emodict_export.tensorrt_api import AheadOfTime, TensorRT
 
@@ -60,7 +60,7 @@ def choose_backend(compute_capabilities: Sequence[str] | None) -> tuple[Backend,
     """
     if compute_capabilities is not None:
         return load_rtx(), tuple(compute_capabilities)
-    backend = load_tensorrt() or load_rtx()
+    backend = load_system_tensorrt() or load_rtx()
     driver = read_driver()
     if not driver.gpus:
         raise InputError(
@@ -94,7 +94,7 @@ def load_rtx() -> Backend:
 
 
 @functools.cache
-def load_tensorrt() -> Backend | None:
+def load_system_tensorrt() -> Backend | None:
     """The system's TensorRT; None where there is none."""
     module = _import(TENSORRT)
     return None if module is None else _backend(TENSORRT, module)
@@ -148,7 +148,7 @@ def _import(name: str) -> ModuleType | None:
 
 def _backend(name: str, module: ModuleType) -> Backend:
     version = str(getattr(module, "__version__", ""))
-    if version_numbers(version) < OLDEST[name]:
+    if is_too_old(name, version):
         oldest = ".".join(map(str, OLDEST[name]))
         raise InputError(
             f"The {name} on this machine is too old to build a plan",

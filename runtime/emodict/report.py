@@ -17,6 +17,7 @@ from emodict import svg
 from emodict.atomic import atomic_path
 from emodict.metrics import LARGER_IS_BETTER, METRICS
 from emodict.prediction import Prediction
+from emodict.wording import count_of
 
 # Truth that changes more often than this is no list of trials.
 MOST_TRIALS = 40
@@ -127,7 +128,7 @@ def _facts(prediction: Prediction) -> str:
     silent = int((~prediction.answered).sum())
     share = f" ({100 * silent / len(prediction):.0f}&nbsp;%)" if silent else ""
     return (
-        f'<p class="facts">{_length(prediction)} · {_count(len(prediction), "row")} · '
+        f'<p class="facts">{_length(prediction)} · {count_of(len(prediction), "row")} · '
         f"{silent or 'none'} without an answer{share}</p>"
     )
 
@@ -156,7 +157,7 @@ def _distribution(prediction: Prediction, line: svg.Timeline) -> str:
     plot = svg.plot(svg.stacked_area(shares, fills), line, height=260, label="Predicted distribution over time",
                     y_ticks=_SHARE_TICKS, time_labels=not truth, under=svg.spans(gaps, "gap"))  # fmt: skip
     heading = "<h3>Distribution over time</h3>"
-    rest = f"Mean of the {_count(int(answered.sum()), 'row')} with an answer:"
+    rest = f"Mean of the {count_of(int(answered.sum()), 'row')} with an answer:"
     return (
         f'<figure>{heading}<p class="readout">{rest}</p>{_legend(prediction, fills, gaps=bool(gaps.any()))}'
         f"{_plot_head('Predicted', 'share of each emotion')}{_box(plot, line, timed=not truth)}{truth}"
@@ -326,16 +327,12 @@ def _averaged(line: svg.Timeline) -> str:
     return f"Averaged: each of the {line.count} columns is the mean of {line.rows_per_column} rows{each}."
 
 
-def _count(number: int, thing: str) -> str:
-    return f"{number} {thing}{'s' * (number != 1)}"
-
-
 def _length(prediction: Prediction) -> str:
     """From the recording's start to the end of the last row."""
     if not len(prediction):
         return "0 s"
     line = svg.timeline(prediction.start_s)
-    return _duration(float(prediction.start_s[-1]) + line.hop) if line.by_time else _count(len(prediction), "row")
+    return _duration(float(prediction.start_s[-1]) + line.hop) if line.by_time else count_of(len(prediction), "row")
 
 
 def _duration(length_s: float) -> str:

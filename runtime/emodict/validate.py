@@ -205,7 +205,7 @@ def _check_unit(found: _Findings, where: str, modality: str, group: h5py.Group, 
 
 
 def _check_one_unit(unit: Any, wanted: str, modality: str) -> None:
-    unit_factor(unit.decode() if isinstance(unit, bytes) else str(unit), wanted, of=modality)
+    unit_factor(read_text(unit), wanted, of=modality)
 
 
 def _check_channel_set(found: _Findings, where: str, modality: str, names: Sequence[str], spec: FeatureSpec) -> None:
@@ -281,7 +281,7 @@ def _check_trials(found: _Findings, group: h5py.Group, duration_s: float | None)
         found.error(group.name, f"has no dataset '{name}'.")
     if missing:
         return
-    names = [n.decode("utf-8", "replace") if isinstance(n, bytes) else str(n) for n in group["trial_id"][:]]
+    names = [read_text(name) for name in group["trial_id"][:]]
     start, stop = group["start"][:].astype(np.float64), group["stop"][:].astype(np.float64)
     if len(start) == len(stop) == len(names):
         _check_spans(found, group.name, names, start, stop, duration_s)

@@ -11,9 +11,10 @@ from types import ModuleType
 import pytest
 
 from emodict.engine import driver as driver_module
+from emodict.engine.placement import version_numbers
 from emodict.errors import EmodictError, InputError, MissingDependencyError
 from emodict_export import tensorrt_module
-from emodict_export.tensorrt_module import choose_backend, load_rtx, load_tensorrt, parse_sm, version_numbers
+from emodict_export.tensorrt_module import choose_backend, load_rtx, load_system_tensorrt, parse_sm
 
 Install = Callable[..., None]
 NO_GPU = not driver_module.read_driver().gpus
@@ -22,10 +23,10 @@ NO_GPU = not driver_module.read_driver().gpus
 @pytest.fixture(autouse=True)
 def loaded_anew() -> Iterator[None]:
     """What was imported for one test is no answer in the next."""
-    for load in (load_rtx, load_tensorrt):
+    for load in (load_rtx, load_system_tensorrt):
         load.cache_clear()
     yield
-    for load in (load_rtx, load_tensorrt):
+    for load in (load_rtx, load_system_tensorrt):
         load.cache_clear()
 
 
@@ -51,7 +52,7 @@ def version(number: str) -> str:
 @pytest.mark.parametrize("number", ["10.3.0", "10.3", "10.13.3.9", "10.16.1.11", "11.4.0.106", "10.3.0.post12.dev1"])
 def test_tensorrt_from_10_3_on_builds(install: Install, number: str) -> None:
     install("tensorrt", version(number))
-    backend = load_tensorrt()
+    backend = load_system_tensorrt()
     assert backend is not None
     assert (backend.name, backend.version, backend.ahead_of_time, backend.timing_cache) == (
         "tensorrt",
@@ -143,7 +144,7 @@ def test_a_gpu_here_that_only_full_tensorrt_knows_is_said_with_the_way_out(monke
 def test_a_module_without_a_version_is_not_believed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "tensorrt", ModuleType("tensorrt"))
     with pytest.raises(InputError, match="one that does not tell its version"):
-        load_tensorrt()
+        load_system_tensorrt()
 
 
 @pytest.mark.parametrize(

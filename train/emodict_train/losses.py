@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from emodict.spec import EEG
+
 AUXILIARY_FORMS = ("none", "kl", "literal", "mse")
-CENTRAL = "eeg"
 # Equation 13 brings the central latent and h together, equation 14 the peripheral ones and h.
 AUXILIARY_TASKS = ("central", "peripheral")
 
@@ -31,8 +32,8 @@ def auxiliary_loss(
         tasks: which of the two; what the model has no modality for counts 0.
     """
     groups = {
-        "central": [h for name, h in latents.items() if name == CENTRAL],
-        "peripheral": [h for name, h in latents.items() if name != CENTRAL],
+        "central": [h for name, h in latents.items() if name == EEG],
+        "peripheral": [h for name, h in latents.items() if name != EEG],
     }
     losses = [_distance(form, latent, torch.stack(groups[task])) for task in tasks if groups[task]]
     return torch.stack([latent.new_zeros(()), *losses]).sum()

@@ -14,9 +14,9 @@ import onnx
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
+from emodict.engine.onnx import DISTRIBUTION, INPUT
 from emodict.errors import EmodictError
 from emodict_calibration.precision.half import OPERATORS, Floats, Rounding, run_operator, to_half, unrounded
-from emodict_export.graph import DISTRIBUTION, INPUT
 from emodict_export.precision import MOVING, always_fp32, quantisable_nodes
 
 # Symmetric INT8: -127 to 127.
@@ -176,7 +176,7 @@ def int8_scale(absmax: float) -> np.float32:
 
 
 def through_int8(x: Floats, scale: np.float32 | Floats) -> Floats:
-    """Quantised and back: round half to even, clipped at -127 (what symmetric ranges reach) and 127."""
+    """Quantised and back: round half to even, clipped at -128 and 127 as ONNX's QuantizeLinear does."""
     return np.asarray(np.clip(np.rint(x / scale), -LARGEST_INT8 - 1, LARGEST_INT8) * scale)
 
 

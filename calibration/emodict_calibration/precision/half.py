@@ -19,7 +19,6 @@ Floats = NDArray[np.float32]
 Rounding = Callable[[Floats], Floats]
 Operator = Callable[..., Floats]
 
-LARGEST_HALF = float(np.finfo(np.float16).max)
 _FIRST_TOO_LARGE = np.float32(65520)
 SMALLEST_NORMAL_HALF = np.float32(2.0**-14)
 SMALLEST_HALF = 2.0**-24

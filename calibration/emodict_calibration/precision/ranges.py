@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from emodict.engine.onnx import INPUT
 from emodict.errors import ModelError
 from emodict_calibration.precision.emulate import Emulator
-from emodict_calibration.precision.half import LARGEST_HALF, SMALLEST_HALF, Floats, Rounding
-from emodict_export.graph import INPUT
+from emodict_calibration.precision.half import SMALLEST_HALF, Floats, Rounding
+from emodict_export.precision import LARGEST_HALF
 
 # Activations of this many rows fit a laptop's cache.
 BLOCK_ROWS = 64

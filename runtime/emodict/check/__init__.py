@@ -18,11 +18,11 @@ from emodict.engine.placement import (
     RTX_CUDA,
     RTX_GPUS,
     TENSORRT,
+    is_too_old,
     require_builder,
     require_gpu,
     require_platform,
     require_version,
-    version_numbers,
     ways_out,
 )
 from emodict.engine.sidecar import read_plan, read_sidecar, require_emotions
@@ -182,7 +182,7 @@ def _lack_of_tensorrt(machine: Machine, name: str) -> str:
     if lack:
         return lack
     version = machine.modules[name].version
-    if version_numbers(version)[:2] < OLDEST[name]:
+    if is_too_old(name, version):
         return f"{NAMES[name]} {version} is older than {'.'.join(map(str, OLDEST[name]))}"
     lack = _lack_of_gpu(machine)
     if lack:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from emodict.check.machine import Machine
-from emodict.engine.placement import NAMES, OLDEST, RTX, RTX_CUDA, RTX_GPUS, TENSORRT, version_numbers
+from emodict.engine.placement import NAMES, OLDEST, RTX, RTX_CUDA, RTX_GPUS, TENSORRT, is_too_old, version_numbers
 
 SYSTEM_TENSORRT = (
     "Use the TensorRT of JetPack: sudo apt install python3-libnvinfer, and make the virtual environment with "
@@ -106,7 +106,7 @@ def old_tensorrt(machine: Machine) -> Trap | None:
     """TensorRT 8 and early 10, TensorRT for RTX before 1.6."""
     for name, oldest in OLDEST.items():
         module = machine.modules.get(name)
-        if module is None or not module.version or version_numbers(module.version)[:2] >= oldest:
+        if module is None or not module.version or not is_too_old(name, module.version):
             continue
         newest = "On a Jetson update to JetPack 6.1 or newer; elsewhere install TensorRT 10.3 or newer"
         return Trap(

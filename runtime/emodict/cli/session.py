@@ -22,6 +22,7 @@ from emodict.sensors import ALL_SENSORS, Sensors, sensors_from_options
 from emodict.session import open_session, write_session
 from emodict.summary import SessionSummary, SignalSummary, inspect_session, summarise
 from emodict.validate import Finding, validate_session
+from emodict.wording import count_of
 
 if TYPE_CHECKING:
     import typer
@@ -237,7 +238,7 @@ def describe(summary: SessionSummary) -> str:
         frames = "a video file" if summary.face_frames is None else f"{summary.face_frames} frames"
         lines.append(f"  face  {frames} ({summary.face_form})")
     labels = f" of {' '.join(summary.label_names)}" if summary.label_names else ""
-    lines.append(f"  {_count(summary.trials, 'trial')}{labels}, {_count(summary.events, 'event')}")
+    lines.append(f"  {count_of(summary.trials, 'trial')}{labels}, {count_of(summary.events, 'event')}")
     lines += [f"  {name.replace('_', ' ')}: {value}" for name, value in summary.attributes.items()]
     return "\n".join(lines)
 
@@ -263,12 +264,8 @@ def list_findings(file: Path, findings: Sequence[Finding]) -> str:
     lines = [f"{finding.severity}: {finding.where}: {finding.message}" for finding in findings]
     errors = sum(finding.severity == "error" for finding in findings)
     verdict = "cannot be used as it is" if errors else "can be used"
-    counts = f"{_count(errors, 'error')}, {_count(len(findings) - errors, 'warning')}"
+    counts = f"{count_of(errors, 'error')}, {count_of(len(findings) - errors, 'warning')}"
     return "\n".join([*lines, f"{file} {verdict}: {counts}"])
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def _findings_as_dict(file: Path, findings: Sequence[Finding]) -> dict[str, Any]:

@@ -77,18 +77,22 @@ def require_version(sidecar: Sidecar, plan: Path, version: str) -> None:
         )
 
 
+def is_too_old(module: str, version: str) -> bool:
+    """Is this version of `tensorrt` or `tensorrt_rtx` older than the oldest that emodict builds and runs plans with?"""
+    return version_numbers(version) < OLDEST[module]
+
+
 def refuse_old_tensorrt(module: str, version: str, *, fix: str = "") -> None:
     """JetPack 5 and 6.0 bring TensorRT 8: it is too old, and is told so.
 
     Raises:
         ModelError: the version is older than the oldest that emodict runs on.
     """
-    oldest = OLDEST[module]
-    if version_numbers(version)[:2] < oldest:
+    if is_too_old(module, version):
         jetpack = "On a Jetson that is JetPack 6.1 or newer, not JetPack 5 or 6.0. " if module == TENSORRT else ""
         raise ModelError(
             f"{NAMES[module]} {version} is too old for emodict's plans",
-            expected=f"{NAMES[module]} {'.'.join(map(str, oldest))} or newer",
+            expected=f"{NAMES[module]} {_dotted(OLDEST[module])} or newer",
             got=version,
             fix=jetpack + fix,
         )

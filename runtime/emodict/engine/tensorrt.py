@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from emodict.engine.cuda import Cuda, Graph
 from emodict.engine.driver import read_driver
 from emodict.engine.manifest import Manifest
+from emodict.engine.onnx import DISTRIBUTION, INPUT, WEIGHTS
 from emodict.engine.placement import (
     NAMES,
     RTX,
@@ -42,7 +43,6 @@ from emodict.errors import EmodictError, MissingDependencyError, ModelError
 
 log = logging.getLogger(__name__)
 Float32Array = NDArray[np.float32]
-INPUT, DISTRIBUTION, WEIGHTS = "tokens", "distribution", "weights"
 _FLOAT32 = np.dtype(np.float32)
 _FREE_MEMORY = "End what else uses the GPU's memory (nvidia-smi lists it), or run the model.onnx on the CPU"
 

@@ -130,9 +130,6 @@ class EngineValidity(Protocol):
     @property
     def SUBOPTIMAL(self) -> Any: ...  # noqa: N802
 
-    @property
-    def INVALID(self) -> Any: ...  # noqa: N802
-
 
 class TensorRTModule(Protocol):
     """The module, `tensorrt` or `tensorrt_rtx`."""

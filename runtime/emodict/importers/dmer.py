@@ -136,17 +136,24 @@ def _emotions() -> tuple[str, ...]:
 
 
 def _labels(arrays: dict[str, NDArray[np.float64]], path: Path) -> NDArray[np.float64]:
-    """(videos, 10) PANAS scores as distributions."""
-    scores, count = arrays.get("dis_label"), len(_emotions())
-    usable = scores is not None and scores.ndim == 2 and scores.shape[1] == count
-    if scores is None or not usable or not (scores >= 0).all() or not (scores.sum(axis=1) > 0).all():
+    scores = arrays.get("dis_label")
+    shares = None if scores is None else score_shares(scores)
+    if shares is None:
         raise RecordingError(
             f"{path}: the array 'dis_label' cannot be used",
-            expected=f"(videos, {count}) positive scores",
+            expected=f"(videos, {len(_emotions())}) positive scores",
             got="no such array" if scores is None else scores.shape,
             fix=_COPY_AGAIN,
         )
-    shares: NDArray[np.float64] = scores / scores.sum(axis=1, keepdims=True)
+    return shares
+
+
+def score_shares(scores: NDArray[np.float64]) -> NDArray[np.float64] | None:
+    """(videos, 10) PANAS scores, or shares of them, as distributions; None where they are neither."""
+    if scores.ndim != 2 or scores.shape[1] != len(_emotions()):
+        return None
+    sums = scores.sum(axis=1, keepdims=True)
+    shares: NDArray[np.float64] | None = scores / sums if (scores >= 0).all() and (sums > 0).all() else None
     return shares
 
 

@@ -123,14 +123,10 @@ class _Device:
     start: datetime.datetime | None
     channels: tuple[_Channel, ...]
 
-    @property
-    def bitalino(self) -> bool:
-        return self.model.lower().startswith("bitalino")
-
 
 @dataclass(frozen=True)
 class _Channel:
-    """One column of counts; `device` is set once the device is whole."""
+    """One column of counts, and all of its device that reading it takes."""
 
     device_name: str
     key: str

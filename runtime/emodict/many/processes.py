@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import signal
 import sys
 import threading
@@ -10,7 +11,7 @@ import warnings
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import resource_tracker
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from emodict.errors import EmodictError
 
@@ -52,9 +53,7 @@ def in_processes(
     Args:
         blas_threads: of each process; None leaves the environment, which they inherit, to say.
     """
-    # A worker that holds much more memory than at first is replaced between two items: no news for anybody.
-    warnings.filterwarnings("ignore", message="A worker stopped while some jobs were given", category=UserWarning)
-    with contextlib.ExitStack() as stack:
+    with _silent_about_replaced_workers(), contextlib.ExitStack() as stack:
         with _deaf_to_ctrl_c():
             backend: dict[str, Any] = {"backend": "loky", "n_jobs": jobs, "inner_max_num_threads": blas_threads}
             spread = spread_out(function, shared, items, **backend)
@@ -84,6 +83,20 @@ def spread_out(
             # joblib warns that work was left undone; it was left on purpose.
             warnings.simplefilter("ignore")
             outcomes.close()
+
+
+@contextlib.contextmanager
+def _silent_about_replaced_workers() -> Iterator[None]:
+    """A worker that holds much more memory than at first is replaced between two items: no news for anybody."""
+    message = "A worker stopped while some jobs were given"
+    warnings.filterwarnings("ignore", message, UserWarning)
+    ours = ("ignore", re.compile(message, re.IGNORECASE), UserWarning, None, 0)
+    try:
+        yield
+    finally:
+        # catch_warnings would also undo what the caller, who runs between two outcomes, has done to the filters.
+        if ours in warnings.filters:
+            cast("list[Any]", warnings.filters).remove(ours)
 
 
 @contextlib.contextmanager

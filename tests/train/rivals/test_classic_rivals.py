@@ -15,9 +15,10 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.model_selection import KFold
 from sklearn.naive_bayes import GaussianNB
 from sklearn.svm import LinearSVC
+from tests.train.study.fixtures import BUDGET
 
 from emodict.errors import InputError
-from emodict_train.rivals import BUDGET, GRIDS, RIVALS
+from emodict_train.rivals import GRIDS, RIVALS
 from emodict_train.rivals.baselines import KernelRidge, MeanLabel
 from emodict_train.rivals.low_rank import EDLLRL, shrink_singular_values
 from emodict_train.rivals.maximum_entropy import SABFGS, SAIIS, l2_penalties, regularised_kl

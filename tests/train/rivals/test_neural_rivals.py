@@ -11,6 +11,7 @@ import pytest
 import torch
 from scipy.io import loadmat
 from scipy.stats import entropy
+from tests.train.study.fixtures import BUDGET
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -158,7 +159,7 @@ def test_every_weight_takes_part_in_the_loss(name: str) -> None:
 @every_rival
 def test_candidates_are_few_and_each_can_be_trained(name: str) -> None:
     x, d = tensors()
-    assert 1 < len(GRIDS[name]) <= 8
+    assert 1 < len(GRIDS[name]) <= BUDGET
     for candidate in GRIDS[name]:
         assert "epochs" not in candidate  # chosen from the curve
         assert torch.isfinite(network(make(name, **candidate)).loss(x, d))

@@ -23,6 +23,8 @@ from emodict_train.study.task import Task
 
 SPEC = load_spec("emodict-1").with_modalities(("gsr", "ppg"))
 EMOTIONS = ("up", "down", "level")
+# More candidates than these no method may have: it would be tuned harder than others.
+BUDGET = 8
 LAMBDAS = tuple({"ridge": value} for value in (0.1, 10.0, 1000.0))
 
 

@@ -9,6 +9,7 @@ import joblib
 import numpy as np
 import pytest
 import torch
+from tests.train.study.fixtures import BUDGET
 from tests.train.study.synthetic import data as made_up_data
 
 from emodict.features.windows import assemble, ready_made_rows
@@ -16,7 +17,7 @@ from emodict.spec import load_spec
 from emodict.table import FeatureTable
 from emodict_train.ensemble import Member
 from emodict_train.presets import preset
-from emodict_train.rivals import BUDGET, RIVALS
+from emodict_train.rivals import RIVALS
 from emodict_train.study.ablations import blocks_for
 from emodict_train.study.data import StudyData, from_table
 from emodict_train.study.methods import EPOCHS, methods_for

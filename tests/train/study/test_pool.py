@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,17 @@ def add(shared: Shared, item: int) -> int:
 def test_processes_give_each_outcome_once(jobs: int, tmp_path: Path) -> None:
     with workers(jobs, None) as pool, pool(add, Shared(tmp_path / "log", 10), range(7)) as outcomes:
         assert sorted(outcomes) == [10, 11, 12, 13, 14, 15, 16]
+
+
+def test_processes_leave_the_filters_of_warnings_as_the_caller_has_them(tmp_path: Path) -> None:
+    before = list(warnings.filters)
+    with workers(2, None) as pool, pool(add, Shared(tmp_path / "log", 10), range(2)) as outcomes:
+        # pytest makes every warning that is let through an error.
+        warnings.warn("A worker stopped while some jobs were given to the executor.", UserWarning, stacklevel=1)
+        list(outcomes)
+        warnings.filterwarnings("ignore", "the caller's own")
+        callers = warnings.filters[0]
+    assert list(warnings.filters) == [callers, *before]
 
 
 def test_a_cluster_is_sent_what_is_shared_once(tmp_path: Path) -> None:

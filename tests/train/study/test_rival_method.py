@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 from sklearn.neighbors import KNeighborsRegressor
 from sklearn.preprocessing import StandardScaler
-from tests.train.study.fixtures import make_table
+from tests.train.study.fixtures import BUDGET, make_table
 
-from emodict_train.rivals import BUDGET
 from emodict_train.study.data import StudyData, from_table
 from emodict_train.study.protocols import outer_splits
 from emodict_train.study.rival_method import ONE_STEP_RIVALS, RivalMethod, rival_methods

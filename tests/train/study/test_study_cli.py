@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import scipy.io
 from tests.train.study.fixtures import Descent, Failing, MeanLabel, Ridge, make_table
@@ -24,7 +25,6 @@ from tests.train.study.fixtures import Descent, Failing, MeanLabel, Ridge, make_
 from emodict.table import DMER_EMOTIONS, FeatureTable, write_table
 from emodict_train import cli
 from emodict_train.study.ablations import PAPER, ROBUST
-from emodict_train.study.results import read_scores
 
 Run = Callable[..., tuple[int, str, str]]
 REPOSITORY = Path(__file__).resolve().parents[3]
@@ -72,7 +72,7 @@ def test_the_folder_holds_what_the_study_found_and_how_it_was_made(
     assert "Compared 4 methods on 40 windows, 10 trials, 1 subject(s); held out: trials (5 folds); QUICK" in text
     assert f"Look at {folder / 'study.html'}" in text
     assert (folder / "command.txt").read_text() == " ".join(["emodict-train", *map(str, words)]) + "\n"
-    assert len(read_scores(folder / "results.parquet")) == 5 * (1 + 1 + 3 + 2)
+    assert pq.read_metadata(folder / "results.parquet").num_rows == 5 * (1 + 1 + 3 + 2)
     about = json.loads((folder / "about.json").read_text())
     assert (about["quick"], about["seeds"], about["folds"], about["seed"]) == (True, 3, {"trials": 5}, 0)
     assert (about["data"]["rows"], about["data"]["modalities"]) == (40, {"gsr": 28, "ppg": 27})

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from emodict.errors import TableError
 from emodict.features.windows import assemble, ready_made_rows
+from emodict.importers.dmer import score_shares
 from emodict.matfile import read_complex_mat
 from emodict.spec import ModalitySpec, load_spec
 from emodict.table import DMER_EMOTIONS, FeatureTable
@@ -104,18 +105,16 @@ def _align(arrays: Mapping[str, _Released]) -> tuple[dict[str, NDArray[np.float6
 
 
 def _labels(folder: Path) -> NDArray[np.float64]:
-    """(videos, 10) PANAS scores, or shares of them, as distributions."""
     scores = _real(_load(folder, "datas.mat"), "dis_label", folder)
-    sums = scores.sum(axis=-1, keepdims=True)
-    if scores.shape[1:] != (len(DMER_EMOTIONS),) or not (scores >= 0).all() or not (sums > 0).all():
+    shares = score_shares(scores)
+    if shares is None:
         raise TableError(
             f"{folder}/datas.mat: dis_label cannot be used",
             expected="(videos, 10) positive scores",
             got=f"shape {scores.shape}, smallest {scores.min(initial=np.inf):.4g}",
             fix=COPY_AGAIN,
         )
-    distributions: NDArray[np.float64] = scores / sums
-    return distributions
+    return shares
 
 
 def _load(folder: Path, name: str) -> dict[str, NDArray[Any]]:

@@ -19,11 +19,9 @@ if TYPE_CHECKING:
     from typing_extensions import Self  # in typing from Python 3.11 on
 
 Float64Array = NDArray[np.float64]
+# Candidates that selection may choose from: at most 8 for any method, so that none is tuned harder.
 Grid = tuple[Mapping[str, Any], ...]
 T = TypeVar("T")
-
-# Candidates that selection may choose from: at most this many for any method, so that none is tuned harder.
-BUDGET = 8
 
 
 class Rival(Protocol):

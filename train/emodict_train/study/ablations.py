@@ -8,10 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from emodict.spec import EEG
 from emodict.table import SAMPLE_MODALITIES
 
-# The modality of the first auxiliary loss (the paper's equation 13).
-CENTRAL = "eeg"
 PAPER = "EmotionDict (paper)"
 ROBUST = "EmotionDict (robust)"
 OURS = (PAPER, ROBUST)
@@ -47,7 +46,8 @@ def blocks_for(modalities: Sequence[str]) -> tuple[Block, ...]:
     The two auxiliary losses, of EEG and of the others, can be told apart only where there are both.
     """
     without = tuple(f"without {name}" for name in modalities) if len(modalities) > 1 else ()
-    both = CENTRAL in modalities and len(modalities) > 1
+    # The first auxiliary loss (the paper's equation 13) is that of EEG.
+    both = EEG in modalities and len(modalities) > 1
     auxiliary = ("without aux 1", "without aux 2") if both else ()
     # All ablations are trained for the same number of epochs and seeds, and so is what they are compared with.
     full = {"full": "components: full"}

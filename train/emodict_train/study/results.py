@@ -6,7 +6,6 @@ import json
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emodict.atomic import atomic_path
-from emodict.errors import InputError, MissingDependencyError
+from emodict.errors import MissingDependencyError
 from emodict.metrics import METRICS, mean_metrics
 
 if TYPE_CHECKING:
@@ -150,7 +149,7 @@ def write_results(results: Results, path: str | os.PathLike[str]) -> None:
         OutputError: the folder does not exist or cannot be written, or the disk is full.
         MissingDependencyError: pyarrow is not installed.
     """
-    pa = _import_pyarrow("Writing results.parquet")
+    pa = _import_pyarrow()
     import pyarrow.parquet as pq
 
     table = pa.Table.from_pylist([_as_row(score) for score in scores(results)], schema=_schema(pa))
@@ -159,34 +158,9 @@ def write_results(results: Results, path: str | os.PathLike[str]) -> None:
         pq.write_table(table, handle)
 
 
-def read_scores(path: str | os.PathLike[str]) -> tuple[Score, ...]:
-    """Read what `write_results` wrote.
-
-    Raises:
-        InputError: no such file, or not one of a study.
-        MissingDependencyError: pyarrow is not installed.
-    """
-    pa = _import_pyarrow("Reading results.parquet")
-    import pyarrow.parquet as pq
-
-    try:
-        with Path(path).open("rb") as handle:
-            table = pq.read_table(handle)
-    except (OSError, pa.ArrowInvalid) as error:
-        raise _unreadable(path, got=str(error).partition("\n")[0]) from error
-    if set(COLUMNS) - set(table.column_names):
-        raise _unreadable(path, got=f"columns {', '.join(table.column_names)}")
-    return tuple(_from_row(row) for row in table.to_pylist())
-
-
 def _as_row(score: Score) -> dict[str, Any]:
     row = {name: getattr(score, name) for name in (*_WORDS, *_COUNTS, *_FLAGS)}
     return {**row, **score.metrics}
-
-
-def _from_row(row: Mapping[str, Any]) -> Score:
-    rest: dict[str, Any] = {name: row[name] for name in (*_WORDS, *_COUNTS, *_FLAGS)}
-    return Score(metrics={name: row[name] for name in METRICS}, **rest)
 
 
 def _schema(pa: ModuleType) -> Any:
@@ -199,19 +173,10 @@ def _schema(pa: ModuleType) -> Any:
     return pa.schema([(name, kinds[name]) for name in COLUMNS])
 
 
-def _unreadable(path: str | os.PathLike[str], *, got: str) -> InputError:
-    return InputError(
-        f"Cannot read {os.fspath(path)} as the results of a study",
-        expected=f"a {RESULTS_FILE} with the columns {', '.join(COLUMNS)}",
-        got=got,
-        fix="Run `emodict-train study` again",
-    )
-
-
-def _import_pyarrow(purpose: str) -> ModuleType:
+def _import_pyarrow() -> ModuleType:
     try:
         import pyarrow
     except ImportError as error:
-        raise MissingDependencyError("pyarrow", extra="parquet", purpose=purpose) from error
+        raise MissingDependencyError("pyarrow", extra="parquet", purpose="Writing results.parquet") from error
     module: ModuleType = pyarrow
     return module

@@ -82,7 +82,7 @@ def site(hub: Hub, access: Access) -> App:
                 log_fault(_log, f"The page failed at {scope['path']}", error)
                 raise
         else:
-            await _refuse(refusal, asked, scope, receive, send)
+            await _refuse(refusal, scope, receive, send)
 
     return guarded
 
@@ -97,7 +97,7 @@ def _unfit(scope: Scope, asked: HTTPConnection) -> Refusal | None:
     return TOO_LONG if size > MAX_REQUEST_BYTES else None
 
 
-def _refuse(refusal: Refusal, asked: HTTPConnection, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+def _refuse(refusal: Refusal, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
     """A sentence, and an end; a WebSocket is refused before it is one."""
     from starlette.websockets import WebSocket
 

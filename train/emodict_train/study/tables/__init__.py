@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from emodict.metrics import LARGER_IS_BETTER, METRICS
+from emodict.wording import count_of
 from emodict_train.split import SPLIT_NAMES
 from emodict_train.study.ablations import OURS, Block, blocks_for, is_variant
 from emodict_train.study.protocols import PROTOCOLS
@@ -39,7 +40,7 @@ from emodict_train.study.tables.findings import (
 )
 from emodict_train.study.tables.render import write_tables
 from emodict_train.study.tables.table import Cell, Table
-from emodict_train.study.tables.wording import count_of, ends_of, mean_sd, p_value, signed
+from emodict_train.study.tables.wording import ends_of, mean_sd, p_value, signed
 
 __all__ = ["Cell", "Table", "protocols_of", "study_tables", "write_tables"]
 

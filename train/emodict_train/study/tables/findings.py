@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from emodict.wording import count_of
 from emodict_train.study.ablations import PAPER, ROBUST, Block
 from emodict_train.study.statistics import Comparison, Ranking, Spread
-from emodict_train.study.tables.wording import count_of, ends_of, listed, p_value
+from emodict_train.study.tables.wording import ends_of, listed, p_value
 
 
 def ranking_finding(ranked: Ranking, kl: Mapping[str, float]) -> str:

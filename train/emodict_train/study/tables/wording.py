@@ -8,11 +8,6 @@ from collections.abc import Sequence
 from emodict_train.study.statistics import Interval
 
 
-def count_of(number: int, noun: str, plural: str = "") -> str:
-    """A number and its noun, such as 1 fold or 3 folds; `plural` where that is no mere s."""
-    return f"{number} {noun if number == 1 else plural or noun + 's'}"
-
-
 def mean_sd(mean: float, sd: float) -> str:
     """A mean and its spread; of a single value, whose sd is NaN, the mean alone."""
     return f"{mean:.4f}" + (f" ± {sd:.4f}" if math.isfinite(sd) else "")
