@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import pickle
 import signal
@@ -327,3 +328,5 @@ def test_a_worker_closes_the_model_that_another_takes_the_place_of(
         assert score_task(Work(str(path), sha256_of_model(str(path))), task_of(0, people / "1.h5")).error is None
     assert len(closed) == 1
     forget_engines()
+    # Whoever sets the root's level afterwards is still obeyed.
+    assert logging.getLogger("emodict").level == logging.NOTSET
