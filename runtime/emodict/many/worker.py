@@ -200,7 +200,7 @@ def _notes_into(events: list[Prediction | Note], level: int, task: Task) -> Iter
 
     handler.emit = keep  # type: ignore[method-assign]
     logger.addHandler(handler)
-    # Of a worker process, and only where it must hear more: a level of its own is deaf to what the root is set to later.
+    # Only where more is to be heard: a level of its own is deaf to what the root is set to later.
     if logger.getEffectiveLevel() > level:
         logger.setLevel(level)
     try:
