@@ -78,11 +78,15 @@ def _check_samples(content: memoryview, rows: Mapping[int, Row], missing: int) -
         raise ValueError(f"its stream has {channels} channels")
     if count * (1 + channels * max(width, 2)) > len(content) + missing:
         raise ValueError(f"it claims {count} samples of {channels} channels in {len(content)} bytes")
-    if missing:
-        return
-    end = _text_end(content, at, count, channels) if not width else _numbers_end(content, at, count, channels * width)
-    if end != len(content):
-        raise ValueError(f"its samples end at {end} of its {len(content)} bytes")
+    try:
+        end = _numbers_end(content, at, count, channels * width) if width else _text_end(content, at, count, channels)
+    except (IndexError, struct.error):
+        if missing:
+            # They lead to where it is cut off, and pyxdf finds nothing behind that.
+            return
+        raise
+    if end != len(content) + missing:
+        raise ValueError(f"its samples end at {end} of its {len(content) + missing} bytes")
 
 
 def _number_at(content: memoryview, at: int) -> tuple[int, int]:

@@ -336,6 +336,15 @@ def test_an_xdf_chunk_that_claims_more_samples_than_it_holds_is_refused() -> Non
         assert "claims 4294967295 samples of 4 channels" in refused("import xdf", whole)
 
 
+def test_a_cut_off_xdf_chunk_with_more_in_it_than_its_samples_is_refused() -> None:
+    # pyxdf would go on behind the one sample, with what follows as a chunk of 4 GiB.
+    channels = [(name, "uV", "EEG") for name in ("Fp1", "Fp2", "O1")]
+    file = XdfWriter().stream(1, "Cap", "EEG", rate=100.0, channels=channels)
+    sample = struct.pack("<IBIBd3f", 1, 4, 1, 8, 0.0, 1.0, 2.0, 3.0)
+    file.content += chunk(3, sample + b"\x04\xff\xff\xff\xff\x05\x00" + bytes(20))[:-2]
+    assert "its samples end at" in refused("import xdf", bytes(file.content))
+
+
 def test_an_xdf_header_that_claims_more_than_the_file_is_refused() -> None:
     content = b"XDF:\x08" + struct.pack("<QH", 2**60, 2) + struct.pack("<I", 1)
     assert "claims" in refused("import xdf", content)
