@@ -119,6 +119,12 @@ def test_channels_without_names_are_numbered_and_two_of_one_place_refused():
     for wanted in (anything, EEG):
         with pytest.raises(StreamError, match="'cap' has two channels called T7"):
             pick(wanted, "cap", twice)
+    # Two of what the model does not ask for are none of its business.
+    beside = [*(Channel(name, "uV") for name in EEG.channel_names), Channel("AUX"), Channel("AUX")]
+    assert pick(EEG, "cap", beside).columns == tuple(range(len(EEG.channel_names)))
+    # A model trained on a recording of unnamed channels finds them again.
+    numbered = dataclasses.replace(EEG, channel_names=("ch2", "ch4"))
+    assert pick(numbered, "cap", channels).columns == (1, 3)
 
 
 def test_an_unknown_unit_is_said_once_and_the_samples_taken_as_they_are(caplog):

@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from emodict.errors import EmodictError
+
 Floats = NDArray[np.float32]
 # What follows each elementary step: `to_half`, nothing, or something that looks at the numbers.
 Rounding = Callable[[Floats], Floats]
@@ -70,7 +72,7 @@ def _gemm(r: Rounding, a: Floats, b: Floats, c: Floats | None = None) -> Floats:
 
 def _layer_norm(r: Rounding, x: Floats, scale: Floats, bias: Floats, *, epsilon: float, axis: int = -1) -> Floats:
     if axis not in (-1, x.ndim - 1):
-        raise NotImplementedError(f"LayerNormalization over axis {axis}")
+        raise EmodictError(f"The emulator does not know LayerNormalization over axis {axis}")
     count = np.float32(x.shape[-1])
     mean = r(r(x.sum(axis=-1, keepdims=True)) / count)
     centred = r(x - mean)

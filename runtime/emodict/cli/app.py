@@ -26,10 +26,7 @@ USERS_ERRNOS = {
     errno.EFBIG, errno.ENAMETOOLONG,
 }  # fmt: skip
 # Which of emodict's extras brings a package that a command may find missing.
-EXTRAS = {
-    "torch": "train", "scipy": "train", "neurokit2": "train", "onnx": "export", "onnxruntime": "onnx",
-    "mne": "calibrate",
-}  # fmt: skip
+EXTRAS = {"torch": "train", "scipy": "train", "neurokit2": "train", "onnx": "export", "onnxruntime": "onnx"}
 
 _LACK_OF_MEMORY = "out of memory. Close other programs, or work on a shorter recording."
 _LACK_OF_GPU_MEMORY = (

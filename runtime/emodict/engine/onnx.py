@@ -24,7 +24,6 @@ THREADS = 1
 PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 GPU_PACKAGE = "pip uninstall onnxruntime, then pip install onnxruntime-gpu (they overwrite each other: never both)"
 _FLOAT32 = np.dtype(np.float32)
-_EXPORT = "emodict-export model.pt -o model.onnx"
 
 
 class OnnxEngine:
@@ -62,9 +61,7 @@ class OnnxEngine:
                 bind = self._bind if self._device == "cpu" else self._bind_on_gpu
                 self._bound = len(tokens), bind(len(tokens))
             return self._bound[1](tokens)
-        except MemoryError:
-            raise
-        except Exception as error:
+        except RuntimeError as error:
             raise failed_in_onnxruntime(self._path, error, device=self._device) from error
 
     def __enter__(self) -> OnnxEngine:
@@ -141,8 +138,8 @@ def graph_ends(session: Any) -> dict[str, tuple[str, tuple[Any, ...]]]:
     return {}
 
 
-def failed_in_onnxruntime(path: Path, error: Exception, *, device: str = "cpu") -> ModelError:
-    """What to say of a graph that could be opened and not run; ONNX Runtime's exceptions have no common base."""
+def failed_in_onnxruntime(path: Path, error: RuntimeError, *, device: str = "cpu") -> ModelError:
+    """What to say of a graph that could be opened and not run."""
     # Its words end with the reason, after the node, the place in its sources and the condition that did not hold.
     reason = str(error).split("Status Message: ")[-1].split(" was false. ")[-1].strip()
     return ModelError(
@@ -169,11 +166,12 @@ def metadata_of(session: Any, path: Path) -> dict[str, str]:
 
 
 def _open_session(path: Path, threads: int, device: str) -> Any:
-    onnxruntime, provider = _onnxruntime("Running model.onnx"), PROVIDERS[device]
+    if device == "cpu":
+        return open_on_cpu(path, threads=threads, expected="an ONNX model",
+                           fix="Export it again: emodict-export model.pt -o model.onnx")  # fmt: skip
+    onnxruntime, provider = _onnxruntime(path), PROVIDERS[device]
     if provider not in onnxruntime.get_available_providers():
         raise _no_gpu(path, f"ONNX Runtime {onnxruntime.__version__} on this machine has no CUDA provider", GPU_PACKAGE)
-    if device == "cpu":
-        return open_on_cpu(path, threads=threads)
     onnxruntime.set_default_logger_severity(4)
     options = _session_options(onnxruntime, threads)
     # Without this, what the GPU cannot do is done by the CPU, and nobody is told.
@@ -191,16 +189,14 @@ def _open_session(path: Path, threads: int, device: str) -> Any:
     return session
 
 
-def open_on_cpu(
-    path: Path, *, threads: int, expected: str = "an ONNX model", fix: str = "Export it again: " + _EXPORT
-) -> Any:
+def open_on_cpu(path: Path, *, threads: int, expected: str, fix: str) -> Any:
     """An InferenceSession of what is held of the file, or else of the file.
 
     Raises:
         ModelError: it is no ONNX file; `expected` and `fix` say what should be there and where to get it.
         MissingDependencyError: ONNX Runtime is not installed.
     """
-    onnxruntime = _onnxruntime(f"Running {path.name}")
+    onnxruntime = _onnxruntime(path)
     options = _session_options(onnxruntime, threads)
     try:
         return onnxruntime.InferenceSession(_content(path), options, providers=[PROVIDERS["cpu"]], enable_fallback=0)
@@ -208,11 +204,11 @@ def open_on_cpu(
         raise _cannot_open(path, error, expected=expected, fix=fix) from error
 
 
-def _onnxruntime(purpose: str) -> Any:
+def _onnxruntime(path: Path) -> Any:
     try:
         import onnxruntime
     except ImportError as error:
-        raise MissingDependencyError("onnxruntime", extra="onnx", purpose=purpose) from error
+        raise MissingDependencyError("onnxruntime", extra="onnx", purpose=f"Running {path.name}") from error
     return onnxruntime
 
 

@@ -138,7 +138,7 @@ def pick(wanted: Wanted, stream_name: str, channels: Sequence[Channel]) -> Picke
     signals = [i for i, channel in enumerate(channels) if i != counter and not _plain(channel) & _NO_SIGNAL]
     if wanted.name == "eeg":
         columns = _named(wanted, stream_name, channels, signals)
-        names = wanted.channel_names or tuple(channels[i].label or f"ch{i + 1}" for i in columns)
+        names = wanted.channel_names or tuple(_name(channels, i) for i in columns)
     else:
         columns = (_only(wanted, stream_name, channels, signals),)
         names = wanted.channel_names or (wanted.name,)
@@ -147,17 +147,19 @@ def pick(wanted: Wanted, stream_name: str, channels: Sequence[Channel]) -> Picke
 
 
 def _named(wanted: Wanted, stream_name: str, channels: Sequence[Channel], signals: Sequence[int]) -> tuple[int, ...]:
+    asked = {canonical_channel(name) for name in wanted.channel_names}
     by_name: dict[str, int] = {}
     for i in signals:
-        name = canonical_channel(channels[i].label)
-        if name and by_name.setdefault(name, i) != i:
+        # What no model asks for may be called as it likes, but a recording of all of them tells them apart.
+        name = canonical_channel(_name(channels, i))
+        if (not asked or name in asked) and by_name.setdefault(name, i) != i:
             raise StreamError(
-                f"{wanted.name}: the LSL stream '{stream_name}' has two channels called {channels[i].label}",
+                f"{wanted.name}: the LSL stream '{stream_name}' has two channels called {_name(channels, i)}",
                 expected="each place on the head once",
                 got=" ".join(channels[j].label or "(no name)" for j in signals),
                 fix=f"Name them apart in the program that sends them, or choose another: --stream {wanted.name}=NAME",
             )
-    if not wanted.channel_names:
+    if not asked:
         return tuple(signals)
     missing = [name for name in wanted.channel_names if canonical_channel(name) not in by_name]
     if missing:
@@ -170,6 +172,11 @@ def _named(wanted: Wanted, stream_name: str, channels: Sequence[Channel], signal
             f"choose another stream (--stream {wanted.name}=NAME), or use a model trained on these channels",
         )
     return tuple(by_name[canonical_channel(name)] for name in wanted.channel_names)
+
+
+def _name(channels: Sequence[Channel], i: int) -> str:
+    """Of a column; a stream that names none is recorded, and found again, by its numbers."""
+    return channels[i].label or f"ch{i + 1}"
 
 
 def _only(wanted: Wanted, stream_name: str, channels: Sequence[Channel], signals: Sequence[int]) -> int:

@@ -227,6 +227,7 @@ def _checkpoint_form(data: bytes) -> bytes:
     try:
         torch.save(content, buffer)
     except (TypeError, RuntimeError, NotImplementedError, UnicodeError, AttributeError, ValueError):
+        # Of some hostile values torch makes no file: a file of nothing takes its place.
         return b""
     return buffer.getvalue()
 
