@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from fractions import Fraction
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,21 +28,21 @@ class BlockForm:
 
 @dataclass(frozen=True)
 class StateSpace:
-    """A filter as s' = A s + b x, y = c s + d x; s is (states,)."""
+    """A filter as s' = A s + b x, y = c s + d x; s is (states,).
+
+    Attributes:
+        step_state: (states,) in which a constant input of 1 has always been there.
+    """
 
     a: Float64Array
     b: Float64Array
     c: Float64Array
     d: float
+    step_state: Float64Array
 
     @property
     def order(self) -> int:
         return len(self.b)
-
-    @cached_property
-    def step_state(self) -> Float64Array:
-        """The state in which a constant input of 1 has always been there."""
-        return np.asarray(np.linalg.solve(np.eye(self.order) - self.a, self.b), dtype=np.float64)
 
     def block_form(self, length: int) -> BlockForm:
         """The matrices that advance the filter by `length` samples."""
@@ -58,20 +59,42 @@ class StateSpace:
 
 
 def state_space(sos: Sequence[Sequence[float]]) -> StateSpace:
-    """Second-order sections in series, each in transposed direct form II as scipy.signal.sosfilt runs them."""
+    """Second-order sections in series; the same response as scipy.signal.sosfilt, rounded far less.
+
+    The states of a section with poles h +- sqrt(v) are those of A = [[h, v], [1, h]]. The usual ones, of the transposed
+    direct form, are nearly equal where poles come near 1, and what rounding takes from their difference rings on: for
+    the pulse filter of 0.01 Hz it came to 1e-9 of the signal. The few differences that shape A, c and the step's
+    states are taken exactly, for they lose as many digits.
+    """
     a: Float64Array = np.zeros((0, 0))
     b: Float64Array = np.zeros(0)
     c: Float64Array = np.zeros(0)
     d = 1.0
-    for b0, b1, b2, _, a1, a2 in sos:
-        section_a = np.array([[-a1, 1.0], [-a2, 0.0]])
-        section_b = np.array([b1 - a1 * b0, b2 - a2 * b0])
+    # What a constant input of 1 is after the sections so far.
+    level, step_state = Fraction(1), list[float]()
+    for b0, b1, b2, _, a1, a2 in (map(Fraction, section) for section in sos):
+        half = -a1 / 2
+        tap1 = b1 - a1 * b0
+        tap2 = b2 - a2 * b0 + half * tap1
+        constant = level / (1 + a1 + a2)
+        step_state += [_rounded(constant * (1 - half)), _rounded(constant)]
+        level = constant * (b0 + b1 + b2)
+        section_a = np.array([[_rounded(half), _rounded(half * half - a2)], [1.0, _rounded(half)]])
+        section_b = np.array([1.0, 0.0])
         top = np.hstack([a, np.zeros((len(b), 2))])
         a = np.vstack([top, np.hstack([np.outer(section_b, c), section_a])])
         b = np.concatenate([b, section_b * d])
-        c = np.concatenate([b0 * c, [1.0, 0.0]])
-        d = b0 * d
-    return StateSpace(a, b, c, d)
+        c = np.concatenate([float(b0) * c, [_rounded(tap1), _rounded(tap2)]])
+        d = float(b0) * d
+    return StateSpace(a, b, c, d, np.array(step_state))
+
+
+def _rounded(value: Fraction) -> float:
+    """The nearest float; beyond the largest infinity, as in float arithmetic, and no exception."""
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
 
 
 def causal_filter(system: StateSpace, samples: Float64Array, state: Float64Array) -> Float64Array:
