@@ -98,14 +98,14 @@ def face(names: tuple[str, ...], kind: str = "embedding") -> ModalitySpec:
     return ModalitySpec("video", kind, 1.0, "", (), 1.0, (len(names),), names)
 
 
-def peripheral(name: str, *, filter_: FilterSpec | None) -> ModalitySpec:
+def peripheral(name: str, *, filter_: FilterSpec | None, constant_usable: bool = False) -> ModalitySpec:
     rate, unit, features, limits = {
         "ppg": (PPG_HZ, "a.u.", PPG_FEATURES, PPG_RANGE),
         "gsr": (GSR_HZ, "uS", GSR_FEATURES, GSR_RANGE_US),
     }[name]
     return ModalitySpec(
         name, "statistics", rate, unit, (name,), 5.0, (len(features),), features,
-        filter=filter_, valid_range=limits,
+        filter=filter_, valid_range=limits, constant_usable=constant_usable,
     )  # fmt: skip
 
 
@@ -149,8 +149,8 @@ def dmer_2024(*, lbptop: bool) -> FeatureSpec:
         streaming=False,
         modalities=(
             eeg(spectrum, band_major=True),
-            peripheral("gsr", filter_=None),
-            peripheral("ppg", filter_=zero_phase("zero-phase-trial", sos(3, 0.5, 8, PPG_HZ))),
+            peripheral("gsr", filter_=None, constant_usable=True),
+            peripheral("ppg", filter_=zero_phase("zero-phase-trial", sos(3, 0.5, 8, PPG_HZ)), constant_usable=True),
             video(768, "table") if lbptop else video(),
         ),
     )
@@ -159,8 +159,11 @@ def dmer_2024(*, lbptop: bool) -> FeatureSpec:
 def sample_spectrum(
     samples: int, n_fft: int, rate_hz: float, bands: list[tuple[str, float, float]], decimation: int
 ) -> SpectrumSpec:
-    """The released code's recipe: bins int(low b) .. int(high b - 1) EXCLUSIVE, value log2(100 mean |X|^2)."""
-    per_hz = n_fft / rate_hz
+    """The released code's recipe: bins int(low b) .. int(high b - 1) EXCLUSIVE, value log2(100 mean |X|^2).
+
+    b is a whole number of bins a hertz: the code cuts the 10.24 of EEG and PPG to 10.
+    """
+    per_hz = int(n_fft / rate_hz)
     edges = [(n, lo, hi, int(lo * per_hz), int(hi * per_hz - 1) - 1) for n, lo, hi in bands]
     return SpectrumSpec(
         decimation, tuple(np.hanning(samples).tolist()), n_fft, mean_bands(edges), 1 / math.log(2), math.log2(100)
@@ -173,6 +176,7 @@ def sample_signal(name: str, spectrum: SpectrumSpec, sections: np.ndarray) -> Mo
     return ModalitySpec(
         name, "band_power", rate, unit, (name,), 1.0, (1, len(features)), features,
         filter=zero_phase("zero-phase-recording", sections), spectrum=spectrum, valid_range=limits,
+        constant_usable=True,
     )  # fmt: skip
 
 

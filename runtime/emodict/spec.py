@@ -47,6 +47,8 @@ class FilterSpec:
             raise SpecError("The filter's mode is unknown", expected=FILTER_MODES, got=repr(self.mode))
         if not self.sos or any(len(row) != 6 or row[3] != 1.0 or not all(map(math.isfinite, row)) for row in self.sos):
             raise SpecError("The filter's sections are malformed", expected="rows of 6 finite numbers with a0 = 1")
+        if not all(abs(a2) < 1 and abs(a1) < 1 + a2 for *_, a1, a2 in self.sos):
+            raise SpecError("The filter is unstable", expected="sections with their poles inside the unit circle")
 
     @property
     def streams(self) -> bool:
@@ -94,6 +96,8 @@ class ModalitySpec:
         window_s: samples up to the end of a row's second that its features look at.
         settle_s: how long after a gap the filter's output is not to be trusted.
         valid_range: samples outside it make a window invalid (None: no limit on that side).
+        constant_usable: a window whose raw samples are all equal is a window like any other, as it is for the code
+            whose features the spec reproduces; without it such a window is invalid.
     """
 
     name: str
@@ -108,6 +112,7 @@ class ModalitySpec:
     valid_range: tuple[float | None, float | None] = (None, None)
     filter: FilterSpec | None = None
     spectrum: SpectrumSpec | None = None
+    constant_usable: bool = False
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
@@ -124,6 +129,13 @@ class ModalitySpec:
                 raise SpecError(f"{self.name}: the {what} must be a whole number of Hz or seconds", got=value)
         if self.filter is not None:
             self._check_filter(self.filter)
+        if self.constant_usable and (self.kind not in _MODES_OF_KIND or len(self.channel_names) != 1):
+            # Among several channels one that stands still is broken.
+            raise SpecError(
+                f"{self.name}: its constant windows cannot be usable",
+                expected="band powers or statistics of a single channel",
+                got=f"{self.kind} of {len(self.channel_names)} channels",
+            )
 
     def _check_filter(self, filter_spec: FilterSpec) -> None:
         modes = _MODES_OF_KIND.get(self.kind, ())
@@ -210,6 +222,8 @@ class FeatureSpec:
                     f"{self.id}: {modality.name}'s filter does not fit a spec with streaming {self.streaming}",
                     got=repr(modality.filter.mode),
                 )
+            if modality.constant_usable and self.streaming:
+                raise SpecError(f"{self.id}: {modality.name}'s constant windows cannot be usable in a stream")
 
     @property
     def modality_names(self) -> tuple[str, ...]:
@@ -298,6 +312,10 @@ class FeatureSpec:
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON types; `spec_from_dict` reads them back."""
         plain: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(self)))
+        for modality in plain["modalities"]:
+            # Written only where it is set: the specs that were there before it keep their fingerprints.
+            if not modality["constant_usable"]:
+                del modality["constant_usable"]
         return plain
 
     def _token_count(self, modality: ModalitySpec) -> int:

@@ -47,6 +47,8 @@ def check_modality(content: Mapping[str, Any]) -> None:
         _number(content, "settle_s", 0, _MOST_WINDOW_S)
     if "valid_range" in content:
         _check_range(content)
+    if not isinstance(content.get("constant_usable", False), bool):
+        raise TypeError("constant_usable is not true or false")
     if content.get("filter") is not None:
         _check_filter(content["filter"], samples)
     if content.get("spectrum") is not None:

@@ -128,32 +128,9 @@ def test_the_released_recipe_is_followed_trial_by_trial():
     assert row == len(rows)
 
 
-def test_the_samples_recipe_filters_over_the_whole_recording():
-    rec = recording(30.0)
-    rows = extract_features(rec, SAMPLE)
-    np.testing.assert_array_equal(rows.start_s, np.arange(30))
-    for name, rate, order, low, high, n_fft, edges in (
-        ("gsr", 4, 2, 0.01, 1.9, 64, [(0, 0.6), (0.6, 1.2), (1.2, 1.8), (1.8, 2.0)]),
-        ("ppg", 100, 2, 0.01, 49, 1024, [(4, 8), (8, 14), (14, 31), (31, 45)]),
-    ):
-        sos = ss.butter(order, [low, high], btype="bandpass", fs=rate, output="sos")
-        filtered = ss.sosfiltfilt(sos, samples_of(rec, name)[:, 0])
-        hann = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(rate) / (rate - 1))
-        column = SAMPLE.modality_names.index(name)
-        valid = np.flatnonzero(rows.valid[:, column])
-        # Four GSR samples may all be equal; such a second is not valid.
-        assert len(valid) > 20
-        for k in valid:
-            power = np.abs(np.fft.fft(hann * filtered[k * rate : (k + 1) * rate], n_fft)) ** 2
-            per_hz = n_fft / rate
-            expected = [math.log2(100 * power[int(lo * per_hz) : int(hi * per_hz - 1)].mean()) for lo, hi in edges]
-            # A drift of 0.01 Hz is a pole within 1e-2 of the circle; filtered values are 1e-6 of the sums.
-            np.testing.assert_allclose(rows.features(name)[k, 0], expected, rtol=1e-6, atol=1e-6)
-
-
 def test_gsr_is_judged_before_a_filter_takes_its_level_away():
     rows = extract_features(recording(30.0), SAMPLE)
-    assert rows.valid[:, SAMPLE.modality_names.index("gsr")].mean() > 0.7
+    assert rows.valid[:, SAMPLE.modality_names.index("gsr")].all()
 
 
 @pytest.mark.parametrize("spec", [DMER, SAMPLE])

@@ -89,6 +89,46 @@ def test_one_coefficient_in_the_last_place_changes_the_fingerprint():
     assert spec_from_dict(changed(content, path, value * (1 + 2e-16))).fingerprint != spec.fingerprint
 
 
+def test_the_samples_bands_are_ten_bins_a_hertz_but_for_the_last_two():
+    # 1024 / 100 = 10.24, which the released code cuts to 10; its range ends before hi * 10 - 1.
+    for name in ("eeg", "ppg"):
+        bins = [(b.first_bin, b.first_bin + len(b.weights) - 1) for b in load_spec("dmer-sample").modality(name).bands]
+        assert bins == [(40, 78), (80, 138), (140, 308), (310, 448)]
+    gsr = [(b.first_bin, b.first_bin + len(b.weights) - 1) for b in load_spec("dmer-sample").modality("gsr").bands]
+    assert gsr == [(0, 7), (9, 17), (19, 26), (28, 30)]
+
+
+def test_the_rule_for_constant_windows_is_written_only_where_it_is_set():
+    usable = {
+        spec_id: [m["name"] for m in load_spec(spec_id).to_dict()["modalities"] if "constant_usable" in m]
+        for spec_id in spec_ids()
+    }
+    assert {spec_id: names for spec_id, names in usable.items() if names} == {
+        "dmer-2024": ["gsr", "ppg"],
+        "dmer-2024-lbptop": ["gsr", "ppg"],
+        "dmer-sample": ["gsr", "ppg"],
+    }
+    spec = load_spec("dmer-sample")
+    content = spec.to_dict()
+    plain = spec_from_dict(changed(content, ("modalities", 1, "constant_usable"), False))
+    assert plain.fingerprint != spec.fingerprint
+    assert "constant_usable" not in plain.to_dict()["modalities"][1]
+
+
+@pytest.mark.parametrize(
+    ("spec_id", "fingerprint"),
+    [
+        ("emodict-1", "3c162473995f32fe"),
+        ("emodict-1-60hz", "62a23a1e12e2a25f"),
+        ("emodict-1-hog", "acb3e6fcc2c8c5cc"),
+        ("emodict-1-hog-60hz", "4609990ecd6ab456"),
+        ("edl-89", "3604b2b919d44ecf"),
+    ],
+)
+def test_the_fingerprints_of_version_0_1_0_stand_but_for_those_of_the_released_recipes(spec_id, fingerprint):
+    assert load_spec(spec_id).fingerprint == fingerprint
+
+
 def test_an_unknown_id_is_refused_with_the_known_ones():
     with pytest.raises(SpecError, match=r"no feature spec 'emodict-9'.*dmer-2024.*emodict-1"):
         load_spec("emodict-9")
@@ -163,6 +203,12 @@ def test_two_specs_are_not_mixed_and_both_are_in_the_sentence():
         (("modalities", 0, "filter", "sos", 0, 3), 2.0, "malformed"),
         (("modalities", 0, "filter", "sos", 0, 0), float("inf"), "malformed"),
         (("modalities", 0, "filter", "sos"), [], "malformed"),
+        (("modalities", 0, "filter", "sos", 0), [1.0, 0.0, 0.0, 1.0, -2.0, 1.0], "unstable"),
+        (("modalities", 0, "filter", "sos", 0), [1.0, 0.0, 0.0, 1.0, 0.0, 1.5], "unstable"),
+        (("modalities", 1, "constant_usable"), 1, "not true or false"),
+        (("modalities", 1, "constant_usable"), True, "gsr's constant windows cannot be usable in a stream"),
+        (("modalities", 0, "constant_usable"), True, "eeg: its constant windows.*band_power of 18 channels"),
+        (("modalities", 3, "constant_usable"), True, "video: its constant windows.*embedding"),
         (("modalities", 1, "name"), "eeg", "distinct modalities"),
         (("modalities",), [], "distinct modalities"),
         (("modalities",), 3, "cannot be read"),

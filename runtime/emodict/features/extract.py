@@ -6,6 +6,7 @@ import logging
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,6 +40,9 @@ BLOCK_S = 64.0
 _TIME_ATOL_S = 1e-6
 # A sensor's clock may run slow by this much; slower, and the even clock has a hole every few windows.
 GSR_LEAST_RATE_SHARE = 0.99
+# What a filter makes of a signal that has long stood still is the rounding of its arithmetic (scipy's 0.01 Hz filter of
+# the pulse: 1e-11 of the level), and no sensor resolves 1e-9 of its largest sample (24 bits: 6e-8).
+FILTER_ROUNDING_SHARE = 1e-9
 
 
 def extract_features(
@@ -123,6 +127,11 @@ class _WholeSignal:
     raw: Float64Array
     filtered: Float64Array
 
+    @cached_property
+    def rounding(self) -> float:
+        """Filtered samples no larger than this are not told from rounding."""
+        return FILTER_ROUNDING_SHARE * float(np.fmax.reduce(np.abs(self.raw), axis=None, initial=0.0))
+
 
 def _whole(recording: Recording, modality: ModalitySpec) -> _WholeSignal:
     """(samples, channels) of the whole recording, filtered where the filter spans it all."""
@@ -148,7 +157,11 @@ def _trial_rows(
     filtered = _filtered(_cut(signal.filtered, first, stop), modality.filter, "zero-phase-trial")
     usable, quality = assess(modality, sliding_windows(raw[aligned:], window=window, hop=hop))
     windows = sliding_windows(filtered[aligned:], window=window, hop=hop)
-    return rows_of_usable(modality, kernel, windows, usable & finite_rows(windows), quality)
+    usable &= finite_rows(windows)
+    if modality.constant_usable and modality.filter is not None:
+        # A constant window holds what the filter brings in from around it, and that may be nothing.
+        usable &= np.abs(windows).max(axis=(1, 2)) > signal.rounding
+    return rows_of_usable(modality, kernel, windows, usable, quality)
 
 
 def _cut(samples: Float64Array, first: int, stop: int) -> Float64Array:

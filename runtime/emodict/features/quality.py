@@ -54,7 +54,8 @@ def assess(modality: ModalitySpec, windows: Float64Array) -> tuple[BoolArray, Fl
     """(windows, samples, channels) raw at the spec's rate, NaN where missing -> valid and quality (windows,).
 
     A window is invalid if any sample is missing or out of range, or any channel is constant, stuck for
-    more than half of it, or saturated. Quality is 0 for an invalid window.
+    more than half of it, or saturated. Quality is 0 for an invalid window. Where the modality has it so
+    (`constant_usable`), a constant window is valid.
     """
     low, high = fold(np.minimum, windows), fold(np.maximum, windows)
     lower, upper = _limits(modality)
@@ -65,14 +66,19 @@ def assess(modality: ModalitySpec, windows: Float64Array) -> tuple[BoolArray, Fl
         return good, good.astype(np.float64)
     swing = np.subtract(high, low, out=np.zeros_like(low), where=ok)
     still = CONSTANT_SHARE * np.maximum(np.abs(low), np.abs(high))
-    good &= _all_channels(swing > still)
-    if good.all():
+    moving = good & _all_channels(swing > still)
+    if moving.all():
         # The usual case, spared the copies.
-        return _assess_steady(modality, windows, low, swing, still)
-    quality = np.zeros(len(good))
-    at = np.flatnonzero(good)
-    good[at], quality[at] = _assess_steady(modality, windows[at], low[at], swing[at], still[at])
-    return good, quality
+        return _assess_moving(modality, windows, low, swing, still)
+    valid, quality = moving.copy(), np.zeros(len(moving))
+    at = np.flatnonzero(moving)
+    valid[at], quality[at] = _assess_moving(modality, windows[at], low[at], swing[at], still[at])
+    if modality.constant_usable:
+        # Of a single channel: what is good and does not move is constant.
+        constant = good & ~moving
+        valid |= constant
+        quality[constant] = _constant_score(modality, windows)
+    return valid, quality
 
 
 def without_bad_channels(modality: ModalitySpec, windows: Float64Array, valid: BoolArray) -> Float64Array:
@@ -95,7 +101,7 @@ def without_bad_channels(modality: ModalitySpec, windows: Float64Array, valid: B
     return cleaned
 
 
-def _assess_steady(
+def _assess_moving(
     modality: ModalitySpec, windows: Float64Array, low: Float64Array, swing: Float64Array, still: Float64Array
 ) -> tuple[BoolArray, Float64Array]:
     """The same for windows in which every sample is there, in range, and not constant."""
@@ -251,6 +257,15 @@ def _gsr_score(modality: ModalitySpec, windows: Float64Array, swing: Float64Arra
 
 def _no_score(modality: ModalitySpec, windows: Float64Array, swing: Float64Array) -> Float64Array:
     return np.ones(len(windows))
+
+
+def _constant_score(modality: ModalitySpec, windows: Float64Array) -> float:
+    """What the formula gives a constant, whatever its level: 0 without a pulse, 1 without a step.
+
+    Of zeros, for the rounding of a level would pass for the power of a pulse.
+    """
+    still = np.zeros_like(windows[:1])
+    return float(_SCORES.get(modality.name, _no_score)(modality, still, still[:, 0])[0])
 
 
 _SCORES: dict[str, Callable[[ModalitySpec, Float64Array, Float64Array], Float64Array]] = {
