@@ -383,18 +383,41 @@ def require_known_spec(features: FeatureSpec, fingerprint: str, *, source: str) 
             got=str(features),
             fix="Use the file as it was written, or train or export it again",
         )
-    if features.id in spec_ids():
-        ours = load_spec(features.id).with_modalities(features.modality_names)
-        if features.channel_names != ours.channel_names:
-            ours = ours._with_channel_names(features.channel_names)
-        # Equal data have equal fingerprints; hashing ours as well would cost every start 7 ms.
-        if ours != features and ours.fingerprint != features.fingerprint:
-            raise SpecError(
-                f"{source} was trained on other features than this emodict computes",
-                expected=f"feature spec {ours}",
-                got=str(features),
-                fix="Use the emodict that trained it, or train again",
-            )
+    ours = _ours_if_other(features)
+    if ours is not None:
+        raise SpecError(
+            f"{source} was trained on other features than this emodict computes",
+            expected=f"feature spec {ours}",
+            got=str(features),
+            fix="Use the emodict that trained it, or train again",
+        )
+
+
+def require_current_spec(features: FeatureSpec, *, source: str) -> None:
+    """A table's spec must be what this emodict knows under its id: what is trained on it is to be used with it.
+
+    Raises:
+        SpecError: it is not; both specs are in the sentence.
+    """
+    ours = _ours_if_other(features)
+    if ours is not None:
+        raise SpecError(
+            f"{source} holds other features than this emodict computes",
+            expected=f"feature spec {ours}",
+            got=str(features),
+            fix="Extract the features again, or use the emodict that extracted them",
+        )
+
+
+def _ours_if_other(features: FeatureSpec) -> FeatureSpec | None:
+    """What this emodict computes under the spec's id with its sensors, where that is something else."""
+    if features.id not in spec_ids():
+        return None
+    ours = load_spec(features.id).with_modalities(features.modality_names)
+    if features.channel_names != ours.channel_names:
+        ours = ours._with_channel_names(features.channel_names)
+    # Equal data have equal fingerprints; hashing ours as well would cost every start 7 ms.
+    return ours if ours != features and ours.fingerprint != features.fingerprint else None
 
 
 def _modality_from_dict(content: Mapping[str, Any]) -> ModalitySpec:

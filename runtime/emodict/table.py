@@ -21,7 +21,7 @@ from emodict.jsontext import parse_json
 from emodict.matfile import read_mat
 from emodict.npz import DAMAGE, open_npz
 from emodict.recording import Recording
-from emodict.spec import FeatureSpec, load_spec, require_same_spec, spec_from_dict
+from emodict.spec import FeatureSpec, load_spec, require_current_spec, require_same_spec, spec_from_dict
 from emodict.truth import LABEL_SUM_ATOL, check_distributions, refuse_other_than_distributions, trial_of_rows
 
 # The ten PANAS items of DMER, in the order of its label columns.
@@ -288,6 +288,7 @@ def _read_npz(path: Path) -> FeatureTable:
 
 def _table_of(file: Mapping[str, NDArray[Any]], path: Path) -> FeatureTable:
     spec = spec_from_dict(parse_json(str(file["spec"])))
+    require_current_spec(spec, source=str(path))
     start_s, tokens, quality = (np.asarray(file[name], dtype=np.float64) for name in ("start_s", "tokens", "quality"))
     windows = FeatureWindows(spec, start_s, tokens, np.asarray(file["valid"], dtype=bool), quality)
     _check_windows(windows, path)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from emodict.errors import SpecError
-from emodict.spec import FilterSpec, load_spec, require_same_spec, spec_from_dict, spec_ids
+from emodict.spec import FilterSpec, load_spec, require_known_spec, require_same_spec, spec_from_dict, spec_ids
 
 MAKE_SPECS = Path(__file__).resolve().parents[2] / "tools" / "make_specs.py"
 
@@ -184,6 +184,18 @@ def test_two_specs_are_not_mixed_and_both_are_in_the_sentence():
         require_same_spec(ours, theirs, ours_is="the model", theirs_is="the table")
     for word in ("the model", "the table", ours.fingerprint, theirs.fingerprint):
         assert word in str(refused.value)
+
+
+def test_a_model_of_an_older_recipe_is_refused_with_both_fingerprints_and_what_to_do():
+    content = load_spec("dmer-sample").to_dict()
+    # As version 0.1.0 had it: no rule for constant windows.
+    for modality in content["modalities"]:
+        modality.pop("constant_usable", None)
+    older = spec_from_dict(content)
+    with pytest.raises(SpecError, match=r"m\.pt was trained on other features.*or train again") as refused:
+        require_known_spec(older, older.fingerprint, source="m.pt")
+    assert older.fingerprint in str(refused.value)
+    assert load_spec("dmer-sample").fingerprint in str(refused.value)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import scipy.io
 
-from emodict.errors import TableError
+from emodict.errors import SpecError, TableError
 from emodict.features.windows import FeatureWindows
 from emodict.spec import load_spec
 from emodict.table import (
@@ -152,6 +152,17 @@ def test_a_file_cut_off_is_refused(tmp_path):
         (tmp_path / "table.npz").write_bytes(whole[:length])
         with pytest.raises(TableError):
             read_table(tmp_path / "table.npz")
+
+
+def test_a_table_of_an_older_recipe_is_refused_before_anything_is_trained_on_it(tmp_path):
+    write_table(table_of(), tmp_path / "table.npz")
+    # As dmer-sample had it in version 0.1.0: 10.24 bins a hertz.
+    content = load_spec("dmer-sample").to_dict()
+    theta = content["modalities"][0]["spectrum"]["bands"][0]
+    theta["weights"] = [1 / 40] * 40
+    rewritten(tmp_path / "table.npz", spec=np.array(json.dumps(content)))
+    with pytest.raises(SpecError, match=r"table\.npz holds other features.*dmer-sample.*Extract the features again"):
+        read_table(tmp_path / "table.npz")
 
 
 def test_a_broken_spec_inside_is_the_specs_own_error(tmp_path):
