@@ -20,14 +20,12 @@ PUBLIC := $(addprefix emodict.,session recording validate spec features engine p
 demo: $(VENV)/ready-train
 	$(BIN)/python examples/demo.py demo
 
-# With ARGS, one pytest of these. Else all of them: file by file in several processes; then, with nothing else beside
-# them, those that hold the live pipeline to its times, also in several: they wait far more than they compute.
+# With ARGS, one pytest of these. Else all of them, in two halves, with one line at the end for both.
 test: $(VENV)/ready-test
 ifdef ARGS
 	$(BIN)/python -m pytest $(ARGS)
 else
-	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --ignore tests/live
-	$(BIN)/python -m pytest --numprocesses 4 --dist loadfile tests/live
+	$(BIN)/python -m tests.whole
 endif
 
 # Commands are killed, 200 times at random and at the worst moments: six minutes.
