@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shutil
 import signal
 import sys
 from collections.abc import Callable
@@ -37,6 +38,43 @@ def shared_data() -> Path:
     if missing:
         pytest.skip(f"no real recordings in {folder}: {', '.join(missing)} missing")
     return folder
+
+
+@pytest.fixture(scope="session")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model of all four modalities that can do without any of them; random weights."""
+    return _untrained(tmp_path_factory.mktemp("model") / "model.onnx", ("eeg", "gsr", "ppg", "video"))
+
+
+@pytest.fixture(scope="session")
+def wrist_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model of PPG and GSR that needs both; random weights."""
+    return _untrained(tmp_path_factory.mktemp("model") / "wrist.onnx", ("gsr", "ppg"), required=("gsr", "ppg"))
+
+
+def _untrained(path: Path, modalities: tuple[str, ...], *, required: tuple[str, ...] = ()) -> Path:
+    # Late: most tests need no model, and should not wait for torch.
+    from benchmarks.fixtures import untrained_model
+
+    return untrained_model(path, modalities, required=required)
+
+
+@pytest.fixture(scope="session")
+def noise_session(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """30 s of noise of all four modalities, one trial with truth from second 2 to second 22; to be read only."""
+    from tests.recordings import noise_recording
+
+    from emodict.session import write_session
+
+    path = tmp_path_factory.mktemp("session") / "session.h5"
+    write_session(noise_recording(), path)
+    return path
+
+
+@pytest.fixture
+def session(noise_session: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of `noise_session`, in a folder of its own, that the test may change."""
+    return Path(shutil.copy(noise_session, tmp_path_factory.mktemp("session")))
 
 
 @pytest.fixture

@@ -33,36 +33,36 @@ def run(run_in_process: Run) -> Run:
 
 
 @pytest.fixture
-def model(trained: Callable[..., Checkpoint], tmp_path: Path) -> Path:
+def checkpoint(trained: Callable[..., Checkpoint], tmp_path: Path) -> Path:
     path = tmp_path / "in" / "model.pt"
     path.parent.mkdir()
     save_checkpoint(trained("emodict-1"), path)
     return path
 
 
-def test_the_graph_goes_beside_the_checkpoint_unless_told_otherwise(run: Run, model: Path, tmp_path: Path) -> None:
-    code, out, _ = run(model)
+def test_the_graph_goes_beside_the_checkpoint_unless_told_otherwise(run: Run, checkpoint: Path, tmp_path: Path) -> None:
+    code, out, _ = run(checkpoint)
     assert code == 0
     assert re.search(r"(\d+) nodes", out)
-    assert f"emodict-run --engine {model.with_suffix('.onnx')}" in out
-    code, _, _ = run(model, "-o", tmp_path / "other.onnx")
+    assert f"emodict-run --engine {checkpoint.with_suffix('.onnx')}" in out
+    code, _, _ = run(checkpoint, "-o", tmp_path / "other.onnx")
     assert code == 0
-    assert (tmp_path / "other.onnx").read_bytes() == model.with_suffix(".onnx").read_bytes()
+    assert (tmp_path / "other.onnx").read_bytes() == checkpoint.with_suffix(".onnx").read_bytes()
 
 
-def test_what_is_exported_is_signed_with_the_key_asked_for(run: Run, model: Path, tmp_path: Path) -> None:
+def test_what_is_exported_is_signed_with_the_key_asked_for(run: Run, checkpoint: Path, tmp_path: Path) -> None:
     key = Ed25519PrivateKey.generate()
     path = tmp_path / "signing.pem"
     path.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
     out = tmp_path / "model.onnx"
-    code, said, _ = run(model, "-o", out, "--sign", path)
+    code, said, _ = run(checkpoint, "-o", out, "--sign", path)
     assert code == 0
     assert f"Signed: {out}.sig" in said
     require_signed(out, key.public_key())
 
 
-def test_a_key_that_is_none_is_refused_before_any_work(run: Run, model: Path, tmp_path: Path) -> None:
-    code, _, said = run(model, "-o", tmp_path / "model.onnx", "--sign", model)
+def test_a_key_that_is_none_is_refused_before_any_work(run: Run, checkpoint: Path, tmp_path: Path) -> None:
+    code, _, said = run(checkpoint, "-o", tmp_path / "model.onnx", "--sign", checkpoint)
     assert code == 2
     assert "holds no private key that can be used" in said
     assert not (tmp_path / "model.onnx").exists()
@@ -87,11 +87,11 @@ def test_what_is_no_checkpoint_is_refused(run: Run, tmp_path: Path, content: byt
     assert not (tmp_path / "model.onnx").exists()
 
 
-def test_a_missing_folder_and_a_wrong_ending_are_refused(run: Run, model: Path, tmp_path: Path) -> None:
-    code, _, err = run(model, "-o", tmp_path / "no" / "model.onnx")
+def test_a_missing_folder_and_a_wrong_ending_are_refused(run: Run, checkpoint: Path, tmp_path: Path) -> None:
+    code, _, err = run(checkpoint, "-o", tmp_path / "no" / "model.onnx")
     assert code == 2
     assert "Expected a folder that exists" in err
-    code, _, err = run(model, "-o", tmp_path / "model.trt")
+    code, _, err = run(checkpoint, "-o", tmp_path / "model.trt")
     assert code == 2
     assert "Expected a file ending in .onnx or .plan, got .trt" in err
     assert [p.name for p in tmp_path.iterdir()] == ["in"]
@@ -114,25 +114,25 @@ def test_a_missing_folder_and_a_wrong_ending_are_refused(run: Run, model: Path, 
     ],
 )
 def test_options_that_do_not_go_together_are_refused_before_any_work(
-    run: Run, model: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], said: str
+    run: Run, checkpoint: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], said: str
 ) -> None:
     if "33" in words:
         pytest.importorskip("tensorrt_rtx", reason="only a TensorRT for RTX knows what it can build for")
-    monkeypatch.chdir(model.parent)
-    code, _, err = run(model, *words)
+    monkeypatch.chdir(checkpoint.parent)
+    code, _, err = run(checkpoint, *words)
     assert code == 2
     assert said in err
-    assert [p.name for p in model.parent.iterdir()] == ["model.pt"]
+    assert [p.name for p in checkpoint.parent.iterdir()] == ["model.pt"]
 
 
 @pytest.mark.parametrize(("precision", "nodes"), [("fp16", 61), ("int8", None)])
 def test_a_low_precision_says_its_nodes_and_its_error(
-    run: Run, model: Path, tmp_path: Path, precision: str, nodes: int | None
+    run: Run, checkpoint: Path, tmp_path: Path, precision: str, nodes: int | None
 ) -> None:
     words = ["-o", tmp_path / "low.onnx", "--precision", precision]
     if precision == "int8":
         words += ["--data", _table(tmp_path)]
-    code, out, _ = run(model, *words)
+    code, out, _ = run(checkpoint, *words)
     assert code == 0
     graph = onnx.load(tmp_path / "low.onnx")
     assert f"{precision.upper()}, {len(graph.graph.node)} nodes" in out
@@ -162,28 +162,28 @@ def _table(folder: Path) -> Path:
     return folder / "table.npz"
 
 
-def test_kept_nodes_are_named(run: Run, model: Path, tmp_path: Path) -> None:
+def test_kept_nodes_are_named(run: Run, checkpoint: Path, tmp_path: Path) -> None:
     choice = {
         "format": "emodict-precision",
         "format_version": "1",
-        "graph_sha256": graph_hash(folded_graph(load_checkpoint(model))),
+        "graph_sha256": graph_hash(folded_graph(load_checkpoint(checkpoint))),
         "fp16": {"keep_fp32": ["layer0/norm1"]},
     }
     (tmp_path / "precision.json").write_text(json.dumps(choice))
-    code, out, _ = run(model, "--precision", "fp16", "--calibration", tmp_path / "precision.json")
+    code, out, _ = run(checkpoint, "--precision", "fp16", "--calibration", tmp_path / "precision.json")
     assert code == 0
     assert "Kept in FP32: layer0/norm1\n" in out
 
 
-def test_a_plan_for_three_gpus_is_built_here_with_its_onnx_beside_it(run: Run, model: Path) -> None:
+def test_a_plan_for_three_gpus_is_built_here_with_its_onnx_beside_it(run: Run, checkpoint: Path) -> None:
     pytest.importorskip("tensorrt_rtx", reason="plans are built ahead of time by TensorRT for RTX")
-    code, out, _ = run(model, "--precision", "fp16", "--sm", "86,89,120")
+    code, out, _ = run(checkpoint, "--precision", "fp16", "--sm", "86,89,120")
     assert code == 0
-    plan = model.with_suffix(".plan")
+    plan = checkpoint.with_suffix(".plan")
     sidecar = read_sidecar(plan)
     content = read_plan(plan, sidecar)
     assert sidecar.plan_sha256 == hashlib.sha256(content).hexdigest()
-    assert sidecar.onnx_sha256 == hashlib.sha256(model.with_suffix(".onnx").read_bytes()).hexdigest()
+    assert sidecar.onnx_sha256 == hashlib.sha256(checkpoint.with_suffix(".onnx").read_bytes()).hexdigest()
     assert sidecar.compute_capabilities == ("8.6", "8.9", "12.0")
     assert sidecar.manifest.precision == "fp16"
     total = sum(sidecar.layers.values())
@@ -192,39 +192,39 @@ def test_a_plan_for_three_gpus_is_built_here_with_its_onnx_beside_it(run: Run, m
     assert f"emodict-run --engine {plan}" in out
 
 
-def test_a_triton_repository_comes_with_the_graph(run: Run, model: Path, tmp_path: Path) -> None:
-    code, out, _ = run(model, "--triton", tmp_path / "repository")
+def test_a_triton_repository_comes_with_the_graph(run: Run, checkpoint: Path, tmp_path: Path) -> None:
+    code, out, _ = run(checkpoint, "--triton", tmp_path / "repository")
     assert code == 0
     assert f"Wrote the Triton model repository {tmp_path / 'repository'}: emodict_onnx\n" in out
     served = tmp_path / "repository" / "emodict_onnx" / "1" / "model.onnx"
-    assert served.read_bytes() == model.with_suffix(".onnx").read_bytes()
+    assert served.read_bytes() == checkpoint.with_suffix(".onnx").read_bytes()
 
 
 def test_what_stands_in_the_way_is_found_before_any_work(
-    run: Run, model: Path, monkeypatch: pytest.MonkeyPatch
+    run: Run, checkpoint: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.chdir(model.parent)
+    monkeypatch.chdir(checkpoint.parent)
     Path("blocked.plan.json").mkdir()
     Path("served/emodict_onnx").mkdir(parents=True)
     Path("served/emodict_onnx/README").write_text("somebody else's")
     Path("choice.plan.json").write_text("{}")
-    before = sorted(model.parent.iterdir())
+    before = sorted(checkpoint.parent.iterdir())
     for words, said in (
         (["--sm", "86", "-o", "blocked.plan"], "Cannot write blocked.plan.json. Expected a file name, got a folder"),
         (["-o", "new.onnx", "--triton", "served"], "holds files that emodict-export has not written"),
         (["--sm", "86", "-o", "choice.plan", "--calibration", "choice.plan.json"], "it is what is read"),
     ):
-        code, _, err = run(model, *words)
+        code, _, err = run(checkpoint, *words)
         assert code == 2
         assert said in err
-    assert sorted(model.parent.iterdir()) == before
+    assert sorted(checkpoint.parent.iterdir()) == before
 
 
 def test_a_broken_fold_is_our_failure_and_leaves_no_file(
-    run: Run, model: Path, monkeypatch: pytest.MonkeyPatch
+    run: Run, checkpoint: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(compare.ALLOWED, "fp32", (0.0, 0.0))
-    code, _, err = run(model)
+    code, _, err = run(checkpoint)
     assert code == 1
     assert "nothing was written" in err
-    assert [p.name for p in model.parent.iterdir()] == ["model.pt"]
+    assert [p.name for p in checkpoint.parent.iterdir()] == ["model.pt"]

@@ -11,7 +11,7 @@ import h5py
 import numpy as np
 import torch
 from scipy.io import savemat
-from tests.integration.conftest import noise_recording
+from tests.recordings import noise_recording
 from tests.runtime.test_face_video import face_for, write_video
 from tests.runtime.test_import_dmer import arrays
 from tests.runtime.test_import_embraceplus import avro_file

@@ -14,7 +14,8 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper
-from tests.integration.conftest import EEG_CHANNELS, Run, noise_recording
+from tests.integration.conftest import Run
+from tests.recordings import EEG_CHANNELS, noise_recording
 
 from emodict.session import write_session
 

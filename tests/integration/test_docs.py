@@ -18,7 +18,8 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
-from tests.integration.conftest import Run, noise_recording
+from tests.integration.conftest import Run
+from tests.recordings import noise_recording
 from typer.testing import CliRunner
 
 import emodict

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from benchmarks.fixtures import untrained_model
-from tests.integration.conftest import noise_recording
+from tests.recordings import noise_recording
 from tests.runtime.test_face_video import face_for, write_video
 from tests.stand_in.face_pictures import MarkFinder
 

@@ -6,7 +6,7 @@ import h5py
 import numpy as np
 import onnx
 import pytest
-from tests.integration.conftest import noise_recording
+from tests.recordings import noise_recording
 
 from emodict.engine.onnx import OnnxEngine
 from emodict.errors import SpecError
@@ -25,7 +25,7 @@ FEATURES = load_spec("emodict-1").with_modalities(("eeg", "ppg")).with_channels(
 
 
 @pytest.fixture(scope="module")
-def people(tmp_path_factory):
+def headbands(tmp_path_factory):
     """Three simulated people with a headband of five channels, not in the model's order."""
     folder = tmp_path_factory.mktemp("people")
     plan = SimulationPlan(trials=5, trial_s=10, rest_s=2, baseline_s=60, eeg_channels=("TP10", "Fz", *BAND[:3]))
@@ -33,12 +33,12 @@ def people(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def trained(people, tmp_path_factory, run):
+def trained(headbands, tmp_path_factory, run):
     """(checkpoint, engine) of EEG and PPG, made by the commands."""
     folder = tmp_path_factory.mktemp("band")
     out = folder / "band.pt"
     sensors = ("--modalities", "eeg,ppg", "--channels", NAMES)
-    done = run("emodict-train", "fit", *people, "-o", out, *sensors, "--epochs", 2)
+    done = run("emodict-train", "fit", *headbands, "-o", out, *sensors, "--epochs", 2)
     assert done.returncode == 0, done.stderr
     assert "eeg[AF7 AF8 TP9 TP10]+ppg" in done.stdout
     done = run("emodict-export", out, "-o", folder / "band.onnx")
@@ -68,9 +68,9 @@ def test_an_engine_whose_channels_were_renamed_afterwards_is_refused(trained, tm
         OnnxEngine(tmp_path / "renamed.onnx")
 
 
-def test_a_session_of_more_channels_and_one_of_exactly_these_get_the_same_answers(trained, people, tmp_path, run):
+def test_a_session_of_more_channels_and_one_of_exactly_these_get_the_same_answers(trained, headbands, tmp_path, run):
     exact = tmp_path / "exact.h5"
-    with open_session(people[0]) as recording:
+    with open_session(headbands[0]) as recording:
         write_session(recording, exact)
     with h5py.File(exact, "r+") as file:
         group = file["signals/eeg"]
@@ -80,7 +80,7 @@ def test_a_session_of_more_channels_and_one_of_exactly_these_get_the_same_answer
         group["data"] = data
         group.attrs["channel_names"] = list(BAND)
     got = []
-    for session in (people[0], exact):
+    for session in (headbands[0], exact):
         out = tmp_path / f"{session.stem}.csv"
         done = run("emodict-run", "--engine", trained[1], session, "-o", out)
         assert done.returncode == 0, done.stderr
@@ -99,24 +99,26 @@ def test_a_session_that_lacks_a_channel_is_refused_with_all_that_are_needed(trai
     assert "AF7 AF8 TP9 TP10" in done.stderr
 
 
-def test_features_of_the_channels_are_a_table_that_the_model_scores(trained, people, tmp_path, run):
+def test_features_of_the_channels_are_a_table_that_the_model_scores(trained, headbands, tmp_path, run):
     out = tmp_path / "f.npz"
-    done = run("emodict-session", "features", people[1], "-o", out, "--modalities", "eeg,ppg", "--channels", NAMES)
+    done = run("emodict-session", "features", headbands[1], "-o", out, "--modalities", "eeg,ppg", "--channels", NAMES)
     assert done.returncode == 0, done.stderr
     table = read_table(out)
     assert table.spec == FEATURES
     assert table.windows.features("eeg").shape[1:] == (5, 4)
     answers = [tmp_path / "table.csv", tmp_path / "session.csv"]
-    for source, to in zip((out, people[1]), answers, strict=True):
+    for source, to in zip((out, headbands[1]), answers, strict=True):
         assert run("emodict-run", "--engine", trained[1], source, "-o", to).returncode == 0
     rows = [np.genfromtxt(path, delimiter=",", skip_header=1)[:, 3:13] for path in answers]
     np.testing.assert_allclose(rows[0], rows[1], rtol=0, atol=1e-6)  # as many digits as the file shows
 
 
-def test_a_baseline_of_the_same_channels_serves_the_model_and_another_says_what_to_do(trained, people, tmp_path, run):
+def test_a_baseline_of_the_same_channels_serves_the_model_and_another_says_what_to_do(
+    trained, headbands, tmp_path, run
+):
     checkpoint, _ = trained
-    bands = [(path, f"{path.stem}.json", NAMES) for path in people]
-    for path, out, channels in (*bands, (people[0], "other.json", "Fz,AF7,AF8,TP9")):
+    bands = [(path, f"{path.stem}.json", NAMES) for path in headbands]
+    for path, out, channels in (*bands, (headbands[0], "other.json", "Fz,AF7,AF8,TP9")):
         person = ("person", path, "--to", 55, "-o", tmp_path / out)
         done = run("emodict-calibrate", *person, "--modalities", "eeg,ppg", "--channels", channels)
         assert done.returncode == 0, done.stderr
@@ -125,7 +127,7 @@ def test_a_baseline_of_the_same_channels_serves_the_model_and_another_says_what_
     assert done.returncode == 0, done.stderr
     assert load_checkpoint(rest).features == FEATURES
     assert run("emodict-export", rest, "-o", tmp_path / "rest.onnx").returncode == 0
-    command = ("emodict-run", "--engine", tmp_path / "rest.onnx", people[0], "--person")
+    command = ("emodict-run", "--engine", tmp_path / "rest.onnx", headbands[0], "--person")
     done = run(*command, tmp_path / "sub-01.json")
     assert done.returncode == 0, done.stderr
     assert "applied to eeg, ppg" in done.stdout + done.stderr
@@ -134,18 +136,18 @@ def test_a_baseline_of_the_same_channels_serves_the_model_and_another_says_what_
     assert f"--channels {NAMES}" in done.stderr
 
 
-def test_a_wrist_needs_no_channels_of_a_headset(people, tmp_path, run):
+def test_a_wrist_needs_no_channels_of_a_headset(headbands, tmp_path, run):
     # A headband's five channels are not the 18 of emodict-1; a model without EEG does not ask for them.
-    table = read_training_data(people, sensors=Sensors(("ppg", "gsr")))
+    table = read_training_data(headbands, sensors=Sensors(("ppg", "gsr")))
     assert table.spec == load_spec("emodict-1").with_modalities(("ppg", "gsr"))
-    done = run("emodict-train", "fit", *people, "-o", tmp_path / "m.pt", "--epochs", 1)
+    done = run("emodict-train", "fit", *headbands, "-o", tmp_path / "m.pt", "--epochs", 1)
     assert done.returncode == 2
     assert "train a model for these (--channels)" in done.stderr
 
 
-def test_rows_for_training_are_those_of_a_run_with_the_same_sensors(people):
+def test_rows_for_training_are_those_of_a_run_with_the_same_sensors(headbands):
     # EEG looks at one second, PPG at five: alone, it has a row and a truth from a trial's first second on.
-    alone, both = (read_training_data(people[:1], sensors=Sensors(m, BAND)) for m in (("eeg",), ("eeg", "ppg")))
+    alone, both = (read_training_data(headbands[:1], sensors=Sensors(m, BAND)) for m in (("eeg",), ("eeg", "ppg")))
     assert (alone.windows.start_s[0], both.windows.start_s[0]) == (0.0, 4.0)
     labelled = [np.isfinite(table.labels).all(axis=1).sum() for table in (alone, both)]
     assert labelled[0] == labelled[1] + 4 * 5  # five trials

@@ -17,7 +17,8 @@ from pathlib import Path
 import distributed
 import numpy as np
 import pytest
-from tests.integration.conftest import Run, noise_recording
+from tests.integration.conftest import Run
+from tests.recordings import noise_recording
 
 import emodict.cli.run
 import emodict.errors
@@ -32,7 +33,7 @@ LOCALHOST = "127.0.0.1"
 
 
 @pytest.fixture(scope="module")
-def people(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def sittings(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Simulated sessions of noise in a folder."""
     folder = tmp_path_factory.mktemp("people")
     for number, seconds in enumerate(SECONDS):
@@ -74,10 +75,10 @@ def without_blas_choice() -> dict[str, str]:
 
 @pytest.mark.parametrize("options", [(), ("--json", "--weights")], ids=str)
 def test_standard_output_is_that_of_one_process(
-    options: tuple[str, ...], place: tuple[str, ...], run: Run, model: Path, people: Path
+    options: tuple[str, ...], place: tuple[str, ...], run: Run, model: Path, sittings: Path
 ):
-    one = run("emodict-run", "--engine", model, people, *options)
-    many = run("emodict-run", "--engine", model, people, *options, *place)
+    one = run("emodict-run", "--engine", model, sittings, *options)
+    many = run("emodict-run", "--engine", model, sittings, *options, *place)
     assert one.returncode == many.returncode == 0, many.stderr
     assert many.stdout == one.stdout
     assert messages(many.stderr) == messages(one.stderr)
@@ -86,32 +87,32 @@ def test_standard_output_is_that_of_one_process(
 
 @pytest.mark.parametrize("ending", [".csv", ".h5"])
 def test_files_are_the_same_to_the_byte(
-    ending: str, place: tuple[str, ...], run: Run, model: Path, people: Path, tmp_path: Path
+    ending: str, place: tuple[str, ...], run: Run, model: Path, sittings: Path, tmp_path: Path
 ):
     # On a machine of several cores, BLAS with more threads here than in the workers rounds otherwise: .h5 shows it.
     one, many = tmp_path / f"one{ending}", tmp_path / f"many{ending}"
     for out, options in ((one, ()), (many, place)):
-        done = run("emodict-run", "-q", "--engine", model, people, "--out", out, *options, env=without_blas_choice())
+        done = run("emodict-run", "-q", "--engine", model, sittings, "--out", out, *options, env=without_blas_choice())
         assert done.returncode == 0, done.stderr
     assert many.read_bytes() == one.read_bytes()
 
 
-def test_the_report_is_the_same(place: tuple[str, ...], run: Run, model: Path, people: Path, tmp_path: Path):
+def test_the_report_is_the_same(place: tuple[str, ...], run: Run, model: Path, sittings: Path, tmp_path: Path):
     one, many = tmp_path / "one.html", tmp_path / "many.html"
-    assert run("emodict-run", "-q", "--engine", model, people, "--report", one).returncode == 0
-    assert run("emodict-run", "-q", "--engine", model, people, "--report", many, *place).returncode == 0
+    assert run("emodict-run", "-q", "--engine", model, sittings, "--report", one).returncode == 0
+    assert run("emodict-run", "-q", "--engine", model, sittings, "--report", many, *place).returncode == 0
     assert many.read_text() == one.read_text()
 
 
 def test_what_the_library_says_of_a_recording_is_said_here(
-    place: tuple[str, ...], run: Run, wrist_model: Path, people: Path, tmp_path: Path
+    place: tuple[str, ...], run: Run, wrist_model: Path, sittings: Path, tmp_path: Path
 ):
     recording = noise_recording(12, seed=7)
     ppg = recording.signals["ppg"]
     slow = replace(ppg, rate_hz=64.0)
     signals = {**recording.signals, "ppg": slow}
     write_session(replace(recording, session_id="slow", signals=signals, trials=None), tmp_path / "slow.h5")
-    command = ("emodict-run", "--engine", wrist_model, people / "1.h5", tmp_path / "slow.h5", people / "2.h5")
+    command = ("emodict-run", "--engine", wrist_model, sittings / "1.h5", tmp_path / "slow.h5", sittings / "2.h5")
     one, many = run(*command), run(*command, *place)
     assert messages(many.stderr) == messages(one.stderr) == ["ppg: resampled from 64 to 100 Hz"]
     assert many.stdout == one.stdout
@@ -119,19 +120,19 @@ def test_what_the_library_says_of_a_recording_is_said_here(
 
 @pytest.mark.parametrize("broken", ["cut", "absent", "rate"])
 def test_an_error_comes_in_its_turn_with_its_own_words(
-    broken: str, place: tuple[str, ...], run: Run, model: Path, people: Path, tmp_path: Path
+    broken: str, place: tuple[str, ...], run: Run, model: Path, sittings: Path, tmp_path: Path
 ):
     bad = tmp_path / "bad.h5"
     if broken == "cut":
-        bad.write_bytes((people / "1.h5").read_bytes()[:20_000])
+        bad.write_bytes((sittings / "1.h5").read_bytes()[:20_000])
     elif broken == "rate":
         import h5py
 
-        bad.write_bytes((people / "1.h5").read_bytes())
+        bad.write_bytes((sittings / "1.h5").read_bytes())
         with h5py.File(bad, "a") as file:
             file["signals/ppg"].attrs["sampling_rate"] = 0.0
     # A relative path: workers are given absolute ones, and the sentence must not show it.
-    command = ("emodict-run", "--engine", model, people / "0.h5", "bad.h5", people / "2.h5", "--out", "out.csv")
+    command = ("emodict-run", "--engine", model, sittings / "0.h5", "bad.h5", sittings / "2.h5", "--out", "out.csv")
     one = run(*command, cwd=tmp_path)
     many = run(*command, *place, cwd=tmp_path)
     assert one.returncode == many.returncode == 2
@@ -140,8 +141,8 @@ def test_an_error_comes_in_its_turn_with_its_own_words(
     assert not (tmp_path / "out.csv").exists()
 
 
-def test_the_library_gives_predictions_in_order_and_the_type_of_an_error(model: Path, people: Path, tmp_path: Path):
-    paths = sorted(people.glob("*.h5"))
+def test_the_library_gives_predictions_in_order_and_the_type_of_an_error(model: Path, sittings: Path, tmp_path: Path):
+    paths = sorted(sittings.glob("*.h5"))
     done: list[int] = []
     found = predict_many(model, [*paths, tmp_path / "absent.h5"], jobs=2, on_done=done.append)
     for path, expected in zip(paths, predict_many(model, paths), strict=True):
@@ -153,26 +154,26 @@ def test_the_library_gives_predictions_in_order_and_the_type_of_an_error(model: 
     assert done == [1, 2, 3, 4, 5]
 
 
-def test_more_jobs_than_recordings_are_fine(model: Path, people: Path):
-    assert [len(p) for p in predict_many(model, [people / "1.h5", people / "2.h5"], jobs=64)] == [8, 10]
+def test_more_jobs_than_recordings_are_fine(model: Path, sittings: Path):
+    assert [len(p) for p in predict_many(model, [sittings / "1.h5", sittings / "2.h5"], jobs=64)] == [8, 10]
 
 
 @pytest.mark.parametrize("jobs", ["0", "-1"])
-def test_a_number_of_jobs_that_cannot_be_is_refused(jobs: str, run: Run, model: Path, people: Path):
-    done = run("emodict-run", "--engine", model, people, "--jobs", jobs)
+def test_a_number_of_jobs_that_cannot_be_is_refused(jobs: str, run: Run, model: Path, sittings: Path):
+    done = run("emodict-run", "--engine", model, sittings, "--jobs", jobs)
     assert done.returncode == 2
     assert f"--jobs is the number of processes. Expected 1 or more, got {jobs}." in done.stderr
 
 
-def test_jobs_and_dask_together_are_refused(run: Run, model: Path, people: Path):
-    done = run("emodict-run", "--engine", model, people, "--jobs", 2, "--dask", "tcp://127.0.0.1:1")
+def test_jobs_and_dask_together_are_refused(run: Run, model: Path, sittings: Path):
+    done = run("emodict-run", "--engine", model, sittings, "--jobs", 2, "--dask", "tcp://127.0.0.1:1")
     assert done.returncode == 2
     assert "--jobs and --dask are two places to work in" in done.stderr
 
 
-def test_without_joblib_the_sentence_says_what_to_install(model: Path, people: Path):
+def test_without_joblib_the_sentence_says_what_to_install(model: Path, sittings: Path):
     code = "import sys; sys.modules['joblib'] = None; from emodict.cli.run import main; main()"
-    command = [sys.executable, "-c", code, "--engine", str(model), str(people)]
+    command = [sys.executable, "-c", code, "--engine", str(model), str(sittings)]
     for option, extra in ((["--jobs", "2"], "jobs"), (["--dask", "tcp://127.0.0.1:1"], "dask")):
         done = subprocess.run([*command, *option], capture_output=True, text=True, timeout=100)
         assert done.returncode == 2
@@ -181,31 +182,31 @@ def test_without_joblib_the_sentence_says_what_to_install(model: Path, people: P
 
 
 @pytest.mark.parametrize("address", ["here", "tcp://127.0.0.1", "http://127.0.0.1:80"])
-def test_what_is_no_address_is_refused_at_once(address: str, model: Path, people: Path):
+def test_what_is_no_address_is_refused_at_once(address: str, model: Path, sittings: Path):
     with pytest.raises(ClusterError, match=f"{address} is no address of a Dask scheduler"):
-        next(iter_many(model, [people / "1.h5"], dask=address))
+        next(iter_many(model, [sittings / "1.h5"], dask=address))
 
 
 def test_a_cluster_that_is_not_there_is_named(
     run_in_process: Callable[..., tuple[int, str, str]],
     model: Path,
-    people: Path,
+    sittings: Path,
     monkeypatch: pytest.MonkeyPatch,
 ):
     monkeypatch.setattr("emodict.many.cluster.TIMEOUT_S", 1.0)
     # Nothing listens on port 1.
-    code, _, err = run_in_process(emodict.cli.run, "-q", "--engine", model, people, "--dask", "tcp://127.0.0.1:1")
+    code, _, err = run_in_process(emodict.cli.run, "-q", "--engine", model, sittings, "--dask", "tcp://127.0.0.1:1")
     assert code == 2
     assert messages(err) == [err.strip()]
     assert "There is no Dask scheduler at tcp://127.0.0.1:1." in err
 
 
 def test_a_worker_with_another_emodict_is_refused(
-    cluster: str, model: Path, people: Path, monkeypatch: pytest.MonkeyPatch
+    cluster: str, model: Path, sittings: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(emodict, "__version__", "9.9.9")
     with pytest.raises(ClusterError, match=r"worker tcp://127\.0\.0\.1:\d+ does not run .* emodict 9\.9\.9, got"):
-        next(iter_many(model, [people / "1.h5"], dask=cluster))
+        next(iter_many(model, [sittings / "1.h5"], dask=cluster))
 
 
 def test_results_on_their_way_when_a_cluster_is_left_are_no_news(cluster: str, caplog: pytest.LogCaptureFixture):
@@ -248,10 +249,10 @@ def processes_of(group: int) -> list[int]:
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="running processes are read from /proc")
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_ctrl_c_ends_every_process_without_a_traceback(
-    number: signal.Signals, code: int, model: Path, people: Path, tmp_path: Path
+    number: signal.Signals, code: int, model: Path, sittings: Path, tmp_path: Path
 ):
     script = Path(sysconfig.get_path("scripts")) / "emodict-run"
-    command = [script, "--engine", model, *[people / "0.h5"] * 200, "--jobs", "2", "--out", tmp_path / "out.csv"]
+    command = [script, "--engine", model, *[sittings / "0.h5"] * 200, "--jobs", "2", "--out", tmp_path / "out.csv"]
     started = subprocess.Popen(
         command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True
     )
@@ -272,14 +273,14 @@ def test_ctrl_c_ends_every_process_without_a_traceback(
     assert not (tmp_path / "out.csv").exists()
 
 
-def test_a_worker_that_sees_another_folder_is_named_with_the_file(cluster: str, model: Path, people: Path):
+def test_a_worker_that_sees_another_folder_is_named_with_the_file(cluster: str, model: Path, sittings: Path):
 
     from emodict.many.worker import Work, score_task, sha256_of_model, task_of
 
     work = Work(str(model), sha256_of_model(str(model)), on_cluster=True)
     # What a worker on a machine without the folder finds: less than the asking process saw.
-    task = task_of(0, people / "1.h5")
-    elsewhere = replace(task, path=str(people / "nowhere.h5"))
+    task = task_of(0, sittings / "1.h5")
+    elsewhere = replace(task, path=str(sittings / "nowhere.h5"))
     with distributed.Client(cluster, set_as_default=False) as client:
         assert client.submit(score_task, work, task).result().error is None
         error = client.submit(score_task, work, elsewhere).result().error
@@ -290,11 +291,11 @@ def test_a_worker_that_sees_another_folder_is_named_with_the_file(cluster: str, 
 
 
 def test_a_worker_with_another_model_under_the_same_name_is_refused(
-    cluster: str, model: Path, people: Path, monkeypatch: pytest.MonkeyPatch
+    cluster: str, model: Path, sittings: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr("emodict.many.sha256_of_model", lambda path: ("0" * 64,))
     with pytest.raises(ClusterError, match=r"The Dask worker tcp://.* cannot run the model: .* is not the model"):
-        next(iter_many(model, [people / "1.h5"], dask=cluster))
+        next(iter_many(model, [sittings / "1.h5"], dask=cluster))
 
 
 @pytest.mark.parametrize("changed", ["model.plan", "model.plan.json"])
@@ -313,7 +314,7 @@ def test_a_worker_runs_a_plan_and_its_sidecar_only_as_they_were(changed: str, tm
 
 
 def test_a_worker_closes_the_model_that_another_takes_the_place_of(
-    model: Path, people: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    model: Path, sittings: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     from emodict.engine.onnx import OnnxEngine
     from emodict.many.worker import Work, forget_engines, score_task, sha256_of_model, task_of
@@ -325,7 +326,7 @@ def test_a_worker_closes_the_model_that_another_takes_the_place_of(
     for name in ("a.onnx", "b.onnx"):
         path = tmp_path / name
         path.write_bytes(model.read_bytes())
-        assert score_task(Work(str(path), sha256_of_model(str(path))), task_of(0, people / "1.h5")).error is None
+        assert score_task(Work(str(path), sha256_of_model(str(path))), task_of(0, sittings / "1.h5")).error is None
     assert len(closed) == 1
     forget_engines()
     # Whoever sets the root's level afterwards is still obeyed.

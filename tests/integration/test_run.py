@@ -15,7 +15,8 @@ import numpy as np
 import onnxruntime
 import pyarrow.parquet
 import pytest
-from tests.integration.conftest import Run, noise_recording
+from tests.integration.conftest import Run
+from tests.recordings import noise_recording
 
 from emodict.engine import open_engine
 from emodict.predict import predict

@@ -12,7 +12,7 @@ from tests.integration.conftest import Run
 
 
 @pytest.fixture(scope="module")
-def people(tmp_path_factory: pytest.TempPathFactory, run: Run) -> Path:
+def people_and_stranger(tmp_path_factory: pytest.TempPathFactory, run: Run) -> Path:
     """Four simulated people to learn from and one stranger."""
     folder = tmp_path_factory.mktemp("people")
     for name, count, seed in (("known", 4, 11), ("stranger", 1, 12)):
@@ -21,9 +21,9 @@ def people(tmp_path_factory: pytest.TempPathFactory, run: Run) -> Path:
     return folder
 
 
-def train_and_export(run: Run, people: Path, name: str, *options: object) -> Path:
-    checkpoint, engine = people / f"{name}.pt", people / f"{name}.onnx"
-    done = run("emodict-train", "fit", people / "known", "-o", checkpoint, "--epochs", 6, *options)
+def train_and_export(run: Run, people_and_stranger: Path, name: str, *options: object) -> Path:
+    checkpoint, engine = people_and_stranger / f"{name}.pt", people_and_stranger / f"{name}.onnx"
+    done = run("emodict-train", "fit", people_and_stranger / "known", "-o", checkpoint, "--epochs", 6, *options)
     assert done.returncode == 0, done.stderr
     assert "SIMULATED" in done.stdout
     done = run("emodict-export", checkpoint, "-o", engine)
@@ -31,9 +31,9 @@ def train_and_export(run: Run, people: Path, name: str, *options: object) -> Pat
     return engine
 
 
-def test_a_model_of_simulated_people_beats_the_mean_label_on_one_it_has_not_seen(run: Run, people: Path):
-    engine = train_and_export(run, people, "full")
-    done = run("emodict-run", "--engine", engine, people / "stranger" / "sub-01.h5", "--json")
+def test_a_model_of_simulated_people_beats_the_mean_label_on_one_it_has_not_seen(run: Run, people_and_stranger: Path):
+    engine = train_and_export(run, people_and_stranger, "full")
+    done = run("emodict-run", "--engine", engine, people_and_stranger / "stranger" / "sub-01.h5", "--json")
     assert done.returncode == 0, done.stderr
     summary = json.loads(done.stdout.splitlines()[-1])["summary"]
     assert summary["simulated"] is True
@@ -41,12 +41,12 @@ def test_a_model_of_simulated_people_beats_the_mean_label_on_one_it_has_not_seen
 
 
 def test_a_wrist_model_runs_on_the_whole_of_a_real_wristband_recording(
-    run: Run, people: Path, shared_data: Path, tmp_path: Path
+    run: Run, people_and_stranger: Path, shared_data: Path, tmp_path: Path
 ):
     folder = shared_data / "e4_stress_predict_S01"
     if not folder.is_dir():
         pytest.skip(f"{folder} is absent")
-    engine = train_and_export(run, people, "wrist", "--modalities", "ppg,gsr", "--epochs", 1)
+    engine = train_and_export(run, people_and_stranger, "wrist", "--modalities", "ppg,gsr", "--epochs", 1)
     session, out, report = tmp_path / "e4.h5", tmp_path / "e4.csv", tmp_path / "e4.html"
     assert run("emodict-session", "import", "e4", folder, "-o", session).returncode == 0
     done = run("emodict-run", "-q", "--engine", engine, session, "--out", out, "--report", report)

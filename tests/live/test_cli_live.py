@@ -12,13 +12,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from benchmarks.fixtures import untrained_model
-from tests.integration.conftest import noise_recording
 
 from emodict.cli import run as cli
 from emodict.cli.record import RecordRequest, record_session
 from emodict.errors import OutputError
-from emodict.session import open_session, write_session
+from emodict.session import open_session
 
 Run = Callable[..., tuple[int, str, str]]
 COMMAND = str(Path(sysconfig.get_path("scripts")) / "emodict-run")
@@ -29,19 +27,6 @@ def run(run_in_process: Run) -> Run:
     return functools.partial(run_in_process, cli)
 
 
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("model") / "model.onnx"
-    return untrained_model(path, spec_id="emodict-1", modalities=("eeg", "gsr", "ppg", "video"))
-
-
-@pytest.fixture
-def session(tmp_path: Path) -> Path:
-    path = tmp_path / "session.h5"
-    write_session(noise_recording(20), path)
-    return path
-
-
 def test_a_replay_prints_the_rows_of_the_recording(run: Run, model: Path, session: Path) -> None:
     _, offline, _ = run("--engine", model, session)
     code, live, _ = run("--engine", model, "--live", f"replay:{session}", "--speed", "max")
@@ -49,10 +34,10 @@ def test_a_replay_prints_the_rows_of_the_recording(run: Run, model: Path, sessio
     rows = [
         line for line in live.splitlines() if line.lstrip()[:1].isdigit() and "%" not in line and "rows" not in line
     ]
-    assert len(rows) == 16
+    assert len(rows) == 26
     assert all(row in offline for row in rows)
     assert "Live from replay of session.h5; Ctrl-C ends it" in live
-    assert "16 rows, 16 answered" in live
+    assert "26 rows, 26 answered" in live
 
 
 def test_json_lines_carry_the_sensors(run: Run, model: Path, session: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from benchmarks.fixtures import resident_bytes, untrained_model
-from tests.integration.conftest import noise_recording
+from tests.recordings import noise_recording
 
 from emodict.engine import open_engine
 from emodict.errors import InputError, RecordingError
@@ -21,12 +21,6 @@ from emodict.predict import predict
 from emodict.prediction import concatenate_predictions
 from emodict.recording import Recording, Signal
 from emodict.session import write_session
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("model") / "model.onnx"
-    return untrained_model(path, spec_id="emodict-1", modalities=("eeg", "gsr", "ppg", "video"))
 
 
 def replay(model: Path, session: Path, speed: float) -> list[LiveRow]:

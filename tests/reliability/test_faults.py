@@ -15,9 +15,8 @@ from types import ModuleType
 
 import numpy as np
 import pytest
-from benchmarks.fixtures import untrained_model
 from tests import forkserver
-from tests.integration.conftest import noise_recording
+from tests.recordings import noise_recording
 
 from emodict.cli import app as app_module
 from emodict.cli import run as run_cli
@@ -30,23 +29,12 @@ FULL = "No space left on device"
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("model") / "model.onnx"
-    return untrained_model(path, spec_id="emodict-1", modalities=("gsr", "ppg"))
-
-
-@pytest.fixture(scope="module")
-def session(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("session") / "session.h5"
-    write_session(noise_recording(20), path)
-    return path
-
-
-@pytest.fixture(scope="module")
-def expected(model: Path, session: Path, tmp_path_factory: pytest.TempPathFactory) -> bytes:
+def expected(wrist_model: Path, noise_session: Path, tmp_path_factory: pytest.TempPathFactory) -> bytes:
     """The rows of an undisturbed run."""
     out = tmp_path_factory.mktemp("expected") / "rows.csv"
-    subprocess.run([SCRIPTS / "emodict-run", "--engine", model, session, "--out", out], check=True, capture_output=True)
+    subprocess.run(
+        [SCRIPTS / "emodict-run", "--engine", wrist_model, noise_session, "--out", out], check=True, capture_output=True
+    )
     return out.read_bytes()
 
 
@@ -84,9 +72,9 @@ SURROUNDINGS = {
 
 @pytest.mark.parametrize("around", SURROUNDINGS.values(), ids=SURROUNDINGS)
 def test_whatever_surrounds_a_command_its_rows_are_the_same(
-    around: str, model: Path, session: Path, expected: bytes, tmp_path: Path
+    around: str, wrist_model: Path, session: Path, expected: bytes, tmp_path: Path
 ) -> None:
-    command = f"'{SCRIPTS / 'emodict-run'}' --engine '{model}' '{session}' --out '{tmp_path / 'rows.csv'}'"
+    command = f"'{SCRIPTS / 'emodict-run'}' --engine '{wrist_model}' '{session}' --out '{tmp_path / 'rows.csv'}'"
     script = around.format(command)
     done = subprocess.run(["bash", "-o", "pipefail", "-c", script], capture_output=True, text=True, timeout=100)
     assert (done.returncode, "Traceback" in done.stderr) == (0, False), done.stderr
@@ -100,9 +88,11 @@ def test_a_closed_standard_input_is_an_empty_one() -> None:
     assert done.stdout == "''\n"
 
 
-def test_a_working_folder_that_is_gone_is_said(model: Path, session: Path, tmp_path: Path) -> None:
+def test_a_working_folder_that_is_gone_is_said(wrist_model: Path, session: Path, tmp_path: Path) -> None:
     folder = tmp_path / "gone"
-    script = f"mkdir '{folder}'; cd '{folder}'; rmdir '{folder}'; '{SCRIPTS / 'emodict-run'}' --engine '{model}' a.h5"
+    script = (
+        f"mkdir '{folder}'; cd '{folder}'; rmdir '{folder}'; '{SCRIPTS / 'emodict-run'}' --engine '{wrist_model}' a.h5"
+    )
     done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=100)
     assert done.returncode == 2
     assert done.stderr == (
@@ -111,8 +101,8 @@ def test_a_working_folder_that_is_gone_is_said(model: Path, session: Path, tmp_p
     )
 
 
-def test_where_no_memory_can_be_had_it_is_said(model: Path, session: Path) -> None:
-    script = f"ulimit -v 150000; '{SCRIPTS / 'emodict-run'}' --engine '{model}' '{session}' -q"
+def test_where_no_memory_can_be_had_it_is_said(wrist_model: Path, session: Path) -> None:
+    script = f"ulimit -v 150000; '{SCRIPTS / 'emodict-run'}' --engine '{wrist_model}' '{session}' -q"
     done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=100)
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].startswith("emodict-run: out of memory. Close other programs")
@@ -173,10 +163,10 @@ def samples(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize(("cli", "line"), TOO_LARGE, ids=[line.split("DISK/")[1].split()[0] for _, line in TOO_LARGE])
 def test_a_full_disk_is_said_and_keeps_the_older_file(
-    cli: ModuleType, line: str, model: Path, session: Path, samples: Path, mount: Callable[[str], Path],
+    cli: ModuleType, line: str, wrist_model: Path, session: Path, samples: Path, mount: Callable[[str], Path],
 ) -> None:  # fmt: skip
     disk = mount("size=8k")
-    words = words_of(line, MODEL=model, SESSION=session, TABLE=samples, DISK=disk)
+    words = words_of(line, MODEL=wrist_model, SESSION=session, TABLE=samples, DISK=disk)
     (out,) = [Path(word) for word in words if word.startswith(str(disk))]
     out.write_text("older")
     code, _, err = run_apart(cli, *words)
@@ -204,14 +194,14 @@ def test_training_on_a_full_disk_is_said_and_keeps_the_older_model(mount: Callab
 
 @pytest.mark.parametrize("command", ["run", "record"])
 def test_a_recording_that_stops_short_is_no_success(
-    command: str, model: Path, session: Path, mount: Callable[[str], Path]
+    command: str, wrist_model: Path, session: Path, mount: Callable[[str], Path]
 ) -> None:
     disk = mount("size=900k")
     source, out = f"replay:{session}", disk / "live.h5"
     if command == "run":
-        words = ("--engine", model, "--live", source, "--speed", "max", "--record", out, "-q")
+        words = ("--engine", wrist_model, "--live", source, "--speed", "max", "--record", out, "-q")
         code, said, err = run_apart(run_cli, *words)
-        assert "rows, 16 answered" in said, "a recording that fails stops nothing else"
+        assert "rows, 26 answered" in said, "a recording that fails stops nothing else"
     else:
         code, said, err = run_apart(session_cli, "record", "--live", source, "-o", out, "--speed", "max")
     assert code == 2
@@ -224,19 +214,19 @@ def test_a_recording_that_stops_short_is_no_success(
 
 
 def test_a_folder_that_is_read_only_is_said(
-    model: Path, session: Path, mount: Callable[[str], Path], run_in_process: InProcess
+    wrist_model: Path, session: Path, mount: Callable[[str], Path], run_in_process: InProcess
 ) -> None:
     disk = mount("ro")
-    code, _, err = run_in_process(run_cli, "--engine", model, session, "-q", "--out", disk / "rows.csv")
+    code, _, err = run_in_process(run_cli, "--engine", wrist_model, session, "-q", "--out", disk / "rows.csv")
     assert code == 2
     assert f"Cannot write {disk / 'rows.csv'}" in err
     assert "hoose a folder" in err
 
 
 def test_without_shared_memory_processes_still_share_the_recordings(
-    model: Path, session: Path, tmp_path: Path, expected: bytes
+    wrist_model: Path, session: Path, tmp_path: Path, expected: bytes
 ) -> None:
-    command = f"'{SCRIPTS / 'emodict-run'}' --engine '{model}' '{session}' '{session}' -q --jobs 2 --out rows.csv"
+    command = f"'{SCRIPTS / 'emodict-run'}' --engine '{wrist_model}' '{session}' '{session}' -q --jobs 2 --out rows.csv"
     script = f"mount -t tmpfs -o ro none /dev/shm && {command}"
     words = ["unshare", "--mount", "bash", "-c", script]
     if subprocess.run([*words[:-1], "mount -t tmpfs -o ro none /dev/shm"], capture_output=True).returncode:
@@ -267,26 +257,26 @@ def _replace(path: Path) -> None:
 
 @pytest.mark.parametrize("harm", [_remove, _replace])
 def test_a_recording_that_is_removed_or_replaced_while_it_is_read_is_read_to_its_end(
-    harm: Callable[[Path], None], model: Path, session: Path, tmp_path: Path, expected: bytes,
+    harm: Callable[[Path], None], wrist_model: Path, session: Path, tmp_path: Path, expected: bytes,
     run_in_process: InProcess, monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    code, rows = _run_while_harmed(harm, model, session, tmp_path, run_in_process, monkeypatch)[:2]
+    code, rows = _run_while_harmed(harm, wrist_model, session, tmp_path, run_in_process, monkeypatch)[:2]
     assert code == 0
     assert rows == expected
 
 
 @pytest.mark.parametrize("harm", [_truncate, _empty])
 def test_a_recording_that_is_cut_off_while_it_is_read_is_said(
-    harm: Callable[[Path], None], model: Path, session: Path, tmp_path: Path, run_in_process: InProcess,
+    harm: Callable[[Path], None], wrist_model: Path, session: Path, tmp_path: Path, run_in_process: InProcess,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    code, rows, err = _run_while_harmed(harm, model, session, tmp_path, run_in_process, monkeypatch)
+    code, rows, err = _run_while_harmed(harm, wrist_model, session, tmp_path, run_in_process, monkeypatch)
     assert (code, rows) == (2, None)
     assert "recording.h5" in err
 
 
 def _run_while_harmed(
-    harm: Callable[[Path], None], model: Path, session: Path, tmp_path: Path, run_in_process: InProcess,
+    harm: Callable[[Path], None], wrist_model: Path, session: Path, tmp_path: Path, run_in_process: InProcess,
     monkeypatch: pytest.MonkeyPatch,
 ) -> tuple[int, bytes | None, str]:  # fmt: skip
     """Run on a recording that comes to harm once it is open."""
@@ -311,14 +301,14 @@ def _run_while_harmed(
         return Harmed()
 
     monkeypatch.setattr(predict, "open_session", opened)
-    code, _, err = run_in_process(run_cli, "--engine", model, recording, "-q", "--out", out)
+    code, _, err = run_in_process(run_cli, "--engine", wrist_model, recording, "-q", "--out", out)
     return code, out.read_bytes() if out.exists() else None, err
 
 
 def test_two_that_write_one_file_leave_the_whole_file_of_one(
-    model: Path, session: Path, expected: bytes, tmp_path: Path
+    wrist_model: Path, session: Path, expected: bytes, tmp_path: Path
 ) -> None:
-    words = [SCRIPTS / "emodict-run", "--engine", model, "-q", "--out", tmp_path / "rows.csv"]
+    words = [SCRIPTS / "emodict-run", "--engine", wrist_model, "-q", "--out", tmp_path / "rows.csv"]
     both = [subprocess.Popen([*words, session, *more], stdout=subprocess.DEVNULL) for more in ((), (session,))]
     assert [process.wait(timeout=100) for process in both] == [0, 0]
     # One recording or two: with a column that says which.
@@ -369,9 +359,9 @@ def _take_terminal(descriptor: int) -> None:
 
 
 def test_the_clock_set_back_and_forward_changes_no_row(
-    model: Path, session: Path, tmp_path: Path, run_in_process: InProcess, monkeypatch: pytest.MonkeyPatch
+    wrist_model: Path, session: Path, tmp_path: Path, run_in_process: InProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    words = ("--engine", model, "--live", f"replay:{session}", "--speed", "max", "--json", "--record")
+    words = ("--engine", wrist_model, "--live", f"replay:{session}", "--speed", "max", "--json", "--record")
     _, steady, _ = run_in_process(run_cli, *words, tmp_path / "steady.h5")
     jumps, real = iter(range(10**9)), time.time
 

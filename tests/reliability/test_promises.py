@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from benchmarks.fixtures import untrained_model
-from tests.integration.conftest import noise_recording
+from tests.recordings import noise_recording
 
 from emodict.cli import run as run_cli
 from emodict.cli import session as session_cli

@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from benchmarks.fixtures import untrained_model
 from tests.stand_in.plans import write_plan
 
 from emodict.check import as_dict, check_machine, find_ways, judge, lines
@@ -151,12 +150,6 @@ def test_the_json_holds_the_same_as_the_table():
     assert content["engine"] is None
 
 
-@pytest.fixture(scope="module")
-def onnx_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("model") / "model.onnx"
-    return untrained_model(path, spec_id="emodict-1", modalities=("gsr", "ppg"))
-
-
 HERE = this_platform()
 
 
@@ -176,16 +169,16 @@ HERE = this_platform()
     ],
 )  # fmt: skip
 def test_a_plan_is_judged_by_its_description(
-    machine: Machine, builder: str, sentence: str | None, onnx_file: Path, tmp_path: Path
+    machine: Machine, builder: str, sentence: str | None, wrist_model: Path, tmp_path: Path
 ):
-    plan = write_plan(onnx_file, tmp_path, builder)
+    plan = write_plan(wrist_model, tmp_path, builder)
     verdict = judge(machine, plan)
     assert verdict.runs is (sentence is None)
     assert (sentence or "") in verdict.why
 
 
-def test_a_damaged_plan_or_one_asked_to_the_cpu_does_not_run(onnx_file: Path, tmp_path: Path):
-    plan = write_plan(onnx_file, tmp_path)
+def test_a_damaged_plan_or_one_asked_to_the_cpu_does_not_run(wrist_model: Path, tmp_path: Path):
+    plan = write_plan(wrist_model, tmp_path)
     machine = changed(DESKTOP, platform=HERE)
     assert "runs on a GPU alone" in judge(machine, plan, "cpu").why
     plan.write_bytes(plan.read_bytes()[:-1])
@@ -194,12 +187,12 @@ def test_a_damaged_plan_or_one_asked_to_the_cpu_does_not_run(onnx_file: Path, tm
     assert "There is no model" in judge(machine, plan).why
 
 
-def test_an_onnx_file_is_judged_by_opening_it(onnx_file: Path, tmp_path: Path):
-    assert judge(LAPTOP, onnx_file).runs
-    assert "no NVIDIA driver" in judge(LAPTOP, onnx_file, "cuda").why
+def test_an_onnx_file_is_judged_by_opening_it(wrist_model: Path, tmp_path: Path):
+    assert judge(LAPTOP, wrist_model).runs
+    assert "no NVIDIA driver" in judge(LAPTOP, wrist_model, "cuda").why
     no_provider = with_module(DESKTOP, "onnxruntime", ORT)
-    assert "has no CUDA provider" in judge(no_provider, onnx_file, "cuda").why
-    assert "onnxruntime is not installed" in judge(EMPTY, onnx_file).why
+    assert "has no CUDA provider" in judge(no_provider, wrist_model, "cuda").why
+    assert "onnxruntime is not installed" in judge(EMPTY, wrist_model).why
     (tmp_path / "x.onnx").write_bytes(b"nonsense")
     assert "cannot be opened" in judge(LAPTOP, tmp_path / "x.onnx").why
 

@@ -1,5 +1,6 @@
 """emodict-session as it is typed: what it prints, how it exits, and never a traceback."""
 
+import functools
 import json
 import subprocess
 import sys
@@ -14,23 +15,12 @@ from emodict.session import open_session, write_session
 
 
 @pytest.fixture
-def run(capsys, monkeypatch):
-    """Run the command in this process: (exit code, stdout, stderr)."""
-
-    def run_(*words):
-        monkeypatch.setattr(sys, "argv", [cli.NAME, *map(str, words)])
-        with pytest.raises(SystemExit) as ending:
-            cli.main()
-        out, err = capsys.readouterr()
-        assert "Traceback" not in err
-        assert "fault in emodict" not in err
-        return ending.value.code or 0, out, err
-
-    return run_
+def run(run_in_process):
+    return functools.partial(run_in_process, cli)
 
 
 @pytest.fixture
-def session(tmp_path):
+def gsr_session(tmp_path):
     samples = np.random.default_rng(1).normal(size=(400, 1))
     signal = Signal("gsr", 4.0, "uS", ("gsr",), samples, start_offset_s=2.0)
     write_session(Recording("sitting", "anna", {"gsr": signal}), tmp_path / "s.h5")
@@ -46,35 +36,35 @@ def e4_folder(tmp_path):
     return folder
 
 
-def test_inspect_says_what_a_session_holds(run, session):
-    code, out, _ = run("inspect", session)
+def test_inspect_says_what_a_session_holds(run, gsr_session):
+    code, out, _ = run("inspect", gsr_session)
     assert code == 0
     assert "subject anna" in out
     assert "gsr   4 Hz, uS, 1.7 min, from 2 s on" in out
 
 
-def test_inspect_json_is_read_by_a_program(run, session):
-    code, out, _ = run("inspect", session, "--json")
+def test_inspect_json_is_read_by_a_program(run, gsr_session):
+    code, out, _ = run("inspect", gsr_session, "--json")
     summary = json.loads(out)
     assert code == 0
     assert (summary["subject_id"], summary["signals"][0]["rate_hz"]) == ("anna", 4.0)
 
 
-def test_validate_exits_0_on_a_good_session_and_2_on_a_bad_one(run, session):
-    code, out, _ = run("validate", session)
-    assert (code, out) == (0, f"{session} can be used: 0 errors, 0 warnings\n")
-    with h5py.File(session, "r+") as file:
+def test_validate_exits_0_on_a_good_session_and_2_on_a_bad_one(run, gsr_session):
+    code, out, _ = run("validate", gsr_session)
+    assert (code, out) == (0, f"{gsr_session} can be used: 0 errors, 0 warnings\n")
+    with h5py.File(gsr_session, "r+") as file:
         file["signals/gsr"].attrs["units"] = "lux"
-    code, out, _ = run("validate", session)
+    code, out, _ = run("validate", gsr_session)
     assert code == 2
     assert "error: /signals/gsr: the unit cannot be used" in out
     assert out.endswith("cannot be used as it is: 1 error, 0 warnings\n")
 
 
-def test_validate_json_holds_the_same_findings(run, session):
-    with h5py.File(session, "r+") as file:
+def test_validate_json_holds_the_same_findings(run, gsr_session):
+    with h5py.File(gsr_session, "r+") as file:
         del file.attrs["device"]
-    code, out, _ = run("validate", session, "--json")
+    code, out, _ = run("validate", gsr_session, "--json")
     report = json.loads(out)
     assert code == 0
     assert report["usable"] is True

@@ -13,18 +13,11 @@ from typing import Any
 import numpy as np
 import onnxruntime
 import pytest
-from benchmarks.fixtures import untrained_model
 
 from emodict.engine import open_engine
 from emodict.errors import ModelError
 
 CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("model") / "model.onnx"
-    return untrained_model(path, spec_id="emodict-1", modalities=("gsr", "ppg"))
 
 
 class Options(onnxruntime.SessionOptions):
@@ -116,47 +109,47 @@ def gpu(monkeypatch: pytest.MonkeyPatch) -> StandIn:
 
 
 def test_results_come_back_from_the_device_for_any_number_of_rows(
-    model: Path, gpu: StandIn, monkeypatch: pytest.MonkeyPatch
+    wrist_model: Path, gpu: StandIn, monkeypatch: pytest.MonkeyPatch
 ):
-    with open_engine(model, device="cuda") as engine:
+    with open_engine(wrist_model, device="cuda") as engine:
         shape = (engine.manifest.features.tokens, engine.manifest.features.token_width)
         inputs = [np.random.default_rng(n).standard_normal((n, *shape)).astype(np.float32) for n in (1, 7, 7, 64, 1)]
         results = [[array.copy() for array in engine.infer(rows)] for rows in inputs]
     monkeypatch.setitem(sys.modules, "onnxruntime", onnxruntime)
-    with open_engine(model, device="cpu") as engine:
+    with open_engine(wrist_model, device="cpu") as engine:
         for rows, result in zip(inputs, results, strict=True):
             for got, wanted in zip(result, engine.infer(rows), strict=True):
                 np.testing.assert_array_equal(got, wanted)  # the very same arithmetic
 
 
-def test_every_way_back_to_the_cpu_and_to_tf32_is_closed(model: Path, gpu: StandIn):
-    with open_engine(model, device="cuda"):
+def test_every_way_back_to_the_cpu_and_to_tf32_is_closed(wrist_model: Path, gpu: StandIn):
+    with open_engine(wrist_model, device="cuda"):
         assert gpu.entries == {
             "session.disable_cpu_ep_fallback": "1", "enable_fallback": 0, "providers": [(CUDA, {"use_tf32": "0"})],
         }  # fmt: skip
 
 
-def test_asked_for_the_gpu_and_given_the_cpu_is_an_error(model: Path, gpu: StandIn):
+def test_asked_for_the_gpu_and_given_the_cpu_is_an_error(wrist_model: Path, gpu: StandIn):
     gpu.given = [CPU]
     with pytest.raises(ModelError, match=rf"could not start its CUDA provider\. Expected {CUDA}, got {CPU}"):
-        open_engine(model, device="cuda")
+        open_engine(wrist_model, device="cuda")
 
 
-def test_a_node_that_the_gpu_cannot_run_is_an_error(model: Path, gpu: StandIn):
+def test_a_node_that_the_gpu_cannot_run_is_an_error(wrist_model: Path, gpu: StandIn):
     gpu.fails = "[ONNXRuntimeError] : 1 : FAIL : some nodes would run on the CPU"
     with pytest.raises(ModelError, match=r"on the GPU: some nodes would run on the CPU.*--device cpu"):
-        open_engine(model, device="cuda")
+        open_engine(wrist_model, device="cuda")
 
 
-def test_the_real_onnx_runtime_without_cuda_is_refused(model: Path):
+def test_the_real_onnx_runtime_without_cuda_is_refused(wrist_model: Path):
     if CUDA in onnxruntime.get_available_providers():
         pytest.skip("this ONNX Runtime has CUDA")
     with pytest.raises(ModelError, match=r"has no CUDA provider.*pip install onnxruntime-gpu.*--device cpu"):
-        open_engine(model, device="cuda")
+        open_engine(wrist_model, device="cuda")
 
 
-def test_what_closes_the_ways_back_is_known_to_the_real_onnx_runtime(model: Path):
+def test_what_closes_the_ways_back_is_known_to_the_real_onnx_runtime(wrist_model: Path):
     options = onnxruntime.SessionOptions()
     options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
     with pytest.raises(Exception, match="fallback"):
-        onnxruntime.InferenceSession(str(model), options, providers=[CPU], enable_fallback=0)
+        onnxruntime.InferenceSession(str(wrist_model), options, providers=[CPU], enable_fallback=0)

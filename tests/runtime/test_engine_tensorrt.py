@@ -28,12 +28,6 @@ from emodict.errors import EmodictError, ModelError
 BUILDERS = ("tensorrt", "tensorrt_rtx")
 
 
-@pytest.fixture(scope="module")
-def onnx_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("model") / "model.onnx"
-    return untrained_model(path, spec_id="emodict-1", modalities=("gsr", "ppg"))
-
-
 @pytest.fixture(autouse=True)
 def all_memory_is_given_back() -> Iterator[None]:
     yield
@@ -42,8 +36,8 @@ def all_memory_is_given_back() -> Iterator[None]:
 
 
 @pytest.fixture
-def plan(onnx_file: Path, tmp_path: Path) -> Path:
-    return write_plan(onnx_file, tmp_path / "plan")
+def plan(wrist_model: Path, tmp_path: Path) -> Path:
+    return write_plan(wrist_model, tmp_path / "plan")
 
 
 @pytest.fixture
@@ -72,9 +66,9 @@ def compare(engine: TensorRTEngine, plan: Path, tokens: np.ndarray) -> None:
 
 @pytest.mark.parametrize("builder", BUILDERS)
 def test_a_plan_computes_what_its_onnx_file_computes_at_any_number_of_rows(
-    builder: str, onnx_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    builder: str, wrist_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    plan = write_plan(onnx_file, tmp_path, builder)
+    plan = write_plan(wrist_model, tmp_path, builder)
     put_in_place(monkeypatch, builder)
     with TensorRTEngine(plan) as engine:
         for rows in (1, 2, 7, MAX_BATCH, MAX_BATCH + 1, 3 * MAX_BATCH + 5, 7):
@@ -265,24 +259,24 @@ def test_a_gpu_that_cannot_run_the_plan_is_told_with_the_way_out(
     ],
 )
 def test_another_version_of_tensorrt_is_refused_with_both_versions_and_the_command_that_rebuilds(
-    builder: str, version: str, sentence: str, onnx_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    builder: str, version: str, sentence: str, wrist_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    plan = write_plan(onnx_file, tmp_path, builder)
+    plan = write_plan(wrist_model, tmp_path, builder)
     module = put_in_place(monkeypatch, builder, version=version)
     with pytest.raises(ModelError, match=sentence):
         TensorRTEngine(plan)
     assert module.calls == []
 
 
-def test_another_platform_is_refused_before_tensorrt_is_imported(onnx_file: Path, tmp_path: Path, watch: Watch):
-    plan = write_plan(onnx_file, tmp_path, platform="linux-riscv64")
+def test_another_platform_is_refused_before_tensorrt_is_imported(wrist_model: Path, tmp_path: Path, watch: Watch):
+    plan = write_plan(wrist_model, tmp_path, platform="linux-riscv64")
     with pytest.raises(ModelError, match=r"another platform\. Expected linux-riscv64, got linux-"):
         TensorRTEngine(plan)
     assert watch.seen == []
 
 
-def test_a_builder_that_nobody_knows_is_refused(onnx_file: Path, tmp_path: Path, watch: Watch):
-    plan = write_plan(onnx_file, tmp_path, builder="os")
+def test_a_builder_that_nobody_knows_is_refused(wrist_model: Path, tmp_path: Path, watch: Watch):
+    plan = write_plan(wrist_model, tmp_path, builder="os")
     with pytest.raises(ModelError, match="built by 'os', which emodict cannot run"):
         TensorRTEngine(plan)
     assert watch.seen == []
@@ -296,9 +290,9 @@ def test_a_builder_that_nobody_knows_is_refused(onnx_file: Path, tmp_path: Path,
     ],
 )
 def test_a_missing_tensorrt_says_where_to_get_it(
-    builder: str, sentence: str, onnx_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    builder: str, sentence: str, wrist_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    plan = write_plan(onnx_file, tmp_path, builder)
+    plan = write_plan(wrist_model, tmp_path, builder)
     monkeypatch.setitem(sys.modules, builder, None)
     with pytest.raises(EmodictError, match=sentence) as refusal:
         TensorRTEngine(plan)
@@ -306,9 +300,9 @@ def test_a_missing_tensorrt_says_where_to_get_it(
 
 
 def test_pypis_tensorrt_without_its_libraries_is_seen_through(
-    onnx_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    wrist_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    plan = write_plan(onnx_file, tmp_path / "plan", "tensorrt")
+    plan = write_plan(wrist_model, tmp_path / "plan", "tensorrt")
     monkeypatch.setitem(sys.modules, "tensorrt", ModuleType("tensorrt"))
     with pytest.raises(
         ModelError, match=r"cannot be loaded \(it has no Runtime\).*PyPI's 'tensorrt' brings no libraries"
@@ -343,15 +337,15 @@ def test_what_tensorrt_for_rtx_answers_about_the_plan_is_said(
     assert "slower than it could" in caplog.text
 
 
-def test_a_plan_that_tensorrt_refuses_is_told_in_our_words(onnx_file: Path, tmp_path: Path, rtx: ModuleType):
-    plan = write_plan(onnx_file, tmp_path, plan=b"something else altogether")
+def test_a_plan_that_tensorrt_refuses_is_told_in_our_words(wrist_model: Path, tmp_path: Path, rtx: ModuleType):
+    plan = write_plan(wrist_model, tmp_path, plan=b"something else altogether")
     with pytest.raises(ModelError, match="cannot be loaded: these bytes are not a plan of this TensorRT"):
         TensorRTEngine(plan)
 
 
-def half_typed(onnx_file: Path) -> bytes:
+def half_typed(wrist_model: Path) -> bytes:
     """The same graph with its distribution in half precision: not what the description promises."""
-    model = onnx.load(onnx_file)
+    model = onnx.load(wrist_model)
     for node in model.graph.node:
         node.output[:] = ["full" if name == "distribution" else name for name in node.output]
     model.graph.node.append(onnx.helper.make_node("Cast", ["full"], ["distribution"], to=onnx.TensorProto.FLOAT16))
@@ -363,17 +357,19 @@ def half_typed(onnx_file: Path) -> bytes:
 
 @pytest.mark.parametrize("wrong", ["name", "type", "tensors"])
 def test_a_plan_that_is_not_what_its_description_says_is_refused(
-    wrong: str, onnx_file: Path, tmp_path: Path, rtx: ModuleType
+    wrong: str, wrist_model: Path, tmp_path: Path, rtx: ModuleType
 ):
-    content = onnx_file.read_bytes()
-    name = json.loads(write_plan(onnx_file, tmp_path).with_name("model.plan.json").read_text())["plan"]["network_name"]
+    content = wrist_model.read_bytes()
+    name = json.loads(write_plan(wrist_model, tmp_path).with_name("model.plan.json").read_text())["plan"][
+        "network_name"
+    ]
     if wrong == "type":
-        content = half_typed(onnx_file)
+        content = half_typed(wrist_model)
     elif wrong == "tensors":
         other = untrained_model(tmp_path / "other.onnx", spec_id="emodict-1", modalities=("ppg",))
         content = other.read_bytes()
     made = tensorrt.make_plan(content, name="trtexec" if wrong == "name" else name, max_batch=MAX_BATCH)
-    plan = write_plan(onnx_file, tmp_path, plan=made)
+    plan = write_plan(wrist_model, tmp_path, plan=made)
     with pytest.raises(ModelError, match="is not what its description says"):
         TensorRTEngine(plan)
     assert "enqueued" not in rtx.calls

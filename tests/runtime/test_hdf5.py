@@ -23,7 +23,7 @@ BZIP2 = 307
 
 
 @pytest.fixture
-def session(tmp_path: Path) -> Path:
+def stamped(tmp_path: Path) -> Path:
     path = tmp_path / "session.h5"
     gsr = Signal("gsr", 4.0, "uS", ("gsr",), np.ones((48, 1), dtype=np.float32), timestamps_s=np.arange(48) / 4)
     write_session(Recording(session_id="s", subject_id="p", signals={"gsr": gsr}), path)
@@ -103,48 +103,48 @@ HOSTILE: list[tuple[Callable[[h5py.File], None], str]] = [
 
 @pytest.mark.parametrize(("change", "sentence"), HOSTILE, ids=lambda value: getattr(value, "__name__", ""))
 def test_what_could_do_harm_is_refused_with_its_place(
-    session: Path, change: Callable[[h5py.File], None], sentence: str
+    stamped: Path, change: Callable[[h5py.File], None], sentence: str
 ) -> None:
-    with h5py.File(session, "r+") as file:
+    with h5py.File(stamped, "r+") as file:
         change(file)
-    with pytest.raises(RecordingError, match=sentence), open_session(session):
+    with pytest.raises(RecordingError, match=sentence), open_session(stamped):
         pass
-    (finding,) = validate_session(session)
+    (finding,) = validate_session(stamped)
     assert (finding.severity, finding.where) == ("error", "file")
     with pytest.raises(RecordingError, match=sentence):
-        read_opensignals(session)
-    assert looks_like_opensignals(session, session.read_bytes()[:8])
+        read_opensignals(stamped)
+    assert looks_like_opensignals(stamped, stamped.read_bytes()[:8])
 
 
-def test_links_within_the_file_and_groups_in_a_circle_are_no_harm(session: Path) -> None:
-    with h5py.File(session, "r+") as file:
+def test_links_within_the_file_and_groups_in_a_circle_are_no_harm(stamped: Path) -> None:
+    with h5py.File(stamped, "r+") as file:
         file["alias"] = h5py.SoftLink("/signals/gsr")
         file["nowhere"] = h5py.SoftLink("/not/there")
         file["signals/again"] = file["signals/gsr"]
         file["circle"] = file["/"]
-    with h5py.File(session) as file:
+    with h5py.File(stamped) as file:
         check_contents(file)
 
 
-def test_more_objects_than_any_recording_has_are_refused(session: Path) -> None:
-    with h5py.File(session, "r+") as file:
+def test_more_objects_than_any_recording_has_are_refused(stamped: Path) -> None:
+    with h5py.File(stamped, "r+") as file:
         for i in range(10_001):
             file.create_group(f"many/{i}")
-    with pytest.raises(RecordingError, match=r"holds too many objects\. Expected at most 10000"), open_session(session):
+    with pytest.raises(RecordingError, match=r"holds too many objects\. Expected at most 10000"), open_session(stamped):
         pass
 
 
-def test_a_group_that_cannot_be_looked_into_is_refused(session: Path) -> None:
-    content = bytearray(session.read_bytes())
+def test_a_group_that_cannot_be_looked_into_is_refused(stamped: Path) -> None:
+    content = bytearray(stamped.read_bytes())
     at = content.find(b"TREE")
     content[at : at + 4] = b"TREx"
-    session.write_bytes(content)
-    with pytest.raises(RecordingError, match=r"is damaged or incomplete: .* B-tree"), open_session(session):
+    stamped.write_bytes(content)
+    with pytest.raises(RecordingError, match=r"is damaged or incomplete: .* B-tree"), open_session(stamped):
         pass
 
 
-def test_refusing_takes_little_memory(session: Path) -> None:
-    with h5py.File(session, "r+") as file:
+def test_refusing_takes_little_memory(stamped: Path) -> None:
+    with h5py.File(stamped, "r+") as file:
         absurd_column(file)
     code = (
         "import sys, resource\n"
@@ -153,6 +153,6 @@ def test_refusing_takes_little_memory(session: Path) -> None:
         "assert validate_session(sys.argv[1])\n"
         "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)\n"
     )
-    done = subprocess.run([sys.executable, "-c", code, session], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", code, stamped], capture_output=True, text=True, check=True)
     unit = 1 if sys.platform == "darwin" else 1024
     assert int(done.stdout) * unit < 64 << 20

@@ -44,7 +44,7 @@ def recording(**fields):
 
 
 @pytest.fixture
-def session(tmp_path):
+def written(tmp_path):
     path = tmp_path / "s.h5"
     write_session(recording(), path)
     return path
@@ -66,9 +66,9 @@ def assert_same_signal(ours, theirs):
         np.testing.assert_array_equal(getattr(ours, name), getattr(theirs, name))
 
 
-def test_every_field_comes_back_as_it_was_written(session):
+def test_every_field_comes_back_as_it_was_written(written):
     expected = recording()
-    with open_session(session) as read:
+    with open_session(written) as read:
         for name in ("session_id", "subject_id", "start_time", "device", "software", "attributes", "events"):
             assert getattr(read, name) == getattr(expected, name)
         assert set(read.signals) == set(expected.signals)
@@ -124,10 +124,10 @@ def test_a_video_beside_the_session_moves_with_it(tmp_path):
         assert read.face.external_file == str(second / "face.mp4")
 
 
-def test_a_recording_read_from_one_session_can_be_written_to_another(session, tmp_path):
-    with open_session(session) as read:
+def test_a_recording_read_from_one_session_can_be_written_to_another(written, tmp_path):
+    with open_session(written) as read:
         write_session(read, tmp_path / "copy.h5")
-    with open_session(session) as ours, open_session(tmp_path / "copy.h5") as theirs:
+    with open_session(written) as ours, open_session(tmp_path / "copy.h5") as theirs:
         for modality in ("eeg", "gsr"):
             assert_same_signal(ours.signals[modality], theirs.signals[modality])
         assert ours.attributes == theirs.attributes
@@ -140,8 +140,8 @@ def test_signals_without_samples_come_back_empty(tmp_path):
         assert read.signals["gsr"].samples.shape == (0, 1)
 
 
-def test_samples_stay_in_the_file_until_they_are_sliced(session):
-    with open_session(session) as read:
+def test_samples_stay_in_the_file_until_they_are_sliced(written):
+    with open_session(written) as read:
         samples = read.signals["eeg"].samples
         assert isinstance(samples, h5py.Dataset)
         assert samples.chunks == (1000, 3)
@@ -154,14 +154,14 @@ def test_an_attribute_cannot_pass_for_the_format(tmp_path):
         assert read.subject_id == "Änne"
 
 
-def test_a_single_channel_name_may_be_one_string(session):
-    with h5py.File(session, "r+") as file:
+def test_a_single_channel_name_may_be_one_string(written):
+    with h5py.File(written, "r+") as file:
         file["signals/gsr"].attrs["channel_names"] = "gsr"
-    with open_session(session) as read:
+    with open_session(written) as read:
         assert read.signals["gsr"].channel_names == ("gsr",)
 
 
-def test_a_file_that_is_no_session_is_refused_with_what_it_is(tmp_path, session):
+def test_a_file_that_is_no_session_is_refused_with_what_it_is(tmp_path, written):
     text, empty, other = tmp_path / "a.csv", tmp_path / "empty.h5", tmp_path / "other.h5"
     text.write_text("Time,P3\n")
     empty.touch()
@@ -177,8 +177,8 @@ def test_a_file_that_is_no_session_is_refused_with_what_it_is(tmp_path, session)
             pass
 
 
-def test_a_session_cut_off_anywhere_is_refused(session, tmp_path):
-    content = session.read_bytes()
+def test_a_session_cut_off_anywhere_is_refused(written, tmp_path):
+    content = written.read_bytes()
     for share in (0.1, 0.5, 0.9, 0.999):
         cut = tmp_path / "cut.h5"
         cut.write_bytes(content[: int(len(content) * share)])
@@ -187,13 +187,13 @@ def test_a_session_cut_off_anywhere_is_refused(session, tmp_path):
 
 
 @pytest.mark.parametrize("version", [0, 2, "one", None])
-def test_another_version_is_refused_with_both_numbers(session, version):
-    with h5py.File(session, "r+") as file:
+def test_another_version_is_refused_with_both_numbers(written, version):
+    with h5py.File(written, "r+") as file:
         del file.attrs["format_version"]
         if version is not None:
             file.attrs["format_version"] = version
     got = "no such attribute" if version is None else version
-    with pytest.raises(RecordingError, match=f"format_version 1, got {got}"), open_session(session):
+    with pytest.raises(RecordingError, match=f"format_version 1, got {got}"), open_session(written):
         pass
 
 
@@ -253,26 +253,26 @@ BROKEN = [
 
 
 @pytest.mark.parametrize(("change", "sentence"), BROKEN, ids=[sentence for _, sentence in BROKEN])
-def test_what_is_wrong_inside_is_named(session, change, sentence):
-    with h5py.File(session, "r+") as file:
+def test_what_is_wrong_inside_is_named(written, change, sentence):
+    with h5py.File(written, "r+") as file:
         change(file)
-    with pytest.raises(RecordingError, match=sentence) as held, open_session(session):
+    with pytest.raises(RecordingError, match=sentence) as held, open_session(written):
         pass
     # The error holds the frames it passed through: what h5py locked in them is locked as long as it lives.
     assert held.value.__traceback__ is not None
-    assert_other_threads_read(session)
+    assert_other_threads_read(written)
 
 
-def test_a_missing_channel_is_named_when_it_is_asked_for(session):
+def test_a_missing_channel_is_named_when_it_is_asked_for(written):
     with (
-        open_session(session) as read,
+        open_session(written) as read,
         pytest.raises(RecordingError, match=r"eeg: channels F3, Oz missing\. .*got P3 Cz T7"),
     ):
         read.signals["eeg"].channel_columns(["P3", "F3", "Oz", "T3"])
 
 
-def test_writing_fails_whole_and_leaves_the_old_file_alone(session, tmp_path):
-    before = session.read_bytes()
+def test_writing_fails_whole_and_leaves_the_old_file_alone(written, tmp_path):
+    before = written.read_bytes()
 
     class Damaged:
         shape = (10, 1)
@@ -282,14 +282,14 @@ def test_writing_fails_whole_and_leaves_the_old_file_alone(session, tmp_path):
 
     bad = Recording("s", "p", {"gsr": Signal("gsr", 4.0, "uS", ("gsr",), Damaged())})
     with pytest.raises(RecordingError, match="cannot be read"):
-        write_session(bad, session)
-    assert session.read_bytes() == before
+        write_session(bad, written)
+    assert written.read_bytes() == before
     assert [path.name for path in tmp_path.iterdir()] == ["s.h5"]
     with pytest.raises(OutputError, match="mkdir -p"):
         write_session(recording(), tmp_path / "no" / "s.h5")
 
 
-def test_two_readers_may_open_one_session(session, tmp_path):
-    shutil.copy(session, tmp_path / "copy.h5")
-    with open_session(session) as one, open_session(session) as two:
+def test_two_readers_may_open_one_session(written, tmp_path):
+    shutil.copy(written, tmp_path / "copy.h5")
+    with open_session(written) as one, open_session(written) as two:
         assert one.subject_id == two.subject_id

@@ -34,7 +34,7 @@ def _as_a_new_process(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(params=["model.onnx", "model.plan"])
-def model(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+def signed(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     """Bytes that stand for a model: what they mean is nothing to a signature."""
     path = tmp_path / request.param
     path.write_bytes(b"model" * 1000)
@@ -44,17 +44,17 @@ def model(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     return path
 
 
-def test_a_signed_model_is_trusted_and_so_is_its_copy(model: Path, tmp_path: Path) -> None:
-    require_signed(model, KEY.public_key())
+def test_a_signed_model_is_trusted_and_so_is_its_copy(signed: Path, tmp_path: Path) -> None:
+    require_signed(signed, KEY.public_key())
     device = tmp_path / "device"
     device.mkdir()
     for file in tmp_path.glob("model.*"):
         shutil.copy(file, device)
-    require_signed(device / model.name, KEY.public_key())
+    require_signed(device / signed.name, KEY.public_key())
 
 
-def test_whatever_is_changed_is_refused(model: Path) -> None:
-    files = [model, signature_path(model), *([sidecar_path(model)] if model.suffix == ".plan" else [])]
+def test_whatever_is_changed_is_refused(signed: Path) -> None:
+    files = [signed, signature_path(signed), *([sidecar_path(signed)] if signed.suffix == ".plan" else [])]
     for file in files:
         whole = file.read_bytes()
         for at in range(0, len(whole) - 1, max(1, len(whole) // 20)):
@@ -62,19 +62,19 @@ def test_whatever_is_changed_is_refused(model: Path) -> None:
             changed[at] ^= 1
             file.write_bytes(changed)
             with pytest.raises(TrustError, match=r"model\.\w+ is not trusted|is no signature"):
-                require_signed(model, KEY.public_key())
+                require_signed(signed, KEY.public_key())
         file.write_bytes(whole)
         file.rename(file.with_suffix(".away"))
         with pytest.raises(TrustError, match=r"is not trusted: there is no|cannot be read"):
-            require_signed(model, KEY.public_key())
+            require_signed(signed, KEY.public_key())
         file.with_suffix(".away").rename(file)
-    require_signed(model, KEY.public_key())
+    require_signed(signed, KEY.public_key())
 
 
-def test_what_was_checked_is_what_is_opened_though_the_files_change(model: Path) -> None:
-    files = [model, *([sidecar_path(model)] if model.suffix == ".plan" else [])]
+def test_what_was_checked_is_what_is_opened_though_the_files_change(signed: Path) -> None:
+    files = [signed, *([sidecar_path(signed)] if signed.suffix == ".plan" else [])]
     checked = {file: file.read_bytes() for file in files}
-    assert require_signed(model, KEY.public_key()) == checked
+    assert require_signed(signed, KEY.public_key()) == checked
     # Nothing is kept unasked: a service that checks and opens newer files gets the newer ones.
     assert {file: held.held(file) for file in files} == dict.fromkeys(files)
     for file, content in checked.items():
@@ -82,27 +82,27 @@ def test_what_was_checked_is_what_is_opened_though_the_files_change(model: Path)
         file.write_bytes(b"another, put there in the meantime")
     assert {file: read_content(file) for file in files} == checked
     with pytest.raises(TrustError):
-        require_signed(model, KEY.public_key())
+        require_signed(signed, KEY.public_key())
 
 
-def test_another_key_or_the_signature_of_another_model_is_refused(model: Path) -> None:
+def test_another_key_or_the_signature_of_another_model_is_refused(signed: Path) -> None:
     with pytest.raises(TrustError, match="is not its signature by the trusted key"):
-        require_signed(model, Ed25519PrivateKey.generate().public_key())
-    other = model.with_name(f"other{model.suffix}")
+        require_signed(signed, Ed25519PrivateKey.generate().public_key())
+    other = signed.with_name(f"other{signed.suffix}")
     other.write_bytes(b"another model")
     if other.suffix == ".plan":
-        shutil.copy(sidecar_path(model), sidecar_path(other))
-    shutil.copy(signature_path(model), signature_path(other))
+        shutil.copy(sidecar_path(signed), sidecar_path(other))
+    shutil.copy(signature_path(signed), signature_path(other))
     with pytest.raises(TrustError, match="is not its signature by the trusted key"):
         require_signed(other, KEY.public_key())
 
 
-def test_the_signature_is_ed25519_of_what_the_pages_say(model: Path) -> None:
+def test_the_signature_is_ed25519_of_what_the_pages_say(signed: Path) -> None:
     # The library checks what it has made itself; here the message is put together anew.
-    message = b"emodict signed model, version 1\n" + hashlib.sha512(model.read_bytes()).digest()
-    if model.suffix == ".plan":
-        message += hashlib.sha512(sidecar_path(model).read_bytes()).digest()
-    KEY.public_key().verify(base64.b64decode(signature_path(model).read_text()), message)
+    message = b"emodict signed model, version 1\n" + hashlib.sha512(signed.read_bytes()).digest()
+    if signed.suffix == ".plan":
+        message += hashlib.sha512(sidecar_path(signed).read_bytes()).digest()
+    KEY.public_key().verify(base64.b64decode(signature_path(signed).read_text()), message)
 
 
 @pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not installed")

@@ -28,7 +28,7 @@ def noise(modality, rate_hz, unit, channels, **fields):
 
 
 @pytest.fixture
-def session(tmp_path):
+def flawless(tmp_path):
     """A session with nothing wrong in it."""
     path = tmp_path / "s.h5"
     recording = Recording(
@@ -68,8 +68,8 @@ def fill(file, modality, value, rows=slice(None), column=slice(None)):
     data[:] = samples
 
 
-def test_a_good_session_has_no_findings(session):
-    assert validate_session(session) == []
+def test_a_good_session_has_no_findings(flawless):
+    assert validate_session(flawless) == []
 
 
 CASES = [
@@ -124,8 +124,8 @@ CASES = [
 @pytest.mark.parametrize(
     ("change", "severity", "sentence"), CASES, ids=[c[2] or f"fine{i}" for i, c in enumerate(CASES)]
 )
-def test_each_fault_is_found_and_named(session, change, severity, sentence):
-    findings = changed(session, change)
+def test_each_fault_is_found_and_named(flawless, change, severity, sentence):
+    findings = changed(flawless, change)
     if severity is None:
         assert findings == []
         return
@@ -137,50 +137,50 @@ def test_each_fault_is_found_and_named(session, change, severity, sentence):
     ("row", "says"),
     [([0.6, 0.6], "sums to 1.2"), ([-0.5, 1.5], "negative entry, -0.5"), ([np.nan, 1], "no finite number")],
 )
-def test_a_label_row_that_is_no_distribution_is_named_with_its_trial(session, row, says):
-    findings = changed(session, lambda f: replace(f, "trials/distribution", [[0.0, 1.0], row]))
+def test_a_label_row_that_is_no_distribution_is_named_with_its_trial(flawless, row, says):
+    findings = changed(flawless, lambda f: replace(f, "trials/distribution", [[0.0, 1.0], row]))
     assert len(findings) == 1
     assert findings[0][1].startswith("/trials: trial 'second': the distribution")
     assert says in findings[0][1]
 
 
-def test_a_label_row_within_a_thousandth_of_one_is_good(session):
-    assert changed(session, lambda f: replace(f, "trials/distribution", [[0.0, 1.0], [0.3333, 0.6664]])) == []
+def test_a_label_row_within_a_thousandth_of_one_is_good(flawless):
+    assert changed(flawless, lambda f: replace(f, "trials/distribution", [[0.0, 1.0], [0.3333, 0.6664]])) == []
 
 
-def test_missing_channels_are_named(session):
+def test_missing_channels_are_named(flawless):
     def change(file):
         replace(file, "signals/eeg/data", np.random.default_rng(1).normal(size=(6000, 16)))
         file["signals/eeg"].attrs["channel_names"] = [n for n in CHANNELS if n not in ("O1", "T6")]
 
-    (finding,) = changed(session, change)
+    (finding,) = changed(flawless, change)
     assert finding[0] == "warning"
     assert "2 of the 18 channels of emodict-1 missing: O1 T6" in finding[1]
 
 
-def test_todays_channel_names_are_the_headsets_own(session):
+def test_todays_channel_names_are_the_headsets_own(flawless):
     today = {"T3": "T7", "T4": "T8", "T5": "P7", "T6": "P8"}
     names = [f"EEG {today.get(name, name)}-Pz" for name in CHANNELS]
-    assert changed(session, lambda f: f["signals/eeg"].attrs.update(channel_names=names)) == []
+    assert changed(flawless, lambda f: f["signals/eeg"].attrs.update(channel_names=names)) == []
 
 
-def test_gaps_of_the_sequence_counter_are_counted_as_missing(session):
+def test_gaps_of_the_sequence_counter_are_counted_as_missing(flawless):
     # 1900 of 2000 numbers arrived: 5 % lost.
     def change(file):
         replace(file, "signals/ppg/data", np.random.default_rng(1).normal(size=(1900, 1)))
         file["signals/ppg/sequence"] = np.r_[np.arange(1000), np.arange(1100, 2000)]
 
-    assert changed(session, change) == [
+    assert changed(flawless, change) == [
         ("warning", "/signals/ppg: 5.0% of the samples are missing; windows that touch a gap give no result.")
     ]
 
 
-def test_timestamps_that_belie_the_rate_are_a_warning(session):
-    findings = changed(session, lambda f: f["signals/ppg"].create_dataset("timestamps", data=np.arange(2000) / 64))
+def test_timestamps_that_belie_the_rate_are_a_warning(flawless):
+    findings = changed(flawless, lambda f: f["signals/ppg"].create_dataset("timestamps", data=np.arange(2000) / 64))
     assert any("sampling_rate is 100 Hz, but the timestamps come at 64 Hz" in text for _, text in findings)
 
 
-def test_many_faults_are_all_listed_errors_first(session):
+def test_many_faults_are_all_listed_errors_first(flawless):
     def change(file):
         file["signals/eeg"].attrs["sampling_rate"] = 0.0
         file["signals/eeg"].attrs["channel_names"] = ["Cz", *CHANNELS[1:]]
@@ -192,7 +192,7 @@ def test_many_faults_are_all_listed_errors_first(session):
         replace(file, "trials/distribution", [[1.0, 1.0], [-1.0, 2.0]])
         file["video/face"].attrs["color_order"] = "GRAY"
 
-    findings = changed(session, change)
+    findings = changed(flawless, change)
     text = "\n".join(sentence for _, sentence in findings)
     for expected in (
         "/signals/eeg: the sampling rate cannot be used",
@@ -213,24 +213,24 @@ def test_many_faults_are_all_listed_errors_first(session):
     assert len(findings) == len(set(findings))
 
 
-def test_a_file_that_cannot_be_opened_is_one_error(session, tmp_path):
+def test_a_file_that_cannot_be_opened_is_one_error(flawless, tmp_path):
     text = tmp_path / "a.txt"
     text.write_text("no session")
     cut = tmp_path / "cut.h5"
-    cut.write_bytes(session.read_bytes()[:-500])
+    cut.write_bytes(flawless.read_bytes()[:-500])
     for path in (text, cut, tmp_path / "nowhere.h5"):
         assert [finding.severity for finding in validate_session(path)] == ["error"]
-    (version,) = changed(session, lambda f: f.attrs.update(format_version=9))
+    (version,) = changed(flawless, lambda f: f.attrs.update(format_version=9))
     assert "format_version 1, got 9" in version[1]
 
 
-def test_a_damaged_chunk_is_an_error_of_its_signal_only(session):
-    with h5py.File(session) as file:
+def test_a_damaged_chunk_is_an_error_of_its_signal_only(flawless):
+    with h5py.File(flawless) as file:
         chunk = file["signals/ppg/data"].id.get_chunk_info(1)
-    with session.open("r+b") as handle:
+    with flawless.open("r+b") as handle:
         handle.seek(chunk.byte_offset)
         handle.write(b"\0" * chunk.size)
-    (finding,) = validate_session(session)
+    (finding,) = validate_session(flawless)
     assert (finding.severity, finding.where) == ("error", "/signals/ppg")
     assert "cannot be read" in finding.message
 
@@ -240,8 +240,8 @@ def test_an_empty_session_is_an_error(tmp_path):
     assert [finding.where for finding in validate_session(tmp_path / "s.h5")] == ["/signals"]
 
 
-def test_inspect_says_what_was_written(session):
-    summary = inspect_session(session)
+def test_inspect_says_what_was_written(flawless):
+    summary = inspect_session(flawless)
     assert (summary.session_id, summary.subject_id, summary.duration_s) == ("sitting", "anna", 20.0)
     assert (summary.face_form, summary.face_frames) == ("embedding", 20)
     assert (summary.trials, summary.label_names, summary.events) == (2, ("Alert", "Upset"), 1)
@@ -250,11 +250,11 @@ def test_inspect_says_what_was_written(session):
     assert (eeg.start_s, eeg.stop_s, eeg.missing_share, eeg.flat_share) == (0.0, 20.0, 0.0, 0.0)
 
 
-def test_inspect_counts_missing_and_flat_by_arithmetic(session):
-    with h5py.File(session, "r+") as file:
+def test_inspect_counts_missing_and_flat_by_arithmetic(flawless):
+    with h5py.File(flawless, "r+") as file:
         fill(file, "gsr", np.nan, rows=slice(0, 8))  # 2 of 20 s
         fill(file, "gsr", 1.5, rows=slice(40, 60))  # 5 of 20 s
-    gsr = {signal.modality: signal for signal in inspect_session(session).signals}["gsr"]
+    gsr = {signal.modality: signal for signal in inspect_session(flawless).signals}["gsr"]
     assert gsr.missing_share == pytest.approx(0.1)
     assert gsr.flat_share == 0.25
 
