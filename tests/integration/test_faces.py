@@ -49,7 +49,7 @@ def test_a_filmed_face_is_valid_where_it_was_seen_and_the_other_sensors_go_on(
     valid = dict(zip(SENSORS, prediction.valid.T, strict=True))
     assert valid["video"].tolist() == [second < 10 or 13 <= second < 16 for second in seconds]
     assert valid["gsr"].all()
-    np.testing.assert_allclose(prediction.distribution.sum(axis=1), 1, atol=1e-6)
+    np.testing.assert_allclose(prediction.distribution.sum(axis=1), 1, atol=1e-6)  # float32 softmax
 
 
 def test_a_model_of_the_network_takes_the_networks_features_and_refuses_the_edges(

@@ -85,9 +85,12 @@ def test_a_session_of_more_channels_and_one_of_exactly_these_get_the_same_answer
         done = run("emodict-run", "--engine", trained[1], session, "-o", out)
         assert done.returncode == 0, done.stderr
         assert "eeg[AF7 AF8 TP9 TP10]+ppg -> 10 emotions" in done.stdout + done.stderr
-        got.append(out.read_text())
-    assert got[0].count("\n") > 100
-    assert got[0] == got[1]
+        got.append(np.genfromtxt(out, delimiter=",", skip_header=1))
+    assert len(got[0]) > 100
+    # Second, shares, valid and quality. Samples of which columns were picked may lie otherwise in memory, and BLAS then
+    # takes another way: float32 shares, and a quality's third digit may be the next one.
+    np.testing.assert_allclose(got[0][:, :13], got[1][:, :13], rtol=0, atol=1e-6)
+    np.testing.assert_allclose(got[0][:, 13:], got[1][:, 13:], rtol=0, atol=1e-3 + 1e-9)
 
 
 def test_a_session_that_lacks_a_channel_is_refused_with_all_that_are_needed(trained, tmp_path, run):
@@ -109,8 +112,8 @@ def test_features_of_the_channels_are_a_table_that_the_model_scores(trained, hea
     answers = [tmp_path / "table.csv", tmp_path / "session.csv"]
     for source, to in zip((out, headbands[1]), answers, strict=True):
         assert run("emodict-run", "--engine", trained[1], source, "-o", to).returncode == 0
-    rows = [np.genfromtxt(path, delimiter=",", skip_header=1)[:, 3:13] for path in answers]
-    np.testing.assert_allclose(rows[0], rows[1], rtol=0, atol=1e-6)  # as many digits as the file shows
+    rows = [np.genfromtxt(path, delimiter=",", skip_header=1)[:, 1:11] for path in answers]
+    np.testing.assert_allclose(rows[0], rows[1], rtol=0, atol=1e-6)  # float32 shares, scored in other blocks
 
 
 def test_a_baseline_of_the_same_channels_serves_the_model_and_another_says_what_to_do(

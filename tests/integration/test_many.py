@@ -17,6 +17,7 @@ from pathlib import Path
 import distributed
 import numpy as np
 import pytest
+import threadpoolctl
 from tests.integration.conftest import Run
 from tests.recordings import noise_recording
 
@@ -141,11 +142,17 @@ def test_an_error_comes_in_its_turn_with_its_own_words(
     assert not (tmp_path / "out.csv").exists()
 
 
-def test_the_library_gives_predictions_in_order_and_the_type_of_an_error(model: Path, sittings: Path, tmp_path: Path):
+def test_the_library_gives_predictions_in_order_and_the_type_of_an_error(
+    model: Path, sittings: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     paths = sorted(sittings.glob("*.h5"))
     done: list[int] = []
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "1")
     found = predict_many(model, [*paths, tmp_path / "absent.h5"], jobs=2, on_done=done.append)
-    for path, expected in zip(paths, predict_many(model, paths), strict=True):
+    # With one BLAS thread here as well, as the library promises, these are the very same calls on the same processor.
+    with threadpoolctl.threadpool_limits(1):
+        wanted = list(predict_many(model, paths))
+    for path, expected in zip(paths, wanted, strict=True):
         prediction = next(found)
         assert prediction.session == expected.session == f"noise-{path.stem}"
         np.testing.assert_array_equal(prediction.distribution, expected.distribution)
@@ -209,16 +216,21 @@ def test_a_worker_with_another_emodict_is_refused(
         next(iter_many(model, [sittings / "1.h5"], dask=cluster))
 
 
-def test_results_on_their_way_when_a_cluster_is_left_are_no_news(cluster: str, caplog: pytest.LogCaptureFixture):
+def left_while_results_are_on_their_way(cluster: str) -> bool:
+    """Whether they were, when the cluster was left: on a busy machine they may have come before."""
     with open_cluster(cluster, readiness=lambda: None, purpose="wait", fix_unready="", fix_lost="") as client:
         # As joblib waits for results; 100 MB are still being fetched when this is over.
         waiting = distributed.as_completed([], loop=client.loop, with_results=True)
-        result = client.submit(bytes, 100_000_000)
+        result = client.submit(bytes, 100_000_000, pure=False)
         while not result.done():
             time.sleep(0.01)
         waiting.update([result])
         time.sleep(0.01)
-        assert waiting.queue.empty(), "they are here already"
+        return waiting.queue.empty()
+
+
+def test_results_on_their_way_when_a_cluster_is_left_are_no_news(cluster: str, caplog: pytest.LogCaptureFixture):
+    assert any(left_while_results_are_on_their_way(cluster) for _ in range(20))
     assert not [record.getMessage() for record in caplog.records if record.name.startswith("tornado")]
 
 
@@ -263,10 +275,10 @@ def test_ctrl_c_ends_every_process_without_a_traceback(
     assert len(processes_of(started.pid)) >= 4
     # A terminal sends Ctrl-C to all of them, kill to the first alone.
     (os.killpg if number == signal.SIGINT else os.kill)(started.pid, number)
-    _, err = started.communicate(timeout=30)
+    _, err = started.communicate(timeout=60)
     assert started.returncode == code
     assert messages(err) in ([], ["emodict-run: stopped"])
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while processes_of(started.pid) and time.monotonic() < deadline:
         time.sleep(0.01)
     assert not processes_of(started.pid)

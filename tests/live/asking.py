@@ -17,6 +17,8 @@ from emodict.live.page import PageListener
 UPGRADE = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13",
            "Sec-WebSocket-Key": "AAAAAAAAAAAAAAAAAAAAAA=="}  # fmt: skip
 FILES = ("/", "/page.css", "/page.js", "/icon.svg")
+# What comes at once on a machine at rest; nothing that is right takes as long on any.
+PATIENCE_S = 60.0
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,7 @@ def rows_url(page: PageListener) -> str:
 def ask(page: PageListener, path: str = "/", *, method: str = "GET", body: bytes | None = None,
         **headers: str) -> Answer:  # fmt: skip
     """Header names with _ for -; our own Host unless another is given."""
-    connection = http.client.HTTPConnection("127.0.0.1", port_of(page), timeout=20)
+    connection = http.client.HTTPConnection("127.0.0.1", port_of(page), timeout=PATIENCE_S)
     try:
         connection.putrequest(method, path, skip_host=True, skip_accept_encoding=True)
         sent = {"Host": f"127.0.0.1:{port_of(page)}", **{name.replace("_", "-"): v for name, v in headers.items()}}
@@ -61,10 +63,10 @@ def told(stream: Any) -> dict[str, Any]:
     def refuse(word: str) -> None:
         raise AssertionError(f"{word} is not JSON")
 
-    return json.loads(stream.recv(timeout=10), parse_constant=refuse)
+    return json.loads(stream.recv(timeout=PATIENCE_S), parse_constant=refuse)
 
 
-def soon(true: Callable[[], bool], within_s: float = 10.0) -> bool:
+def soon(true: Callable[[], bool], within_s: float = PATIENCE_S) -> bool:
     end = time.monotonic() + within_s
     while not true():
         if time.monotonic() > end:
@@ -75,7 +77,7 @@ def soon(true: Callable[[], bool], within_s: float = 10.0) -> bool:
 
 def end_of(plain: socket.socket) -> str:
     """How the other side ends a connection that we only listen on."""
-    plain.settimeout(10)
+    plain.settimeout(PATIENCE_S)
     try:
         while plain.recv(65536):
             pass

@@ -16,8 +16,8 @@ from typing import Any
 from websockets.sync.client import ClientConnection, connect
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-# The first start on a busy machine.
-START_S = 60.0
+# The first start, and any answer, on a busy machine.
+START_S = WITHIN_S = 60.0
 
 
 def found() -> str | None:
@@ -39,7 +39,7 @@ class Tab:
         self._last += 1
         self._stream.send(json.dumps({"id": self._last, "method": method, "params": parameters}))
         while True:
-            said = json.loads(self._stream.recv(timeout=30))
+            said = json.loads(self._stream.recv(timeout=WITHIN_S))
             if said.get("id") == self._last:
                 assert "error" not in said, said["error"]
                 return said["result"]
@@ -67,7 +67,7 @@ class Tab:
         assert "exceptionDetails" not in done, done
         return done["result"].get("value")
 
-    def wait(self, script: str, within_s: float = 15.0) -> Any:
+    def wait(self, script: str, within_s: float = WITHIN_S) -> Any:
         """Until an expression is true of the page; what it is then."""
         end = time.monotonic() + within_s
         while not (value := self.value(script)):
@@ -95,7 +95,7 @@ def chromium(path: str, profile: Path) -> Iterator[Tab]:
                 yield Tab(stream)
         finally:
             browser.terminate()
-            browser.wait(timeout=20)
+            browser.wait(timeout=WITHIN_S)
 
 
 def _tab_address(said_in: Path, browser: subprocess.Popen[bytes]) -> str:
@@ -103,7 +103,7 @@ def _tab_address(said_in: Path, browser: subprocess.Popen[bytes]) -> str:
     while time.monotonic() < end and browser.poll() is None:
         if said_in.exists() and "\n" in (said := said_in.read_text()):
             port = said.split()[0]
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/json/list", timeout=20) as answer:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/json/list", timeout=WITHIN_S) as answer:
                 tabs = json.load(answer)
             return next(tab["webSocketDebuggerUrl"] for tab in tabs if tab["type"] == "page")
         time.sleep(0.1)

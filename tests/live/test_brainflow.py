@@ -19,6 +19,8 @@ from emodict.live.source import Chunk, Connected, Ended, Lost
 from emodict.spec import load_spec
 
 SPEC = load_spec("emodict-1")
+# What comes within a second or two on a machine at rest; nothing that is right takes as long on any.
+PATIENCE_S = 60.0
 # fmt: off
 SYNTHETIC_EEG = (
     "Fz", "C3", "Cz", "C4", "Pz", "PO7", "Oz", "PO8", "F5", "F7", "F3", "F1", "F2", "F4", "F6", "F8",
@@ -26,16 +28,28 @@ SYNTHETIC_EEG = (
 # fmt: on
 
 
-def listen(source, seconds):
-    """All that happens in so many seconds, or until the end."""
+def listen(source, seconds=PATIENCE_S, *, until=lambda happened: False):
+    """All that happens until the end, until that is true of it, or in so many seconds."""
     happened, stop_s = [], time.monotonic() + seconds
-    while time.monotonic() < stop_s and not source.finished:
+    while time.monotonic() < stop_s and not source.finished and not until(happened):
         happened += source.poll(0.05)
     return happened
 
 
 def streams(happened):
     return {h.stream.modality: h.stream for h in happened if isinstance(h, Connected)}
+
+
+def has_samples(happened, modality):
+    return any(isinstance(h, Chunk) and h.modality == modality for h in happened)
+
+
+def all_three(happened):
+    return set(streams(happened)) == {"eeg", "ppg", "gsr"}
+
+
+def lost_in(happened):
+    return [h for h in happened if isinstance(h, Lost)]
 
 
 def joined(happened, modality):
@@ -68,12 +82,15 @@ def test_the_synthetic_board_gives_eeg_ppg_and_gsr(synthetic):
 def test_times_are_even_and_on_the_clock_of_this_machine(synthetic):
     happened, began_s, ended_s = synthetic
     times_s, _ = joined(happened, "eeg")
-    # Its samples come in pairs a few milliseconds apart, and no clock here is off by more than a few per cent.
-    np.testing.assert_allclose(np.diff(times_s), 1 / 250, rtol=0.1)
-    # Stamped where BrainFlow received them: within a busy machine's delay of the two ends.
-    assert began_s - 0.1 < times_s[0] < began_s + 0.3
-    assert ended_s - 0.3 < times_s[-1] < ended_s + 0.01
-    np.testing.assert_allclose(len(times_s), 250 * (times_s[-1] - times_s[0]) + 1, rtol=0.02)
+    # The board sleeps between two samples, and a busy machine lets it sleep longer: how even times become is tested
+    # in test_clock.py. Taken as they come, half of the steps would be next to nothing, for samples come in pairs.
+    steps_s = np.diff(times_s)
+    assert (steps_s > 0).all()
+    np.testing.assert_allclose(np.median(steps_s), 1 / 250, rtol=0.1)
+    np.testing.assert_allclose(len(times_s), 250 * (times_s[-1] - times_s[0]) + 1, rtol=0.1)
+    # Stamped where BrainFlow received them, seconds ago at the most; another clock is off by hours.
+    assert began_s - 1 < times_s[0] < began_s + 5
+    assert ended_s - 5 < times_s[-1] < ended_s + 1
 
 
 def write_playback(path, rows):
@@ -88,17 +105,20 @@ def recorded():
     board = shim.BoardShim(shim.BoardIds.SYNTHETIC_BOARD, shim.BrainFlowInputParams())
     board.prepare_session()
     board.start_stream()
-    time.sleep(2.0)
+    end_s = time.monotonic() + PATIENCE_S
+    while board.get_board_data_count() < 400:
+        assert time.monotonic() < end_s
+        time.sleep(0.05)
     rows = board.get_board_data().T
     board.stop_stream()
     board.release_session()
     return rows
 
 
-def play(path, seconds=8.0):
+def play(path):
     params = {"file": str(path), "master_board": "SYNTHETIC_BOARD"}
     with BrainFlowSource("PLAYBACK_FILE_BOARD", SPEC, params=params) as source:
-        happened = listen(source, seconds)
+        happened = listen(source)
         return happened, source.finished
 
 
@@ -147,7 +167,8 @@ def multicast_works():
 def test_a_board_that_stops_is_lost_and_connected_again(monkeypatch):
     if not multicast_works():
         pytest.skip("no multicast on this machine")
-    monkeypatch.setattr(brainflow_module, "LOST_S", 1.0)
+    # Less than usual, and more than a busy machine keeps a board that runs waiting.
+    monkeypatch.setattr(brainflow_module, "LOST_S", 2.0)
     monkeypatch.setattr(brainflow_module, "RETRY_S", (0.1,))
     shim = import_brainflow()
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
@@ -165,15 +186,15 @@ def test_a_board_that_stops_is_lost_and_connected_again(monkeypatch):
     params = {"master_board": "SYNTHETIC_BOARD", "ip_address": "225.1.1.1", "ip_port": str(port)}
     try:
         with BrainFlowSource("STREAMING_BOARD", SPEC, params=params) as source:
-            assert set(streams(listen(source, 2.0))) == {"eeg", "ppg", "gsr"}
+            assert all_three(listen(source, until=all_three))
             board.release_session()
             stopped_s = source.now_s()
-            lost = [h for h in listen(source, 3.0) if isinstance(h, Lost)]
+            lost = lost_in(listen(source, until=lambda happened: len(lost_in(happened)) == 3))
             assert sorted(h.modality for h in lost) == ["eeg", "gsr", "ppg"]
-            assert lost[0].reason == "no samples for 1 s"
+            assert lost[0].reason == "no samples for 2 s"
             start()
-            again = listen(source, 4.0)
-            assert set(streams(again)) == {"eeg", "ppg", "gsr"}
+            again = listen(source, until=lambda happened: all_three(happened) and has_samples(happened, "eeg"))
+            assert all_three(again)
             assert joined(again, "eeg")[0][0] > stopped_s
     finally:
         board.release_session()
@@ -218,7 +239,9 @@ def test_electrodes_of_a_board_that_leaves_them_free_are_named_by_its_user():
 
 def test_a_board_that_is_not_there_is_looked_for_and_said_once(caplog):
     with BrainFlowSource("CYTON", SPEC, params={"serial_port": "/dev/no_such_port"}) as source:
-        assert listen(source, 2.5) == []
+        assert listen(source, until=lambda happened: "does not answer" in caplog.text) == []
+        # It is looked for again meanwhile.
+        assert listen(source, 1.5) == []
         assert not source.finished
     assert [r.message for r in caplog.records if r.levelname == "WARNING"] == [
         "BrainFlow CYTON_BOARD: the board does not answer (UNABLE_TO_OPEN_PORT_ERROR); it is looked for again and again"

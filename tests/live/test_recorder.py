@@ -27,6 +27,8 @@ GSR = LiveStream("gsr", 4.0, ("gsr",), "uS", "wristband")
 KILLS = 6
 # What a killed program may lose.
 LOSS_S = 2.0
+# What comes within seconds on a machine at rest; nothing that is right takes as long on any.
+PATIENCE_S = 60.0
 # When the sender's streams appear.
 STARTS = {("eeg", 300.0): 0.0, ("gsr", 4.0): 0.3, ("ppg", 100.0): 0.7, ("eeg", 250.0): 1.6}
 
@@ -111,21 +113,22 @@ def test_each_second_is_on_the_disk_itself(tmp_path, monkeypatch):
     with SessionRecorder(out, start_s=0.0) as recorder:
         recorder.happened(Connected(GSR, 0.0))
         recorder.happened(chunk(GSR, 0.0, 5.0))
-        deadline_s = time.monotonic() + 30
+        deadline_s = time.monotonic() + PATIENCE_S
         while (not held or held[-1] < 20) and time.monotonic() < deadline_s:
             time.sleep(0.01)
         assert held[-1] == 20
 
 
 def test_it_can_be_read_while_it_is_written(tmp_path):
-    process = start_sender(tmp_path / "now.h5")
+    out = tmp_path / "now.h5"
+    process = start_sender(out)
     try:
-        for _ in range(3):
-            process.stdout.readline()
-        time.sleep(2.5)
-        summary = inspect_session(tmp_path / "now.h5")
-        assert summary.attributes["recording"].startswith("still going on")
-        assert {signal.modality for signal in summary.signals} >= {"eeg", "gsr", "ppg"}
+        process.stdout.readline()
+        end_s = time.monotonic() + PATIENCE_S
+        while not {"eeg", "gsr", "ppg"} <= {signal.modality for signal in inspect_session(out).signals}:
+            assert time.monotonic() < end_s
+            time.sleep(0.1)
+        assert inspect_session(out).attributes["recording"].startswith("still going on")
     finally:
         process.kill()
         process.wait()
@@ -155,8 +158,9 @@ def test_a_clean_end_gives_a_normal_session(tmp_path):
         eeg, gsr = recording.signals["eeg"], recording.signals["gsr"]
         assert (eeg.rate_hz, eeg.unit, eeg.channel_names, eeg.sample_count) == (300.0, "uV", ("Fz", "Cz"), 3000)
         np.testing.assert_array_equal(eeg.read(0, 3000), np.arange(3000)[:, None] + [[0, 1]])
-        np.testing.assert_allclose(eeg.timestamps_s, np.arange(3000) / 300, atol=1e-12)
-        np.testing.assert_allclose(gsr.timestamps_s, 0.5 + np.arange(40) / 4)
+        # Seconds of 110, less 100: rounded by 1.4e-14 each time.
+        np.testing.assert_allclose(eeg.timestamps_s, np.arange(3000) / 300, rtol=0, atol=1e-13)
+        np.testing.assert_array_equal(gsr.timestamps_s, 0.5 + np.arange(40) / 4)  # quarters are exact
         np.testing.assert_array_equal(gsr.read(0, 40)[:, 0], 7 + np.arange(40))
         assert [(event.onset_s, event.description) for event in recording.events] == [
             (0.0, "eeg connected from headset: 300 Hz, 2 channels"),
@@ -172,14 +176,19 @@ def test_a_clean_end_gives_a_normal_session(tmp_path):
 
 def test_a_stream_that_appears_late_is_added(tmp_path, monkeypatch):
     monkeypatch.setattr(recorder_module, "FLUSH_EVERY_S", 0.05)
-    with SessionRecorder(tmp_path / "late.h5", start_s=0.0) as recorder:
+    out = tmp_path / "late.h5"
+    with SessionRecorder(out, start_s=0.0) as recorder:
+        bytes_of_nothing = out.stat().st_size
         recorder.happened(Connected(EEG, 0.0))
         recorder.happened(chunk(EEG, 0.0, 5.0))
-        time.sleep(0.3)
+        end_s = time.monotonic() + PATIENCE_S
+        while out.stat().st_size == bytes_of_nothing:
+            assert time.monotonic() < end_s
+            time.sleep(0.02)
         recorder.happened(Connected(GSR, 5.0))
         recorder.happened(chunk(GSR, 5.0, 10.0))
         recorder.happened(chunk(EEG, 5.0, 10.0, at=1500))
-    with open_session(tmp_path / "late.h5") as recording:
+    with open_session(out) as recording:
         eeg, gsr = recording.signals["eeg"], recording.signals["gsr"]
         np.testing.assert_array_equal(eeg.read(0, 4000)[:, 0], np.arange(3000))
         assert (gsr.start_s, gsr.sample_count) == (5.0, 20)
@@ -280,14 +289,15 @@ print(slowest_s)
 def test_a_full_disk_ends_the_recording_with_one_sentence_and_nothing_else(tmp_path):
     out = tmp_path / "full.h5"
     script = FULL_DISK.format(folder=str(SENDER.parent))
-    done = subprocess.run([sys.executable, "-c", script, out], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", script, out], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     failure, slowest_s = done.stdout.splitlines()
     assert failure.startswith(f"Recording {out} stopped: File too large")
     # logging's last resort: the sentence, once.
     assert done.stderr.strip() == failure
-    # To hand a chunk over takes microseconds; a busy machine's scheduler is what this allows for.
-    assert float(slowest_s) < 0.5
+    # To hand a chunk over takes microseconds; a busy machine's scheduler is what this allows for. Who waits for a disk
+    # that takes nothing waits for ever.
+    assert float(slowest_s) < 5.0
     with open_session(out) as recording:
         eeg = recording.signals["eeg"]
         assert eeg.sample_count > 300
@@ -296,6 +306,8 @@ def test_a_full_disk_ends_the_recording_with_one_sentence_and_nothing_else(tmp_p
 
 def test_a_disk_that_is_too_slow_ends_the_recording(tmp_path, monkeypatch, caplog):
     monkeypatch.setattr(recorder_module, "MOST_WAITING_BYTES", 50_000)
+    # As if the disk had not taken the first second yet.
+    monkeypatch.setattr(recorder_module, "FLUSH_EVERY_S", 3600.0)
     with SessionRecorder(tmp_path / "slow.h5", start_s=0.0) as recorder:
         recorder.happened(Connected(EEG, 0.0))
         for second in range(20):

@@ -53,21 +53,26 @@ def test_a_replay_at_full_speed_is_the_offline_run(model: Path, tmp_path: Path, 
     live = concatenate_predictions([row.prediction for row in replay(model, path, math.inf)])
     np.testing.assert_array_equal(live.start_s, offline.start_s)
     np.testing.assert_array_equal(live.valid, offline.valid)
-    np.testing.assert_allclose(live.distribution, offline.distribution, atol=1e-6)
-    np.testing.assert_allclose(live.weights, offline.weights, atol=1e-5)  # of size 1 to 10
-    np.testing.assert_allclose(live.quality, offline.quality, atol=1e-9)
+    # Scored row by row, and not in blocks. float32 keeps 6e-8, behind a few hundred operations each.
+    np.testing.assert_allclose(live.distribution, offline.distribution, rtol=0, atol=1e-6)
+    np.testing.assert_allclose(live.weights, offline.weights, rtol=0, atol=1e-5)  # of size 1 to 10
+    np.testing.assert_allclose(live.quality, offline.quality, rtol=0, atol=1e-9)  # shares, in float64
 
 
 def test_rows_come_at_the_end_of_their_second(model: Path, tmp_path: Path) -> None:
     path = tmp_path / "session.h5"
     write_session(noise_recording(8), path)
-    started = time.monotonic()
+    started_s, started_unix_s = time.monotonic(), time.time()
     rows = replay(model, path, 2.0)
-    assert time.monotonic() - started == pytest.approx(4.0, abs=1.0)
+    # 8 s at double speed; a busy machine may take longer, and none less.
+    assert time.monotonic() - started_s >= 4.0
     assert [row.prediction.start_s[0] for row in rows] == [4, 5, 6, 7]
-    # Within 50 ms of the last sample, twice that on the recording's clock; other work on this machine may delay one.
-    assert sorted(row.delay_s for row in rows)[1] < 0.1
-    assert rows[0].unix_s == pytest.approx(time.time() - 4 + 4, abs=6)
+    # Never before the last sample is there. After it, 50 ms on a machine at rest, twice that on the recording's clock;
+    # a row that waits for the next second is 1 s late.
+    assert min(row.delay_s for row in rows) >= 0.0
+    assert sorted(row.delay_s for row in rows)[1] < 0.5
+    # Second 4 of a recording that began to play at some moment of this test.
+    assert rows[0].unix_s - 4 == pytest.approx(started_unix_s, abs=time.time() - started_unix_s)
 
 
 def test_twenty_minutes_drop_no_row_and_holds_the_memory_flat(tmp_path: Path) -> None:

@@ -58,9 +58,11 @@ SPOILED: dict[str, tuple[Callable[[Array], Array], set[str]]] = {
     "all but one missing in each second": (lambda x: np.where(one_in_each_second(x), x, np.nan), {"video"}),
 }
 
-# Resampling rounds the corners of noise that is clipped, which then is not at its rails for most of the time; and what
-# it makes of a few times the least number there is, is rounded to other multiples of it.
-USABLE_AT_OTHER_RATES = {"clipped": {"eeg", "ppg", "video"}, "least subnormal": {"ppg", "video"}}
+# Resampling rounds the corners of noise that is clipped, which then is not at its rails for most of the time.
+USABLE_AT_OTHER_RATES = {"clipped": {"eeg", "ppg", "video"}}
+# What resampling makes of the least number there is, is a few times that number: whether a pulse of these is at its
+# rails, rounding decides, and with it the processor.
+EITHER_AT_OTHER_RATES = {"least subnormal": {"ppg"}}
 
 
 @pytest.fixture(scope="module")
@@ -91,13 +93,14 @@ def assert_honest(rows: FeatureWindows, engine: Engine) -> None:
 @pytest.mark.parametrize("what", SPOILED)
 def test_a_signal_at_the_limits_is_a_number_or_invalid(what: str, rates: dict[str, float], engine: Engine) -> None:
     spoil, usable = SPOILED[what]
+    either: set[str] = set()
     if rates is OTHER_RATES:
         usable = USABLE_AT_OTHER_RATES.get(what, usable)
+        either = EITHER_AT_OTHER_RATES.get(what, either)
     rows = features({name: spoil(x) for name, x in simulated(SECONDS, rates).items()}, rates)
     assert_honest(rows, engine)
-    assert {name for name, any_valid in zip(SPEC.modality_names, rows.valid.any(axis=0), strict=True) if any_valid} == (
-        usable
-    )
+    valid = {name for name, any_valid in zip(SPEC.modality_names, rows.valid.any(axis=0), strict=True) if any_valid}
+    assert valid - either == usable - either
 
 
 @pytest.mark.parametrize("spec_id", ["dmer-2024", "dmer-sample"])
@@ -130,6 +133,7 @@ def test_the_others_never_notice(name: str, engine: Engine) -> None:
     assert_honest(rows, engine)
     others = [other for other in SPEC.modality_names if other != name]
     expected = features(whole).with_modalities(others)
+    # Each modality is computed by itself, from the same samples in the same blocks.
     np.testing.assert_array_equal(rows.with_modalities(others).tokens, expected.tokens)
 
 
@@ -142,6 +146,7 @@ def test_samples_at_the_limits_of_their_type_give_the_rows_of_the_same_float64(k
         samples = rng.choice([limits.min, limits.max, 1], size=(round(8 * rate_hz), channels)).astype(kind)
         got = features({name: samples})
         expected = features({name: samples.astype(np.float64)})
+        # All are float64 before anything is computed: the very same calls.
         np.testing.assert_array_equal(got.valid, expected.valid)
         np.testing.assert_array_equal(got.tokens, expected.tokens)
 
@@ -195,5 +200,6 @@ def test_an_absurd_sample_between_two_ticks_is_a_gap_and_not_spread_over_its_nei
         missing, absurd = simulated(10)[name], simulated(10)[name]
         missing[round(at_s * rate_hz), 0], absurd[round(at_s * rate_hz), 0] = np.nan, value
         with_gap, with_absurd = off_the_grid(name, missing), off_the_grid(name, absurd)
+        # Both are NaN before anything is computed: the very same calls.
         np.testing.assert_array_equal(with_absurd[0], with_gap[0])
         np.testing.assert_array_equal(with_absurd[1], with_gap[1])

@@ -119,7 +119,8 @@ def test_results_come_back_from_the_device_for_any_number_of_rows(
     with open_engine(wrist_model, device="cpu") as engine:
         for rows, result in zip(inputs, results, strict=True):
             for got, wanted in zip(result, engine.infer(rows), strict=True):
-                np.testing.assert_array_equal(got, wanted)  # the very same arithmetic
+                # The same graph and as many rows in the same kernels: the very same arithmetic.
+                np.testing.assert_array_equal(got, wanted)
 
 
 def test_every_way_back_to_the_cpu_and_to_tf32_is_closed(wrist_model: Path, gpu: StandIn):

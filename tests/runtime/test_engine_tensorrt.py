@@ -60,7 +60,8 @@ def expected_of(plan: Path, tokens: np.ndarray) -> tuple[np.ndarray, np.ndarray]
 
 def compare(engine: TensorRTEngine, plan: Path, tokens: np.ndarray) -> None:
     for got, wanted in zip(engine.infer(tokens), expected_of(plan, tokens), strict=True):
-        # float32: the batch may be split, and matrix products of another height round otherwise
+        # The batch may be split, and matrix products of another height round otherwise: float32 keeps 6e-8 of shares
+        # below 1 and of weights up to 10, behind a few hundred operations each.
         np.testing.assert_allclose(got, wanted, rtol=1e-5, atol=1e-6)
 
 
@@ -126,7 +127,8 @@ def test_outputs_can_be_read_after_the_engine_is_closed(plan: Path, rtx: ModuleT
     tokens = rows_of(plan, 4)
     with TensorRTEngine(plan) as engine:
         distribution, _ = engine.infer(tokens)
-    np.testing.assert_allclose(distribution, expected_of(plan, tokens)[0], rtol=1e-5, atol=1e-6)
+    # Shares in float32; memory that was freed holds NaN.
+    np.testing.assert_allclose(distribution, expected_of(plan, tokens)[0], rtol=0, atol=1e-6)
 
 
 def test_host_code_in_a_plan_is_never_allowed(plan: Path, rtx: ModuleType):

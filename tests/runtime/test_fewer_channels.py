@@ -22,6 +22,9 @@ EMODICT, SAMPLE = load_spec("emodict-1"), load_spec("dmer-sample")
 BAND = ("AF7", "AF8", "TP9", "TP10")
 # Neither in the order of the spec nor in the order of the alphabet.
 FOUR = ("O2", "F3", "Fp1", "T4")
+# Of 300 products each is rounded by 1.1e-16, and together they are up to 100 times as large as what is left of them in
+# a narrow band: 3e-12 of its logarithm, and the filter's state as much again.
+OTHER_WIDTH = 1e-11
 
 
 def recording(channels, *, seconds=12, seed=0, **samples_of):
@@ -177,10 +180,10 @@ def test_four_of_the_channels_give_the_numbers_that_they_have_among_all(spec_id)
     axis = 1 if spec_id == "dmer-sample" else 2
     assert few.valid.any()
     np.testing.assert_array_equal(few.valid, whole.valid)
-    # A product of another width may add in another order: the last of 53 bits.
     picked = np.take(whole.features("eeg"), columns, axis=axis)
-    np.testing.assert_allclose(few.features("eeg"), picked, rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(few.features("eeg"), picked, rtol=0, atol=OTHER_WIDTH)
     for name in ("gsr", "ppg"):
+        # The same samples in the same blocks: the very same calls.
         np.testing.assert_array_equal(few.features(name), whole.features(name))
 
 
@@ -189,13 +192,15 @@ def test_a_recording_with_more_channels_in_another_order_gives_the_same():
     exactly = extract_features(recording(BAND), spec)
     more = extract_features(recording(("Fz", "TP10", "AF8", "TP9", "Cz", "AF7")), spec)
     assert exactly.valid[:, :3].all()
-    np.testing.assert_array_equal(more.tokens, exactly.tokens)
+    # Samples of which columns were picked may lie otherwise in memory, and then BLAS takes another way.
+    np.testing.assert_allclose(more.tokens, exactly.tokens, rtol=0, atol=OTHER_WIDTH)
 
 
 def test_a_channel_that_the_model_does_not_use_may_be_broken():
     spec = EMODICT.with_channels(BAND)
     broken = recording((*BAND, "Fz"), Fz=np.nan)
-    np.testing.assert_array_equal(extract_features(broken, spec).tokens, extract_features(recording(BAND), spec).tokens)
+    got, expected = (extract_features(whole, spec).tokens for whole in (broken, recording(BAND)))
+    np.testing.assert_allclose(got, expected, rtol=0, atol=OTHER_WIDTH)
     used = extract_features(recording((*BAND, "Fz"), TP9=np.nan), spec)
     assert not used.valid[:, 0].any()
 
@@ -213,7 +218,7 @@ def test_a_stream_of_four_channels_is_the_batch_whatever_the_chunks():
             at[name] += step
     parts.append(stream.finish())
     tokens = np.concatenate([part.tokens for part in parts])
-    np.testing.assert_allclose(tokens, batch.tokens, rtol=0, atol=1e-9)  # the promise of docs/features.md
+    np.testing.assert_allclose(tokens, batch.tokens, rtol=1e-9, atol=1e-9)  # the promise of docs/features.md
 
 
 def test_a_missing_channel_is_named_with_those_that_are_needed():

@@ -54,7 +54,7 @@ def assert_other_threads_read(path):
     """h5py has one lock for all threads of a process."""
     read = threading.Thread(target=h5py.is_hdf5, args=(path,), daemon=True)
     read.start()
-    read.join(timeout=10)
+    read.join(timeout=60)
     assert not read.is_alive()
 
 
