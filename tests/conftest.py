@@ -11,6 +11,11 @@ from types import ModuleType
 
 import pytest
 
+# As `make test` sets it, before numpy is loaded: the commands that tests start have one BLAS thread, and with more here
+# the last digit may be another.
+for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"):
+    os.environ.setdefault(name, "1")
+
 with contextlib.suppress(ImportError):  # tests/gpu do without
     from hypothesis import settings
 
