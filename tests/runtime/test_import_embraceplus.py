@@ -98,6 +98,7 @@ def test_a_pause_between_files_and_a_drifting_clock_are_in_the_time_stamps(tmp_p
     ppg = read_embraceplus(folder).signals["ppg"]
     assert ppg.rate_hz == 64.0
     rate = float(np.float32(64.01))  # the schema holds rates in single precision
+    # Files start at whole microseconds.
     np.testing.assert_allclose(ppg.timestamps_s[:640], np.arange(640) / rate, atol=1e-6)
     np.testing.assert_allclose(ppg.timestamps_s[640:], 60 + np.arange(640) / rate, atol=1e-6)
 

@@ -47,7 +47,7 @@ def test_dsi_rate_reference_and_unit_are_the_headers_and_samples_the_rows(tmp_pa
     recording = read_dsi(tmp_path / "a.csv")
     eeg = recording.signals["eeg"]
     assert (eeg.rate_hz, eeg.unit, eeg.reference, eeg.channel_names) == (300.0, "uV", "Pz", ("P3", "C3", "A1"))
-    np.testing.assert_allclose(eeg.samples[:], values, atol=1e-4)
+    np.testing.assert_allclose(eeg.samples[:], values, rtol=2**-24, atol=0.51e-4)  # four decimals, then float32
     assert eeg.sequence is None
     assert eeg.timestamps_s is None
     assert (recording.start_time, recording.subject_id) == ("2024-05-01T09:30:05", "P11")
@@ -164,7 +164,7 @@ def test_muse_raw_columns_become_eeg_and_elements_events(tmp_path):
     recording = read_muse(tmp_path / "a.csv")
     eeg = recording.signals["eeg"]
     assert (eeg.rate_hz, eeg.unit, eeg.channel_names) == (256.0, "uV", ("TP9", "AF7", "AF8", "TP10"))
-    np.testing.assert_allclose(eeg.samples[:], values, atol=1e-3)
+    np.testing.assert_allclose(eeg.samples[:], values, rtol=2**-24, atol=0.51e-3)  # three decimals, then float32
     assert eeg.sequence is None
     assert recording.start_time == "2025-07-01T14:56:00"
     said = [(e.onset_s, e.description) for e in recording.events]
@@ -244,8 +244,9 @@ def test_brainflow_columns_are_those_of_the_description_beside_the_file(tmp_path
     recording = read_brainflow(tmp_path / "a.csv")
     eeg = recording.signals["eeg"]
     assert (eeg.rate_hz, eeg.unit, eeg.channel_names) == (250.0, "uV", ("Fp1", "Fp2"))
-    np.testing.assert_allclose(eeg.samples[:], table[:, 1:3], atol=1e-5)
-    np.testing.assert_allclose(recording.signals["ppg"].samples[:, 0], table[:, 3], atol=1e-5)
+    # Six decimals are written, and held in float32.
+    np.testing.assert_allclose(eeg.samples[:], table[:, 1:3], rtol=2**-24, atol=0.51e-6)
+    np.testing.assert_allclose(recording.signals["ppg"].samples[:, 0], table[:, 3], rtol=2**-24, atol=0.51e-6)
     assert recording.start_time == "2023-11-14T22:13:20.250000Z"  # 1700000000.25 in UTC
     assert [(e.onset_s, e.code) for e in recording.events] == [(0.4, 3)]
 
@@ -278,7 +279,7 @@ def test_brainflow_board_is_looked_up_in_brainflow_itself(tmp_path):
     for board in ("-1", "SYNTHETIC_BOARD", "synthetic"):
         eeg = read_brainflow(tmp_path / "a.csv", board=board).signals["eeg"]
         assert eeg.channel_names == tuple(descr["eeg_names"].split(","))
-        np.testing.assert_allclose(eeg.samples[:], data[descr["eeg_channels"]].T, atol=1e-5)
+        np.testing.assert_allclose(eeg.samples[:], data[descr["eeg_channels"]].T, rtol=2**-24, atol=0.51e-6)
     with pytest.raises(RecordingError, match="knows no board '9999'"):
         read_brainflow(tmp_path / "a.csv", board="9999")
     with pytest.raises(RecordingError, match=r"not from the board.*columns"):
