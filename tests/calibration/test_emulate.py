@@ -12,7 +12,7 @@ from onnx.reference import ReferenceEvaluator
 from tests.calibration.conftest import MakeCheckpoint, plausible_table
 
 from emodict.errors import EmodictError
-from emodict_calibration.precision.emulate import FP32, Emulator, Plan
+from emodict_calibration.precision.emulate import FP32, Emulator, Plan, through_int8
 from emodict_calibration.precision.ranges import absmax_of, measure_ranges
 from emodict_export.export import folded_onnx
 from emodict_export.precision import to_fp16, to_int8
@@ -26,8 +26,13 @@ MODELS: dict[str, dict[str, Any]] = {
     "bare gate": {"gate": "bare"},
     "far from 0": {"offset": 4e3},  # the centring stays in the graph
     "ensemble": {"members": 2, "layers": 1},
-    "sample layout": {"spec_id": "dmer-sample", "layers": 2},
+    "sample layout": {"spec_id": "dmer-sample", "layers": 1},
 }
+# Shares are below 1, of which float32 keeps 6e-8; sums of up to a few hundred terms in another order move some of them.
+FLOAT32_SHARES = 1e-6
+# In steps of INT8, which are 127 at most: float32 keeps 24 bits, and of these two libraries share all but the last five,
+# behind sums of up to 128 products in other orders. What stands nearer to the edge between two steps may fall to either.
+EDGE = 127 * 2.0**-19
 
 
 def tokens_for(checkpoint: Checkpoint, rows: int, seed: int = 1) -> np.ndarray:
@@ -109,6 +114,24 @@ def test_nodes_kept_in_fp32_are_computed_in_fp32(small: Checkpoint) -> None:
     assert np.abs(everything.distribution - got.distribution).max() > 1e-6
 
 
+def rows_off_the_edges(quantised: onnx.ModelProto, tokens: np.ndarray) -> np.ndarray:
+    """(rows,) bool: those none of whose numbers stands on the edge between two steps when ONNX Runtime rounds it."""
+    constants = {c.name: numpy_helper.to_array(c) for c in quantised.graph.initializer}
+    rounded = [n.input for n in quantised.graph.node if n.op_type == "QuantizeLinear" and n.input[0] not in constants]
+    shown = onnx.ModelProto()
+    shown.CopyFrom(quantised)
+    inside = {name for name, *_ in rounded} - {output.name for output in quantised.graph.output}
+    shown.graph.output.extend(helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in inside)
+    values = ort_session(shown).run([name for name, *_ in rounded], {"tokens": tokens})
+    off = np.ones(len(tokens), dtype=bool)
+    for value, (_, scale, _) in zip(values, rounded, strict=True):
+        steps = value / constants[scale]
+        from_edge = np.abs(steps - np.floor(steps) - 0.5)
+        # What the encoder computes has a row for every token; a window's tokens stand together.
+        off &= (from_edge > EDGE).reshape(len(tokens), -1).all(axis=1)
+    return off
+
+
 @pytest.mark.parametrize("kept", [(), ("layer0/queries", "lbl1", "logits")])
 @pytest.mark.parametrize("kind", MODELS)
 def test_in_int8_it_answers_as_the_quantised_graph_does(
@@ -117,16 +140,25 @@ def test_in_int8_it_answers_as_the_quantised_graph_does(
     checkpoint = trained(**MODELS[kind])
     if kind == "ensemble":
         kept = tuple(f"m1/{name}" for name in kept)
-    model, tokens = folded_onnx(checkpoint), tokens_for(checkpoint, 64)
+    model, tokens = folded_onnx(checkpoint), tokens_for(checkpoint, 512)
     emulator = Emulator(model, absmax=absmax_of(measure_ranges(Emulator(model), tokens)))
     got = emulator.run(tokens, Plan(int8=frozenset(emulator.quantisable) - frozenset(kept))).distribution
-    expected = ort_session(to_int8(model, tokens, kept)).run(["distribution"], {"tokens": tokens})[0]
-    exact = emulator.run(tokens).distribution
-    off, shift = np.abs(got - expected), np.abs(expected - exact)
-    assert shift.max() > 1e-4, "there is nothing to see"
-    # Only a number that stands on the edge between two of INT8's steps can fall to the other side.
-    assert off.mean() < 0.05 * shift.mean()
-    assert off.max() < 0.5 * shift.max()
+    quantised = to_int8(model, tokens, kept)
+    expected = ort_session(quantised).run(["distribution"], {"tokens": tokens})[0]
+    # A row of 7000 numbers has none within EDGE of an edge once in 30 times.
+    compared = rows_off_the_edges(quantised, tokens)
+    assert compared.sum() >= 4
+    shift = np.abs(expected - emulator.run(tokens).distribution)
+    assert shift[compared].max() > 100 * FLOAT32_SHARES, "there is nothing to see"
+    # Both round the same numbers to the same steps: what is left is float32 between them.
+    np.testing.assert_allclose(got[compared], expected[compared], rtol=0, atol=FLOAT32_SHARES)
+
+
+def test_half_way_between_two_steps_the_even_one_is_taken_and_the_ends_are_128_below_and_127_above() -> None:
+    # The scale is a power of two, so that halves are exact; the expected steps are ONNX's definition of QuantizeLinear.
+    steps = np.float32([0.5, 1.5, 2.5, -0.5, -1.5, -2.5, 0.49, 2.51, 126.5, 127.5, 300, -127.5, -128.5, -300])
+    rounded = np.float32([0, 2, 2, 0, -2, -2, 0, 3, 126, 127, 127, -128, -128, -128])
+    np.testing.assert_array_equal(through_int8(steps / 8, np.float32(1 / 8)), rounded / 8)
 
 
 def test_what_a_base_run_spares_changes_no_bit(small: Checkpoint) -> None:
