@@ -28,10 +28,10 @@ MODELS: dict[str, dict[str, Any]] = {
     "ensemble": {"members": 2, "layers": 1},
     "sample layout": {"spec_id": "dmer-sample", "layers": 1},
 }
-# Shares are below 1, of which float32 keeps 6e-8; sums of up to a few hundred terms in another order move some of them.
+# Shares are below 1, of which float32 keeps 6e-8; sums of a hundred terms in another order move some of these.
 FLOAT32_SHARES = 1e-6
-# In steps of INT8, which are 127 at most: float32 keeps 24 bits, and of these two libraries share all but the last five,
-# behind sums of up to 128 products in other orders. What stands nearer to the edge between two steps may fall to either.
+# In steps of INT8, 127 at most: float32 keeps 24 bits, and sums of up to 128 products in other orders leave all but the
+# last five of them alike. A number that stands nearer than this to the edge between two steps may fall to either.
 EDGE = 127 * 2.0**-19
 
 

@@ -11,7 +11,7 @@ from emodict_train.ensemble import Ensemble, EnsemblePlan, Member
 from emodict_train.standardisation import Standardisation
 
 ROWS, FEATURES, LABELS = 40, 6, 3
-# Shares are below 1, of which float32 keeps 6e-8; two layers of 6 and 5 products in another order move a dozen of these.
+# Shares are below 1, of which float32 keeps 6e-8; 6 and then 5 products summed in another order move a dozen of them.
 FLOAT32_SHARES = 1e-6
 
 
