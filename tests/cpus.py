@@ -26,7 +26,7 @@ import numpy as np
 
 ROOT = Path(__file__).resolve().parents[1]
 AT_ONCE = 2
-# Whose answers are sums, products and transcendental functions; none starts a command or trains for more than a few steps.
+# Whose answers are sums, products and functions of these; none starts a command or trains for more than a few steps.
 TESTS = (
     "tests/runtime/test_band_power.py",
     "tests/runtime/test_extract.py",

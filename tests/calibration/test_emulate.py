@@ -10,6 +10,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 from tests.calibration.conftest import MakeCheckpoint, plausible_table
+from tests.calibration.int8_edges import FEWEST, ROWS, ort_session, rows_off_the_edges
 
 from emodict.errors import EmodictError
 from emodict_calibration.precision.emulate import FP32, Emulator, Plan, through_int8
@@ -30,21 +31,10 @@ MODELS: dict[str, dict[str, Any]] = {
 }
 # Shares are below 1, of which float32 keeps 6e-8; sums of a hundred terms in another order move some of these.
 FLOAT32_SHARES = 1e-6
-# In steps of INT8, 127 at most: float32 keeps 24 bits, and sums of up to 128 products in other orders leave all but the
-# last five of them alike. A number that stands nearer than this to the edge between two steps may fall to either.
-EDGE = 127 * 2.0**-19
 
 
 def tokens_for(checkpoint: Checkpoint, rows: int, seed: int = 1) -> np.ndarray:
     return engine_tokens(checkpoint, plausible_table(checkpoint, rows, seed=seed))
-
-
-def ort_session(model: onnx.ModelProto) -> Any:
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
 
 
 def spelled_out(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -84,7 +74,7 @@ def test_in_fp32_it_answers_as_onnx_runtime_does(trained: MakeCheckpoint, kind: 
     model, tokens = folded_onnx(checkpoint), tokens_for(checkpoint, batch)
     run = Emulator(model).run(tokens)
     distribution, weights = ort_session(model).run(["distribution", "weights"], {"tokens": tokens})
-    np.testing.assert_allclose(run.distribution, distribution, atol=2e-6)  # float32, another order of sums
+    np.testing.assert_allclose(run.distribution, distribution, rtol=0, atol=FLOAT32_SHARES)
     np.testing.assert_allclose(run.values["weights"], weights, rtol=1e-4, atol=1e-4)
 
 
@@ -114,24 +104,6 @@ def test_nodes_kept_in_fp32_are_computed_in_fp32(small: Checkpoint) -> None:
     assert np.abs(everything.distribution - got.distribution).max() > 1e-6
 
 
-def rows_off_the_edges(quantised: onnx.ModelProto, tokens: np.ndarray) -> np.ndarray:
-    """(rows,) bool: those none of whose numbers stands on the edge between two steps when ONNX Runtime rounds it."""
-    constants = {c.name: numpy_helper.to_array(c) for c in quantised.graph.initializer}
-    rounded = [n.input for n in quantised.graph.node if n.op_type == "QuantizeLinear" and n.input[0] not in constants]
-    shown = onnx.ModelProto()
-    shown.CopyFrom(quantised)
-    inside = {name for name, *_ in rounded} - {output.name for output in quantised.graph.output}
-    shown.graph.output.extend(helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in inside)
-    values = ort_session(shown).run([name for name, *_ in rounded], {"tokens": tokens})
-    off = np.ones(len(tokens), dtype=bool)
-    for value, (_, scale, _) in zip(values, rounded, strict=True):
-        steps = value / constants[scale]
-        from_edge = np.abs(steps - np.floor(steps) - 0.5)
-        # What the encoder computes has a row for every token; a window's tokens stand together.
-        off &= (from_edge > EDGE).reshape(len(tokens), -1).all(axis=1)
-    return off
-
-
 @pytest.mark.parametrize("kept", [(), ("layer0/queries", "lbl1", "logits")])
 @pytest.mark.parametrize("kind", MODELS)
 def test_in_int8_it_answers_as_the_quantised_graph_does(
@@ -140,14 +112,13 @@ def test_in_int8_it_answers_as_the_quantised_graph_does(
     checkpoint = trained(**MODELS[kind])
     if kind == "ensemble":
         kept = tuple(f"m1/{name}" for name in kept)
-    model, tokens = folded_onnx(checkpoint), tokens_for(checkpoint, 512)
+    model, tokens = folded_onnx(checkpoint), tokens_for(checkpoint, ROWS)
     emulator = Emulator(model, absmax=absmax_of(measure_ranges(Emulator(model), tokens)))
     got = emulator.run(tokens, Plan(int8=frozenset(emulator.quantisable) - frozenset(kept))).distribution
     quantised = to_int8(model, tokens, kept)
     expected = ort_session(quantised).run(["distribution"], {"tokens": tokens})[0]
-    # A row of 7000 numbers has none within EDGE of an edge once in 30 times.
     compared = rows_off_the_edges(quantised, tokens)
-    assert compared.sum() >= 4
+    assert compared.sum() >= FEWEST
     shift = np.abs(expected - emulator.run(tokens).distribution)
     assert shift[compared].max() > 100 * FLOAT32_SHARES, "there is nothing to see"
     # Both round the same numbers to the same steps: what is left is float32 between them.
