@@ -144,8 +144,8 @@ def test_ceilings_are_positive_and_the_matrix_product_is_the_right_order():
 def test_the_rival_is_the_model_itself(model: Model):
     tokens = torch.from_numpy(model.tokens[:7])
     with torch.inference_mode():
-        # float32 shares, through the same products
-        torch.testing.assert_close(Frozen(model.network)(tokens), predict([model.network], tokens)[0], atol=1e-6, rtol=0)
+        got, expected = Frozen(model.network)(tokens), predict([model.network], tokens)[0]
+    torch.testing.assert_close(got, expected, atol=1e-6, rtol=0)  # float32 shares, of the same products
 
 
 def test_what_is_written_about_the_machine_is_json():
