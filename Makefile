@@ -1,4 +1,5 @@
 # make demo: the whole way on simulated people. make test: the tests. Each makes its own venv in .venv.
+# make test-cpus: those that compute, by the kernels of other processors.
 # make api: the reference of the public modules, as HTML in api/.
 # make dist: the wheel and the sdist, tried on every Python here; the Dockerfile's steps, without Docker.
 # make fuzz: ten minutes of hostile files.
@@ -15,7 +16,7 @@ BINDINGS := tensorrt-cu12-bindings==10.3.0 tensorrt-cu13-bindings==10.16.1.11 te
 PUBLIC := $(addprefix emodict.,session recording validate spec features engine predict outputs report table errors) \
 	$(addprefix emodict_train.,data fit checkpoint trainer model_card) emodict_export.export
 
-.PHONY: demo test fuzz kill soak aarch64 bench lint specs api dist clean
+.PHONY: demo test test-cpus fuzz kill soak aarch64 bench lint specs api dist clean
 
 demo: $(VENV)/ready-train
 	$(BIN)/python examples/demo.py demo
@@ -27,6 +28,10 @@ ifdef ARGS
 else
 	$(BIN)/python -m tests.whole
 endif
+
+# The tests that compute, by the kernels of other processors: their bounds must hold on any. Three minutes.
+test-cpus: $(VENV)/ready-test
+	$(BIN)/python -m tests.cpus $(ARGS)
 
 # Commands are killed, 200 times at random and at the worst moments: six minutes.
 kill: $(VENV)/ready-test

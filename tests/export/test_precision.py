@@ -158,13 +158,15 @@ def test_a_range_beyond_half_overflows_unless_its_nodes_are_kept(trained: MakeCh
     checkpoint = trained("emodict-1")
     model, tokens = _with_overflow(folded_graph(checkpoint)), _tokens(checkpoint)
     expected = _reference(folded_graph(checkpoint), tokens)[0]
-    np.testing.assert_allclose(_reference(model, tokens)[0], expected, atol=1e-5)  # the planting changes nothing
+    # The planting changes nothing but float32's roundings, of shares behind a few hundred operations.
+    np.testing.assert_allclose(_reference(model, tokens)[0], expected, rtol=0, atol=1e-5)
     assert np.abs(_inner(model, tokens, "layer0/hidden")).max() > LARGEST_HALF
     # Whatever overflow does further on, the answer cannot be trusted: it is not finite or far off.
     broken = _reference(to_fp16(model), tokens)[0]
     assert not np.abs(broken - expected).max() < 1e-2
     kept = {"layer0/expanded", "layer0/hidden", "layer0/fed_forward"}
-    np.testing.assert_allclose(_reference(to_fp16(model, kept), tokens)[0], expected, atol=2e-3)
+    # Half keeps 11 bits, as above.
+    np.testing.assert_allclose(_reference(to_fp16(model, kept), tokens)[0], expected, rtol=0, atol=2e-3)
 
 
 def _inner(model: onnx.ModelProto, tokens: Array, name: str) -> Array:
@@ -219,7 +221,8 @@ def test_weights_are_scaled_per_output_channel_by_their_largest_number(trained: 
     original = {c.name: numpy_helper.to_array(c) for c in model.graph.initializer}
     scales = {c.name: numpy_helper.to_array(c) for c in quantised.graph.initializer}
     weight = original["layer0/queries.weight"]
-    np.testing.assert_allclose(scales["layer0/queries.weight_scale"], np.abs(weight).max(axis=0) / 127, rtol=1e-2)
+    # One division, rounded to float32 here or there.
+    np.testing.assert_allclose(scales["layer0/queries.weight_scale"], np.abs(weight).max(axis=0) / 127, rtol=2**-23)
 
 
 def test_activations_are_scaled_by_the_extremes_of_the_windows(trained: MakeCheckpoint) -> None:
@@ -227,7 +230,8 @@ def test_activations_are_scaled_by_the_extremes_of_the_windows(trained: MakeChec
     model, tokens = folded_graph(checkpoint), _tokens(checkpoint)
     seen = np.abs(_inner(model, tokens, "layer0/norm1")).max()
     scales = {c.name: numpy_helper.to_array(c) for c in to_int8(model, tokens).graph.initializer}
-    np.testing.assert_allclose(scales["layer0/norm1_scale"], seen / 127, rtol=1e-2)
+    # The same network in float32, by ONNX's reference and by ONNX Runtime: sums in other orders.
+    np.testing.assert_allclose(scales["layer0/norm1_scale"], seen / 127, rtol=1e-5)
 
 
 def test_int8_keeps_the_nodes_it_was_told_to(trained: MakeCheckpoint) -> None:

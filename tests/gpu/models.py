@@ -34,13 +34,18 @@ class Model:
 def make_model(spec_id: str = "emodict-1", **sizes: object) -> Model:
     """A briefly trained model; its opinions mean nothing, its arithmetic is that of any other."""
     checkpoint = train_briefly(spec_id, **sizes)
-    state = checkpoint.states[0]
-    mean, scale = state["standardise.mean"].numpy(), state["standardise.scale"].numpy()
-    normal = np.random.default_rng(1).standard_normal((ROWS, *mean.shape))
-    tokens = (normal * scale + mean).astype(np.float32)
+    tokens = windows_for(checkpoint, ROWS)
     folded = folded_graph(checkpoint)
     passes = {"fp32": folded, "fp16": to_fp16(folded), "int8": to_int8(folded, tokens[: ROWS // 2])}
     return Model(checkpoint, {name: described(graph, checkpoint, name) for name, graph in passes.items()}, tokens)
+
+
+def windows_for(checkpoint: Checkpoint, rows: int) -> np.ndarray:
+    """(rows, tokens, width) like those of the training, float32."""
+    state = checkpoint.states[0]
+    mean, scale = state["standardise.mean"].numpy(), state["standardise.scale"].numpy()
+    normal = np.random.default_rng(1).standard_normal((rows, *mean.shape))
+    return np.asarray(normal * scale + mean, dtype=np.float32)
 
 
 class Frozen(nn.Module):
