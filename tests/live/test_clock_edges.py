@@ -280,7 +280,7 @@ def test_a_line_goes_through_the_blocks_of_the_last_thirty_seconds():
     given(clock, even(0, 23 * 120), pull=23)
     assert clock._line is not None
     assert len(clock._line._blocks) == 84
-    assert clock._line._blocks[0].index == 36 * 23 + 11
+    assert clock._line._blocks[0].number == 36 * 23 + 11
 
 
 def test_the_slope_of_a_line_is_small_until_the_stamps_prove_it():

@@ -40,14 +40,14 @@ _COUNTER_SHARE = 0.5
 class _Part(NamedTuple):
     """(samples,) the numbers of samples that came together, and by how much their stamps lie off number / rate."""
 
-    index: Float64Array
+    numbers: Float64Array
     offsets_s: Float64Array
 
 
 class _Block(NamedTuple):
     """What is kept of BLOCK_S of samples: the middle one's number, and one offset for all."""
 
-    index: float
+    number: float
     offset_s: float
 
 
@@ -89,11 +89,11 @@ class _Line:
     def add(self, index: Float64Array, stamps_s: Float64Array, *, bursts: bool) -> None:
         """Learn from samples; index must grow from call to call."""
         self._open.append(_Part(index, stamps_s - index / self.rate_hz - self._first_s))
-        span_s = (index[-1] - self._open[0].index[0] + 1) / self.rate_hz
+        span_s = (index[-1] - self._open[0].numbers[0] + 1) / self.rate_hz
         full = span_s >= (BURST_BLOCK_S if bursts else BLOCK_S)
         if not (full or self._few):
             return
-        at = np.concatenate([part.index for part in self._open])
+        at = np.concatenate([part.numbers for part in self._open])
         offsets_s = np.concatenate([part.offsets_s for part in self._open])
         # Nothing arrives before it was taken: the earliest of a burst is its last sample, and the least late.
         value_s = float(offsets_s.min()) if bursts else _median(offsets_s)
@@ -103,7 +103,7 @@ class _Line:
         if full:
             self._blocks.append(block)
             self._open.clear()
-            self._blocks = [b for b in self._blocks if at[-1] - b.index <= HISTORY_S * self.rate_hz]
+            self._blocks = [b for b in self._blocks if at[-1] - b.number <= HISTORY_S * self.rate_hz]
 
     @property
     def _few(self) -> bool:
