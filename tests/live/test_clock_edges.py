@@ -168,6 +168,12 @@ def test_bursts_are_told_by_more_than_half_of_the_steps(count, bursts):
     np.testing.assert_allclose(times_s, even(0, 12, late_s=early_s), rtol=0, atol=1e-9)
 
 
+def test_bursts_are_told_whether_they_come_together_or_not():
+    times_s = given(SmoothClock(RATE_HZ), np.concatenate([burst(first, 8) for first in range(0, 320, 8)]), pull=1)
+    # Each ends at its stamp; taken for jitter they would end 3.5 periods after it.
+    np.testing.assert_allclose(times_s[-64:], even(256, 64), rtol=0, atol=0.5 / 64)
+
+
 @pytest.mark.parametrize(("step", "bursts"), [(1, False), (0.999, True)])
 def test_steps_below_a_tenth_of_a_period_make_a_burst(step, bursts):
     # At 102.4 Hz a tenth of a period is 1/1024 s to the last bit.
@@ -342,6 +348,12 @@ def step(clock: CounterClock, value: int, elapsed: float) -> float:
 def test_samples_lost_while_a_counter_of_few_bits_wraps_are_counted(bits):
     turn = 1 << bits
     assert step(counting(turn - 5), 7, 12.0) == pytest.approx(12, abs=1e-6)
+
+
+@pytest.mark.parametrize(("bits", "fewer"), [(16, 8), (24, 16), (32, 24)])
+def test_a_counter_of_many_bits_that_has_wrapped_is_not_taken_for_one_of_fewer(bits, fewer):
+    # One more than before, and late by a whole turn of the smaller one.
+    assert step(counting(3, turn=1 << bits), 4, float(1 << fewer)) == pytest.approx(1, abs=1e-6)
 
 
 def test_samples_lost_while_a_counter_wraps_where_it_has_wrapped_before_are_counted():

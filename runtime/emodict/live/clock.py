@@ -324,6 +324,12 @@ class CounterClock(SmoothClock):
             steps[at] = self._step(int(differences[at]), int(values[at]), float(late.min()))
         return steps
 
+    def _turns(self, before: int, value: int) -> tuple[int, ...]:
+        """Where a counter that went from one value to another may have wrapped: that of 16 bits is not one of 8."""
+        if self._turn is not None:
+            return (self._turn,)
+        return (*(turn for turn in _COUNTER_TURNS if turn > max(before, value)), before + 1)
+
     def _step(self, difference: int, value: int, elapsed: float) -> float:
         """Periods between two samples whose counters differ so, the stamps being that many periods apart."""
         slack = max(3.0, self._rate_hz * 1.25 * self._recent.gap_s)
@@ -334,7 +340,7 @@ class CounterClock(SmoothClock):
             return float(difference)
         if self._turn is not None and difference % self._turn and abs(difference % self._turn - elapsed) <= slack:
             return float(difference % self._turn)
-        turns = (self._turn,) if self._turn is not None else (*_COUNTER_TURNS, value - difference + 1)
+        turns = self._turns(value - difference, value)
         # Of all steps that end with this value the one that the stamps speak for: back, too, to what came before.
         steps = [(difference + turn * round((elapsed - difference) / turn), turn) for turn in turns]
         off, step, turn = min((abs(step - elapsed), step, turn) for step, turn in steps)
