@@ -137,6 +137,24 @@ def test_a_sample_that_is_late_while_the_next_is_in_time_leaves_no_gap():
     np.testing.assert_array_equal(clock.times_s(stamps), even(320, 8))
 
 
+def test_while_some_samples_of_a_pull_are_early_and_others_in_time_nothing_has_run_back():
+    clock, stamps = settled(), even(320, 8)
+    stamps[:5] -= 0.2
+    np.testing.assert_array_equal(clock.times_s(stamps), even(320, 8))
+
+
+def test_a_sample_that_is_late_by_the_limit_lies_before_the_gap():
+    clock = settled()
+    stamps = np.concatenate([even(320, 1, late_s=HALF_PERIOD_S), even(324, 4)])
+    np.testing.assert_array_equal(clock.times_s(stamps), np.concatenate([even(320, 1), even(324, 4)]))
+
+
+def test_a_stamp_that_comes_again_has_no_time_and_the_next_has():
+    clock = settled()
+    assert math.isnan(clock.times_s(even(319, 1))[0])
+    assert clock.times_s(even(320, 1))[0] == even(320, 1)[0]
+
+
 def test_the_length_of_a_gap_is_the_middle_of_what_the_samples_after_it_say():
     clock = settled(late={200: 0.125})
     # Twelve are lost, and two of the five that follow are late by two periods.
@@ -182,6 +200,9 @@ def test_steps_below_a_tenth_of_a_period_make_a_burst(step, bursts):
     offsets_s = stamps - np.arange(16) / 102.4
     expected = np.arange(16) / 102.4 + (offsets_s[-1] if bursts else (offsets_s[7] + offsets_s[8]) / 2)
     np.testing.assert_allclose(times_s, expected, rtol=0, atol=1e-9)
+    one_by_one = SmoothClock(102.4)
+    given(one_by_one, stamps, pull=1)
+    assert one_by_one._recent.bursts == bursts
 
 
 @pytest.mark.parametrize(("late_bursts", "learned"), [(7, False), (8, True)])
@@ -329,11 +350,15 @@ def test_the_median_is_numpys(count):
 # Counters
 
 
-def counting(last: int, *, turn: int | None = None) -> CounterClock:
-    """A clock that has counted 320 samples evenly, up to the value `last`; its gaps are told to three periods."""
-    clock, values = CounterClock(RATE_HZ), last - 319 + np.arange(320)
+def counting(last: int, *, turn: int | None = None, late_s: float = 0.0) -> CounterClock:
+    """A clock that has counted 320 samples evenly, up to the value `last`, one of them late.
+
+    Its gaps are told to three periods where none was late, and else to 1.25 (0.5 + 1.25 late_s 64) periods.
+    """
+    clock, values, stamps = CounterClock(RATE_HZ), last - 319 + np.arange(320), even(0, 320)
     values = values if turn is None else values % turn
-    times_s = [clock.counted_times_s(even(n, 16), values[n : n + 16]) for n in range(0, 320, 16)]
+    stamps[200] += late_s
+    times_s = [clock.counted_times_s(stamps[n : n + 16], values[n : n + 16]) for n in range(0, 320, 16)]
     np.testing.assert_allclose(np.concatenate(times_s), even(0, 320), rtol=0, atol=1e-9)
     return clock
 
@@ -347,7 +372,8 @@ def step(clock: CounterClock, value: int, elapsed: float) -> float:
 @pytest.mark.parametrize("bits", [8, 16, 24, 32])
 def test_samples_lost_while_a_counter_of_few_bits_wraps_are_counted(bits):
     turn = 1 << bits
-    assert step(counting(turn - 5), 7, 12.0) == pytest.approx(12, abs=1e-6)
+    # 12 more than the last; the stamps, which are 11 apart, are what a new count would be placed by.
+    assert step(counting(turn - 5), 7, 11.0) == pytest.approx(12, abs=1e-6)
 
 
 @pytest.mark.parametrize(("bits", "fewer"), [(16, 8), (24, 16), (32, 24)])
@@ -357,11 +383,13 @@ def test_a_counter_of_many_bits_that_has_wrapped_is_not_taken_for_one_of_fewer(b
 
 
 def test_samples_lost_while_a_counter_wraps_where_it_has_wrapped_before_are_counted():
-    assert step(counting(80, turn=100), 30, 50.0) == pytest.approx(50, abs=1e-6)
+    assert step(counting(80, turn=100), 30, 49.0) == pytest.approx(50, abs=1e-6)
+    assert step(counting(80, turn=100), 30, 149.0) == pytest.approx(150, abs=1e-6)
 
 
 @pytest.mark.parametrize(
-    ("ahead", "elapsed"), [(1, 1.0), (1, 300.0), (1, -40.0), (40, 37.0), (40, 400.0), (2, -1.0), (4, 1.0)]
+    ("ahead", "elapsed"),
+    [(1, 1.0), (1, 257.0), (1, 300.0), (1, -40.0), (1, -255.0), (40, 37.0), (40, 400.0), (2, -1.0), (4, 1.0)],
 )
 def test_a_counter_that_goes_on_is_believed_however_late_the_stamps_are(ahead, elapsed):
     assert step(counting(200), 200 + ahead, elapsed) == pytest.approx(ahead, abs=1e-6)
@@ -376,7 +404,8 @@ def test_a_counter_that_jumps_further_than_the_stamps_has_begun_anew(ahead, elap
 
 
 @pytest.mark.parametrize(
-    ("back", "elapsed", "old"), [(0, 300.0, True), (2, 1.0, True), (2, 1.1, False), (1, -4.0, True), (1, 2.1, False)]
+    ("back", "elapsed", "old"),
+    [(0, 256.0, True), (0, 300.0, True), (2, 1.0, True), (2, 1.1, False), (1, -4.0, True), (1, 2.1, False)],
 )
 def test_a_counter_that_runs_back_by_what_the_stamps_allow_tells_of_an_old_sample(back, elapsed, old):
     assert math.isnan(step(counting(200), 200 - back, elapsed)) == old
@@ -398,6 +427,13 @@ def test_a_counter_that_runs_back_by_what_the_stamps_allow_tells_of_an_old_sampl
 )  # fmt: skip
 def test_of_a_counter_that_has_wrapped_turns_are_added_where_the_stamps_say(value, elapsed, placed):
     assert step(counting(200, turn=256), value, elapsed) == pytest.approx(placed, abs=1e-6)
+
+
+@pytest.mark.parametrize(("value", "elapsed", "placed"), [(194, 49.375, 250), (194, 100.0, 250), (200, 150.0, 256)])
+def test_where_stamps_tell_less_than_a_turn_a_counter_goes_forward(value, elapsed, placed):
+    # Late by 2 s: 200.625 periods. 250 periods on and 6 back are the same value; the same value is a whole turn.
+    clock = counting(200, turn=256, late_s=2.0)
+    assert step(clock, value, elapsed) == pytest.approx(placed, abs=1e-6)
 
 
 @pytest.mark.parametrize(("value", "elapsed"), [(200, 0.5), (156, -44.0), (198, 1.0)])
@@ -439,6 +475,9 @@ def test_no_samples_have_no_times():
     assert len(CounterClock(RATE_HZ).counted_times_s(np.empty(0), np.empty(0))) == 0
 
 
-@pytest.mark.parametrize(("counter", "counts"), [([1, 2, 3, 3, 3], False), ([1, 2, 3, 4, 4], True), ([5, 6, 7], True)])
+@pytest.mark.parametrize(
+    ("counter", "counts"),
+    [([1, 2, 3, 3, 3], False), ([1, 2, 3, 4, 4], True), ([5, 6, 7], True), ([1, 2, 3, 4, np.nan], False)],
+)
 def test_a_counter_of_samples_grows_by_one_in_more_than_half_of_its_steps(counter, counts):
     assert counts_samples(np.array(counter)) == counts

@@ -140,7 +140,6 @@ def _median(values: Float64Array) -> float:
 def _robust_line(x: Float64Array, y: Float64Array, slope: float) -> tuple[float, float, float]:
     """(level at x = 0, slope, scale of the rest): Huber's weights, and a slope that is small until proven large."""
     level = _median(y - slope * x)
-    scale = 0.0
     for _ in range(3):
         rest = y - level - slope * x
         scale = max(1.4826 * _median(np.abs(rest)), 1e-6)
