@@ -142,6 +142,52 @@ def test_an_error_comes_in_its_turn_with_its_own_words(
     assert not (tmp_path / "out.csv").exists()
 
 
+# What a busy machine does now and then, surely: the thread that feeds loky's workers lets go of their queue after the
+# pool has, and Python ends before that thread has said so to the resource tracker.
+LATE_FEEDER = """
+import sys, threading, time
+import joblib.externals.loky.backend.synchronize
+from joblib.externals.loky.backend.queues import Queue
+from joblib.externals.loky.process_executor import ProcessPoolExecutor
+from emodict.cli.run import main
+
+tracker = sys.modules["joblib.externals.loky.backend.synchronize"].resource_tracker
+feed, shutdown, unregister = Queue._feed, ProcessPoolExecutor.shutdown, tracker.unregister
+pool_is_gone, feeder_speaks = threading.Event(), threading.Event()
+
+def feed_late(*arguments):
+    feed(*arguments)
+    pool_is_gone.wait()
+
+def shut_down(*arguments, **options):
+    shutdown(*arguments, **options)
+    pool_is_gone.set()
+    feeder_speaks.wait(2.0)
+
+def unregister_late(*arguments):
+    if threading.current_thread().name == "QueueFeederThread":
+        feeder_speaks.set()
+        time.sleep(60)
+    unregister(*arguments)
+
+Queue._feed, ProcessPoolExecutor.shutdown = staticmethod(feed_late), shut_down
+tracker.unregister = unregister_late
+main()
+"""
+
+
+def test_work_that_is_left_when_an_error_comes_ends_without_a_word_of_the_pool(
+    model: Path, sittings: Path, tmp_path: Path
+):
+    bad = tmp_path / "bad.h5"
+    bad.write_bytes((sittings / "1.h5").read_bytes()[:20_000])
+    # The error comes first, while the longest is being worked on and others wait.
+    words = ["--engine", model, bad, *[sittings / "0.h5"] * 4, "--jobs", "2", "-q"]
+    done = subprocess.run([sys.executable, "-c", LATE_FEEDER, *words], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 2
+    assert [line for line in done.stderr.splitlines() if "bad.h5 is HDF5 but cannot be opened" not in line] == []
+
+
 def test_the_library_gives_predictions_in_order_and_the_type_of_an_error(
     model: Path, sittings: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from emodict.errors import RecordingError
-from emodict.grid import ON_GRID_PERIODS, face_rows, signal_blocks
+from emodict.grid import face_rows, nearest_ticks, signal_blocks
 from emodict.live.placing import Placer
 from emodict.recording import FaceVideo, Signal
 
@@ -73,7 +73,7 @@ def test_a_sine_on_a_drifting_clock_comes_out_on_the_even_one():
     out = whole(signal(np.sin(2 * np.pi * sine_hz * times), rate_hz=rate_hz, timestamps_s=times), block_s=1)
     even = np.arange(len(out)) / rate_hz
     error = np.abs(out[:, 0] - np.sin(2 * np.pi * sine_hz * even))
-    copied = np.abs(times[None] - even[:, None]).min(axis=1) * rate_hz <= ON_GRID_PERIODS
+    copied = np.abs(times[None] - even[:, None]).min(axis=1) * rate_hz <= 0.01
     # Cubic through four points: error <= 9/384 h^4 f'''' = 9/384 (2 pi 2 / 100)^4 = 6e-6.
     assert error[2:-2][~copied[2:-2]].max() <= 7e-6
     # A sample taken as on the clock is off by 0.01 periods at most: 0.01 h f' = 0.01 2 pi 2 / 100.
@@ -104,6 +104,57 @@ def test_samples_that_arrive_in_crowds_do_not_swing_between_them():
     out = whole(signal([0, 1, 0, 1, 0, 1, 0, 1], timestamps_s=times))
     assert np.nanmin(out) >= 0
     assert np.nanmax(out) <= 1
+
+
+def cubic(times, values, at):
+    """Through four samples, by numpy."""
+    return np.polyval(np.polyfit(times, values, 3), at)
+
+
+@pytest.mark.parametrize(("step", "crowded"), [(0.5, False), (0.499, True)])
+def test_samples_closer_than_half_a_period_are_joined_by_straight_lines(step, crowded):
+    # Tick 3 lies between the second and the third of four samples.
+    times, values = np.array([1.5, 2.5, 3.5, 3.5 + step]), np.array([0.0, 1.0, 5.0, 2.0])
+    out = whole(signal(values, timestamps_s=times / 10))
+    assert out[3, 0] == pytest.approx(3.0 if crowded else cubic(times, values, 3.0), rel=1e-9)
+
+
+@pytest.mark.parametrize(("step", "gap"), [(1.5, False), (1.501, True)])
+def test_a_step_of_more_than_one_and_a_half_periods_is_a_gap(step, gap):
+    times = np.array([0.3, 1.3, 1.3 + step, 2.3 + step]) / 10
+    out = whole(signal([1, 2, 3, 4], timestamps_s=times))[:, 0]
+    assert math.isnan(out[2]) == gap
+    assert np.isfinite(out[[1, 3]]).all()
+
+
+@pytest.mark.parametrize(("off", "hit"), [(0.0099, True), (0.0101, False)])
+def test_a_sample_within_a_hundredth_of_a_period_is_on_its_tick(off, hit):
+    times = np.arange(6.0)
+    times[3] += off
+    values = np.array([0.0, 0.0, 0.0, 7.0, 0.0, 0.0])
+    assert (whole(signal(values, timestamps_s=times / 10))[3, 0] == 7.0) == hit
+
+
+@pytest.mark.parametrize(
+    ("times", "ticks"),
+    [
+        # Half-way between two ticks, as sums of periods are rounded: the later one.
+        ([0.4999995], [1]), ([0.499998], [0]), ([0.5], [1]),
+        # One that follows by a period, as near as a twentieth, follows in its ticks up to a tenth beyond the middle.
+        ([0.49, 1.51], [0, 1]), ([0.49, 1.539], [0, 1]), ([0.49, 1.541], [0, 2]),
+        ([0.49, 1.51, 2.55, 3.599], [0, 1, 2, 3]), ([0.49, 1.51, 2.55, 3.599, 4.601], [0, 1, 2, 3, 5]),
+        ([0.51, 1.49], [1, 2]), ([0.51, 1.461], [1, 2]), ([0.51, 1.459], [1, 1]),
+    ],
+)  # fmt: skip
+def test_skin_conductance_near_the_middle_of_two_ticks_keeps_its_distance(times, ticks):
+    assert nearest_ticks(np.array(times), None).tolist() == ticks
+    # Piece by piece, the last of the piece before is told.
+    before, found = None, []
+    for time in times:
+        (tick,) = nearest_ticks(np.array([time]), before)
+        before = time, int(tick)
+        found.append(int(tick))
+    assert found == ticks
 
 
 @pytest.mark.parametrize("block_s", [0.1, 0.7, 1.0, 3.3])

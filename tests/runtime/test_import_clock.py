@@ -143,3 +143,42 @@ def test_every_kind_of_real_file_is_told(shared_data):
 
 def test_the_plain_csv_is_tried_last():
     assert list(IMPORTERS)[-1] == "csv"
+
+
+@pytest.mark.parametrize(("pause_s", "lost"), [(0.0999, 0), (0.1001, 10)])
+def test_arrivals_that_stay_more_than_a_tenth_of_a_second_late_tell_of_lost_samples(pause_s, lost):
+    arrived_s = np.arange(4000) / 100 + np.where(np.arange(4000) < 2000, 0.0, pause_s)
+    counter = counter_from_arrivals(arrived_s, 100.0)
+    np.testing.assert_array_equal(counter, np.arange(4000) + np.where(np.arange(4000) < 2000, 0, lost))
+
+
+@pytest.mark.parametrize(("held", "lost"), [(999, 0), (1000, 11)])
+def test_arrivals_that_are_in_time_again_within_ten_seconds_were_held_up(held, lost):
+    arrived_s = np.arange(6000) / 100
+    arrived_s[2000 : 2000 + held] += 0.11
+    assert counter_from_arrivals(arrived_s, 100.0)[-1] == 5999 + lost
+
+
+@pytest.mark.parametrize(("rate_hz", "expected"), [(100.049, 100.0), (100.051, 100.051), (99.951, 100.0)])
+def test_a_rate_within_five_hundredths_of_a_per_cent_of_a_whole_number_is_that(rate_hz, expected):
+    assert usual_rate_hz(np.arange(2000) / rate_hz) == pytest.approx(expected, rel=1e-9)
+
+
+@pytest.mark.parametrize(("step_s", "rate_hz"), [(0.375, 3 / 0.875), (0.376, 4.0)])
+def test_steps_of_more_than_one_and_a_half_times_the_usual_are_gaps(step_s, rate_hz):
+    assert usual_rate_hz(np.cumsum([0.0, 0.25, 0.25, step_s])) == pytest.approx(rate_hz, rel=1e-9)
+
+
+@pytest.mark.parametrize(("off_periods", "even"), [(0.0099, True), (0.0101, False)])
+def test_times_within_a_hundredth_of_a_period_lie_on_an_even_clock(off_periods, even):
+    times_s = 3.5 + np.arange(100) / 64
+    times_s[50] += off_periods / 64
+    start_s, uneven_s = start_and_times(times_s, 64.0)
+    assert (start_s, uneven_s is None) == ((3.5, True) if even else (0.0, False))
+
+
+@pytest.mark.parametrize(("plain", "counts"), [(2, True), (1, False)])
+def test_a_counter_has_at_least_half_plain_steps(plain, counts):
+    steps = [1] * plain + [2] * (4 - plain)
+    found = unwrapped_counter(np.cumsum([5, *steps]))
+    assert (found is not None) == counts

@@ -1,5 +1,7 @@
 """Which trial a row lies in: all of its samples inside, one trial at a time."""
 
+import contextlib
+
 import numpy as np
 import pytest
 
@@ -21,6 +23,21 @@ def test_a_row_belongs_to_the_trial_that_holds_its_five_seconds():
     got = trial_of_rows(rows, SPEC, trials((2, 12), (15.5, 30)))
     by_hand = [0 if r - 4 >= 2 and r + 1 <= 12 else 1 if r - 4 >= 15.5 and r + 1 <= 30 else -1 for r in rows]
     assert got.tolist() == by_hand
+
+
+@pytest.mark.parametrize(("short_s", "inside"), [(0.0009, True), (0.0011, False)])
+def test_a_row_may_reach_over_its_trial_by_a_millisecond_of_rounding(short_s, inside):
+    # The row of second 10 looks at the seconds 6 to 11.
+    for bounds in ((6 + short_s, 20), (0, 11 - short_s)):
+        assert trial_of_rows(np.array([10.0]), SPEC, trials(bounds)).tolist() == [0 if inside else -1]
+
+
+@pytest.mark.parametrize(("off", "refused"), [(0.0009, False), (0.0011, True)])
+def test_labels_that_sum_to_one_within_a_thousandth_are_a_distribution(off, refused):
+    for signed in (off, -off):
+        known = trials((0, 6), distribution=np.array([[0.25, 0.75 + signed]]))
+        with pytest.raises(RecordingError, match="t0") if refused else contextlib.nullcontext():
+            truth_of_rows(np.array([4.0]), SPEC, known, ("a", "b"))
 
 
 def test_the_truth_stands_in_the_order_of_the_models_emotions_and_is_nan_outside_trials():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +37,20 @@ _COUNTER_TURNS = (1 << 8, 1 << 16, 1 << 24, 1 << 32)
 _COUNTER_SHARE = 0.5
 
 
+class _Part(NamedTuple):
+    """(samples,) the numbers of samples that came together, and by how much their stamps lie off number / rate."""
+
+    numbers: Float64Array
+    offsets_s: Float64Array
+
+
+class _Block(NamedTuple):
+    """What is kept of BLOCK_S of samples: the middle one's number, and one offset for all."""
+
+    number: float
+    offset_s: float
+
+
 class _Line:
     """time = index / rate + offset, the offset a line fitted robustly through stamps.
 
@@ -50,8 +64,8 @@ class _Line:
         self._level_s, self._slope, self._pivot = 0.0, 0.0, 0.0
         # What is still between the times given out and the line, at index _pivot.
         self._lag_s = 0.0
-        self._blocks: list[tuple[float, float]] = []
-        self._open: list[tuple[Float64Array, Float64Array]] = []
+        self._blocks: list[_Block] = []
+        self._open: list[_Part] = []
         self._started = False
 
     def late_s(self, index: Float64Array, stamps_s: Float64Array) -> Float64Array:
@@ -74,22 +88,22 @@ class _Line:
 
     def add(self, index: Float64Array, stamps_s: Float64Array, *, bursts: bool) -> None:
         """Learn from samples; index must grow from call to call."""
-        self._open.append((index, stamps_s - index / self.rate_hz - self._first_s))
-        span_s = (self._open[-1][0][-1] - self._open[0][0][0] + 1) / self.rate_hz
+        self._open.append(_Part(index, stamps_s - index / self.rate_hz - self._first_s))
+        span_s = (index[-1] - self._open[0].numbers[0] + 1) / self.rate_hz
         full = span_s >= (BURST_BLOCK_S if bursts else BLOCK_S)
         if not (full or self._few):
             return
-        at = np.concatenate([part[0] for part in self._open])
-        offsets_s = np.concatenate([part[1] for part in self._open])
+        at = np.concatenate([part.numbers for part in self._open])
+        offsets_s = np.concatenate([part.offsets_s for part in self._open])
         # Nothing arrives before it was taken: the earliest of a burst is its last sample, and the least late.
         value_s = float(offsets_s.min()) if bursts else _median(offsets_s)
-        block = (float(at.mean()), value_s)
+        block = _Block(float(at.mean()), value_s)
         # From the first of these samples on, so that the times given out before go on without a step.
         self._fit([*self._blocks, block], float(index[0]))
         if full:
             self._blocks.append(block)
             self._open.clear()
-            self._blocks = [b for b in self._blocks if at[-1] - b[0] <= HISTORY_S * self.rate_hz]
+            self._blocks = [b for b in self._blocks if at[-1] - b.number <= HISTORY_S * self.rate_hz]
 
     @property
     def _few(self) -> bool:
@@ -101,7 +115,7 @@ class _Line:
         self._blocks.clear()
         self._open.clear()
 
-    def _fit(self, blocks: list[tuple[float, float]], now: float) -> None:
+    def _fit(self, blocks: list[_Block], now: float) -> None:
         before_s = self._offset_s(now)
         points = np.asarray(blocks)
         x, y = (points[:, 0] - now) / self.rate_hz, points[:, 1]
@@ -126,7 +140,6 @@ def _median(values: Float64Array) -> float:
 def _robust_line(x: Float64Array, y: Float64Array, slope: float) -> tuple[float, float, float]:
     """(level at x = 0, slope, scale of the rest): Huber's weights, and a slope that is small until proven large."""
     level = _median(y - slope * x)
-    scale = 0.0
     for _ in range(3):
         rest = y - level - slope * x
         scale = max(1.4826 * _median(np.abs(rest)), 1e-6)
@@ -211,6 +224,23 @@ class SmoothClock:
         return 0.0, 0
 
 
+class _Stretch(NamedTuple):
+    """What the stamps of a few seconds were like; none yet."""
+
+    samples: int = 0
+    small_steps: int = 0
+    least_late_s: float = math.inf
+    most_late_s: float = -math.inf
+
+    def joined(self, other: _Stretch) -> _Stretch:
+        return _Stretch(
+            self.samples + other.samples,
+            self.small_steps + other.small_steps,
+            min(self.least_late_s, other.least_late_s),
+            max(self.most_late_s, other.most_late_s),
+        )
+
+
 class _Recent:
     """How a stream's stamps have behaved in the last seconds: in this stretch and the one before it."""
 
@@ -219,8 +249,7 @@ class _Recent:
         self._stretch = max(8, round(_RECENT_S / 2 * rate_hz))
         self._known = max(4, round(_KNOWN_S * rate_hz))
         self._count = 0
-        # Samples, small steps, least and most late.
-        self._now = self._before = (0, 0, math.inf, -math.inf)
+        self._now = self._before = _Stretch()
         self._last_stamp_s = -math.inf
         self.bursts = False
         # How late all stamps that come together must be for samples to have been lost.
@@ -231,23 +260,16 @@ class _Recent:
         small += abs(float(stamps_s[0]) - self._last_stamp_s) * self._rate_hz < _BURST_STEP
         self._last_stamp_s = float(stamps_s[-1])
         self._count += len(stamps_s)
-        count, smalls, least_s, most_s = self._now
-        self._now = (
-            count + len(stamps_s),
-            smalls + small,
-            min(least_s, float(late_s.min())),
-            max(most_s, float(late_s.max())),
-        )
-        self._judge()
-        if self._now[0] >= self._stretch:
-            self._before, self._now = self._now, (0, 0, math.inf, -math.inf)
+        self._now = self._now.joined(_Stretch(len(stamps_s), small, float(late_s.min()), float(late_s.max())))
+        self._judge(self._before.joined(self._now))
+        if self._now.samples >= self._stretch:
+            self._before, self._now = self._now, _Stretch()
 
-    def _judge(self) -> None:
-        now, before = self._now, self._before
+    def _judge(self, seen: _Stretch) -> None:
         if self._count >= 8:
-            self.bursts = now[1] + before[1] > _BURST_SHARE * (now[0] + before[0])
+            self.bursts = seen.small_steps > _BURST_SHARE * seen.samples
         if self._count >= self._known:
-            self.gap_s = 0.5 / self._rate_hz + 1.25 * (max(now[3], before[3]) - min(now[2], before[2]))
+            self.gap_s = 0.5 / self._rate_hz + 1.25 * (seen.most_late_s - seen.least_late_s)
 
 
 class CounterClock(SmoothClock):
@@ -301,6 +323,12 @@ class CounterClock(SmoothClock):
             steps[at] = self._step(int(differences[at]), int(values[at]), float(late.min()))
         return steps
 
+    def _turns(self, before: int, value: int) -> tuple[int, ...]:
+        """Where a counter that went from one value to another may have wrapped: that of 16 bits is not one of 8."""
+        if self._turn is not None:
+            return (self._turn,)
+        return (*(turn for turn in _COUNTER_TURNS if turn > max(before, value)), before + 1)
+
     def _step(self, difference: int, value: int, elapsed: float) -> float:
         """Periods between two samples whose counters differ so, the stamps being that many periods apart."""
         slack = max(3.0, self._rate_hz * 1.25 * self._recent.gap_s)
@@ -311,7 +339,7 @@ class CounterClock(SmoothClock):
             return float(difference)
         if self._turn is not None and difference % self._turn and abs(difference % self._turn - elapsed) <= slack:
             return float(difference % self._turn)
-        turns = (self._turn,) if self._turn is not None else (*_COUNTER_TURNS, value - difference + 1)
+        turns = self._turns(value - difference, value)
         # Of all steps that end with this value the one that the stamps speak for: back, too, to what came before.
         steps = [(difference + turn * round((elapsed - difference) / turn), turn) for turn in turns]
         off, step, turn = min((abs(step - elapsed), step, turn) for step, turn in steps)

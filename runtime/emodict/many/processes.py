@@ -21,6 +21,8 @@ Outcome = TypeVar("Outcome")
 
 # Matrix products are small here: more BLAS threads fight for the cores, and another number of them rounds otherwise.
 BLAS_THREADS = 1
+# Of the pool used last: see _keep_queue.
+_kept_queue: Any = None
 
 
 @contextlib.contextmanager
@@ -58,6 +60,7 @@ def in_processes(
             backend: dict[str, Any] = {"backend": "loky", "n_jobs": jobs, "inner_max_num_threads": blas_threads}
             spread = spread_out(function, shared, items, **backend)
             outcomes = stack.enter_context(spread)
+            _keep_queue()
         yield outcomes
 
 
@@ -97,6 +100,19 @@ def _silent_about_replaced_workers() -> Iterator[None]:
         # catch_warnings would also undo what the caller, who runs between two outcomes, has done to the filters.
         if ours in warnings.filters:
             cast("list[Any]", warnings.filters).remove(ours)
+
+
+def _keep_queue() -> None:
+    """Hold the queue through which loky feeds the workers until Python ends, or until another pool has one.
+
+    Where a pool is ended with work left, loky (joblib 1.6) does not wait for the thread that feeds it. That thread
+    would be the last to hold the queue, and would take its semaphores away while Python ends: a semaphore that is gone
+    without a word to loky's resource tracker makes the tracker, a process of its own, warn the user of a leak.
+    """
+    global _kept_queue
+    from joblib.externals.loky import reusable_executor
+
+    _kept_queue = getattr(reusable_executor._executor, "_call_queue", None)
 
 
 @contextlib.contextmanager
