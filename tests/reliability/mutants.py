@@ -1,0 +1,268 @@
+"""make mutants: small wrong changes in what everything rests on; the tests beside each must notice."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import gc
+import importlib
+import json
+import os
+import random
+import resource
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.reliability.changes import Change, changes
+from tests.reliability.mutant_tests import GROUPS, files_of, tests_of
+
+REPOSITORY = Path(__file__).parents[2]
+SAME_PROGRAM = Path(__file__).with_name("same_program.json")
+ROOTS = ("", "runtime", "train", "export", "calibration")
+# Of others, and slow to start: every run of tests is forked from a process that has them.
+PRELOADED = (
+    "numpy", "h5py", "torch", "scipy.signal", "scipy.stats", "sklearn.kernel_ridge", "onnx", "onnxruntime", "onnxscript",
+    "hypothesis", "typer", "edfio", "pyxdf", "fastavro", "pyarrow", "cv2", "neurokit2", "pandas",
+)  # fmt: skip
+# Shares of the mutants that must be killed: of all, and of those of a group.
+LEAST, LEAST_OF = 0.92, {"live/clock": 0.85}
+AT_ONCE = 2
+# Of the unchanged program's own time; what takes longer hangs.
+PATIENCE, PATIENCE_S = 4.0, 20.0
+MEMORY_BYTES = 16 * 2**30
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """One change of one file, and the tests that should notice."""
+
+    group: str
+    file: str
+    change: Change
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.change.line}  {self.change.words}"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What became of a run of tests: the test that failed first, "" where none did."""
+
+    failed: str
+    seconds: float
+
+
+class _FirstFailure:
+    """A pytest plugin that writes down the first test that fails, or cannot be collected."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        self.pytest_collectreport(report)
+
+    def pytest_collectreport(self, report: Any) -> None:
+        if report.failed and not self.path.exists():
+            self.path.write_text(report.nodeid.removeprefix("tests/"))
+
+
+class Worker:
+    """A copy of the repository, in which one file at a time is changed and its tests are run."""
+
+    def __init__(self, folder: Path) -> None:
+        self.tree, self.scratch, self.log = folder / "tree", folder / "scratch", folder / "log"
+        self.failed = folder / "failed"
+        ignored = shutil.ignore_patterns(".*", "__pycache__", "build", "dist", "api", "demo")
+        shutil.copytree(REPOSITORY, self.tree, ignore=ignored)
+        self.turn = 0
+
+    def start(self, file: str, change: Change | None, tests: Sequence[str], limit_s: float) -> None:
+        """Change the file, and run the tests in a process of their own."""
+        self.file, self.limit_s = file, limit_s
+        if change is not None:
+            path = self.tree / file
+            path.write_bytes(change.apply(path.read_bytes()))
+            # Python takes a compiled file for that of a source of the same size and time.
+            self.turn += 1
+            os.utime(path, (self.turn, self.turn))
+        self.scratch.mkdir()
+        self.began_s = time.monotonic()
+        self.process = os.fork()
+        if self.process == 0:
+            try:
+                self._run(tests)
+            finally:
+                os._exit(1)
+
+    def _run(self, tests: Sequence[str]) -> None:
+        """In the new process: pytest in this tree, of which all is imported anew."""
+        os.setsid()
+        os.chdir(self.tree)
+        log = os.open(self.log, os.O_CREAT | os.O_TRUNC | os.O_WRONLY)
+        for stream in (1, 2):
+            os.dup2(log, stream)
+        roots = [str(self.tree / root) for root in ROOTS]
+        os.environ |= {"PYTHONPATH": os.pathsep.join(roots), "TMPDIR": str(self.scratch)}
+        tempfile.tempdir = None
+        resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
+        sys.path[:] = [*roots, *(path for path in sys.path if path and not Path(path).is_relative_to(REPOSITORY))]
+        for name in [name for name in sys.modules if name.split(".")[0].startswith(("tests", "emodict"))]:
+            del sys.modules[name]
+        # What is imported already keeps its assertions as they are.
+        words = ["-x", "-q", "-p", "no:cacheprovider", "-W", "ignore::pytest.PytestAssertRewriteWarning"]
+        code = pytest.main([*words, f"--basetemp={self.scratch / 'pytest'}", *tests], [_FirstFailure(self.failed)])
+        sys.stdout.flush()
+        os._exit(code)
+
+    @property
+    def hangs(self) -> bool:
+        return time.monotonic() - self.began_s > self.limit_s
+
+    @property
+    def ended(self) -> bool:
+        # Left a zombie, so that its number, which is its group's, is no one else's.
+        return self.hangs or os.waitid(os.P_PID, self.process, os.WEXITED | os.WNOWAIT | os.WNOHANG) is not None
+
+    def verdict(self) -> Verdict:
+        """What came out; what is still running is killed, with all that it started, and the file as it was."""
+        seconds, hangs = time.monotonic() - self.began_s, self.hangs
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process, signal.SIGKILL)
+        code = os.waitstatus_to_exitcode(os.waitpid(self.process, 0)[1])
+        failed = f"exit code {code}" if code else ""
+        if self.failed.exists():
+            failed = self.failed.read_text()
+            self.failed.unlink()
+        elif hangs:
+            failed = f"time: no end in {self.limit_s:.0f} s"
+        shutil.copy2(REPOSITORY / self.file, self.tree / self.file)
+        shutil.rmtree(self.scratch, ignore_errors=True)
+        return Verdict(failed, seconds)
+
+
+def chosen(count: int, seed: int, wanted: Sequence[str]) -> tuple[list[Mutant], Counter[str]]:
+    """That many mutants at random, and how many were passed over, by group: they are the same program.
+
+    Half of them are shared out by the sizes of the groups, half evenly, so that a small one is seen, too.
+    """
+    rng = random.Random(seed)
+    same = {(place["file"], place["line"], place["change"]) for place in json.loads(SAME_PROGRAM.read_text())}
+    every = {
+        group: [Mutant(group, file, c) for file in files_of(group) for c in changes((REPOSITORY / file).read_bytes())]
+        for group in wanted
+    }
+    total = sum(map(len, every.values()))
+    drawn: list[Mutant] = []
+    skipped: Counter[str] = Counter()
+    for group, mutants in every.items():
+        share = round(count / 2 * (1 / len(wanted) + len(mutants) / total))
+        for mutant in rng.sample(mutants, len(mutants)):
+            if share == 0:
+                break
+            if (mutant.file, mutant.change.text, mutant.change.words) in same:
+                skipped[group] += 1
+            else:
+                drawn.append(mutant)
+                share -= 1
+    return drawn, skipped
+
+
+def run_all(mutants: Sequence[Mutant], scratch: Path) -> Iterator[tuple[Mutant, Verdict]]:
+    """Each mutant's verdict as it comes, AT_ONCE of them side by side."""
+    idle = [Worker(scratch / str(i)) for i in range(AT_ONCE)]
+    usual_s = _usual_times({(m.file, tuple(tests_of(m.group, m.file))) for m in mutants}, idle[0])
+    busy: dict[Worker, Mutant] = {}
+    waiting = list(reversed(mutants))
+    while waiting or busy:
+        while waiting and idle:
+            mutant, worker = waiting.pop(), idle.pop()
+            tests = tests_of(mutant.group, mutant.file)
+            worker.start(mutant.file, mutant.change, tests, PATIENCE_S + PATIENCE * usual_s[tuple(tests)])
+            busy[worker] = mutant
+        time.sleep(0.05)
+        for worker in [worker for worker in busy if worker.ended]:
+            idle.append(worker)
+            yield busy.pop(worker), worker.verdict()
+
+
+def _usual_times(judged: set[tuple[str, tuple[str, ...]]], worker: Worker) -> dict[tuple[str, ...], float]:
+    """How long the tests take on the unchanged program, on which they must pass."""
+    usual_s: dict[tuple[str, ...], float] = {}
+    for file, tests in sorted(judged):
+        if tests in usual_s:
+            continue
+        worker.start(file, None, tests, 600.0)
+        while not worker.ended:
+            time.sleep(0.05)
+        verdict = worker.verdict()
+        if verdict.failed:
+            said = worker.log.read_text(errors="replace")[-3000:]
+            raise SystemExit(f"{said}\nThe program as it is fails {verdict.failed}: nothing can be learnt from mutants")
+        usual_s[tests] = verdict.seconds
+    return usual_s
+
+
+def main() -> int:
+    """Print what became of each mutant; 1 where fewer than the shares wanted were killed."""
+    parser = argparse.ArgumentParser(prog="make mutants", description=__doc__)
+    parser.add_argument("count", type=int, nargs="?", default=200, help="how many mutants")
+    parser.add_argument("seed", type=int, nargs="?", default=0)
+    parser.add_argument("groups", nargs="*", choices=[*GROUPS, []], help="of these groups alone")
+    given = parser.parse_args()
+    groups = given.groups or list(GROUPS)
+    mutants, skipped = chosen(given.count, given.seed, groups)
+    _preload()
+    began_s = time.monotonic()
+    verdicts = []
+    with tempfile.TemporaryDirectory(prefix="emodict-mutants-") as scratch:
+        for mutant, verdict in run_all(mutants, Path(scratch)):
+            verdicts.append((mutant, verdict))
+            left_s = (time.monotonic() - began_s) / len(verdicts) * (len(mutants) - len(verdicts))
+            ended = f"killed by {verdict.failed}" if verdict.failed else "LIVED"
+            print(f"[{len(verdicts)}/{len(mutants)}, {left_s / 60:.0f} min left] {mutant}  {ended}"
+                  f"  {verdict.seconds:.1f} s", flush=True)  # fmt: skip
+    return report(verdicts, skipped, time.monotonic() - began_s)
+
+
+def report(verdicts: Sequence[tuple[Mutant, Verdict]], skipped: Counter[str], took_s: float) -> int:
+    """Shares by group, and who lived."""
+    by_group: dict[str, list[bool]] = defaultdict(list)
+    for mutant, verdict in verdicts:
+        by_group[mutant.group].append(bool(verdict.failed))
+    print(f"\n{'group':12}{'mutants':>9}{'killed':>8}{'share':>8}   passed over as the same program")
+    for group, killed in by_group.items():
+        print(f"{group:12}{len(killed):9}{sum(killed):8}{sum(killed) / len(killed):8.1%}   {skipped[group]}")
+    every = [killed for group in by_group.values() for killed in group]
+    share = sum(every) / len(every)
+    print(f"{'all':12}{len(every):9}{sum(every):8}{share:8.1%}   {skipped.total()}   in {took_s:.0f} s\n")
+    for mutant, verdict in verdicts:
+        if not verdict.failed:
+            print(f"LIVED {mutant}\n      {mutant.change.text}")
+    wanted = {group: least for group, least in LEAST_OF.items() if group in by_group}
+    too_few = [group for group, least in wanted.items() if sum(by_group[group]) < least * len(by_group[group])]
+    if share < LEAST:
+        too_few.append("all")
+    if too_few:
+        print(f"Too few were killed of {', '.join(too_few)}: write a test for each that lived, or, where it is the same"
+              f" program, say so in {SAME_PROGRAM.name}")  # fmt: skip
+    return int(bool(too_few))
+
+
+def _preload() -> None:
+    for name in PRELOADED:
+        with contextlib.suppress(ImportError):
+            importlib.import_module(name)
+    gc.freeze()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
