@@ -8,7 +8,7 @@ REPOSITORY = Path(__file__).parents[2]
 _IMPORTERS = "runtime/test_import_join runtime/test_importers runtime/test_import_clock"
 _TABLES = f"runtime/test_import_tables {_IMPORTERS}"
 _XDF = f"runtime/test_import_xdf {_IMPORTERS}"
-_STREAM = "runtime/test_stream runtime/test_extract runtime/test_fewer_channels reliability/test_limits"
+_STREAM = "runtime/test_extract runtime/test_stream runtime/test_fewer_channels reliability/test_limits"
 _PLANS = "runtime/test_engine_tensorrt runtime/test_driver integration/test_run_plan export/test_tensorrt_module"
 _ONNX = "export/test_export runtime/test_engine_onnx_cuda runtime/test_engine_tensorrt integration/test_run"
 
@@ -23,7 +23,7 @@ GROUPS: dict[str, dict[str, str]] = {
         "runtime/emodict/features/windows.py": f"runtime/test_table {_STREAM}",
     },
     "live/clock": {"runtime/emodict/live/clock.py": "live/test_clock"},
-    "units": {"runtime/emodict/units.py": _IMPORTERS},
+    "units": {"runtime/emodict/units.py": f"runtime/test_units {_IMPORTERS}"},
     "importers": {
         "runtime/emodict/importers": f"{_TABLES} runtime/test_import_xdf runtime/test_import_opensignals",
         "runtime/emodict/importers/avro_blocks.py": f"runtime/test_import_embraceplus {_IMPORTERS}",
@@ -40,13 +40,13 @@ GROUPS: dict[str, dict[str, str]] = {
     "engine": {
         "runtime/emodict/engine": f"{_PLANS} export/test_plan {_ONNX} runtime/test_trust",
         "runtime/emodict/engine/cuda.py": f"runtime/test_cuda_memory {_PLANS}",
-        "runtime/emodict/engine/manifest.py": f"{_ONNX} export/test_graph",
+        "runtime/emodict/engine/manifest.py": f"runtime/test_manifest {_ONNX} export/test_graph",
         "runtime/emodict/engine/onnx.py": f"{_ONNX} export/test_graph",
         "runtime/emodict/engine/tensorrt_api.py": f"contract/test_tensorrt_names {_PLANS}",
     },
     "predict": {
         "runtime/emodict/predict.py": "integration/test_run runtime/test_fewer_channels runtime/test_person",
-        "runtime/emodict/prediction.py": "runtime/test_outputs runtime/test_report integration/test_run",
+        "runtime/emodict/prediction.py": "runtime/test_prediction runtime/test_outputs runtime/test_report",
     },
     "fold": {"export/emodict_export/fold.py": "export/test_fold export/test_export"},
     "graph": {"export/emodict_export/graph.py": "export/test_graph export/test_export export/test_fold"},

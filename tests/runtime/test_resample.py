@@ -68,6 +68,24 @@ def test_an_hour_of_samples_lies_where_the_rates_say(from_hz, to_hz, off, multip
         assert abs(m * resampler.down / resampler.up / expected - 1) < 1e-6
 
 
+@pytest.mark.parametrize("multiple", [1, 3])
+@pytest.mark.parametrize("off", [1, -1])
+def test_a_ratio_is_simple_where_that_is_right_to_a_millionth(multiple, off):
+    near, far = (Resampler(100.0 * multiple * (1 + off * part), 100.0, channels=1) for part in (0.9e-6, 1.1e-6))
+    assert (near.up, near.down) == (1, multiple)
+    assert far.up > 1000
+
+
+@pytest.mark.parametrize(("from_hz", "to_hz"), [(1000.0, 1.0), (1.0, 1000.0)])
+def test_rates_may_be_a_factor_of_1000_apart_and_no_more(from_hz, to_hz):
+    resampler = Resampler(from_hz, to_hz, channels=1)
+    assert (resampler.up, resampler.down) == (to_hz, from_hz)
+    for further in ((from_hz * 1.001, to_hz), (from_hz, to_hz * 1.001)):
+        if max(further) / min(further) > 1000:
+            with pytest.raises(InputError, match="within a factor of 1000"):
+                Resampler(*further, channels=1)
+
+
 @pytest.mark.parametrize("from_hz", [300.1, 299.99, 250.037, 300.0011])
 def test_a_rate_near_a_simple_ratio_keeps_a_sine_in_phase(from_hz):
     # Ten minutes: taking 300.1 Hz for 300 would have put the last sample 0.2 s away, two periods of this sine.
