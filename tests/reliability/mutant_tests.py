@@ -6,11 +6,12 @@ from pathlib import Path
 
 REPOSITORY = Path(__file__).parents[2]
 _IMPORTERS = "runtime/test_import_join runtime/test_importers runtime/test_import_clock"
-_TABLES = f"runtime/test_import_tables {_IMPORTERS}"
-_XDF = f"runtime/test_import_xdf {_IMPORTERS}"
+_TABLES = f"runtime/test_import_tables {_IMPORTERS} runtime/test_import_pulse"
+_FOUND = "reliability/fuzz/test_found_recordings"
+_XDF = f"runtime/test_import_xdf {_FOUND} {_IMPORTERS}"
 _STREAM = "runtime/test_extract runtime/test_stream runtime/test_fewer_channels reliability/test_limits"
-_PLANS = "runtime/test_engine_tensorrt runtime/test_driver integration/test_run_plan export/test_tensorrt_module"
-_ONNX = "export/test_export runtime/test_engine_onnx_cuda runtime/test_engine_tensorrt integration/test_run"
+_PLANS = "runtime/test_engine_tensorrt runtime/test_driver export/test_tensorrt_module"
+_ONNX = "runtime/test_manifest runtime/test_engine_onnx_cuda export/test_export"
 
 # For each group its files, or folders: the tests of a folder are for those of its files that are not named.
 GROUPS: dict[str, dict[str, str]] = {
@@ -18,7 +19,7 @@ GROUPS: dict[str, dict[str, str]] = {
         "runtime/emodict/features": f"runtime/test_statistics runtime/test_band_power {_STREAM}",
         "runtime/emodict/features/quality.py": f"runtime/test_quality {_STREAM}",
         "runtime/emodict/features/resample.py": f"runtime/test_resample {_STREAM}",
-        "runtime/emodict/features/stream.py": _STREAM,
+        "runtime/emodict/features/stream.py": f"{_STREAM} runtime/test_person",
         "runtime/emodict/features/extract.py": "runtime/test_extract runtime/test_fewer_channels runtime/test_stream",
         "runtime/emodict/features/windows.py": f"runtime/test_table {_STREAM}",
     },
@@ -26,22 +27,23 @@ GROUPS: dict[str, dict[str, str]] = {
     "units": {"runtime/emodict/units.py": f"runtime/test_units {_IMPORTERS}"},
     "importers": {
         "runtime/emodict/importers": f"{_TABLES} runtime/test_import_xdf runtime/test_import_opensignals",
-        "runtime/emodict/importers/avro_blocks.py": f"runtime/test_import_embraceplus {_IMPORTERS}",
+        "runtime/emodict/importers/avro_blocks.py": f"runtime/test_import_embraceplus {_FOUND} {_IMPORTERS}",
         "runtime/emodict/importers/clock.py": f"runtime/test_import_clock {_XDF} runtime/test_import_tables",
         "runtime/emodict/importers/dmer.py": f"runtime/test_import_dmer {_IMPORTERS}",
         "runtime/emodict/importers/e4.py": f"runtime/test_importers runtime/test_import_pulse {_TABLES}",
         "runtime/emodict/importers/edf.py": f"runtime/test_importers {_IMPORTERS}",
-        "runtime/emodict/importers/embraceplus.py": f"runtime/test_import_embraceplus {_IMPORTERS}",
+        "runtime/emodict/importers/embraceplus.py": f"runtime/test_import_embraceplus {_FOUND} {_IMPORTERS}",
         "runtime/emodict/importers/join.py": _IMPORTERS,
         "runtime/emodict/importers/opensignals.py": f"runtime/test_import_opensignals {_IMPORTERS}",
         "runtime/emodict/importers/xdf.py": _XDF,
         "runtime/emodict/importers/xdf_chunks.py": _XDF,
     },
     "engine": {
-        "runtime/emodict/engine": f"{_PLANS} export/test_plan {_ONNX} runtime/test_trust",
+        "runtime/emodict/engine": f"{_PLANS} {_ONNX} runtime/test_trust",
         "runtime/emodict/engine/cuda.py": f"runtime/test_cuda_memory {_PLANS}",
-        "runtime/emodict/engine/manifest.py": f"runtime/test_manifest {_ONNX} export/test_graph",
-        "runtime/emodict/engine/onnx.py": f"{_ONNX} export/test_graph",
+        "runtime/emodict/engine/manifest.py": f"{_ONNX} export/test_graph",
+        "runtime/emodict/engine/onnx.py": f"{_ONNX} export/test_graph integration/test_run",
+        "runtime/emodict/engine/sidecar.py": f"{_PLANS} runtime/test_trust export/test_plan",
         "runtime/emodict/engine/tensorrt_api.py": f"contract/test_tensorrt_names {_PLANS}",
     },
     "predict": {

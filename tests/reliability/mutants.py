@@ -19,7 +19,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 from tests.reliability.changes import Change, changes
@@ -37,8 +37,10 @@ PRELOADED = (
 LEAST, LEAST_OF = 0.92, {"live/clock": 0.85}
 AT_ONCE = 2
 # Of the unchanged program's own time; what takes longer hangs.
-PATIENCE, PATIENCE_S = 4.0, 20.0
+PATIENCE, PATIENCE_S, LONGEST_S = 4.0, 20.0, 600.0
 MEMORY_BYTES = 16 * 2**30
+
+Key = TypeVar("Key")
 
 
 @dataclass(frozen=True)
@@ -85,12 +87,12 @@ class Worker:
         shutil.copytree(REPOSITORY, self.tree, ignore=ignored)
         self.turn = 0
 
-    def start(self, file: str, change: Change | None, tests: Sequence[str], limit_s: float) -> None:
-        """Change the file, and run the tests in a process of their own."""
-        self.file, self.limit_s = file, limit_s
-        if change is not None:
-            path = self.tree / file
-            path.write_bytes(change.apply(path.read_bytes()))
+    def start(self, mutant: Mutant | None, tests: Sequence[str], limit_s: float) -> None:
+        """Change the file, if any, and run the tests in a process of their own."""
+        self.mutant, self.limit_s = mutant, limit_s
+        if mutant is not None:
+            path = self.tree / mutant.file
+            path.write_bytes(mutant.change.apply(path.read_bytes()))
             # Python takes a compiled file for that of a source of the same size and time.
             self.turn += 1
             os.utime(path, (self.turn, self.turn))
@@ -148,7 +150,8 @@ class Worker:
             self.failed.unlink()
         elif hangs:
             failed = f"time: no end in {self.limit_s:.0f} s"
-        shutil.copy2(REPOSITORY / self.file, self.tree / self.file)
+        if self.mutant is not None:
+            shutil.copy2(REPOSITORY / self.mutant.file, self.tree / self.mutant.file)
         shutil.rmtree(self.scratch, ignore_errors=True)
         return Verdict(failed, seconds)
 
@@ -181,38 +184,37 @@ def chosen(count: int, seed: int, wanted: Sequence[str]) -> tuple[list[Mutant], 
 
 
 def run_all(mutants: Sequence[Mutant], scratch: Path) -> Iterator[tuple[Mutant, Verdict]]:
-    """Each mutant's verdict as it comes, AT_ONCE of them side by side."""
-    idle = [Worker(scratch / str(i)) for i in range(AT_ONCE)]
-    usual_s = _usual_times({(m.file, tuple(tests_of(m.group, m.file))) for m in mutants}, idle[0])
-    busy: dict[Worker, Mutant] = {}
-    waiting = list(reversed(mutants))
+    """Each mutant's verdict as it comes."""
+    workers = [Worker(scratch / str(i)) for i in range(AT_ONCE)]
+    judges = {test for mutant in mutants for test in tests_of(mutant.group, mutant.file)}
+    usual_s: dict[str, float] = {}
+    for test, verdict in _run([(test, None, [test], LONGEST_S) for test in sorted(judges)], workers):
+        if verdict.failed:
+            raise SystemExit(f"The program as it is fails {verdict.failed}: nothing can be learnt from mutants")
+        usual_s[test] = verdict.seconds
+    runs = []
+    for mutant in mutants:
+        tests = tests_of(mutant.group, mutant.file)
+        runs.append((mutant, mutant, tests, PATIENCE_S + PATIENCE * sum(usual_s[test] for test in tests)))
+    yield from _run(runs, workers)
+
+
+def _run(
+    runs: Sequence[tuple[Key, Mutant | None, Sequence[str], float]], workers: Sequence[Worker]
+) -> Iterator[tuple[Key, Verdict]]:
+    """All of the runs, each with its name, its tests and its limit, as many side by side as there are workers."""
+    waiting, idle = list(reversed(runs)), list(workers)
+    busy: dict[Worker, Key] = {}
     while waiting or busy:
         while waiting and idle:
-            mutant, worker = waiting.pop(), idle.pop()
-            tests = tests_of(mutant.group, mutant.file)
-            worker.start(mutant.file, mutant.change, tests, PATIENCE_S + PATIENCE * usual_s[tuple(tests)])
-            busy[worker] = mutant
+            name, mutant, tests, limit_s = waiting.pop()
+            worker = idle.pop()
+            worker.start(mutant, tests, limit_s)
+            busy[worker] = name
         time.sleep(0.05)
         for worker in [worker for worker in busy if worker.ended]:
             idle.append(worker)
             yield busy.pop(worker), worker.verdict()
-
-
-def _usual_times(judged: set[tuple[str, tuple[str, ...]]], worker: Worker) -> dict[tuple[str, ...], float]:
-    """How long the tests take on the unchanged program, on which they must pass."""
-    usual_s: dict[tuple[str, ...], float] = {}
-    for file, tests in sorted(judged):
-        if tests in usual_s:
-            continue
-        worker.start(file, None, tests, 600.0)
-        while not worker.ended:
-            time.sleep(0.05)
-        verdict = worker.verdict()
-        if verdict.failed:
-            said = worker.log.read_text(errors="replace")[-3000:]
-            raise SystemExit(f"{said}\nThe program as it is fails {verdict.failed}: nothing can be learnt from mutants")
-        usual_s[tests] = verdict.seconds
-    return usual_s
 
 
 def main() -> int:
