@@ -46,6 +46,17 @@ def recording(seconds=20.0, *, trials=None, rates=RATES, face=True, seed=0, **re
     return Recording("s", "p", {**signals, **replaced}, face=video, trials=trials)
 
 
+@pytest.mark.parametrize(("period_s", "taken"), [(1 / 3.961, True), (1 / 3.959, False)])
+@pytest.mark.parametrize("count", [2, 100])
+def test_skin_conductance_must_come_at_99_percent_of_4_hz(period_s, taken, count):
+    gsr = Signal("gsr", 4.0, "uS", ("gsr",), np.ones((count, 1)), timestamps_s=np.arange(count) * period_s)
+    if taken:
+        extract_features(recording(gsr=gsr), EMODICT)
+    else:
+        with pytest.raises(RecordingError, match=r"too far apart.*at least 4 Hz, got 3\.959 Hz"):
+            extract_features(recording(gsr=gsr), EMODICT)
+
+
 def samples_of(rec, name):
     return np.asarray(rec.signals[name].samples)
 

@@ -124,6 +124,65 @@ def test_dsi_cut_off_in_its_last_line_gives_the_whole_lines_and_says_so(tmp_path
     assert "line 609 (cut off after" in recording.attributes["left_out"]
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_dsi_a_last_line_that_is_short_but_whole_is_refused(tmp_path, end):
+    dsi_file(tmp_path / "a.csv", rows=20)
+    with (tmp_path / "a.csv").open("a", newline="") as file:
+        file.write("1,2" + end)
+    with pytest.raises(RecordingError, match=r"line 30: the row does not fit.*10 cells, got 2"):
+        read_dsi(tmp_path / "a.csv")
+
+
+def test_dsi_a_last_line_that_is_too_long_was_not_cut_off(tmp_path):
+    dsi_file(tmp_path / "a.csv", rows=20)
+    with (tmp_path / "a.csv").open("a") as file:
+        file.write("1" + ",1" * 10)
+    with pytest.raises(RecordingError, match=r"line 30: the row does not fit.*10 cells, got 11"):
+        read_dsi(tmp_path / "a.csv")
+
+
+@pytest.mark.parametrize("rate", ["0", "0.0", "-300", "fast"])
+def test_dsi_a_rate_that_is_none_is_refused(tmp_path, rate):
+    dsi_file(tmp_path / "a.csv", header=[f"#Sample Rate,{rate}"])
+    with pytest.raises(RecordingError, match=f"names no sampling rate.*got {rate}"):
+        read_dsi(tmp_path / "a.csv")
+
+
+def test_dsi_a_rate_may_have_decimals(tmp_path):
+    dsi_file(tmp_path / "a.csv", header=["#Sample Rate,299.5", "#Sensor Data Units,mV"])
+    eeg = read_dsi(tmp_path / "a.csv").signals["eeg"]
+    assert (eeg.rate_hz, eeg.unit) == (299.5, "mV")
+
+
+def test_dsi_without_a_channel_between_time_and_trigger_is_none_of_dsis(tmp_path):
+    with pytest.raises(RecordingError, match="cannot be read"):
+        read_dsi(write(tmp_path / "a.csv", "#Sample Rate,300\nTime,Trigger,ADC_Sequence\n0,0,0\n"))
+    one = read_dsi(write(tmp_path / "b.csv", "#Sample Rate,300\nTime,Cz,Trigger\n0,1.5,0\n0,2.5,0\n"))
+    assert one.signals["eeg"].samples[:].tolist() == [[1.5], [2.5]]
+    for columns in ("Zeit,Cz,Trigger", "Time,Cz,Mark"):
+        with pytest.raises(RecordingError, match="cannot be read"):
+            read_dsi(write(tmp_path / "c.csv", f"#Sample Rate,300\n{columns}\n0,1.5,0\n"))
+
+
+def test_dsi_events_and_comments_are_told_from_empty_ones_and_numbers_are_codes(tmp_path):
+    cells = [("0", ""), ("12", ""), ("7.0", "eyes open"), ("0.0000", "rest"), ("1234567890", ""), ("1.5", ""), ("", "")]
+    rows = "".join(f"0,1,0,{n},{event},{comment}\n" for n, (event, comment) in enumerate(cells))
+    header = "#Sample Rate,300\nTime,Cz,Trigger,ADC_Sequence,Event,Comments\n"
+    events = read_dsi(write(tmp_path / "a.csv", header + rows)).events
+    assert [(round(e.onset_s * 300), e.code, e.description) for e in events] == [
+        (1, 12, "12"), (2, 7, "7.0 eyes open"), (3, 0, "rest"), (4, 0, "1234567890"), (5, 0, "1.5"),
+    ]  # fmt: skip
+
+
+def test_dsi_a_counter_that_counts_nothing_or_has_holes_is_said(tmp_path):
+    header = "#Sample Rate,300\nTime,Cz,Trigger,ADC_Sequence\n"
+    for counter, said in ((lambda n: 5, "ADC_Sequence does not count samples"), (lambda n: n or "", "no whole sample")):
+        rows = "".join(f"0,{n},0,{counter(n)}\n" for n in range(9))
+        recording = read_dsi(write(tmp_path / "a.csv", header + rows))
+        assert said in recording.attributes["notes"]
+        assert recording.signals["eeg"].sequence is None
+
+
 # What the app writes: every row has all columns; rows of markers have nothing else.
 BANDS = ",".join(f"{band}_{place}" for band in ("Delta", "Theta", "Alpha", "Beta", "Gamma")
                  for place in ("TP9", "AF7", "AF8", "TP10"))  # fmt: skip
@@ -203,6 +262,64 @@ def test_muse_recorded_twice_a_second_is_refused_with_the_setting_to_change(tmp_
     muse_file(tmp_path / "a.csv", seconds=30, rate=2, packet=1, blinks=())
     with pytest.raises(RecordingError, match=r"not recorded at the headband's rate.*got 2.*Constant"):
         read_muse(tmp_path / "a.csv")
+
+
+@pytest.mark.parametrize(
+    ("rate", "expected"), [(256, 256.0), (220, 220.0), (240, 256.0), (236, 220.0), (281, 256.0), (199, 220.0)]
+)
+def test_muse_rates_are_those_of_the_two_headbands(tmp_path, rate, expected):
+    muse_file(tmp_path / "a.csv", seconds=20, rate=rate, packet=1, blinks=())
+    assert read_muse(tmp_path / "a.csv").signals["eeg"].rate_hz == expected
+
+
+@pytest.mark.parametrize("rate", [282, 197])
+def test_muse_rates_more_than_a_tenth_off_are_refused(tmp_path, rate):
+    muse_file(tmp_path / "a.csv", seconds=20, rate=rate, packet=1, blinks=())
+    with pytest.raises(RecordingError, match=f"256 rows a second or 220 rows a second, got {rate}"):
+        read_muse(tmp_path / "a.csv")
+
+
+def test_muse_time_that_is_none_is_refused_by_line(tmp_path):
+    muse_file(tmp_path / "a.csv", seconds=2)
+    lines = (tmp_path / "a.csv").read_text().splitlines()
+    lines[500] = "soon" + lines[500][lines[500].index(",") :]
+    (tmp_path / "a.csv").write_text("\n".join(lines) + "\n")
+    with pytest.raises(RecordingError, match=r"line 501, column TimeStamp: not a time.*got 'soon'"):
+        read_muse(tmp_path / "a.csv")
+
+
+@pytest.mark.parametrize(("back_s", "taken"), [(0.999, True), (1.002, False)])
+def test_muse_stamps_may_run_back_by_a_second(tmp_path, back_s, taken):
+    rows = [stamp(10 + n / 256) for n in range(5120)]
+    rows[300] = stamp(10 + 299 / 256 - back_s)
+    path = write(tmp_path / "a.csv", "TimeStamp,RAW_TP9\n" + "".join(f"{row},{n}\n" for n, row in enumerate(rows)))
+    if taken:
+        assert read_muse(path).signals["eeg"].sample_count == 5120
+    else:
+        with pytest.raises(RecordingError, match="line 302: the time stands still or goes backwards"):
+            read_muse(path)
+
+
+@pytest.mark.parametrize("light", ["PPG_IR", "PPG2", "PPG_2", "PPG_Infrared"])
+def test_muse_infrared_is_the_pulse_where_it_comes_at_its_own_rate(tmp_path, light):
+    rows = "".join(f"{stamp(n / 256)},{n % 7},{n if n % 4 == 0 else ''},8\n" for n in range(2560))
+    recording = read_muse(write(tmp_path / "a.csv", f"TimeStamp,RAW_AF7,{light},PPG_Ambient\n{rows}"))
+    ppg = recording.signals["ppg"]
+    assert (ppg.rate_hz, ppg.unit, ppg.channel_names, ppg.sequence) == (64.0, "a.u.", ("ppg",), None)
+    np.testing.assert_array_equal(ppg.samples[:, 0], np.arange(0, 2560, 4))
+    assert recording.attributes["left_out"] == "PPG_Ambient (not used)"
+    # Copied along with every row of EEG it is no pulse.
+    rows = "".join(f"{stamp(n / 256)},{n % 7},{n},8\n" for n in range(2560))
+    copied = read_muse(write(tmp_path / "b.csv", f"TimeStamp,RAW_AF7,{light},PPG_Ambient\n{rows}"))
+    assert copied.modality_names == ("eeg",)
+    assert "ppg (not recorded at the sensor's own rate)" in copied.attributes["left_out"]
+
+
+def test_muse_contact_is_bad_from_4_on(tmp_path):
+    rows = "".join(f"{stamp(n / 256)},{n},{4 if n >= 200 else 3 if n >= 100 else ''}\n" for n in range(300))
+    path = write(tmp_path / "a.csv", f"TimeStamp,RAW_AF7,HSI_AF7\n{rows}")
+    missing = np.isnan(read_muse(path).signals["eeg"].samples[:, 0])
+    np.testing.assert_array_equal(missing, np.arange(300) >= 200)
 
 
 def test_muse_clock_that_is_set_back_is_refused_by_line(tmp_path):
@@ -321,6 +438,13 @@ def test_csv_columns_are_known_by_name_and_units_by_their_brackets(tmp_path):
     assert [(e.onset_s, e.code) for e in recording.events] == [(0.5, 3)]
     assert recording.attributes["left_out"] == "column mood (not used)"
     assert "time: column time, time in s" in recording.attributes["notes"]
+
+
+@pytest.mark.parametrize(("count", "told"), [(40, "c38, c39;"), (41, r"c38, c39, \.\.\. \(41 in all\);")])
+def test_csv_names_up_to_40_columns_in_a_sentence(tmp_path, count, told):
+    path = write(tmp_path / "a.csv", ",".join(f"c{i}" for i in range(count)) + "\n" + ",".join("1" * count) + "\n")
+    with pytest.raises(RecordingError, match="got c0, c1, .*" + told.replace(";", r"\. ")):
+        read_csv(path)
 
 
 def test_csv_electrodes_are_those_that_channels_of_a_model_can_be(tmp_path):

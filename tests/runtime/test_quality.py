@@ -209,6 +209,18 @@ def test_a_sensor_stuck_for_more_than_half_of_a_window_makes_it_invalid(name, se
     assert (quality[-2:] > 0).tolist() == [not stuck] * 2
 
 
+@pytest.mark.parametrize(("name", "half"), [("eeg", 150), ("ppg", 250)])
+def test_one_sample_more_than_half_of_a_window_is_stuck_wherever_it_lies(name, half):
+    noise = np.round(np.random.default_rng(4).normal(scale=15, size=SHAPES[name]), 2)
+    others = [good_window(name, seed=s) for s in range(9)]
+    for length, valid in ((half, True), (half + 1, False)):
+        for first in {0, 1, half // 2, 2 * half - length - 1, 2 * half - length}:
+            window = noise.copy()
+            window[first : first + length, -1] = 3.0
+            assert judge(name, window)[0] is valid, first
+            assert assess(SPEC.modality(name), np.stack([*others, window]))[0].tolist() == [True] * 9 + [valid]
+
+
 def test_skin_conductance_that_rests_for_most_of_a_window_is_valid():
     window = good_window("gsr")
     window[:15] = 2.0

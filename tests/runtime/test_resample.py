@@ -122,6 +122,18 @@ def test_as_many_samples_come_out_as_the_input_is_long(from_hz, to_hz, count):
     assert len(resampled(np.ones((count, 1)), from_hz, to_hz)) == math.ceil(count * to_hz / from_hz)
 
 
+@pytest.mark.parametrize(("from_hz", "to_hz"), [*RATES, (1000.01, 300)])
+def test_an_output_waits_for_samples_up_to_ahead_s_beyond_it_and_no_further(from_hz, to_hz):
+    resampler = Resampler(from_hz, to_hz, channels=1)
+    sent, waited_s = 0, []
+    for latest in range(max(200, round(3 * from_hz))):
+        ready = len(resampler.push(np.ones((1, 1))))
+        waited_s += [latest / from_hz - (sent + i) / to_hz for i in range(ready)]
+        sent += ready
+    # To a sample; the times are seconds, and rounded to 1e-15.
+    assert resampler.ahead_s - 1.001 / from_hz <= max(waited_s) <= resampler.ahead_s + 1e-9
+
+
 def test_nothing_pushed_finishes_as_nothing():
     resampler = Resampler(64, 100, channels=3)
     assert resampler.push(np.empty((0, 3))).shape == (0, 3)
