@@ -10,11 +10,14 @@ from emodict.electrodes import ELECTRODES
 from emodict.importers import IMPORTERS
 from emodict.importers.clock import (
     counter_from_arrivals,
+    gap_or_none,
     growing,
+    lost_samples,
     parse_time,
     start_and_times,
     unwrapped_counter,
     usual_rate_hz,
+    utc_text,
 )
 from emodict.importers.kinds import describe, kind_of
 from emodict.importers.labels import electrode_name, is_electrode, modality_of_words, split_unit
@@ -44,6 +47,21 @@ def test_a_counter_that_has_run_out_of_bits_counts_every_row_from_there():
 def test_half_of_the_steps_must_be_plain_for_a_counter():
     assert unwrapped_counter(np.array([0, 1, 3, 4, 6])).tolist() == [0, 1, 3, 4, 6]
     assert unwrapped_counter(np.array([0, 1, 3, 5, 6, 8])) is None
+
+
+def test_samples_lost_are_those_between_the_first_and_the_last():
+    assert [lost_samples(np.array(n, dtype=np.int64)) for n in ([], [7], [7, 8], [7, 9, 12])] == [0, 0, 0, 3]
+    assert gap_or_none(None) is None
+    assert gap_or_none(np.array([7, 8])) is None
+    assert gap_or_none(np.array([7, 9])).tolist() == [7, 9]
+
+
+@pytest.mark.parametrize(
+    ("unix_s", "text"),
+    [(0.0, "1970-01-01T00:00:00Z"), (1.7e9 + 0.25, "2023-11-14T22:13:20.250000Z"), (1e300, None), (np.nan, None)],
+)
+def test_unix_time_is_written_in_utc(unix_s, text):
+    assert utc_text(unix_s) == text
 
 
 @pytest.mark.parametrize("count", [0, 1])

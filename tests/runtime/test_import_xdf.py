@@ -11,7 +11,7 @@ from emodict.errors import InputError, MissingDependencyError, RecordingError
 from emodict.importers.xdf import read_xdf
 from emodict.session import open_session, write_session
 
-FORMATS = {"float32": "<f4", "int16": "<i2", "double64": "<f8"}
+FORMATS = {"float32": "<f4", "double64": "<f8", "int8": "<i1", "int16": "<i2", "int32": "<i4", "int64": "<i8"}
 
 
 def chunk(tag, content):
@@ -171,6 +171,122 @@ def test_only_empty_streams_are_refused(tmp_path):
     xdf = XdfWriter().stream(9, "Finger", "PPG", rate=64, channels=[("IR", "", "")])
     with pytest.raises(RecordingError, match=r"are empty.*Record it again"):
         read_xdf(xdf.write(tmp_path / "a.xdf"))
+
+
+def one_stream(kind="EEG", *, name="Cap", rate=100.0, channels=(("Cz", "uV", "EEG"),), times=None, count=None, **more):
+    """A file of one stream, sample n of channel c being 100 c + n % 100."""
+    width = count or len(channels)
+    times = np.arange(200) / 100 if times is None else times
+    values = np.arange(len(times))[:, None] % 100 + 100 * np.arange(width) * (more.get("form") != "int8")
+    xdf = XdfWriter().stream(1, name, kind, rate=rate, channels=channels, count=count, **more)
+    return xdf.samples(1, times, values, **more)
+
+
+def longest_step_s(signal):
+    """Of its time stamps; 0 where they are even."""
+    return 0.0 if signal.timestamps_s is None else float(np.diff(signal.timestamps_s).max())
+
+
+def notes_of(recording):
+    return recording.attributes.get("notes", "")
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_numbers_of_every_format_are_read(tmp_path, form):
+    recording = read_xdf(one_stream(channels=EEG[:2], form=form).write(tmp_path / "a.xdf"))
+    expected = np.arange(200)[:, None] % 100 + np.array([0, 0 if form == "int8" else 100])
+    np.testing.assert_array_equal(recording.signals["eeg"].samples[:], expected)
+
+
+def test_session_and_subject_are_the_files_or_as_asked(tmp_path):
+    path = one_stream().write(tmp_path / "rest.xdf")
+    plain, named = read_xdf(path), read_xdf(path, subject_id="anna", session_id="monday")
+    assert (plain.session_id, plain.subject_id, plain.device, plain.start_time) == ("rest", "rest", "Cap", "")
+    assert (named.session_id, named.subject_id) == ("monday", "anna")
+    assert "start_time" not in notes_of(plain)
+
+
+@pytest.mark.parametrize(("pause_s", "kept"), [(0.49, False), (0.52, True)])
+def test_a_pause_of_more_than_half_a_second_is_not_evened_out(tmp_path, pause_s, kept):
+    times = np.concatenate([np.arange(300) / 100, 2.99 + pause_s + np.arange(300) / 100])
+    eeg = read_xdf(one_stream(times=times).write(tmp_path / "a.xdf")).signals["eeg"]
+    assert (longest_step_s(eeg) > 0.4) is kept
+
+
+def test_a_pause_of_more_than_two_samples_of_a_slow_stream_is_not_evened_out(tmp_path):
+    for pause_s, kept in ((0.74, True), (0.49, False)):
+        times = np.concatenate([np.arange(40) / 4, 39 / 4 + pause_s + np.arange(40) / 4])
+        xdf = one_stream("GSR", rate=4.0, channels=[("", "uS", "")], times=times)
+        gsr = read_xdf(xdf.write(tmp_path / "a.xdf")).signals["gsr"]
+        assert (longest_step_s(gsr) > 0.48) is kept
+
+
+@pytest.mark.parametrize(("nominal", "rate_hz"), [(100.9, 100.9), (99.1, 99.1), (101.1, 100.0), (98.9, 100.0), (0, 100)])
+def test_the_rate_of_the_header_is_taken_where_samples_come_at_it_to_a_hundredth(tmp_path, nominal, rate_hz):
+    recording = read_xdf(one_stream(rate=nominal).write(tmp_path / "a.xdf"))
+    assert recording.signals["eeg"].rate_hz == rate_hz
+    said = f"100 Hz measured, not the {nominal:g} Hz" if nominal else "100 Hz measured, its header names no rate"
+    assert (said in notes_of(recording)) is (nominal != rate_hz)
+
+
+def test_a_stream_of_one_sample_has_the_rate_of_its_header_or_none(tmp_path):
+    path = one_stream(times=np.zeros(1)).write(tmp_path / "a.xdf")
+    assert read_xdf(path).signals["eeg"].rate_hz == 100
+    with pytest.raises(RecordingError, match="stream Cap has one sample only"):
+        read_xdf(one_stream(times=np.zeros(1), rate=0.0).write(path))
+
+
+def test_channels_that_the_header_does_not_tell_apart_are_numbered(tmp_path):
+    more = read_xdf(one_stream(channels=EEG[:2], count=3).write(tmp_path / "a.xdf"))
+    assert more.signals["eeg"].channel_names == ("ch1", "ch2", "ch3")
+    assert "stream Cap: 2 channels described, 3 there; they are numbered" in notes_of(more)
+    silent = read_xdf(one_stream(channels=(), count=2).write(tmp_path / "a.xdf"))
+    assert silent.signals["eeg"].channel_names == ("ch1", "ch2")
+    assert "described" not in notes_of(silent)
+    assert "its header names no channels, they are numbered" in notes_of(silent)
+    assert "no unit in its header, taken for uV" in notes_of(silent)
+    known = notes_of(read_xdf(one_stream().write(tmp_path / "a.xdf")))
+    assert "numbered" not in known
+    assert "taken for" not in known
+
+
+def test_channels_of_one_stream_in_different_units_are_refused(tmp_path):
+    xdf = one_stream(channels=[("Cz", "uV", "EEG"), ("Fz", "mV", "EEG")])
+    with pytest.raises(RecordingError, match=r"stream Cap have different units.*mV.*uV"):
+        read_xdf(xdf.write(tmp_path / "a.xdf"))
+
+
+def test_of_several_lights_infrared_is_the_pulse_and_else_the_first(tmp_path):
+    lights = [("Red", "", ""), ("ir 940", "", ""), ("Green", "", "")]
+    recording = read_xdf(one_stream("PPG", channels=lights).write(tmp_path / "a.xdf"))
+    assert recording.signals["ppg"].samples[5, 0] == 105
+    assert "ppg: channel ir 940 taken of 3" in notes_of(recording)
+    assert recording.attributes["left_out"] == "channel Red of Cap (one is taken), channel Green of Cap (one is taken)"
+    plain = read_xdf(one_stream("PPG", channels=[("", "", "")] * 2).write(tmp_path / "a.xdf"))
+    assert plain.signals["ppg"].samples[5, 0] == 5
+    assert "ppg: channel 1 taken of 2" in notes_of(plain)
+    assert "channel 2 of Cap" in plain.attributes["left_out"]
+
+
+def test_markers_that_are_whole_numbers_of_up_to_nine_digits_are_codes(tmp_path):
+    texts = ["-3", "123456789", "1234567890", "4.5", " 7 ", "-"]
+    xdf = one_stream().stream(2, "Tasks", "Markers", form="string")
+    xdf.samples(2, [1.5, *np.arange(5) / 4], texts, form="string")
+    events = read_xdf(xdf.write(tmp_path / "a.xdf")).events
+    assert [e.description for e in events] == ["123456789", "1234567890", "4.5", "7", "-", "-3"]
+    assert [e.code for e in events] == [123456789, 0, 0, 7, 0, -3]
+    np.testing.assert_allclose([e.onset_s for e in events], [0, 0.25, 0.5, 0.75, 1, 1.5], atol=1e-6)
+
+
+def test_two_streams_of_one_name_are_told_apart_by_number(tmp_path):
+    xdf = one_stream().stream(2, "Cap", "EEG", rate=100, channels=[("Cz", "uV", "EEG")])
+    xdf.samples(2, np.arange(100) / 100, np.ones((100, 1)))
+    path = xdf.write(tmp_path / "a.xdf")
+    with pytest.raises(RecordingError, match=r"--stream 'Cap' names 2 streams.*Choose by number"):
+        read_xdf(path, stream=["Cap"])
+    assert read_xdf(path, stream=["2"]).signals["eeg"].sample_count == 100
+    with pytest.raises(RecordingError, match=r"Cap \(type EEG, 1 channel, number 1\); Cap"):
+        read_xdf(path)
 
 
 def test_a_file_cut_off_in_a_chunk_gives_what_came_before(tmp_path):

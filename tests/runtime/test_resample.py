@@ -76,6 +76,20 @@ def test_a_ratio_is_simple_where_that_is_right_to_a_millionth(multiple, off):
     assert far.up > 1000
 
 
+@pytest.mark.parametrize(
+    ("n", "up"),
+    [
+        # 1 + 1 / (m + 0.9) lies next to 1 + 1 / (m + 1); where that is too large, 1 + 1 / m is right to a millionth.
+        *((m + 0.9, m) for m in (1_000, 3_000, 10_000, 30_000, 100_000, 300_000)),
+        # Next to 1 + 3 / 1500001, which is larger than a million.
+        (500_000.3, 500_000),
+    ],
+)
+def test_a_ratio_that_is_not_simple_is_looked_for_among_larger_and_larger_numbers(n, up):
+    resampler = Resampler(100 * (1 + 1 / n), 100.0, channels=1)
+    assert (resampler.up, resampler.down) == (up, up + 1)
+
+
 @pytest.mark.parametrize(("from_hz", "to_hz"), [(1000.0, 1.0), (1.0, 1000.0)])
 def test_rates_may_be_a_factor_of_1000_apart_and_no_more(from_hz, to_hz):
     resampler = Resampler(from_hz, to_hz, channels=1)
