@@ -6,9 +6,9 @@ from pathlib import Path
 
 REPOSITORY = Path(__file__).parents[2]
 _IMPORTERS = "runtime/test_import_join runtime/test_importers runtime/test_import_clock"
-_TABLES = f"runtime/test_import_tables {_IMPORTERS} runtime/test_import_pulse"
+_TABLES = "runtime/test_import_tables runtime/test_importers runtime/test_import_clock"
 _FOUND = "reliability/fuzz/test_found_recordings"
-_XDF = f"runtime/test_import_xdf {_FOUND} {_IMPORTERS}"
+_XDF = f"runtime/test_import_xdf {_FOUND} runtime/test_importers"
 _STREAM = "runtime/test_extract runtime/test_stream runtime/test_fewer_channels reliability/test_limits"
 _PLANS = "runtime/test_engine_tensorrt runtime/test_driver export/test_tensorrt_module"
 _ONNX = "runtime/test_manifest runtime/test_engine_onnx_cuda export/test_export"
@@ -26,15 +26,19 @@ GROUPS: dict[str, dict[str, str]] = {
     "live/clock": {"runtime/emodict/live/clock.py": "live/test_clock"},
     "units": {"runtime/emodict/units.py": f"runtime/test_units {_IMPORTERS}"},
     "importers": {
-        "runtime/emodict/importers": f"{_TABLES} runtime/test_import_xdf runtime/test_import_opensignals",
-        "runtime/emodict/importers/avro_blocks.py": f"runtime/test_import_embraceplus {_FOUND} {_IMPORTERS}",
-        "runtime/emodict/importers/clock.py": f"runtime/test_import_clock {_XDF} runtime/test_import_tables",
-        "runtime/emodict/importers/dmer.py": f"runtime/test_import_dmer {_IMPORTERS}",
-        "runtime/emodict/importers/e4.py": f"runtime/test_importers runtime/test_import_pulse {_TABLES}",
-        "runtime/emodict/importers/edf.py": f"runtime/test_importers {_IMPORTERS}",
-        "runtime/emodict/importers/embraceplus.py": f"runtime/test_import_embraceplus {_FOUND} {_IMPORTERS}",
+        "runtime/emodict/importers": f"{_TABLES} runtime/test_import_join runtime/test_import_xdf",
+        "runtime/emodict/importers/avro_blocks.py": f"runtime/test_import_embraceplus {_FOUND}",
+        "runtime/emodict/importers/clock.py": f"runtime/test_import_clock {_TABLES} {_XDF}",
+        "runtime/emodict/importers/dmer.py": "runtime/test_import_dmer runtime/test_importers",
+        "runtime/emodict/importers/e4.py": _IMPORTERS,
+        "runtime/emodict/importers/edf.py": _IMPORTERS,
+        "runtime/emodict/importers/embraceplus.py": f"runtime/test_import_embraceplus {_FOUND} runtime/test_importers",
         "runtime/emodict/importers/join.py": _IMPORTERS,
-        "runtime/emodict/importers/opensignals.py": f"runtime/test_import_opensignals {_IMPORTERS}",
+        **{
+            f"runtime/emodict/importers/{name}.py": "runtime/test_import_tables runtime/test_importers"
+            for name in ("brainflow", "dsi", "muse", "plain_csv", "text")
+        },
+        "runtime/emodict/importers/opensignals.py": "runtime/test_import_opensignals runtime/test_importers",
         "runtime/emodict/importers/xdf.py": _XDF,
         "runtime/emodict/importers/xdf_chunks.py": _XDF,
     },

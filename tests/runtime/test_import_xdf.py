@@ -9,6 +9,7 @@ import pytest
 
 from emodict.errors import InputError, MissingDependencyError, RecordingError
 from emodict.importers.xdf import read_xdf
+from emodict.importers.xdf_chunks import check_chunks
 from emodict.session import open_session, write_session
 
 FORMATS = {"float32": "<f4", "double64": "<f8", "int8": "<i1", "int16": "<i2", "int32": "<i4", "int64": "<i8"}
@@ -221,7 +222,9 @@ def test_a_pause_of_more_than_two_samples_of_a_slow_stream_is_not_evened_out(tmp
         assert (longest_step_s(gsr) > 0.48) is kept
 
 
-@pytest.mark.parametrize(("nominal", "rate_hz"), [(100.9, 100.9), (99.1, 99.1), (101.1, 100.0), (98.9, 100.0), (0, 100)])
+@pytest.mark.parametrize(
+    ("nominal", "rate_hz"), [(100.9, 100.9), (99.1, 99.1), (101.1, 100.0), (98.9, 100.0), (0, 100)]
+)
 def test_the_rate_of_the_header_is_taken_where_samples_come_at_it_to_a_hundredth(tmp_path, nominal, rate_hz):
     recording = read_xdf(one_stream(rate=nominal).write(tmp_path / "a.xdf"))
     assert recording.signals["eeg"].rate_hz == rate_hz
@@ -327,6 +330,88 @@ def test_what_is_no_xdf_is_refused_with_what_it_looks_like(tmp_path, content, se
         read_xdf(tmp_path / "a.xdf")
     with pytest.raises(RecordingError, match="There is no file"):
         read_xdf(tmp_path / "nowhere.xdf")
+
+
+def number(value, size):
+    return bytes([size]) + value.to_bytes(size, "little")
+
+
+def sample_chunk(count, content, *, stream=1, count_size=1, length_size=4):
+    body = struct.pack("<HI", 3, stream) + number(count, count_size) + content
+    return number(len(body), length_size) + body
+
+
+TIME = b"\x08" + struct.pack("<d", 1.5)
+# Streams of two channels: 1 of float32, 2 of text.
+ROWS = {1: (2, 4), 2: (2, 0)}
+
+
+def check(tmp_path, *chunks, rows=ROWS):
+    (tmp_path / "a.xdf").write_bytes(b"XDF:" + b"".join(chunks))
+    check_chunks(tmp_path / "a.xdf", rows)
+
+
+@pytest.mark.parametrize("length_size", [1, 4, 8])
+@pytest.mark.parametrize("size", [1, 4, 8])
+def test_chunks_that_hold_what_they_claim_are_taken(tmp_path, size, length_size):
+    sizes = {"count_size": size, "length_size": length_size}
+    numbers, no_time = bytes(range(8)), b"\x00"
+    for content in ((TIME + numbers) * 3, (no_time + numbers) * 3, no_time + numbers + (TIME + numbers) * 2):
+        check(tmp_path, sample_chunk(3, content, **sizes), sample_chunk(0, b"", **sizes))
+    empty, text = number(0, size), number(5, size) + b"begin"
+    check(tmp_path, sample_chunk(2, TIME + text + empty + no_time + empty + empty, stream=2, **sizes))
+    # Of a stream without a header nothing is known, and nothing read.
+    check(tmp_path, sample_chunk(99, b"what", stream=3, **sizes))
+
+
+@pytest.mark.parametrize(
+    ("chunk", "said"),
+    [
+        (sample_chunk(2, (TIME + bytes(8)) * 2 + b"x"), "its samples end at 40 of its 41 bytes"),
+        (sample_chunk(2, (TIME + bytes(8)) * 2 + b"\x00" * 4), "its samples end at 40 of its 44 bytes"),
+        (sample_chunk(2, b"\x00" + bytes(8) + (TIME + bytes(6))), "its samples end at 32 of its 30 bytes"),
+        (sample_chunk(5, (TIME + bytes(8)) * 2), "claims 5 samples of 2 channels in 40 bytes"),
+        (sample_chunk(1, TIME + number(5, 1) + b"begin" + number(9, 1) + b"short", stream=2), "its samples end at 33 of its 29"),
+        (sample_chunk(1, TIME + b"\x02" + bytes(9), stream=2), "a length is damaged"),
+        (number(1, 4) + b"\x03", "it claims 1 bytes"),
+        (b"\x03" + bytes(9), "its length is damaged"),
+        (b"\x04\x01", "unpack requires"),
+    ],
+)
+def test_a_chunk_that_holds_other_than_it_claims_is_refused_by_its_place(tmp_path, chunk, said):
+    good = sample_chunk(1, TIME + bytes(8))
+    with pytest.raises(ValueError, match=f"the chunk at byte {4 + len(good)} is damaged: .*{said}"):
+        check(tmp_path, good, chunk)
+
+
+def test_a_stream_of_less_than_no_channels_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="its stream has -1 channels"):
+        check(tmp_path, sample_chunk(0, b""), rows={1: (-1, 4)})
+    check(tmp_path, sample_chunk(2, TIME + b"\x00"), rows={1: (0, 4)})
+
+
+def test_the_last_chunk_may_be_cut_off_unless_it_is_a_header_or_others_follow(tmp_path):
+    whole = sample_chunk(2, (TIME + bytes(8)) * 2)
+    for left in range(15, len(whole)):
+        check(tmp_path, whole[:left])
+    with pytest.raises(ValueError, match="it is cut off"):
+        check(tmp_path, chunk(2, bytes(20))[:-1])
+    check(tmp_path, chunk(2, bytes(20)))
+    check(tmp_path, chunk(6, bytes(20))[:-1])
+    # The mark that recorders write between chunks (XDF specification).
+    boundary = bytes.fromhex("43a546dccbf5410fb30ed5467383cbe4")
+    with pytest.raises(ValueError, match="it is cut off"):
+        check(tmp_path, chunk(6, bytes(20) + boundary + bytes(20))[:-1])
+    check(tmp_path, chunk(6, bytes(20) + boundary + bytes(20)))
+
+
+def test_of_a_chunk_up_to_64_mib_may_be_missing(tmp_path):
+    def cut_off(missing):
+        return number(2 + 10 + missing, 8) + struct.pack("<H", 6) + bytes(10)
+
+    check(tmp_path, cut_off(67_108_864))
+    with pytest.raises(ValueError, match="it claims 67108877 bytes, and 12 are left"):
+        check(tmp_path, cut_off(67_108_865))
 
 
 def test_without_pyxdf_it_says_what_to_install(tmp_path, monkeypatch):
