@@ -191,7 +191,7 @@ def test_blocks_are_walked_and_the_file_stands_where_it_stood(tmp_path):
         (block(b"", count=-3), "a block claims -3"),
         (b"\x82", "a block is cut off"),
         (b"\x02", "a block is cut off"),
-        (b"\xff" * 11, "a block is cut off"),
+        (b"\xff" * 10 + b"\x01" + zigzag(0) + b"m" * 16, "a block is cut off"),
         (block(b"x", size=65_600), "it claims 65600 bytes where 17 are left"),
     ],
 )
@@ -258,6 +258,11 @@ def test_a_name_stands_for_what_it_was_given_to(tmp_path):
                 checked(tmp_path, b"", schema=schema)
         else:
             assert checked(tmp_path, b"", schema=schema) == 4
+
+
+def test_a_record_that_holds_itself_alone_has_no_content(tmp_path):
+    with pytest.raises(ValueError, match="items without content"):
+        checked(tmp_path, b"", schema=record(record("loop", name="loop"), array("loop"), name="outer"))
 
 
 @pytest.mark.parametrize("deeper", [lambda s: {"type": s}, lambda s: [s], lambda s: record(s), array])

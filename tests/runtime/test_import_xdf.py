@@ -371,7 +371,10 @@ def test_chunks_that_hold_what_they_claim_are_taken(tmp_path, size, length_size)
         (sample_chunk(2, (TIME + bytes(8)) * 2 + b"\x00" * 4), "its samples end at 40 of its 44 bytes"),
         (sample_chunk(2, b"\x00" + bytes(8) + (TIME + bytes(6))), "its samples end at 32 of its 30 bytes"),
         (sample_chunk(5, (TIME + bytes(8)) * 2), "claims 5 samples of 2 channels in 40 bytes"),
-        (sample_chunk(1, TIME + number(5, 1) + b"begin" + number(9, 1) + b"short", stream=2), "its samples end at 33 of its 29"),
+        (
+            sample_chunk(1, TIME + number(5, 1) + b"begin" + number(9, 1) + b"short", stream=2),
+            "its samples end at 33 of its 29",
+        ),
         (sample_chunk(1, TIME + b"\x02" + bytes(9), stream=2), "a length is damaged"),
         (number(1, 4) + b"\x03", "it claims 1 bytes"),
         (b"\x03" + bytes(9), "its length is damaged"),
