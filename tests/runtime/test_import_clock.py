@@ -2,12 +2,15 @@
 
 import datetime
 import gc
+import os
 
 import numpy as np
 import pytest
 
 from emodict.electrodes import ELECTRODES
+from emodict.errors import RecordingError
 from emodict.importers import IMPORTERS
+from emodict.importers.account import Account, joined_attributes
 from emodict.importers.clock import (
     counter_from_arrivals,
     gap_or_none,
@@ -19,9 +22,9 @@ from emodict.importers.clock import (
     usual_rate_hz,
     utc_text,
 )
-from emodict.importers.kinds import describe, kind_of
+from emodict.importers.kinds import check_there, describe, kind_of
 from emodict.importers.labels import electrode_name, is_electrode, modality_of_words, split_unit
-from emodict.importers.spool import Spool
+from emodict.importers.spool import Growing, Spool
 from emodict.units import plain_unit
 
 RNG = np.random.default_rng(11)
@@ -204,6 +207,124 @@ def test_names_and_units_are_understood():
     for text, modality in (("EEG", "eeg"), ("BVP", "ppg"), ("PPG_IR", "ppg"), ("eda_uS", "gsr"), ("GalvanicS", "gsr"),
                            ("Markers", "marker"), ("scene", None), ("Accelerometer", None)):  # fmt: skip
         assert modality_of_words(text) == modality, text
+
+
+def test_a_growing_column_knows_its_last_number():
+    column = Growing()
+    assert column.last == -np.inf
+    column.append([3.0, 4.0])
+    assert column.last == 4.0
+    column.append([])
+    assert column.last == -np.inf
+    column.append([7])
+    assert column.all().tolist() == [3, 4, 7]
+
+
+@pytest.mark.parametrize(
+    ("head", "kind"),
+    [
+        ("1\t2\t3\n", "brainflow"),
+        ("1\t2\n", None),
+        ("1\tb\t3\n", "csv"),
+        ("1,2\n", None),
+        ("a,2\n", "csv"),
+        ("a\n", None),
+        ("-1.5e3;2\n", None),
+        ("# a comment\n\nt,2\n", "csv"),
+        ("TimeStamp,RAW_AF7\n", "muse"),
+        ("RAW_AF7,TimeStamp\n", "csv"),
+        ("TimeStamp,HeadBandOn\n", "muse"),
+        ("TimeStamp,a\n", "csv"),
+        ("Time,a,Trigger,ADC_Status\n", "dsi"),
+        ("Time,a,Trigger,Time_Offset\n", "dsi"),
+        ("Time,a,Mark,ADC_Status\n", "csv"),
+        ("a,Time,Trigger,ADC_Status\n", "csv"),
+        ("Time,a,Trigger\n", "csv"),
+        ("XDF:", "xdf"),
+        ("0       x", "edf"),
+        ("Obj\x01", "embraceplus"),
+        ("MATLAB", None),
+        ("", None),
+    ],
+)
+def test_a_kind_of_file_is_told_by_how_it_begins(tmp_path, head, kind):
+    (tmp_path / "a").write_text(head)
+    assert kind_of(tmp_path / "a") == kind
+
+
+def test_a_kind_of_folder_is_told_by_a_file_in_it(tmp_path):
+    for name, kind in (
+        ("datas.mat", "dmer"),
+        ("BVP.csv", "e4"),
+        ("EDA.csv", "e4"),
+        ("x.avro", "embraceplus"),
+        ("x", None),
+    ):
+        folder = tmp_path / f"folder-{name}"
+        folder.mkdir()
+        assert kind_of(folder) is None
+        (folder / name).write_bytes(b"MATLAB")
+        assert kind_of(folder) == kind
+        assert describe(folder) == f"a folder with {name}" + (
+            f", which `emodict-session import {kind}` reads" if kind else ""
+        )
+    assert kind_of(tmp_path / "folder-datas.mat" / "datas.mat") == "dmer"
+    for i in range(7):
+        (folder / f"{i}").touch()
+    assert describe(folder) == "a folder with 0, 1, 2, 3, 4, 5"
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "an empty file"),
+        (b"PK\x03\x04", "a zip archive; unpack it first"),
+        (b"\x1f\x8b", "a gzip archive; unpack it first"),
+        (b"\x89PNG", "a picture"),
+        (b"%PDF", "a PDF"),
+        (b"MATLAB 5.0", "a MATLAB file"),
+        (b"\xff\xfea", "text in UTF-16; save it as UTF-8"),
+        (b"\xfe\xffa", "text in UTF-16; save it as UTF-8"),
+        (b"0123456789", "a file that starts with b'01234567'"),
+    ],
+)
+def test_what_is_no_recording_is_described(tmp_path, content, said):
+    (tmp_path / "a").write_bytes(content)
+    assert describe(tmp_path / "a") == said
+
+
+def test_a_path_must_be_there_and_a_file_or_a_folder_as_asked(tmp_path):
+    file = tmp_path / "a.csv"
+    file.write_text("a,b\n")
+    check_there(file, "x")
+    check_there(tmp_path, "x", folder=True)
+    with pytest.raises(RecordingError, match=r"a\.csv is a file\. Expected x, got what looks like .*import csv"):
+        check_there(file, "x", folder=True)
+    with pytest.raises(RecordingError, match=r" is a folder\. Expected x, got a folder with a\.csv"):
+        check_there(tmp_path, "x")
+    with pytest.raises(RecordingError, match="There is no file"):
+        check_there(tmp_path / "b", "x")
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(RecordingError, match="got something else"):
+        check_there(tmp_path / "pipe", "x")
+
+
+def test_what_is_left_out_and_noted_is_listed_once(tmp_path):
+    account = Account("EDF a.edf")
+    assert account.attributes() == {"source": "EDF a.edf"}
+    for _ in range(2):
+        account.leave_out("ECG", "no EEG")
+        account.note("taken for uV")
+    account.note("numbered")
+    kept = {"source": "EDF a.edf", "left_out": "ECG (no EEG), ECG (no EEG)", "notes": "taken for uV; numbered"}
+    assert account.attributes() == kept
+    joined = joined_attributes([kept, {"source": "E4", "notes": "numbered", "mood": "a"}, {"mood": "b"}, kept])
+    assert joined == {
+        "source": "EDF a.edf + E4",
+        "left_out": kept["left_out"],
+        "notes": "taken for uV; numbered; numbered",
+        "mood": "a, b",
+    }
 
 
 def test_every_kind_of_real_file_is_told(shared_data):

@@ -150,6 +150,15 @@ def test_without_fastavro_it_says_what_to_install(tmp_path, monkeypatch):
         read_embraceplus(path)
 
 
+def test_a_record_without_raw_data_is_of_another_schema(tmp_path):
+    for fields in ([{"name": "x", "type": "int"}], [{"name": "rawData", "type": "int"}]):
+        schema = fastavro.parse_schema({"name": "Session", "type": "record", "fields": fields})
+        with (tmp_path / "a.avro").open("wb") as handle:
+            fastavro.writer(handle, schema, [{"x": 1, "rawData": 1}])
+        with pytest.raises(RecordingError, match=r"is Avro of another schema\. Expected a record with rawData"):
+            read_embraceplus(tmp_path / "a.avro")
+
+
 def zigzag(value):
     """Avro's whole numbers, seven bits a byte (Apache Avro specification)."""
     left, out = (value << 1) ^ (value >> 63), bytearray()

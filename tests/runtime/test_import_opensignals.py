@@ -184,6 +184,16 @@ def test_events_lie_on_the_clock_of_the_first_device_to_start(tmp_path):
     assert events == [(1.0, 2, "digital_2 0 -> 1"), (1.0, 3, "digital_3 0 -> 1"), (2.0, 1, "digital_1 0 -> 1")]
 
 
+def test_a_second_device_without_a_start_is_taken_to_start_with_the_first(tmp_path):
+    line = np.repeat([0, 1], [100, 300])
+    path = add_device(tmp_path / "a.h5", "00:first")
+    add_device(path, "11:second", sensors=("BVP",), digital=[line], date="yesterday")
+    recording = read_opensignals(path)
+    assert recording.start_time == "2017-01-23T13:28:43.110000"
+    assert recording.signals["ppg"].start_s == 0.0
+    assert [e.onset_s for e in recording.events] == [1.0]
+
+
 def test_events_of_an_unknown_layout_are_named(tmp_path):
     path = add_device(tmp_path / "a.h5")
     with h5py.File(path, "a") as file:
