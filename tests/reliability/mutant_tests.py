@@ -43,7 +43,7 @@ GROUPS: dict[str, dict[str, str]] = {
         "runtime/emodict/importers/xdf_chunks.py": _XDF,
     },
     "engine": {
-        "runtime/emodict/engine": f"{_PLANS} {_ONNX} runtime/test_trust",
+        "runtime/emodict/engine": f"runtime/test_placement {_PLANS} {_ONNX} runtime/test_trust",
         "runtime/emodict/engine/cuda.py": f"runtime/test_cuda_memory {_PLANS}",
         "runtime/emodict/engine/manifest.py": f"{_ONNX} export/test_graph",
         "runtime/emodict/engine/onnx.py": f"{_ONNX} export/test_graph integration/test_run",

@@ -262,6 +262,18 @@ def test_every_importer_opens_its_help_with_a_whole_sentence():
             assert option.help.endswith(".")
 
 
+@pytest.mark.parametrize("kind", FILES)
+def test_subject_and_session_are_called_as_the_user_says(kind, tmp_path):
+    path = tmp_path / FILES[kind][0]
+    FILES[kind][1](path)
+    source = tmp_path if kind == "e4" else path
+    named = IMPORTERS[kind].read(source, subject_id="anna", session_id="monday")
+    assert (named.subject_id, named.session_id) == ("anna", "monday")
+    plain = IMPORTERS[kind].read(source)
+    assert plain.subject_id not in ("", "anna")
+    assert plain.session_id not in ("", "monday")
+
+
 @pytest.mark.parametrize("kind", [kind for kind in FILES if kind != "e4"])
 def test_a_file_of_every_other_kind_is_refused_with_its_own(kind, tmp_path):
     name, write = FILES[kind]
