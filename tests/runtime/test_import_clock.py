@@ -50,6 +50,7 @@ def test_a_counter_that_has_run_out_of_bits_counts_every_row_from_there():
 def test_half_of_the_steps_must_be_plain_for_a_counter():
     assert unwrapped_counter(np.array([0, 1, 3, 4, 6])).tolist() == [0, 1, 3, 4, 6]
     assert unwrapped_counter(np.array([0, 1, 3, 5, 6, 8])) is None
+    assert unwrapped_counter(np.array([7, 9])) is None
 
 
 def test_samples_lost_are_those_between_the_first_and_the_last():
@@ -153,6 +154,7 @@ def test_a_step_of_one_and_a_half_periods_is_no_gap_and_one_beyond_is():
 def test_the_rate_is_measured_between_the_gaps():
     assert usual_rate_hz(np.array([0, 0.25, 0.5, 9, 9.25, 9.5])) == 4.0
     assert usual_rate_hz(np.array([1.0])) == 0.0
+    assert usual_rate_hz(np.array([1.0, 1.0, 1.0])) == 0.0
     assert usual_rate_hz(np.arange(999) / 92.93) == pytest.approx(92.93)
 
 

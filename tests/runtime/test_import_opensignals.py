@@ -128,6 +128,13 @@ def test_each_channel_has_a_width_of_its_own(tmp_path, bits, expected):
     assert [recording.signals[m].samples[0, 0] for m in ("gsr", "ppg")] == expected
 
 
+def test_channels_of_no_width_have_16_bits(tmp_path):
+    path = add_device(tmp_path / "a.h5")
+    with h5py.File(path, "a") as file:
+        del file[PLUX].attrs["resolution"]
+    assert read_opensignals(path).signals["gsr"].samples[0, 0] == 12.5
+
+
 def test_channels_come_in_the_order_of_their_numbers(tmp_path):
     path = add_device(tmp_path / "a.h5", sensors=("EEG",) * 11, counts=np.tile(np.arange(11) << 12, (40, 1)))
     eeg = read_opensignals(path).signals["eeg"]

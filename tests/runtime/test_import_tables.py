@@ -52,6 +52,7 @@ def test_dsi_rate_reference_and_unit_are_the_headers_and_samples_the_rows(tmp_pa
     assert eeg.timestamps_s is None
     assert (recording.start_time, recording.subject_id) == ("2024-05-01T09:30:05", "P11")
     assert recording.device == "DSI-24"
+    assert recording.attributes["left_out"] == "Time (not used), Time_Offset (not used), ADC_Status (not used)"
 
 
 def test_dsi_counter_places_samples_though_it_wraps_and_some_are_lost(tmp_path):

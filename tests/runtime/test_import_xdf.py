@@ -248,6 +248,9 @@ def test_channels_that_the_header_does_not_tell_apart_are_numbered(tmp_path):
     assert "described" not in notes_of(silent)
     assert "its header names no channels, they are numbered" in notes_of(silent)
     assert "no unit in its header, taken for uV" in notes_of(silent)
+    half = read_xdf(one_stream(channels=[EEG[0], ("", "microvolts", "EEG")]).write(tmp_path / "a.xdf"))
+    assert half.signals["eeg"].channel_names == ("Cz", "ch2")
+    assert "names no channels" not in notes_of(half)
     known = notes_of(read_xdf(one_stream().write(tmp_path / "a.xdf")))
     assert "numbered" not in known
     assert "taken for" not in known
