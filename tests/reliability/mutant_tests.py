@@ -74,7 +74,7 @@ def files_of(group: str) -> list[str]:
     return sorted(found)
 
 
-def tests_of(group: str, file: str) -> list[str]:
+def judges_of(group: str, file: str) -> list[str]:
     """The test files that judge a file, each once."""
     places = GROUPS[group]
     words = places.get(file) or places[str(Path(file).parent)]

@@ -23,7 +23,7 @@ from typing import Any, TypeVar
 
 import pytest
 from tests.reliability.changes import Change, changes
-from tests.reliability.mutant_tests import GROUPS, files_of, tests_of
+from tests.reliability.mutant_tests import GROUPS, files_of, judges_of
 
 REPOSITORY = Path(__file__).parents[2]
 SAME_PROGRAM = Path(__file__).with_name("same_program.json")
@@ -186,7 +186,7 @@ def chosen(count: int, seed: int, wanted: Sequence[str]) -> tuple[list[Mutant], 
 def run_all(mutants: Sequence[Mutant], scratch: Path) -> Iterator[tuple[Mutant, Verdict]]:
     """Each mutant's verdict as it comes."""
     workers = [Worker(scratch / str(i)) for i in range(AT_ONCE)]
-    judges = {test for mutant in mutants for test in tests_of(mutant.group, mutant.file)}
+    judges = {test for mutant in mutants for test in judges_of(mutant.group, mutant.file)}
     usual_s: dict[str, float] = {}
     for test, verdict in _run([(test, None, [test], LONGEST_S) for test in sorted(judges)], workers):
         if verdict.failed:
@@ -194,7 +194,7 @@ def run_all(mutants: Sequence[Mutant], scratch: Path) -> Iterator[tuple[Mutant, 
         usual_s[test] = verdict.seconds
     runs = []
     for mutant in mutants:
-        tests = tests_of(mutant.group, mutant.file)
+        tests = judges_of(mutant.group, mutant.file)
         runs.append((mutant, mutant, tests, PATIENCE_S + PATIENCE * sum(usual_s[test] for test in tests)))
     yield from _run(runs, workers)
 
