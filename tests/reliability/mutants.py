@@ -123,11 +123,18 @@ class Worker:
         # What is imported already keeps its assertions as they are.
         words = ["-x", "-q", "-p", "no:cacheprovider", "-W", "ignore::pytest.PytestAssertRewriteWarning"]
         words.append(f"--basetemp={self.scratch / 'pytest'}")
-        # One file after the other: most mutants are killed by the first, and then the others need not be read.
-        codes = (pytest.main([*words, test], [_FirstFailure(self.failed)]) for test in tests)
-        code = next((code for code in codes if code), 0)
-        sys.stdout.flush()
-        os._exit(code)
+        # One file after the other: most mutants are killed by the first, and then the others need not be read. Each in
+        # a process of its own: what one leaves behind must not fail the next.
+        for test in tests:
+            process = os.fork()
+            if process == 0:
+                code = pytest.main([*words, test], [_FirstFailure(self.failed)])
+                sys.stdout.flush()
+                os._exit(code)
+            code = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+            if code:
+                os._exit(code if code > 0 else 1)
+        os._exit(0)
 
     @property
     def hangs(self) -> bool:
@@ -144,7 +151,7 @@ class Worker:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process, signal.SIGKILL)
         code = os.waitstatus_to_exitcode(os.waitpid(self.process, 0)[1])
-        failed = f"exit code {code}" if code else ""
+        failed = f"its process: it died with {code}" if code else ""
         if self.failed.exists():
             failed = self.failed.read_text()
             self.failed.unlink()
