@@ -254,6 +254,12 @@ def test_a_kind_of_file_is_told_by_how_it_begins(tmp_path, head, kind):
     assert kind_of(tmp_path / "a") == kind
 
 
+@pytest.mark.parametrize(("before", "kind"), [(4094, "csv"), (4095, None)])
+def test_a_kind_is_told_by_the_first_4096_bytes(tmp_path, before, kind):
+    (tmp_path / "a").write_text("#" * (before - 1) + "\n" + "a,b\n")
+    assert kind_of(tmp_path / "a") == kind
+
+
 def test_a_kind_of_folder_is_told_by_a_file_in_it(tmp_path):
     for name, kind in (
         ("datas.mat", "dmer"),

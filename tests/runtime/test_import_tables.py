@@ -520,6 +520,24 @@ def test_csv_names_up_to_40_columns_in_a_sentence(tmp_path, count, told):
         read_csv(path)
 
 
+@pytest.mark.parametrize(("comments", "taken"), [(9_999, True), (10_000, False)])
+def test_csv_the_header_is_looked_for_behind_9999_comments(tmp_path, comments, taken):
+    path = write(tmp_path / "a.csv", "# so\n" * comments + "time,PPG\n0,1\n0.1,2\n")
+    if taken:
+        assert read_csv(path).signals["ppg"].sample_count == 2
+    else:
+        with pytest.raises(RecordingError, match="nothing but comments"):
+            read_csv(path)
+
+
+@pytest.mark.parametrize(("cells", "comma"), [(14, True), (13, False)])
+def test_csv_a_row_much_longer_than_the_header_is_told_of_its_decimal_commas(tmp_path, cells, comma):
+    path = write(tmp_path / "a.csv", ",".join(["time", "PPG", *"abcdefgh"]) + "\n" + ",".join("1" * cells) + "\n")
+    with pytest.raises(RecordingError, match=f"10 cells, got {cells}") as refusal:
+        read_csv(path)
+    assert ("here the comma stands for both" in str(refusal.value)) is comma
+
+
 def test_csv_electrodes_are_those_that_channels_of_a_model_can_be(tmp_path):
     names = ("PO9", "O9", "O10", "PO10")  # the lowest row of the 10-10 system
     rows = "\n".join(f"{n / 100:.2f},1,2,3,4" for n in range(100))
