@@ -46,8 +46,8 @@ GROUPS: dict[str, dict[str, str]] = {
         "runtime/emodict/engine": f"runtime/test_placement {_PLANS} {_ONNX} runtime/test_trust",
         "runtime/emodict/engine/cuda.py": f"runtime/test_cuda_memory {_PLANS}",
         "runtime/emodict/engine/manifest.py": f"{_ONNX} export/test_graph",
-        "runtime/emodict/engine/onnx.py": f"{_ONNX} export/test_graph integration/test_run",
-        "runtime/emodict/engine/sidecar.py": f"{_PLANS} runtime/test_trust export/test_plan",
+        "runtime/emodict/engine/onnx.py": f"{_ONNX} export/test_graph",
+        "runtime/emodict/engine/sidecar.py": f"runtime/test_sidecar {_PLANS} runtime/test_trust",
         "runtime/emodict/engine/tensorrt_api.py": f"contract/test_tensorrt_names {_PLANS}",
     },
     "predict": {

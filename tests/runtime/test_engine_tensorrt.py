@@ -397,6 +397,20 @@ def test_a_gpu_without_memory_left_is_a_sentence_and_gives_back_what_it_took(
     assert failure.value.exit_code == 1
 
 
+@pytest.mark.parametrize("rows", [1, 2])
+def test_rows_whose_first_call_failed_come_for_the_first_time_again(rows: int, plan: Path, rtx: ModuleType):
+    tokens = rows_of(plan, rows)
+    with TensorRTEngine(plan) as engine:
+        compare(engine, plan, rows_of(plan, 3))
+        rtx.fails_at = "execute"
+        with pytest.raises(EmodictError, match="could not be started"):
+            engine.infer(tokens)
+        rtx.fails_at = ""
+        rtx.calls.clear()
+        compare(engine, plan, tokens)
+        assert rtx.calls == ["enqueued", f"computed {rows}"]
+
+
 def test_a_failure_during_capture_is_an_error_not_a_slower_way(plan: Path, rtx: ModuleType):
     tokens = rows_of(plan, 2)
 
