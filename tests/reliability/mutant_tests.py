@@ -51,7 +51,7 @@ GROUPS: dict[str, dict[str, str]] = {
         "runtime/emodict/engine/tensorrt_api.py": f"contract/test_tensorrt_names {_PLANS}",
     },
     "predict": {
-        "runtime/emodict/predict.py": "integration/test_run runtime/test_fewer_channels runtime/test_person",
+        "runtime/emodict/predict.py": "runtime/test_predict runtime/test_person runtime/test_fewer_channels",
         "runtime/emodict/prediction.py": "runtime/test_prediction runtime/test_outputs runtime/test_report",
     },
     "fold": {"export/emodict_export/fold.py": "export/test_fold export/test_export"},

@@ -118,7 +118,7 @@ def test_only_the_plan_that_is_described_is_read(plan: Path) -> None:
     with pytest.raises(ModelError, match="Expected 9 bytes, got 8 bytes"):
         read_plan(plan, sidecar(plan_bytes=9))
     plan.write_bytes(b"The plan")
-    with pytest.raises(ModelError, match="its sha256 is not the one in model.plan.json"):
+    with pytest.raises(ModelError, match=r"its sha256 is not the one in model\.plan\.json"):
         read_plan(plan, sidecar())
 
 
