@@ -194,6 +194,7 @@ def run_all(mutants: Sequence[Mutant], scratch: Path) -> Iterator[tuple[Mutant, 
     """Each mutant's verdict as it comes."""
     workers = [Worker(scratch / str(i)) for i in range(AT_ONCE)]
     judges = {test for mutant in mutants for test in judges_of(mutant.group, mutant.file)}
+    print(f"First these {len(judges)} files of tests on the program as it is", flush=True)
     usual_s: dict[str, float] = {}
     for test, verdict in _run([(test, None, [test], LONGEST_S) for test in sorted(judges)], workers):
         if verdict.failed:
@@ -239,7 +240,8 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="emodict-mutants-") as scratch:
         for mutant, verdict in run_all(mutants, Path(scratch)):
             verdicts.append((mutant, verdict))
-            left_s = (time.monotonic() - began_s) / len(verdicts) * (len(mutants) - len(verdicts))
+            usual_s = sum(verdict.seconds for _, verdict in verdicts) / len(verdicts)
+            left_s = usual_s * (len(mutants) - len(verdicts)) / AT_ONCE
             ended = f"killed by {verdict.failed}" if verdict.failed else "LIVED"
             print(f"[{len(verdicts)}/{len(mutants)}, {left_s / 60:.0f} min left] {mutant}  {ended}"
                   f"  {verdict.seconds:.1f} s", flush=True)  # fmt: skip
