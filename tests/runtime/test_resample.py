@@ -130,6 +130,14 @@ def test_chunks_of_any_size_give_the_samples_of_one_push(rates, chunks):
     np.testing.assert_allclose(resampled(samples, *rates, chunks=chunks), once, rtol=0, atol=1e-12)
 
 
+@pytest.mark.parametrize("seconds", [6, 12, 18])
+def test_many_outputs_at_once_are_those_of_a_few_at_a_time(seconds):
+    # Of weights of its own for each output, 68 here, some 1500 outputs' are made at once: two, three and four times.
+    samples = np.random.default_rng(5).normal(size=(1000 * seconds, 1))
+    few = resampled(samples, 1000.01, 300, chunks=[500] * (2 * seconds))
+    np.testing.assert_allclose(resampled(samples, 1000.01, 300), few, rtol=0, atol=1e-12)
+
+
 @pytest.mark.parametrize(("from_hz", "to_hz"), RATES)
 @pytest.mark.parametrize("count", [1, 2, 7, 31])
 def test_as_many_samples_come_out_as_the_input_is_long(from_hz, to_hz, count):
