@@ -235,6 +235,19 @@ def test_a_file_and_what_it_unpacks_to_are_read_up_to_a_limit(tmp_path, monkeypa
         checked(tmp_path, two)
 
 
+@pytest.mark.parametrize(("size", "taken"), [(268_435_456, True), (268_435_457, False)])
+def test_a_file_of_more_than_256_mib_is_not_read(tmp_path, size, taken):
+    path = tmp_path / "a.avro"
+    with path.open("wb") as file:
+        file.truncate(size)  # of holes alone: it takes no room
+    if taken:
+        with Bounded(path) as file:
+            assert file.read(4) == bytes(4)
+    else:
+        with pytest.raises(ValueError, match="it has 268435457 bytes, and at most 268435456 are read"):
+            Bounded(path)
+
+
 def array(items):
     return {"type": "array", "items": items}
 
