@@ -35,7 +35,7 @@ GROUPS: dict[str, dict[str, str]] = {
         "runtime/emodict/importers/embraceplus.py": f"runtime/test_import_embraceplus {_FOUND} runtime/test_importers",
         "runtime/emodict/importers/join.py": _IMPORTERS,
         **{
-            f"runtime/emodict/importers/{name}.py": "runtime/test_import_tables runtime/test_importers runtime/test_import_clock"
+            f"runtime/emodict/importers/{name}.py": _TABLES
             for name in ("brainflow", "dsi", "muse", "plain_csv", "text")
         },
         "runtime/emodict/importers/opensignals.py": "runtime/test_import_opensignals runtime/test_importers",

@@ -452,6 +452,25 @@ def test_what_cuda_core_raises_is_a_sentence(
     assert "End what else uses the GPU's memory (nvidia-smi lists it)" in str(failure.value)
 
 
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (RuntimeError("CUDA_ERROR_NO_DEVICE\nsee the manual"), r"the GPU cannot be used: CUDA_ERROR_NO_DEVICE\."),
+        (RuntimeError(), "the GPU cannot be used: RuntimeError"),
+    ],
+)
+def test_a_gpu_that_cannot_be_had_is_a_sentence(
+    error: Exception, said: str, plan: Path, rtx: ModuleType, monkeypatch: pytest.MonkeyPatch
+):
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(cuda_core.Device, "set_current", fail)
+    with pytest.raises(ModelError, match=said) as failure:
+        TensorRTEngine(plan)
+    assert "manual" not in str(failure.value)
+
+
 def test_the_stand_in_offers_nothing_that_the_real_module_does_not():
     real = pytest.importorskip("tensorrt_rtx")
     ours = tensorrt.make_module("tensorrt_rtx", "1.7")

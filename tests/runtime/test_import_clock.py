@@ -113,6 +113,14 @@ def test_samples_are_lost_where_arrivals_stay_late_for_ten_seconds(late, lost):
     np.testing.assert_array_equal(counter_from_arrivals(arrived_s, 100.0), n + lost * (n >= 500))
 
 
+@pytest.mark.parametrize(("rate_hz", "late", "late_s", "lost"), [(1.0, 10, 3.0, 3), (0.2, 2, 10.0, 2)])
+def test_of_a_slow_sensor_two_samples_at_least_are_looked_at_at_a_time(rate_hz, late, late_s, lost):
+    n = np.arange(40)
+    for count, found in ((late, lost), (late - 1, 0)):
+        arrived_s = n / rate_hz + late_s * ((n >= 2) & (n < 2 + count))
+        np.testing.assert_array_equal(counter_from_arrivals(arrived_s, rate_hz), n + found * (n >= 2))
+
+
 def test_many_small_losses_do_not_add_up():
     taken = np.flatnonzero(np.repeat(RNG.random(256 * 5) > 0.02, 12))
     arrived_s = np.ceil(taken / 256 / 0.047) * 0.047

@@ -159,6 +159,11 @@ def test_a_record_without_raw_data_is_of_another_schema(tmp_path):
             read_embraceplus(tmp_path / "a.avro")
 
 
+def test_a_file_without_pulse_and_skin_is_refused(tmp_path):
+    with pytest.raises(RecordingError, match="holds no samples of BVP or EDA"):
+        read_embraceplus(avro_file(tmp_path / "day", seconds=0))
+
+
 def zigzag(value):
     """Avro's whole numbers, seven bits a byte (Apache Avro specification)."""
     left, out = (value << 1) ^ (value >> 63), bytearray()

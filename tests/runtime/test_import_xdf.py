@@ -284,6 +284,13 @@ def test_markers_that_are_whole_numbers_of_up_to_nine_digits_are_codes(tmp_path)
     np.testing.assert_allclose([e.onset_s for e in events], [0, 0.25, 0.5, 0.75, 1, 1.5], atol=1e-6)
 
 
+def test_text_is_events_whatever_its_type(tmp_path):
+    xdf = one_stream().stream(2, "Notes", "Remarks", form="string").samples(2, [0.5], ["tired"], form="string")
+    recording = read_xdf(xdf.write(tmp_path / "a.xdf"))
+    assert [e.description for e in recording.events] == ["tired"]
+    assert "left_out" not in recording.attributes
+
+
 def test_two_streams_of_one_name_are_told_apart_by_number(tmp_path):
     xdf = one_stream().stream(2, "Cap", "EEG", rate=100, channels=[("Cz", "uV", "EEG")])
     xdf.samples(2, np.arange(100) / 100, np.ones((100, 1)))
