@@ -8,11 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from benchmarks.fixtures import untrained_model
-from tests.runtime.test_person import person
+from tests.runtime.test_person import EEG, eeg_recording, manifest, mixing, noise, person
 
 from emodict.engine import Engine, open_engine
+from emodict.engine.manifest import Manifest
 from emodict.errors import EmodictError, PersonError, RecordingError, SpecError
+from emodict.features import extract_features
 from emodict.features.windows import ModalityRows, assemble
+from emodict.person import Unmixing
 from emodict.predict import (
     answerable,
     iter_predictions,
@@ -123,6 +126,35 @@ def test_a_modality_may_be_absent_where_the_model_can_do_without(engine: Engine)
     assert not rows.valid[:, 0].any()
     with pytest.raises(RecordingError, match=r"Session 'file' lacks ppg, which this model needs.*got gsr"):
         list(predict_recording(engine, recording(names=("gsr",)), name="file"))
+
+
+class Asked:
+    """An engine that keeps what it is asked, and answers evenly."""
+
+    def __init__(self, manifest: Manifest) -> None:
+        self.manifest, self.tokens = manifest, np.empty(0)
+
+    def infer(self, tokens: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        self.tokens = tokens.copy()
+        model = self.manifest.model
+        return np.full((len(tokens), len(model.emotions)), 0.5), np.zeros((len(tokens), model.elements))
+
+
+def test_a_persons_eeg_is_unmixed_and_moved_before_it_reaches_the_model() -> None:
+    spec = load_spec("emodict-1").with_modalities(["eeg"])
+    unmixing = Unmixing(EEG, "Pz", mixing(), ())
+    ann, rest = person(("eeg",), unmixing=unmixing), manifest(spec)
+    sitting = eeg_recording(noise())
+    asked = Asked(rest)
+    list(predict_recording(asked, sitting, person=ann))
+    clean = extract_features(sitting, spec, unmixing=unmixing.in_order(EEG))
+    there = clean.valid[:, 0]
+    expected = clean.tokens[there] + ann.adapt(rest).shift
+    np.testing.assert_allclose(asked.tokens, expected, rtol=1e-6)  # float32
+    list(predict_recording(asked, sitting))
+    np.testing.assert_allclose(asked.tokens, extract_features(sitting, spec).tokens[there], rtol=1e-6)
+    with pytest.raises(PersonError, match="never applied to somebody else"):
+        list(predict_recording(asked, eeg_recording(noise(), subject_id="bob"), person=ann))
 
 
 def test_of_nothing_whole_and_nothing_answered_there_is_no_prediction(engine: Engine) -> None:
