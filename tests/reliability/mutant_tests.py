@@ -23,7 +23,7 @@ GROUPS: dict[str, dict[str, str]] = {
         "runtime/emodict/features/extract.py": "runtime/test_extract runtime/test_fewer_channels runtime/test_stream",
         "runtime/emodict/features/windows.py": f"runtime/test_table {_STREAM}",
     },
-    "live/clock": {"runtime/emodict/live/clock.py": "live/test_clock"},
+    "live/clock": {"runtime/emodict/live/clock.py": "live/test_clock*"},
     "units": {"runtime/emodict/units.py": f"runtime/test_units {_IMPORTERS}"},
     "importers": {
         "runtime/emodict/importers": f"{_TABLES} runtime/test_import_join runtime/test_import_xdf",
@@ -78,4 +78,5 @@ def judges_of(group: str, file: str) -> list[str]:
     """The test files that judge a file, each once."""
     places = GROUPS[group]
     words = places.get(file) or places[str(Path(file).parent)]
-    return [f"tests/{name}.py" for name in dict.fromkeys(words.split())]
+    found = [path for word in words.split() for path in sorted((REPOSITORY / "tests").glob(f"{word}.py"))]
+    return list(dict.fromkeys(str(path.relative_to(REPOSITORY)) for path in found))

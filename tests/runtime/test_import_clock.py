@@ -47,9 +47,7 @@ def test_a_counter_that_has_run_out_of_bits_counts_every_row_from_there():
     assert unwrapped_counter(np.array([12, 13, 15, 15, 15])).tolist() == [0, 1, 3, 4, 5]
 
 
-def test_half_of_the_steps_must_be_plain_for_a_counter():
-    assert unwrapped_counter(np.array([0, 1, 3, 4, 6])).tolist() == [0, 1, 3, 4, 6]
-    assert unwrapped_counter(np.array([0, 1, 3, 5, 6, 8])) is None
+def test_a_single_step_that_is_not_plain_makes_no_counter():
     assert unwrapped_counter(np.array([7, 9])) is None
 
 
@@ -98,21 +96,6 @@ def test_a_loss_is_found_to_a_tenth_of_a_second_and_where_it_was(lost):
     assert abs(int(np.diff(counter).argmax()) - 4999) <= 24
 
 
-@pytest.mark.parametrize(("late_s", "lost"), [(0.0999, 0), (0.1001, 10), (0.126, 13)])
-def test_samples_are_lost_where_arrivals_stay_more_than_a_tenth_of_a_second_late(late_s, lost):
-    n = np.arange(3000)
-    arrived_s = 7 + n / 100 + late_s * (n >= 1234)
-    np.testing.assert_array_equal(counter_from_arrivals(arrived_s, 100.0), n + lost * (n >= 1234))
-
-
-@pytest.mark.parametrize(("late", "lost"), [(999, 0), (1000, 20)])
-def test_samples_are_lost_where_arrivals_stay_late_for_ten_seconds(late, lost):
-    n = np.arange(4000)
-    # From a whole second on, where ten seconds are looked at; later they come as they should, ahead of their number.
-    arrived_s = n / 100 + 0.2 * ((n >= 500) & (n < 500 + late))
-    np.testing.assert_array_equal(counter_from_arrivals(arrived_s, 100.0), n + lost * (n >= 500))
-
-
 @pytest.mark.parametrize(("rate_hz", "late", "late_s", "lost"), [(1.0, 10, 3.0, 3), (0.2, 2, 10.0, 2)])
 def test_of_a_slow_sensor_two_samples_at_least_are_looked_at_at_a_time(rate_hz, late, late_s, lost):
     n = np.arange(40)
@@ -134,29 +117,6 @@ def test_even_times_need_no_time_stamps_and_others_keep_theirs():
     start_s, times_s = start_and_times(gap, 64.0)
     assert start_s == 0.0
     np.testing.assert_array_equal(times_s, gap)
-
-
-@pytest.mark.parametrize(("off", "even"), [(0.0099, True), (-0.0099, True), (0.0101, False), (-0.0101, False)])
-def test_times_are_even_to_a_hundredth_of_a_period(off, even):
-    times_s = 3.5 + np.arange(100) / 64
-    times_s[60] += off / 64
-    start_s, kept_s = start_and_times(times_s, 64.0)
-    assert (start_s, kept_s is None) == (3.5 if even else 0.0, even)
-
-
-@pytest.mark.parametrize(("rate_hz", "expected"), [(64.031, 64), (63.969, 64), (64.033, 64.033), (63.967, 63.967)])
-def test_a_rate_within_half_a_thousandth_of_a_whole_number_is_that_number(rate_hz, expected):
-    got = usual_rate_hz(np.arange(100) / rate_hz)
-    assert got == pytest.approx(expected, rel=1e-9)
-    assert (got == 64) == (expected == 64)
-
-
-def test_a_step_of_one_and_a_half_periods_is_no_gap_and_one_beyond_is():
-    steps = np.full(20, 0.25)
-    steps[7] = 0.375
-    assert usual_rate_hz(np.cumsum(steps)) == 19 / 4.875
-    steps[7] = 0.376
-    assert usual_rate_hz(np.cumsum(steps)) == 4.0
 
 
 def test_the_rate_is_measured_between_the_gaps():
