@@ -92,7 +92,8 @@ class Worker:
         self.mutant, self.limit_s = mutant, limit_s
         if mutant is not None:
             path = self.tree / mutant.file
-            path.write_bytes(mutant.change.apply(path.read_bytes()))
+            self.before, self.time_s = path.read_bytes(), path.stat().st_mtime
+            path.write_bytes(mutant.change.apply(self.before))
             # Python takes a compiled file for that of a source of the same size and time.
             self.turn += 1
             os.utime(path, (self.turn, self.turn))
@@ -158,7 +159,9 @@ class Worker:
         elif hangs:
             failed = f"time: no end in {self.limit_s:.0f} s"
         if self.mutant is not None:
-            shutil.copy2(REPOSITORY / self.mutant.file, self.tree / self.mutant.file)
+            path = self.tree / self.mutant.file
+            path.write_bytes(self.before)
+            os.utime(path, (self.time_s, self.time_s))
         shutil.rmtree(self.scratch, ignore_errors=True)
         return Verdict(failed, seconds)
 
@@ -230,9 +233,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="make mutants", description=__doc__)
     parser.add_argument("count", type=int, nargs="?", default=200, help="how many mutants")
     parser.add_argument("seed", type=int, nargs="?", default=0)
-    parser.add_argument("groups", nargs="*", choices=[*GROUPS, []], help="of these groups alone")
+    parser.add_argument("groups", nargs="*", help=f"of these alone: {', '.join(GROUPS)}")
     given = parser.parse_args()
     groups = given.groups or list(GROUPS)
+    if strange := set(groups) - set(GROUPS):
+        parser.error(f"no group {', '.join(strange)}; there are {', '.join(GROUPS)}")
     mutants, skipped = chosen(given.count, given.seed, groups)
     _preload()
     began_s = time.monotonic()
@@ -240,8 +245,8 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="emodict-mutants-") as scratch:
         for mutant, verdict in run_all(mutants, Path(scratch)):
             verdicts.append((mutant, verdict))
-            usual_s = sum(verdict.seconds for _, verdict in verdicts) / len(verdicts)
-            left_s = usual_s * (len(mutants) - len(verdicts)) / AT_ONCE
+            each_s = sum(verdict.seconds for _, verdict in verdicts) / len(verdicts)
+            left_s = each_s * (len(mutants) - len(verdicts)) / AT_ONCE
             ended = f"killed by {verdict.failed}" if verdict.failed else "LIVED"
             print(f"[{len(verdicts)}/{len(mutants)}, {left_s / 60:.0f} min left] {mutant}  {ended}"
                   f"  {verdict.seconds:.1f} s", flush=True)  # fmt: skip
