@@ -216,16 +216,21 @@ def _run(
     """All of the runs, each with its name, its tests and its limit, as many side by side as there are workers."""
     waiting, idle = list(reversed(runs)), list(workers)
     busy: dict[Worker, Key] = {}
-    while waiting or busy:
-        while waiting and idle:
-            name, mutant, tests, limit_s = waiting.pop()
-            worker = idle.pop()
-            worker.start(mutant, tests, limit_s)
-            busy[worker] = name
-        time.sleep(0.05)
-        for worker in [worker for worker in busy if worker.ended]:
-            idle.append(worker)
-            yield busy.pop(worker), worker.verdict()
+    try:
+        while waiting or busy:
+            while waiting and idle:
+                name, mutant, tests, limit_s = waiting.pop()
+                worker = idle.pop()
+                worker.start(mutant, tests, limit_s)
+                busy[worker] = name
+            time.sleep(0.05)
+            for worker in [worker for worker in busy if worker.ended]:
+                idle.append(worker)
+                yield busy.pop(worker), worker.verdict()
+    finally:
+        # Interrupted: they are in sessions of their own, and would go on.
+        for worker in busy:
+            worker.verdict()
 
 
 def main() -> int:
