@@ -16,7 +16,7 @@ BINDINGS := tensorrt-cu12-bindings==10.3.0 tensorrt-cu13-bindings==10.16.1.11 te
 PUBLIC := $(addprefix emodict.,session recording validate spec features engine predict outputs report table errors) \
 	$(addprefix emodict_train.,data fit checkpoint trainer model_card) emodict_export.export
 
-.PHONY: demo test test-cpus fuzz kill soak aarch64 bench lint specs api dist clean
+.PHONY: demo test test-cpus fuzz kill mutants soak aarch64 bench lint specs api dist clean
 
 demo: $(VENV)/ready-train
 	$(BIN)/python examples/demo.py demo
@@ -36,6 +36,13 @@ test-cpus: $(VENV)/ready-test
 # Commands are killed, 200 times at random and at the worst moments: six minutes.
 kill: $(VENV)/ready-test
 	$(BIN)/python -m tests.reliability.kills $(ARGS)
+
+# N small wrong changes of what everything rests on, each beside its tests: twenty minutes on two cores. With GROUPS,
+# of these alone: features live/clock units importers engine predict fold graph metrics model.
+N ?= 200
+SEED ?= 0
+mutants: $(VENV)/ready-test
+	$(BIN)/python -m tests.reliability.mutants $(N) $(SEED) $(GROUPS)
 
 # Bytes of every kind for all that reads files of others; what is found stays in fuzz-found/ and can be replayed.
 SECONDS ?= 600

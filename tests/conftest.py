@@ -17,11 +17,13 @@ for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"):
     os.environ.setdefault(name, "1")
 
 with contextlib.suppress(ImportError):  # tests/gpu do without
-    from hypothesis import settings
+    from hypothesis import Phase, settings
 
     # A test that passes passes tomorrow. To look further: HYPOTHESIS_PROFILE=search make test ARGS=...
     settings.register_profile("search")
     settings.register_profile("same", derandomize=True)
+    # Where any failure will do (make mutants), none is made smaller.
+    settings.register_profile("first", derandomize=True, phases=[Phase.explicit, Phase.generate])
     settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
 # What the tests read of the folder `shared/data` beside the checkout; docs say where each was published.
 REAL_DATA = (

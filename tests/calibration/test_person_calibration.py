@@ -8,7 +8,6 @@ import pytest
 
 from emodict.errors import InputError, MissingDependencyError, PersonError, RecordingError, SpecError
 from emodict.features import extract_features
-from emodict.person import REST
 from emodict.recording import FaceVideo, Recording, Signal, Trials
 from emodict.spec import load_spec
 from emodict_calibration.person.calibrate import RestOptions, calibrate_person, describe
@@ -204,7 +203,7 @@ def test_a_model_learns_the_mean_of_people_at_rest(small):
     told = with_population(small, everyone)
     for name in ("gsr", "ppg"):
         expected = sum(person.baselines[name].mean for person in everyone) / 3
-        np.testing.assert_allclose(np.array(told.training[REST]["mean"][name]), expected, rtol=1e-12, atol=1e-12)
+        np.testing.assert_allclose(np.array(told.training["rest"]["mean"][name]), expected, rtol=1e-12, atol=1e-12)
     assert told.states == small.states
     assert "3 people at rest: gsr+ppg" in describe_population(told)
 

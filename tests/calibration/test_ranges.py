@@ -11,7 +11,6 @@ from tests.calibration.conftest import MakeCheckpoint, plausible_table
 
 from emodict.errors import ModelError
 from emodict_calibration.precision.emulate import Emulator
-from emodict_calibration.precision.half import SMALLEST_HALF
 from emodict_calibration.precision.ranges import NodeRange, measure_ranges, too_large_for_half
 from emodict_export.export import folded_onnx
 from emodict_export.windows import engine_tokens
@@ -65,10 +64,11 @@ def test_underflow_is_the_share_of_numbers_that_half_cannot_tell_from_0(small: C
     scales = np.full(width, 1.0, np.float32)
     emulator.constants["inverse_scale"] = scales
     tokens = np.zeros((2, *width), np.float32)
-    tokens[0, 0, :8] = [SMALLEST_HALF / 4, -SMALLEST_HALF / 4, SMALLEST_HALF, 1, 2, 3, 4, 5]
+    smallest = 2.0**-24  # IEEE 754 binary16, subnormal
+    tokens[0, 0, :8] = [smallest / 4, -smallest / 4, smallest, 1, 2, 3, 4, 5]
     found = measure_ranges(emulator, tokens)["standardised"]
     assert found.underflow_share == 2 / 8
-    assert (found.low, found.high, found.extreme_row) == (-SMALLEST_HALF / 4, 5, 0)
+    assert (found.low, found.high, found.extreme_row) == (-smallest / 4, 5, 0)
 
 
 def test_headroom_is_how_often_the_largest_number_fits_into_65504() -> None:

@@ -55,6 +55,18 @@ def _close(got: Array, expected: Array) -> None:
     np.testing.assert_allclose(got, expected, rtol=0, atol=ATOL)
 
 
+@pytest.mark.parametrize(("deviations", "in_the_graph"), [(99.9, False), (-99.9, False), (100.1, True), (-100.1, True)])
+def test_a_mean_of_more_than_100_standard_deviations_is_taken_off_in_the_graph(
+    trained: Callable[..., Checkpoint], deviations: float, in_the_graph: bool
+) -> None:
+    (network,) = trained("emodict-1", modalities=("gsr", "ppg")).networks()
+    network.standardise.mean.zero_()[0, 3] = 0.25 * deviations
+    network.standardise.scale.fill_(0.25)
+    folded = fold_network(network)
+    assert (folded.mean is not None) is in_the_graph
+    np.testing.assert_array_equal(folded.inverse_scale, np.full_like(folded.inverse_scale, 4.0))
+
+
 def test_positions_go_into_the_bias_of_the_embedding(rng: np.random.Generator) -> None:
     embed, positions, z = (
         _affine(rng, 18, D),

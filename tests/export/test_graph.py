@@ -99,6 +99,20 @@ def test_the_graph_needs_opset_18_and_default_operators_alone(trained: MakeCheck
     assert not model.functions
 
 
+def test_the_constants_are_those_of_torchs_own_layers_and_the_file_is_of_the_version_of_its_operators(
+    trained: MakeCheckpoint,
+) -> None:
+    model = folded_onnx(trained("emodict-1"))
+    attributes = {
+        (n.op_type, a.name): onnx.helper.get_attribute_value(a) for n in model.graph.node for a in n.attribute
+    }
+    # The defaults of torch.nn.LayerNorm and LeakyReLU, to float32.
+    assert attributes["LayerNormalization", "epsilon"] == np.float32(1e-5)
+    assert attributes["LeakyRelu", "alpha"] == np.float32(0.01)
+    # ONNX's table of versions: operators 18 came with files of version 8.
+    assert (model.ir_version, model.producer_name) == (8, "emodict")
+
+
 def test_inputs_and_outputs_have_their_names_and_only_the_batch_is_open(trained: MakeCheckpoint) -> None:
     model = folded_onnx(trained("emodict-1"))
     shapes = {

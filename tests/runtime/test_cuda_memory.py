@@ -80,6 +80,22 @@ def test_all_is_given_back_even_after_a_fault():
         fail()
 
 
+def test_a_fault_while_closing_is_heard_unless_another_was_before_it():
+    def lost(**_: object) -> None:
+        raise RuntimeError("the GPU is lost")
+
+    def use(fault: type[Exception] | None) -> None:
+        with Cuda(cuda_core.make_module()) as cuda:
+            cuda.stream.sync = lost
+            if fault:
+                raise fault
+
+    for fault, heard in ((None, RuntimeError), (ZeroDivisionError, ZeroDivisionError)):
+        with pytest.raises(heard):
+            use(fault)
+    cuda_core.STREAMS.clear()
+
+
 def test_both_homes_of_cuda_core_are_known(monkeypatch: pytest.MonkeyPatch):
     old, empty = cuda_core.make_module(), ModuleType("cuda.core")
     monkeypatch.setitem(sys.modules, "cuda.core", empty)

@@ -66,6 +66,10 @@ def test_gpus_are_told_by_name_and_compute_capability(tmp_path: Path):
         (Library(init=100), "the driver sees no GPU"),
         (Library(init=803), "restart the machine"),
         (Library(init=34), "is a stub"),
+        (Library(init=101), "is not there any more"),
+        (Library(init=802), "is not ready yet"),
+        (Library(init=804), "CUDA compatibility package"),
+        (Library(init=999), "does not name"),
         (Library(init=12345), "cuInit answered 12345"),
         (Library(), "the driver sees no GPU"),
     ],
@@ -76,6 +80,24 @@ def test_a_driver_without_a_gpu_says_why(library: Library, problem: str, tmp_pat
     assert not driver.gpus
     assert driver.release is None
     assert problem in driver.problem
+
+
+@pytest.mark.parametrize(
+    ("number", "version"), [(13000, (13, 0)), (12090, (12, 9)), (11080, (11, 8)), (12010, (12, 1))]
+)
+def test_cudas_version_is_a_thousand_times_the_major_and_ten_times_the_minor(
+    number: int, version: tuple[int, int], tmp_path: Path
+):
+    assert read_driver(Library(version=number), proc=tmp_path / "none").cuda_version == version
+
+
+def test_a_driver_that_fails_when_asked_is_told_by_its_answer(tmp_path: Path):
+    library = Library(("NVIDIA H100", 9, 0))
+    library.cuDriverGetVersion = library.cuDeviceGetCount = lambda out: 999  # type: ignore[method-assign]
+    driver = read_driver(library, proc=tmp_path / "none")
+    assert driver == Driver(True, problem="the driver failed for a reason it does not name")
+    library.cuDeviceGetCount = lambda out: 7  # type: ignore[method-assign]
+    assert read_driver(library, proc=tmp_path / "none").problem == "cuDeviceGetCount answered 7"
 
 
 def test_a_machine_without_a_driver_is_an_answer():

@@ -32,6 +32,7 @@ class Session:
     def __init__(self, path: str, options: Any, *, providers: list[Any], enable_fallback: int) -> None:
         STAND_IN.entries["enable_fallback"] = enable_fallback
         STAND_IN.entries["providers"] = providers
+        STAND_IN.options = options
         if STAND_IN.fails:
             raise RuntimeError(STAND_IN.fails)
         self._real = onnxruntime.InferenceSession(path, options, providers=[CPU])
@@ -91,6 +92,7 @@ class StandIn(ModuleType):
     given: list[str]
     fails: str
     is_running: bool
+    options: onnxruntime.SessionOptions
 
 
 STAND_IN = StandIn("onnxruntime")
@@ -102,7 +104,7 @@ def gpu(monkeypatch: pytest.MonkeyPatch) -> StandIn:
         {"__version__": "1.23.2", "entries": {}, "given": [CUDA, CPU], "fails": "", "is_running": False,
          "SessionOptions": Options,
          "InferenceSession": Session, "OrtValue": Value, "get_available_providers": lambda: [CUDA, CPU],
-         "set_default_logger_severity": lambda level: None}
+         "set_default_logger_severity": lambda level: STAND_IN.entries.update(severity=level)}
     )  # fmt: skip
     monkeypatch.setitem(sys.modules, "onnxruntime", STAND_IN)
     return STAND_IN
@@ -127,7 +129,11 @@ def test_every_way_back_to_the_cpu_and_to_tf32_is_closed(wrist_model: Path, gpu:
     with open_engine(wrist_model, device="cuda"):
         assert gpu.entries == {
             "session.disable_cpu_ep_fallback": "1", "enable_fallback": 0, "providers": [(CUDA, {"use_tf32": "0"})],
+            "severity": 4,
         }  # fmt: skip
+        # One thread, and of ONNX Runtime's own lines the fatal ones alone: its errors become sentences of ours.
+        threads = gpu.options.intra_op_num_threads, gpu.options.inter_op_num_threads
+        assert (*threads, gpu.options.log_severity_level) == (1, 1, 4)
 
 
 def test_asked_for_the_gpu_and_given_the_cpu_is_an_error(wrist_model: Path, gpu: StandIn):

@@ -395,6 +395,20 @@ def test_a_gpu_without_memory_left_is_a_sentence_and_gives_back_what_it_took(
     assert failure.value.exit_code == 1
 
 
+@pytest.mark.parametrize("rows", [1, 2])
+def test_rows_whose_first_call_failed_come_for_the_first_time_again(rows: int, plan: Path, rtx: ModuleType):
+    tokens = rows_of(plan, rows)
+    with TensorRTEngine(plan) as engine:
+        compare(engine, plan, rows_of(plan, 3))
+        rtx.fails_at = "execute"
+        with pytest.raises(EmodictError, match="could not be started"):
+            engine.infer(tokens)
+        rtx.fails_at = ""
+        rtx.calls.clear()
+        compare(engine, plan, tokens)
+        assert rtx.calls == ["enqueued", f"computed {rows}"]
+
+
 def test_a_failure_during_capture_is_an_error_not_a_slower_way(plan: Path, rtx: ModuleType):
     tokens = rows_of(plan, 2)
 
@@ -434,6 +448,25 @@ def test_what_cuda_core_raises_is_a_sentence(
     assert failure.value.exit_code == 1
     assert "manual" not in str(failure.value)
     assert "End what else uses the GPU's memory (nvidia-smi lists it)" in str(failure.value)
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (RuntimeError("CUDA_ERROR_NO_DEVICE\nsee the manual"), r"the GPU cannot be used: CUDA_ERROR_NO_DEVICE\."),
+        (RuntimeError(), "the GPU cannot be used: RuntimeError"),
+    ],
+)
+def test_a_gpu_that_cannot_be_had_is_a_sentence(
+    error: Exception, said: str, plan: Path, rtx: ModuleType, monkeypatch: pytest.MonkeyPatch
+):
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(cuda_core.Device, "set_current", fail)
+    with pytest.raises(ModelError, match=said) as failure:
+        TensorRTEngine(plan)
+    assert "manual" not in str(failure.value)
 
 
 def test_the_stand_in_offers_nothing_that_the_real_module_does_not():

@@ -46,6 +46,26 @@ def recording(seconds=20.0, *, trials=None, rates=RATES, face=True, seed=0, **re
     return Recording("s", "p", {**signals, **replaced}, face=video, trials=trials)
 
 
+@pytest.mark.parametrize(
+    ("stop_s", "last"), [(19.0, 18), (20.0, 19), (20.0 + 5e-7, 19), (20.0 + 2e-6, 18), (21.5, 18.5)]
+)
+def test_a_trial_is_cut_by_whole_seconds_where_it_ends_after_the_recording(caplog, stop_s, last):
+    rows = extract_features(recording(20.0, trials=[(0.0, stop_s)]), DMER)
+    assert rows.start_s[-1] == pytest.approx(last, abs=3e-6)
+    assert ("after the recording" in caplog.text) is (stop_s > 20.000001)
+
+
+@pytest.mark.parametrize(("period_s", "taken"), [(1 / 3.961, True), (1 / 3.959, False)])
+@pytest.mark.parametrize("count", [2, 100])
+def test_skin_conductance_must_come_at_99_percent_of_4_hz(period_s, taken, count):
+    gsr = Signal("gsr", 4.0, "uS", ("gsr",), np.ones((count, 1)), timestamps_s=np.arange(count) * period_s)
+    if taken:
+        extract_features(recording(gsr=gsr), EMODICT)
+    else:
+        with pytest.raises(RecordingError, match=r"too far apart.*at least 4 Hz, got 3\.959 Hz"):
+            extract_features(recording(gsr=gsr), EMODICT)
+
+
 def samples_of(rec, name):
     return np.asarray(rec.signals[name].samples)
 

@@ -5,10 +5,11 @@ import math
 import numpy as np
 import pytest
 
-from emodict.face.hog import COLUMNS, DIRECTIONS, ROWS, hog_features, hog_names
+from emodict.face.hog import hog_features, hog_names
 from emodict.spec import load_spec
 
 SIDE = 128
+ROWS, COLUMNS, DIRECTIONS = 4, 2, 9
 
 
 def by_the_formula(crop):

@@ -7,13 +7,13 @@ import pytest
 from tests.stand_in.face_pictures import SIDE, MarkFinder, picture
 
 from emodict.errors import InputError, RecordingError
-from emodict.face.crop import CROP_SIDE, FaceBox, clamp, crop_face
+from emodict.face.crop import FaceBox, clamp, crop_face
 from emodict.face.detect import WholePicture, largest
 from emodict.face.embed import HogEmbedder
 from emodict.face.features import require_face_features
 from emodict.face.session import faces_of_frames, faces_of_recording
 from emodict.face.stream import FaceStream
-from emodict.face.track import HOLD_S, LastBox
+from emodict.face.track import LastBox
 from emodict.features.extract import extract_features
 from emodict.features.stream import FeatureStream
 from emodict.recording import FaceVideo, Recording
@@ -75,7 +75,12 @@ def test_two_looks_a_second_apart_may_be_missed_whatever_the_cameras_jitter():
         last.update(BOX, 5.0)
         held = [last.update(None, 5 + n + jitter) is not None for n in (1, 2, 3)]
         assert held == [True, True, False]
-    assert 2 + 0.2 < HOLD_S < 3 - 0.2
+
+
+def test_a_face_is_held_for_two_and_a_half_seconds():
+    last = LastBox()
+    last.update(BOX, 5.0)
+    assert [last.update(None, at_s) is not None for at_s in (7.5, 7.501)] == [True, False]
 
 
 def test_the_largest_face_is_taken_and_of_equal_ones_the_first():
@@ -107,7 +112,7 @@ def test_a_box_is_clamped_to_the_picture(box, inside):
 
 def test_a_crop_of_128_pixels_is_the_picture_itself_with_its_colours_in_their_order():
     frame = np.random.default_rng(0).integers(0, 256, (200, 300, 3), dtype=np.uint8)
-    crop = crop_face(frame, FaceBox(40, 30, CROP_SIDE, CROP_SIDE))
+    crop = crop_face(frame, FaceBox(40, 30, 128, 128))
     np.testing.assert_array_equal(crop, frame[30:158, 40:168])
     assert not np.shares_memory(crop, frame)
 

@@ -262,7 +262,7 @@ def test_the_largest_of_five_faces_is_taken(shared_data, yunet):
     frame = cv2.imread(str(shared_data / "face_video" / "multi_face.jpg"))
     boxes = yunet._detect(detect.shrink(frame)[0])
     assert len(boxes) == 5
-    scale = detect.LOOK_SIDE / max(frame.shape)
+    scale = 320 / max(frame.shape)
     assert yunet.find(frame).area == pytest.approx(max(b[2] * b[3] for b in boxes) / scale**2)
 
 

@@ -2,23 +2,29 @@
 
 import datetime
 import gc
+import os
 
 import numpy as np
 import pytest
 
 from emodict.electrodes import ELECTRODES
+from emodict.errors import RecordingError
 from emodict.importers import IMPORTERS
+from emodict.importers.account import Account, joined_attributes
 from emodict.importers.clock import (
     counter_from_arrivals,
+    gap_or_none,
     growing,
+    lost_samples,
     parse_time,
     start_and_times,
     unwrapped_counter,
     usual_rate_hz,
+    utc_text,
 )
-from emodict.importers.kinds import describe, kind_of
+from emodict.importers.kinds import check_there, describe, kind_of
 from emodict.importers.labels import electrode_name, is_electrode, modality_of_words, split_unit
-from emodict.importers.spool import Spool
+from emodict.importers.spool import Growing, Spool
 from emodict.units import plain_unit
 
 RNG = np.random.default_rng(11)
@@ -28,6 +34,41 @@ RNG = np.random.default_rng(11)
 def test_a_wrapping_counter_is_unwrapped_with_its_losses(bits):
     kept = np.flatnonzero(RNG.random(1 << (bits + 2)) > 0.01)
     np.testing.assert_array_equal(unwrapped_counter((kept + 5) % (1 << bits)), kept - kept[0])
+
+
+def test_a_counter_turns_at_a_power_of_two_even_where_its_largest_value_was_lost():
+    assert unwrapped_counter(np.array([252, 253, 254, 0, 1, 3])).tolist() == [0, 1, 2, 4, 5, 7]
+    assert unwrapped_counter(np.array([253, 254, 255, 0, 1, 2])).tolist() == [0, 1, 2, 3, 4, 5]
+    # 256 takes nine bits: the turn is 512.
+    assert unwrapped_counter(np.array([255, 256, 0, 1])).tolist() == [0, 1, 257, 258]
+
+
+def test_a_counter_that_has_run_out_of_bits_counts_every_row_from_there():
+    assert unwrapped_counter(np.array([12, 13, 15, 15, 15])).tolist() == [0, 1, 3, 4, 5]
+
+
+def test_a_single_step_that_is_not_plain_makes_no_counter():
+    assert unwrapped_counter(np.array([7, 9])) is None
+
+
+def test_samples_lost_are_those_between_the_first_and_the_last():
+    assert [lost_samples(np.array(n, dtype=np.int64)) for n in ([], [7], [7, 8], [7, 9, 12])] == [0, 0, 0, 3]
+    assert gap_or_none(None) is None
+    assert gap_or_none(np.array([7, 8])) is None
+    assert gap_or_none(np.array([7, 9])).tolist() == [7, 9]
+
+
+@pytest.mark.parametrize(
+    ("unix_s", "text"),
+    [(0.0, "1970-01-01T00:00:00Z"), (1.7e9 + 0.25, "2023-11-14T22:13:20.250000Z"), (1e300, None), (np.nan, None)],
+)
+def test_unix_time_is_written_in_utc(unix_s, text):
+    assert utc_text(unix_s) == text
+
+
+@pytest.mark.parametrize("count", [0, 1])
+def test_a_counter_of_one_sample_or_none_starts_at_zero(count):
+    assert unwrapped_counter(np.full(count, 7)).tolist() == list(range(count))
 
 
 @pytest.mark.parametrize("counter", [np.zeros(9), np.arange(9) // 2, np.arange(0, 90, 10), [1, 2, 3, 3, 4, 5, 9]])
@@ -55,6 +96,14 @@ def test_a_loss_is_found_to_a_tenth_of_a_second_and_where_it_was(lost):
     assert abs(int(np.diff(counter).argmax()) - 4999) <= 24
 
 
+@pytest.mark.parametrize(("rate_hz", "late", "late_s", "lost"), [(1.0, 10, 3.0, 3), (0.2, 2, 10.0, 2)])
+def test_of_a_slow_sensor_two_samples_at_least_are_looked_at_at_a_time(rate_hz, late, late_s, lost):
+    n = np.arange(40)
+    for count, found in ((late, lost), (late - 1, 0)):
+        arrived_s = n / rate_hz + late_s * ((n >= 2) & (n < 2 + count))
+        np.testing.assert_array_equal(counter_from_arrivals(arrived_s, rate_hz), n + found * (n >= 2))
+
+
 def test_many_small_losses_do_not_add_up():
     taken = np.flatnonzero(np.repeat(RNG.random(256 * 5) > 0.02, 12))
     arrived_s = np.ceil(taken / 256 / 0.047) * 0.047
@@ -73,6 +122,7 @@ def test_even_times_need_no_time_stamps_and_others_keep_theirs():
 def test_the_rate_is_measured_between_the_gaps():
     assert usual_rate_hz(np.array([0, 0.25, 0.5, 9, 9.25, 9.5])) == 4.0
     assert usual_rate_hz(np.array([1.0])) == 0.0
+    assert usual_rate_hz(np.array([1.0, 1.0, 1.0])) == 0.0
     assert usual_rate_hz(np.arange(999) / 92.93) == pytest.approx(92.93)
 
 
@@ -127,6 +177,130 @@ def test_names_and_units_are_understood():
     for text, modality in (("EEG", "eeg"), ("BVP", "ppg"), ("PPG_IR", "ppg"), ("eda_uS", "gsr"), ("GalvanicS", "gsr"),
                            ("Markers", "marker"), ("scene", None), ("Accelerometer", None)):  # fmt: skip
         assert modality_of_words(text) == modality, text
+
+
+def test_a_growing_column_knows_its_last_number():
+    column = Growing()
+    assert column.last == -np.inf
+    column.append([3.0, 4.0])
+    assert column.last == 4.0
+    column.append([])
+    assert column.last == -np.inf
+    column.append([7])
+    assert column.all().tolist() == [3, 4, 7]
+
+
+@pytest.mark.parametrize(
+    ("head", "kind"),
+    [
+        ("1\t2\t3\n", "brainflow"),
+        ("1\t2\n", None),
+        ("1\tb\t3\n", "csv"),
+        ("1,2\n", None),
+        ("a,2\n", "csv"),
+        ("a\n", None),
+        ("-1.5e3;2\n", None),
+        ("# a comment\n\nt,2\n", "csv"),
+        ("TimeStamp,RAW_AF7\n", "muse"),
+        ("RAW_AF7,TimeStamp\n", "csv"),
+        ("TimeStamp,HeadBandOn\n", "muse"),
+        ("TimeStamp,a\n", "csv"),
+        ("Time,a,Trigger,ADC_Status\n", "dsi"),
+        ("Time,a,Trigger,Time_Offset\n", "dsi"),
+        ("Time,a,Mark,ADC_Status\n", "csv"),
+        ("a,Time,Trigger,ADC_Status\n", "csv"),
+        ("Time,a,Trigger\n", "csv"),
+        ("XDF:", "xdf"),
+        ("0       x", "edf"),
+        ("Obj\x01", "embraceplus"),
+        ("MATLAB", None),
+        ("", None),
+    ],
+)
+def test_a_kind_of_file_is_told_by_how_it_begins(tmp_path, head, kind):
+    (tmp_path / "a").write_text(head)
+    assert kind_of(tmp_path / "a") == kind
+
+
+@pytest.mark.parametrize(("before", "kind"), [(4094, "csv"), (4095, None)])
+def test_a_kind_is_told_by_the_first_4096_bytes(tmp_path, before, kind):
+    (tmp_path / "a").write_text("#" * (before - 1) + "\n" + "a,b\n")
+    assert kind_of(tmp_path / "a") == kind
+
+
+def test_a_kind_of_folder_is_told_by_a_file_in_it(tmp_path):
+    for name, kind in (
+        ("datas.mat", "dmer"),
+        ("BVP.csv", "e4"),
+        ("EDA.csv", "e4"),
+        ("x.avro", "embraceplus"),
+        ("x", None),
+    ):
+        folder = tmp_path / f"folder-{name}"
+        folder.mkdir()
+        assert kind_of(folder) is None
+        (folder / name).write_bytes(b"MATLAB")
+        assert kind_of(folder) == kind
+        assert describe(folder) == f"a folder with {name}" + (
+            f", which `emodict-session import {kind}` reads" if kind else ""
+        )
+    assert kind_of(tmp_path / "folder-datas.mat" / "datas.mat") == "dmer"
+    for i in range(7):
+        (folder / f"{i}").touch()
+    assert describe(folder) == "a folder with 0, 1, 2, 3, 4, 5"
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "an empty file"),
+        (b"PK\x03\x04", "a zip archive; unpack it first"),
+        (b"\x1f\x8b", "a gzip archive; unpack it first"),
+        (b"\x89PNG", "a picture"),
+        (b"%PDF", "a PDF"),
+        (b"MATLAB 5.0", "a MATLAB file"),
+        (b"\xff\xfea", "text in UTF-16; save it as UTF-8"),
+        (b"\xfe\xffa", "text in UTF-16; save it as UTF-8"),
+        (b"0123456789", "a file that starts with b'01234567'"),
+    ],
+)
+def test_what_is_no_recording_is_described(tmp_path, content, said):
+    (tmp_path / "a").write_bytes(content)
+    assert describe(tmp_path / "a") == said
+
+
+def test_a_path_must_be_there_and_a_file_or_a_folder_as_asked(tmp_path):
+    file = tmp_path / "a.csv"
+    file.write_text("a,b\n")
+    check_there(file, "x")
+    check_there(tmp_path, "x", folder=True)
+    with pytest.raises(RecordingError, match=r"a\.csv is a file\. Expected x, got what looks like .*import csv"):
+        check_there(file, "x", folder=True)
+    with pytest.raises(RecordingError, match=r" is a folder\. Expected x, got a folder with a\.csv"):
+        check_there(tmp_path, "x")
+    with pytest.raises(RecordingError, match="There is no file"):
+        check_there(tmp_path / "b", "x")
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(RecordingError, match="got something else"):
+        check_there(tmp_path / "pipe", "x")
+
+
+def test_what_is_left_out_and_noted_is_listed_once(tmp_path):
+    account = Account("EDF a.edf")
+    assert account.attributes() == {"source": "EDF a.edf"}
+    for _ in range(2):
+        account.leave_out("ECG", "no EEG")
+        account.note("taken for uV")
+    account.note("numbered")
+    kept = {"source": "EDF a.edf", "left_out": "ECG (no EEG), ECG (no EEG)", "notes": "taken for uV; numbered"}
+    assert account.attributes() == kept
+    joined = joined_attributes([kept, {"source": "E4", "notes": "numbered", "mood": "a"}, {"mood": "b"}, kept])
+    assert joined == {
+        "source": "EDF a.edf + E4",
+        "left_out": kept["left_out"],
+        "notes": "taken for uV; numbered; numbered",
+        "mood": "a, b",
+    }
 
 
 def test_every_kind_of_real_file_is_told(shared_data):

@@ -85,6 +85,15 @@ def test_the_session_gives_labelled_rows_for_training(subject, tmp_path):
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
+        ({"gsr_datas": np.array([[1.0, 2], [-1, 0]])}, r"names a video without a label.*0\.\.2, got -1\.\.0"),
+        ({"gsr_datas": np.array([[1.0, 2], [0, 3]])}, r"names a video without a label.*0\.\.2, got 0\.\.3"),
+        ({"gsr_datas": np.array([[1.0, 2], [np.nan, 0]])}, r"names no videos"),
+        ({"gsr_datas": np.ones((3, 8))}, r"'gsr_datas' cannot be used.*\(2, samples\).*\(3, 8\)"),
+        ({"gsr_datas": np.ones((2, 8, 2))}, r"'gsr_datas' cannot be used"),
+        ({"dis_label": np.zeros((3, 10))}, r"'dis_label' cannot be used"),
+        ({"dis_label": -np.ones((3, 10))}, r"'dis_label' cannot be used"),
+        ({"dis_label": np.ones((3, 10, 2))}, r"'dis_label' cannot be used"),
+        ({"dis_label": None}, r"'dis_label' cannot be used.*no such array"),
         ({"gsr_datas": None}, r"'gsr_datas' cannot be used.*no such array"),
         ({"eeg_datas": np.zeros((18, 100))}, r"'eeg_datas' cannot be used.*\(19, samples\).*\(18, 100\)"),
         ({"dis_label": np.ones((3, 7))}, r"'dis_label' cannot be used.*\(3, 7\)"),
@@ -97,6 +106,45 @@ def test_arrays_that_do_not_fit_are_refused_by_name(subject, change, sentence):
     folder, _ = subject(**change)
     with pytest.raises(RecordingError, match=sentence):
         read_dmer(folder)
+
+
+def test_a_score_of_zero_is_a_score(subject):
+    scores = np.eye(10)[:3] * 5
+    folder, _ = subject(dis_label=scores)
+    np.testing.assert_array_equal(read_dmer(folder).trials.distribution, np.eye(10)[[2, 0]])
+
+
+def test_a_video_that_one_modality_lacks_or_has_alone_is_named_and_missing(subject):
+    gsr = np.vstack([np.arange(1.0, 33), np.full(32, 2.0)])
+    ppg = np.vstack([np.ones(1000), np.repeat([2.0, 1.0], [800, 200])])
+    folder, _ = subject(gsr_datas=gsr, ppg_datas=ppg)
+    recording = read_dmer(folder, subject_id="anna", session_id="monday")
+    assert (recording.subject_id, recording.session_id) == ("anna", "monday")
+    assert recording.trials.trial_id == ("video02", "video00")
+    assert "gsr_datas lacks video 0" in recording.attributes["notes"]
+    assert "ppg_datas lacks video 0" in recording.attributes["notes"]
+    assert "eeg_datas" not in recording.attributes["notes"]
+    assert recording.attributes["left_out"] == "video 1 of ppg_datas (no EEG)"
+    # A second of nothing, 8 s of video 2; a second of nothing, 6 s without skin conductance.
+    samples = recording.signals["gsr"].samples[:, 0]
+    np.testing.assert_array_equal(samples[4:36], np.arange(1.0, 33))
+    assert len(samples) == 64
+    assert np.isnan(samples[36:]).all()
+
+
+def test_a_video_lasts_whole_quarters_of_a_second_of_its_longest_modality(subject):
+    # 8.01 s of EEG and 6.5 s of pulse; 6 s of EEG and 6.26 s of pulse.
+    eeg = np.vstack([np.ones((18, 4203)), np.repeat([2.0, 0.0], [2403, 1800])[None]])
+    ppg = np.vstack([np.ones(1276), np.repeat([2.0, 0.0], [650, 626])])
+    folder, _ = subject(eeg_datas=eeg, ppg_datas=ppg)
+    trials = read_dmer(folder).trials
+    assert trials.start_s.tolist() == [1.0, 10.25]
+    assert trials.stop_s.tolist() == [9.25, 16.75]
+
+
+def test_arrays_that_are_not_used_are_named(subject):
+    folder, _ = subject(other=np.ones((2, 2)))
+    assert read_dmer(folder).attributes["left_out"] == "other (not used)"
 
 
 def test_the_released_sample_is_told_from_the_signals(tmp_path):

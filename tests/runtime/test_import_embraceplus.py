@@ -1,11 +1,13 @@
 """EmbracePlus Avro written by fastavro with the fields of Empatica's schema (version 6)."""
 
 import sys
+import zlib
 
 import numpy as np
 import pytest
 
 from emodict.errors import MissingDependencyError, RecordingError
+from emodict.importers.avro_blocks import Bounded, check_blocks
 from emodict.importers.embraceplus import read_embraceplus
 
 fastavro = pytest.importorskip("fastavro")
@@ -147,3 +149,182 @@ def test_without_fastavro_it_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "fastavro", None)
     with pytest.raises(MissingDependencyError, match=r"pip install 'emodict\[embraceplus\]'"):
         read_embraceplus(path)
+
+
+def test_a_record_without_raw_data_is_of_another_schema(tmp_path):
+    for fields in ([{"name": "x", "type": "int"}], [{"name": "rawData", "type": "int"}]):
+        schema = fastavro.parse_schema({"name": "Session", "type": "record", "fields": fields})
+        with (tmp_path / "a.avro").open("wb") as handle:
+            fastavro.writer(handle, schema, [{"x": 1, "rawData": 1}])
+        with pytest.raises(RecordingError, match=r"is Avro of another schema\. Expected a record with rawData"):
+            read_embraceplus(tmp_path / "a.avro")
+
+
+def test_a_file_without_pulse_and_skin_is_refused(tmp_path):
+    with pytest.raises(RecordingError, match="holds no samples of BVP or EDA"):
+        read_embraceplus(avro_file(tmp_path / "day", seconds=0))
+
+
+def zigzag(value):
+    """Avro's whole numbers, seven bits a byte (Apache Avro specification)."""
+    left, out = (value << 1) ^ (value >> 63), bytearray()
+    while True:
+        out.append((left & 0x7F) | (0x80 if left > 0x7F else 0))
+        left >>= 7
+        if not left:
+            return bytes(out)
+
+
+def block(content, *, count=1, size=None):
+    return zigzag(count) + zigzag(len(content) if size is None else size) + content + b"m" * 16
+
+
+def checked(tmp_path, content, *, codec="null", schema="int"):
+    path = tmp_path / "a.avro"
+    path.write_bytes(b"head" + content)
+    with Bounded(path) as file:
+        file.seek(4)
+        check_blocks(file, codec, schema)
+        return file.tell()
+
+
+def packed(content):
+    packer = zlib.compressobj(wbits=-15)
+    return packer.compress(content) + packer.flush()
+
+
+def test_blocks_are_walked_and_the_file_stands_where_it_stood(tmp_path):
+    for content in (b"", block(b"x"), block(b"x" * 63) + block(b"x" * 64) + block(b"x" * 9000, count=100_000)):
+        assert checked(tmp_path, content) == 4
+    assert checked(tmp_path, block(packed(b"x" * 9000)) + block(packed(b"")), codec="deflate") == 4
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (block(b"", size=-1), "a block claims -1"),
+        (block(b"", count=-3), "a block claims -3"),
+        (b"\x82", "a block is cut off"),
+        (b"\x02", "a block is cut off"),
+        (b"\xff" * 10 + b"\x01" + zigzag(0) + b"m" * 16, "a block is cut off"),
+        (block(b"x", size=65_600), "it claims 65600 bytes where 17 are left"),
+    ],
+)
+def test_a_block_that_claims_what_cannot_be_is_refused(tmp_path, content, said):
+    with pytest.raises(ValueError, match=said):
+        checked(tmp_path, content)
+
+
+def test_a_block_may_claim_64_kib_more_than_is_left(tmp_path):
+    assert checked(tmp_path, block(b"", size=65_536 + 16)) == 4
+    with pytest.raises(ValueError, match="it claims 65553 bytes where 16 are left"):
+        checked(tmp_path, block(b"", size=65_536 + 17))
+
+
+def test_packings_other_than_avros_own_two_are_refused(tmp_path):
+    with pytest.raises(ValueError, match="packed by 'snappy', and only null and deflate are read"):
+        checked(tmp_path, b"", codec="snappy")
+
+
+def test_a_file_and_what_it_unpacks_to_are_read_up_to_a_limit(tmp_path, monkeypatch):
+    limit = "emodict.importers.avro_blocks.MOST_BYTES"
+    two = block(packed(b"x" * 600)) + block(packed(b"y" * 400))
+    monkeypatch.setattr(limit, 1000)
+    assert checked(tmp_path, two, codec="deflate") == 4
+    monkeypatch.setattr(limit, 999)
+    with pytest.raises(ValueError, match="it unpacks to more than 999 bytes"):
+        checked(tmp_path, two, codec="deflate")
+    monkeypatch.setattr(limit, 4 + len(two))
+    assert checked(tmp_path, two) == 4
+    monkeypatch.setattr(limit, 3 + len(two))
+    with pytest.raises(ValueError, match=f"it has {4 + len(two)} bytes, and at most {3 + len(two)} are read"):
+        checked(tmp_path, two)
+
+
+@pytest.mark.parametrize(("size", "taken"), [(268_435_456, True), (268_435_457, False)])
+def test_a_file_of_more_than_256_mib_is_not_read(tmp_path, size, taken):
+    path = tmp_path / "a.avro"
+    with path.open("wb") as file:
+        file.truncate(size)  # of holes alone: it takes no room
+    if taken:
+        with Bounded(path) as file:
+            assert file.read(4) == bytes(4)
+    else:
+        with pytest.raises(ValueError, match="it has 268435457 bytes, and at most 268435456 are read"):
+            Bounded(path)
+
+
+def array(items):
+    return {"type": "array", "items": items}
+
+
+def record(*types, name="r"):
+    return {"type": "record", "name": name, "fields": [{"name": f"f{i}", "type": t} for i, t in enumerate(types)]}
+
+
+EMPTY = ["null", {"type": "null"}, {"type": {"type": "null"}}, record(), record("null", record(name="s")),
+         {"type": "fixed", "name": "f", "size": 0}, {"type": "error", "name": "e", "fields": []}]  # fmt: skip
+FULL = ["int", "string", {"type": "int"}, record("null", "int"), {"type": "fixed", "name": "f", "size": 1},
+        ["null", "int"], ["null"], array("int"), {"type": "map", "values": "null"}]  # fmt: skip
+
+
+@pytest.mark.parametrize("place", [lambda s: s, lambda s: ["null", s], lambda s: record("int", s, name="outer"),
+                                   lambda s: {"type": "map", "values": s}, lambda s: {"type": s}, array])  # fmt: skip
+def test_arrays_of_what_takes_no_byte_are_refused_wherever_they_stand(tmp_path, place):
+    for items in FULL:
+        assert checked(tmp_path, b"", schema=place(array(items))) == 4
+    for items in EMPTY:
+        with pytest.raises(ValueError, match="items without content"):
+            checked(tmp_path, b"", schema=place(array(items)))
+
+
+def test_a_name_stands_for_what_it_was_given_to(tmp_path):
+    for first, said in ((record(name="s"), True), (record("int", name="s"), False)):
+        schema = record(first, array("s"), name="outer")
+        if said:
+            with pytest.raises(ValueError, match="items without content"):
+                checked(tmp_path, b"", schema=schema)
+        else:
+            assert checked(tmp_path, b"", schema=schema) == 4
+
+
+def test_a_record_that_holds_itself_alone_has_no_content(tmp_path):
+    with pytest.raises(ValueError, match="items without content"):
+        checked(tmp_path, b"", schema=record(record("loop", name="loop"), array("loop"), name="outer"))
+
+
+@pytest.mark.parametrize("deeper", [lambda s: {"type": s}, lambda s: [s], lambda s: record(s), array])
+def test_a_schema_may_be_nested_50_deep(tmp_path, deeper):
+    schema = "int"
+    for _ in range(50):
+        schema = deeper(schema)
+    assert checked(tmp_path, b"", schema=schema) == 4
+    with pytest.raises(ValueError, match="nested too deep"):
+        checked(tmp_path, b"", schema=deeper(schema))
+
+
+@pytest.mark.parametrize(("overlap_s", "taken"), [(1.9, True), (2.1, False)])
+def test_files_may_overlap_by_two_seconds(tmp_path, overlap_s, taken):
+    avro_file(tmp_path / "day")
+    # The last sample of the first file is at 9.984375 s for the pulse, and at 9.75 s for the skin.
+    avro_file(tmp_path / "day", 9.984375 - overlap_s, eda=False)
+    if taken:
+        recording = read_embraceplus(tmp_path / "day")
+        assert recording.signals["ppg"].sample_count == 640 + 640 - 122
+        assert "122 samples of bvp in" in recording.attributes["left_out"]
+    else:
+        with pytest.raises(RecordingError, match=r"bvp starts 2\.1 s before the file before it ends"):
+            read_embraceplus(tmp_path / "day")
+
+
+@pytest.mark.parametrize(
+    ("bvp_hz", "eda_hz", "said"),
+    [(64.63, 4.0, ""), (63.37, 4.0, ""), (64.65, 4.0, "bvp.*64 Hz, got 64.65"), (64.0, 3.95, "eda.*4 Hz, got 3.95")],
+)
+def test_a_rate_is_the_sensors_own_to_a_hundredth(tmp_path, bvp_hz, eda_hz, said):
+    path = avro_file(tmp_path / "day", bvp_hz=bvp_hz, eda_hz=eda_hz)
+    if said:
+        with pytest.raises(RecordingError, match=said):
+            read_embraceplus(path)
+    else:
+        assert read_embraceplus(path).signals["ppg"].rate_hz == 64.0

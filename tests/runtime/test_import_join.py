@@ -94,6 +94,49 @@ def test_recordings_that_share_no_time_or_modality_are_refused():
         join_recordings(recording("ppg", trials=trials), [Companion("b", recording("gsr", trials=trials))])
 
 
+@pytest.mark.parametrize(
+    ("late_s", "offset_s", "overlaps"),
+    [(0.0, 59.999, True), (0.0, 60.0, False), (0.0, -59.999, True), (0.0, -60.0, False), (2.0, 58.0, False)],
+)
+def test_recordings_that_only_touch_do_not_overlap(late_s, offset_s, overlaps):
+    # `late_s` is where the companion's signal starts on its own clock; its last second is then later, too.
+    companion = recording("gsr", offset_s=late_s, start="")
+    if overlaps:
+        joined = join_recordings(recording("ppg"), [Companion("b", companion, offset_s)])
+        assert set(joined.modality_names) == {"gsr", "ppg"}
+        return
+    with pytest.raises(RecordingError, match="does not overlap"):
+        join_recordings(recording("ppg"), [Companion("b", companion, offset_s)])
+
+
+def test_two_that_hold_a_face_are_refused_and_one_is_kept():
+    face = FaceVideo(np.arange(3.0), embedding=np.ones((3, 32)))
+    joined = join_recordings(recording("ppg"), [Companion("b", recording("gsr", face=face), 0.5)])
+    assert joined.face.timestamps_s.tolist() == [0.5, 1.5, 2.5]
+    assert joined.trials is None
+    with pytest.raises(RecordingError, match="Two of the recordings hold a face"):
+        join_recordings(recording("ppg", face=face), [Companion("b", recording("gsr", face=face))])
+
+
+def test_of_three_the_sentence_says_whose_modality_to_leave_out():
+    first, second = recording("ppg"), recording("gsr")
+    with pytest.raises(RecordingError, match="c and the first recording both hold ppg"):
+        join_recordings(first, [Companion("b", second), Companion("c", recording("ppg"))])
+    both = Recording("s", "a", {**recording("ppg").signals, **recording("eeg").signals})
+    with pytest.raises(RecordingError, match="Take it from the second: --only eeg"):
+        join_recordings(both, [Companion("b", recording("ppg"))])
+    with pytest.raises(RecordingError, match=r"c and b both hold gsr.*Import the second alone with --only"):
+        join_recordings(first, [Companion("b", second), Companion("c", recording("gsr"))])
+
+
+def test_a_recording_without_a_start_time_gets_none_where_a_companion_starts_earlier():
+    joined = join_recordings(recording("ppg", start=""), [Companion("b", recording("gsr", start=""), -3.0)])
+    assert (joined.start_time, joined.signals["ppg"].start_s) == ("", 3.0)
+    assert "-3 s added" in joined.attributes["notes"]
+    plain = join_recordings(recording("ppg", start=""), [Companion("b", recording("gsr", start=""))])
+    assert "added" not in plain.attributes["notes"]
+
+
 def test_what_is_not_wanted_is_named():
     both = Recording("s", "a", {**recording("ppg").signals, **recording("gsr").signals}, attributes={"left_out": "x"})
     only = keep_only(both, ["gsr"])

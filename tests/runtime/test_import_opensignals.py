@@ -110,6 +110,120 @@ def test_changes_of_a_digital_input_become_events_and_outputs_do_not(tmp_path):
     assert events == [(1.0, 1, "digital_1 1 -> 0"), (1.5, 1, "digital_1 0 -> 1")]
 
 
+def test_names_are_the_files_or_as_asked(tmp_path):
+    path = add_device(tmp_path / "rest.h5")
+    plain, named = read_opensignals(path), read_opensignals(path, subject_id="anna", session_id="monday")
+    assert (plain.subject_id, plain.session_id, plain.device) == ("rest", "rest", f"PLUX channeller {PLUX}")
+    assert (named.subject_id, named.session_id) == ("anna", "monday")
+
+
+@pytest.mark.parametrize(
+    ("bits", "expected"),
+    # Of BITalino's list the last are the channels'; a list that is too short goes on with its last.
+    [((16, 10), [12.5, 0.5]), ((4, 1, 16, 10), [12.5, 0.5]), ((16,), [12.5, 0.0078125])],
+)
+def test_each_channel_has_a_width_of_its_own(tmp_path, bits, expected):
+    counts = np.tile([[1 << 15, 1 << 9]], (40, 1))
+    recording = read_opensignals(add_device(tmp_path / "a.h5", sensors=("EDA", "BVP"), counts=counts, bits=bits))
+    assert [recording.signals[m].samples[0, 0] for m in ("gsr", "ppg")] == expected
+
+
+def test_channels_of_no_width_have_16_bits(tmp_path):
+    path = add_device(tmp_path / "a.h5")
+    with h5py.File(path, "a") as file:
+        del file[PLUX].attrs["resolution"]
+    assert read_opensignals(path).signals["gsr"].samples[0, 0] == 12.5
+
+
+def test_channels_come_in_the_order_of_their_numbers(tmp_path):
+    path = add_device(tmp_path / "a.h5", sensors=("EEG",) * 11, counts=np.tile(np.arange(11) << 12, (40, 1)))
+    eeg = read_opensignals(path).signals["eeg"]
+    assert eeg.channel_names == tuple(f"A{i + 1}" for i in range(11))
+    # 75 uV over 2^16 counts.
+    np.testing.assert_allclose(eeg.samples[0], np.arange(11) * 75 / 16 - 37.5, atol=1e-5)
+
+
+def test_electrodes_named_by_port_are_said_and_those_that_were_told_are_not(tmp_path):
+    path = add_device(tmp_path / "a.h5", sensors=("EEG", "EEG"))
+    assert "named by port" in read_opensignals(path).attributes["notes"]
+    told = read_opensignals(path, sensor=["A1=EEG:O1", "PORT2=EEG:O2"])
+    assert told.signals["eeg"].channel_names == ("O1", "O2")
+    assert "notes" not in told.attributes
+
+
+@pytest.mark.parametrize("name", ["A2", "a2", "2", "channel_2", "PORT2", f"{PLUX}/2", f"{PLUX}/channel_2"])
+def test_a_channel_is_called_by_label_number_or_key(tmp_path, name):
+    path = add_device(tmp_path / "a.h5", sensors=("RAW", "RAW"))
+    assert read_opensignals(path, sensor=[f"{name}=BVP"]).attributes["left_out"] == "A1 (RAW) (sensor not known)"
+
+
+def test_a_name_of_two_channels_and_eeg_of_two_devices_are_refused(tmp_path):
+    path = add_device(tmp_path / "a.h5", sensors=("EEG",))
+    add_device(path, BITALINO, sensors=("EEG",))
+    with pytest.raises(RecordingError, match="--sensor A1 names several channels"):
+        read_opensignals(path, sensor=["A1=BVP"])
+    with pytest.raises(RecordingError, match=r"2 channels of eeg.*one \(of one device, for EEG\)"):
+        read_opensignals(path)
+    one = read_opensignals(path, sensor=[f"{BITALINO}/1=none"])
+    assert one.signals["eeg"].channel_names == ("A1",)
+
+
+@pytest.mark.parametrize(
+    ("more", "start"),
+    [
+        ({"date": "2018-7-4", "time": "16:13:47.787"}, "2018-07-04T16:13:47.787000"),
+        ({"date": "2018-7-4", "time": "16:13:60.5"}, "2018-07-04T16:14:00.500000"),
+        ({"date": "yesterday"}, ""),
+        ({"time": "noon"}, ""),
+    ],
+)
+def test_a_start_that_is_none_is_left_out(tmp_path, more, start):
+    recording = read_opensignals(add_device(tmp_path / "a.h5", **more))
+    assert recording.start_time == start
+    assert recording.signals["gsr"].start_s == 0.0
+
+
+def test_events_lie_on_the_clock_of_the_first_device_to_start(tmp_path):
+    line = np.repeat([0, 1], [100, 300])
+    path = add_device(tmp_path / "a.h5", digital=[line], digital_io=[0])
+    add_device(path, BITALINO, sensors=("BVP",), digital=[line, line, line], digital_io=[1, 0], time="13:28:42.110")
+    events = [(round(e.onset_s, 6), e.code, e.description) for e in read_opensignals(path).events]
+    assert events == [(1.0, 2, "digital_2 0 -> 1"), (1.0, 3, "digital_3 0 -> 1"), (2.0, 1, "digital_1 0 -> 1")]
+
+
+def test_a_second_device_without_a_start_is_taken_to_start_with_the_first(tmp_path):
+    line = np.repeat([0, 1], [100, 300])
+    path = add_device(tmp_path / "a.h5", "00:first")
+    add_device(path, "11:second", sensors=("BVP",), digital=[line], date="yesterday")
+    recording = read_opensignals(path)
+    assert recording.start_time == "2017-01-23T13:28:43.110000"
+    assert recording.signals["ppg"].start_s == 0.0
+    assert [e.onset_s for e in recording.events] == [1.0]
+
+
+def test_events_of_an_unknown_layout_are_named(tmp_path):
+    path = add_device(tmp_path / "a.h5")
+    with h5py.File(path, "a") as file:
+        for name, rows in (("sync", 1), ("ttl", 2)):
+            file[PLUX].create_dataset(f"events/{name}", data=np.zeros((rows, 4), "u4"))
+    left_out = read_opensignals(path).attributes["left_out"]
+    assert left_out == "events/sync (1 row of unknown layout), events/ttl (2 rows of unknown layout)"
+
+
+def test_a_counter_that_counts_nothing_is_said(tmp_path):
+    recording = read_opensignals(add_device(tmp_path / "a.h5", counter=np.arange(400) // 2 % 16))
+    assert "nSeq does not count samples" in recording.attributes["notes"]
+    assert "ran out" not in recording.attributes["notes"]
+    assert recording.signals["gsr"].sequence is None
+
+
+def test_a_long_recording_is_read_in_parts(tmp_path, monkeypatch):
+    path = add_device(tmp_path / "a.h5", counts=np.arange(400)[:, None])
+    whole = read_opensignals(path).signals["gsr"].samples[:]
+    monkeypatch.setattr("emodict.importers.opensignals._BLOCK_ROWS", 130)
+    np.testing.assert_array_equal(read_opensignals(path).signals["gsr"].samples[:], whole)
+
+
 def test_other_and_damaged_files_are_refused(tmp_path):
     cut = add_device(tmp_path / "a.h5", counts=np.zeros((50000, 1)))
     cut.write_bytes(cut.read_bytes()[:20000])

@@ -52,6 +52,7 @@ def test_dsi_rate_reference_and_unit_are_the_headers_and_samples_the_rows(tmp_pa
     assert eeg.timestamps_s is None
     assert (recording.start_time, recording.subject_id) == ("2024-05-01T09:30:05", "P11")
     assert recording.device == "DSI-24"
+    assert recording.attributes["left_out"] == "Time (not used), Time_Offset (not used), ADC_Status (not used)"
 
 
 def test_dsi_counter_places_samples_though_it_wraps_and_some_are_lost(tmp_path):
@@ -122,6 +123,65 @@ def test_dsi_cut_off_in_its_last_line_gives_the_whole_lines_and_says_so(tmp_path
     recording = read_dsi(tmp_path / "a.csv")
     assert recording.signals["eeg"].sample_count == 599
     assert "line 609 (cut off after" in recording.attributes["left_out"]
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_dsi_a_last_line_that_is_short_but_whole_is_refused(tmp_path, end):
+    dsi_file(tmp_path / "a.csv", rows=20)
+    with (tmp_path / "a.csv").open("a", newline="") as file:
+        file.write("1,2" + end)
+    with pytest.raises(RecordingError, match=r"line 30: the row does not fit.*10 cells, got 2"):
+        read_dsi(tmp_path / "a.csv")
+
+
+def test_dsi_a_last_line_that_is_too_long_was_not_cut_off(tmp_path):
+    dsi_file(tmp_path / "a.csv", rows=20)
+    with (tmp_path / "a.csv").open("a") as file:
+        file.write("1" + ",1" * 10)
+    with pytest.raises(RecordingError, match=r"line 30: the row does not fit.*10 cells, got 11"):
+        read_dsi(tmp_path / "a.csv")
+
+
+@pytest.mark.parametrize("rate", ["0", "0.0", "-300", "fast"])
+def test_dsi_a_rate_that_is_none_is_refused(tmp_path, rate):
+    dsi_file(tmp_path / "a.csv", header=[f"#Sample Rate,{rate}"])
+    with pytest.raises(RecordingError, match=f"names no sampling rate.*got {rate}"):
+        read_dsi(tmp_path / "a.csv")
+
+
+def test_dsi_a_rate_may_have_decimals(tmp_path):
+    dsi_file(tmp_path / "a.csv", header=["#Sample Rate,299.5", "#Sensor Data Units,mV"])
+    eeg = read_dsi(tmp_path / "a.csv").signals["eeg"]
+    assert (eeg.rate_hz, eeg.unit) == (299.5, "mV")
+
+
+def test_dsi_without_a_channel_between_time_and_trigger_is_none_of_dsis(tmp_path):
+    with pytest.raises(RecordingError, match="cannot be read"):
+        read_dsi(write(tmp_path / "a.csv", "#Sample Rate,300\nTime,Trigger,ADC_Sequence\n0,0,0\n"))
+    one = read_dsi(write(tmp_path / "b.csv", "#Sample Rate,300\nTime,Cz,Trigger\n0,1.5,0\n0,2.5,0\n"))
+    assert one.signals["eeg"].samples[:].tolist() == [[1.5], [2.5]]
+    for columns in ("Zeit,Cz,Trigger", "Time,Cz,Mark"):
+        with pytest.raises(RecordingError, match="cannot be read"):
+            read_dsi(write(tmp_path / "c.csv", f"#Sample Rate,300\n{columns}\n0,1.5,0\n"))
+
+
+def test_dsi_events_and_comments_are_told_from_empty_ones_and_numbers_are_codes(tmp_path):
+    cells = [("0", ""), ("12", ""), ("7.0", "eyes open"), ("0.0000", "rest"), ("1234567890", ""), ("1.5", ""), ("", "")]
+    rows = "".join(f"0,1,0,{n},{event},{comment}\n" for n, (event, comment) in enumerate(cells))
+    header = "#Sample Rate,300\nTime,Cz,Trigger,ADC_Sequence,Event,Comments\n"
+    events = read_dsi(write(tmp_path / "a.csv", header + rows)).events
+    assert [(round(e.onset_s * 300), e.code, e.description) for e in events] == [
+        (1, 12, "12"), (2, 7, "7.0 eyes open"), (3, 0, "rest"), (4, 0, "1234567890"), (5, 0, "1.5"),
+    ]  # fmt: skip
+
+
+def test_dsi_a_counter_that_counts_nothing_or_has_holes_is_said(tmp_path):
+    header = "#Sample Rate,300\nTime,Cz,Trigger,ADC_Sequence\n"
+    for counter, said in ((lambda n: 5, "ADC_Sequence does not count samples"), (lambda n: n or "", "no whole sample")):
+        rows = "".join(f"0,{n},0,{counter(n)}\n" for n in range(9))
+        recording = read_dsi(write(tmp_path / "a.csv", header + rows))
+        assert said in recording.attributes["notes"]
+        assert recording.signals["eeg"].sequence is None
 
 
 # What the app writes: every row has all columns; rows of markers have nothing else.
@@ -203,6 +263,64 @@ def test_muse_recorded_twice_a_second_is_refused_with_the_setting_to_change(tmp_
     muse_file(tmp_path / "a.csv", seconds=30, rate=2, packet=1, blinks=())
     with pytest.raises(RecordingError, match=r"not recorded at the headband's rate.*got 2.*Constant"):
         read_muse(tmp_path / "a.csv")
+
+
+@pytest.mark.parametrize(
+    ("rate", "expected"), [(256, 256.0), (220, 220.0), (240, 256.0), (236, 220.0), (281, 256.0), (199, 220.0)]
+)
+def test_muse_rates_are_those_of_the_two_headbands(tmp_path, rate, expected):
+    muse_file(tmp_path / "a.csv", seconds=20, rate=rate, packet=1, blinks=())
+    assert read_muse(tmp_path / "a.csv").signals["eeg"].rate_hz == expected
+
+
+@pytest.mark.parametrize("rate", [282, 197])
+def test_muse_rates_more_than_a_tenth_off_are_refused(tmp_path, rate):
+    muse_file(tmp_path / "a.csv", seconds=20, rate=rate, packet=1, blinks=())
+    with pytest.raises(RecordingError, match=f"256 rows a second or 220 rows a second, got {rate}"):
+        read_muse(tmp_path / "a.csv")
+
+
+def test_muse_time_that_is_none_is_refused_by_line(tmp_path):
+    muse_file(tmp_path / "a.csv", seconds=2)
+    lines = (tmp_path / "a.csv").read_text().splitlines()
+    lines[500] = "soon" + lines[500][lines[500].index(",") :]
+    (tmp_path / "a.csv").write_text("\n".join(lines) + "\n")
+    with pytest.raises(RecordingError, match=r"line 501, column TimeStamp: not a time.*got 'soon'"):
+        read_muse(tmp_path / "a.csv")
+
+
+@pytest.mark.parametrize(("back_s", "taken"), [(0.999, True), (1.002, False)])
+def test_muse_stamps_may_run_back_by_a_second(tmp_path, back_s, taken):
+    rows = [stamp(10 + n / 256) for n in range(5120)]
+    rows[300] = stamp(10 + 299 / 256 - back_s)
+    path = write(tmp_path / "a.csv", "TimeStamp,RAW_TP9\n" + "".join(f"{row},{n}\n" for n, row in enumerate(rows)))
+    if taken:
+        assert read_muse(path).signals["eeg"].sample_count == 5120
+    else:
+        with pytest.raises(RecordingError, match="line 302: the time stands still or goes backwards"):
+            read_muse(path)
+
+
+@pytest.mark.parametrize("light", ["PPG_IR", "PPG2", "PPG_2", "PPG_Infrared"])
+def test_muse_infrared_is_the_pulse_where_it_comes_at_its_own_rate(tmp_path, light):
+    rows = "".join(f"{stamp(n / 256)},{n % 7},{n if n % 4 == 0 else ''},8\n" for n in range(2560))
+    recording = read_muse(write(tmp_path / "a.csv", f"TimeStamp,RAW_AF7,{light},PPG_Ambient\n{rows}"))
+    ppg = recording.signals["ppg"]
+    assert (ppg.rate_hz, ppg.unit, ppg.channel_names, ppg.sequence) == (64.0, "a.u.", ("ppg",), None)
+    np.testing.assert_array_equal(ppg.samples[:, 0], np.arange(0, 2560, 4))
+    assert recording.attributes["left_out"] == "PPG_Ambient (not used)"
+    # Copied along with every row of EEG it is no pulse.
+    rows = "".join(f"{stamp(n / 256)},{n % 7},{n},8\n" for n in range(2560))
+    copied = read_muse(write(tmp_path / "b.csv", f"TimeStamp,RAW_AF7,{light},PPG_Ambient\n{rows}"))
+    assert copied.modality_names == ("eeg",)
+    assert "ppg (not recorded at the sensor's own rate)" in copied.attributes["left_out"]
+
+
+def test_muse_contact_is_bad_from_4_on(tmp_path):
+    rows = "".join(f"{stamp(n / 256)},{n},{4 if n >= 200 else 3 if n >= 100 else ''}\n" for n in range(300))
+    path = write(tmp_path / "a.csv", f"TimeStamp,RAW_AF7,HSI_AF7\n{rows}")
+    missing = np.isnan(read_muse(path).signals["eeg"].samples[:, 0])
+    np.testing.assert_array_equal(missing, np.arange(300) >= 200)
 
 
 def test_muse_clock_that_is_set_back_is_refused_by_line(tmp_path):
@@ -297,6 +415,79 @@ def test_brainflow_without_a_board_or_the_package_says_what_is_needed(tmp_path, 
         read_brainflow(tmp_path / "a.csv", board="38")
 
 
+def brainflow_rows(path, descr, rows=20, columns=8):
+    """Cell c of row n is 100 c + n; beside it the description."""
+    table = np.arange(rows)[:, None] + 100 * np.arange(columns)
+    np.savetxt(path, table, fmt="%.1f", delimiter="\t")
+    path.with_name(path.name + ".json").write_text(json.dumps({"sampling_rate": 250, "num_rows": columns, **descr}))
+    return path
+
+
+def test_brainflow_of_several_lights_the_second_is_the_pulse_and_of_skin_the_first(tmp_path):
+    descr = {"ppg_channels": [3, 4, 5], "eda_channels": [6, 7], "accel_channels": [1, 2]}
+    recording = read_brainflow(brainflow_rows(tmp_path / "a.csv", descr))
+    assert (recording.signals["ppg"].samples[0, 0], recording.signals["gsr"].samples[0, 0]) == (400, 600)
+    notes = recording.attributes["notes"]
+    assert "ppg: column 5 taken of 4, 5, 6" in notes
+    assert "gsr: column 7 taken of 7, 8" in notes
+    assert "gsr: BrainFlow names no unit, samples taken for uS" in notes
+    assert recording.attributes["left_out"] == "columns 2, 3 (accel)"
+    one = read_brainflow(brainflow_rows(tmp_path / "b.csv", {"ppg_channels": [3]}))
+    assert one.signals["ppg"].samples[0, 0] == 300
+    assert "taken" not in one.attributes["notes"]
+
+
+def test_brainflow_electrodes_without_names_are_numbered(tmp_path):
+    descr = {"eeg_channels": [2, 1], "emg_channels": [1, 3], "ecg_channels": [1, 2], "other_channels": []}
+    recording = read_brainflow(brainflow_rows(tmp_path / "a.csv", descr))
+    assert recording.signals["eeg"].channel_names == ("ch1", "ch2")
+    assert recording.signals["eeg"].samples[0].tolist() == [200, 100]
+    assert "EEG channels are numbered" in recording.attributes["notes"]
+    # Columns that are EEG as well are no loss.
+    assert recording.attributes["left_out"] == "columns 2, 4 (emg)"
+    named = brainflow_rows(tmp_path / "b.csv", {"eeg_channels": [2, 1], "eeg_names": "Fz, Cz"})
+    assert read_brainflow(named).signals["eeg"].channel_names == ("Fz", "Cz")
+    assert "numbered" not in read_brainflow(named).attributes["notes"]
+
+
+def test_brainflow_without_counter_and_time_says_that_losses_cannot_be_seen(tmp_path):
+    recording = read_brainflow(brainflow_rows(tmp_path / "a.csv", {"eeg_channels": [1]}))
+    assert "neither package counter nor time stamps" in recording.attributes["notes"]
+    assert (recording.start_time, recording.events, recording.session_id) == ("", (), "a")
+    named = read_brainflow(tmp_path / "a.csv", subject_id="anna", session_id="monday")
+    assert (named.subject_id, named.session_id) == ("anna", "monday")
+    timed = brainflow_rows(tmp_path / "b.csv", {"eeg_channels": [1], "timestamp_channel": 2})
+    assert "neither" not in read_brainflow(timed).attributes.get("notes", "")
+
+
+@pytest.mark.parametrize(
+    ("descr", "said"),
+    [
+        ({"accel_channels": [1]}, "has no EEG, PPG or EDA"),
+        ({"eeg_channels": [1], "num_rows": 9}, "Expected 9 columns, got 8"),
+        ({"eeg_channels": [1], "num_rows": 7}, "Expected 7 columns, got 8"),
+        ({"eeg_channels": [1], "num_rows": 0}, "Expected 2 columns, got 8"),
+        ({"eeg_channels": [1, -1]}, "eeg_channels names no columns"),
+        ({"eeg_channels": [1, 10_000]}, "eeg_channels names no columns"),
+        ({"eeg_channels": [1], "marker_channel": True}, "marker_channel names no columns"),
+        ({"eeg_channels": [9_999]}, "Expected 10000 columns, got 8"),
+        ({"sampling_rate": "fast"}, "is no description of a board: ValueError"),
+        ({"num_rows": 0}, "Expected 0 columns, got 8"),
+    ],
+)
+def test_brainflow_descriptions_that_do_not_fit_are_refused(tmp_path, descr, said):
+    with pytest.raises(RecordingError, match=said):
+        read_brainflow(brainflow_rows(tmp_path / "a.csv", descr))
+    # Where the last column that is used is the last there is, nothing need say how many there are.
+    assert read_brainflow(brainflow_rows(tmp_path / "b.csv", {"eeg_channels": [0, 7], "num_rows": 0})).signals
+
+
+def test_brainflow_presets_are_those_of_the_package(tmp_path):
+    pytest.importorskip("brainflow.board_shim")
+    with pytest.raises(RecordingError, match=r"has no preset 'best'.*default.*auxiliary.*ancillary"):
+        read_brainflow(brainflow_rows(tmp_path / "a.csv", {}), board="-1", preset="best")
+
+
 def test_brainflow_bad_cell_is_named_by_line(tmp_path):
     brainflow_file(tmp_path / "a.csv")
     lines = (tmp_path / "a.csv").read_text().splitlines()
@@ -322,6 +513,31 @@ def test_csv_columns_are_known_by_name_and_units_by_their_brackets(tmp_path):
     assert [(e.onset_s, e.code) for e in recording.events] == [(0.5, 3)]
     assert recording.attributes["left_out"] == "column mood (not used)"
     assert "time: column time, time in s" in recording.attributes["notes"]
+
+
+@pytest.mark.parametrize(("count", "told"), [(40, "c38, c39;"), (41, r"c38, c39, \.\.\. \(41 in all\);")])
+def test_csv_names_up_to_40_columns_in_a_sentence(tmp_path, count, told):
+    path = write(tmp_path / "a.csv", ",".join(f"c{i}" for i in range(count)) + "\n" + ",".join("1" * count) + "\n")
+    with pytest.raises(RecordingError, match="got c0, c1, .*" + told.replace(";", r"\. ")):
+        read_csv(path)
+
+
+@pytest.mark.parametrize(("comments", "taken"), [(9_999, True), (10_000, False)])
+def test_csv_the_header_is_looked_for_behind_9999_comments(tmp_path, comments, taken):
+    path = write(tmp_path / "a.csv", "# so\n" * comments + "time,PPG\n0,1\n0.1,2\n")
+    if taken:
+        assert read_csv(path).signals["ppg"].sample_count == 2
+    else:
+        with pytest.raises(RecordingError, match="nothing but comments"):
+            read_csv(path)
+
+
+@pytest.mark.parametrize(("cells", "comma"), [(14, True), (13, False)])
+def test_csv_a_row_much_longer_than_the_header_is_told_of_its_decimal_commas(tmp_path, cells, comma):
+    path = write(tmp_path / "a.csv", ",".join(["time", "PPG", *"abcdefgh"]) + "\n" + ",".join("1" * cells) + "\n")
+    with pytest.raises(RecordingError, match=f"10 cells, got {cells}") as refusal:
+        read_csv(path)
+    assert ("here the comma stands for both" in str(refusal.value)) is comma
 
 
 def test_csv_electrodes_are_those_that_channels_of_a_model_can_be(tmp_path):
@@ -384,6 +600,105 @@ def test_csv_time_without_a_unit_that_could_be_either_is_asked_for(tmp_path):
     assert read_csv(path, time="time:ms").signals["ppg"].rate_hz == 100.0
 
 
+@pytest.mark.parametrize(
+    ("name", "scale", "ticks"),
+    [
+        ("time (s)", 5, "s"), ("seconds", 5, "s"), ("elapsed_sec", 5, "s"), ("t_s", 5, "s"), ("time (sec)", 5, "s"),
+        ("time (secs)", 5, "s"), ("time [ms]", 5, "ms"), ("time_msec", 5, "ms"), ("time milliseconds", 5, "ms"),
+        ("time_us", 5, "us"), ("time (µs)", 5, "us"), ("t ns", 5, "ns"), ("elapsed", 0.4, "s"),
+    ],
+)  # fmt: skip
+def test_csv_the_unit_of_the_time_is_the_names(tmp_path, name, scale, ticks):
+    in_s = {"s": 1, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}[ticks]
+    path = write(tmp_path / "a.csv", f"{name},PPG\n" + "".join(f"{scale * n:.1f},{n}\n" for n in range(50)))
+    recording = read_csv(path)
+    assert recording.signals["ppg"].rate_hz == pytest.approx(1 / (scale * in_s), rel=1e-9)
+    assert f"time: column {name}, time in {ticks}" in recording.attributes["notes"]
+    assert recording.start_time == ""
+
+
+@pytest.mark.parametrize(("step", "clear"), [("0.49", True), ("0.5", False)])
+def test_csv_steps_of_half_a_second_or_more_could_be_milliseconds(tmp_path, step, clear):
+    path = write(tmp_path / "a.csv", "time,PPG\n" + "".join(f"{n * float(step):.2f},{n}\n" for n in range(50)))
+    if clear:
+        assert read_csv(path).duration_s == pytest.approx(50 * 0.49)
+    else:
+        with pytest.raises(RecordingError, match=r"seconds or milliseconds, got 0, 0\.5, "):
+            read_csv(path)
+
+
+@pytest.mark.parametrize(
+    ("first", "ticks", "unix"),
+    # Unix time of 1973 to 2603: 1e8 to 2e10 s.
+    [(1.001e8, "s", True), (0.999e8, "s", False), (1.999e10, "s", True), (2.001e10, "s", False)],
+)
+def test_csv_unix_time_is_told_by_its_size(tmp_path, first, ticks, unix):
+    rows = "".join(f"{first + n / 50:.2f},{n}\n" for n in range(50))
+    recording = read_csv(write(tmp_path / "a.csv", f"time_{ticks},PPG\n{rows}"))
+    assert (recording.start_time != "") is unix
+    assert ("Unix time in s" in recording.attributes["notes"]) is unix
+
+
+def test_csv_of_one_row_has_a_rate_only_where_it_is_given(tmp_path):
+    path = write(tmp_path / "a.csv", "time,PPG\n7,1\n")
+    with pytest.raises(RecordingError, match="ppg has 1 sample, too few for a rate"):
+        read_csv(path)
+    assert read_csv(path, rate=4.0).signals["ppg"].sample_count == 1
+    two = write(tmp_path / "b.csv", "time_s,PPG\n7,1\n9,2\n")
+    assert read_csv(two).signals["ppg"].rate_hz == 0.5
+
+
+def test_csv_rows_are_counted_through_empty_cells_and_from_block_to_block(tmp_path, monkeypatch):
+    monkeypatch.setattr("emodict.importers.text.BLOCK_ROWS", 7)
+    rows = "".join(f"{n if n % 3 else ''},{int(n == 18)}\n" for n in range(20))
+    recording = read_csv(write(tmp_path / "a.csv", f"PPG,marker\n{rows}"), rate=10.0)
+    ppg = recording.signals["ppg"]
+    np.testing.assert_array_equal(ppg.samples[:, 0], [n if n % 3 else np.nan for n in range(20)])
+    assert [(e.onset_s, e.code) for e in recording.events] == [(1.8, 1)]
+
+
+def test_csv_markers_are_told_where_they_change(tmp_path):
+    texts = ["0", "5", "5", "", "5", "0.0", "-7.0", "go", "go", "stop", "1.5", "1234567890"]
+    rows = "".join(f"{n / 10},{n},{text}\n" for n, text in enumerate(texts))
+    events = read_csv(write(tmp_path / "a.csv", f"time,PPG,trigger\n{rows}")).events
+    assert [(round(10 * e.onset_s), e.code, e.description) for e in events] == [
+        (1, 5, "5"), (4, 5, "5"), (6, -7, "-7.0"), (7, 0, "go"), (9, 0, "stop"), (10, 0, "1.5"), (11, 0, "1234567890"),
+    ]  # fmt: skip
+
+
+def test_csv_iso_times_with_and_without_a_zone_do_not_mix(tmp_path):
+    path = write(tmp_path / "a.csv", "date,PPG\n2024-05-01T09:30:00Z,1\n2024-05-01T09:30:01,2\n")
+    with pytest.raises(RecordingError, match=r"line 3, column date: not a time.*as in the first row"):
+        read_csv(path)
+
+
+def test_csv_units_are_the_usual_ones_unless_named_and_of_a_modality_all_the_same(tmp_path):
+    rows = "".join(f"{n / 10},1,2,3\n" for n in range(9))
+    usual = read_csv(write(tmp_path / "a.csv", f"time,Cz,Fz,EDA\n{rows}"))
+    assert [s.unit for s in usual.signals.values()] == ["uV", "uS"]
+    assert "eeg: no unit given, taken for uV" in usual.attributes["notes"]
+    assert "gsr: no unit given, taken for uS" in usual.attributes["notes"]
+    with pytest.raises(RecordingError, match=r"the columns of eeg have different units.*mV.*uV"):
+        read_csv(write(tmp_path / "b.csv", f"time,Cz (mV),Fz (uV),EDA\n{rows}"))
+    ppg = read_csv(write(tmp_path / "c.csv", f"time,PPG (mV),heart rate,EDA (mS)\n{rows}"))
+    assert [s.unit for s in ppg.signals.values()] == ["a.u.", "mS"]
+    assert "taken for" not in ppg.attributes["notes"]
+
+
+def test_csv_of_another_kind_is_said_to_look_like_it(tmp_path):
+    path = write(tmp_path / "a.csv", "TimeStamp,RAW_TP9,EDA\n" + "".join(f"{n / 10},1,2\n" for n in range(9)))
+    named = read_csv(path, subject_id="anna", session_id="monday", columns=["gsr=EDA"])
+    assert "it looks like a file for `emodict-session import muse`" in named.attributes["notes"]
+    assert (named.subject_id, named.session_id) == ("anna", "monday")
+    assert named.modality_names == ("gsr",)
+
+
+def test_csv_a_modality_without_a_sample_is_left_out(tmp_path):
+    recording = read_csv(write(tmp_path / "a.csv", "time,PPG,EDA\n" + "".join(f"{n / 10},1,\n" for n in range(9))))
+    assert recording.modality_names == ("ppg",)
+    assert recording.attributes["left_out"] == "gsr (no samples)"
+
+
 def test_csv_times_rounded_to_milliseconds_give_the_true_rate(tmp_path):
     rows = "\n".join(f"{round(n * 1000 / 256)},{n}" for n in range(2000))
     ppg = read_csv(write(tmp_path / "a.csv", f"time_ms,PPG\n{rows}\n")).signals["ppg"]
@@ -424,7 +739,7 @@ GOOD = "".join(f"{n / 100:.2f},{n},{n}\n" for n in range(100))
         (
             ("time,PPG,x\n" + GOOD.replace("0.50,", "0.20,")).encode(),
             {},
-            r"line 52: the time stands still or goes back",
+            r"line 52: the time stands still or goes back.*got 0\.49 s then 0\.2 s after",
         ),
         (("time,PPG,x\n" + GOOD.replace("0.50,", ",")).encode(), {}, r"line 52: the time stands still or goes back"),
         (("time,PPG,x\n" + GOOD.replace("0.50,50", "0.50,inf")).encode(), {}, r"line 52, column PPG: not a number"),

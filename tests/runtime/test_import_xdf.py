@@ -9,9 +9,10 @@ import pytest
 
 from emodict.errors import InputError, MissingDependencyError, RecordingError
 from emodict.importers.xdf import read_xdf
+from emodict.importers.xdf_chunks import check_chunks
 from emodict.session import open_session, write_session
 
-FORMATS = {"float32": "<f4", "int16": "<i2", "double64": "<f8"}
+FORMATS = {"float32": "<f4", "double64": "<f8", "int8": "<i1", "int16": "<i2", "int32": "<i4", "int64": "<i8"}
 
 
 def chunk(tag, content):
@@ -173,6 +174,134 @@ def test_only_empty_streams_are_refused(tmp_path):
         read_xdf(xdf.write(tmp_path / "a.xdf"))
 
 
+def one_stream(kind="EEG", *, name="Cap", rate=100.0, channels=(("Cz", "uV", "EEG"),), times=None, count=None, **more):
+    """A file of one stream, sample n of channel c being 100 c + n % 100."""
+    width = count or len(channels)
+    times = np.arange(200) / 100 if times is None else times
+    values = np.arange(len(times))[:, None] % 100 + 100 * np.arange(width) * (more.get("form") != "int8")
+    xdf = XdfWriter().stream(1, name, kind, rate=rate, channels=channels, count=count, **more)
+    return xdf.samples(1, times, values, **more)
+
+
+def longest_step_s(signal):
+    """Of its time stamps; 0 where they are even."""
+    return 0.0 if signal.timestamps_s is None else float(np.diff(signal.timestamps_s).max())
+
+
+def notes_of(recording):
+    return recording.attributes.get("notes", "")
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_numbers_of_every_format_are_read(tmp_path, form):
+    recording = read_xdf(one_stream(channels=EEG[:2], form=form).write(tmp_path / "a.xdf"))
+    expected = np.arange(200)[:, None] % 100 + np.array([0, 0 if form == "int8" else 100])
+    np.testing.assert_array_equal(recording.signals["eeg"].samples[:], expected)
+
+
+def test_session_and_subject_are_the_files_or_as_asked(tmp_path):
+    path = one_stream().write(tmp_path / "rest.xdf")
+    plain, named = read_xdf(path), read_xdf(path, subject_id="anna", session_id="monday")
+    assert (plain.session_id, plain.subject_id, plain.device, plain.start_time) == ("rest", "rest", "Cap", "")
+    assert (named.session_id, named.subject_id) == ("monday", "anna")
+    assert "start_time" not in notes_of(plain)
+
+
+@pytest.mark.parametrize(("pause_s", "kept"), [(0.49, False), (0.52, True)])
+def test_a_pause_of_more_than_half_a_second_is_not_evened_out(tmp_path, pause_s, kept):
+    times = np.concatenate([np.arange(300) / 100, 2.99 + pause_s + np.arange(300) / 100])
+    eeg = read_xdf(one_stream(times=times).write(tmp_path / "a.xdf")).signals["eeg"]
+    assert (longest_step_s(eeg) > 0.4) is kept
+
+
+def test_a_pause_of_more_than_two_samples_of_a_slow_stream_is_not_evened_out(tmp_path):
+    for pause_s, kept in ((0.74, True), (0.49, False)):
+        times = np.concatenate([np.arange(40) / 4, 39 / 4 + pause_s + np.arange(40) / 4])
+        xdf = one_stream("GSR", rate=4.0, channels=[("", "uS", "")], times=times)
+        gsr = read_xdf(xdf.write(tmp_path / "a.xdf")).signals["gsr"]
+        assert (longest_step_s(gsr) > 0.48) is kept
+
+
+@pytest.mark.parametrize(
+    ("nominal", "rate_hz"), [(100.9, 100.9), (99.1, 99.1), (101.1, 100.0), (98.9, 100.0), (0, 100)]
+)
+def test_the_rate_of_the_header_is_taken_where_samples_come_at_it_to_a_hundredth(tmp_path, nominal, rate_hz):
+    recording = read_xdf(one_stream(rate=nominal).write(tmp_path / "a.xdf"))
+    assert recording.signals["eeg"].rate_hz == rate_hz
+    said = f"100 Hz measured, not the {nominal:g} Hz" if nominal else "100 Hz measured, its header names no rate"
+    assert (said in notes_of(recording)) is (nominal != rate_hz)
+
+
+def test_a_stream_of_one_sample_has_the_rate_of_its_header_or_none(tmp_path):
+    path = one_stream(times=np.zeros(1)).write(tmp_path / "a.xdf")
+    assert read_xdf(path).signals["eeg"].rate_hz == 100
+    with pytest.raises(RecordingError, match="stream Cap has one sample only"):
+        read_xdf(one_stream(times=np.zeros(1), rate=0.0).write(path))
+
+
+def test_channels_that_the_header_does_not_tell_apart_are_numbered(tmp_path):
+    more = read_xdf(one_stream(channels=EEG[:2], count=3).write(tmp_path / "a.xdf"))
+    assert more.signals["eeg"].channel_names == ("ch1", "ch2", "ch3")
+    assert "stream Cap: 2 channels described, 3 there; they are numbered" in notes_of(more)
+    silent = read_xdf(one_stream(channels=(), count=2).write(tmp_path / "a.xdf"))
+    assert silent.signals["eeg"].channel_names == ("ch1", "ch2")
+    assert "described" not in notes_of(silent)
+    assert "its header names no channels, they are numbered" in notes_of(silent)
+    assert "no unit in its header, taken for uV" in notes_of(silent)
+    half = read_xdf(one_stream(channels=[EEG[0], ("", "microvolts", "EEG")]).write(tmp_path / "a.xdf"))
+    assert half.signals["eeg"].channel_names == ("Cz", "ch2")
+    assert "names no channels" not in notes_of(half)
+    known = notes_of(read_xdf(one_stream().write(tmp_path / "a.xdf")))
+    assert "numbered" not in known
+    assert "taken for" not in known
+
+
+def test_channels_of_one_stream_in_different_units_are_refused(tmp_path):
+    xdf = one_stream(channels=[("Cz", "uV", "EEG"), ("Fz", "mV", "EEG")])
+    with pytest.raises(RecordingError, match=r"stream Cap have different units.*mV.*uV"):
+        read_xdf(xdf.write(tmp_path / "a.xdf"))
+
+
+def test_of_several_lights_infrared_is_the_pulse_and_else_the_first(tmp_path):
+    lights = [("Red", "", ""), ("ir 940", "", ""), ("Green", "", "")]
+    recording = read_xdf(one_stream("PPG", channels=lights).write(tmp_path / "a.xdf"))
+    assert recording.signals["ppg"].samples[5, 0] == 105
+    assert "ppg: channel ir 940 taken of 3" in notes_of(recording)
+    assert recording.attributes["left_out"] == "channel Red of Cap (one is taken), channel Green of Cap (one is taken)"
+    plain = read_xdf(one_stream("PPG", channels=[("", "", "")] * 2).write(tmp_path / "a.xdf"))
+    assert plain.signals["ppg"].samples[5, 0] == 5
+    assert "ppg: channel 1 taken of 2" in notes_of(plain)
+    assert "channel 2 of Cap" in plain.attributes["left_out"]
+
+
+def test_markers_that_are_whole_numbers_of_up_to_nine_digits_are_codes(tmp_path):
+    texts = ["-3", "123456789", "1234567890", "4.5", " 7 ", "-"]
+    xdf = one_stream().stream(2, "Tasks", "Markers", form="string")
+    xdf.samples(2, [1.5, *np.arange(5) / 4], texts, form="string")
+    events = read_xdf(xdf.write(tmp_path / "a.xdf")).events
+    assert [e.description for e in events] == ["123456789", "1234567890", "4.5", "7", "-", "-3"]
+    assert [e.code for e in events] == [123456789, 0, 0, 7, 0, -3]
+    np.testing.assert_allclose([e.onset_s for e in events], [0, 0.25, 0.5, 0.75, 1, 1.5], atol=1e-6)
+
+
+def test_text_is_events_whatever_its_type(tmp_path):
+    xdf = one_stream().stream(2, "Notes", "Remarks", form="string").samples(2, [0.5], ["tired"], form="string")
+    recording = read_xdf(xdf.write(tmp_path / "a.xdf"))
+    assert [e.description for e in recording.events] == ["tired"]
+    assert "left_out" not in recording.attributes
+
+
+def test_two_streams_of_one_name_are_told_apart_by_number(tmp_path):
+    xdf = one_stream().stream(2, "Cap", "EEG", rate=100, channels=[("Cz", "uV", "EEG")])
+    xdf.samples(2, np.arange(100) / 100, np.ones((100, 1)))
+    path = xdf.write(tmp_path / "a.xdf")
+    with pytest.raises(RecordingError, match=r"--stream 'Cap' names 2 streams.*Choose by number"):
+        read_xdf(path, stream=["Cap"])
+    assert read_xdf(path, stream=["2"]).signals["eeg"].sample_count == 100
+    with pytest.raises(RecordingError, match=r"Cap \(type EEG, 1 channel, number 1\); Cap"):
+        read_xdf(path)
+
+
 def test_a_file_cut_off_in_a_chunk_gives_what_came_before(tmp_path):
     xdf = XdfWriter().stream(1, "Cap", "EEG", rate=100, channels=[("Cz", "uV", "EEG")])
     for second in range(5):
@@ -211,6 +340,91 @@ def test_what_is_no_xdf_is_refused_with_what_it_looks_like(tmp_path, content, se
         read_xdf(tmp_path / "a.xdf")
     with pytest.raises(RecordingError, match="There is no file"):
         read_xdf(tmp_path / "nowhere.xdf")
+
+
+def number(value, size):
+    return bytes([size]) + value.to_bytes(size, "little")
+
+
+def sample_chunk(count, content, *, stream=1, count_size=1, length_size=4):
+    body = struct.pack("<HI", 3, stream) + number(count, count_size) + content
+    return number(len(body), length_size) + body
+
+
+TIME = b"\x08" + struct.pack("<d", 1.5)
+# Streams of two channels: 1 of float32, 2 of text.
+ROWS = {1: (2, 4), 2: (2, 0)}
+
+
+def check(tmp_path, *chunks, rows=ROWS):
+    (tmp_path / "a.xdf").write_bytes(b"XDF:" + b"".join(chunks))
+    check_chunks(tmp_path / "a.xdf", rows)
+
+
+@pytest.mark.parametrize("length_size", [1, 4, 8])
+@pytest.mark.parametrize("size", [1, 4, 8])
+def test_chunks_that_hold_what_they_claim_are_taken(tmp_path, size, length_size):
+    sizes = {"count_size": size, "length_size": length_size}
+    numbers, no_time = bytes(range(8)), b"\x00"
+    for content in ((TIME + numbers) * 3, (no_time + numbers) * 3, no_time + numbers + (TIME + numbers) * 2):
+        check(tmp_path, sample_chunk(3, content, **sizes), sample_chunk(0, b"", **sizes))
+    empty, text = number(0, size), number(5, size) + b"begin"
+    check(tmp_path, sample_chunk(2, TIME + text + empty + no_time + empty + empty, stream=2, **sizes))
+    # Of a stream without a header nothing is known, and nothing read.
+    check(tmp_path, sample_chunk(99, b"what", stream=3, **sizes))
+
+
+@pytest.mark.parametrize(
+    ("chunk", "said"),
+    [
+        (sample_chunk(2, (TIME + bytes(8)) * 2 + b"x"), "its samples end at 40 of its 41 bytes"),
+        (sample_chunk(2, (TIME + bytes(8)) * 2 + b"\x00" * 4), "its samples end at 40 of its 44 bytes"),
+        (sample_chunk(2, b"\x00" + bytes(8) + (TIME + bytes(6))), "its samples end at 32 of its 30 bytes"),
+        (sample_chunk(5, (TIME + bytes(8)) * 2), "claims 5 samples of 2 channels in 40 bytes"),
+        (
+            sample_chunk(1, TIME + number(5, 1) + b"begin" + number(9, 1) + b"short", stream=2),
+            "its samples end at 33 of its 29",
+        ),
+        (sample_chunk(1, TIME + b"\x02" + bytes(9), stream=2), "a length is damaged"),
+        (number(1, 4) + b"\x03", "it claims 1 bytes"),
+        (b"\x03" + bytes(9), "its length is damaged"),
+        (b"\x04\x01", "unpack requires"),
+    ],
+)
+def test_a_chunk_that_holds_other_than_it_claims_is_refused_by_its_place(tmp_path, chunk, said):
+    good = sample_chunk(1, TIME + bytes(8))
+    with pytest.raises(ValueError, match=f"the chunk at byte {4 + len(good)} is damaged: .*{said}"):
+        check(tmp_path, good, chunk)
+
+
+def test_a_stream_of_less_than_no_channels_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="its stream has -1 channels"):
+        check(tmp_path, sample_chunk(0, b""), rows={1: (-1, 4)})
+    check(tmp_path, sample_chunk(2, TIME + b"\x00"), rows={1: (0, 4)})
+
+
+def test_the_last_chunk_may_be_cut_off_unless_it_is_a_header_or_others_follow(tmp_path):
+    whole = sample_chunk(2, (TIME + bytes(8)) * 2)
+    for left in range(15, len(whole)):
+        check(tmp_path, whole[:left])
+    with pytest.raises(ValueError, match="it is cut off"):
+        check(tmp_path, chunk(2, bytes(20))[:-1])
+    check(tmp_path, chunk(2, bytes(20)))
+    check(tmp_path, chunk(6, bytes(20))[:-1])
+    # The mark that recorders write between chunks (XDF specification).
+    boundary = bytes.fromhex("43a546dccbf5410fb30ed5467383cbe4")
+    with pytest.raises(ValueError, match="it is cut off"):
+        check(tmp_path, chunk(6, bytes(20) + boundary + bytes(20))[:-1])
+    check(tmp_path, chunk(6, bytes(20) + boundary + bytes(20)))
+
+
+def test_of_a_chunk_up_to_64_mib_may_be_missing(tmp_path):
+    def cut_off(missing):
+        return number(2 + 10 + missing, 8) + struct.pack("<H", 6) + bytes(10)
+
+    check(tmp_path, cut_off(67_108_864))
+    with pytest.raises(ValueError, match="it claims 67108877 bytes, and 12 are left"):
+        check(tmp_path, cut_off(67_108_865))
 
 
 def test_without_pyxdf_it_says_what_to_install(tmp_path, monkeypatch):

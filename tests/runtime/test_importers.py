@@ -183,6 +183,32 @@ def test_edf_plain_channel_names_and_a_micro_sign_are_understood(tmp_path):
     assert (eeg.channel_names, eeg.reference, eeg.unit) == (("Fz", "T7"), "", "uV")
 
 
+# Behind 256 bytes: of each signal its label, transducer, unit, and in 8 bytes each the limits (Kemp et al. 1992).
+LIMITS = {"physical": 16 + 80 + 8, "digital": 16 + 80 + 8 + 2 * 8}
+
+
+def without_calibration(path, which, *, signals, column):
+    """Write a signal's lower limit, physical or digital, over its upper one."""
+    content = bytearray(path.read_bytes())
+    low = 256 + signals * LIMITS[which] + 8 * column
+    high = low + 8 * signals
+    content[high : high + 8] = content[low : low + 8]
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("which", LIMITS)
+def test_edf_eeg_whose_limits_are_equal_has_no_unit_and_is_left_out(tmp_path, which):
+    path = tmp_path / "a.edf"
+    edfio.Edf([edf_signal("EEG P3", noise(1)), edf_signal("EEG P4", noise(2))]).write(path)
+    without_calibration(path, which, signals=2, column=1)
+    recording = read_edf(path)
+    assert recording.signals["eeg"].channel_names == ("P3",)
+    assert recording.attributes["left_out"] == "EEG P4 (not calibrated)"
+    without_calibration(path, which, signals=2, column=0)
+    with pytest.raises(RecordingError, match="no EEG channel is calibrated"):
+        read_edf(path)
+
+
 def test_edf_without_eeg_says_what_it_holds(tmp_path):
     edfio.Edf([edf_signal("ECG", noise(1)), edf_signal("SpO2", noise(2), unit="%")]).write(tmp_path / "a.edf")
     with pytest.raises(RecordingError, match=r"holds no EEG.*ECG \(uV\), SpO2 \(%\)"):
@@ -234,6 +260,18 @@ def test_every_importer_opens_its_help_with_a_whole_sentence():
         assert form.help.endswith(".")
         for option in form.options:
             assert option.help.endswith(".")
+
+
+@pytest.mark.parametrize("kind", FILES)
+def test_subject_and_session_are_called_as_the_user_says(kind, tmp_path):
+    path = tmp_path / FILES[kind][0]
+    FILES[kind][1](path)
+    source = tmp_path if kind == "e4" else path
+    named = IMPORTERS[kind].read(source, subject_id="anna", session_id="monday")
+    assert (named.subject_id, named.session_id) == ("anna", "monday")
+    plain = IMPORTERS[kind].read(source)
+    assert plain.subject_id not in ("", "anna")
+    assert plain.session_id not in ("", "monday")
 
 
 @pytest.mark.parametrize("kind", [kind for kind in FILES if kind != "e4"])

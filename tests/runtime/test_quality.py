@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from emodict.features import FeatureStream, extract_features
-from emodict.features.quality import RAIL_SHARE_OF_RANGE, SATURATED_SHARE, assess, without_unusable
+from emodict.features.quality import assess, without_unusable
 from emodict.importers import IMPORTERS
 from emodict.spec import load_spec
 
@@ -91,9 +91,9 @@ def saturated_by_counting(window):
     """More than half of a channel's samples within 1 % of its range from an extreme."""
     for channel in window.T:
         low, high = min(channel), max(channel)
-        margin = RAIL_SHARE_OF_RANGE * (high - low)
+        margin = 0.01 * (high - low)
         count = sum(v <= low + margin or v >= high - margin for v in channel)
-        if count > SATURATED_SHARE * len(channel):
+        if 2 * count > len(channel):
             return True
     return False
 
@@ -114,6 +114,63 @@ def test_saturation_is_what_counting_says(seed, share, offset, name):
     window[at_rail, 0] = np.where(rng.random(at_rail.sum()) < 0.5, -1, 1)
     window += offset
     assert judge(name, window)[0] == (not saturated_by_counting(window))
+
+
+@pytest.mark.parametrize(
+    ("name", "count", "level", "valid"),
+    [
+        # Half of 500, or of 300, samples at the extremes, and one more; an extreme reaches over 1 % of the range of 2.
+        ("ppg", 250, 1.0, True), ("ppg", 251, 1.0, False), ("ppg", 251, 0.9801, False), ("ppg", 251, 0.9799, True),
+        ("eeg", 150, 1.0, True), ("eeg", 151, 1.0, False), ("eeg", 151, 0.9801, False), ("eeg", 151, 0.9799, True),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("offset", [0.0, 1e4])
+@pytest.mark.parametrize("sides", [(1,), (-1,), (1, -1)])
+def test_one_sample_more_than_half_at_the_extremes_is_saturated(name, count, level, valid, offset, sides):
+    rng = np.random.default_rng(2)
+    samples, channels = SHAPES[name]
+    window = rng.uniform(-0.9, 0.9, size=(samples, channels))
+    at_rail = rng.permutation(samples)[:count]
+    # Not quite the same from sample to sample: that would be stuck.
+    window[at_rail, 0] = np.resize(sides, count) * (level - 1e-6 * rng.random(count))
+    window[at_rail[:2], 0] = -1.0, 1.0
+    window += offset
+    assert judge(name, window)[0] is valid
+    # Among many windows as alone.
+    others = [good_window(name, seed=s) for s in range(9)]
+    assert assess(SPEC.modality(name), np.stack([*others, window]))[0].tolist() == [True] * 9 + [valid]
+
+
+@pytest.mark.parametrize(("step", "valid"), [(1.9e-12, False), (2.1e-12, True)])
+def test_what_moves_by_more_than_a_millionth_of_a_millionth_is_no_constant(step, valid):
+    window = np.full((20, 1), 2.0)
+    window[9] += step
+    assert judge("gsr", window)[0] is valid
+
+
+@pytest.mark.parametrize(("name", "lower", "upper"), [("eeg", -1e5, 1e5), ("gsr", 0.001, 100.0), ("ppg", -1e9, 1e9)])
+def test_the_limits_of_a_range_are_in_it(name, lower, upper):
+    for value, beyond in ((lower, -np.inf), (upper, np.inf)):
+        window = np.random.default_rng(3).uniform(lower, upper, size=SHAPES[name])
+        window[7, 0] = value
+        assert judge(name, window)[0] is True
+        assert without_unusable(SPEC.modality(name), window) is window
+        window[7, 0] = np.nextafter(value, beyond)
+        assert judge(name, window)[0] is False
+        assert np.argwhere(np.isnan(without_unusable(SPEC.modality(name), window))).tolist() == [[7, 0]]
+
+
+def test_an_embedding_may_hold_any_number():
+    largest = np.full((1, 32), np.finfo(np.float64).max)
+    largest[0, 1::2] *= -1
+    assert judge("video", largest) == (True, 1.0)
+    assert without_unusable(VIDEO, largest) is largest
+
+
+def test_a_range_holds_for_samples_in_a_unit_of_their_own():
+    volts = np.array([[0.1, 0.2, -0.1, -0.2]])
+    got = without_unusable(EEG, volts, unit=1e6)
+    np.testing.assert_array_equal(got, [[0.1, np.nan, -0.1, np.nan]])
 
 
 def longest_run(channel):
@@ -152,6 +209,18 @@ def test_a_sensor_stuck_for_more_than_half_of_a_window_makes_it_invalid(name, se
     assert (quality[-2:] > 0).tolist() == [not stuck] * 2
 
 
+@pytest.mark.parametrize(("name", "half"), [("eeg", 150), ("ppg", 250)])
+def test_one_sample_more_than_half_of_a_window_is_stuck_wherever_it_lies(name, half):
+    noise = np.round(np.random.default_rng(4).normal(scale=15, size=SHAPES[name]), 2)
+    others = [good_window(name, seed=s) for s in range(9)]
+    for length, valid in ((half, True), (half + 1, False)):
+        for first in {0, 1, half // 2, 2 * half - length - 1, 2 * half - length}:
+            window = noise.copy()
+            window[first : first + length, -1] = 3.0
+            assert judge(name, window)[0] is valid, first
+            assert assess(SPEC.modality(name), np.stack([*others, window]))[0].tolist() == [True] * 9 + [valid]
+
+
 def test_skin_conductance_that_rests_for_most_of_a_window_is_valid():
     window = good_window("gsr")
     window[:15] = 2.0
@@ -176,11 +245,47 @@ def test_eeg_quality_falls_with_the_swing_beyond_200_uv():
     assert judge("eeg", window)[1] == pytest.approx(np.mean([min(1, 200 / s) for s in swing]))
 
 
+@pytest.mark.parametrize(("swing_uv", "quality"), [(1.0, 1.0), (200.0, 1.0), (250.0, 0.8), (2000.0, 0.1)])
+def test_eeg_is_clean_up_to_200_uv(swing_uv, quality):
+    # A sine of 60 samples has samples at its very peaks.
+    window = swing_uv / 2 * np.sin(2 * np.pi * (np.arange(300)[:, None] / 60 + np.arange(18) / 4))
+    assert judge("eeg", window) == (True, pytest.approx(quality))
+
+
+@pytest.mark.parametrize(("step_us", "quality"), [(0.25, 1.0), (0.5, 0.5), (1.0, 0.25)])
+def test_skin_conductance_is_clean_up_to_1_us_a_second(step_us, quality):
+    # Four samples a second, in steps that are no rounded numbers.
+    window = 2 + step_us * (np.arange(20)[:, None] % 2)
+    assert judge("gsr", window) == (True, pytest.approx(quality))
+
+
 def test_gsr_quality_falls_with_its_steepest_step():
     window = good_window("gsr")
     window[10:] += 1.0
     steepest = max(abs(b - a) for a, b in zip(window[:-1, 0], window[1:, 0], strict=True)) * 4
     assert judge("gsr", window) == (True, pytest.approx(1 / steepest))
+
+
+def pulse_share(window):
+    """Of the power at 0.6, 0.8 .. 8 Hz, what is within 0.2 Hz of the strongest of 0.8 .. 3 Hz and of its overtone."""
+    n = np.arange(500)
+    tapered = (window - window.mean()) * (0.5 - 0.5 * np.cos(2 * np.pi * n / 499))
+    # Bins of 0.2 Hz, for five seconds.
+    power = [abs(np.sum(tapered * np.exp(-2j * np.pi * k * n / 500))) ** 2 for k in range(41)]
+    peak = max(range(4, 16), key=power.__getitem__)
+    near = {peak - 1, peak, peak + 1, 2 * peak - 1, 2 * peak, 2 * peak + 1}
+    return sum(power[k] for k in near) / sum(power[3:41])
+
+
+@pytest.mark.parametrize("hz", [0.0, 0.4, 0.6, 0.8, 1.1, 1.6, 3.0, 3.2, 6.0, 7.6, 8.0, 8.2, 8.4])
+def test_the_quality_of_a_pulse_is_the_share_of_its_power_at_one_frequency_and_its_overtone(hz):
+    t = np.arange(500) / 100
+    noise = np.random.default_rng(round(10 * hz)).normal(size=(20, 500))
+    windows = 1e3 + 0.6 * np.sin(2 * np.pi * hz * t + 1) + noise
+    valid, quality = assess(PPG, windows[:, :, None])
+    assert valid.all()
+    # The offset of 1e3 leaves 1e-13 of the samples, of which the share's terms are sums.
+    np.testing.assert_allclose(quality, [pulse_share(window) for window in windows], rtol=1e-9)
 
 
 def test_noise_scores_below_a_pulse():

@@ -228,7 +228,7 @@ def test_rows_whose_times_run_back_are_counted_instead():
 @pytest.mark.parametrize("rows", [1, 2, 90, 296, 3236, 20000, 500000])
 def test_a_time_axis_has_a_few_round_times(rows):
     ticks = svg.time_ticks(svg.timeline(np.arange(rows) + 4.0))
-    assert 1 <= len(ticks) <= svg.MOST_TIME_TICKS
+    assert 1 <= len(ticks) <= 7
     assert len({text for _, text in ticks}) == len(ticks)
     assert all(0 <= at <= 1 for at, _ in ticks)
 

@@ -72,6 +72,38 @@ def test_an_hour_of_samples_lies_where_the_rates_say(from_hz, to_hz, off, multip
         assert abs(m * resampler.down / resampler.up / expected - 1) < 1e-6
 
 
+@pytest.mark.parametrize("multiple", [1, 3])
+@pytest.mark.parametrize("off", [1, -1])
+def test_a_ratio_is_simple_where_that_is_right_to_a_millionth(multiple, off):
+    near, far = (Resampler(100.0 * multiple * (1 + off * part), 100.0, channels=1) for part in (0.9e-6, 1.1e-6))
+    assert (near.up, near.down) == (1, multiple)
+    assert far.up > 1000
+
+
+@pytest.mark.parametrize(
+    ("n", "up"),
+    [
+        # 1 + 1 / (m + 0.9) lies next to 1 + 1 / (m + 1); where that is too large, 1 + 1 / m is right to a millionth.
+        *((m + 0.9, m) for m in (1_000, 3_000, 10_000, 30_000, 100_000, 300_000)),
+        # Next to 1 + 3 / 1500001, which is larger than a million.
+        (500_000.3, 500_000),
+    ],
+)
+def test_a_ratio_that_is_not_simple_is_looked_for_among_larger_and_larger_numbers(n, up):
+    resampler = Resampler(100 * (1 + 1 / n), 100.0, channels=1)
+    assert (resampler.up, resampler.down) == (up, up + 1)
+
+
+@pytest.mark.parametrize(("from_hz", "to_hz"), [(1000.0, 1.0), (1.0, 1000.0)])
+def test_rates_may_be_a_factor_of_1000_apart_and_no_more(from_hz, to_hz):
+    resampler = Resampler(from_hz, to_hz, channels=1)
+    assert (resampler.up, resampler.down) == (to_hz, from_hz)
+    for further in ((from_hz * 1.001, to_hz), (from_hz, to_hz * 1.001)):
+        if max(further) / min(further) > 1000:
+            with pytest.raises(InputError, match="within a factor of 1000"):
+                Resampler(*further, channels=1)
+
+
 @pytest.mark.parametrize("from_hz", [300.1, 299.99, 250.037, 300.0011])
 def test_a_rate_near_a_simple_ratio_keeps_a_sine_in_phase(from_hz):
     # Ten minutes: taking 300.1 Hz for 300 would have put the last sample 0.2 s away, two periods of this sine.
@@ -102,10 +134,30 @@ def test_chunks_of_any_size_give_the_samples_of_one_push(rates, chunks):
     np.testing.assert_allclose(resampled(samples, *rates, chunks=chunks), once, rtol=0, atol=ATOL)
 
 
+@pytest.mark.parametrize("seconds", [6, 12, 18])
+def test_many_outputs_at_once_are_those_of_a_few_at_a_time(seconds):
+    # Of weights of its own for each output, 68 here, some 1500 outputs' are made at once: two, three and four times.
+    samples = np.random.default_rng(5).normal(size=(1000 * seconds, 1))
+    few = resampled(samples, 1000.01, 300, chunks=[500] * (2 * seconds))
+    np.testing.assert_allclose(resampled(samples, 1000.01, 300), few, rtol=0, atol=1e-12)
+
+
 @pytest.mark.parametrize(("from_hz", "to_hz"), RATES)
 @pytest.mark.parametrize("count", [1, 2, 7, 31])
 def test_as_many_samples_come_out_as_the_input_is_long(from_hz, to_hz, count):
     assert len(resampled(np.ones((count, 1)), from_hz, to_hz)) == math.ceil(count * to_hz / from_hz)
+
+
+@pytest.mark.parametrize(("from_hz", "to_hz"), [*RATES, (1000.01, 300)])
+def test_an_output_waits_for_samples_up_to_ahead_s_beyond_it_and_no_further(from_hz, to_hz):
+    resampler = Resampler(from_hz, to_hz, channels=1)
+    sent, waited_s = 0, []
+    for latest in range(max(200, round(3 * from_hz))):
+        ready = len(resampler.push(np.ones((1, 1))))
+        waited_s += [latest / from_hz - (sent + i) / to_hz for i in range(ready)]
+        sent += ready
+    # To a sample; the times are seconds, and rounded to 1e-15.
+    assert resampler.ahead_s - 1.001 / from_hz <= max(waited_s) <= resampler.ahead_s + 1e-9
 
 
 def test_nothing_pushed_finishes_as_nothing():

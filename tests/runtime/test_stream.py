@@ -413,6 +413,25 @@ def test_a_modality_may_come_back_at_another_rate():
     assert rows.start_s[rows.valid[:, 0]].tolist() == list(range(10, 20))
 
 
+def test_a_restarted_modality_knows_nothing_of_what_came_before_it():
+    rates = {"eeg": 256.0, "ppg": 64.0}
+    spec, samples = SPEC.with_modalities(("eeg", "ppg")), signals(20, rates, seed=8)
+    fresh, used = FeatureStream(spec, rates), FeatureStream(spec, rates)
+    # Six seconds and a little of something else, of which filters and resamplers are full.
+    for name, rate in rates.items():
+        used.push(name, 50 * signals(7, rates, seed=9)[name][: round(6.3 * rate)])
+    rows = []
+    for stream in (fresh, used):
+        parts = [stream.restart(name, 8) for name in rates]
+        parts += [stream.push(name, samples[name]) for name in rates]
+        rows.append(concatenate(spec, [*parts, stream.finish()]))
+    expected, got = (part.slice(part.start_s >= 8) for part in rows)
+    # The first second of EEG is its filter's, the first four of PPG reach back before its start.
+    assert got.start_s[got.valid[:, 0]].tolist() == list(range(9, 28))
+    assert got.start_s[got.valid[:, 1]].tolist() == list(range(12, 28))
+    assert_same_rows(got, expected)
+
+
 def test_a_modality_cannot_start_anew_before_rows_that_are_out():
     spec, samples = _live_pair()
     stream = FeatureStream(spec, LIVE_RATES)

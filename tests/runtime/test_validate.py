@@ -100,7 +100,13 @@ CASES = [
         "error",
         r"'second' \(10 s to 25 s\) lies outside.*20 s",
     ),
+    # A trial may end a second after the recording.
+    (lambda f: replace(f, "trials/stop", [10.0, 21.0]), None, ""),
+    (lambda f: replace(f, "trials/stop", [10.0, 21.001]), "error", "'second' .* lies outside"),
     (lambda f: replace(f, "trials/start", [-3.0, 10.0]), "error", "'first' .* lies outside"),
+    (lambda f: replace(f, "trials/start", [-0.001, 10.0]), "error", "'first' .* lies outside"),
+    (lambda f: replace(f, "trials/distribution", [[1.0, 0.0009], [0.0, 1.0]]), None, ""),
+    (lambda f: replace(f, "trials/distribution", [[1.0, 0.0011], [0.0, 1.0]]), "error", "sums to 1.0011"),
     (
         lambda f: replace(f, "trials/stop", [12.5, 20.0]),
         "error",

@@ -13,9 +13,13 @@ from emodict.errors import InputError, RecordingError, SpecError, TableError
 from emodict.recording import Recording, Signal, Trials
 from emodict.session import write_session
 from emodict.spec import load_spec
-from emodict.table import DMER_EMOTIONS
 from emodict_train.data import read_training_data
-from emodict_train.data.edl import EMOTIONS as EDL_EMOTIONS
+
+# Of the data set's paper (Yang et al., Scientific Data 11:847, 2024), in the order of its label rows.
+PANAS = (
+    "Inspired", "Alert", "Excited", "Enthusiastic", "Determined", "Afraid", "Upset", "Nervous", "Scared", "Distressed",
+)  # fmt: skip
+EDL_EMOTIONS = ("anger", "disgust", "sadness", "fear", "tenderness", "joy", "amusement")
 
 # ---- the released sample ----
 
@@ -26,7 +30,7 @@ def test_the_released_sample_is_read_as_scipy_reads_it(shared_data: Path) -> Non
     arrays = scipy.io.loadmat(path)
     assert len(table) == 696
     assert table.spec.id == "dmer-sample"
-    assert table.emotions == DMER_EMOTIONS
+    assert table.emotions == PANAS
     assert len(np.unique(table.groups)) == 22  # SCIENCE.md: distinct label vectors
     for name in ("eeg", "gsr", "ppg", "video"):
         np.testing.assert_array_equal(table.windows.features(name), arrays[f"train_{name}"].astype(float))

@@ -64,6 +64,13 @@ def test_positions_are_the_sines_and_cosines_of_the_closed_form() -> None:
             assert got[position, 2 * i + 1] == pytest.approx(math.cos(angle), abs=1e-7)
 
 
+def test_what_a_checkpoint_holds_is_learned_or_measured_and_positions_are_neither() -> None:
+    spec = load_spec("emodict-1").with_modalities(["gsr", "ppg"])
+    state = EmotionDict(ModelSpec(("a", "b"), spec.modality_names), spec).state_dict()
+    assert {"standardise.mean", "standardise.scale"} <= set(state)
+    assert not [name for name in state if "positions" in name]
+
+
 def test_the_encoder_is_a_stack_of_torchs_own_untouched_layers_between_two_linears() -> None:
     features = load_spec("emodict-1")
     ours = _network(features, readout="last").encoder

@@ -26,6 +26,7 @@ class Bounded(io.FileIO):
         super().__init__(path)
         self._size = path.stat().st_size
         if self._size > MOST_BYTES:
+            self.close()
             raise ValueError(f"it has {self._size} bytes, and at most {MOST_BYTES} are read")
 
     def read(self, size: int | None = -1, /) -> bytes:

@@ -36,7 +36,9 @@ _TIME_NAME = re.compile(
     re.IGNORECASE,
 )
 _TICKS = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
-_TICK_WORDS = {"sec": "s", "seconds": "s", "second": "s", "msec": "ms", "milliseconds": "ms", "µs": "us", "μs": "us"}
+_TICK_WORDS = {
+    "sec": "s", "secs": "s", "second": "s", "seconds": "s", "msec": "ms", "milliseconds": "ms", "µs": "us", "μs": "us",
+}  # fmt: skip
 # Unix time of 1973 to 2603 in seconds; in other units it is larger by their ticks.
 _UNIX_S = (1e8, 2e10)
 # A relative time without a unit that steps by this or more could be milliseconds as well as seconds.
@@ -290,8 +292,8 @@ def _ticks(table: TextTable, column: int, asked: str) -> tuple[float, bool]:
         return 0.0, False
     values = numbers(table, block, [column])[:, 0]
     suffix = re.search(r"[_ ](ms|us|ns|msec|sec|seconds|milliseconds|s)$|(seconds|secs?)$", name, re.IGNORECASE)
-    word = (asked or in_label or (suffix.group().strip("_ ") if suffix else "")).lower().removesuffix("econds")
-    word = _TICK_WORDS.get(word, "s" if word in ("sec", "secs", "s") else word)
+    word = (asked or in_label or (suffix.group().strip("_ ") if suffix else "")).lower()
+    word = _TICK_WORDS.get(word, word)
     if asked and word not in _TICKS:
         raise RecordingError(f"--time {name}:{asked} names no unit of time", expected=tuple(_TICKS))
     guesses = [word] if word in _TICKS else list(_TICKS)
