@@ -42,8 +42,6 @@ def unit_factor(unit: str, wanted: str, *, of: str) -> float:
 def plain_unit(text: str) -> str:
     """A unit in our words: `microvolts`, `µV` and `UV` are uV; an unknown one stays as it is."""
     plain = _with_u(text)
-    if plain in ("uV", "mV", "nV", "V", "uS", "mS", "nS", "S", "a.u."):
-        return plain
     word = plain.lower()
     return _UNIT_WORDS.get(word, _UNIT_WORDS.get(word.removesuffix("s"), plain))
 

@@ -88,6 +88,7 @@ def test_the_session_gives_labelled_rows_for_training(subject, tmp_path):
         ({"gsr_datas": np.array([[1.0, 2], [-1, 0]])}, r"names a video without a label.*0\.\.2, got -1\.\.0"),
         ({"gsr_datas": np.array([[1.0, 2], [0, 3]])}, r"names a video without a label.*0\.\.2, got 0\.\.3"),
         ({"gsr_datas": np.array([[1.0, 2], [np.nan, 0]])}, r"names no videos"),
+        ({"gsr_datas": np.array([[1.0, 2], [np.inf, 0]])}, r"names no videos"),
         ({"gsr_datas": np.ones((3, 8))}, r"'gsr_datas' cannot be used.*\(2, samples\).*\(3, 8\)"),
         ({"gsr_datas": np.ones((2, 8, 2))}, r"'gsr_datas' cannot be used"),
         ({"dis_label": np.zeros((3, 10))}, r"'dis_label' cannot be used"),

@@ -532,6 +532,16 @@ def test_csv_the_header_is_looked_for_behind_9999_comments(tmp_path, comments, t
             read_csv(path)
 
 
+@pytest.mark.parametrize(("size", "taken"), [(1_048_576, True), (1_048_577, False)])
+def test_csv_a_cell_has_at_most_a_mib(tmp_path, size, taken):
+    path = write(tmp_path / "a.csv", f"time,PPG,remark\n0,1,\n0.1,2,{'a' * size}\n0.2,3,\n")
+    if taken:
+        assert read_csv(path).signals["ppg"].sample_count == 3
+    else:
+        with pytest.raises(RecordingError, match=r"near line 3: field larger than field limit \(1048576\)"):
+            read_csv(path)
+
+
 @pytest.mark.parametrize(("cells", "comma"), [(14, True), (13, False)])
 def test_csv_a_row_much_longer_than_the_header_is_told_of_its_decimal_commas(tmp_path, cells, comma):
     path = write(tmp_path / "a.csv", ",".join(["time", "PPG", *"abcdefgh"]) + "\n" + ",".join("1" * cells) + "\n")

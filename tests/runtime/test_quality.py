@@ -221,6 +221,17 @@ def test_one_sample_more_than_half_of_a_window_is_stuck_wherever_it_lies(name, h
             assert assess(SPEC.modality(name), np.stack([*others, window]))[0].tolist() == [True] * 9 + [valid]
 
 
+def test_samples_that_move_by_the_rounding_of_a_constant_are_stuck():
+    window = np.round(np.random.default_rng(6).uniform(-0.9, 0.9, size=(500, 1)), 3)
+    window[499] = 1.0
+    assert judge("ppg", window)[0] is True
+    # A millionth of a millionth of the largest sample, 1.
+    window[100:351, 0] = np.where(np.arange(251) % 2, 1e-12, 0.0)
+    assert judge("ppg", window)[0] is False
+    others = [good_window("ppg", seed=s) for s in range(9)]
+    assert assess(PPG, np.stack([*others, window]))[0].tolist() == [True] * 9 + [False]
+
+
 def test_skin_conductance_that_rests_for_most_of_a_window_is_valid():
     window = good_window("gsr")
     window[:15] = 2.0
