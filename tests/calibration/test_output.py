@@ -59,7 +59,7 @@ def test_a_model_three_times_too_sure_has_temperature_three(trained, members):
     checkpoint = trained("emodict-1", modalities=("ppg", "gsr"), layers=2, members=members)
     table = unbiased_table(checkpoint)
     own = fit_temperature(member_logits(checkpoint, table), table.labels)
-    # Its standard error is 1 / sqrt(2000 x 240 rows x .018, the variance of the logits): .011; four and a half of it.
+    # Its standard error is 1 / sqrt(2000 x 240 rows x .018, the variance of the logits): .011. Four and a half such.
     assert own == pytest.approx(1.0, abs=0.05)
     report = calibrate_output(sharpened(checkpoint, 3.0), table)
     # Exact algebra: softmax(3 z / (3 T)) is softmax(z / T). The search stops within 1e-6 of log T, logits are float32.
