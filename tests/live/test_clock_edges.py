@@ -70,10 +70,13 @@ def test_stamps_that_run_back_by_as_much_are_noticed_too(early_s, noticed):
     assert np.isfinite(times_s[17:]).all()
 
 
+@pytest.mark.parametrize("was_late_s", [0.125, -0.125])
 @pytest.mark.parametrize(("beyond_s", "noticed"), [(0.0, False), (1e-9, True)])
-def test_a_known_stream_that_was_late_is_given_five_quarters_of_it_and_half_a_period(beyond_s, noticed):
+def test_a_known_stream_that_was_late_or_early_is_given_five_quarters_of_it_and_half_a_period(
+    beyond_s, noticed, was_late_s
+):
     # Lateness of 1/8 s has been seen: 1/128 + 5/4 * 1/8.
-    clock = settled(late={200: 0.125})
+    clock = settled(late={200: was_late_s})
     late_s = 0.1640625 + beyond_s
     time_s = clock.times_s(even(320, 1, late_s=late_s))[0]
     # 10.5 periods: no whole number.
@@ -274,6 +277,17 @@ def test_four_blocks_in_a_row_beside_the_line_move_it(blocks, moved, late_s):
     np.testing.assert_allclose(off_s, expected, rtol=0, atol=5e-6)
 
 
+def test_a_drifting_line_is_moved_along_its_slope():
+    clock, n = SmoothClock(RATE_HZ), np.arange(24 * 16)
+    drifting = START_S + n / 64 * (1 + 2**-11)
+    stamps = drifting + np.where(n >= 320, 0.02, 0.0)
+    # No gap is short, as in `beside`.
+    stamps[312] += 0.2
+    off_s = given(clock, stamps) - drifting
+    # As above, and 5e-4 of the 0.4 s between the blocks' middle and the newest sample would be 2e-4.
+    np.testing.assert_allclose(off_s[-16:], approached(0.02, np.arange(16) / 64), rtol=0, atol=1e-5)
+
+
 @pytest.mark.parametrize(("late_s", "moved"), [(0.0077, False), (0.0079, True)])
 def test_beside_the_line_is_more_than_half_a_period_off(late_s, moved):
     _, off_s = beside(20, 4, late_s)
@@ -284,6 +298,8 @@ def test_beside_the_line_is_more_than_half_a_period_off(late_s, moved):
 @pytest.mark.parametrize(("blocks", "atol"), [(8, 1e-6), (20, 5e-8)])
 def test_a_line_of_more_than_eight_blocks_that_was_moved_lies_through_the_last_four_alone(blocks, atol):
     clock, _ = beside(blocks, 4, 0.02)
+    assert clock._line is not None
+    assert len(clock._line._blocks) == 4
     first = 16 * (blocks + 4)
     off_s = given(clock, even(first, 192, late_s=0.02)) - even(first, 192)
     # The first sample of the last of the four was a quarter of a second before.
@@ -427,6 +443,15 @@ def test_a_counter_that_runs_back_by_what_the_stamps_allow_tells_of_an_old_sampl
 )  # fmt: skip
 def test_of_a_counter_that_has_wrapped_turns_are_added_where_the_stamps_say(value, elapsed, placed):
     assert step(counting(200, turn=256), value, elapsed) == pytest.approx(placed, abs=1e-6)
+
+
+def test_a_counter_that_wraps_to_the_next_value_goes_on_however_late_the_stamps_are():
+    assert step(counting(255, turn=256), 0, 150.0) == pytest.approx(1, abs=1e-6)
+
+
+def test_a_counter_wraps_beyond_all_its_values():
+    # 256 was a value: it is one of 257, and 101 samples on.
+    assert step(counting(256), 100, 100.0) == pytest.approx(101, abs=1e-6)
 
 
 @pytest.mark.parametrize(("value", "elapsed", "placed"), [(194, 49.375, 250), (194, 100.0, 250), (200, 150.0, 256)])
