@@ -111,6 +111,18 @@ def test_a_number_of_rows_that_comes_again_is_captured_once_and_replayed(plan: P
         assert rtx.calls == ["enqueued", "computed 3", "enqueued", "computed 7", "captured", "computed 7"]
 
 
+def test_a_recorded_graph_is_given_back_once_it_serves_no_more(
+    plan: Path, rtx: ModuleType, monkeypatch: pytest.MonkeyPatch
+):
+    closed = []
+    monkeypatch.setattr(cuda_core.Graph, "close", lambda graph: closed.append(graph))
+    with TensorRTEngine(plan) as engine:
+        for rows, count in ((7, 0), (7, 0), (7, 0), (3, 1), (3, 1), (7, 2), (7, 2)):
+            engine.infer(rows_of(plan, rows))
+            assert len(closed) == count
+    assert len(closed) == len(set(map(id, closed))) == 3
+
+
 def test_where_tensorrt_says_that_capture_is_impossible_each_call_is_enqueued_and_it_is_said(
     plan: Path, rtx: ModuleType, caplog: pytest.LogCaptureFixture
 ):
