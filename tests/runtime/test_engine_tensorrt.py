@@ -23,6 +23,7 @@ from tests.stand_in.plans import MAX_BATCH, RTX_3080, put_in_place, write_plan
 from emodict.engine import open_engine
 from emodict.engine.driver import Driver, Gpu
 from emodict.engine.tensorrt import TensorRTEngine
+from emodict.engine.tensorrt_log import collecting_logger
 from emodict.errors import EmodictError, ModelError
 
 BUILDERS = ("tensorrt", "tensorrt_rtx")
@@ -462,6 +463,24 @@ def test_what_cuda_core_raises_is_a_sentence(
     assert failure.value.exit_code == 1
     assert "manual" not in str(failure.value)
     assert "End what else uses the GPU's memory (nvidia-smi lists it)" in str(failure.value)
+
+
+@pytest.mark.parametrize("logged", ["", "the plan is tired"])
+def test_what_tensorrt_logged_stands_beside_what_cuda_core_raised(
+    logged: str, plan: Path, rtx: ModuleType, monkeypatch: pytest.MonkeyPatch
+):
+    def fail(*_: object) -> None:
+        if logged:
+            collecting_logger(rtx)[0].log(tensorrt.Severity.ERROR, logged)
+        raise RuntimeError("CUDA_ERROR_UNKNOWN")
+
+    monkeypatch.setattr(cuda_core.Graph, "launch", fail)
+    said = "CUDA_ERROR_UNKNOWN" + (f"; TensorRT says '{logged}'" if logged else "")
+    with TensorRTEngine(plan) as engine:
+        engine.infer(rows_of(plan, 2))
+        with pytest.raises(EmodictError) as failure:
+            engine.infer(rows_of(plan, 2))
+    assert str(failure.value) == f"The GPU failed while computing: {said}."
 
 
 @pytest.mark.parametrize(
