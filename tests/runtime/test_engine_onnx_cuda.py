@@ -125,6 +125,15 @@ def test_results_come_back_from_the_device_for_any_number_of_rows(
                 np.testing.assert_array_equal(got, wanted)
 
 
+@pytest.mark.parametrize("tokens", [np.zeros((2, 3, 4), np.float32), np.zeros((1, 4, 18), np.float64)])
+def test_tokens_of_another_shape_or_type_are_refused_in_our_words(wrist_model: Path, tokens: np.ndarray):
+    with (
+        open_engine(wrist_model) as engine,
+        pytest.raises(ModelError, match=rf"The tokens do not fit the model.*got {tokens.dtype} \({len(tokens)}, "),
+    ):
+        engine.infer(tokens)
+
+
 def test_every_way_back_to_the_cpu_and_to_tf32_is_closed(wrist_model: Path, gpu: StandIn):
     with open_engine(wrist_model, device="cuda"):
         assert gpu.entries == {

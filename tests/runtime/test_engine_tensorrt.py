@@ -23,6 +23,7 @@ from tests.stand_in.plans import MAX_BATCH, RTX_3080, put_in_place, write_plan
 from emodict.engine import open_engine
 from emodict.engine.driver import Driver, Gpu
 from emodict.engine.tensorrt import TensorRTEngine
+from emodict.engine.tensorrt_log import collecting_logger
 from emodict.errors import EmodictError, ModelError
 
 BUILDERS = ("tensorrt", "tensorrt_rtx")
@@ -104,6 +105,18 @@ def test_a_number_of_rows_that_comes_again_is_captured_once_and_replayed(plan: P
         compare(engine, plan, rows_of(plan, 7))
         compare(engine, plan, rows_of(plan, 7, seed=1))
         assert rtx.calls == ["enqueued", "computed 3", "enqueued", "computed 7", "captured", "computed 7"]
+
+
+def test_a_recorded_graph_is_given_back_once_it_serves_no_more(
+    plan: Path, rtx: ModuleType, monkeypatch: pytest.MonkeyPatch
+):
+    closed = []
+    monkeypatch.setattr(cuda_core.Graph, "close", lambda graph: closed.append(graph))
+    with TensorRTEngine(plan) as engine:
+        for rows, count in ((7, 0), (7, 0), (7, 0), (3, 1), (3, 1), (7, 2), (7, 2)):
+            engine.infer(rows_of(plan, rows))
+            assert len(closed) == count
+    assert len(closed) == len(set(map(id, closed))) == 3
 
 
 def test_where_tensorrt_says_that_capture_is_impossible_each_call_is_enqueued_and_it_is_said(
@@ -448,6 +461,24 @@ def test_what_cuda_core_raises_is_a_sentence(
     assert failure.value.exit_code == 1
     assert "manual" not in str(failure.value)
     assert "End what else uses the GPU's memory (nvidia-smi lists it)" in str(failure.value)
+
+
+@pytest.mark.parametrize("logged", ["", "the plan is tired"])
+def test_what_tensorrt_logged_stands_beside_what_cuda_core_raised(
+    logged: str, plan: Path, rtx: ModuleType, monkeypatch: pytest.MonkeyPatch
+):
+    def fail(*_: object) -> None:
+        if logged:
+            collecting_logger(rtx)[0].log(tensorrt.Severity.ERROR, logged)
+        raise RuntimeError("CUDA_ERROR_UNKNOWN")
+
+    monkeypatch.setattr(cuda_core.Graph, "launch", fail)
+    said = "CUDA_ERROR_UNKNOWN" + (f"; TensorRT says '{logged}'" if logged else "")
+    with TensorRTEngine(plan) as engine:
+        engine.infer(rows_of(plan, 2))
+        with pytest.raises(EmodictError) as failure:
+            engine.infer(rows_of(plan, 2))
+    assert str(failure.value) == f"The GPU failed while computing: {said}."
 
 
 @pytest.mark.parametrize(

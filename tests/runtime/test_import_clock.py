@@ -182,12 +182,13 @@ def test_names_and_units_are_understood():
 def test_a_growing_column_knows_its_last_number():
     column = Growing()
     assert column.last == -np.inf
-    column.append([3.0, 4.0])
-    assert column.last == 4.0
+    column.append([3.0, 4.0, 5.0])
+    assert column.last == 5.0
     column.append([])
     assert column.last == -np.inf
     column.append([7])
-    assert column.all().tolist() == [3, 4, 7]
+    assert column.last == 7.0
+    assert column.all().tolist() == [3, 4, 5, 7]
 
 
 @pytest.mark.parametrize(

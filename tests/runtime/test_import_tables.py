@@ -583,6 +583,12 @@ def test_csv_a_time_column_that_is_named_beside_a_rate_gives_the_start(tmp_path)
     assert (recording.signals["ppg"].rate_hz, recording.signals["ppg"].timestamps_s) == (250.0, None)
 
 
+def test_csv_of_other_rows_the_time_is_not_looked_at_where_the_first_gives_the_start(tmp_path):
+    path = write(tmp_path / "a.csv", "time,PPG\n2023-11-14T22:13:20Z,1\nlater,2\n,3\n")
+    recording = read_csv(path, rate=250.0, time="time")
+    assert (recording.start_time, recording.signals["ppg"].sample_count) == ("2023-11-14T22:13:20Z", 3)
+
+
 @pytest.mark.parametrize(
     ("name", "cell", "start_time"),
     [

@@ -1,5 +1,7 @@
 """A prediction sums up its rows: those that are valid, answered, and inside trials."""
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -53,7 +55,8 @@ def test_half_an_answer_is_none():
 @pytest.mark.parametrize("changes", [{}, {"truth": None}, {"simulated": True, "mean_label": None}])
 def test_blocks_put_together_again_are_the_whole(changes):
     whole = prediction(**changes)
-    got = concatenate_predictions([whole.slice(slice(0, 1)), whole.slice(slice(1, 3)), whole.slice(slice(3, None))])
-    assert len(got) == 4
-    for name, value in vars(whole).items():
-        np.testing.assert_equal(getattr(got, name), value)
+    for edges in ((0, 4), (0, 1, 3, 4)):
+        got = concatenate_predictions([whole.slice(slice(*pair)) for pair in itertools.pairwise(edges)])
+        assert len(got) == 4
+        for name, value in vars(whole).items():
+            np.testing.assert_equal(getattr(got, name), value)

@@ -141,6 +141,14 @@ def test_one_sample_more_than_half_at_the_extremes_is_saturated(name, count, lev
     assert assess(SPEC.modality(name), np.stack([*others, window]))[0].tolist() == [True] * 9 + [valid]
 
 
+@pytest.mark.parametrize(("count", "valid"), [(256, True), (257, False), (511, False)])
+def test_many_samples_at_the_extremes_are_all_counted(count, valid):
+    # 512 can be halved nine times; a byte counts to 255.
+    window = np.random.default_rng(7).uniform(-0.9, 0.9, size=(512, 2))
+    window[:count, 0] = np.where(np.arange(count) % 2, 1.0, -1.0)
+    assert judge("eeg", window)[0] is valid
+
+
 @pytest.mark.parametrize(("step", "valid"), [(1.9e-12, False), (2.1e-12, True)])
 def test_what_moves_by_more_than_a_millionth_of_a_millionth_is_no_constant(step, valid):
     window = np.full((20, 1), 2.0)

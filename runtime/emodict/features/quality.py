@@ -225,7 +225,8 @@ def _pulse_bins(samples: int, rate_hz: float) -> _PulseBins:
     band = np.flatnonzero((hz >= PULSE_BAND_HZ[0]) & (hz <= PULSE_BAND_HZ[1]))
     pulse = np.flatnonzero((hz >= PULSE_HZ[0]) & (hz <= PULSE_HZ[1]))
     around = np.add.outer(np.multiply.outer(pulse, (1, 2)), (-1, 0, 1)).reshape(len(pulse), 6)
-    bins = np.arange(min(band[0], around.min()), min(max(band[-1], around.max()), len(hz) - 1) + 1)
+    highest = min(max(band[-1], around.max()), len(hz) - 1)
+    bins = np.arange(min(band[0], around.min()), highest + 1)
     angle = 2 * np.pi / samples * (np.outer(np.arange(samples), bins) % samples)
     tapered = np.hanning(samples)[:, None] * np.concatenate([np.cos(angle), np.sin(angle)], axis=1)
     return _PulseBins(
