@@ -185,7 +185,7 @@ def test_work_that_is_left_when_an_error_comes_ends_without_a_word_of_the_pool(
     words = ["--engine", model, bad, *[sittings / "0.h5"] * 4, "--jobs", "2", "-q"]
     done = subprocess.run([sys.executable, "-c", LATE_FEEDER, *words], capture_output=True, text=True, timeout=300)
     assert done.returncode == 2
-    assert [line for line in done.stderr.splitlines() if "bad.h5 is HDF5 but cannot be opened" not in line] == []
+    assert [line for line in messages(done.stderr) if "bad.h5 is HDF5 but cannot be opened" not in line] == []
 
 
 def test_the_library_gives_predictions_in_order_and_the_type_of_an_error(

@@ -134,6 +134,17 @@ def test_a_gap_within_a_pull_begins_at_its_first_late_sample_and_a_second_one_is
     np.testing.assert_array_equal(clock.times_s(stamps), stamps)
 
 
+def test_one_sample_between_two_gaps_tells_the_length_of_the_first():
+    stamps = np.concatenate([even(322, 1), even(330, 3)])
+    np.testing.assert_array_equal(settled().times_s(stamps), stamps)
+
+
+def test_stamps_that_differ_by_the_limit_tell_of_one_gap():
+    # 3.1875 and 3.6875 periods: the middle is no whole number, and 3.1875 alone would be one.
+    stamps = even(320, 2) + np.array([3.1875, 3.6875]) / 64
+    assert (settled().times_s(stamps)[0] - START_S) * 64 == pytest.approx(323.4375, abs=1e-6)
+
+
 def test_a_sample_that_is_late_while_the_next_is_in_time_leaves_no_gap():
     clock, stamps = settled(), even(320, 8)
     stamps[3] += 0.2
@@ -154,7 +165,8 @@ def test_a_sample_that_is_late_by_the_limit_lies_before_the_gap():
 
 def test_a_stamp_that_comes_again_has_no_time_and_the_next_has():
     clock = settled()
-    assert math.isnan(clock.times_s(even(319, 1))[0])
+    for _ in range(2):
+        assert math.isnan(clock.times_s(even(319, 1))[0])
     assert clock.times_s(even(320, 1))[0] == even(320, 1)[0]
 
 
@@ -253,8 +265,10 @@ def test_a_line_that_moves_is_approached_but_beyond_three_tenths_of_a_second_jum
     assert time_s == pytest.approx(START_S + 1 + (late_s / 2 if jumped else 0), abs=1e-5)
 
 
-def test_a_line_that_moves_is_approached_with_half_a_second():
-    clock = settled(16)
+@pytest.mark.parametrize("first_s", [0.0, -0.2])
+def test_a_line_that_moves_is_approached_with_half_a_second(first_s):
+    # Wherever the first stamp lay, from which all others are counted.
+    clock = settled(16, late={0: first_s})
     off_s = clock.times_s(even(16, 16, late_s=0.02)) - even(16, 16)
     np.testing.assert_allclose(off_s, approached(0.01, np.arange(16) / 64), rtol=0, atol=5e-6)
 
@@ -433,7 +447,7 @@ def test_a_counter_that_runs_back_by_what_the_stamps_allow_tells_of_an_old_sampl
         # One more than the last: a whole turn is lost where the stamps say so to three periods.
         (201, 1.0, 1), (201, 252.9, 1), (201, 253.9, 1), (201, 254.0, 257), (201, 256.5, 257), (201, 260.0, 257),
         (201, 260.1, 1), (201, 512.0, 513),
-        (200, 256.0, 256),
+        (200, 256.0, 256), (200, 253.0, 256),
         # 44 more, and with a turn 300.
         (244, 41.0, 44), (244, 47.0, 44), (244, 40.9, 40.9), (244, 48.0, 44), (244, 255.9, 44), (244, 256.0, 256),
         (244, 296.9, 296.9), (244, 297.0, 300), (244, 303.0, 300), (244, 303.1, 303.1),
@@ -461,9 +475,52 @@ def test_where_stamps_tell_less_than_a_turn_a_counter_goes_forward(value, elapse
     assert step(clock, value, elapsed) == pytest.approx(placed, abs=1e-6)
 
 
-@pytest.mark.parametrize(("value", "elapsed"), [(200, 0.5), (156, -44.0), (198, 1.0)])
+@pytest.mark.parametrize(("value", "elapsed"), [(200, 0.5), (200, 252.9), (156, -44.0), (198, 1.0)])
 def test_of_a_counter_that_has_wrapped_old_samples_are_told(value, elapsed):
     assert math.isnan(step(counting(200, turn=256), value, elapsed))
+
+
+def test_samples_of_a_counter_that_come_late_together_are_judged_by_the_least_late():
+    clock, stamps = counting(200, turn=256), even(320, 8)
+    stamps[:-1] += 256 / 64
+    np.testing.assert_array_equal(clock.counted_times_s(stamps, 201 + np.arange(8)), even(320, 8))
+
+
+def test_a_sample_that_comes_twice_in_a_pull_is_none_a_turn_later_however_late_it_is():
+    clock, stamps = counting(200, turn=256), even(320, 4)[[0, 0, 1, 2]]
+    stamps[1] += 256 / 64
+    times_s = clock.counted_times_s(stamps, np.array([201, 201, 202, 203]))
+    np.testing.assert_array_equal(times_s, [even(320, 1)[0], np.nan, *even(321, 2)])
+
+
+def test_a_jump_of_a_counter_within_a_pull_is_held_against_the_stamps():
+    # Ten more, and one period later.
+    times_s = counting(200).counted_times_s(even(320, 4), np.array([201, 202, 212, 213]))
+    np.testing.assert_allclose(times_s, even(320, 4), rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize("again", [(31,), (30,), (30, 31), (16, 17, 18)])
+def test_nothing_is_learned_from_samples_that_come_again(again):
+    clock = CounterClock(RATE_HZ)
+    for n in range(0, 32, 16):
+        clock.counted_times_s(even(n, 16), n + np.arange(16))
+    old = np.array(again)
+    # Later than they were, and so soon after the start that all is learned from.
+    assert np.isnan(clock.counted_times_s(START_S + old / 64 + 0.2, old)).all()
+    np.testing.assert_allclose(clock.counted_times_s(even(32, 16), 32 + np.arange(16)), even(32, 16), rtol=0, atol=1e-9)
+
+
+def test_of_samples_that_come_together_only_those_are_learned_from_that_are_new():
+    clock = CounterClock(RATE_HZ)
+    clock.counted_times_s(even(0, 16), np.arange(16))
+    numbers = np.array([16, 17, 17, 16, 18, 18])
+    stamps = START_S + numbers / 64 + np.array([0, 0, 0.2, 0.2, 0, 0.2])
+    expected = np.where(np.array([1, 1, 0, 0, 1, 0]), START_S + numbers / 64, np.nan)
+    np.testing.assert_allclose(clock.counted_times_s(stamps, numbers), expected, rtol=0, atol=1e-9)
+
+
+def test_a_counter_may_begin_with_a_single_sample():
+    assert CounterClock(RATE_HZ).counted_times_s(even(0, 1), np.array([77]))[0] == START_S
 
 
 def test_a_counter_that_has_begun_anew_has_no_turn_any_more():

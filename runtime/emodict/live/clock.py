@@ -346,9 +346,9 @@ class CounterClock(SmoothClock):
         if off <= slack:
             self._turn = turn
             return float(step)
-        if goes_on or (self._turn is not None and 0 < difference % self._turn <= elapsed < self._turn):
+        if self._turn is not None and (goes_on or 0 < difference % self._turn <= elapsed < self._turn):
             # Stamps may be late by more than they ever were; a counter that goes on has not.
-            return float(difference if self._turn is None else difference % self._turn)
+            return float(difference % self._turn)
         self._turn = None
         line_step = max(1.0, elapsed)
         if self._line is not None and line_step > slack:
