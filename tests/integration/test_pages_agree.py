@@ -48,9 +48,8 @@ def png_texts(png: bytes) -> Iterator[tuple[str, str]]:
 
 def stamp_of(picture: Path) -> str:
     if picture.suffix == ".svg":
-        (stamp,) = re.findall(r"<!-- emodict pages: (\w+) -->", picture.read_text(encoding="utf-8"))
-        return stamp
-    return dict(png_texts(picture.read_bytes()))["emodict pages"]
+        return ", ".join(re.findall(r"<!-- emodict pages: (\w+) -->", picture.read_text(encoding="utf-8"))) or "none"
+    return dict(png_texts(picture.read_bytes())).get("emodict pages", "none")
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -97,6 +96,21 @@ def test_the_summary_for_programs_has_the_same_measures_in_full():
     summary = json.loads(line)["summary"]
     for key, name in (("metrics", "this model"), ("metrics_of_mean_label", "mean label")):
         assert {k: f"{v:.4f}" for k, v in summary[key].items()} == FIGURES["stranger"][name], RENEW
+
+
+def test_the_first_second_has_the_same_share_on_every_page_and_in_every_form():
+    """In full as JSON, to three digits from Python, to two from ONNX Runtime alone, in per cent in the tables."""
+    (share,) = map(
+        float, re.findall(r'"start_s": 4\.0, "distribution": \{"Inspired": ([\d.]+)', text_of("docs/run.md"))
+    )
+    (from_python,) = map(float, re.findall(r"^Inspired \[([\d.]+)", text_of("README.md"), re.M))
+    (from_onnx,) = map(float, re.findall(r"^ +4 s  Inspired ([\d.]+)", text_of("docs/export.md"), re.M))
+    # Each is the same number rounded: half a unit of its last digit.
+    assert from_python == pytest.approx(share, abs=0.5001e-3)
+    assert from_onnx == pytest.approx(share, abs=0.5001e-2)
+    for page in ("README.md", "docs/run.md"):
+        (per_cent,) = map(int, re.findall(r"^   0:04  [▁-█] ?(\d+)", text_of(page), re.M))
+        assert per_cent == pytest.approx(100 * share, abs=0.5001), f"{page}. {RENEW}"
 
 
 def test_what_the_readme_expects_is_the_range_that_was_seen_with_this_run_in_it():
