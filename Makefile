@@ -2,7 +2,7 @@
 # make test-cpus: those that compute, by the kernels of other processors.
 # make api: the reference of the public modules, as HTML in api/.
 # make dist: the wheel and the sdist, tried on every Python here; the Dockerfile's steps, without Docker.
-# make fuzz: ten minutes of hostile files.
+# make fuzz: ten minutes of hostile files. make pages: what the pages show, from one run.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -16,7 +16,7 @@ BINDINGS := tensorrt-cu12-bindings==10.3.0 tensorrt-cu13-bindings==10.16.1.11 te
 PUBLIC := $(addprefix emodict.,session recording validate spec features engine predict outputs report table errors) \
 	$(addprefix emodict_train.,data fit checkpoint trainer model_card) emodict_export.export
 
-.PHONY: demo test test-cpus fuzz kill mutants soak aarch64 bench lint specs api dist clean
+.PHONY: demo test test-cpus fuzz kill mutants soak aarch64 bench lint specs pages api dist clean
 
 demo: $(VENV)/ready-train
 	$(BIN)/python examples/demo.py demo
@@ -70,6 +70,10 @@ lint: $(VENV)/ready-test
 specs: $(VENV)/ready-test
 	$(BIN)/python tools/make_specs.py
 
+# The demo once, and what README and docs show of it: excerpts, docs/figures.json and pictures. Needs a Chromium.
+pages: $(VENV)/ready-test
+	$(BIN)/python -m tools.pages
+
 api: $(VENV)/ready-test
 	$(BIN)/python -W error::UserWarning -m pdoc --docformat google --output-directory api $(PUBLIC)
 
@@ -80,7 +84,7 @@ dist: $(VENV)/ready-test
 	$(BIN)/python -m tests.release.docker_steps
 
 clean:
-	rm -rf $(VENV) demo dist build api
+	rm -rf $(VENV) demo dist build api .pages
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(None if (3, 10) <= sys.version_info < (3, 14) else f"emodict is pinned for Python 3.10 to 3.13; $(PYTHON) is {sys.version.split()[0]}. Try: make PYTHON=python3.11 ...")'

@@ -88,6 +88,8 @@ class Tab:
 @contextmanager
 def chromium(path: str, profile: Path) -> Iterator[Tab]:
     command = [path, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
+               # It would look for updates and the like.
+               "--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-quic",
                "--remote-debugging-port=0", f"--user-data-dir={profile}", "about:blank"]  # fmt: skip
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as browser:
         try:
