@@ -1,5 +1,6 @@
 """Recordings of several devices on one clock, and `emodict-session import` as it is typed."""
 
+import contextlib
 import subprocess
 import sys
 
@@ -9,7 +10,7 @@ import pytest
 
 from emodict.cli import session as cli
 from emodict.errors import RecordingError
-from emodict.importers.join import Companion, join_recordings, keep_only
+from emodict.importers.join import Companion, join_recordings, keep_only, read_companion
 from emodict.recording import Event, FaceVideo, Recording, Signal, Trials
 from emodict.session import open_session, write_session
 
@@ -135,6 +136,17 @@ def test_a_recording_without_a_start_time_gets_none_where_a_companion_starts_ear
     assert "-3 s added" in joined.attributes["notes"]
     plain = join_recordings(recording("ppg", start=""), [Companion("b", recording("gsr", start=""))])
     assert "added" not in plain.attributes["notes"]
+
+
+def test_a_second_file_of_no_kind_or_of_one_that_is_none_is_refused(tmp_path):
+    (tmp_path / "a").write_bytes(b"what")
+    with contextlib.ExitStack() as stack:
+        with pytest.raises(RecordingError, match=r"cannot be read.*a file that starts with b'what'.*--with-kind"):
+            read_companion(tmp_path / "a", None, stack)
+        with pytest.raises(RecordingError, match="--with-kind ecg is no kind of recording"):
+            read_companion(tmp_path / "a", "ecg", stack)
+        with pytest.raises(RecordingError, match="There is no file"):
+            read_companion(tmp_path / "b", None, stack)
 
 
 def test_what_is_not_wanted_is_named():
