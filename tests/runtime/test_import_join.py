@@ -156,6 +156,9 @@ def test_what_is_not_wanted_is_named():
     assert only.attributes["left_out"] == "x, ppg (not wanted)"
     with pytest.raises(RecordingError, match="has no eeg"):
         keep_only(both, ["eeg"])
+    filmed = recording("gsr", face=FaceVideo(np.arange(3.0), embedding=np.ones((3, 32))))
+    assert keep_only(filmed, ["gsr"]).face is None
+    assert keep_only(filmed, ["video"]).modality_names == ("video",)
 
 
 @pytest.fixture
