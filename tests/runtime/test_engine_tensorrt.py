@@ -5,10 +5,12 @@ There is no GPU here: tests/stand_in takes the place of TensorRT and of cuda-cor
 
 from __future__ import annotations
 
+import gc
 import importlib
 import json
 import logging
 import sys
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -142,6 +144,22 @@ def test_outputs_can_be_read_after_the_engine_is_closed(plan: Path, rtx: ModuleT
         distribution, _ = engine.infer(tokens)
     # Shares in float32; memory that was freed holds NaN.
     np.testing.assert_allclose(distribution, expected_of(plan, tokens)[0], rtol=0, atol=1e-6)
+
+
+def test_of_a_closed_engine_nothing_is_left_on_the_gpu(plan: Path, rtx: ModuleType, monkeypatch: pytest.MonkeyPatch):
+    made, start = [], tensorrt.IExecutionContext.__init__
+
+    def remembered(self: object, *words: object) -> None:
+        made.append(weakref.ref(self))
+        start(self, *words)
+
+    monkeypatch.setattr(tensorrt.IExecutionContext, "__init__", remembered)
+    with TensorRTEngine(plan) as engine:
+        engine.infer(rows_of(plan, 2))
+        assert [context() is None for context in made] == [False]
+    gc.collect()
+    assert [context() is None for context in made] == [True]
+    assert engine.manifest is not None  # held until here
 
 
 def test_host_code_in_a_plan_is_never_allowed(plan: Path, rtx: ModuleType):

@@ -1,5 +1,6 @@
 """Features of whole recordings: blocks for streaming specs, trials for the others."""
 
+import dataclasses
 import logging
 import math
 
@@ -53,6 +54,28 @@ def test_a_trial_is_cut_by_whole_seconds_where_it_ends_after_the_recording(caplo
     rows = extract_features(recording(20.0, trials=[(0.0, stop_s)]), DMER)
     assert rows.start_s[-1] == pytest.approx(last, abs=3e-6)
     assert ("after the recording" in caplog.text) is (stop_s > 20.000001)
+
+
+def test_a_face_of_another_kind_of_features_is_refused_before_any_work():
+    ours = recording()
+    for kind, taken in (("vgg16-clean 1f2e", True), ("", True), ("hog", False)):
+        face = dataclasses.replace(ours.face, features=kind)
+        if taken:
+            assert len(extract_features(dataclasses.replace(ours, face=face), EMODICT))
+        else:
+            with pytest.raises(RecordingError, match="the face features are not those of feature spec emodict-1"):
+                extract_features(dataclasses.replace(ours, face=face), EMODICT)
+
+
+def test_the_one_channel_of_a_sensor_without_places_may_be_called_anything():
+    named = recording()
+    for name, called in (("gsr", "EDA"), ("ppg", "IR 940")):
+        signal = dataclasses.replace(named.signals[name], channel_names=(called,))
+        got = extract_features(recording(**{name: signal}), EMODICT)
+        np.testing.assert_array_equal(got.features(name), extract_features(named, EMODICT).features(name))
+        two = dataclasses.replace(signal, channel_names=(called, "b"), samples=np.repeat(signal.samples, 2, axis=1))
+        with pytest.raises(RecordingError):
+            extract_features(recording(**{name: two}), EMODICT)
 
 
 @pytest.mark.parametrize(("period_s", "taken"), [(1 / 3.961, True), (1 / 3.959, False)])

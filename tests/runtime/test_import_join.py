@@ -1,5 +1,6 @@
 """Recordings of several devices on one clock, and `emodict-session import` as it is typed."""
 
+import contextlib
 import subprocess
 import sys
 
@@ -9,7 +10,7 @@ import pytest
 
 from emodict.cli import session as cli
 from emodict.errors import RecordingError
-from emodict.importers.join import Companion, join_recordings, keep_only
+from emodict.importers.join import Companion, join_recordings, keep_only, read_companion
 from emodict.recording import Event, FaceVideo, Recording, Signal, Trials
 from emodict.session import open_session, write_session
 
@@ -137,6 +138,17 @@ def test_a_recording_without_a_start_time_gets_none_where_a_companion_starts_ear
     assert "added" not in plain.attributes["notes"]
 
 
+def test_a_second_file_of_no_kind_or_of_one_that_is_none_is_refused(tmp_path):
+    (tmp_path / "a").write_bytes(b"what")
+    with contextlib.ExitStack() as stack:
+        with pytest.raises(RecordingError, match=r"cannot be read.*a file that starts with b'what'.*--with-kind"):
+            read_companion(tmp_path / "a", None, stack)
+        with pytest.raises(RecordingError, match="--with-kind ecg is no kind of recording"):
+            read_companion(tmp_path / "a", "ecg", stack)
+        with pytest.raises(RecordingError, match="There is no file"):
+            read_companion(tmp_path / "b", None, stack)
+
+
 def test_what_is_not_wanted_is_named():
     both = Recording("s", "a", {**recording("ppg").signals, **recording("gsr").signals}, attributes={"left_out": "x"})
     only = keep_only(both, ["gsr"])
@@ -144,6 +156,9 @@ def test_what_is_not_wanted_is_named():
     assert only.attributes["left_out"] == "x, ppg (not wanted)"
     with pytest.raises(RecordingError, match="has no eeg"):
         keep_only(both, ["eeg"])
+    filmed = recording("gsr", face=FaceVideo(np.arange(3.0), embedding=np.ones((3, 32))))
+    assert keep_only(filmed, ["gsr"]).face is None
+    assert keep_only(filmed, ["video"]).modality_names == ("video",)
 
 
 @pytest.fixture

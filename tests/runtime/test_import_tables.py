@@ -234,7 +234,9 @@ def test_muse_raw_columns_become_eeg_and_elements_events(tmp_path):
 
 def test_muse_samples_lost_in_a_pause_become_a_gap_of_their_length(tmp_path):
     muse_file(tmp_path / "a.csv", seconds=20, drop=range(1200, 1800))
-    eeg = read_muse(tmp_path / "a.csv").signals["eeg"]
+    recording = read_muse(tmp_path / "a.csv")
+    eeg = recording.signals["eeg"]
+    assert "samples lost, by the time stamps" in recording.attributes["notes"]
     steps = np.diff(eeg.sequence)
     (gap,) = np.flatnonzero(steps > 1)
     assert gap == 1199

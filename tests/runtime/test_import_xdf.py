@@ -95,6 +95,7 @@ def test_streams_become_modalities_on_one_clock(tmp_path):
     assert [(e.code, e.description) for e in recording.events] == [(0, "begin"), (7, "7")]
     np.testing.assert_allclose([e.onset_s for e in recording.events], [2.0, 4.25], atol=1e-9)
     assert recording.start_time == "2025-01-31T00:21:17Z"
+    assert "start_time is when the file was opened" in recording.attributes["notes"]
     assert recording.attributes["left_out"] == "channel TRIG of Cap (Trigger)"
 
 

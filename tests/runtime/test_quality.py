@@ -149,6 +149,15 @@ def test_many_samples_at_the_extremes_are_all_counted(count, valid):
     assert judge("eeg", window)[0] is valid
 
 
+@pytest.mark.parametrize("channels", [1, 2, 3, 18])
+def test_one_bad_channel_of_any_number_makes_a_window_invalid(channels):
+    for bad in range(channels):
+        window = good_window("eeg")[:, :channels].copy()
+        assert judge("eeg", window)[0] is True
+        window[:, bad] = 3.0
+        assert judge("eeg", window) == (False, 0.0)
+
+
 @pytest.mark.parametrize(("step", "valid"), [(1.9e-12, False), (2.1e-12, True)])
 def test_what_moves_by_more_than_a_millionth_of_a_millionth_is_no_constant(step, valid):
     window = np.full((20, 1), 2.0)

@@ -182,6 +182,10 @@ def test_a_nan_reaches_as_far_as_the_filter_does_and_no_further(from_hz, to_hz):
     got = resampled(samples, from_hz, to_hz)
     time = np.arange(len(got)) / to_hz
     touched = np.isnan(got[:, 0])
+    # In whole numbers of the upper rate: the filter's half length is ten periods of the lower one.
+    divisor = math.gcd(from_hz, to_hz)
+    up, down = to_hz // divisor, from_hz // divisor
+    np.testing.assert_array_equal(touched, np.abs(np.arange(len(got)) * down - at * up) <= 10 * max(up, down))
     # Half length of the filter: ten periods of the lower rate.
     assert np.abs(time[touched] - at / from_hz).max() <= 10 / min(from_hz, to_hz) + 1e-9
     assert touched[np.argmin(np.abs(time - at / from_hz))]
