@@ -8,7 +8,7 @@ import pytest
 from emodict.errors import StreamError
 from emodict.features import extract_features
 from emodict.features.windows import FeatureWindows, concatenate
-from emodict.live.pipeline import ARRIVAL_S, PATIENCE_S, LivePipeline
+from emodict.live.pipeline import LivePipeline
 from emodict.live.row import ABSENT, LIVE, LOST, STALLED
 from emodict.live.source import Chunk, Connected, Ended, LiveStream, Lost
 from emodict.recording import Recording, Signal
@@ -19,6 +19,9 @@ RATES = {"gsr": 4.0, "ppg": 100.0}
 SECONDS = 40
 # The promise of docs/features.md: live rows are those of the recording, in blocks of another size.
 ATOL = 1e-9
+# How long a row waits for a sensor that is live, and what the last sample of a second takes to get here.
+PATIENCE_S = 1.0
+ARRIVAL_S = 0.02
 # The clock of the source starts anywhere.
 T0 = 1234.5
 
@@ -195,6 +198,28 @@ def test_a_time_in_the_far_future_takes_no_memory_and_is_left_out(
     assert "times in the far future" in caplog.text
     wrist.run(12.0)
     assert wrist.valid_seconds("ppg") == list(range(4, 12))
+
+
+@pytest.mark.parametrize(("ahead_s", "left_out"), [(66.99, False), (67.0, True)])
+def test_a_time_is_in_the_far_future_a_minute_after_the_second_that_is_due(
+    wrist: Wrist, caplog: pytest.LogCaptureFixture, ahead_s: float, left_out: bool
+) -> None:
+    # The second from 6 to 7 s is due.
+    wrist.run(6.0)
+    wrist.pipeline.happened(Chunk("ppg", np.ones((1, 1)), np.array([T0 + ahead_s])))
+    assert ("times in the far future" in caplog.text) == left_out
+
+
+@pytest.mark.parametrize(("waited_s", "comes"), [(0.999, False), (1.0, True)])
+def test_a_row_waits_for_a_sensor_that_is_live_for_a_second(wrist: Wrist, waited_s: float, comes: bool) -> None:
+    wrist.run(9.5)
+    wrist.run(9.9, alive=("gsr",))
+    # Nothing of the pulse any more, and all of the skin.
+    wrist.pipeline.happened(Chunk("gsr", wrist.values["gsr"][39:42], T0 + np.arange(39, 42) / 4))
+    wrist.pipeline.let_go(T0 + 10 + waited_s)
+    wrist.take()
+    assert wrist.all.start_s[-1] == (9.0 if comes else 8.0)
+    assert wrist.pipeline.state("ppg")[0] == (STALLED if comes else LIVE)
 
 
 def test_an_ended_modality_is_invalid_and_the_rest_goes_on_to_its_end(wrist: Wrist) -> None:

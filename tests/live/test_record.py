@@ -79,6 +79,15 @@ def test_gaps_and_the_rate_are_counted():
     assert (count.gaps, count.missing_s) == (1, pytest.approx(3.0))
 
 
+@pytest.mark.parametrize(("slow_s", "measured_hz"), [(9, (9 * 2 + 4) / 10), (10, 2.0)])
+def test_the_rate_is_that_of_the_last_ten_seconds(slow_s, measured_hz):
+    count = StreamCount(LiveStream("gsr", 4.0, ("gsr",), "uS"))
+    for second in range(20 + slow_s):
+        samples = 4 if second < 20 else 2
+        count.add(Chunk("gsr", np.zeros((samples, 1)), second + 1 - np.arange(samples)[::-1] / 4))
+    assert count.measured_hz == pytest.approx(measured_hz)
+
+
 def test_without_a_model_all_electrodes_of_an_lsl_stream_are_recorded():
     eeg = _of_all_electrodes(load_spec("emodict-1")).modality("eeg")
     channels = [Channel("AF7", "microvolts"), Channel("TP10", "microvolts"), Channel("Trigger")]
