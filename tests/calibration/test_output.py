@@ -1,7 +1,12 @@
 """The temperature is recovered, folded without a node, judged on others, and refused where it is worth nothing."""
 
+from __future__ import annotations
+
 import dataclasses
 import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -11,6 +16,7 @@ from scipy.special import softmax
 
 from emodict.errors import InputError, ModelError, TableError
 from emodict.metrics import distribution_metrics
+from emodict.table import FeatureTable
 from emodict_calibration.output.reliability import reliability
 from emodict_calibration.output.table import describe, draw_reliability
 from emodict_calibration.output.temperature import (
@@ -23,6 +29,7 @@ from emodict_calibration.output.temperature import (
 )
 from emodict_export.export import export_onnx, folded_onnx
 from emodict_export.windows import engine_tokens
+from emodict_train.checkpoint import Checkpoint
 from emodict_train.record import trial_digests
 
 from .conftest import plausible_table
@@ -31,14 +38,14 @@ from .conftest import plausible_table
 ATOL = 1e-6
 
 
-def sharpened(checkpoint, factor):
+def sharpened(checkpoint: Checkpoint, factor: float) -> Checkpoint:
     """The same model, its logits times `factor`."""
     names = ("classifier.to_emotions.weight", "classifier.to_emotions.bias")
     states = tuple({**state, **{name: state[name] * factor for name in names}} for state in checkpoint.states)
     return dataclasses.replace(checkpoint, states=states)
 
 
-def unbiased_table(checkpoint, rows=240, *, people=4, trials=3):
+def unbiased_table(checkpoint: Checkpoint, rows: int = 240, *, people: int = 4, trials: int = 3) -> FeatureTable:
     """Labels that scatter around what the model predicts: its temperature is 1."""
     table = plausible_table(checkpoint, rows, seed=3)
     predicted = at_temperature(member_logits(checkpoint, table), 1.0)
@@ -55,7 +62,7 @@ def unbiased_table(checkpoint, rows=240, *, people=4, trials=3):
 
 
 @pytest.mark.parametrize("members", [1, 3])
-def test_a_model_three_times_too_sure_has_temperature_three(trained, members):
+def test_a_model_three_times_too_sure_has_temperature_three(trained: Callable[..., Any], members: int) -> None:
     checkpoint = trained("emodict-1", modalities=("ppg", "gsr"), layers=2, members=members)
     table = unbiased_table(checkpoint)
     own = fit_temperature(member_logits(checkpoint, table), table.labels)
@@ -70,19 +77,21 @@ def test_a_model_three_times_too_sure_has_temperature_three(trained, members):
     assert report.after.ece < report.before.ece
 
 
-def test_the_temperature_is_the_minimum_of_the_kl(small):
+def test_the_temperature_is_the_minimum_of_the_kl(small: Checkpoint) -> None:
     table = unbiased_table(small)
     logits = 2.5 * member_logits(small, table)
     found = fit_temperature(logits, table.labels)
 
-    def kl(temperature):
+    def kl(temperature: float) -> float:
         return distribution_metrics(table.labels, at_temperature(logits, temperature))["kl"].mean()
 
     assert kl(found) < min(kl(found * 1.01), kl(found / 1.01))
 
 
 @pytest.mark.parametrize("members", [1, 3])
-def test_the_exported_graph_gives_softmax_of_logits_over_temperature_with_no_new_node(trained, members, tmp_path):
+def test_the_exported_graph_gives_softmax_of_logits_over_temperature_with_no_new_node(
+    trained: Callable[..., Any], members: int, tmp_path: Path
+) -> None:
     from onnxruntime import InferenceSession
 
     checkpoint = sharpened(trained("emodict-1", modalities=("ppg", "gsr"), layers=2, members=members), 3.0)
@@ -101,7 +110,7 @@ def test_the_exported_graph_gives_softmax_of_logits_over_temperature_with_no_new
     assert len(onnx.load(path).graph.node) == len(folded_onnx(checkpoint).graph.node)
 
 
-def test_the_record_says_what_was_done(small):
+def test_the_record_says_what_was_done(small: Checkpoint) -> None:
     report = calibrate_output(sharpened(small, 3.0), unbiased_table(small))
     calibrated = with_temperature(sharpened(small, 3.0), report)
     recorded = calibrated.training[OUTPUT]
@@ -112,7 +121,7 @@ def test_the_record_says_what_was_done(small):
         calibrate_output(calibrated, unbiased_table(small))
 
 
-def test_what_is_judged_was_not_fitted_on(small):
+def test_what_is_judged_was_not_fitted_on(small: Checkpoint) -> None:
     table = unbiased_table(small, people=2)
     checkpoint = sharpened(small, 3.0)
     logits = member_logits(checkpoint, table)
@@ -126,13 +135,13 @@ def test_what_is_judged_was_not_fitted_on(small):
     assert report.after.kl == pytest.approx(np.concatenate(parts).mean(), rel=1e-12)
 
 
-def test_one_persons_trials_are_left_out_one_by_one(small):
+def test_one_persons_trials_are_left_out_one_by_one(small: Checkpoint) -> None:
     report = calibrate_output(sharpened(small, 3.0), unbiased_table(small, people=1))
     assert report.grouped_by == "trial"
     assert set(report.folds) == {"trial-0", "trial-1", "trial-2"}
 
 
-def test_rows_that_a_model_was_trained_on_are_refused(small, caplog):
+def test_rows_that_a_model_was_trained_on_are_refused(small: Checkpoint, caplog: pytest.LogCaptureFixture) -> None:
     table = unbiased_table(small)
     recorded = dataclasses.replace(small, training={**small.training, "trial_digests": trial_digests(table)[:2]})
     with pytest.raises(TableError, match="2 of these 12 trials"):
@@ -145,7 +154,7 @@ def test_rows_that_a_model_was_trained_on_are_refused(small, caplog):
     assert "does not say which trials" in caplog.text
 
 
-def test_a_trial_is_known_by_its_subject_name_and_label(small):
+def test_a_trial_is_known_by_its_subject_name_and_label(small: Checkpoint) -> None:
     table = unbiased_table(small)
     first = np.flatnonzero(table.trial == table.trial[0])[0]
     label = "\x1f".join(f"{share:.6f}" for share in table.labels[first])
@@ -156,7 +165,7 @@ def test_a_trial_is_known_by_its_subject_name_and_label(small):
     assert trial_digests(table.with_modalities(["ppg"])) == digests
 
 
-def test_a_temperature_that_helps_nobody_is_refused(small):
+def test_a_temperature_that_helps_nobody_is_refused(small: Checkpoint) -> None:
     table = unbiased_table(small, people=2)
     # One person calls for sharper, the other for flatter distributions: what suits one harms the other.
     logits = member_logits(small, table)
@@ -165,7 +174,7 @@ def test_a_temperature_that_helps_nobody_is_refused(small):
         calibrate_output(small, dataclasses.replace(table, labels=opposed))
 
 
-def test_data_that_cannot_judge_are_refused(small):
+def test_data_that_cannot_judge_are_refused(small: Checkpoint) -> None:
     table = unbiased_table(small, people=1, trials=1)
     with pytest.raises(TableError, match="one trial alone"):
         calibrate_output(small, table)
@@ -176,7 +185,7 @@ def test_data_that_cannot_judge_are_refused(small):
         calibrate_output(small, dataclasses.replace(unbiased_table(small), labels=reversed_labels))
 
 
-def test_reliability_is_what_is_computed_by_hand():
+def test_reliability_is_what_is_computed_by_hand() -> None:
     predicted = np.array([[0.1, 0.9], [0.3, 0.7], [0.4, 0.6]])
     truth = np.array([[0.2, 0.8], [0.5, 0.5], [0.3, 0.7]])
     got = reliability(truth, predicted, bins=3)
@@ -190,7 +199,7 @@ def test_reliability_is_what_is_computed_by_hand():
     assert got.kl == pytest.approx(terms.sum() / 3)
 
 
-def test_the_picture_and_the_table_say_what_the_report_says(small, tmp_path):
+def test_the_picture_and_the_table_say_what_the_report_says(small: Checkpoint, tmp_path: Path) -> None:
     table = dataclasses.replace(unbiased_table(small), simulated=True)
     report = calibrate_output(sharpened(small, 3.0), table)
     path = tmp_path / "reliability.svg"

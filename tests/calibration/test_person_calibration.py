@@ -1,18 +1,25 @@
 """A rest becomes a baseline and a matrix without blinks; what is no rest is refused."""
 
+from __future__ import annotations
+
 import dataclasses
 import sys
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
 
 from emodict.errors import InputError, MissingDependencyError, PersonError, RecordingError, SpecError
 from emodict.features import extract_features
+from emodict.features.windows import FeatureWindows
+from emodict.person import Person, Unmixing
 from emodict.recording import FaceVideo, Recording, Signal, Trials
 from emodict.spec import load_spec
 from emodict_calibration.person.calibrate import RestOptions, calibrate_person, describe
 from emodict_calibration.person.population import describe_population, with_population
 from emodict_calibration.person.unmixing import Removal, _strongest, fit_unmixing, matrix_without
+from emodict_train.checkpoint import Checkpoint
 
 SPEC = load_spec("emodict-1")
 WRIST = SPEC.with_modalities(["gsr", "ppg"])
@@ -21,7 +28,15 @@ EEG_ONLY = SPEC.with_modalities(["eeg"])
 FRONT = {"Fp1": 1.0, "Fp2": 0.95, "F7": 0.35, "F8": 0.35, "F3": 0.3, "F4": 0.3, "Fz": 0.3}
 
 
-def wrist_rest(seconds=60, *, seed=0, subject_id="ann", ppg_from_s=0.0, trials=None, level=3.0):
+def wrist_rest(
+    seconds: int = 60,
+    *,
+    seed: int = 0,
+    subject_id: str = "ann",
+    ppg_from_s: float = 0.0,
+    trials: Trials | None = None,
+    level: float = 3.0,
+) -> Recording:
     rng = np.random.default_rng(seed)
     time_s = np.arange(seconds * 100)[:, None] / 100
     pulse = np.sin(2 * np.pi * 1.2 * time_s) + 0.05 * rng.standard_normal(time_s.shape)
@@ -31,7 +46,7 @@ def wrist_rest(seconds=60, *, seed=0, subject_id="ann", ppg_from_s=0.0, trials=N
     return Recording("rest", subject_id, signals, trials=trials)
 
 
-def brain_and_blinks(seconds=64, rate_hz=100):
+def brain_and_blinks(seconds: int = 64, rate_hz: int = 100) -> tuple[np.ndarray, ...]:
     """(samples, channels) in uV without and with blinks: a mixture of 18 independent spiky sources, and lids."""
     rng = np.random.default_rng(5)
     sources = rng.standard_t(3, size=(seconds * rate_hz, len(EEG)))
@@ -47,17 +62,17 @@ def brain_and_blinks(seconds=64, rate_hz=100):
     return brain, brain + np.outer(lids, reach), reach
 
 
-def eeg_rest(samples, rate_hz=100.0):
+def eeg_rest(samples: np.ndarray, rate_hz: float = 100.0) -> Recording:
     return Recording("rest", "ann", {"eeg": Signal("eeg", rate_hz, "uV", EEG, samples, reference="Pz")})
 
 
 @pytest.fixture(scope="module")
-def unmixed():
+def unmixed() -> tuple[np.ndarray, np.ndarray, np.ndarray, Unmixing]:
     brain, recorded, reach = brain_and_blinks()
     return brain, recorded, reach, fit_unmixing(eeg_rest(recorded), SPEC, seed=0)
 
 
-def test_a_baseline_is_mean_and_spread_of_the_valid_rest_windows():
+def test_a_baseline_is_mean_and_spread_of_the_valid_rest_windows() -> None:
     recording = wrist_rest(ppg_from_s=10)
     person = calibrate_person(recording, SPEC, RestOptions())
     windows = extract_features(recording, WRIST)
@@ -75,7 +90,7 @@ def test_a_baseline_is_mean_and_spread_of_the_valid_rest_windows():
     assert "No baseline for eeg: 0 s valid, 30 needed" in describe(person, ica=False)
 
 
-def test_from_and_to_take_whole_windows_alone():
+def test_from_and_to_take_whole_windows_alone() -> None:
     recording = wrist_rest(seconds=90)
     rows = {
         name: baseline.rows
@@ -85,7 +100,7 @@ def test_from_and_to_take_whole_windows_alone():
     assert rows == {name: 51 - round(WRIST.modality(name).window_s) for name in rows}
 
 
-def test_too_short_a_rest_is_said_by_modality_and_refused_for_all():
+def test_too_short_a_rest_is_said_by_modality_and_refused_for_all() -> None:
     person = calibrate_person(wrist_rest(ppg_from_s=40), WRIST, RestOptions())
     assert set(person.baselines) == {"gsr"}
     assert "ppg" in person.without
@@ -93,7 +108,7 @@ def test_too_short_a_rest_is_said_by_modality_and_refused_for_all():
         calibrate_person(wrist_rest(seconds=20), WRIST, RestOptions())
 
 
-def test_what_is_no_rest_of_somebody_is_refused():
+def test_what_is_no_rest_of_somebody_is_refused() -> None:
     with pytest.raises(RecordingError, match="does not say whose it is"):
         calibrate_person(wrist_rest(subject_id=""), WRIST, RestOptions())
     trials = Trials(np.array([50.0]), np.array([60.0]), ("film",))
@@ -106,7 +121,7 @@ def test_what_is_no_rest_of_somebody_is_refused():
         calibrate_person(wrist_rest(), load_spec("dmer-2024"), RestOptions())
 
 
-def test_the_blink_is_found_and_taken_out(unmixed):
+def test_the_blink_is_found_and_taken_out(unmixed: tuple[np.ndarray, np.ndarray, np.ndarray, Unmixing]) -> None:
     brain, recorded, reach, unmixing = unmixed
     assert len(unmixing.removed) == 1
     assert "eye blinks" in unmixing.removed[0]
@@ -119,7 +134,9 @@ def test_the_blink_is_found_and_taken_out(unmixed):
     assert after < before / 3
 
 
-def test_features_without_blinks_are_closer_to_the_truth(unmixed):
+def test_features_without_blinks_are_closer_to_the_truth(
+    unmixed: tuple[np.ndarray, np.ndarray, np.ndarray, Unmixing],
+) -> None:
     brain, recorded, _, unmixing = unmixed
     truth, plain = (extract_features(eeg_rest(x), EEG_ONLY) for x in (brain, recorded))
     cleaned = extract_features(eeg_rest(recorded), EEG_ONLY, unmixing=unmixing.matrix)
@@ -127,7 +144,7 @@ def test_features_without_blinks_are_closer_to_the_truth(unmixed):
     assert rows.sum() > 50
     front = [EEG.index("Fp1"), EEG.index("Fp2")]
 
-    def errors(windows):
+    def errors(windows: FeatureWindows) -> np.ndarray:
         """(rows,): delta and theta, the first two of five bands, are where blinks are."""
         return np.abs(windows.features("eeg") - truth.features("eeg"))[rows][:, :2, front].mean(axis=(1, 2))
 
@@ -137,7 +154,9 @@ def test_features_without_blinks_are_closer_to_the_truth(unmixed):
     assert errors(cleaned).mean() < errors(plain).mean()
 
 
-def test_the_baseline_is_of_what_the_model_will_see(unmixed):
+def test_the_baseline_is_of_what_the_model_will_see(
+    unmixed: tuple[np.ndarray, np.ndarray, np.ndarray, Unmixing],
+) -> None:
     _, recorded, _, unmixing = unmixed
     person = calibrate_person(eeg_rest(recorded), EEG_ONLY, RestOptions(ica=True))
     np.testing.assert_array_equal(person.unmixing.matrix, unmixing.matrix)
@@ -147,12 +166,12 @@ def test_the_baseline_is_of_what_the_model_will_see(unmixed):
     assert "1 of 18 components taken out" in describe(person, ica=True)
 
 
-def test_nothing_is_taken_out_where_there_is_nothing():
+def test_nothing_is_taken_out_where_there_is_nothing() -> None:
     brain, _, _ = brain_and_blinks()
     assert fit_unmixing(eeg_rest(brain), SPEC, seed=0) is None
 
 
-def test_the_matrix_is_mixing_times_what_is_kept_times_unmixing():
+def test_the_matrix_is_mixing_times_what_is_kept_times_unmixing() -> None:
     rng = np.random.default_rng(0)
     mixing = rng.standard_normal((6, 6))
     unmixing = np.linalg.inv(mixing)
@@ -163,14 +182,14 @@ def test_the_matrix_is_mixing_times_what_is_kept_times_unmixing():
     np.testing.assert_allclose(matrix @ mixing[:, [1, 4]], 0, atol=1e-12)
 
 
-def test_no_more_than_a_third_goes_blinks_first_and_each_once(caplog):
+def test_no_more_than_a_third_goes_blinks_first_and_each_once(caplog: pytest.LogCaptureFixture) -> None:
     removals = [Removal(0, "eye blinks", 0.6), *(Removal(k, "muscle", k / 10) for k in range(5))]
     kept = _strongest(removals, components=9)
     assert [(r.component, r.kind) for r in kept] == [(0, "eye blinks"), (4, "muscle"), (3, "muscle")]
     assert "5 of 9" in caplog.text
 
 
-def test_eeg_that_cannot_be_unmixed_is_refused():
+def test_eeg_that_cannot_be_unmixed_is_refused() -> None:
     brain, _, _ = brain_and_blinks(seconds=40)
     with pytest.raises(RecordingError, match=r"at least 60 s.*got 40 s"):
         fit_unmixing(eeg_rest(brain), SPEC, seed=0)
@@ -188,7 +207,7 @@ def test_eeg_that_cannot_be_unmixed_is_refused():
         fit_unmixing(eeg_rest(long), few, seed=0)
 
 
-def people(count, **changes):
+def people(count: int, **changes: Any) -> list[Person]:
     return [
         dataclasses.replace(
             calibrate_person(wrist_rest(seed=i, level=2.0 + i), WRIST, RestOptions()),
@@ -198,7 +217,7 @@ def people(count, **changes):
     ]
 
 
-def test_a_model_learns_the_mean_of_people_at_rest(small):
+def test_a_model_learns_the_mean_of_people_at_rest(small: Checkpoint) -> None:
     everyone = people(3)
     told = with_population(small, everyone)
     for name in ("gsr", "ppg"):
@@ -208,7 +227,7 @@ def test_a_model_learns_the_mean_of_people_at_rest(small):
     assert "3 people at rest: gsr+ppg" in describe_population(told)
 
 
-def test_a_population_is_several_people_of_the_models_features(small):
+def test_a_population_is_several_people_of_the_models_features(small: Checkpoint) -> None:
     with pytest.raises(PersonError, match="Too few people"):
         with_population(small, people(2))
     with pytest.raises(PersonError, match="twice"):
@@ -221,13 +240,15 @@ def test_a_population_is_several_people_of_the_models_features(small):
         with_population(small, other)
 
 
-def test_a_model_of_features_by_trial_has_no_population(small, trained):
+def test_a_model_of_features_by_trial_has_no_population(small: Checkpoint, trained: Callable[..., Any]) -> None:
     people = [calibrate_person(wrist_rest(seed=i, subject_id=f"sub-{i}"), WRIST, RestOptions()) for i in range(3)]
     with pytest.raises(PersonError, match="dmer-sample is computed by trial, and a rest has none"):
         with_population(trained("dmer-sample", layers=2), people)
 
 
-def test_unmixed_eeg_is_no_part_of_a_population_of_plain_eeg(unmixed, trained):
+def test_unmixed_eeg_is_no_part_of_a_population_of_plain_eeg(
+    unmixed: tuple[np.ndarray, np.ndarray, np.ndarray, Unmixing], trained: Callable[..., Any]
+) -> None:
     _, recorded, _, unmixing = unmixed
     plain = calibrate_person(eeg_rest(recorded), EEG_ONLY, RestOptions())
     everyone = [dataclasses.replace(plain, subject_id=f"sub-{i}", unmixing=unmixing) for i in range(3)]
@@ -235,13 +256,13 @@ def test_unmixed_eeg_is_no_part_of_a_population_of_plain_eeg(unmixed, trained):
         with_population(trained("emodict-1"), everyone)
 
 
-def test_the_face_is_part_of_a_baseline():
+def test_the_face_is_part_of_a_baseline() -> None:
     rng = np.random.default_rng(0)
     recording = dataclasses.replace(wrist_rest(), face=FaceVideo(np.arange(60) + 0.5, rng.standard_normal((60, 32))))
     assert calibrate_person(recording, SPEC, RestOptions()).baselines["video"].mean.size >= 32
 
 
-def test_without_mne_the_sentence_says_what_to_install(monkeypatch):
+def test_without_mne_the_sentence_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "mne", None)
     with pytest.raises(MissingDependencyError, match=r"emodict\[calibrate\]"):
         fit_unmixing(eeg_rest(np.zeros((6_000, len(EEG)))), SPEC, seed=0)

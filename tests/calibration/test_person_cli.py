@@ -1,7 +1,12 @@
 """From rest recordings to a run for one person, and from a model to a calibrated one, as a user types it."""
 
+from __future__ import annotations
+
 import dataclasses
 import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,14 +20,14 @@ from emodict.session import open_session, write_session
 from emodict.table import write_table
 from emodict_calibration import cli
 from emodict_export.export import export_onnx
-from emodict_train.checkpoint import load_checkpoint, save_checkpoint
+from emodict_train.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 
 from .test_output import sharpened, unbiased_table
 from .test_person_calibration import WRIST, wrist_rest
 
 
 @pytest.fixture
-def folder(small, tmp_path, monkeypatch):
+def folder(small: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """model.pt, and a rest of each of four people."""
     monkeypatch.chdir(tmp_path)
     save_checkpoint(small, tmp_path / "model.pt")
@@ -31,7 +36,7 @@ def folder(small, tmp_path, monkeypatch):
     return tmp_path
 
 
-def test_a_rest_becomes_what_a_run_adds_to_the_features(folder, run_in_process):
+def test_a_rest_becomes_what_a_run_adds_to_the_features(folder: Path, run_in_process: Callable[..., Any]) -> None:
     for i in range(4):
         words = ("person", f"rest-{i}.h5", "-o", f"p{i}.json", "--modalities", "gsr,ppg")
         code, out, err = run_in_process(cli, *words)
@@ -65,7 +70,9 @@ def test_a_rest_becomes_what_a_run_adds_to_the_features(folder, run_in_process):
     assert ready.sum() > 50
 
 
-def test_a_person_is_refused_where_it_does_not_belong(folder, run_in_process, small):
+def test_a_person_is_refused_where_it_does_not_belong(
+    folder: Path, run_in_process: Callable[..., Any], small: Checkpoint
+) -> None:
     assert run_in_process(cli, "person", "rest-0.h5", "-o", "p0.json", "--modalities", "gsr,ppg")[0] == 0
     export_onnx(small, "plain.onnx")
     code, _, err = run_in_process(run_cli, "--engine", "plain.onnx", "rest-0.h5", "--person", "p0.json")
@@ -92,7 +99,7 @@ def test_a_person_is_refused_where_it_does_not_belong(folder, run_in_process, sm
     assert "person.json" in err
 
 
-def _rest_of(checkpoint):
+def _rest_of(checkpoint: Checkpoint) -> dict[str, Any]:
     spec = checkpoint.features
     means = {
         name: np.zeros((part.stop - part.start, spec.token_width)).tolist() for name, part in spec.token_slices.items()
@@ -100,7 +107,9 @@ def _rest_of(checkpoint):
     return {"people": 3, "simulated": False, "mean": means}
 
 
-def test_a_temperature_is_fitted_written_and_said(folder, run_in_process, small, caplog):
+def test_a_temperature_is_fitted_written_and_said(
+    folder: Path, run_in_process: Callable[..., Any], small: Checkpoint, caplog: pytest.LogCaptureFixture
+) -> None:
     write_table(unbiased_table(small), folder / "rows.npz")
     save_checkpoint(sharpened(small, 3.0), folder / "sure.pt")
     code, out, _ = run_in_process(cli, "output", "sure.pt", "rows.npz", "-o", "calibrated.pt")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -94,7 +96,7 @@ def engine_file(request: pytest.FixtureRequest, weights: Path) -> tuple[Path, st
     return out, request.param
 
 
-def test_a_face_engine_gives_what_torch_gives_in_double_precision(engine_file: tuple[Path, str]):
+def test_a_face_engine_gives_what_torch_gives_in_double_precision(engine_file: tuple[Path, str]) -> None:
     path, form = engine_file
     engine = FaceEngine(path)
     crop = random_crop(1)
@@ -104,7 +106,7 @@ def test_a_face_engine_gives_what_torch_gives_in_double_precision(engine_file: t
     assert expected.std() > 0.05 * expected.mean() > 0
 
 
-def test_a_face_engine_says_what_it_is_and_of_which_weights(engine_file: tuple[Path, str]):
+def test_a_face_engine_says_what_it_is_and_of_which_weights(engine_file: tuple[Path, str]) -> None:
     path, form = engine_file
     model = onnx.load(path)
     metadata = {p.key: p.value for p in model.metadata_props}
@@ -125,7 +127,7 @@ def test_a_face_engine_says_what_it_is_and_of_which_weights(engine_file: tuple[P
     ]  # fmt: skip
 
 
-def test_the_input_is_copied_and_the_output_is_overwritten_by_the_next_face(engine_file: tuple[Path, str]):
+def test_the_input_is_copied_and_the_output_is_overwritten_by_the_next_face(engine_file: tuple[Path, str]) -> None:
     engine = FaceEngine(engine_file[0])
     crop, other = random_crop(1), random_crop(2)
     first = engine.embed(crop)
@@ -139,14 +141,14 @@ def test_the_input_is_copied_and_the_output_is_overwritten_by_the_next_face(engi
     np.testing.assert_array_equal(engine.embed(crop), kept)
 
 
-def test_a_crop_of_another_shape_or_type_is_refused(engine_file: tuple[Path, str]):
+def test_a_crop_of_another_shape_or_type_is_refused(engine_file: tuple[Path, str]) -> None:
     engine = FaceEngine(engine_file[0])
     for crop in (np.zeros((64, 64, 3), np.uint8), np.zeros((128, 128, 3), np.float32)):
         with pytest.raises(ModelError, match=r"cropped face has the wrong form.*uint8 \(128, 128, 3\)"):
             engine.embed(crop)
 
 
-def test_a_graph_that_opens_and_cannot_be_run_is_refused(engine_file: tuple[Path, str], tmp_path: Path):
+def test_a_graph_that_opens_and_cannot_be_run_is_refused(engine_file: tuple[Path, str], tmp_path: Path) -> None:
     model = onnx.load(engine_file[0])
     # The brightest pixel as an index into the 32 numbers: out of bounds, which only running it shows.
     (last,) = (node for node in model.graph.node if "embedding" in node.output)
@@ -169,8 +171,8 @@ def test_a_graph_that_opens_and_cannot_be_run_is_refused(engine_file: tuple[Path
 
 
 def test_an_emotion_model_is_no_face_engine_and_the_other_way_round(
-    engine_file: tuple[Path, str], trained, tmp_path: Path
-):
+    engine_file: tuple[Path, str], trained: Callable[..., Any], tmp_path: Path
+) -> None:
     from emodict_export.export import export_onnx
 
     export_onnx(trained("emodict-1"), tmp_path / "model.onnx")
@@ -180,7 +182,7 @@ def test_an_emotion_model_is_no_face_engine_and_the_other_way_round(
         open_engine(engine_file[0])
 
 
-def test_what_is_no_engine_at_all_is_refused(tmp_path: Path, engine_file: tuple[Path, str]):
+def test_what_is_no_engine_at_all_is_refused(tmp_path: Path, engine_file: tuple[Path, str]) -> None:
     with pytest.raises(ModelError, match="There is no face engine"):
         open_embedder(str(tmp_path / "face.onnx"))
     (tmp_path / "text.onnx").write_text("no model")
@@ -227,7 +229,9 @@ def renamed(state: dict[str, torch.Tensor], at: str, to: str) -> dict[str, torch
         (lambda s: {}, "no 'features.0.weight'"),
     ],
 )
-def test_weights_of_another_network_are_refused_and_nothing_is_written(tmp_path: Path, spoil, said):
+def test_weights_of_another_network_are_refused_and_nothing_is_written(
+    tmp_path: Path, spoil: Callable[..., Any], said: str
+) -> None:
     torch.save(spoil(seeded_weights()), tmp_path / "other.pth")
     with pytest.raises(ModelError, match=said) as refused:
         export_face_model(tmp_path / "other.pth", tmp_path / "face.onnx")
@@ -235,7 +239,7 @@ def test_weights_of_another_network_are_refused_and_nothing_is_written(tmp_path:
     assert [p.name for p in tmp_path.iterdir()] == ["other.pth"]
 
 
-def test_damaged_files_and_pickled_objects_are_refused_without_running_them(tmp_path: Path, weights: Path):
+def test_damaged_files_and_pickled_objects_are_refused_without_running_them(tmp_path: Path, weights: Path) -> None:
     content = weights.read_bytes()
     (tmp_path / "cut.pth").write_bytes(content[: len(content) // 3])
     (tmp_path / "flipped.pth").write_bytes(content[:9_000_000] + bytes([content[9_000_000] ^ 1]) + content[9_000_001:])
@@ -249,7 +253,7 @@ def test_damaged_files_and_pickled_objects_are_refused_without_running_them(tmp_
         load_vgg16(tmp_path / "nowhere.pth")
 
 
-def test_an_unknown_form_a_wrong_ending_and_the_weights_own_file_are_refused(tmp_path: Path, weights: Path):
+def test_an_unknown_form_a_wrong_ending_and_the_weights_own_file_are_refused(tmp_path: Path, weights: Path) -> None:
     with pytest.raises(InputError, match=r"no form 'rgb'.*clean, reference"):
         export_face_model(weights, tmp_path / "face.onnx", "rgb")
     with pytest.raises(OutputError, match=r"ending in \.onnx"):
@@ -260,7 +264,9 @@ def test_an_unknown_form_a_wrong_ending_and_the_weights_own_file_are_refused(tmp
         export_face_model(weights, linked)
 
 
-def test_a_graph_that_differs_from_torch_is_not_written(tmp_path: Path, weights: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_graph_that_differs_from_torch_is_not_written(
+    tmp_path: Path, weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     # A real mistake: the colours are not turned round.
     def forgets_to_flip(layer: nn.Conv2d, form: str) -> torch.Tensor:
         return layer.weight.detach() / layer.weight.new_tensor(STD).reshape(3, 1, 1) / 255
@@ -271,7 +277,7 @@ def test_a_graph_that_differs_from_torch_is_not_written(tmp_path: Path, weights:
     assert not any(tmp_path.iterdir())
 
 
-def test_tensorrt_for_rtx_reads_the_graph_and_builds_it_in_fp32(engine_file: tuple[Path, str]):
+def test_tensorrt_for_rtx_reads_the_graph_and_builds_it_in_fp32(engine_file: tuple[Path, str]) -> None:
     pytest.importorskip("tensorrt_rtx")
     backend, gpus = choose_backend(("8.6", "12.0"))
     order = Order(engine_file[0].read_bytes(), "emodict-face", {"crop": (128, 128, 3)}, 4, gpus)
@@ -284,7 +290,7 @@ def test_tensorrt_for_rtx_reads_the_graph_and_builds_it_in_fp32(engine_file: tup
 
 def test_a_name_that_is_no_text_and_an_empty_file_that_was_checked_are_refused(
     engine_file: tuple[Path, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
+) -> None:
     path = tmp_path / "face.onnx"
     path.write_bytes(engine_file[0].read_bytes().replace(b"embedding", b"embeddin\xff"))
     with pytest.raises(ModelError):

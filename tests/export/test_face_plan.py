@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import onnx
@@ -84,7 +85,7 @@ def plan(fp32: Path, tmp_path: Path) -> Path:
     return write_plan(fp32, tmp_path / "plan", stem="face")
 
 
-def test_all_between_pixels_and_mean_is_half_and_nothing_else(fp16: tuple[Path, str]):
+def test_all_between_pixels_and_mean_is_half_and_nothing_else(fp16: tuple[Path, str]) -> None:
     model = onnx.load(fp16[0])
     types = {v.name: v.type.tensor_type.elem_type for v in onnx.shape_inference.infer_shapes(model).graph.value_info}
     computing = [n for n in model.graph.node if n.op_type in ("Conv", "Relu", "MaxPool")]
@@ -98,7 +99,7 @@ def test_all_between_pixels_and_mean_is_half_and_nothing_else(fp16: tuple[Path, 
     assert fp16[0].stat().st_size < 0.51 * 4 * 14_714_688
 
 
-def test_the_fp16_graph_in_half_arithmetic_is_near_the_network_in_double_precision(fp16: tuple[Path, str]):
+def test_the_fp16_graph_in_half_arithmetic_is_near_the_network_in_double_precision(fp16: tuple[Path, str]) -> None:
     path, form = fp16
     crop = random_crop(1)
     expected = by_torch(seeded_weights(), crop, form)
@@ -138,7 +139,7 @@ def tiny_graph() -> onnx.ModelProto:
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
 
 
-def test_half_arithmetic_is_that_of_the_onnx_reference():
+def test_half_arithmetic_is_that_of_the_onnx_reference() -> None:
     model = face_to_fp16(tiny_graph())
     crops = np.random.default_rng(4).integers(0, 256, (2, 8, 8, 3), dtype=np.uint8)
     (expected,) = ReferenceEvaluator(model).run(None, {"crop": crops})
@@ -157,7 +158,7 @@ def test_half_arithmetic_is_that_of_the_onnx_reference():
     np.testing.assert_allclose(run_in_half(model, crops)[0], expected, rtol=1e-6)  # the mean, in float32
 
 
-def test_weights_that_overflow_in_fp16_are_refused_though_fp32_and_onnxruntime_take_them(tmp_path: Path):
+def test_weights_that_overflow_in_fp16_are_refused_though_fp32_and_onnxruntime_take_them(tmp_path: Path) -> None:
     state = seeded_weights()
     # 65504 is passed inside the second layer; the third brings the numbers back.
     state["features.2.weight"] *= 1e5
@@ -172,7 +173,7 @@ def test_weights_that_overflow_in_fp16_are_refused_though_fp32_and_onnxruntime_t
         export_face_model(tmp_path / "large.pth", tmp_path / "other.onnx", precision="int8")
 
 
-def test_tensorrt_for_rtx_builds_the_fp16_graph_in_fp16_for_three_gpus(fp16: tuple[Path, str], tmp_path: Path):
+def test_tensorrt_for_rtx_builds_the_fp16_graph_in_fp16_for_three_gpus(fp16: tuple[Path, str], tmp_path: Path) -> None:
     pytest.importorskip("tensorrt_rtx")
     content = fp16[0].read_bytes()
     built = build_plan(onnx.load_from_string(content), compute_capabilities=GPUS)
@@ -187,7 +188,9 @@ def test_tensorrt_for_rtx_builds_the_fp16_graph_in_fp16_for_three_gpus(fp16: tup
     assert 1 <= sidecar.layers["FLOAT"] <= 2
 
 
-def test_the_command_makes_a_face_engine_whichever_way_round_it_is_typed(run: Run, weights: Path, tmp_path: Path):
+def test_the_command_makes_a_face_engine_whichever_way_round_it_is_typed(
+    run: Run, weights: Path, tmp_path: Path
+) -> None:
     first, second = tmp_path / "face.onnx", tmp_path / "other.onnx"
     code, out, err = run("--face", weights, "-o", first)
     assert code == 0, err
@@ -200,7 +203,7 @@ def test_the_command_makes_a_face_engine_whichever_way_round_it_is_typed(run: Ru
     assert FaceEngine(second).features.startswith("vgg16-reference ")
 
 
-def test_the_command_builds_a_face_plan_for_named_gpus_in_fp16(run: Run, weights: Path, tmp_path: Path):
+def test_the_command_builds_a_face_plan_for_named_gpus_in_fp16(run: Run, weights: Path, tmp_path: Path) -> None:
     pytest.importorskip("tensorrt_rtx")
     out = tmp_path / "face.plan"
     code, said, err = run("--face", weights, "-o", out, "--sm", "86,89,120")
@@ -225,7 +228,7 @@ def test_the_command_builds_a_face_plan_for_named_gpus_in_fp16(run: Run, weights
 )
 def test_options_that_make_no_sense_for_a_face_engine_are_refused(
     run: Run, weights: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, words: tuple[str, ...], said: str
-):
+) -> None:
     monkeypatch.chdir(tmp_path)
     code, _, err = run(weights, *words)
     assert code == 2
@@ -236,7 +239,7 @@ def test_options_that_make_no_sense_for_a_face_engine_are_refused(
 @pytest.mark.parametrize("builder", ["tensorrt", "tensorrt_rtx"])
 def test_a_face_plan_computes_what_onnxruntime_computes(
     builder: str, fp32: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
+) -> None:
     plan = write_plan(fp32, tmp_path, builder, stem="face")
     module = put_in_place(monkeypatch, builder)
     engine, on_gpu = FaceEngine(fp32), open_embedder(str(plan))
@@ -260,7 +263,7 @@ def test_a_face_plan_computes_what_onnxruntime_computes(
 
 def test_a_face_plan_may_be_used_in_another_thread_than_it_was_opened_and_closed_in(
     plan: Path, fp32: Path, rtx: ModuleType
-):
+) -> None:
     engine, on_gpu, crop = FaceEngine(fp32), FacePlan(plan), random_crop(1)
     got: list[np.ndarray] = []
     thread = threading.Thread(target=lambda: got.extend(on_gpu.embed(crop).copy() for _ in range(3)))
@@ -274,7 +277,7 @@ def test_a_face_plan_may_be_used_in_another_thread_than_it_was_opened_and_closed
 
 def test_the_faces_of_a_video_are_the_same_by_plan_and_by_onnx(
     plan: Path, fp32: Path, rtx: ModuleType, tmp_path: Path, run_in_process: Run
-):
+) -> None:
     video = write_video(tmp_path / "anna.avi", face_for(2))
     rows = []
     for engine in (plan, fp32):
@@ -291,7 +294,7 @@ def test_the_faces_of_a_video_are_the_same_by_plan_and_by_onnx(
 
 def test_a_camera_describes_faces_by_plan_in_its_own_thread(
     plan: Path, rtx: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
+) -> None:
     monkeypatch.setattr("emodict.live.camera.open_finder", lambda _: MarkFinder())
     video = write_video(tmp_path / "anna.avi", face_for(3))
     spec = load_spec("emodict-1").with_modalities(["video"])
@@ -309,8 +312,8 @@ def test_a_camera_describes_faces_by_plan_in_its_own_thread(
 
 
 def test_a_face_plan_is_no_model_of_emotions_and_the_other_way_round(
-    plan: Path, fp32: Path, rtx: ModuleType, tmp_path: Path, trained, run_in_process: Run
-):
+    plan: Path, fp32: Path, rtx: ModuleType, tmp_path: Path, trained: Callable[..., Any], run_in_process: Run
+) -> None:
     from emodict_export.export import export_onnx
 
     for engine in (plan, fp32):
@@ -329,7 +332,9 @@ def test_a_face_plan_is_no_model_of_emotions_and_the_other_way_round(
         open_embedder(str(write_plan(tmp_path / "model.onnx", tmp_path / "emotions")))
 
 
-def test_a_face_plan_that_cannot_run_says_how_to_make_or_run_another(fp32: Path, tmp_path: Path, rtx: ModuleType):
+def test_a_face_plan_that_cannot_run_says_how_to_make_or_run_another(
+    fp32: Path, tmp_path: Path, rtx: ModuleType
+) -> None:
     plan = write_plan(fp32, tmp_path, stem="face", compute_capabilities=("12.0",))
     with pytest.raises(ModelError, match=r"built for another GPU") as refused:
         FacePlan(plan)

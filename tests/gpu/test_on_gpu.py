@@ -58,7 +58,7 @@ def many(model: Model, rows: int) -> np.ndarray:
 @pytest.mark.parametrize("precision", ["fp16", "int8"])
 def test_low_precision_in_the_gpus_own_arithmetic_stays_within_its_bounds(
     precision: str, model: Model, figures: Figures
-):
+) -> None:
     exact = exact_of(model, model.tokens)
     graph = TorchGraph(model.graphs[precision], "cuda")
     with torch.inference_mode():
@@ -71,18 +71,18 @@ def test_low_precision_in_the_gpus_own_arithmetic_stays_within_its_bounds(
     assert np.abs(exact - got).max() > 1e-6, "low precision that costs nothing is none"
 
 
-def test_what_overflows_half_is_infinite_on_the_gpu():
+def test_what_overflows_half_is_infinite_on_the_gpu() -> None:
     squares = torch.tensor([1000.0, 100.0], dtype=torch.float16, device="cuda").square().float().cpu().numpy()
     np.testing.assert_array_equal(squares, [np.inf, 10000.0])
 
 
-def test_the_driver_tells_the_gpu_that_torch_sees():
+def test_the_driver_tells_the_gpu_that_torch_sees() -> None:
     gpu = read_driver().gpus[0]
     assert gpu.compute_capability == ".".join(map(str, torch.cuda.get_device_capability(0)))
     assert gpu.name == torch.cuda.get_device_name(0)
 
 
-def test_memory_copies_and_captured_copies_arrive_on_the_real_gpu():
+def test_memory_copies_and_captured_copies_arrive_on_the_real_gpu() -> None:
     pytest.importorskip("cuda.core")
     with Cuda() as cuda:
         there, back = cuda.mirror((5, 3)), cuda.mirror((5, 3))
@@ -104,7 +104,7 @@ def test_memory_copies_and_captured_copies_arrive_on_the_real_gpu():
         graph.close()
 
 
-def test_onnx_runtime_on_the_gpu_computes_what_the_cpu_computes(model: Model, tmp_path: Path):
+def test_onnx_runtime_on_the_gpu_computes_what_the_cpu_computes(model: Model, tmp_path: Path) -> None:
     require_onnxruntime_cuda()
     tokens = many(model, 70)
     for precision, tolerance in (("fp32", 1e-5), ("fp16", 2e-3)):  # float32; FP16 keeps 11 significant bits
@@ -115,7 +115,7 @@ def test_onnx_runtime_on_the_gpu_computes_what_the_cpu_computes(model: Model, tm
 @pytest.mark.parametrize("precision", ["fp32", "fp16", "int8"])
 def test_a_plan_computes_what_the_cpu_computes_or_it_is_said_why_none_can_run(
     precision: str, model: Model, figures: Figures, tmp_path: Path
-):
+) -> None:
     tokens = many(model, 70)
     with open_plan(model, precision, figures, tmp_path) as engine:
         for rows in (1, 7, 7, 70):
@@ -130,7 +130,7 @@ def test_a_plan_computes_what_the_cpu_computes_or_it_is_said_why_none_can_run(
 @pytest.mark.parametrize(("precision", "tolerance"), [("fp32", 1e-4), ("fp16", 1e-2)])
 def test_a_face_plan_describes_a_face_as_the_cpu_does(
     precision: str, tolerance: float, figures: Figures, tmp_path: Path
-):
+) -> None:
     obstacle = plan_obstacle()
     if obstacle is not None:
         pytest.skip(obstacle)
@@ -149,13 +149,13 @@ def test_a_face_plan_describes_a_face_as_the_cpu_does(
     figures["plan"][f"face {precision}"] = "ran"
 
 
-def test_the_ceilings_of_this_gpu(model: Model, figures: Figures):
+def test_the_ceilings_of_this_gpu(model: Model, figures: Figures) -> None:
     figures["ceilings"] = ceilings("cuda")
     figures["flops_per_window"] = flops_per_window(model)
     assert figures["ceilings"]["copy_on_device_gb_per_s"] > figures["ceilings"]["copy_to_device_gb_per_s"]
 
 
-def test_latency_at_one_window_and_throughput_up_to_4096(model: Model, figures: Figures, tmp_path: Path):
+def test_latency_at_one_window_and_throughput_up_to_4096(model: Model, figures: Figures, tmp_path: Path) -> None:
     exact = exact_of(model, many(model, MAX_BATCH))
     names = set()
     # One after the other: an engine is closed as soon as the next one is asked for.

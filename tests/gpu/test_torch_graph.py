@@ -42,7 +42,7 @@ def run_torch(graph: onnx.ModelProto, tokens: np.ndarray) -> list[np.ndarray]:
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
-def test_an_fp32_graph_gives_what_onnx_runtime_gives(case: dict[str, Any]):
+def test_an_fp32_graph_gives_what_onnx_runtime_gives(case: dict[str, Any]) -> None:
     made = make_model(**case)
     content = made.graphs["fp32"].SerializeToString()
     session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
@@ -52,7 +52,7 @@ def test_an_fp32_graph_gives_what_onnx_runtime_gives(case: dict[str, Any]):
         np.testing.assert_allclose(got, wanted, rtol=1e-4, atol=1e-5)  # float32 sums in another order
 
 
-def test_fp16_is_computed_in_half_as_onnx_reference_does_and_costs_little(model: Model):
+def test_fp16_is_computed_in_half_as_onnx_reference_does_and_costs_little(model: Model) -> None:
     exact = reference(model.graphs["fp32"], model.tokens)[0]
     half, ours = reference(model.graphs["fp16"], model.tokens)[0], run_torch(model.graphs["fp16"], model.tokens)[0]
     # Both round to 11 bits, in another order of the sums: they agree as well as each agrees with FP32.
@@ -62,7 +62,7 @@ def test_fp16_is_computed_in_half_as_onnx_reference_does_and_costs_little(model:
     assert np.abs(exact - ours).max() > 1e-5, "half precision that costs nothing is none"
 
 
-def test_an_overflow_of_half_shows_where_onnx_runtimes_cpu_hides_it():
+def test_an_overflow_of_half_shows_where_onnx_runtimes_cpu_hides_it() -> None:
     """1000 x 1000 in half is infinity: ONNX Runtime's CPU provider computes it in float32 where it can."""
     helper, kinds = onnx.helper, onnx.TensorProto
     nodes = [
@@ -76,7 +76,7 @@ def test_an_overflow_of_half_shows_where_onnx_runtimes_cpu_hides_it():
     np.testing.assert_array_equal(got, [[np.inf], [10000.0]])
 
 
-def test_int8_gives_what_onnx_runtime_gives_for_q_and_dq(model: Model):
+def test_int8_gives_what_onnx_runtime_gives_for_q_and_dq(model: Model) -> None:
     tokens = windows_for(model.checkpoint, ROWS)
     quantised = model.graphs["int8"]
     wanted, got = ort_session(quantised).run(None, {"tokens": tokens})[0], run_torch(quantised, tokens)[0]
@@ -86,14 +86,14 @@ def test_int8_gives_what_onnx_runtime_gives_for_q_and_dq(model: Model):
     assert 1e-7 < kl(reference(model.graphs["fp32"], tokens)[0], got) < 2e-3  # the bound of INT8, as on the GPU
 
 
-def test_an_unknown_operator_is_refused_not_skipped():
+def test_an_unknown_operator_is_refused_not_skipped() -> None:
     node = onnx.helper.make_node("STFT", ["tokens"], ["distribution"])
     assert "STFT" not in OPERATORS
     with pytest.raises(ValueError, match="no operator STFT"):
         TorchGraph(onnx.helper.make_model(onnx.helper.make_graph([node], "g", [], [])))
 
 
-def test_every_way_that_will_be_timed_gives_the_same_distribution(model: Model):
+def test_every_way_that_will_be_timed_gives_the_same_distribution(model: Model) -> None:
     exact = reference(model.graphs["fp32"], model.tokens)[0]
     ways = dict(torch_ways(model, "cpu", compiled=False))
     assert set(ways) == {"torch eager", "folded graph in torch, fp32", "folded graph in torch, fp16"}
@@ -103,7 +103,7 @@ def test_every_way_that_will_be_timed_gives_the_same_distribution(model: Model):
             np.testing.assert_allclose(make(batch)(model.tokens[:batch]), exact[:batch], atol=tolerance)
 
 
-def test_the_stopwatch_counts_calls_and_windows():
+def test_the_stopwatch_counts_calls_and_windows() -> None:
     naps: list[int] = []
 
     def call(tokens: np.ndarray) -> np.ndarray:
@@ -117,7 +117,7 @@ def test_the_stopwatch_counts_calls_and_windows():
     assert 0 < timing.median_us <= timing.p95_us
 
 
-def test_the_operations_of_one_window_are_those_of_its_matrix_products(model: Model):
+def test_the_operations_of_one_window_are_those_of_its_matrix_products(model: Model) -> None:
     """By hand: two for each element of each product and each element of the axis summed over."""
     graph = onnx.ModelProto()
     graph.CopyFrom(model.graphs["fp32"])
@@ -132,7 +132,7 @@ def test_the_operations_of_one_window_are_those_of_its_matrix_products(model: Mo
     assert flops_per_window(model) == total > 100_000
 
 
-def test_ceilings_are_positive_and_the_matrix_product_is_the_right_order():
+def test_ceilings_are_positive_and_the_matrix_product_is_the_right_order() -> None:
     found = ceilings("cpu", copy_bytes=2**20, side=64, repeats=2)
     assert set(found) == {
         "copy_on_device_gb_per_s", "copy_to_device_gb_per_s", "copy_from_device_gb_per_s",
@@ -141,14 +141,14 @@ def test_ceilings_are_positive_and_the_matrix_product_is_the_right_order():
     assert all(np.isfinite(value) and value > 0 for value in found.values())
 
 
-def test_the_rival_is_the_model_itself(model: Model):
+def test_the_rival_is_the_model_itself(model: Model) -> None:
     tokens = torch.from_numpy(model.tokens[:7])
     with torch.inference_mode():
         got, expected = Frozen(model.network)(tokens), predict([model.network], tokens)[0]
     torch.testing.assert_close(got, expected, atol=1e-6, rtol=0)  # float32 shares, of the same products
 
 
-def test_what_is_written_about_the_machine_is_json():
+def test_what_is_written_about_the_machine_is_json() -> None:
     about = json.loads(json.dumps(about_this_machine()))
     assert about["packages"]["onnxruntime"] == onnxruntime.__version__
     assert about["taken_on"] == datetime.date.today().isoformat()

@@ -83,7 +83,9 @@ BROKEN: dict[str, tuple[Break, list[str]]] = {
 
 
 @pytest.mark.parametrize("name", BROKEN)
-def test_a_broken_recording_is_refused_with_a_sentence(name: str, run: Run, model: Path, session: Path, tmp_path: Path):
+def test_a_broken_recording_is_refused_with_a_sentence(
+    name: str, run: Run, model: Path, session: Path, tmp_path: Path
+) -> None:
     spoil, expected = BROKEN[name]
     spoil(session)
     out = tmp_path / "out"
@@ -93,14 +95,14 @@ def test_a_broken_recording_is_refused_with_a_sentence(name: str, run: Run, mode
     assert list(out.iterdir()) == []
 
 
-def test_a_recording_without_a_modality_the_model_needs_is_refused(run: Run, wrist_model: Path, tmp_path: Path):
+def test_a_recording_without_a_modality_the_model_needs_is_refused(run: Run, wrist_model: Path, tmp_path: Path) -> None:
     full = noise_recording()
     path = tmp_path / "s.h5"
     write_session(type(full)("s", "", {"ppg": full.signals["ppg"]}), path)
     assert_refused(run("emodict-run", "--engine", wrist_model, path), "lacks gsr", "needs")
 
 
-def test_an_onnx_of_somebody_else_is_refused(run: Run, session: Path, tmp_path: Path):
+def test_an_onnx_of_somebody_else_is_refused(run: Run, session: Path, tmp_path: Path) -> None:
     value = helper.make_tensor_value_info("x", TensorProto.FLOAT, [1])
     out = helper.make_tensor_value_info("y", TensorProto.FLOAT, [1])
     graph = helper.make_graph([helper.make_node("Identity", ["x"], ["y"])], "g", [value], [out])
@@ -110,24 +112,26 @@ def test_an_onnx_of_somebody_else_is_refused(run: Run, session: Path, tmp_path: 
     assert_refused(done, "not one of emodict's", "emodict-export")
 
 
-def test_bytes_that_are_no_onnx_are_refused(run: Run, session: Path, tmp_path: Path):
+def test_bytes_that_are_no_onnx_are_refused(run: Run, session: Path, tmp_path: Path) -> None:
     (tmp_path / "m.onnx").write_bytes(b"not a model")
     assert_refused(run("emodict-run", "--engine", tmp_path / "m.onnx", session), "cannot be opened")
 
 
-def test_a_checkpoint_in_place_of_an_engine_names_the_export_command(run: Run, session: Path, tmp_path: Path):
+def test_a_checkpoint_in_place_of_an_engine_names_the_export_command(run: Run, session: Path, tmp_path: Path) -> None:
     (tmp_path / "m.pt").write_bytes(b"x")
     assert_refused(run("emodict-run", "--engine", tmp_path / "m.pt", session), "emodict-export")
 
 
-def test_a_table_of_another_feature_spec_is_refused_with_both_ids(run: Run, model: Path, session: Path, tmp_path: Path):
+def test_a_table_of_another_feature_spec_is_refused_with_both_ids(
+    run: Run, model: Path, session: Path, tmp_path: Path
+) -> None:
     table = tmp_path / "t.npz"
     assert run("emodict-session", "features", session, "--spec", "dmer-2024", "-o", table).returncode == 0
     done = run("emodict-run", "--engine", model, table)
     assert_refused(done, "emodict-1 (", "dmer-2024 (", "different features")
 
 
-def test_a_feature_spec_changed_after_export_is_refused(run: Run, model: Path, session: Path, tmp_path: Path):
+def test_a_feature_spec_changed_after_export_is_refused(run: Run, model: Path, session: Path, tmp_path: Path) -> None:
     changed = onnx.load(model)
     for entry in changed.metadata_props:
         if entry.key == "emodict.feature_spec":
@@ -138,17 +142,17 @@ def test_a_feature_spec_changed_after_export_is_refused(run: Run, model: Path, s
 
 def test_an_output_folder_that_does_not_exist_is_said_before_the_work(
     run: Run, model: Path, session: Path, tmp_path: Path
-):
+) -> None:
     done = run("emodict-run", "--engine", model, session, "--out", tmp_path / "nowhere" / "x.csv")
     assert_refused(done, "nowhere", "mkdir -p")
     assert "0:04" not in done.stdout
 
 
-def test_an_unknown_ending_names_the_known_ones(run: Run, model: Path, session: Path, tmp_path: Path):
+def test_an_unknown_ending_names_the_known_ones(run: Run, model: Path, session: Path, tmp_path: Path) -> None:
     assert_refused(run("emodict-run", "--engine", model, session, "--out", tmp_path / "x.xlsx"), ".csv", ".parquet")
 
 
-def test_a_full_disk_leaves_nothing_behind(run: Run, model: Path, session: Path, tmp_path: Path):
+def test_a_full_disk_leaves_nothing_behind(run: Run, model: Path, session: Path, tmp_path: Path) -> None:
     limited = "import resource, signal, sys; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); "
     limited += "resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000)); "
     limited += "from emodict.cli.run import main; sys.argv[0] = 'emodict-run'; main()"
@@ -162,13 +166,13 @@ def test_a_full_disk_leaves_nothing_behind(run: Run, model: Path, session: Path,
     assert list(out.iterdir()) == []
 
 
-def test_a_typo_in_an_option_is_a_usage_error(run: Run, model: Path, session: Path):
+def test_a_typo_in_an_option_is_a_usage_error(run: Run, model: Path, session: Path) -> None:
     done = run("emodict-run", "--engin", model, session)
     assert done.returncode == 2
     assert "--engine" in done.stderr
 
 
-def test_a_missing_file_is_named(run: Run, model: Path, tmp_path: Path):
+def test_a_missing_file_is_named(run: Run, model: Path, tmp_path: Path) -> None:
     assert_refused(run("emodict-run", "--engine", model, tmp_path / "gone.h5"), "gone.h5", "There is no file")
 
 
@@ -181,7 +185,7 @@ def assert_refused(done: object, *parts: str) -> None:
         assert part in message, message
 
 
-def test_a_table_without_rows_is_refused(run: Run, model: Path, session: Path, tmp_path: Path):
+def test_a_table_without_rows_is_refused(run: Run, model: Path, session: Path, tmp_path: Path) -> None:
     table = tmp_path / "t.npz"
     assert run("emodict-session", "features", session, "-o", table).returncode == 0
     with np.load(table) as file:
@@ -190,14 +194,14 @@ def test_a_table_without_rows_is_refused(run: Run, model: Path, session: Path, t
     assert_refused(run("emodict-run", "--engine", model, table), "no whole window", "0 rows")
 
 
-def test_a_pipe_or_device_is_never_replaced_by_a_file(run: Run, model: Path, session: Path, tmp_path: Path):
+def test_a_pipe_or_device_is_never_replaced_by_a_file(run: Run, model: Path, session: Path, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.csv")
     done = run("emodict-run", "--engine", model, session, "--out", tmp_path / "pipe.csv")
     assert_refused(done, "pipe.csv", "a plain file")
     assert (tmp_path / "pipe.csv").is_fifo()
 
 
-def test_a_result_never_replaces_what_it_is_computed_from(run: Run, model: Path, session: Path, tmp_path: Path):
+def test_a_result_never_replaces_what_it_is_computed_from(run: Run, model: Path, session: Path, tmp_path: Path) -> None:
     before = session.read_bytes()
     link = tmp_path / "link.h5"
     link.symlink_to(session)
@@ -205,7 +209,7 @@ def test_a_result_never_replaces_what_it_is_computed_from(run: Run, model: Path,
     assert session.read_bytes() == before
 
 
-def test_a_full_disk_behind_standard_output_is_the_users_matter(run: Run, model: Path, session: Path):
+def test_a_full_disk_behind_standard_output_is_the_users_matter(run: Run, model: Path, session: Path) -> None:
     if not Path("/dev/full").exists():
         pytest.skip("needs /dev/full")
     with Path("/dev/full").open("w") as full:
@@ -215,7 +219,7 @@ def test_a_full_disk_behind_standard_output_is_the_users_matter(run: Run, model:
     assert done.stderr.strip().splitlines()[-1].startswith("emodict-run: No space left on device")
 
 
-def test_an_option_that_would_do_nothing_is_refused(run: Run, model: Path, session: Path):
+def test_an_option_that_would_do_nothing_is_refused(run: Run, model: Path, session: Path) -> None:
     assert_refused(
         run("emodict-run", "--engine", model, session, "--part", "train"), "has no parts", "Leave --part out"
     )

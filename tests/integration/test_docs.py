@@ -80,7 +80,7 @@ def options_of(*name: str) -> set[str]:
 
 
 @pytest.mark.parametrize("page", RUN_PAGES)
-def test_the_snippets_of_a_page_run_in_order(page: str, folder: Path, monkeypatch: pytest.MonkeyPatch):
+def test_the_snippets_of_a_page_run_in_order(page: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(folder)
     snippets = blocks(ROOT / page, "python")
     assert snippets
@@ -102,7 +102,7 @@ def test_the_snippets_of_a_page_run_in_order(page: str, folder: Path, monkeypatc
 def test_an_example_runs(
     example: str, arguments: tuple[str, ...], folder: Path, run: Run, monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
-):  # fmt: skip
+) -> None:  # fmt: skip
     monkeypatch.chdir(folder)
     if "features.npz" in arguments:
         assert run("emodict-session", "features", "session.h5", "-o", "features.npz").returncode == 0
@@ -112,14 +112,14 @@ def test_an_example_runs(
 
 
 @pytest.mark.parametrize("example", sorted(p.name for p in (ROOT / "examples").glob("*.py") if p.name != "demo.py"))
-def test_an_example_without_its_arguments_says_how_it_is_used(example: str, monkeypatch: pytest.MonkeyPatch):
+def test_an_example_without_its_arguments_says_how_it_is_used(example: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", [example])
     with pytest.raises(SystemExit, match=f"^usage: python examples/{example} "):
         runpy.run_path(str(ROOT / "examples" / example), run_name="__main__")
 
 
 @pytest.mark.parametrize("example", sorted((ROOT / "examples").glob("*.*")), ids=lambda path: path.name)
-def test_an_example_is_about_twenty_lines_below_its_imports(example: Path):
+def test_an_example_is_about_twenty_lines_below_its_imports(example: Path) -> None:
     start = r"^(?:int )?main\(|^int main" if example.suffix == ".cpp" else r"^(?:def main|if len\(sys\.argv\))"
     program = re.split(start, example.read_text(encoding="utf-8"), maxsplit=1, flags=re.MULTILINE)[1]
     assert 10 <= len([line for line in program.splitlines() if line.strip()]) <= 25
@@ -142,7 +142,7 @@ def cpp_example(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_c_plus_plus_example_answers_as_onnx_runtime_does_where_sensors_are_missing_too(
     cpp_example: Path, model: Path, tmp_path: Path
-):
+) -> None:
     rng = np.random.default_rng(0)
     graph = onnx.load(model)
     (missing,) = [entry for entry in graph.metadata_props if entry.key == "emodict.missing_value"]
@@ -163,11 +163,11 @@ def test_the_c_plus_plus_example_answers_as_onnx_runtime_does_where_sensors_are_
     np.testing.assert_allclose(said, expected, rtol=0, atol=2e-6)
 
 
-def test_the_page_on_export_shows_the_example_as_it_is():
+def test_the_page_on_export_shows_the_example_as_it_is() -> None:
     assert (ROOT / "examples" / "plain_onnxruntime.py").read_text() in blocks(ROOT / "docs" / "export.md", "python")
 
 
-def test_every_command_on_the_pages_exists_and_takes_the_options_shown():
+def test_every_command_on_the_pages_exists_and_takes_the_options_shown() -> None:
     wanted: dict[tuple[str, ...], set[str]] = {}
     for words in map(without_docker, commands()):
         if words[0] in SUBCOMMANDS:
@@ -178,7 +178,7 @@ def test_every_command_on_the_pages_exists_and_takes_the_options_shown():
         assert options <= options_of(*name), " ".join(name)
 
 
-def test_the_unit_for_a_device_starts_a_command_that_exists_and_claims_no_watchdog():
+def test_the_unit_for_a_device_starts_a_command_that_exists_and_claims_no_watchdog() -> None:
     (unit,) = blocks(ROOT / "docs" / "jetson.md", "ini")
     (command,) = re.findall(r"^ExecStart=/opt/emodict/bin/(.*)$", unit, re.MULTILINE)
     name, options = name_and_options(tuple(shlex.split(command)))
@@ -195,13 +195,13 @@ def test_the_unit_for_a_device_starts_a_command_that_exists_and_claims_no_watchd
         ("study.md", ("emodict-train", "study")),
     ],
 )
-def test_the_table_of_options_is_complete(page: str, name: tuple[str, ...]):
+def test_the_table_of_options_is_complete(page: str, name: tuple[str, ...]) -> None:
     table = re.findall(r"^\| `--.*$", (ROOT / "docs" / page).read_text(encoding="utf-8"), re.MULTILINE)
     shown = set(re.findall(r"`(--?[a-z-]+)", "".join(table)))
     assert shown == options_of(*name) - {"--help", "-h"}
 
 
-def test_other_commands_on_the_pages_exist():
+def test_other_commands_on_the_pages_exist() -> None:
     for words in commands():
         if words[0] == "make":
             assert re.search(rf"^{words[1]}:", (ROOT / "Makefile").read_text(), re.MULTILINE), words
@@ -213,17 +213,17 @@ def test_other_commands_on_the_pages_exist():
             assert words[0] in (*SUBCOMMANDS, "pip", "head", "openssl", "docker"), words
 
 
-def test_links_and_pictures_on_the_pages_lead_somewhere():
+def test_links_and_pictures_on_the_pages_lead_somewhere() -> None:
     for page in PAGES:
         for link in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
             assert (page.parent / link).exists(), f"{page.name}: {link}"
 
 
-def test_the_specs_on_the_page_are_the_shipped_ones_with_their_fingerprints():
+def test_the_specs_on_the_page_are_the_shipped_ones_with_their_fingerprints() -> None:
     page = (ROOT / "docs" / "features.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| `([a-z0-9-]+)` \|.*\| `([0-9a-f]{16})` \|$", page, re.MULTILINE)
     assert dict(rows) == {spec_id: load_spec(spec_id).fingerprint for spec_id in spec_ids()}
 
 
-def test_the_version_to_cite_is_that_of_the_code():
+def test_the_version_to_cite_is_that_of_the_code() -> None:
     assert f"\nversion: {emodict.__version__}\n" in (ROOT / "CITATION.cff").read_text(encoding="utf-8")

@@ -38,7 +38,7 @@ def video(tmp_path: Path) -> Path:
 
 def test_a_filmed_face_is_valid_where_it_was_seen_and_the_other_sensors_go_on(
     without_face: Path, video: Path, tmp_path: Path
-):
+) -> None:
     add_video(video, without_face, MarkFinder(), HogEmbedder(), into=without_face, offset_s=2.0)
     model = untrained_model(tmp_path / "model.onnx", spec_id="emodict-1-hog", modalities=SENSORS)
     with open_engine(model) as engine:
@@ -54,7 +54,7 @@ def test_a_filmed_face_is_valid_where_it_was_seen_and_the_other_sensors_go_on(
 
 def test_a_model_of_the_network_takes_the_networks_features_and_refuses_the_edges(
     without_face: Path, video: Path, tmp_path: Path
-):
+) -> None:
     torch.manual_seed(0)
     torch.save(Vgg16Faces("clean").state_dict(), tmp_path / "vgg16.pth")
     export_face_model(tmp_path / "vgg16.pth", tmp_path / "face.onnx")

@@ -1,6 +1,11 @@
 """From a headband's recordings to its answers: train, export, run, calibrate, with four EEG channels."""
 
+from __future__ import annotations
+
 import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -25,7 +30,7 @@ FEATURES = load_spec("emodict-1").with_modalities(("eeg", "ppg")).with_channels(
 
 
 @pytest.fixture(scope="module")
-def headbands(tmp_path_factory):
+def headbands(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """Three simulated people with a headband of five channels, not in the model's order."""
     folder = tmp_path_factory.mktemp("people")
     plan = SimulationPlan(trials=5, trial_s=10, rest_s=2, baseline_s=60, eeg_channels=("TP10", "Fz", *BAND[:3]))
@@ -33,7 +38,9 @@ def headbands(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def trained(headbands, tmp_path_factory, run):
+def trained(
+    headbands: list[Path], tmp_path_factory: pytest.TempPathFactory, run: Callable[..., Any]
+) -> tuple[Path, Path]:
     """(checkpoint, engine) of EEG and PPG, made by the commands."""
     folder = tmp_path_factory.mktemp("band")
     out = folder / "band.pt"
@@ -46,7 +53,7 @@ def trained(headbands, tmp_path_factory, run):
     return out, folder / "band.onnx"
 
 
-def test_the_checkpoint_and_the_engine_say_which_channels_they_need(trained):
+def test_the_checkpoint_and_the_engine_say_which_channels_they_need(trained: tuple[Path, Path]) -> None:
     checkpoint, engine = trained
     assert load_checkpoint(checkpoint).features == FEATURES
     metadata = {p.key: p.value for p in onnx.load(engine).metadata_props}
@@ -58,7 +65,9 @@ def test_the_checkpoint_and_the_engine_say_which_channels_they_need(trained):
         assert opened.manifest.missing_value.shape == (4, 18)
 
 
-def test_an_engine_whose_channels_were_renamed_afterwards_is_refused(trained, tmp_path):
+def test_an_engine_whose_channels_were_renamed_afterwards_is_refused(
+    trained: tuple[Path, Path], tmp_path: Path
+) -> None:
     model = onnx.load(trained[1])
     for entry in model.metadata_props:
         if entry.key == "emodict.feature_spec":
@@ -68,7 +77,9 @@ def test_an_engine_whose_channels_were_renamed_afterwards_is_refused(trained, tm
         OnnxEngine(tmp_path / "renamed.onnx")
 
 
-def test_a_session_of_more_channels_and_one_of_exactly_these_get_the_same_answers(trained, headbands, tmp_path, run):
+def test_a_session_of_more_channels_and_one_of_exactly_these_get_the_same_answers(
+    trained: tuple[Path, Path], headbands: list[Path], tmp_path: Path, run: Callable[..., Any]
+) -> None:
     exact = tmp_path / "exact.h5"
     with open_session(headbands[0]) as recording:
         write_session(recording, exact)
@@ -93,7 +104,9 @@ def test_a_session_of_more_channels_and_one_of_exactly_these_get_the_same_answer
     np.testing.assert_allclose(got[0][:, 13:], got[1][:, 13:], rtol=0, atol=1e-3 + 1e-9)
 
 
-def test_a_session_that_lacks_a_channel_is_refused_with_all_that_are_needed(trained, tmp_path, run):
+def test_a_session_that_lacks_a_channel_is_refused_with_all_that_are_needed(
+    trained: tuple[Path, Path], tmp_path: Path, run: Callable[..., Any]
+) -> None:
     path = tmp_path / "three.h5"
     write_session(noise_recording(eeg_channels=("AF7", "AF8", "TP10")), path)
     done = run("emodict-run", "--engine", trained[1], path)
@@ -102,7 +115,9 @@ def test_a_session_that_lacks_a_channel_is_refused_with_all_that_are_needed(trai
     assert "AF7 AF8 TP9 TP10" in done.stderr
 
 
-def test_features_of_the_channels_are_a_table_that_the_model_scores(trained, headbands, tmp_path, run):
+def test_features_of_the_channels_are_a_table_that_the_model_scores(
+    trained: tuple[Path, Path], headbands: list[Path], tmp_path: Path, run: Callable[..., Any]
+) -> None:
     out = tmp_path / "f.npz"
     done = run("emodict-session", "features", headbands[1], "-o", out, "--modalities", "eeg,ppg", "--channels", NAMES)
     assert done.returncode == 0, done.stderr
@@ -117,8 +132,8 @@ def test_features_of_the_channels_are_a_table_that_the_model_scores(trained, hea
 
 
 def test_a_baseline_of_the_same_channels_serves_the_model_and_another_says_what_to_do(
-    trained, headbands, tmp_path, run
-):
+    trained: tuple[Path, Path], headbands: list[Path], tmp_path: Path, run: Callable[..., Any]
+) -> None:
     checkpoint, _ = trained
     bands = [(path, f"{path.stem}.json", NAMES) for path in headbands]
     for path, out, channels in (*bands, (headbands[0], "other.json", "Fz,AF7,AF8,TP9")):
@@ -139,7 +154,7 @@ def test_a_baseline_of_the_same_channels_serves_the_model_and_another_says_what_
     assert f"--channels {NAMES}" in done.stderr
 
 
-def test_a_wrist_needs_no_channels_of_a_headset(headbands, tmp_path, run):
+def test_a_wrist_needs_no_channels_of_a_headset(headbands: list[Path], tmp_path: Path, run: Callable[..., Any]) -> None:
     # A headband's five channels are not the 18 of emodict-1; a model without EEG does not ask for them.
     table = read_training_data(headbands, sensors=Sensors(("ppg", "gsr")))
     assert table.spec == load_spec("emodict-1").with_modalities(("ppg", "gsr"))
@@ -148,7 +163,7 @@ def test_a_wrist_needs_no_channels_of_a_headset(headbands, tmp_path, run):
     assert "train a model for these (--channels)" in done.stderr
 
 
-def test_rows_for_training_are_those_of_a_run_with_the_same_sensors(headbands):
+def test_rows_for_training_are_those_of_a_run_with_the_same_sensors(headbands: list[Path]) -> None:
     # EEG looks at one second, PPG at five: alone, it has a row and a truth from a trial's first second on.
     alone, both = (read_training_data(headbands[:1], sensors=Sensors(m, BAND)) for m in (("eeg",), ("eeg", "ppg")))
     assert (alone.windows.start_s[0], both.windows.start_s[0]) == (0.0, 4.0)

@@ -58,7 +58,7 @@ def runtime_modules() -> list[str]:
     return [module.name for module in found]
 
 
-def test_every_runtime_module_imports_with_the_heavy_packages_blocked():
+def test_every_runtime_module_imports_with_the_heavy_packages_blocked() -> None:
     code = (
         BLOCK.format(names=set(HEAVY + LATE))
         + "import importlib\nfor name in sys.argv[1:]: importlib.import_module(name)"
@@ -67,14 +67,14 @@ def test_every_runtime_module_imports_with_the_heavy_packages_blocked():
     assert done.returncode == 0, done.stderr
 
 
-def test_a_run_imports_neither_scipy_nor_torch_nor_anything_else_that_is_heavy(model: Path, session: Path):
+def test_a_run_imports_neither_scipy_nor_torch_nor_anything_else_that_is_heavy(model: Path, session: Path) -> None:
     code = BLOCK.format(names=set(HEAVY)) + "from emodict.cli.run import main; main()"
     done = python(code, "--engine", model, session)
     assert done.returncode == 0, done.stderr
     assert "this model" in done.stdout
 
 
-def test_the_runtime_names_no_module_of_the_other_packages():
+def test_the_runtime_names_no_module_of_the_other_packages() -> None:
     for path in Path(next(iter(emodict.__path__))).rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
@@ -103,7 +103,7 @@ def write_long_session(path: Path, *, seconds: int) -> None:
                 data[start : start + rate * 10] = np.tile(values, (10, 1))
 
 
-def test_scoring_an_hour_of_24_channels_stays_under_250_mb(model: Path, tmp_path: Path):
+def test_scoring_an_hour_of_24_channels_stays_under_250_mb(model: Path, tmp_path: Path) -> None:
     path = tmp_path / "hour.h5"
     write_long_session(path, seconds=3600)
     code = (

@@ -77,7 +77,7 @@ def without_blas_choice() -> dict[str, str]:
 @pytest.mark.parametrize("options", [(), ("--json", "--weights")], ids=str)
 def test_standard_output_is_that_of_one_process(
     options: tuple[str, ...], place: tuple[str, ...], run: Run, model: Path, sittings: Path
-):
+) -> None:
     one = run("emodict-run", "--engine", model, sittings, *options)
     many = run("emodict-run", "--engine", model, sittings, *options, *place)
     assert one.returncode == many.returncode == 0, many.stderr
@@ -89,7 +89,7 @@ def test_standard_output_is_that_of_one_process(
 @pytest.mark.parametrize("ending", [".csv", ".h5"])
 def test_files_are_the_same_to_the_byte(
     ending: str, place: tuple[str, ...], run: Run, model: Path, sittings: Path, tmp_path: Path
-):
+) -> None:
     # On a machine of several cores, BLAS with more threads here than in the workers rounds otherwise: .h5 shows it.
     one, many = tmp_path / f"one{ending}", tmp_path / f"many{ending}"
     for out, options in ((one, ()), (many, place)):
@@ -98,7 +98,7 @@ def test_files_are_the_same_to_the_byte(
     assert many.read_bytes() == one.read_bytes()
 
 
-def test_the_report_is_the_same(place: tuple[str, ...], run: Run, model: Path, sittings: Path, tmp_path: Path):
+def test_the_report_is_the_same(place: tuple[str, ...], run: Run, model: Path, sittings: Path, tmp_path: Path) -> None:
     one, many = tmp_path / "one.html", tmp_path / "many.html"
     assert run("emodict-run", "-q", "--engine", model, sittings, "--report", one).returncode == 0
     assert run("emodict-run", "-q", "--engine", model, sittings, "--report", many, *place).returncode == 0
@@ -107,7 +107,7 @@ def test_the_report_is_the_same(place: tuple[str, ...], run: Run, model: Path, s
 
 def test_what_the_library_says_of_a_recording_is_said_here(
     place: tuple[str, ...], run: Run, wrist_model: Path, sittings: Path, tmp_path: Path
-):
+) -> None:
     recording = noise_recording(12, seed=7)
     ppg = recording.signals["ppg"]
     slow = replace(ppg, rate_hz=64.0)
@@ -122,7 +122,7 @@ def test_what_the_library_says_of_a_recording_is_said_here(
 @pytest.mark.parametrize("broken", ["cut", "absent", "rate"])
 def test_an_error_comes_in_its_turn_with_its_own_words(
     broken: str, place: tuple[str, ...], run: Run, model: Path, sittings: Path, tmp_path: Path
-):
+) -> None:
     bad = tmp_path / "bad.h5"
     if broken == "cut":
         bad.write_bytes((sittings / "1.h5").read_bytes()[:20_000])
@@ -178,7 +178,7 @@ main()
 
 def test_work_that_is_left_when_an_error_comes_ends_without_a_word_of_the_pool(
     model: Path, sittings: Path, tmp_path: Path
-):
+) -> None:
     bad = tmp_path / "bad.h5"
     bad.write_bytes((sittings / "1.h5").read_bytes()[:20_000])
     # The error comes first, while the longest is being worked on and others wait.
@@ -190,7 +190,7 @@ def test_work_that_is_left_when_an_error_comes_ends_without_a_word_of_the_pool(
 
 def test_the_library_gives_predictions_in_order_and_the_type_of_an_error(
     model: Path, sittings: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
+) -> None:
     paths = sorted(sittings.glob("*.h5"))
     done: list[int] = []
     monkeypatch.setenv("OPENBLAS_NUM_THREADS", "1")
@@ -207,24 +207,24 @@ def test_the_library_gives_predictions_in_order_and_the_type_of_an_error(
     assert done == [1, 2, 3, 4, 5]
 
 
-def test_more_jobs_than_recordings_are_fine(model: Path, sittings: Path):
+def test_more_jobs_than_recordings_are_fine(model: Path, sittings: Path) -> None:
     assert [len(p) for p in predict_many(model, [sittings / "1.h5", sittings / "2.h5"], jobs=64)] == [8, 10]
 
 
 @pytest.mark.parametrize("jobs", ["0", "-1"])
-def test_a_number_of_jobs_that_cannot_be_is_refused(jobs: str, run: Run, model: Path, sittings: Path):
+def test_a_number_of_jobs_that_cannot_be_is_refused(jobs: str, run: Run, model: Path, sittings: Path) -> None:
     done = run("emodict-run", "--engine", model, sittings, "--jobs", jobs)
     assert done.returncode == 2
     assert f"--jobs is the number of processes. Expected 1 or more, got {jobs}." in done.stderr
 
 
-def test_jobs_and_dask_together_are_refused(run: Run, model: Path, sittings: Path):
+def test_jobs_and_dask_together_are_refused(run: Run, model: Path, sittings: Path) -> None:
     done = run("emodict-run", "--engine", model, sittings, "--jobs", 2, "--dask", "tcp://127.0.0.1:1")
     assert done.returncode == 2
     assert "--jobs and --dask are two places to work in" in done.stderr
 
 
-def test_without_joblib_the_sentence_says_what_to_install(model: Path, sittings: Path):
+def test_without_joblib_the_sentence_says_what_to_install(model: Path, sittings: Path) -> None:
     code = "import sys; sys.modules['joblib'] = None; from emodict.cli.run import main; main()"
     command = [sys.executable, "-c", code, "--engine", str(model), str(sittings)]
     for option, extra in ((["--jobs", "2"], "jobs"), (["--dask", "tcp://127.0.0.1:1"], "dask")):
@@ -235,7 +235,7 @@ def test_without_joblib_the_sentence_says_what_to_install(model: Path, sittings:
 
 
 @pytest.mark.parametrize("address", ["here", "tcp://127.0.0.1", "http://127.0.0.1:80"])
-def test_what_is_no_address_is_refused_at_once(address: str, model: Path, sittings: Path):
+def test_what_is_no_address_is_refused_at_once(address: str, model: Path, sittings: Path) -> None:
     with pytest.raises(ClusterError, match=f"{address} is no address of a Dask scheduler"):
         next(iter_many(model, [sittings / "1.h5"], dask=address))
 
@@ -245,7 +245,7 @@ def test_a_cluster_that_is_not_there_is_named(
     model: Path,
     sittings: Path,
     monkeypatch: pytest.MonkeyPatch,
-):
+) -> None:
     monkeypatch.setattr("emodict.many.cluster.TIMEOUT_S", 1.0)
     # Nothing listens on port 1.
     code, _, err = run_in_process(emodict.cli.run, "-q", "--engine", model, sittings, "--dask", "tcp://127.0.0.1:1")
@@ -256,7 +256,7 @@ def test_a_cluster_that_is_not_there_is_named(
 
 def test_a_worker_with_another_emodict_is_refused(
     cluster: str, model: Path, sittings: Path, monkeypatch: pytest.MonkeyPatch
-):
+) -> None:
     monkeypatch.setattr(emodict, "__version__", "9.9.9")
     with pytest.raises(ClusterError, match=r"worker tcp://127\.0\.0\.1:\d+ does not run .* emodict 9\.9\.9, got"):
         next(iter_many(model, [sittings / "1.h5"], dask=cluster))
@@ -275,12 +275,14 @@ def left_while_results_are_on_their_way(cluster: str) -> bool:
         return waiting.queue.empty()
 
 
-def test_results_on_their_way_when_a_cluster_is_left_are_no_news(cluster: str, caplog: pytest.LogCaptureFixture):
+def test_results_on_their_way_when_a_cluster_is_left_are_no_news(
+    cluster: str, caplog: pytest.LogCaptureFixture
+) -> None:
     assert any(left_while_results_are_on_their_way(cluster) for _ in range(20))
     assert not [record.getMessage() for record in caplog.records if record.name.startswith("tornado")]
 
 
-def test_errors_come_through_pickling_as_they_were():
+def test_errors_come_through_pickling_as_they_were() -> None:
     made = {MissingDependencyError: MissingDependencyError("onnxruntime", extra="onnx", purpose="Running model.onnx")}
     kinds = [k for k in vars(emodict.errors).values() if isinstance(k, type) and issubclass(k, EmodictError)]
     assert InputError in kinds
@@ -308,7 +310,7 @@ def processes_of(group: int) -> list[int]:
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_ctrl_c_ends_every_process_without_a_traceback(
     number: signal.Signals, code: int, model: Path, sittings: Path, tmp_path: Path
-):
+) -> None:
     script = Path(sysconfig.get_path("scripts")) / "emodict-run"
     command = [script, "--engine", model, *[sittings / "0.h5"] * 200, "--jobs", "2", "--out", tmp_path / "out.csv"]
     started = subprocess.Popen(
@@ -331,7 +333,7 @@ def test_ctrl_c_ends_every_process_without_a_traceback(
     assert not (tmp_path / "out.csv").exists()
 
 
-def test_a_worker_that_sees_another_folder_is_named_with_the_file(cluster: str, model: Path, sittings: Path):
+def test_a_worker_that_sees_another_folder_is_named_with_the_file(cluster: str, model: Path, sittings: Path) -> None:
 
     from emodict.many.worker import Work, score_task, sha256_of_model, task_of
 
@@ -350,14 +352,14 @@ def test_a_worker_that_sees_another_folder_is_named_with_the_file(cluster: str, 
 
 def test_a_worker_with_another_model_under_the_same_name_is_refused(
     cluster: str, model: Path, sittings: Path, monkeypatch: pytest.MonkeyPatch
-):
+) -> None:
     monkeypatch.setattr("emodict.many.sha256_of_model", lambda path: ("0" * 64,))
     with pytest.raises(ClusterError, match=r"The Dask worker tcp://.* cannot run the model: .* is not the model"):
         next(iter_many(model, [sittings / "1.h5"], dask=cluster))
 
 
 @pytest.mark.parametrize("changed", ["model.plan", "model.plan.json"])
-def test_a_worker_runs_a_plan_and_its_sidecar_only_as_they_were(changed: str, tmp_path: Path):
+def test_a_worker_runs_a_plan_and_its_sidecar_only_as_they_were(changed: str, tmp_path: Path) -> None:
     from emodict.many.worker import Work, readiness, sha256_of_model
 
     files = [tmp_path / "model.plan", tmp_path / "model.plan.json"]
@@ -373,7 +375,7 @@ def test_a_worker_runs_a_plan_and_its_sidecar_only_as_they_were(changed: str, tm
 
 def test_a_worker_closes_the_model_that_another_takes_the_place_of(
     model: Path, sittings: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
+) -> None:
     from emodict.engine.onnx import OnnxEngine
     from emodict.many.worker import Work, forget_engines, score_task, sha256_of_model, task_of
 

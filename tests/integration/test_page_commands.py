@@ -120,7 +120,7 @@ def missing_lines(shown: Shown, said: str) -> list[str]:
 def test_the_commands_of_a_page_do_what_it_shows(
     page: str, files: Path, tmp_path: Path, type_command: Callable[[str], tuple[int, str]],
     monkeypatch: pytest.MonkeyPatch,
-):  # fmt: skip
+) -> None:  # fmt: skip
     folder = tmp_path / "here"
     shutil.copytree(files, folder)
     monkeypatch.chdir(folder)
@@ -137,6 +137,6 @@ def test_the_commands_of_a_page_do_what_it_shows(
         assert not missing, f"$ {shown.command}\nthe page shows\n{missing}\nand not\n{said}"
 
 
-def test_every_command_that_is_not_typed_is_still_on_a_page():
+def test_every_command_that_is_not_typed_is_still_on_a_page() -> None:
     commands = [shown.command for page in PAGES for shown in shown_on(page)]
     assert [start for start in NOT_TYPED if not any(command.startswith(start) for command in commands)] == []

@@ -53,7 +53,7 @@ def stamp_of(picture: Path) -> str:
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_the_text_of_a_page_and_its_pictures_are_of_one_run(page: str):
+def test_the_text_of_a_page_and_its_pictures_are_of_one_run(page: str) -> None:
     (stamp, date, cpu) = re.fullmatch(
         r"\*One run of `make pages`: `(\w+)`, ([\d-]+), (.+)\.\*", section(page, "run")
     ).groups()
@@ -62,7 +62,7 @@ def test_the_text_of_a_page_and_its_pictures_are_of_one_run(page: str):
         assert stamp_of((ROOT / page).parent / link) == stamp, f"{page} shows {link} of another run. {RENEW}"
 
 
-def test_every_picture_of_the_pages_is_one_that_make_pages_takes():
+def test_every_picture_of_the_pages_is_one_that_make_pages_takes() -> None:
     shown = {
         ((ROOT / page).parent / link).resolve().relative_to(ROOT).as_posix()
         for page in ["README.md", *(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))]
@@ -72,13 +72,13 @@ def test_every_picture_of_the_pages_is_one_that_make_pages_takes():
 
 
 @pytest.mark.parametrize("picture", PICTURES)
-def test_a_picture_is_the_file_that_the_run_made(picture: str):
+def test_a_picture_is_the_file_that_the_run_made(picture: str) -> None:
     digest = hashlib.sha256((ROOT / picture).read_bytes()).hexdigest()
     assert digest == FIGURES["pictures"][picture], f"{picture} was changed after its run. {RENEW}"
 
 
 @pytest.mark.parametrize("page", ["README.md", "docs/run.md"])
-def test_the_measures_in_the_text_are_those_of_the_run_and_those_drawn_in_the_picture(page: str):
+def test_the_measures_in_the_text_are_those_of_the_run_and_those_drawn_in_the_picture(page: str) -> None:
     (name_line, model, mean_label) = re.findall(
         r"^(?:against the truth|this model|mean label) .*$", text_of(page), re.M
     )
@@ -91,14 +91,14 @@ def test_the_measures_in_the_text_are_those_of_the_run_and_those_drawn_in_the_pi
     assert FIGURES["drawn"] == FIGURES["stranger"]["this model"], f"report.png shows other measures. {RENEW}"
 
 
-def test_the_summary_for_programs_has_the_same_measures_in_full():
+def test_the_summary_for_programs_has_the_same_measures_in_full() -> None:
     (line,) = re.findall(r'^\{"summary": .*$', text_of("docs/run.md"), re.M)
     summary = json.loads(line)["summary"]
     for key, name in (("metrics", "this model"), ("metrics_of_mean_label", "mean label")):
         assert {k: f"{v:.4f}" for k, v in summary[key].items()} == FIGURES["stranger"][name], RENEW
 
 
-def test_the_first_second_has_the_same_share_on_every_page_and_in_every_form():
+def test_the_first_second_has_the_same_share_on_every_page_and_in_every_form() -> None:
     """In full as JSON, to three digits from Python, to two from ONNX Runtime alone, in per cent in the tables."""
     (share,) = map(
         float, re.findall(r'"start_s": 4\.0, "distribution": \{"Inspired": ([\d.]+)', text_of("docs/run.md"))
@@ -113,7 +113,7 @@ def test_the_first_second_has_the_same_share_on_every_page_and_in_every_form():
         assert per_cent == pytest.approx(100 * share, abs=0.5001), f"{page}. {RENEW}"
 
 
-def test_what_the_readme_expects_is_the_range_that_was_seen_with_this_run_in_it():
+def test_what_the_readme_expects_is_the_range_that_was_seen_with_this_run_in_it() -> None:
     kl = [figure for seen in FIGURES["seen"] for figure in seen["kl"].values()]
     low, high, mean_label = re.findall(r"(?<!\d)\.\d{4}", section("README.md", "range"))[:3]
     assert (float(low), float(high)) == (min(map(float, kl)), max(map(float, kl))), RENEW
@@ -124,7 +124,7 @@ def test_what_the_readme_expects_is_the_range_that_was_seen_with_this_run_in_it(
         assert seen["cpu"] in section("README.md", "range"), RENEW
 
 
-def test_running_text_gives_no_digits_of_the_stranger_but_in_the_range():
+def test_running_text_gives_no_digits_of_the_stranger_but_in_the_range() -> None:
     prose = re.sub(
         r"```.*?```|<!-- pages: range -->.*?<!-- /pages: range -->", "", text_of("README.md"), flags=re.DOTALL
     )

@@ -37,7 +37,9 @@ PANAS = (
 ROWS = 26  # 30 s, less the 4 s before the first five-second window is complete
 
 
-def test_a_run_prints_one_line_a_second_and_a_summary_beside_the_mean_label(run: Run, model: Path, session: Path):
+def test_a_run_prints_one_line_a_second_and_a_summary_beside_the_mean_label(
+    run: Run, model: Path, session: Path
+) -> None:
     done = run("emodict-run", "--engine", model, session)
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
@@ -49,7 +51,7 @@ def test_a_run_prints_one_line_a_second_and_a_summary_beside_the_mean_label(run:
 
 def test_the_csv_has_the_promised_columns_and_what_plain_onnx_runtime_computes(
     run: Run, model: Path, session: Path, tmp_path: Path
-):
+) -> None:
     out = tmp_path / "x.csv"
     assert run("emodict-run", "-q", "--engine", model, session, "--out", out, "--weights").returncode == 0
     rows = read_rows(out)
@@ -72,7 +74,9 @@ def test_the_csv_has_the_promised_columns_and_what_plain_onnx_runtime_computes(
 
 
 @pytest.mark.parametrize("ending", ["json", "parquet", "h5"])
-def test_every_format_holds_the_same_distribution(run: Run, model: Path, session: Path, tmp_path: Path, ending: str):
+def test_every_format_holds_the_same_distribution(
+    run: Run, model: Path, session: Path, tmp_path: Path, ending: str
+) -> None:
     out = tmp_path / f"x.{ending}"
     assert run("emodict-run", "-q", "--engine", model, session, "--out", out).returncode == 0
     with open_engine(model) as engine:
@@ -87,14 +91,14 @@ def test_every_format_holds_the_same_distribution(run: Run, model: Path, session
     np.testing.assert_allclose(values, expected, rtol=0, atol=1e-6)  # float32 shares, of another process
 
 
-def test_a_dash_writes_csv_to_standard_output_and_nothing_else(run: Run, model: Path, session: Path):
+def test_a_dash_writes_csv_to_standard_output_and_nothing_else(run: Run, model: Path, session: Path) -> None:
     done = run("emodict-run", "--engine", model, session, "--out", "-")
     rows = list(csv.reader(io.StringIO(done.stdout)))
     assert len(rows) == ROWS + 1
     assert rows[0][0] == "start_s"
 
 
-def test_json_lines_hold_a_row_each_and_a_summary(run: Run, model: Path, session: Path):
+def test_json_lines_hold_a_row_each_and_a_summary(run: Run, model: Path, session: Path) -> None:
     done = run("emodict-run", "--engine", model, session, "--json")
     lines = [json.loads(line) for line in done.stdout.splitlines()]
     assert len(lines) == ROWS + 1
@@ -103,7 +107,9 @@ def test_json_lines_hold_a_row_each_and_a_summary(run: Run, model: Path, session
     assert lines[-1]["summary"]["metrics"]["kl"] > 0
 
 
-def test_several_sessions_go_into_one_table_and_one_report(run: Run, model: Path, session: Path, tmp_path: Path):
+def test_several_sessions_go_into_one_table_and_one_report(
+    run: Run, model: Path, session: Path, tmp_path: Path
+) -> None:
     other, out, report = tmp_path / "other.h5", tmp_path / "x.csv", tmp_path / "r.html"
     write_session(noise_recording(20, seed=1), other)
     done = run("emodict-run", "-q", "--engine", model, session, other, "--out", out, "--report", report)
@@ -113,7 +119,9 @@ def test_several_sessions_go_into_one_table_and_one_report(run: Run, model: Path
     assert "noise-1" in report.read_text()
 
 
-def test_a_feature_table_gives_the_same_answers_as_its_session(run: Run, model: Path, session: Path, tmp_path: Path):
+def test_a_feature_table_gives_the_same_answers_as_its_session(
+    run: Run, model: Path, session: Path, tmp_path: Path
+) -> None:
     table, out = tmp_path / "t.npz", tmp_path / "x.csv"
     assert run("emodict-session", "features", session, "-o", table).returncode == 0
     assert run("emodict-run", "-q", "--engine", model, table, "--out", out).returncode == 0
@@ -124,7 +132,7 @@ def test_a_feature_table_gives_the_same_answers_as_its_session(run: Run, model: 
     np.testing.assert_allclose(written, expected.distribution[:, 8], rtol=0, atol=1e-6)
 
 
-def test_features_alone_hold_the_promised_arrays(run: Run, session: Path, tmp_path: Path):
+def test_features_alone_hold_the_promised_arrays(run: Run, session: Path, tmp_path: Path) -> None:
     table = tmp_path / "t.npz"
     assert run("emodict-session", "features", session, "--spec", "emodict-1", "-o", table).returncode == 0
     with np.load(table, allow_pickle=False) as file:
@@ -138,7 +146,7 @@ def test_features_alone_hold_the_promised_arrays(run: Run, session: Path, tmp_pa
     assert names[0] == "eeg/delta_P3"
 
 
-def test_a_missing_modality_degrades_a_model_that_can_do_without(run: Run, model: Path, tmp_path: Path):
+def test_a_missing_modality_degrades_a_model_that_can_do_without(run: Run, model: Path, tmp_path: Path) -> None:
     full = noise_recording()
     path = tmp_path / "noface.h5"
     write_session(type(full)(full.session_id, "", dict(full.signals)), path)
@@ -148,14 +156,14 @@ def test_a_missing_modality_degrades_a_model_that_can_do_without(run: Run, model
     assert f"{ROWS} rows, {ROWS} answered" in done.stdout
 
 
-def test_five_lines_of_python_do_the_same(model: Path, session: Path):
+def test_five_lines_of_python_do_the_same(model: Path, session: Path) -> None:
     with open_engine(model) as engine:
         prediction = predict(engine, session)
     assert prediction.distribution.shape == (ROWS, 10)
     np.testing.assert_allclose(prediction.distribution.sum(axis=1), 1, atol=1e-6)  # float32 softmax
 
 
-def test_missing_seconds_have_no_answer_rather_than_a_number(run: Run, wrist_model: Path, tmp_path: Path):
+def test_missing_seconds_have_no_answer_rather_than_a_number(run: Run, wrist_model: Path, tmp_path: Path) -> None:
     recording = noise_recording()
     ppg = recording.signals["ppg"].samples
     ppg[1000:1100] = np.nan  # second 10, which the five-second windows of rows 10 to 14 touch
@@ -166,7 +174,7 @@ def test_missing_seconds_have_no_answer_rather_than_a_number(run: Run, wrist_mod
     assert empty == [10, 11, 12, 13, 14]
 
 
-def test_a_folder_stands_for_its_sessions_and_equal_names_are_told_apart(run: Run, model: Path, tmp_path: Path):
+def test_a_folder_stands_for_its_sessions_and_equal_names_are_told_apart(run: Run, model: Path, tmp_path: Path) -> None:
     for name in ("a.h5", "b.h5"):
         write_session(noise_recording(10), tmp_path / name)
     done = run("emodict-run", "-q", "--engine", model, tmp_path, "-o", tmp_path / "x.csv")
@@ -178,14 +186,14 @@ def test_a_folder_stands_for_its_sessions_and_equal_names_are_told_apart(run: Ru
     assert sessions == {f"noise-0 ({tmp_path / name})" for name in ("a.h5", "b.h5")}
 
 
-def test_a_terminal_that_knows_ascii_alone_gets_ascii(run: Run, model: Path, session: Path):
+def test_a_terminal_that_knows_ascii_alone_gets_ascii(run: Run, model: Path, session: Path) -> None:
     done = run("emodict-run", "--engine", model, session, env={**os.environ, "PYTHONIOENCODING": "ascii"})
     assert done.returncode == 0, done.stderr
     assert sum(line.startswith("   0:") for line in done.stdout.splitlines()) == ROWS
     assert done.stdout.isascii()
 
 
-def test_a_reader_that_leaves_early_is_no_failure(model: Path, session: Path):
+def test_a_reader_that_leaves_early_is_no_failure(model: Path, session: Path) -> None:
     script = Path(sysconfig.get_path("scripts")) / "emodict-run"
     piped = f"set -o pipefail; '{script}' --engine '{model}' '{session}' --json | head -1"
     done = subprocess.run(["bash", "-c", piped], capture_output=True, text=True, timeout=120)
@@ -194,7 +202,9 @@ def test_a_reader_that_leaves_early_is_no_failure(model: Path, session: Path):
 
 
 @pytest.mark.parametrize("options", ["", "--quiet", "--json"])
-def test_a_reader_that_leaves_early_still_gets_its_files(model: Path, session: Path, tmp_path: Path, options: str):
+def test_a_reader_that_leaves_early_still_gets_its_files(
+    model: Path, session: Path, tmp_path: Path, options: str
+) -> None:
     script, out = Path(sysconfig.get_path("scripts")) / "emodict-run", tmp_path / "all.csv"
     piped = f"set -o pipefail; '{script}' --engine '{model}' '{session}' {options} -o '{out}' | head -c 1"
     done = subprocess.run(["bash", "-c", piped], capture_output=True, text=True, timeout=120)

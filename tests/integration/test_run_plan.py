@@ -23,7 +23,7 @@ WITHOUT_GPU = pytest.mark.skipif(bool(read_driver().gpus), reason="this machine 
 @pytest.mark.parametrize("builder", ["tensorrt", "tensorrt_rtx"])
 def test_a_plan_writes_what_its_onnx_file_writes(
     builder: str, model: Path, session: Path, tmp_path: Path, run_in_process: InProcess, monkeypatch: pytest.MonkeyPatch
-):
+) -> None:
     plan = write_plan(model, tmp_path / "plan", builder)
     module = put_in_place(monkeypatch, builder)
     tables = []
@@ -42,7 +42,7 @@ def test_a_plan_writes_what_its_onnx_file_writes(
 @WITHOUT_GPU
 def test_a_real_plan_on_a_machine_without_a_gpu_is_a_sentence_with_the_way_out(
     run: Run, model: Path, session: Path, tmp_path: Path
-):
+) -> None:
     real = pytest.importorskip("tensorrt_rtx")
     plan = write_plan(model, tmp_path, builder_version=real.__version__)
     done = run("emodict-run", "--engine", plan, session)
@@ -57,7 +57,7 @@ def test_a_real_plan_on_a_machine_without_a_gpu_is_a_sentence_with_the_way_out(
 @WITHOUT_GPU
 def test_what_the_real_tensorrt_logs_becomes_a_sentence_and_is_never_printed(
     model: Path, session: Path, tmp_path: Path, run_in_process: InProcess, monkeypatch: pytest.MonkeyPatch
-):
+) -> None:
     """The driver and cuda-core are stand-ins here, TensorRT for RTX is the real one: it finds no driver."""
     real = pytest.importorskip("tensorrt_rtx")
     plan = write_plan(model, tmp_path, builder_version=real.__version__)
@@ -76,7 +76,7 @@ def test_what_the_real_tensorrt_logs_becomes_a_sentence_and_is_never_printed(
 @WITHOUT_GPU
 def test_the_real_cuda_core_without_a_driver_is_a_sentence(
     model: Path, session: Path, tmp_path: Path, run_in_process: InProcess, monkeypatch: pytest.MonkeyPatch
-):
+) -> None:
     plan = write_plan(model, tmp_path)
     stand_in = put_in_place(monkeypatch, "tensorrt_rtx")
     monkeypatch.delitem(sys.modules, "cuda.core")
@@ -87,7 +87,7 @@ def test_the_real_cuda_core_without_a_driver_is_a_sentence(
 
 
 @WITHOUT_GPU
-def test_check_tells_this_machine_as_a_table_and_as_json(run: Run):
+def test_check_tells_this_machine_as_a_table_and_as_json(run: Run) -> None:
     table = run("emodict-run", "--check")
     assert table.returncode == 0, table.stderr
     assert "model.onnx on the CPU" in table.stdout
@@ -102,7 +102,7 @@ def test_check_tells_this_machine_as_a_table_and_as_json(run: Run):
 
 
 @WITHOUT_GPU
-def test_check_says_whether_a_model_runs_and_the_exit_code_says_it_too(run: Run, model: Path, tmp_path: Path):
+def test_check_says_whether_a_model_runs_and_the_exit_code_says_it_too(run: Run, model: Path, tmp_path: Path) -> None:
     plan = write_plan(model, tmp_path)
     fits = run("emodict-run", "--check", "--engine", model)
     assert (fits.returncode, f"{model}: runs here" in fits.stdout) == (0, True)
@@ -112,7 +112,9 @@ def test_check_says_whether_a_model_runs_and_the_exit_code_says_it_too(run: Run,
         assert json.loads(done.stdout)["engine"]["runs"] is False
 
 
-def test_a_run_without_model_or_recordings_says_what_is_missing(run_in_process: InProcess, model: Path, session: Path):
+def test_a_run_without_model_or_recordings_says_what_is_missing(
+    run_in_process: InProcess, model: Path, session: Path
+) -> None:
     for words, missing in (
         ((), "--engine model.onnx and recordings"), (("--engine", model), "recordings"), ((session,), "--engine"),
     ):  # fmt: skip
@@ -122,7 +124,7 @@ def test_a_run_without_model_or_recordings_says_what_is_missing(run_in_process: 
 
 
 @pytest.mark.parametrize("words", [["x.h5"], ["--out", "x.csv"], ["--device", "cuda"], ["--weights"], ["-q"]])
-def test_check_refuses_what_it_would_not_heed(words: list[str], run_in_process: InProcess):
+def test_check_refuses_what_it_would_not_heed(words: list[str], run_in_process: InProcess) -> None:
     code, _, err = run_in_process(run_cli, "--check", *words)
     assert code == 2
     assert "--check looks at this machine and runs nothing" in err
@@ -130,7 +132,7 @@ def test_check_refuses_what_it_would_not_heed(words: list[str], run_in_process: 
 
 def test_an_unknown_device_and_a_plan_on_the_cpu_are_refused(
     run_in_process: InProcess, model: Path, session: Path, tmp_path: Path
-):
+) -> None:
     plan = write_plan(model, tmp_path)
     for engine, device, sentence in (
         (model, "gpu", "There is no device 'gpu'. Expected one of cpu, cuda"), (plan, "cpu", "runs on a GPU alone"),
@@ -142,7 +144,7 @@ def test_an_unknown_device_and_a_plan_on_the_cpu_are_refused(
 
 def test_what_describes_a_plan_is_never_overwritten(
     run_in_process: InProcess, model: Path, session: Path, tmp_path: Path
-):
+) -> None:
     plan = write_plan(model, tmp_path)
     code, _, err = run_in_process(run_cli, "--engine", plan, session, "--out", f"{plan}.json")
     assert code == 2
@@ -151,7 +153,7 @@ def test_what_describes_a_plan_is_never_overwritten(
 
 def test_on_the_cpu_only_an_onnx_file_that_is_there_is_named(
     run_in_process: InProcess, model: Path, session: Path, tmp_path: Path
-):
+) -> None:
     plan = write_plan(model, tmp_path)
     words = ("--engine", plan, "--device", "cpu", session)
     assert f"emodict-run --engine {plan.with_suffix('.onnx')}" in run_in_process(run_cli, *words)[2]
@@ -161,7 +163,7 @@ def test_on_the_cpu_only_an_onnx_file_that_is_there_is_named(
 
 def test_the_way_out_is_taken_only_if_the_onnx_beside_is_the_very_model(
     run_in_process: InProcess, model: Path, wrist_model: Path, session: Path, tmp_path: Path
-):
+) -> None:
     plan = write_plan(model, tmp_path, platform="linux-riscv64")
     assert "emodict-run --engine" in run_in_process(run_cli, "--engine", plan, session)[2]
     shutil.copy(wrist_model, plan.with_suffix(".onnx"))

@@ -31,7 +31,9 @@ def train_and_export(run: Run, people_and_stranger: Path, name: str, *options: o
     return engine
 
 
-def test_a_model_of_simulated_people_beats_the_mean_label_on_one_it_has_not_seen(run: Run, people_and_stranger: Path):
+def test_a_model_of_simulated_people_beats_the_mean_label_on_one_it_has_not_seen(
+    run: Run, people_and_stranger: Path
+) -> None:
     engine = train_and_export(run, people_and_stranger, "full")
     done = run("emodict-run", "--engine", engine, people_and_stranger / "stranger" / "sub-01.h5", "--json")
     assert done.returncode == 0, done.stderr
@@ -42,7 +44,7 @@ def test_a_model_of_simulated_people_beats_the_mean_label_on_one_it_has_not_seen
 
 def test_a_wrist_model_runs_on_the_whole_of_a_real_wristband_recording(
     run: Run, people_and_stranger: Path, shared_data: Path, tmp_path: Path
-):
+) -> None:
     folder = shared_data / "e4_stress_predict_S01"
     if not folder.is_dir():
         pytest.skip(f"{folder} is absent")

@@ -1,9 +1,14 @@
 """BrainFlowSource against BrainFlow itself: its synthetic board, a file played back, a board that stops."""
 
+from __future__ import annotations
+
 import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -28,7 +33,9 @@ SYNTHETIC_EEG = (
 # fmt: on
 
 
-def listen(source, seconds=PATIENCE_S, *, until=lambda happened: False):
+def listen(
+    source: BrainFlowSource, seconds: float = PATIENCE_S, *, until: Callable[..., Any] = lambda happened: False
+) -> list[Any]:
     """All that happens until the end, until that is true of it, or in so many seconds."""
     happened, stop_s = [], time.monotonic() + seconds
     while time.monotonic() < stop_s and not source.finished and not until(happened):
@@ -36,30 +43,30 @@ def listen(source, seconds=PATIENCE_S, *, until=lambda happened: False):
     return happened
 
 
-def streams(happened):
+def streams(happened: list[Any]) -> dict[Any, Any]:
     return {h.stream.modality: h.stream for h in happened if isinstance(h, Connected)}
 
 
-def has_samples(happened, modality):
+def has_samples(happened: list[Any], modality: str) -> bool:
     return any(isinstance(h, Chunk) and h.modality == modality for h in happened)
 
 
-def all_three(happened):
+def all_three(happened: list[Any]) -> bool:
     return set(streams(happened)) == {"eeg", "ppg", "gsr"}
 
 
-def lost_in(happened):
+def lost_in(happened: list[Any]) -> list[Any]:
     return [h for h in happened if isinstance(h, Lost)]
 
 
-def joined(happened, modality):
+def joined(happened: list[Any], modality: str) -> tuple[np.ndarray, np.ndarray]:
     """(times, samples) of one modality."""
     chunks = [h for h in happened if isinstance(h, Chunk) and h.modality == modality]
     return np.concatenate([c.times_s for c in chunks]), np.concatenate([c.samples for c in chunks])
 
 
 @pytest.fixture(scope="module")
-def synthetic():
+def synthetic() -> tuple[list[Any], float, float]:
     """Three seconds of the synthetic board: what happened, and when it was entered and left."""
     with BrainFlowSource("synthetic", SPEC) as source:
         began_s = source.now_s()
@@ -70,7 +77,7 @@ def synthetic():
     return happened, began_s, ended_s
 
 
-def test_the_synthetic_board_gives_eeg_ppg_and_gsr(synthetic):
+def test_the_synthetic_board_gives_eeg_ppg_and_gsr(synthetic: tuple[list[Any], float, float]) -> None:
     found = streams(synthetic[0])
     assert set(found) == {"eeg", "ppg", "gsr"}
     assert (found["eeg"].rate_hz, found["eeg"].unit, found["eeg"].channel_names) == (250.0, "uV", SYNTHETIC_EEG)
@@ -79,7 +86,7 @@ def test_the_synthetic_board_gives_eeg_ppg_and_gsr(synthetic):
     assert joined(synthetic[0], "gsr")[1].shape[1] == 1
 
 
-def test_times_are_even_and_on_the_clock_of_this_machine(synthetic):
+def test_times_are_even_and_on_the_clock_of_this_machine(synthetic: tuple[list[Any], float, float]) -> None:
     happened, began_s, ended_s = synthetic
     times_s, _ = joined(happened, "eeg")
     # The board sleeps between two samples, and a busy machine lets it sleep longer: how even times become is tested
@@ -93,13 +100,13 @@ def test_times_are_even_and_on_the_clock_of_this_machine(synthetic):
     assert ended_s - 5 < times_s[-1] < ended_s + 1
 
 
-def write_playback(path, rows):
+def write_playback(path: Path, rows: np.ndarray) -> None:
     """A file as BrainFlow's DataFilter.write_file writes it, of the synthetic board."""
     np.savetxt(path, rows, fmt="%.6f", delimiter="\t")
 
 
 @pytest.fixture
-def recorded():
+def recorded() -> np.ndarray:
     """(samples, columns) of the synthetic board, as BrainFlow itself gives them."""
     shim = import_brainflow()
     board = shim.BoardShim(shim.BoardIds.SYNTHETIC_BOARD, shim.BrainFlowInputParams())
@@ -115,14 +122,14 @@ def recorded():
     return rows
 
 
-def play(path):
+def play(path: Path) -> tuple[list[Any], bool]:
     params = {"file": str(path), "master_board": "SYNTHETIC_BOARD"}
     with BrainFlowSource("PLAYBACK_FILE_BOARD", SPEC, params=params) as source:
         happened = listen(source)
         return happened, source.finished
 
 
-def test_a_file_is_played_back_to_its_end(recorded, tmp_path):
+def test_a_file_is_played_back_to_its_end(recorded: np.ndarray, tmp_path: Path) -> None:
     write_playback(tmp_path / "board.csv", recorded)
     happened, finished = play(tmp_path / "board.csv")
     assert finished
@@ -134,7 +141,7 @@ def test_a_file_is_played_back_to_its_end(recorded, tmp_path):
         np.testing.assert_allclose(joined(happened, modality)[1][:, index], recorded[:, column], rtol=0, atol=0.51e-6)
 
 
-def test_lost_packages_leave_a_gap_as_long_as_the_counter_says(recorded, tmp_path):
+def test_lost_packages_leave_a_gap_as_long_as_the_counter_says(recorded: np.ndarray, tmp_path: Path) -> None:
     # A third of a second is missing, and its packages with it.
     lost = slice(200, 283)
     write_playback(tmp_path / "lossy.csv", np.delete(recorded, lost, axis=0))
@@ -148,7 +155,7 @@ def test_lost_packages_leave_a_gap_as_long_as_the_counter_says(recorded, tmp_pat
     assert np.delete(steps, gap).max() < 1.5
 
 
-def multicast_works():
+def multicast_works() -> bool:
     """Whether this machine hears its own multicast, which the streaming board needs."""
     with (
         socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as ear,
@@ -165,7 +172,7 @@ def multicast_works():
             return False
 
 
-def test_a_board_that_stops_is_lost_and_connected_again(monkeypatch):
+def test_a_board_that_stops_is_lost_and_connected_again(monkeypatch: pytest.MonkeyPatch) -> None:
     if not multicast_works():
         pytest.skip("no multicast on this machine")
     # Less than usual, and more than a busy machine keeps a board that runs waiting.
@@ -179,7 +186,7 @@ def test_a_board_that_stops_is_lost_and_connected_again(monkeypatch):
     # One object throughout: BrainFlow's, when it is collected, releases whatever session is open under its parameters.
     board = shim.BoardShim(shim.BoardIds.SYNTHETIC_BOARD, shim.BrainFlowInputParams())
 
-    def start():
+    def start() -> None:
         board.prepare_session()
         board.start_stream(45000, f"streaming_board://225.1.1.1:{port}")
 
@@ -213,17 +220,17 @@ def test_a_board_that_stops_is_lost_and_connected_again(monkeypatch):
         ("GANGLION", {"channels": "Fp1,Fp2"}, "4 names, got 2"),
     ],
 )
-def test_what_cannot_be_meant_is_said(name, params, says):
+def test_what_cannot_be_meant_is_said(name: str, params: dict[Any, Any], says: str) -> None:
     with pytest.raises(InputError, match=says):
         find_board(name, SPEC.modality_names, params)
 
 
-def test_a_board_without_the_wanted_sensors_is_refused():
+def test_a_board_without_the_wanted_sensors_is_refused() -> None:
     with pytest.raises(InputError, match="none of the signals"):
         find_board("CYTON", ("ppg", "gsr"), {})
 
 
-def test_a_muse_has_its_pulse_on_a_preset_of_its_own():
+def test_a_muse_has_its_pulse_on_a_preset_of_its_own() -> None:
     board = find_board("38", SPEC.modality_names, {})
     assert board.name == "MUSE_2_BOARD"
     assert [(p.rate_hz, [c.stream.modality for c in p.modalities]) for p in board.presets] == [
@@ -233,12 +240,12 @@ def test_a_muse_has_its_pulse_on_a_preset_of_its_own():
     assert board.presets[0].modalities[0].stream.channel_names == ("TP9", "AF7", "AF8", "TP10")
 
 
-def test_electrodes_of_a_board_that_leaves_them_free_are_named_by_its_user():
+def test_electrodes_of_a_board_that_leaves_them_free_are_named_by_its_user() -> None:
     placed = find_board("GANGLION", ("eeg",), {"channels": "Fp1, Fp2, T7, T8"})
     assert placed.presets[0].modalities[0].stream.channel_names == ("Fp1", "Fp2", "T7", "T8")
 
 
-def test_a_board_that_is_not_there_is_looked_for_and_said_once(caplog):
+def test_a_board_that_is_not_there_is_looked_for_and_said_once(caplog: pytest.LogCaptureFixture) -> None:
     with BrainFlowSource("CYTON", SPEC, params={"serial_port": "/dev/no_such_port"}) as source:
         assert listen(source, until=lambda happened: "does not answer" in caplog.text) == []
         # It is looked for again meanwhile.
@@ -249,13 +256,13 @@ def test_a_board_that_is_not_there_is_looked_for_and_said_once(caplog):
     ]
 
 
-def test_parameters_that_brainflow_refuses_end_at_once():
+def test_parameters_that_brainflow_refuses_end_at_once() -> None:
     # A Cyton is on a serial port, and none is named.
     with pytest.raises(InputError, match="with these parameters"), BrainFlowSource("CYTON", SPEC):
         pass
 
 
-def test_brainflow_itself_is_silent():
+def test_brainflow_itself_is_silent() -> None:
     code = (
         "from emodict.live.brainflow import BrainFlowSource; from emodict.spec import load_spec; import time\n"
         "with BrainFlowSource('SYNTHETIC', load_spec('emodict-1')) as s: time.sleep(0.3)\n"
@@ -264,7 +271,7 @@ def test_brainflow_itself_is_silent():
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
-def test_without_brainflow_the_extra_is_named(monkeypatch):
+def test_without_brainflow_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "brainflow", None)
     with pytest.raises(InputError, match=r"pip install 'emodict\[brainflow\]'"):
         boards.import_brainflow()

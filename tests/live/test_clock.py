@@ -1,5 +1,7 @@
 """Even times from bad stamps: the truth is planted, and what comes out is held against it."""
 
+from __future__ import annotations
+
 import itertools
 
 import numpy as np
@@ -12,7 +14,7 @@ START_S = 12345.678
 PULL_S = 0.02
 
 
-def pulls(stamps: np.ndarray, arrival: np.ndarray):
+def pulls(stamps: np.ndarray, arrival: np.ndarray) -> list[slice]:
     """Slices of samples that a run would get together, by when they arrive."""
     group = np.floor((arrival - arrival[0]) / PULL_S).astype(int)
     edges = [0, *(np.flatnonzero(np.diff(group)) + 1), len(stamps)]
@@ -34,13 +36,13 @@ def true_times(seconds: float, rate_hz: float, *, drift: float = 0.0) -> np.ndar
 
 
 @pytest.mark.parametrize("rate_hz", [4.0, 100.0, 300.0])
-def test_even_stamps_stay_as_they_are(rate_hz):
+def test_even_stamps_stay_as_they_are(rate_hz: float) -> None:
     true = true_times(60, rate_hz)
     np.testing.assert_allclose(smoothed(SmoothClock(rate_hz), true), true, rtol=0, atol=1e-8)  # seconds of 12345
 
 
 @pytest.mark.parametrize("rate_hz", [4.0, 100.0, 300.0])
-def test_drift_is_followed(rate_hz):
+def test_drift_is_followed(rate_hz: float) -> None:
     true = true_times(120, rate_hz, drift=50e-6)
     off = np.abs(smoothed(SmoothClock(rate_hz), true) - true)
     # Until the drift is known, a line through 30 s of 50 ppm is at most 1.5 ms off; then it is on it.
@@ -49,7 +51,7 @@ def test_drift_is_followed(rate_hz):
 
 
 @pytest.mark.parametrize(("rate_hz", "jitter_s"), [(300.0, 0.002), (100.0, 0.004), (4.0, 0.02)])
-def test_jitter_is_smoothed_to_a_small_part_of_a_period(rate_hz, jitter_s):
+def test_jitter_is_smoothed_to_a_small_part_of_a_period(rate_hz: float, jitter_s: float) -> None:
     true = true_times(120, rate_hz, drift=-80e-6)
     stamps = true + np.random.default_rng(1).normal(0, jitter_s, len(true))
     times = smoothed(SmoothClock(rate_hz), stamps)
@@ -60,7 +62,7 @@ def test_jitter_is_smoothed_to_a_small_part_of_a_period(rate_hz, jitter_s):
 
 
 @pytest.mark.parametrize("burst", [6, 30, 120])
-def test_bursts_of_equal_stamps_are_spread_to_end_when_they_arrive(burst):
+def test_bursts_of_equal_stamps_are_spread_to_end_when_they_arrive(burst: int) -> None:
     """A device that sends `burst` samples at once, all stamped with the moment of sending."""
     rate_hz = 300.0
     true = true_times(60, rate_hz, drift=30e-6)
@@ -75,7 +77,7 @@ def test_bursts_of_equal_stamps_are_spread_to_end_when_they_arrive(burst):
 
 
 @pytest.mark.parametrize("lost", [1, 2, 40, 1500])
-def test_lost_samples_leave_a_gap_of_their_length(lost):
+def test_lost_samples_leave_a_gap_of_their_length(lost: int) -> None:
     rate_hz = 300.0
     true = np.delete(true_times(60, rate_hz, drift=50e-6), slice(9000, 9000 + lost))
     times = smoothed(SmoothClock(rate_hz), true)
@@ -84,7 +86,7 @@ def test_lost_samples_leave_a_gap_of_their_length(lost):
     assert np.diff(times)[8999] * rate_hz == pytest.approx(lost + 1, abs=0.2)
 
 
-def test_lost_samples_among_jitter_are_noticed_within_seconds():
+def test_lost_samples_among_jitter_are_noticed_within_seconds() -> None:
     rate_hz = 300.0
     true = np.delete(true_times(60, rate_hz), slice(9000, 9004))
     stamps = true + np.random.default_rng(3).normal(0, 0.002, len(true))
@@ -95,7 +97,7 @@ def test_lost_samples_among_jitter_are_noticed_within_seconds():
     assert off[9000 + 3 * 300 :].max() < 0.75
 
 
-def test_samples_that_were_held_up_are_late_and_not_lost():
+def test_samples_that_were_held_up_are_late_and_not_lost() -> None:
     """A radio that stalls for 0.8 s and then sends all it has: stamps of arrival, and no sample missing."""
     rate_hz = 100.0
     true = true_times(60, rate_hz)
@@ -107,14 +109,14 @@ def test_samples_that_were_held_up_are_late_and_not_lost():
     assert np.abs(times - true)[500:].max() < 1.5 / rate_hz
 
 
-def test_a_device_that_begins_anew_between_two_samples_is_followed():
+def test_a_device_that_begins_anew_between_two_samples_is_followed() -> None:
     rate_hz = 4.0
     true = np.concatenate([true_times(30, rate_hz), true_times(30, rate_hz) + 47.1])
     times = smoothed(SmoothClock(rate_hz), true)
     np.testing.assert_allclose(times, true, rtol=0, atol=0.02)  # 0.08 of a period
 
 
-def test_stamps_that_run_back_are_never_given_out():
+def test_stamps_that_run_back_are_never_given_out() -> None:
     rate_hz = 100.0
     true = true_times(20, rate_hz)
     stamps = true.copy()
@@ -128,7 +130,7 @@ def test_stamps_that_run_back_are_never_given_out():
 
 @pytest.mark.parametrize("rate_hz", [4.0, 64.0])
 @pytest.mark.parametrize("back_s", [8.0, 500.0, 1e6])
-def test_a_clock_that_is_set_back_and_forth_is_followed_both_times(rate_hz, back_s):
+def test_a_clock_that_is_set_back_and_forth_is_followed_both_times(rate_hz: float, back_s: float) -> None:
     true = true_times(80, rate_hz, drift=50e-6)
     stamps = true + np.random.default_rng(2).normal(0, 0.002, len(true))
     wrong = (true - START_S > 30.1) & (true - START_S < 50)
@@ -141,7 +143,7 @@ def test_a_clock_that_is_set_back_and_forth_is_followed_both_times(rate_hz, back
 
 
 @pytest.mark.parametrize("turn", [256, 100, 65536])
-def test_a_counter_wins_over_wild_stamps_and_survives_its_wrap(turn):
+def test_a_counter_wins_over_wild_stamps_and_survives_its_wrap(turn: int) -> None:
     rate_hz, burst = 300.0, 45
     true = true_times(300 if turn > 1000 else 60, rate_hz, drift=50e-6)
     kept = np.ones(len(true), dtype=bool)
@@ -160,7 +162,7 @@ def test_a_counter_wins_over_wild_stamps_and_survives_its_wrap(turn):
     assert np.abs(np.delete(steps, [6999, 8979])[settled] - 1).max() < 0.1
 
 
-def test_a_sample_that_came_twice_is_marked():
+def test_a_sample_that_came_twice_is_marked() -> None:
     true = true_times(10, 300.0)
     counter = np.arange(len(true))
     twice = np.insert(counter, 1500, counter[1499]), np.insert(true, 1500, true[1499])
@@ -170,7 +172,7 @@ def test_a_sample_that_came_twice_is_marked():
 
 
 @pytest.mark.parametrize("lost", [256, 256 * 3, 256 * 3 + 57, 86 * 300])
-def test_a_gap_longer_than_a_turn_of_the_counter_has_the_length_that_the_stamps_say(lost):
+def test_a_gap_longer_than_a_turn_of_the_counter_has_the_length_that_the_stamps_say(lost: int) -> None:
     true = true_times(120, 300.0)
     stamps = true + np.random.default_rng(2).normal(0, 0.002, len(true))
     kept = np.ones(len(true), dtype=bool)
@@ -183,7 +185,7 @@ def test_a_gap_longer_than_a_turn_of_the_counter_has_the_length_that_the_stamps_
 
 
 @pytest.mark.parametrize("held_s", [0.4, 0.8, 1.1, 2.0])
-def test_samples_of_a_counter_that_were_held_up_are_late_and_not_lost(held_s):
+def test_samples_of_a_counter_that_were_held_up_are_late_and_not_lost(held_s: float) -> None:
     true = true_times(40, 300.0)
     stamps = true.copy()
     held = (true > START_S + 20) & (true <= START_S + 20 + held_s)
@@ -195,7 +197,7 @@ def test_samples_of_a_counter_that_were_held_up_are_late_and_not_lost(held_s):
 
 
 @pytest.mark.parametrize("turn", [256, 65536])
-def test_samples_that_come_again_or_are_overtaken_are_marked_and_move_nothing(turn):
+def test_samples_that_come_again_or_are_overtaken_are_marked_and_move_nothing(turn: int) -> None:
     true = true_times(20, 300.0)
     counter = np.arange(len(true)) % turn
     clock, order = CounterClock(300.0), [*range(50), 49, 50, 52, 51, *range(53, 100)]
@@ -207,14 +209,14 @@ def test_samples_that_come_again_or_are_overtaken_are_marked_and_move_nothing(tu
             np.testing.assert_allclose(times[i], true[part], rtol=0, atol=1e-8)
 
 
-def test_a_counter_that_begins_anew_is_taken_up_where_the_stamps_say():
+def test_a_counter_that_begins_anew_is_taken_up_where_the_stamps_say() -> None:
     true = np.concatenate([true_times(10, 300.0), true_times(10, 300.0) + 15.0])
     counter = np.concatenate([np.arange(3000) + 500_000, np.arange(3000)])
     times = counted(CounterClock(300.0), true, counter)
     np.testing.assert_allclose(times, true, rtol=0, atol=0.3 / 300)
 
 
-def test_what_counts_something_else_is_no_counter_of_samples():
+def test_what_counts_something_else_is_no_counter_of_samples() -> None:
     assert counts_samples(np.arange(100) % 16)
     assert not counts_samples(np.repeat(np.arange(20), 12))
     assert not counts_samples(np.zeros(50))

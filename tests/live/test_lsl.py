@@ -1,5 +1,7 @@
 """Sensors in other processes, on real streams of the Lab Streaming Layer over loopback."""
 
+from __future__ import annotations
+
 import dataclasses
 import importlib.util
 import json
@@ -11,18 +13,21 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from benchmarks.fixtures import untrained_model
 
 from emodict.engine import open_engine
+from emodict.engine.manifest import Manifest
 from emodict.errors import StreamError
+from emodict.live.liblsl import StreamInfo
 from emodict.live.row import LIVE, LOST, LiveRow
 from emodict.live.run import live_rows
 from emodict.live.source import Chunk, Connected, Happening, Lost
 from emodict.prediction import Prediction
-from emodict.spec import load_spec
+from emodict.spec import FeatureSpec, ModalitySpec, load_spec
 
 if importlib.util.find_spec("mne_lsl") is None:
     pytest.skip("mne-lsl, which brings liblsl, is not installed", allow_module_level=True)
@@ -50,7 +55,7 @@ class Devices:
         self._running: list[subprocess.Popen] = []
 
     def start(
-        self, name: str, kind: str, rate_hz: float, *labels: str, clock: Path | None = None, **more
+        self, name: str, kind: str, rate_hz: float, *labels: str, clock: Path | None = None, **more: Any
     ) -> subprocess.Popen:
         """Of a clock of its own, where that is given: 200 ms off, and drifting by 50 ppm."""
         settings = {
@@ -77,7 +82,7 @@ class Devices:
         origin = {"SKEW_ORIGIN_S": repr(self.origin_s)}
         return {"LD_PRELOAD": str(clock), "SKEW_OFFSET_S": "0.2", "SKEW_DRIFT": "50e-6", **origin}
 
-    def eeg(self, rate_hz: float = 300.0, **more) -> subprocess.Popen:
+    def eeg(self, rate_hz: float = 300.0, **more: Any) -> subprocess.Popen:
         # Not in the spec's order, with one more, and by today's names.
         names = ["T7" if name == "T3" else name for name in reversed(EEG_NAMES)]
         return self.start("headset", "EEG", rate_hz, "Trigger", *names, unit="microvolts", **more)
@@ -96,7 +101,7 @@ class Devices:
 
 
 @pytest.fixture
-def devices():
+def devices() -> Iterator[Any]:
     # The steady clock of this machine is LSL's.
     running = Devices(origin_s=time.monotonic())
     yield running
@@ -133,7 +138,7 @@ class Ear:
         return np.concatenate([c.samples for c in chunks]), np.concatenate([c.times_s for c in chunks])
 
 
-def spec_of(*modalities: str, **channels: tuple[str, ...]):
+def spec_of(*modalities: str, **channels: tuple[str, ...]) -> FeatureSpec:
     chosen = tuple(
         dataclasses.replace(m, **_narrowed(m, channels[m.name])) if m.name in channels else m
         for m in SPEC.modalities
@@ -142,13 +147,13 @@ def spec_of(*modalities: str, **channels: tuple[str, ...]):
     return dataclasses.replace(SPEC, modalities=chosen)
 
 
-def _narrowed(modality, names):
+def _narrowed(modality: ModalitySpec, names: tuple[str, str]) -> dict[str, Any]:
     features = tuple(f"{name}{i}" for name in names for i in range(5))
     return {"channel_names": names, "shape": (5, len(names)), "feature_names": features}
 
 
 @pytest.fixture(scope="module")
-def other_clock(tmp_path_factory) -> Path:
+def other_clock(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Gives a process a steady clock of its own, as if it ran on another machine."""
     compiler = shutil.which("cc") or shutil.which("gcc")
     if compiler is None or sys.platform != "linux":
@@ -158,7 +163,9 @@ def other_clock(tmp_path_factory) -> Path:
     return library
 
 
-def test_rows_keep_coming_aligned_and_invalid_only_where_a_device_was_dead(devices, other_clock, tmp_path):
+def test_rows_keep_coming_aligned_and_invalid_only_where_a_device_was_dead(
+    devices: Devices, other_clock: Path, tmp_path: Path
+) -> None:
     headset = devices.eeg(clock=other_clock)
     wrist = devices.start("wrist", "BVP", 100.0)
     devices.start("palm", "EDA", 4.0, unit="microsiemens")
@@ -241,7 +248,7 @@ def valid(row: LiveRow, modality: str) -> bool:
     return next(sensor.valid for sensor in row.sensors if sensor.modality == modality)
 
 
-def test_a_stream_that_comes_late_and_back_at_another_rate_and_in_bursts_is_taken_as_it_is(devices):
+def test_a_stream_that_comes_late_and_back_at_another_rate_and_in_bursts_is_taken_as_it_is(devices: Devices) -> None:
     with LslSource(spec_of("ppg", "gsr")) as source:
         ear = Ear(source)
         assert list(source.poll(0.3)) == []
@@ -259,7 +266,7 @@ def test_a_stream_that_comes_late_and_back_at_another_rate_and_in_bursts_is_take
     assert np.abs(samples[again, 0] - 1000 + devices.origin_s - times_s[again]).max() < 0.5 / 100
 
 
-def test_a_device_that_freezes_is_lost_and_found_again(devices, monkeypatch):
+def test_a_device_that_freezes_is_lost_and_found_again(devices: Devices, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lsl, "SILENT_S", 0.3)
     # A stream that is there answers within a few milliseconds, and is asked every half second.
     monkeypatch.setattr(lsl, "UNANSWERED_S", 1.2)
@@ -279,7 +286,7 @@ def test_a_device_that_freezes_is_lost_and_found_again(devices, monkeypatch):
     assert np.abs(samples[-20:, 0] + devices.origin_s - times_s[-20:]).max() < 1 / 100
 
 
-def test_what_cannot_be_told_apart_or_lacks_channels_is_refused_in_a_sentence(devices):
+def test_what_cannot_be_told_apart_or_lacks_channels_is_refused_in_a_sentence(devices: Devices) -> None:
     devices.start("left", "GSR", 4.0)
     devices.start("right", "EDA", 8.0)
     devices.start("band", "EEG", 256.0, "AF7", "AF8", "TP9", "TP10")
@@ -299,7 +306,7 @@ def test_what_cannot_be_told_apart_or_lacks_channels_is_refused_in_a_sentence(de
     np.testing.assert_array_equal(np.unique(ear.samples("eeg")[0] // 1000, axis=0), [[3, 0]])
 
 
-def test_other_programs_read_the_distribution_as_a_stream(tmp_path):
+def test_other_programs_read_the_distribution_as_a_stream(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     distributions = rng.dirichlet(np.ones(10), size=3)
     distributions[1] = np.nan
@@ -336,7 +343,7 @@ def test_other_programs_read_the_distribution_as_a_stream(tmp_path):
     assert np.all((stamps_s >= earliest_s - 1e-3) & (stamps_s <= latest_s + 1e-3))
 
 
-def first_stream(resolver: Resolver):
+def first_stream(resolver: Resolver) -> StreamInfo:
     end_s = time.monotonic() + PATIENCE_S
     while time.monotonic() < end_s:
         for stream in resolver.results():
@@ -345,7 +352,7 @@ def first_stream(resolver: Resolver):
     raise AssertionError("the stream is not found")
 
 
-def row_of(manifest, distribution, *, delay_s: float) -> LiveRow:
+def row_of(manifest: Manifest, distribution: np.ndarray, *, delay_s: float) -> LiveRow:
     prediction = Prediction(
         session="live",
         emotions=manifest.model.emotions,
@@ -360,7 +367,7 @@ def row_of(manifest, distribution, *, delay_s: float) -> LiveRow:
     return LiveRow(prediction, sensors=(), unix_s=time.time(), delay_s=delay_s)
 
 
-def test_the_library_keeps_off_the_terminal_and_leaves_the_users_settings_alone(tmp_path):
+def test_the_library_keeps_off_the_terminal_and_leaves_the_users_settings_alone(tmp_path: Path) -> None:
     given = tmp_path / "lsl_api.cfg"
     given.write_text("[multicast]\nResolveScope = machine\n[lab]\nSessionID = mine")
     script = """
@@ -377,7 +384,7 @@ assert not {"mne", "mne_lsl", "scipy"} & set(sys.modules)
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
 
 
-def test_a_library_that_is_none_is_a_sentence(tmp_path):
+def test_a_library_that_is_none_is_a_sentence(tmp_path: Path) -> None:
     script = "from emodict.live.liblsl import library; library()"
     wrong = tmp_path / "liblsl.so"
     wrong.write_text("no library")

@@ -1,5 +1,7 @@
 """Which stream is which sensor: by type, name, channels and units, as devices announce them."""
 
+from __future__ import annotations
+
 import dataclasses
 from dataclasses import dataclass
 
@@ -29,18 +31,18 @@ class Stream:
     ("modality", "kind"),
     [("eeg", "EEG"), ("eeg", "eeg"), ("ppg", "BVP"), ("ppg", "Ppg"), ("gsr", "EDA"), ("gsr", "SC")],
 )
-def test_a_stream_is_found_by_its_type_in_any_case(modality, kind):
+def test_a_stream_is_found_by_its_type_in_any_case(modality: str, kind: str) -> None:
     streams = [Stream("clicks", "Markers"), Stream("it", kind), Stream("steps", "ACC")]
     assert choose(streams, modality, name=None) is streams[1]
 
 
-def test_a_stream_of_no_known_type_is_found_by_its_name():
+def test_a_stream_of_no_known_type_is_found_by_its_name() -> None:
     streams = [Stream("my-BVP2", ""), Stream("the EDA lab's ppg notes", "EEG"), Stream("Bvpx", "")]
     assert choose(streams, "ppg", name=None) is streams[0]
     assert choose(streams, "gsr", name=None) is None
 
 
-def test_a_name_or_a_source_id_chooses_among_several():
+def test_a_name_or_a_source_id_chooses_among_several() -> None:
     streams = [Stream("left", "EDA", source_id="E4-1"), Stream("right", "EDA", source_id="E4-2")]
     with pytest.raises(StreamError, match=r"'left' .*; 'right' .*--stream gsr=NAME"):
         choose(streams, "gsr", name=None)
@@ -49,7 +51,7 @@ def test_a_name_or_a_source_id_chooses_among_several():
     assert choose(streams, "gsr", name="middle") is None
 
 
-def test_the_stream_that_was_there_before_is_taken_again_and_its_newest_outlet():
+def test_the_stream_that_was_there_before_is_taken_again_and_its_newest_outlet() -> None:
     streams = [
         Stream("left", "EDA", "1", created_at_s=10.0),
         Stream("left", "EDA", "1", created_at_s=20.0),
@@ -58,13 +60,13 @@ def test_the_stream_that_was_there_before_is_taken_again_and_its_newest_outlet()
     assert choose(streams, "gsr", name=None, before=("left", "1", "lab")) is streams[1]
 
 
-def test_a_stream_without_a_rate_and_one_of_texts_are_no_sensors():
+def test_a_stream_without_a_rate_and_one_of_texts_are_no_sensors() -> None:
     with pytest.raises(StreamError, match="no sampling rate"):
         choose([Stream("watch", "PPG", rate_hz=0.0)], "ppg", name=None)
     assert choose([Stream("notes", "PPG", numeric=False)], "ppg", name=None) is None
 
 
-def test_channels_are_matched_by_name_and_units_converted():
+def test_channels_are_matched_by_name_and_units_converted() -> None:
     names = ["T7" if name == "T3" else f"EEG {name}-Pz" for name in reversed(EEG.channel_names)]
     channels = [Channel("ADC_Sequence"), *(Channel(name, "millivolts") for name in names), Channel("TRG")]
     picked = pick(EEG, "DSI-24", channels)
@@ -74,7 +76,7 @@ def test_channels_are_matched_by_name_and_units_converted():
     np.testing.assert_array_equal(picked.factors, 1000.0)
 
 
-def test_missing_channels_are_named():
+def test_missing_channels_are_named() -> None:
     channels = [Channel(name, "uV") for name in EEG.channel_names if name not in ("Cz", "O2")]
     with pytest.raises(StreamError, match="'cap' lacks channels Cz, O2"):
         pick(EEG, "cap", channels)
@@ -91,11 +93,11 @@ def test_missing_channels_are_named():
         (["red", "gsr"], 1),
     ],
 )
-def test_the_one_channel_of_a_wrist_sensor_is_found(channels, column):
+def test_the_one_channel_of_a_wrist_sensor_is_found(channels: list[str], column: int) -> None:
     assert pick(GSR, "watch", [Channel(name, "uS") for name in channels]).columns == (column,)
 
 
-def test_which_of_two_channels_it_is_must_be_clear():
+def test_which_of_two_channels_it_is_must_be_clear() -> None:
     with pytest.raises(StreamError, match="Expected one channel, or one called BVP or PPG"):
         pick(PPG, "watch", [Channel("red", kind="PPG"), Channel("green", kind="PPG")])
 
@@ -104,13 +106,15 @@ def test_which_of_two_channels_it_is_must_be_clear():
     ("unit", "factor"),
     [("microvolts", 1), ("Volts", 1e6), ("nanovolt", 1e-3), ("uV", 1), ("µV", 1), ("mv", 1e3), ("MV", 1e3), ("v", 1e6)],
 )
-def test_units_are_understood_in_words_and_in_any_case(unit, factor, caplog):
+def test_units_are_understood_in_words_and_in_any_case(
+    unit: str, factor: float, caplog: pytest.LogCaptureFixture
+) -> None:
     picked = pick(EEG, "cap", [Channel(name, unit) for name in EEG.channel_names])
     np.testing.assert_allclose(picked.factors, factor, rtol=1e-15)
     assert not caplog.records
 
 
-def test_channels_without_names_are_numbered_and_two_of_one_place_refused():
+def test_channels_without_names_are_numbered_and_two_of_one_place_refused() -> None:
     anything = dataclasses.replace(EEG, channel_names=())
     channels = [Channel("SEQ"), Channel("", "uV"), Channel("O1", "uV"), Channel("", "uV")]
     assert pick(anything, "cap", channels).names == ("ch2", "O1", "ch4")
@@ -127,7 +131,7 @@ def test_channels_without_names_are_numbered_and_two_of_one_place_refused():
     assert pick(numbered, "cap", channels).columns == (1, 3)
 
 
-def test_an_unknown_unit_is_said_once_and_the_samples_taken_as_they_are(caplog):
+def test_an_unknown_unit_is_said_once_and_the_samples_taken_as_they_are(caplog: pytest.LogCaptureFixture) -> None:
     for _ in range(2):
         picked = pick(GSR, "odd watch", [Channel("gsr", "furlongs")])
     assert picked.factors.tolist() == [1.0]
@@ -136,7 +140,7 @@ def test_an_unknown_unit_is_said_once_and_the_samples_taken_as_they_are(caplog):
     ]
 
 
-def test_a_description_gives_each_column_its_channel_or_none_a_name():
+def test_a_description_gives_each_column_its_channel_or_none_a_name() -> None:
     channel = "<channel><label> AF7 </label><unit>microvolts</unit><type>EEG</type></channel>"
     xml = f"<info><name>x</name><desc><channels>{channel}</channels></desc></info>"
     assert channels_of(xml, 1) == [Channel("AF7", "microvolts", "EEG")]

@@ -12,6 +12,8 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pytest
@@ -31,28 +33,30 @@ from emodict.live.page.hub import KEPT_ROWS, LOOK_S, Hub
 
 
 @pytest.fixture
-def rng():
+def rng() -> np.random.Generator:
     return np.random.default_rng(1)
 
 
 @pytest.fixture
-def page():
+def page() -> Iterator[Any]:
     with PageListener(page_address("127.0.0.1:0"), model="model.onnx") as served:
         served.begin(manifest(), "LSL")
         yield served
 
 
-def is_silent(capfd, caplog):
+def is_silent(capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture) -> bool:
     """Warnings go to a terminal, too, where nobody has set up logging."""
     loud = [record for record in caplog.records if record.levelno >= logging.WARNING]
     return capfd.readouterr() == ("", "") and loud == []
 
 
-def starts(news):
+def starts(news: dict[str, Any]) -> list[float]:
     return [one["start_s"] for one in (*news["past"], news["now"])]
 
 
-def test_who_comes_is_told_who_runs_and_the_last_minute_then_every_second(page, rng):
+def test_who_comes_is_told_who_runs_and_the_last_minute_then_every_second(
+    page: PageListener, rng: np.random.Generator
+) -> None:
     for number in range(KEPT_ROWS + 7):
         page.row(noise(number, rng))
     with connect(rows_url(page)) as stream:
@@ -69,7 +73,7 @@ def test_who_comes_is_told_who_runs_and_the_last_minute_then_every_second(page, 
     assert starts(second) == [90]
 
 
-def test_a_row_arrives_as_it_was(page, rng):
+def test_a_row_arrives_as_it_was(page: PageListener, rng: np.random.Generator) -> None:
     row = noise(15, rng)
     page.row(row)
     with connect(rows_url(page)) as stream:
@@ -86,7 +90,9 @@ def test_a_row_arrives_as_it_was(page, rng):
     assert now["sensors"][0]["rate_hz"] == 100
 
 
-def test_a_row_without_an_answer_has_none_and_no_number_stands_in_its_place(page, rng):
+def test_a_row_without_an_answer_has_none_and_no_number_stands_in_its_place(
+    page: PageListener, rng: np.random.Generator
+) -> None:
     page.row(noise(0, rng))
     row = noise(1, rng, answered=False)
     sensors = (dataclasses.replace(row.sensors[0], quality=float("nan"), rate_hz=float("nan")), *row.sensors[1:])
@@ -98,7 +104,9 @@ def test_a_row_without_an_answer_has_none_and_no_number_stands_in_its_place(page
     assert (news["now"]["sensors"][0]["quality"], news["now"]["sensors"][0]["rate_hz"]) == (None, None)
 
 
-def test_a_row_is_copied_so_that_the_engine_may_use_its_memory_again(page, rng):
+def test_a_row_is_copied_so_that_the_engine_may_use_its_memory_again(
+    page: PageListener, rng: np.random.Generator
+) -> None:
     row = noise(0, rng)
     was = row.prediction.distribution[0].copy()
     page.row(row)
@@ -107,7 +115,7 @@ def test_a_row_is_copied_so_that_the_engine_may_use_its_memory_again(page, rng):
         np.testing.assert_allclose(told(stream)["now"]["answer"], was, atol=0.6e-5)
 
 
-def test_rows_faster_than_eyes_come_together_and_none_is_missing(page, rng):
+def test_rows_faster_than_eyes_come_together_and_none_is_missing(page: PageListener, rng: np.random.Generator) -> None:
     with connect(rows_url(page)) as stream:
         told(stream)
         came, messages = [], 0
@@ -123,7 +131,9 @@ def test_rows_faster_than_eyes_come_together_and_none_is_missing(page, rng):
     assert messages <= took_s / LOOK_S + 2  # one at the start, one at the end
 
 
-def test_a_browser_that_was_away_for_longer_is_told_a_minute_and_no_more(page, rng):
+def test_a_browser_that_was_away_for_longer_is_told_a_minute_and_no_more(
+    page: PageListener, rng: np.random.Generator
+) -> None:
     with connect(rows_url(page)) as stream:
         told(stream)
         for number in range(1000):
@@ -137,7 +147,9 @@ def test_a_browser_that_was_away_for_longer_is_told_a_minute_and_no_more(page, r
     assert most <= KEPT_ROWS
 
 
-def test_a_run_that_begins_again_tells_everybody_and_forgets_the_rows_of_the_one_before(page, rng):
+def test_a_run_that_begins_again_tells_everybody_and_forgets_the_rows_of_the_one_before(
+    page: PageListener, rng: np.random.Generator
+) -> None:
     page.row(noise(0, rng))
     with connect(rows_url(page)) as stream:
         told(stream)
@@ -147,7 +159,7 @@ def test_a_run_that_begins_again_tells_everybody_and_forgets_the_rows_of_the_one
     assert "now" not in again
 
 
-def test_who_comes_before_the_run_begins_waits():
+def test_who_comes_before_the_run_begins_waits() -> None:
     with PageListener(page_address("127.0.0.1:0")) as early, connect(rows_url(early)) as stream:
         with pytest.raises(TimeoutError):
             stream.recv(timeout=0.3)
@@ -155,7 +167,7 @@ def test_who_comes_before_the_run_begins_waits():
         assert told(stream)["hello"]["source"] == "LSL"
 
 
-def test_a_page_that_talks_is_shown_out(page):
+def test_a_page_that_talks_is_shown_out(page: PageListener) -> None:
     with connect(rows_url(page)) as stream:
         told(stream)
         stream.send("hello")
@@ -163,7 +175,7 @@ def test_a_page_that_talks_is_shown_out(page):
     assert stream.close_code == 1008
 
 
-def never_reads(page):
+def never_reads(page: PageListener) -> Any:
     plain = socket.socket()
     plain.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
     plain.connect(("127.0.0.1", port_of(page)))
@@ -171,7 +183,9 @@ def never_reads(page):
     return plain
 
 
-def test_a_browser_that_never_reads_holds_no_row_up_and_is_dropped(page, rng, monkeypatch):
+def test_a_browser_that_never_reads_holds_no_row_up_and_is_dropped(
+    page: PageListener, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(protocols, "SEND_S", 0.5)
     for number in range(KEPT_ROWS):
         page.row(noise(number, rng))
@@ -192,7 +206,12 @@ def test_a_browser_that_never_reads_holds_no_row_up_and_is_dropped(page, rng, mo
     assert soon(lambda: open_files() <= before)
 
 
-def test_a_browser_that_answers_no_ping_is_taken_for_gone_and_nobody_hears_of_it(rng, monkeypatch, capfd, caplog):
+def test_a_browser_that_answers_no_ping_is_taken_for_gone_and_nobody_hears_of_it(
+    rng: np.random.Generator,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     monkeypatch.setattr(connection, "PING_S", 0.2)
     with PageListener(page_address("127.0.0.1:0")) as page, never_reads(page) as mute:
         page.begin(manifest(), "LSL")
@@ -207,13 +226,15 @@ def test_a_browser_that_answers_no_ping_is_taken_for_gone_and_nobody_hears_of_it
     assert is_silent(capfd, caplog)
 
 
-def test_a_row_for_a_browser_that_was_given_up_at_that_moment_is_no_error(page, rng, capfd, caplog):
+def test_a_row_for_a_browser_that_was_given_up_at_that_moment_is_no_error(
+    page: PageListener, rng: np.random.Generator, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
     with connect(rows_url(page)) as stream:
         told(stream)
         (served,) = page._server.server_state.connections
         (browser,) = page._hub.browsers
 
-        def at_that_moment():
+        def at_that_moment() -> None:
             # The row wakes who sends it, and only then is the connection closed: one turn of the loop too late.
             page.row(noise(0, rng))
             browser.news.set()
@@ -225,7 +246,7 @@ def test_a_row_for_a_browser_that_was_given_up_at_that_moment_is_no_error(page, 
     assert is_silent(capfd, caplog)
 
 
-def test_a_flood_of_pings_whose_answers_nobody_reads_is_cut_off(page):
+def test_a_flood_of_pings_whose_answers_nobody_reads_is_cut_off(page: PageListener) -> None:
     ping = b"\x89\xfd\0\0\0\0" + bytes(125)
     with never_reads(page) as flood:
         assert soon(lambda: len(page._hub.browsers) == 1)
@@ -235,7 +256,7 @@ def test_a_flood_of_pings_whose_answers_nobody_reads_is_cut_off(page):
     assert soon(lambda: not page._hub.browsers)
 
 
-def test_a_request_that_is_never_finished_is_given_up(monkeypatch):
+def test_a_request_that_is_never_finished_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(protocols, "REQUEST_S", 0.3)
     with (
         PageListener(page_address("127.0.0.1:0")) as page,
@@ -249,7 +270,9 @@ def test_a_request_that_is_never_finished_is_given_up(monkeypatch):
         assert "hello" in told(stream)
 
 
-def test_connections_beyond_the_bound_are_closed_and_those_within_live(page, monkeypatch):
+def test_connections_beyond_the_bound_are_closed_and_those_within_live(
+    page: PageListener, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(protocols, "MAX_CONNECTIONS", 8)
     with connect(rows_url(page)) as stream:
         told(stream)
@@ -265,7 +288,7 @@ def test_connections_beyond_the_bound_are_closed_and_those_within_live(page, mon
         assert soon(lambda: ask(page).status == 200)
 
 
-def test_it_ends_soon_whoever_is_there_and_leaves_nothing_behind(rng):
+def test_it_ends_soon_whoever_is_there_and_leaves_nothing_behind(rng: np.random.Generator) -> None:
     before = open_files()
     with contextlib.ExitStack() as readers, PageListener(page_address("127.0.0.1:0")) as page:
         page.begin(manifest(), "LSL")
@@ -296,7 +319,9 @@ def test_it_ends_soon_whoever_is_there_and_leaves_nothing_behind(rng):
         assert ask(again).status == 200
 
 
-def test_the_terminal_stays_clean(capfd, caplog, rng):
+def test_the_terminal_stays_clean(
+    capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture, rng: np.random.Generator
+) -> None:
     with PageListener(page_address("127.0.0.1:0"), token="0123456789abcdef") as page:
         page.begin(manifest(), "LSL")
         ask(page, "/?token=wrong")
@@ -311,8 +336,13 @@ def test_the_terminal_stays_clean(capfd, caplog, rng):
     assert is_silent(capfd, caplog)
 
 
-def test_a_fault_of_the_page_is_a_sentence_at_the_terminal(page, monkeypatch, capfd, caplog):
-    def broken(self):
+def test_a_fault_of_the_page_is_a_sentence_at_the_terminal(
+    page: PageListener,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def broken(self: Any) -> None:
         raise ZeroDivisionError("of the test")
 
     monkeypatch.setattr(Hub, "full", property(broken))
@@ -323,7 +353,7 @@ def test_a_fault_of_the_page_is_a_sentence_at_the_terminal(page, monkeypatch, ca
     assert "Traceback" not in "".join(capfd.readouterr())
 
 
-def test_a_port_in_use_is_a_sentence_that_names_another(page):
+def test_a_port_in_use_is_a_sentence_that_names_another(page: PageListener) -> None:
     port = port_of(page)
     second = PageListener(page_address(f"127.0.0.1:{port}"))
     with pytest.raises(PageError, match=f"another program uses that port. Choose another, such as .*:{port + 1}"):
@@ -343,7 +373,7 @@ def test_a_port_in_use_is_a_sentence_that_names_another(page):
         (f"{'x' * 70}.de", "no such host"),
     ],
 )
-def test_an_address_that_is_none_is_a_sentence(text, says):
+def test_an_address_that_is_none_is_a_sentence(text: str, says: str) -> None:
     with pytest.raises(PageError, match=says):
         page_address(text)
 
@@ -354,19 +384,19 @@ def test_an_address_that_is_none_is_a_sentence(text, says):
      ("localhost", "localhost", 8765), ("0.0.0.0:80", "0.0.0.0", 80),
      ("[::1]:9000", "::1", 9000), ("[::1]", "::1", 8765)],
 )  # fmt: skip
-def test_an_address_may_leave_out_what_is_usual(text, host, port):
+def test_an_address_may_leave_out_what_is_usual(text: str, host: str, port: int) -> None:
     address = page_address(text)
     assert (address.host, address.port) == (host, port)
 
 
-def test_an_address_of_another_machine_is_a_sentence():
+def test_an_address_of_another_machine_is_a_sentence() -> None:
     # 192.0.2.0/24 is kept for documentation: no machine has one.
     elsewhere = PageListener(page_address("192.0.2.1:8765"), token="0123456789abcdef")
     with pytest.raises(PageError, match="not an address of this machine"):
         elsewhere.__enter__()
 
 
-def test_it_is_served_over_ipv6_too(rng):
+def test_it_is_served_over_ipv6_too(rng: np.random.Generator) -> None:
     try:
         with socket.socket(socket.AF_INET6) as probe:
             probe.bind(("::1", 0))
@@ -380,23 +410,25 @@ def test_it_is_served_over_ipv6_too(rng):
 
 
 @pytest.mark.parametrize("package", ["starlette", "uvicorn", "websockets"])
-def test_a_missing_package_is_a_sentence_before_anything_is_served(package, monkeypatch):
+def test_a_missing_package_is_a_sentence_before_anything_is_served(
+    package: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(MissingDependencyError, match=rf"'{package}', which is not installed. pip install .*\[serve\]"):
         PageListener(page_address())
 
 
-def test_the_page_costs_a_run_without_it_nothing():
+def test_the_page_costs_a_run_without_it_nothing() -> None:
     code = "import sys, emodict.live.page; print([m for m in ('starlette', 'uvicorn', 'websockets', 'anyio') " \
            "if m in sys.modules])"  # fmt: skip
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert done.stdout.strip() == "[]", done.stderr
 
 
-def test_rows_may_come_from_any_thread_while_browsers_come_and_go(page, rng):
+def test_rows_may_come_from_any_thread_while_browsers_come_and_go(page: PageListener, rng: np.random.Generator) -> None:
     stop = threading.Event()
 
-    def come_and_go():
+    def come_and_go() -> None:
         while not stop.is_set():
             with connect(rows_url(page)) as stream:
                 told(stream)

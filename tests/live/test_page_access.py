@@ -7,6 +7,8 @@ import hmac
 import logging
 import re
 import socket
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pytest
@@ -28,21 +30,21 @@ OTHER = "correct-horse-battery.staple~2"
 
 
 @pytest.fixture
-def page():
+def page() -> Iterator[Any]:
     with PageListener(page_address("127.0.0.1:0")) as served:
         served.begin(manifest(), "LSL")
         yield served
 
 
 @pytest.fixture
-def guarded():
+def guarded() -> Iterator[Any]:
     with PageListener(page_address("127.0.0.1:0"), token=TOKEN) as served:
         served.begin(manifest(), "LSL")
         served.row(noise(0, np.random.default_rng(0)))
         yield served
 
 
-def test_four_files_and_nothing_else_are_there(page):
+def test_four_files_and_nothing_else_are_there(page: PageListener) -> None:
     kinds = [ask(page, path).headers["Content-Type"] for path in FILES]
     assert kinds == [
         "text/html; charset=utf-8", "text/css; charset=utf-8", "text/javascript; charset=utf-8", "image/svg+xml"
@@ -52,7 +54,7 @@ def test_four_files_and_nothing_else_are_there(page):
         assert ask(page, path).status == 404, path
 
 
-def test_nothing_can_be_sent_to_it(page):
+def test_nothing_can_be_sent_to_it(page: PageListener) -> None:
     for method in ("POST", "PUT", "DELETE", "OPTIONS", "TRACE"):
         assert ask(page, method=method, body=b"x" * 100).status == 405
         assert ask(page, method=method).status == 405
@@ -61,7 +63,7 @@ def test_nothing_can_be_sent_to_it(page):
     assert ask(page, method="HEAD").body == b""
 
 
-def test_a_large_body_is_not_taken(page):
+def test_a_large_body_is_not_taken(page: PageListener) -> None:
     with socket.create_connection(("127.0.0.1", port_of(page)), timeout=20) as plain:
         head = f"POST / HTTP/1.1\r\nHost: 127.0.0.1:{port_of(page)}\r\nContent-Length: 900000000\r\n\r\n"
         plain.sendall(head.encode())
@@ -71,13 +73,13 @@ def test_a_large_body_is_not_taken(page):
             plain.sendall(bytes(900_000_000))
 
 
-def test_headers_beyond_the_bound_are_refused(page):
+def test_headers_beyond_the_bound_are_refused(page: PageListener) -> None:
     assert ask(page, X_Long="x" * 100_000).status == 431
     assert ask(page, "/?" + "x" * 20_000).status == 431
     assert ask(page).status == 200
 
 
-def test_the_page_asks_for_nothing_from_elsewhere_and_may_not(page):
+def test_the_page_asks_for_nothing_from_elsewhere_and_may_not(page: PageListener) -> None:
     for path in FILES:
         answer = ask(page, path)
         policy = answer.headers["Content-Security-Policy"]
@@ -90,7 +92,7 @@ def test_the_page_asks_for_nothing_from_elsewhere_and_may_not(page):
         assert not re.findall(r"https?://|[\"'(]//[a-z]|@import|\sstyle=|\son[a-z]+=\"|innerHTML|eval\(", text), path
 
 
-def test_a_name_that_was_pointed_at_this_machine_is_told_apart(page):
+def test_a_name_that_was_pointed_at_this_machine_is_told_apart(page: PageListener) -> None:
     port = port_of(page)
     for host in ("evil.example", f"evil.example:{port}", "127.0.0.1.evil.example", "", "localhost@evil.example",
                  "192.0.2.7", "[::ffff:192.0.2.7]", f"127.0.0.1:{port}/x"):  # fmt: skip
@@ -100,7 +102,7 @@ def test_a_name_that_was_pointed_at_this_machine_is_told_apart(page):
         assert ask(page, Host=host).status == 200, host
 
 
-def test_another_sites_page_cannot_read_the_rows(page):
+def test_another_sites_page_cannot_read_the_rows(page: PageListener) -> None:
     own = f"http://127.0.0.1:{port_of(page)}"
     for origin in ("http://evil.example", "null", "http://127.0.0.1", f"http://localhost:{port_of(page)}", "file://"):
         assert ask_for_rows(page, Origin=origin).status == 403, origin
@@ -109,7 +111,7 @@ def test_another_sites_page_cannot_read_the_rows(page):
     assert ask_for_rows(page).status == 101
 
 
-def test_the_sixty_fifth_browser_is_refused_in_a_sentence_and_may_come_when_one_has_gone(page):
+def test_the_sixty_fifth_browser_is_refused_in_a_sentence_and_may_come_when_one_has_gone(page: PageListener) -> None:
     with contextlib.ExitStack() as crowd:
         for _ in range(hub.MAX_BROWSERS - 1):
             crowd.enter_context(connect(rows_url(page)))
@@ -126,7 +128,7 @@ def test_the_sixty_fifth_browser_is_refused_in_a_sentence_and_may_come_when_one_
 
 
 @pytest.mark.parametrize("path", [*FILES, "/knock", "/nothing"])
-def test_without_the_token_nothing_is_shown(guarded, path):
+def test_without_the_token_nothing_is_shown(guarded: PageListener, path: str) -> None:
     answer = ask(guarded, path)
     assert answer.status == 401
     assert answer.headers["WWW-Authenticate"] == "Bearer"
@@ -139,25 +141,25 @@ def test_without_the_token_nothing_is_shown(guarded, path):
                                      {"Authorization": f"Bearer {TOKEN[:-1]}"},
                                      {"Authorization": "Bearer"}, {"Authorization": f"Basic {TOKEN}"},
                                      {"Cookie": f"emodict={OTHER}"}, {"Cookie": ";=;"}])  # fmt: skip
-def test_the_rows_are_refused_before_a_websocket_is_one(guarded, headers):
+def test_the_rows_are_refused_before_a_websocket_is_one(guarded: PageListener, headers: dict[Any, Any]) -> None:
     answer = ask_for_rows(guarded, **headers)
     assert answer.status == 401
     assert "Upgrade" not in answer.headers
     assert not guarded._hub.browsers
 
 
-def cookie_of(page):
+def cookie_of(page: PageListener) -> str:
     return page._access.cookie
 
 
-def pass_of(page):
+def pass_of(page: PageListener) -> str:
     answer = ask(page, f"/?token={TOKEN}")
     assert answer.status == 303
     assert answer.headers["Location"] == "/"
     return answer.headers["Set-Cookie"]
 
 
-def test_a_browser_comes_once_with_the_token_and_keeps_a_pass_that_is_not_the_token(guarded):
+def test_a_browser_comes_once_with_the_token_and_keeps_a_pass_that_is_not_the_token(guarded: PageListener) -> None:
     cookie = pass_of(guarded)
     assert "HttpOnly" in cookie
     assert "SameSite=lax" in cookie
@@ -171,7 +173,7 @@ def test_a_browser_comes_once_with_the_token_and_keeps_a_pass_that_is_not_the_to
     assert ask_for_rows(guarded, Cookie=kept, Origin="http://evil.example").status == 403
 
 
-def test_a_pass_holds_after_a_restart_with_the_same_token_and_not_with_another(guarded):
+def test_a_pass_holds_after_a_restart_with_the_same_token_and_not_with_another(guarded: PageListener) -> None:
     earned = pass_of(guarded).split(";")[0].partition("=")[2]
     with PageListener(page_address("127.0.0.1:0"), token=TOKEN) as again:
         assert ask(again, Cookie=f"{cookie_of(again)}={earned}").status == 200
@@ -179,30 +181,32 @@ def test_a_pass_holds_after_a_restart_with_the_same_token_and_not_with_another(g
         assert ask(other, Cookie=f"{cookie_of(other)}={earned}").status == 401
 
 
-def test_a_wrong_token_in_the_address_earns_nothing(guarded):
+def test_a_wrong_token_in_the_address_earns_nothing(guarded: PageListener) -> None:
     for given in (OTHER, "", TOKEN[:-1], f"{TOKEN}x", "%00", "%ff", f"x&token={TOKEN}"):
         answer = ask(guarded, f"/?token={given}")
         assert answer.status == 401, given
         assert answer.headers["Set-Cookie"] is None
 
 
-def test_a_token_in_the_address_is_good_for_the_page_alone_and_not_from_a_foreign_name(guarded):
+def test_a_token_in_the_address_is_good_for_the_page_alone_and_not_from_a_foreign_name(guarded: PageListener) -> None:
     assert ask(guarded, f"/page.js?token={TOKEN}").status == 401
     assert ask(guarded, f"/?token={TOKEN}", Host="evil.example").status == 421
     assert ask(guarded, f"/?token={TOKEN}", Origin="http://evil.example").status == 403
 
 
-def test_a_program_may_send_the_token_as_a_header(guarded):
+def test_a_program_may_send_the_token_as_a_header(guarded: PageListener) -> None:
     assert ask(guarded, Authorization=f"Bearer {TOKEN}").status == 200
     with connect(rows_url(guarded), additional_headers={"Authorization": f"Bearer {TOKEN}"}) as stream:
         assert told(stream)["now"]["start_s"] == 0
 
 
-def test_every_comparison_with_the_token_takes_constant_time(guarded, monkeypatch):
+def test_every_comparison_with_the_token_takes_constant_time(
+    guarded: PageListener, monkeypatch: pytest.MonkeyPatch
+) -> None:
     compared = []
     honest = hmac.compare_digest
 
-    def watched(a, b):
+    def watched(a: bytes, b: bytes) -> bool:
         compared.append((a, b))
         return honest(a, b)
 
@@ -215,7 +219,7 @@ def test_every_comparison_with_the_token_takes_constant_time(guarded, monkeypatc
     assert len(compared) == 3
 
 
-def test_the_token_is_in_no_log_and_no_answer(guarded, caplog):
+def test_the_token_is_in_no_log_and_no_answer(guarded: PageListener, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     caplog.set_level(logging.DEBUG, "uvicorn")
     bodies = [ask(guarded, f"{path}?token={TOKEN}").body for path in ("/", "/rows", "/nothing")]
@@ -230,7 +234,7 @@ def test_the_token_is_in_no_log_and_no_answer(guarded, caplog):
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "192.0.2.1", "[::]"])
-def test_who_would_open_the_page_to_others_needs_a_token(host):
+def test_who_would_open_the_page_to_others_needs_a_token(host: str) -> None:
     with pytest.raises(PageError, match=r"open to everyone who can reach .*no --token.*Make one with") as error:
         PageListener(page_address(f"{host}:0"))
     assert error.value.exit_code == 2
@@ -239,14 +243,14 @@ def test_who_would_open_the_page_to_others_needs_a_token(host):
 @pytest.mark.parametrize(("token", "says"), [("", "length.*got 0"), ("short", "length.*got 5"), ("x" * 257, "got 257"),
                                              ("sixteen letters+", "cannot stand in an address"),
                                              ("sechzehn-Zeichenä", "cannot stand in an address")])  # fmt: skip
-def test_a_token_that_can_be_guessed_or_misread_is_refused_and_not_repeated(token, says):
+def test_a_token_that_can_be_guessed_or_misread_is_refused_and_not_repeated(token: str, says: str) -> None:
     for host in ("127.0.0.1", "0.0.0.0"):
         with pytest.raises(PageError, match=says) as error:
             PageListener(page_address(f"{host}:0"), token=token)
         assert not token or token not in str(error.value)
 
 
-def test_a_page_for_others_answers_to_this_machines_own_names_and_to_no_others():
+def test_a_page_for_others_answers_to_this_machines_own_names_and_to_no_others() -> None:
     with PageListener(page_address("0.0.0.0:0"), token=TOKEN) as page:
         bearer = {"Authorization": f"Bearer {TOKEN}"}
         port = port_of(page)

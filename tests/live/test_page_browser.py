@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import threading
 import time
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pytest
@@ -26,7 +28,7 @@ STATES = "[...document.querySelectorAll('#sensors .pill')].map((v) => v.textCont
 
 
 @pytest.fixture(scope="module")
-def tab(tmp_path_factory):
+def tab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     path = found()
     if path is None:
         pytest.skip("no Chromium on this machine")
@@ -35,26 +37,26 @@ def tab(tmp_path_factory):
 
 
 @pytest.fixture
-def rng():
+def rng() -> Any:
     return np.random.default_rng(2)
 
 
 @pytest.fixture
-def page():
+def page() -> Iterator[Any]:
     with PageListener(page_address("127.0.0.1:0"), model="model.onnx") as served:
         served.begin(manifest(), "LSL")
         yield served
 
 
-def percents(row):
+def percents(row: Any) -> Any:
     return [f"{100 * share:.1f} %" for share in np.round(row.prediction.distribution[0], 5)]
 
 
-def shows(tab, row):
+def shows(tab: Any, row: Any) -> None:
     tab.wait(f"JSON.stringify({SHOWN}) === JSON.stringify({percents(row)})")
 
 
-def test_the_distribution_moves_with_the_rows(tab, page, rng):
+def test_the_distribution_moves_with_the_rows(tab: Any, page: Any, rng: Any) -> None:
     rows = [noise(number, rng) for number in range(30)]
     for row in rows[:20]:
         page.row(row)
@@ -79,7 +81,7 @@ def test_the_distribution_moves_with_the_rows(tab, page, rng):
     assert tab.complaints == []
 
 
-def test_every_sensor_has_its_state_device_rate_and_quality(tab, page, rng):
+def test_every_sensor_has_its_state_device_rate_and_quality(tab: Any, page: Any, rng: Any) -> None:
     row = noise(15, rng)
     eeg, gsr, ppg, video = row.sensors
     sensors = (
@@ -97,7 +99,7 @@ def test_every_sensor_has_its_state_device_rate_and_quality(tab, page, rng):
     assert meters == ["Quality of EEG", "Quality of GSR", "Quality of PPG", "Quality of Face"]
 
 
-def test_the_dictionary_weights_are_bars_on_either_side_of_zero(tab, page, rng):
+def test_the_dictionary_weights_are_bars_on_either_side_of_zero(tab: Any, page: Any, rng: Any) -> None:
     row = noise(0, rng)
     page.row(row)
     tab.open(page.url)
@@ -110,7 +112,7 @@ def test_the_dictionary_weights_are_bars_on_either_side_of_zero(tab, page, rng):
     np.testing.assert_allclose(np.array(heights) / max(heights), np.abs(weights) / np.abs(weights).max(), atol=2e-3)
 
 
-def test_a_second_without_an_answer_shows_no_number_of_another_second(tab, page, rng):
+def test_a_second_without_an_answer_shows_no_number_of_another_second(tab: Any, page: Any, rng: Any) -> None:
     page.row(noise(0, rng))
     tab.open(page.url)
     tab.wait(f"{SHOWN}.length && {SHOWN}[0] !== '–'")
@@ -122,7 +124,7 @@ def test_a_second_without_an_answer_shows_no_number_of_another_second(tab, page,
     assert tab.value("document.querySelectorAll('#weights .above, #weights .below').length") == 0
 
 
-def test_simulated_people_are_called_so_and_others_are_not(tab, page, rng):
+def test_simulated_people_are_called_so_and_others_are_not(tab: Any, page: Any, rng: Any) -> None:
     banner = "getComputedStyle(document.querySelector('#simulated')).display !== 'none'"
     page.row(noise(0, rng, simulated=True))
     tab.open(page.url)
@@ -132,7 +134,7 @@ def test_simulated_people_are_called_so_and_others_are_not(tab, page, rng):
     tab.wait(f"!({banner})")
 
 
-def test_when_no_row_comes_the_page_says_so_and_shows_no_old_number(tab, page, rng):
+def test_when_no_row_comes_the_page_says_so_and_shows_no_old_number(tab: Any, page: Any, rng: Any) -> None:
     page.row(noise(0, rng))
     tab.open(page.url)
     tab.wait("document.querySelector('#link').dataset.state === 'waiting'")
@@ -149,7 +151,7 @@ def test_when_no_row_comes_the_page_says_so_and_shows_no_old_number(tab, page, r
     assert tab.value(STATES)[0] == "live"
 
 
-def test_it_finds_its_way_back_when_the_run_is_started_again(tab, rng):
+def test_it_finds_its_way_back_when_the_run_is_started_again(tab: Any, rng: Any) -> None:
     with PageListener(page_address("127.0.0.1:0"), model="first.onnx") as first:
         first.begin(manifest(), "LSL")
         first.row(noise(0, rng))
@@ -171,7 +173,7 @@ def test_it_finds_its_way_back_when_the_run_is_started_again(tab, rng):
         tab.open("about:blank")
 
 
-def test_a_token_opens_the_page_once_and_leaves_the_address(tab, rng):
+def test_a_token_opens_the_page_once_and_leaves_the_address(tab: Any, rng: Any) -> None:
     with PageListener(page_address("127.0.0.1:0"), token=TOKEN) as guarded:
         guarded.begin(manifest(), "LSL")
         row = noise(0, rng)
@@ -191,7 +193,7 @@ def test_a_token_opens_the_page_once_and_leaves_the_address(tab, rng):
 
 
 @pytest.mark.parametrize("width", [320, 375, 768, 1200])
-def test_nothing_is_wider_than_the_screen_and_everything_has_a_name(tab, page, rng, width):
+def test_nothing_is_wider_than_the_screen_and_everything_has_a_name(tab: Any, page: Any, rng: Any, width: Any) -> None:
     for number in range(60):
         row = noise(number, rng, answered=number % 7 > 0)
         names = [dataclasses.replace(sensor, device="A-Very-Long-Device-Name-" * 4) for sensor in row.sensors]
@@ -208,7 +210,7 @@ def test_nothing_is_wider_than_the_screen_and_everything_has_a_name(tab, page, r
     )
 
 
-def test_words_can_be_read_in_light_and_dark(tab, page, rng):
+def test_words_can_be_read_in_light_and_dark(tab: Any, page: Any, rng: Any) -> None:
     page.row(noise(15, rng))
     for scheme in ("light", "dark"):
         tab.open(page.url, scheme=scheme)
@@ -238,7 +240,7 @@ CONTRAST = """(() => {
 })()"""
 
 
-def test_names_from_outside_are_shown_as_they_are_and_do_nothing(tab, page, rng):
+def test_names_from_outside_are_shown_as_they_are_and_do_nothing(tab: Any, page: Any, rng: Any) -> None:
     row = noise(0, rng)
     evil = "<img src=x onerror=\"document.title='broken'\">"
     page.begin(manifest(), evil)
@@ -251,7 +253,7 @@ def test_names_from_outside_are_shown_as_they_are_and_do_nothing(tab, page, rng)
     assert tab.value("document.images.length") == 0
 
 
-def test_it_asks_for_nothing_but_its_own_four_files(tab, page, rng):
+def test_it_asks_for_nothing_but_its_own_four_files(tab: Any, page: Any, rng: Any) -> None:
     tab.asked.clear()
     page.row(noise(0, rng))
     tab.open(page.url)
@@ -260,7 +262,7 @@ def test_it_asks_for_nothing_but_its_own_four_files(tab, page, rng):
     assert all(url.startswith(page.url) for url in tab.asked)
 
 
-def test_who_wants_no_motion_gets_none(tab, page, rng):
+def test_who_wants_no_motion_gets_none(tab: Any, page: Any, rng: Any) -> None:
     page.row(noise(0, rng))
     tab.open(page.url)
     tab.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-reduced-motion", "value": "reduce"}])
@@ -268,7 +270,7 @@ def test_who_wants_no_motion_gets_none(tab, page, rng):
     assert tab.value("getComputedStyle(document.querySelector('#emotions .fill')).transitionDuration") == "0s"
 
 
-def test_an_hour_of_rows_leaves_the_page_as_large_as_a_minute_of_them(tab, page, rng):
+def test_an_hour_of_rows_leaves_the_page_as_large_as_a_minute_of_them(tab: Any, page: Any, rng: Any) -> None:
     tab.open(page.url)
     tab.wait("document.querySelector('#link').dataset.state !== 'connecting'")
     feeding = threading.Thread(target=lambda: [(page.row(noise(n, rng)), time.sleep(0.001)) for n in range(3600)])

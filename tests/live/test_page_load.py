@@ -12,7 +12,7 @@ pytest.importorskip("websockets", reason="the extra 'serve' is not installed")
 from benchmarks import page
 
 
-def test_twenty_browsers_slow_ones_included_neither_delay_a_row_nor_make_the_page_grow():
+def test_twenty_browsers_slow_ones_included_neither_delay_a_row_nor_make_the_page_grow() -> None:
     load = page.run(15.0, rate_hz=20.0)
     assert len(load.row_s) > 200
     # The benchmark holds a machine at rest to its bounds. Whatever other work there is, a row that waits for one slow

@@ -1,5 +1,9 @@
 """Samples with times become an even clock, live as in a file."""
 
+from __future__ import annotations
+
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -14,7 +18,14 @@ from emodict.recording import Signal
 INTERPOLATED = 4 * 16 * np.finfo(np.float64).eps
 
 
-def placed(times_s, values, rate_hz, *, pieces=(1000,), **options):
+def placed(
+    times_s: np.ndarray,
+    values: np.ndarray,
+    rate_hz: float,
+    *,
+    pieces: list[int] | tuple[int, ...] = (1000,),
+    **options: Any,
+) -> tuple[np.ndarray, Placer]:
     placer = Placer(rate_hz, 1, anchor_s=0.0, **options)
     out, start = [np.empty((0, 1))], 0
     while start < len(times_s):
@@ -25,7 +36,7 @@ def placed(times_s, values, rate_hz, *, pieces=(1000,), **options):
     return np.concatenate(out)[:, 0], placer
 
 
-def test_samples_on_the_clock_are_copied_at_once():
+def test_samples_on_the_clock_are_copied_at_once() -> None:
     times, values = np.arange(900) / 300, np.random.default_rng(0).standard_normal(900)
     out, placer = placed(times, values, 300.0, pieces=(1,))
     np.testing.assert_array_equal(out, values)
@@ -33,7 +44,7 @@ def test_samples_on_the_clock_are_copied_at_once():
 
 
 @pytest.mark.parametrize("snapped", [False, True])
-def test_the_live_clock_is_the_one_of_files(snapped):
+def test_the_live_clock_is_the_one_of_files(snapped: bool) -> None:
     """Jitter, drift, a hole: emodict.grid, which reads whole files, is the oracle."""
     rng = np.random.default_rng(1)
     rate = 4.0 if snapped else 100.0
@@ -51,7 +62,7 @@ def test_the_live_clock_is_the_one_of_files(snapped):
 
 @settings(max_examples=50, deadline=None)
 @given(pieces=st.lists(st.integers(1, 50), min_size=1, max_size=5), seed=st.integers(0, 100))
-def test_the_size_of_the_pieces_changes_nothing(pieces, seed):
+def test_the_size_of_the_pieces_changes_nothing(pieces: list[int], seed: int) -> None:
     rng = np.random.default_rng(seed)
     times = np.cumsum(rng.uniform(0.5, 1.6, 400)) / 100
     values = rng.standard_normal(400)
@@ -60,7 +71,7 @@ def test_the_size_of_the_pieces_changes_nothing(pieces, seed):
     np.testing.assert_allclose(apart, together, rtol=0, atol=INTERPOLATED)
 
 
-def test_a_sine_between_the_ticks_is_interpolated():
+def test_a_sine_between_the_ticks_is_interpolated() -> None:
     times = (np.arange(1000) + 0.37) / 300
     out, _ = placed(times, np.sin(2 * np.pi * 5 * times), 300.0, pieces=(10,))
     ticks = np.arange(len(out)) / 300
@@ -70,7 +81,7 @@ def test_a_sine_between_the_ticks_is_interpolated():
 
 
 @pytest.mark.parametrize("snapped", [False, True])
-def test_what_comes_after_its_tick_is_left_out_and_counted(snapped):
+def test_what_comes_after_its_tick_is_left_out_and_counted(snapped: bool) -> None:
     placer = Placer(10.0, 1, anchor_s=0.0, snapped=snapped)
     placer.place(np.ones((5, 1)), np.arange(5) / 10)
     again = placer.place(np.full((4, 1), 2.0), np.arange(3, 7) / 10)
@@ -78,7 +89,7 @@ def test_what_comes_after_its_tick_is_left_out_and_counted(snapped):
     assert placer.late == 2
 
 
-def test_what_comes_before_the_anchor_is_late_only_where_it_was_waited_for():
+def test_what_comes_before_the_anchor_is_late_only_where_it_was_waited_for() -> None:
     for missed, late in ((False, 0), (True, 10)):
         placer = Placer(10.0, 1, anchor_s=1.0, missed_before=missed)
         out = placer.place(np.arange(20.0)[:, None], np.arange(20) / 10)
@@ -86,7 +97,7 @@ def test_what_comes_before_the_anchor_is_late_only_where_it_was_waited_for():
         assert placer.late == late
 
 
-def test_a_gap_is_missing_and_not_bridged():
+def test_a_gap_is_missing_and_not_bridged() -> None:
     placer = Placer(10.0, 1, anchor_s=0.0)
     out = placer.place(np.arange(4.0)[:, None], np.array([0.0, 0.1, 0.5, 0.6]))
     np.testing.assert_array_equal(out[:, 0], [0, 1, np.nan, np.nan, np.nan, 2, 3])

@@ -1,9 +1,13 @@
 """record: a live source kept without a model, and the command that does it."""
 
+from __future__ import annotations
+
 import re
 import signal
 import subprocess
 import sys
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -31,11 +35,11 @@ run_app(build, "emodict-session")
 """
 
 
-def command(*words):
+def command(*words: Any) -> list[str]:
     return [sys.executable, "-c", COMMAND, "record", *map(str, words)]
 
 
-def start_recording(out):
+def start_recording(out: Path) -> tuple[Any, int]:
     """A recording of the synthetic board, and how many samples of EEG it said that it has."""
     words = ("--live", "brainflow:SYNTHETIC_BOARD", "-o", out, "--subject", "P07")
     process = subprocess.Popen(command(*words), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
@@ -46,7 +50,7 @@ def start_recording(out):
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_a_recording_cleanly(tmp_path, how):
+def test_a_signal_ends_a_recording_cleanly(tmp_path: Path, how: Any) -> None:
     process, heard = start_recording(tmp_path / "s.h5")
     process.send_signal(how)
     out, err = process.communicate(timeout=60)
@@ -59,7 +63,7 @@ def test_a_signal_ends_a_recording_cleanly(tmp_path, how):
         assert recording.signals["eeg"].sample_count >= heard > 0
 
 
-def test_nothing_recorded_is_an_error_and_leaves_no_file(tmp_path):
+def test_nothing_recorded_is_an_error_and_leaves_no_file(tmp_path: Path) -> None:
     words = ("--live", "brainflow:CYTON", "--board", "serial_port=/dev/no_such_port", "--seconds", "1.5")
     done = subprocess.run(command(*words, "-o", tmp_path / "n.h5"), capture_output=True, text=True, timeout=60)
     assert done.returncode == 2
@@ -67,7 +71,7 @@ def test_nothing_recorded_is_an_error_and_leaves_no_file(tmp_path):
     assert not (tmp_path / "n.h5").exists()
 
 
-def test_gaps_and_the_rate_are_counted():
+def test_gaps_and_the_rate_are_counted() -> None:
     count = StreamCount(LiveStream("gsr", 4.0, ("gsr",), "uS"))
     for start in range(0, 40, 4):
         times_s = np.arange(start, start + 4) / 4
@@ -80,7 +84,7 @@ def test_gaps_and_the_rate_are_counted():
 
 
 @pytest.mark.parametrize(("slow_s", "measured_hz"), [(9, (9 * 2 + 4) / 10), (10, 2.0)])
-def test_the_rate_is_that_of_the_last_ten_seconds(slow_s, measured_hz):
+def test_the_rate_is_that_of_the_last_ten_seconds(slow_s: Any, measured_hz: Any) -> None:
     count = StreamCount(LiveStream("gsr", 4.0, ("gsr",), "uS"))
     for second in range(20 + slow_s):
         samples = 4 if second < 20 else 2
@@ -88,14 +92,14 @@ def test_the_rate_is_that_of_the_last_ten_seconds(slow_s, measured_hz):
     assert count.measured_hz == pytest.approx(measured_hz)
 
 
-def test_without_a_model_all_electrodes_of_an_lsl_stream_are_recorded():
+def test_without_a_model_all_electrodes_of_an_lsl_stream_are_recorded() -> None:
     eeg = _of_all_electrodes(load_spec("emodict-1")).modality("eeg")
     channels = [Channel("AF7", "microvolts"), Channel("TP10", "microvolts"), Channel("Trigger")]
     assert pick(eeg, "Muse", channels).names == ("AF7", "TP10")
     assert pick(eeg, "Muse", channels).columns == (0, 1)
 
 
-def test_channels_of_a_board_cannot_be_chosen(tmp_path):
+def test_channels_of_a_board_cannot_be_chosen(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="--channels chooses nothing of a BrainFlow board"):
         record_session(RecordRequest("brainflow:SYNTHETIC_BOARD", tmp_path / "x.h5", channels=["Fz"]))
     assert not (tmp_path / "x.h5").exists()

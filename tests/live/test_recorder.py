@@ -1,5 +1,7 @@
 """SessionRecorder: everything is kept, a killed program loses 2 s at most, and no disk stops the rows."""
 
+from __future__ import annotations
+
 import os
 import shutil
 import subprocess
@@ -7,6 +9,7 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -17,6 +20,7 @@ from emodict.errors import OutputError
 from emodict.live import recorder as recorder_module
 from emodict.live.recorder import SessionRecorder
 from emodict.live.source import Chunk, Connected, Ended, LiveStream, Lost
+from emodict.recording import Recording
 from emodict.session import open_session, write_session
 from emodict.summary import inspect_session
 from emodict.validate import validate_session
@@ -35,7 +39,7 @@ PATIENCE_S = 60.0
 STARTS = {("eeg", 300.0): 0.0, ("gsr", 4.0): 0.3, ("ppg", 100.0): 0.7, ("eeg", 250.0): 1.6}
 
 
-def chunk(stream, start_s, stop_s, *, at=0):
+def chunk(stream: LiveStream, start_s: float, stop_s: float, *, at: int = 0) -> Chunk:
     """Samples numbered from `at`, one more in each channel."""
     count = round((stop_s - start_s) * stream.rate_hz)
     numbers = np.arange(count)
@@ -43,7 +47,7 @@ def chunk(stream, start_s, stop_s, *, at=0):
     return Chunk(stream.modality, samples.astype(float), start_s + numbers / stream.rate_hz)
 
 
-def sent_lines(process):
+def sent_lines(process: Any) -> dict[Any, Any]:
     """{(modality, rate): samples handed over}."""
     sent = {}
     for line in process.stdout.read().splitlines():
@@ -53,11 +57,11 @@ def sent_lines(process):
     return sent
 
 
-def start_sender(out):
+def start_sender(out: Path) -> Any:
     return subprocess.Popen([sys.executable, SENDER, str(out)], stdout=subprocess.PIPE, text=True)
 
 
-def check_counters(recording, sent, starts):
+def check_counters(recording: Recording, sent: dict[Any, Any], starts: dict[tuple[str, float], float]) -> float:
     """Every stream is there but for its last 2 s, each sample being its number; the shortfalls in seconds."""
     short_s = []
     by_rate = {(signal.modality.partition("_")[0], signal.rate_hz): signal for signal in recording.signals.values()}
@@ -74,7 +78,7 @@ def check_counters(recording, sent, starts):
     return max(short_s, default=0.0)
 
 
-def kill_one(out, after_s):
+def kill_one(out: Path, after_s: float) -> float:
     """A recording in real time, killed after so long: the seconds that were handed over and are not in the file."""
     process = start_sender(out)
     first = process.stdout.readline()
@@ -90,7 +94,7 @@ def kill_one(out, after_s):
         return check_counters(recording, sent, STARTS)
 
 
-def test_killed_at_any_moment_all_but_the_last_seconds_can_be_read(tmp_path):
+def test_killed_at_any_moment_all_but_the_last_seconds_can_be_read(tmp_path: Path) -> None:
     """A few times: `make kill` does it more often, and holds it to its 2 s."""
     delays_s = np.linspace(0.0, 5.5, KILLS)
     with ThreadPoolExecutor(KILLS) as threads:
@@ -99,12 +103,12 @@ def test_killed_at_any_moment_all_but_the_last_seconds_can_be_read(tmp_path):
     assert max(short_s) <= BUSY_LOSS_S, sorted(short_s)
 
 
-def test_each_second_is_on_the_disk_itself(tmp_path, monkeypatch):
+def test_each_second_is_on_the_disk_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(recorder_module, "FLUSH_EVERY_S", 0.02)
     out, after_a_power_cut = tmp_path / "now.h5", tmp_path / "cut.h5"
     real, held = os.fdatasync, []
 
-    def fdatasync(descriptor):
+    def fdatasync(descriptor: int) -> None:
         real(descriptor)
         # What is on the disk for sure.
         shutil.copy(out, after_a_power_cut)
@@ -121,7 +125,7 @@ def test_each_second_is_on_the_disk_itself(tmp_path, monkeypatch):
         assert held[-1] == 20
 
 
-def test_it_can_be_read_while_it_is_written(tmp_path):
+def test_it_can_be_read_while_it_is_written(tmp_path: Path) -> None:
     out = tmp_path / "now.h5"
     process = start_sender(out)
     try:
@@ -137,7 +141,7 @@ def test_it_can_be_read_while_it_is_written(tmp_path):
         process.stdout.close()
 
 
-def test_a_clean_end_gives_a_normal_session(tmp_path):
+def test_a_clean_end_gives_a_normal_session(tmp_path: Path) -> None:
     out = tmp_path / "clean.h5"
     with SessionRecorder(
         out, start_s=100.0, start_unix_s=1_700_000_000.25, subject_id="P07", simulated=True
@@ -176,7 +180,7 @@ def test_a_clean_end_gives_a_normal_session(tmp_path):
     assert inspect_session(tmp_path / "copy.h5").signals == inspect_session(out).signals
 
 
-def test_a_stream_that_appears_late_is_added(tmp_path, monkeypatch):
+def test_a_stream_that_appears_late_is_added(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(recorder_module, "FLUSH_EVERY_S", 0.05)
     out = tmp_path / "late.h5"
     with SessionRecorder(out, start_s=0.0) as recorder:
@@ -196,7 +200,7 @@ def test_a_stream_that_appears_late_is_added(tmp_path, monkeypatch):
         assert (gsr.start_s, gsr.sample_count) == (5.0, 20)
 
 
-def test_a_stream_that_comes_back_at_another_rate_goes_on_in_a_signal_of_its_own(tmp_path):
+def test_a_stream_that_comes_back_at_another_rate_goes_on_in_a_signal_of_its_own(tmp_path: Path) -> None:
     slower = LiveStream("eeg", 250.0, EEG.channel_names, "uV", "headset")
     with SessionRecorder(tmp_path / "rates.h5", start_s=0.0) as recorder:
         for stream, start_s, at in ((EEG, 0.0, 0), (slower, 6.0, 0), (EEG, 12.0, 1500)):
@@ -214,7 +218,7 @@ def test_a_stream_that_comes_back_at_another_rate_goes_on_in_a_signal_of_its_own
         assert recording.signals["eeg_2"].start_s == 6.0
 
 
-def test_samples_out_of_order_are_left_out_and_said(tmp_path):
+def test_samples_out_of_order_are_left_out_and_said(tmp_path: Path) -> None:
     with SessionRecorder(tmp_path / "back.h5", start_s=0.0) as recorder:
         recorder.happened(Connected(GSR, 0.0))
         recorder.happened(chunk(GSR, 0.0, 5.0))
@@ -224,7 +228,7 @@ def test_samples_out_of_order_are_left_out_and_said(tmp_path):
         assert recording.events[-1].description == "4 samples out of order left out of gsr"
 
 
-def test_faces_and_missing_samples_are_kept(tmp_path):
+def test_faces_and_missing_samples_are_kept(tmp_path: Path) -> None:
     face = LiveStream("video", 1.0, tuple(f"f{i}" for i in range(72)), "hog", "camera 0")
     rows = np.arange(3 * 72.0).reshape(3, 72)
     rows[1] = np.nan
@@ -236,7 +240,7 @@ def test_faces_and_missing_samples_are_kept(tmp_path):
         np.testing.assert_array_equal(recording.face.embedding[:], rows)
 
 
-def test_an_existing_file_is_never_overwritten(tmp_path):
+def test_an_existing_file_is_never_overwritten(tmp_path: Path) -> None:
     out = tmp_path / "old.h5"
     out.write_bytes(b"precious")
     with pytest.raises(OutputError, match="it exists"):
@@ -246,7 +250,7 @@ def test_an_existing_file_is_never_overwritten(tmp_path):
         SessionRecorder(tmp_path / "nowhere" / "new.h5", start_s=0.0)
 
 
-def test_of_two_that_start_on_one_name_the_second_is_refused(tmp_path, monkeypatch):
+def test_of_two_that_start_on_one_name_the_second_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     out = tmp_path / "one.h5"
     # Both look, and see no file, before either has made it.
     monkeypatch.setattr(Path, "exists", lambda self: False)
@@ -288,7 +292,7 @@ print(slowest_s)
 """
 
 
-def test_a_full_disk_ends_the_recording_with_one_sentence_and_nothing_else(tmp_path):
+def test_a_full_disk_ends_the_recording_with_one_sentence_and_nothing_else(tmp_path: Path) -> None:
     out = tmp_path / "full.h5"
     script = FULL_DISK.format(folder=str(SENDER.parent))
     done = subprocess.run([sys.executable, "-c", script, out], capture_output=True, text=True, timeout=120)
@@ -306,7 +310,9 @@ def test_a_full_disk_ends_the_recording_with_one_sentence_and_nothing_else(tmp_p
         np.testing.assert_array_equal(eeg.read(0, eeg.sample_count)[:, 0], np.arange(eeg.sample_count))
 
 
-def test_a_disk_that_is_too_slow_ends_the_recording(tmp_path, monkeypatch, caplog):
+def test_a_disk_that_is_too_slow_ends_the_recording(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     monkeypatch.setattr(recorder_module, "MOST_WAITING_BYTES", 50_000)
     # As if the disk had not taken the first second yet.
     monkeypatch.setattr(recorder_module, "FLUSH_EVERY_S", 3600.0)
@@ -318,7 +324,7 @@ def test_a_disk_that_is_too_slow_ends_the_recording(tmp_path, monkeypatch, caplo
     assert len(caplog.records) == 1
 
 
-def test_a_patient_recorder_waits_rather_than_stops(tmp_path, monkeypatch):
+def test_a_patient_recorder_waits_rather_than_stops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(recorder_module, "MOST_WAITING_BYTES", 50_000)
     monkeypatch.setattr(recorder_module, "_WRITE_AT_BYTES", 20_000)
     with SessionRecorder(tmp_path / "patient.h5", start_s=0.0, patient=True) as recorder:
@@ -330,7 +336,7 @@ def test_a_patient_recorder_waits_rather_than_stops(tmp_path, monkeypatch):
         np.testing.assert_array_equal(recording.signals["eeg"].read(0, 20_000)[:, 0], np.arange(18_000))
 
 
-def test_memory_does_not_grow_with_the_recording(tmp_path):
+def test_memory_does_not_grow_with_the_recording(tmp_path: Path) -> None:
     if not Path("/proc/self/statm").exists():
         pytest.skip("no /proc here")
 

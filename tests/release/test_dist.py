@@ -54,20 +54,20 @@ def in_packages(names: set[str]) -> set[str]:
     return {name.split("/", 1)[1] for name in names if name.startswith(tuple(folders))}
 
 
-def test_the_wheel_holds_every_file_of_the_four_packages_and_nothing_else(wheel: Path):
+def test_the_wheel_holds_every_file_of_the_four_packages_and_nothing_else(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         shipped = {name for name in archive.namelist() if ".dist-info/" not in name}
     assert shipped - in_packages(not_yet_tracked()) == in_packages(git_files())
     assert {f"{package}/py.typed" for package in PACKAGES} < shipped
 
 
-def test_the_sdist_holds_everything_but_the_ci(sdist: Path):
+def test_the_sdist_holds_everything_but_the_ci(sdist: Path) -> None:
     with tarfile.open(sdist) as archive:
         shipped = {name.partition("/")[2] for name in archive.getnames()}
     assert shipped - not_yet_tracked() == (git_files() - {".ci/run"}) | {"PKG-INFO"}
 
 
-def test_the_wheel_built_from_the_sdist_is_the_same_to_the_byte(wheel: Path, sdist: Path, tmp_path: Path):
+def test_the_wheel_built_from_the_sdist_is_the_same_to_the_byte(wheel: Path, sdist: Path, tmp_path: Path) -> None:
     with tarfile.open(sdist) as archive:
         archive.extractall(tmp_path, filter="data")
     (source,) = tmp_path.iterdir()
@@ -75,7 +75,7 @@ def test_the_wheel_built_from_the_sdist_is_the_same_to_the_byte(wheel: Path, sdi
     assert (tmp_path / "again" / wheel.name).read_bytes() == wheel.read_bytes()
 
 
-def test_the_metadata_are_what_an_index_takes_and_shows(wheel: Path):
+def test_the_metadata_are_what_an_index_takes_and_shows(wheel: Path) -> None:
     about = metadata(wheel)
     Metadata.from_email(str(about), validate=True)
     assert (about["Name"], about["Version"]) == ("emodict", emodict.__version__)
@@ -84,7 +84,7 @@ def test_the_metadata_are_what_an_index_takes_and_shows(wheel: Path):
     assert about["Requires-Python"] == ">=3.10"
 
 
-def test_the_pythons_that_make_takes_are_those_that_the_classifiers_name(wheel: Path):
+def test_the_pythons_that_make_takes_are_those_that_the_classifiers_name(wheel: Path) -> None:
     """The Makefile's bounds are the only other place that says for which Pythons the versions are pinned."""
     first, end = re.findall(r"\(3, (\d+)\)", (ROOT / "Makefile").read_text())[:2]
     named = re.findall(r"Python :: 3\.(\d+)$", "\n".join(metadata(wheel).get_all("Classifier", [])), re.MULTILINE)
@@ -133,12 +133,12 @@ def run_bare(bare: Path, *words: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, env=environment, cwd=bare, capture_output=True, text=True, timeout=120)
 
 
-def test_the_wheel_asks_for_numpy_h5py_and_typer_alone(wheel: Path):
+def test_the_wheel_asks_for_numpy_h5py_and_typer_alone(wheel: Path) -> None:
     needs = [line for line in metadata(wheel).get_all("Requires-Dist", []) if "extra ==" not in line]
     assert sorted(re.split(r"\W", line)[0] for line in needs) == ["h5py", "numpy", "typer"]
 
 
-def test_with_what_the_wheel_asks_for_a_session_is_written_inspected_and_made_into_features(bare: Path):
+def test_with_what_the_wheel_asks_for_a_session_is_written_inspected_and_made_into_features(bare: Path) -> None:
     session = bare / "probe.h5"
     done = run_bare(bare, Path(__file__).with_name("probe.py"), session)
     assert done.returncode == 0, done.stderr
@@ -147,7 +147,7 @@ def test_with_what_the_wheel_asks_for_a_session_is_written_inspected_and_made_in
     assert "ppg" in done.stdout
 
 
-def test_with_what_the_wheel_asks_for_scoring_says_what_else_is_needed(bare: Path):
+def test_with_what_the_wheel_asks_for_scoring_says_what_else_is_needed(bare: Path) -> None:
     (bare / "model.onnx").write_bytes(b"never read")
     command = "from emodict.cli.run import main; main()"
     done = run_bare(bare, "-c", command, "--engine", bare / "model.onnx", bare / "probe.h5")

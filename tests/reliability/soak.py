@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from benchmarks.fixtures import resident_bytes, untrained_model
@@ -161,7 +162,7 @@ def _check_rows(path: Path, result: Soak) -> NDArray[np.bool_]:
     return valid
 
 
-def _check_answer(row: dict, answerable: bool, say) -> None:
+def _check_answer(row: dict, answerable: bool, say: Any) -> None:
     shares = row["distribution"]
     if (shares is not None) != answerable:
         say(f"second {row['start_s']}: answered {shares is not None}, though a modality is valid: {answerable}")

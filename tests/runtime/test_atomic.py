@@ -1,9 +1,12 @@
 """atomic_path: whole or not at all, through kills and power cuts, and nothing is left behind for good."""
 
+from __future__ import annotations
+
 import errno
 import os
 import signal
 from pathlib import Path
+from typing import Any
 
 import h5py
 import pytest
@@ -14,11 +17,11 @@ from emodict.errors import OutputError
 
 
 @pytest.fixture(autouse=True)
-def _as_a_new_process():
+def _as_a_new_process() -> None:
     atomic._remove_abandoned.cache_clear()
 
 
-def killed_while_writing(path):
+def killed_while_writing(path: Path) -> list[Path]:
     """A process that dies by SIGKILL in the middle of the file; what it leaves."""
     child = os.fork()
     if not child:
@@ -30,11 +33,11 @@ def killed_while_writing(path):
     return parts_in(path.parent)
 
 
-def parts_in(folder):
+def parts_in(folder: Path) -> list[Any]:
     return sorted(path for path in folder.iterdir() if path.name.endswith(".part"))
 
 
-def test_what_a_killed_process_left_is_removed_by_the_next_in_that_folder(tmp_path):
+def test_what_a_killed_process_left_is_removed_by_the_next_in_that_folder(tmp_path: Path) -> None:
     (left,) = killed_while_writing(tmp_path / "monday.csv")
     assert left.read_text() == "half"
     with atomic_path(tmp_path / "tuesday.csv") as part:
@@ -43,7 +46,7 @@ def test_what_a_killed_process_left_is_removed_by_the_next_in_that_folder(tmp_pa
 
 
 @pytest.mark.parametrize(("mask", "mode"), [(0o022, 0o644), (0o077, 0o600), (0o002, 0o664)])
-def test_a_file_can_be_read_by_whom_open_would_let(tmp_path, mask, mode):
+def test_a_file_can_be_read_by_whom_open_would_let(tmp_path: Path, mask: int, mode: int) -> None:
     before = os.umask(mask)
     try:
         with atomic_path(tmp_path / "a.csv") as part:
@@ -53,7 +56,7 @@ def test_a_file_can_be_read_by_whom_open_would_let(tmp_path, mask, mode):
     assert (tmp_path / "a.csv").stat().st_mode & 0o777 == mode
 
 
-def test_what_a_living_process_writes_is_left_alone(tmp_path):
+def test_what_a_living_process_writes_is_left_alone(tmp_path: Path) -> None:
     told, tell = os.pipe()
     go_on, release = os.pipe()
     child = os.fork()
@@ -76,7 +79,7 @@ def test_what_a_living_process_writes_is_left_alone(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["quick.csv", "slow.h5"]
 
 
-def test_files_of_other_programs_are_never_removed(tmp_path):
+def test_files_of_other_programs_are_never_removed(tmp_path: Path) -> None:
     others = [".model.onnx.abcd1234.part", "film.emodict.part.txt", ".x.part"]
     for name in others:
         (tmp_path / name).touch()
@@ -90,15 +93,15 @@ def test_files_of_other_programs_are_never_removed(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(names)
 
 
-def test_file_and_name_are_on_the_disk_when_it_returns(tmp_path, monkeypatch):
+def test_file_and_name_are_on_the_disk_when_it_returns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     steps = []
     real_fsync, real_replace = os.fsync, Path.replace
 
-    def fsync(descriptor):
+    def fsync(descriptor: int) -> None:
         steps.append(("fsync", Path(f"/proc/self/fd/{descriptor}").readlink().name))
         real_fsync(descriptor)
 
-    def replace(self, target):
+    def replace(self: Any, target: Path) -> Path:
         steps.append(("rename", Path(target).name))
         return real_replace(self, target)
 
@@ -109,8 +112,8 @@ def test_file_and_name_are_on_the_disk_when_it_returns(tmp_path, monkeypatch):
     assert steps == [("fsync", part.name), ("rename", "a.csv"), ("fsync", tmp_path.name)]
 
 
-def test_a_name_taken_meanwhile_can_be_refused(tmp_path):
-    def both():
+def test_a_name_taken_meanwhile_can_be_refused(tmp_path: Path) -> None:
+    def both() -> None:
         with atomic_path(tmp_path / "new.h5", replace=False) as part:
             part.write_text("mine")
             (tmp_path / "new.h5").write_text("another's")
@@ -121,11 +124,11 @@ def test_a_name_taken_meanwhile_can_be_refused(tmp_path):
     assert parts_in(tmp_path) == []
 
 
-def test_a_folder_that_goes_away_is_said(tmp_path):
+def test_a_folder_that_goes_away_is_said(tmp_path: Path) -> None:
     folder = tmp_path / "gone"
     folder.mkdir()
 
-    def write():
+    def write() -> None:
         with atomic_path(folder / "x") as part:
             part.unlink()
             folder.rmdir()
@@ -134,8 +137,10 @@ def test_a_folder_that_goes_away_is_said(tmp_path):
         write()
 
 
-def test_a_name_that_cannot_be_flushed_is_said_of_a_file_that_is_there(tmp_path, monkeypatch):
-    def fail(folder):
+def test_a_name_that_cannot_be_flushed_is_said_of_a_file_that_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(folder: Path) -> None:
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
     monkeypatch.setattr(atomic, "_flush_folder", fail)

@@ -1,7 +1,10 @@
 """Band power of the three recipes: textbook values, and literal loops written from FEATURES.md."""
 
+from __future__ import annotations
+
 import dataclasses
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,21 +23,21 @@ BANDS = {"delta": (1, 4), "theta": (4, 8), "alpha": (8, 14), "beta": (14, 31), "
 ATOL = 1e-9
 
 
-def eeg_de(samples, spec_id="emodict-1"):
+def eeg_de(samples: np.ndarray, spec_id: str = "emodict-1") -> np.ndarray:
     """(rows, bands, channels) of an EEG stream alone; row k is second k."""
     stream = FeatureStream(load_spec(spec_id).with_modalities(["eeg"]), {"eeg": 300.0})
     return stream.push("eeg", samples).features("eeg")
 
 
-def filter_of(spec_id="emodict-1"):
+def filter_of(spec_id: str = "emodict-1") -> np.ndarray:
     return np.array(load_spec(spec_id).modality("eeg").filter.sos)
 
 
-def gain(hz, spec_id="emodict-1"):
+def gain(hz: float, spec_id: str = "emodict-1") -> float:
     return abs(ss.sosfreqz(filter_of(spec_id), [hz], fs=300)[1][0])
 
 
-def on_18_channels(signal):
+def on_18_channels(signal: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """One signal on every channel, each with another sign and size, which the logarithm makes an offset."""
     scale = np.linspace(0.5, 2.0, 18) * np.where(np.arange(18) % 2, 1, -1)
     return signal[:, None] * scale, np.log(np.abs(scale))
@@ -42,7 +45,7 @@ def on_18_channels(signal):
 
 @pytest.mark.parametrize(("band", "hz"), [("delta", 2.5), ("theta", 6), ("alpha", 11), ("beta", 20), ("gamma", 38)])
 @pytest.mark.parametrize("spec_id", ["emodict-1", "emodict-1-60hz"])
-def test_a_sine_inside_a_band_has_the_entropy_of_its_variance(band, hz, spec_id):
+def test_a_sine_inside_a_band_has_the_entropy_of_its_variance(band: str, hz: float, spec_id: str) -> None:
     amplitude = 20.0
     samples, offsets = on_18_channels(amplitude * np.sin(2 * np.pi * hz * np.arange(300 * 20) / 300 + 0.3))
     got = eeg_de(samples, spec_id)[15:, list(BANDS).index(band)]
@@ -58,7 +61,7 @@ def test_a_sine_inside_a_band_has_the_entropy_of_its_variance(band, hz, spec_id)
 NOISE_RTOL = 0.035
 
 
-def test_white_noise_has_the_textbook_variance_in_every_band():
+def test_white_noise_has_the_textbook_variance_in_every_band() -> None:
     sigma = 10.0
     modality = dataclasses.replace(load_spec("emodict-1").modality("eeg"), filter=None)
     got = BandPower(modality).values(np.random.default_rng(0).normal(scale=sigma, size=(400, 300, 18)))
@@ -67,7 +70,7 @@ def test_white_noise_has_the_textbook_variance_in_every_band():
         assert variance == pytest.approx(sigma**2 * (high - low) / 150, rel=NOISE_RTOL)
 
 
-def test_filtered_white_noise_has_the_variance_that_the_filter_lets_through():
+def test_filtered_white_noise_has_the_variance_that_the_filter_lets_through() -> None:
     samples = np.random.default_rng(0).normal(size=(300 * 400, 18))
     got = eeg_de(samples)[1:]
     # Away from the filter's skirts, where the response bends within one bin.
@@ -78,7 +81,7 @@ def test_filtered_white_noise_has_the_variance_that_the_filter_lets_through():
         assert variance == pytest.approx(np.trapezoid(response, hz) / 150, rel=NOISE_RTOL)
 
 
-def slow_emodict_1(samples, spec_id="emodict-1"):
+def slow_emodict_1(samples: np.ndarray, spec_id: str = "emodict-1") -> np.ndarray:
     """Filter with carried state, Hann, rfft, trapezoid over the bins."""
     sos = filter_of(spec_id)
     filtered, _ = ss.sosfilt(sos, samples, axis=0, zi=ss.sosfilt_zi(sos)[:, :, None] * samples[0])
@@ -98,19 +101,19 @@ def slow_emodict_1(samples, spec_id="emodict-1"):
 
 
 @pytest.mark.parametrize("spec_id", ["emodict-1", "emodict-1-60hz"])
-def test_emodict_1_equals_filter_window_fft_and_trapezoid(spec_id):
+def test_emodict_1_equals_filter_window_fft_and_trapezoid(spec_id: str) -> None:
     rng = np.random.default_rng(1)
     samples = np.cumsum(rng.normal(size=(300 * 12, 18)), axis=0) + rng.normal(scale=50, size=18)
     got = eeg_de(samples, spec_id)
     np.testing.assert_allclose(got[1:], slow_emodict_1(samples, spec_id)[1:], rtol=0, atol=ATOL)
 
 
-def test_the_first_second_is_not_trusted_for_the_filter_has_to_settle():
+def test_the_first_second_is_not_trusted_for_the_filter_has_to_settle() -> None:
     got = eeg_de(np.random.default_rng(2).normal(size=(900, 18)))
     np.testing.assert_array_equal(np.isnan(got).all(axis=(1, 2)), [True, False, False])
 
 
-def test_a_gap_in_one_channel_starts_that_channels_filter_anew_and_no_other():
+def test_a_gap_in_one_channel_starts_that_channels_filter_anew_and_no_other() -> None:
     rng = np.random.default_rng(3)
     samples = rng.normal(scale=20, size=(300 * 8, 18))
     broken = samples.copy()
@@ -126,7 +129,7 @@ def test_a_gap_in_one_channel_starts_that_channels_filter_anew_and_no_other():
     np.testing.assert_allclose(got[5:, :, 4], again[1:, :, 4], rtol=0, atol=ATOL)
 
 
-def test_dmer_2024_is_the_cut_off_fft_of_its_own_recipe():
+def test_dmer_2024_is_the_cut_off_fft_of_its_own_recipe() -> None:
     windows = np.random.default_rng(4).normal(scale=30, size=(5, 300, 18))
     got = BandPower(load_spec("dmer-2024").modality("eeg")).values(windows)
     n = np.arange(300)
@@ -143,7 +146,7 @@ def test_dmer_2024_is_the_cut_off_fft_of_its_own_recipe():
     np.testing.assert_allclose(got, expected, rtol=0, atol=ATOL)
 
 
-def test_dmer_2024_does_not_see_the_last_44_samples():
+def test_dmer_2024_does_not_see_the_last_44_samples() -> None:
     windows = np.random.default_rng(5).normal(size=(1, 300, 18))
     other = windows.copy()
     other[:, 256:] += 1000.0
@@ -152,7 +155,7 @@ def test_dmer_2024_does_not_see_the_last_44_samples():
     np.testing.assert_array_equal(kernel.values(windows), kernel.values(other))
 
 
-def sample_recipe(x, taper_length, n_fft, edges):
+def sample_recipe(x: np.ndarray, taper_length: int, n_fft: int, edges: list[Any]) -> list[float]:
     # The taper is a second long; the released code cuts the 10.24 bins a hertz of EEG and PPG to 10.
     per_hz = int(n_fft / taper_length)
     hann = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(taper_length) / (taper_length - 1))
@@ -165,7 +168,7 @@ def sample_recipe(x, taper_length, n_fft, edges):
     return values
 
 
-def test_dmer_sample_takes_every_third_sample_and_lays_out_by_channel():
+def test_dmer_sample_takes_every_third_sample_and_lays_out_by_channel() -> None:
     windows = np.random.default_rng(6).normal(scale=30, size=(4, 300, 18))
     got = BandPower(load_spec("dmer-sample").modality("eeg")).values(windows)
     edges = [(4, 8), (8, 14), (14, 31), (31, 45)]
@@ -181,23 +184,25 @@ def test_dmer_sample_takes_every_third_sample_and_lays_out_by_channel():
         ("ppg", 100, 1024, [(4, 8), (8, 14), (14, 31), (31, 45)]),
     ],
 )
-def test_dmer_sample_of_gsr_and_ppg_is_the_same_recipe(modality, samples, n_fft, edges):
+def test_dmer_sample_of_gsr_and_ppg_is_the_same_recipe(
+    modality: str, samples: int, n_fft: int, edges: list[Any]
+) -> None:
     windows = np.random.default_rng(7).normal(size=(6, samples, 1))
     got = BandPower(load_spec("dmer-sample").modality(modality)).values(windows)
     expected = [[sample_recipe(window[:, 0], samples, n_fft, edges)] for window in windows]
     np.testing.assert_allclose(got, expected, rtol=0, atol=ATOL)
 
 
-def test_no_power_gives_nan_and_no_warning():
+def test_no_power_gives_nan_and_no_warning() -> None:
     got = BandPower(load_spec("dmer-2024").modality("eeg")).values(np.zeros((2, 300, 18)))
     assert np.isnan(got).all()
 
 
-def test_no_windows_give_no_rows():
+def test_no_windows_give_no_rows() -> None:
     assert BandPower(load_spec("dmer-2024").modality("eeg")).values(np.zeros((0, 300, 18))).shape == (0, 5, 18)
 
 
-def test_band_power_needs_a_spectrum_and_the_causal_one_a_filter():
+def test_band_power_needs_a_spectrum_and_the_causal_one_a_filter() -> None:
     with pytest.raises(SpecError, match="spectrum"):
         BandPower(load_spec("emodict-1").modality("ppg"))
     with pytest.raises(SpecError, match="filter"):

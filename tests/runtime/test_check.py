@@ -85,7 +85,7 @@ XAVIER = changed(
         (with_module(DESKTOP, "onnxruntime", Module(problem="SystemError")), {"tensorrt_rtx"}),
     ],
 )
-def test_a_machine_runs_what_its_parts_allow(machine: Machine, runs: set[str]):
+def test_a_machine_runs_what_its_parts_allow(machine: Machine, runs: set[str]) -> None:
     ways = find_ways(machine)
     assert {way.name for way in ways if way.runs} == runs
     assert all(way.detail for way in ways)
@@ -117,19 +117,19 @@ def test_a_machine_runs_what_its_parts_allow(machine: Machine, runs: set[str]):
         (changed(DESKTOP, driver=gpu("7.5")), ["turing-needs-fp16"]),
     ],
 )  # fmt: skip
-def test_a_machine_is_told_its_traps_and_no_others(machine: Machine, names: list[str]):
+def test_a_machine_is_told_its_traps_and_no_others(machine: Machine, names: list[str]) -> None:
     traps = find_traps(machine)
     assert [trap.name for trap in traps] == names
     assert all(trap.what.endswith(".") and trap.fix for trap in traps)
 
 
-def test_bindings_newer_than_a_jetsons_cuda_are_a_trap_with_the_command_that_leaves_it():
+def test_bindings_newer_than_a_jetsons_cuda_are_a_trap_with_the_command_that_leaves_it() -> None:
     (trap, *_) = [t for t in find_traps(with_distributions(ORIN, cuda_bindings="13.4.4")) if t.name == "old-driver"]
     assert "runs CUDA 12.6 at most: too old for cuda-bindings (CUDA 13)" in trap.what
     assert trap.fix.endswith("pip install 'cuda-bindings<13'")
 
 
-def test_the_report_names_machine_ways_traps_and_what_to_do():
+def test_the_report_names_machine_ways_traps_and_what_to_do() -> None:
     text = "\n".join(lines(check_machine(PIP_ORIN)))
     assert "NVIDIA Jetson Orin Nano, JetPack 6.1 or 6.2 (Linux for Tegra 36.4.3)" in text
     assert "GPU of 8.7 (compute capability 8.7)" in text
@@ -139,7 +139,7 @@ def test_the_report_names_machine_ways_traps_and_what_to_do():
     assert "Traps: none" in "\n".join(lines(check_machine(DESKTOP)))
 
 
-def test_the_json_holds_the_same_as_the_table():
+def test_the_json_holds_the_same_as_the_table() -> None:
     check = check_machine(XAVIER)
     content = json.loads(json.dumps(as_dict(check)))
     assert content["format"] == "emodict-check"
@@ -170,14 +170,14 @@ HERE = this_platform()
 )  # fmt: skip
 def test_a_plan_is_judged_by_its_description(
     machine: Machine, builder: str, sentence: str | None, wrist_model: Path, tmp_path: Path
-):
+) -> None:
     plan = write_plan(wrist_model, tmp_path, builder)
     verdict = judge(machine, plan)
     assert verdict.runs is (sentence is None)
     assert (sentence or "") in verdict.why
 
 
-def test_a_damaged_plan_or_one_asked_to_the_cpu_does_not_run(wrist_model: Path, tmp_path: Path):
+def test_a_damaged_plan_or_one_asked_to_the_cpu_does_not_run(wrist_model: Path, tmp_path: Path) -> None:
     plan = write_plan(wrist_model, tmp_path)
     machine = changed(DESKTOP, platform=HERE)
     assert "runs on a GPU alone" in judge(machine, plan, "cpu").why
@@ -187,7 +187,7 @@ def test_a_damaged_plan_or_one_asked_to_the_cpu_does_not_run(wrist_model: Path, 
     assert "There is no model" in judge(machine, plan).why
 
 
-def test_an_onnx_file_is_judged_by_opening_it(wrist_model: Path, tmp_path: Path):
+def test_an_onnx_file_is_judged_by_opening_it(wrist_model: Path, tmp_path: Path) -> None:
     assert judge(LAPTOP, wrist_model).runs
     assert "no NVIDIA driver" in judge(LAPTOP, wrist_model, "cuda").why
     no_provider = with_module(DESKTOP, "onnxruntime", ORT)
@@ -197,7 +197,7 @@ def test_an_onnx_file_is_judged_by_opening_it(wrist_model: Path, tmp_path: Path)
     assert "cannot be opened" in judge(LAPTOP, tmp_path / "x.onnx").why
 
 
-def test_a_module_that_kills_or_hangs_python_or_lies_is_a_fact(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_module_that_kills_or_hangs_python_or_lies_is_a_fact(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     bodies = {
         "emodict_dies": "import os, signal; os.kill(os.getpid(), signal.SIGSEGV)",
         "emodict_fails": "raise OSError('libnvinfer.so.10: cannot open shared object file')",
@@ -237,7 +237,7 @@ def test_a_module_that_kills_or_hangs_python_or_lies_is_a_fact(tmp_path: Path, m
         ("# R99 (release), REVISION: 1.0", "99.1.0", "unknown"),
     ],
 )
-def test_a_jetson_is_known_by_its_release_file(text: str, l4t: str, jetpack: str, tmp_path: Path):
+def test_a_jetson_is_known_by_its_release_file(text: str, l4t: str, jetpack: str, tmp_path: Path) -> None:
     assert read_jetson(tmp_path) is None
     (tmp_path / "etc").mkdir()
     (tmp_path / "etc/nv_tegra_release").write_text(text + ", EABI: aarch64, DATE: Thu")
@@ -250,7 +250,7 @@ def test_a_jetson_is_known_by_its_release_file(text: str, l4t: str, jetpack: str
     assert read_jetson(tmp_path) == Jetson(l4t, jetpack, "NVIDIA Jetson Orin Nano", system_tensorrt=True)
 
 
-def test_a_gpu_without_a_driver_is_seen_on_the_bus(tmp_path: Path):
+def test_a_gpu_without_a_driver_is_seen_on_the_bus(tmp_path: Path) -> None:
     for name, vendor in (("0000:00:02.0", "0x8086"), ("0000:01:00.0", "0x10de")):
         assert not find_gpu_on_bus(tmp_path)
         (tmp_path / "sys/bus/pci/devices" / name).mkdir(parents=True)
@@ -258,7 +258,7 @@ def test_a_gpu_without_a_driver_is_seen_on_the_bus(tmp_path: Path):
     assert find_gpu_on_bus(tmp_path)
 
 
-def test_versions_are_read_without_importing():
+def test_versions_are_read_without_importing() -> None:
     import numpy
 
     assert read_distributions()["numpy"] == numpy.__version__

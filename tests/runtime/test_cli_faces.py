@@ -1,6 +1,11 @@
 """`emodict-session faces`: from a video to a session, into one, and out of one's pictures."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import h5py
 import numpy as np
@@ -18,7 +23,7 @@ from emodict.session import open_session, write_session
 from emodict.validate import validate_session
 
 
-def build():
+def build() -> Any:
     app = session_cli.build()
     if "faces" not in {command.name or command.callback.__name__ for command in app.registered_commands}:
         add_faces_command(app)
@@ -29,23 +34,23 @@ COMMAND = SimpleNamespace(NAME=session_cli.NAME, main=lambda: run_app(build, ses
 
 
 @pytest.fixture
-def run(run_in_process):
+def run(run_in_process: Callable[..., Any]) -> Callable[..., Any]:
     return lambda *words: run_in_process(COMMAND, "faces", *words)
 
 
 @pytest.fixture
-def video(tmp_path):
+def video(tmp_path: Path) -> Path:
     return write_video(tmp_path / "anna.avi", face_for(3))
 
 
-def gsr_only(path):
+def gsr_only(path: Path) -> Path:
     samples = np.random.default_rng(0).normal(5, 1, (80, 1)).astype(np.float32)
     signals = {"gsr": Signal("gsr", 4.0, "uS", ("gsr",), samples)}
     write_session(Recording("s1", "anna", signals, start_time="2024-05-01T09:30:00Z"), path)
     return path
 
 
-def test_a_video_becomes_a_session_of_its_own(run, video, tmp_path):
+def test_a_video_becomes_a_session_of_its_own(run: Callable[..., Any], video: Path, tmp_path: Path) -> None:
     out = tmp_path / "face.h5"
     code, said, _ = run(video, "--face", "hog", "--cropped", "-o", out, "--subject", "Anna")
     assert code == 0
@@ -60,7 +65,9 @@ def test_a_video_becomes_a_session_of_its_own(run, video, tmp_path):
         assert np.isfinite(recording.face.embedding[:]).all()
 
 
-def test_faces_join_a_session_in_place_or_in_a_copy_and_nothing_else_changes(run, video, tmp_path):
+def test_faces_join_a_session_in_place_or_in_a_copy_and_nothing_else_changes(
+    run: Callable[..., Any], video: Path, tmp_path: Path
+) -> None:
     session = gsr_only(tmp_path / "s.h5")
     with h5py.File(session, "r+") as file:
         file["something/else"] = np.arange(3)
@@ -82,7 +89,7 @@ def test_faces_join_a_session_in_place_or_in_a_copy_and_nothing_else_changes(run
     assert "has a face already" in err
 
 
-def test_pictures_of_a_session_become_features(run, tmp_path):
+def test_pictures_of_a_session_become_features(run: Callable[..., Any], tmp_path: Path) -> None:
     frames = np.stack([picture((3 * i, i), seed=i) for i in range(4)])
     face = FaceVideo(np.arange(4) + 0.25, frames=frames)
     write_session(Recording("s", "p", {}, face=face), tmp_path / "pictures.h5")
@@ -93,7 +100,7 @@ def test_pictures_of_a_session_become_features(run, tmp_path):
         np.testing.assert_array_equal(recording.face.embedding[2], whole)
 
 
-def test_wrong_use_is_refused_before_any_work(run, video, tmp_path):
+def test_wrong_use_is_refused_before_any_work(run: Callable[..., Any], video: Path, tmp_path: Path) -> None:
     session = gsr_only(tmp_path / "s.h5")
     out = tmp_path / "out.h5"
     for words, said in (
@@ -114,7 +121,9 @@ def test_wrong_use_is_refused_before_any_work(run, video, tmp_path):
     assert not out.exists()
 
 
-def test_a_real_video_goes_through_with_the_detector_named(run, shared_data, tmp_path):
+def test_a_real_video_goes_through_with_the_detector_named(
+    run: Callable[..., Any], shared_data: Path, tmp_path: Path
+) -> None:
     model = shared_data / "yunet" / "face_detection_yunet_2023mar.onnx"
     source = shared_data / "face_video" / "face_noface.mov"
     code, said, _ = run(source, "--face", "hog", "--face-model", model, "-o", tmp_path / "s.h5")

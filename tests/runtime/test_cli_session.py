@@ -1,9 +1,14 @@
 """emodict-session as it is typed: what it prints, how it exits, and never a traceback."""
 
+from __future__ import annotations
+
 import functools
 import json
 import subprocess
 import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -15,12 +20,12 @@ from emodict.session import open_session, write_session
 
 
 @pytest.fixture
-def run(run_in_process):
+def run(run_in_process: Callable[..., Any]) -> Callable[..., Any]:
     return functools.partial(run_in_process, cli)
 
 
 @pytest.fixture
-def gsr_session(tmp_path):
+def gsr_session(tmp_path: Path) -> Path:
     samples = np.random.default_rng(1).normal(size=(400, 1))
     signal = Signal("gsr", 4.0, "uS", ("gsr",), samples, start_offset_s=2.0)
     write_session(Recording("sitting", "anna", {"gsr": signal}), tmp_path / "s.h5")
@@ -28,7 +33,7 @@ def gsr_session(tmp_path):
 
 
 @pytest.fixture
-def e4_folder(tmp_path):
+def e4_folder(tmp_path: Path) -> Path:
     folder = tmp_path / "S07"
     folder.mkdir()
     (folder / "BVP.csv").write_text("1644226061\n64\n" + "1\n-1\n" * 640)
@@ -36,21 +41,21 @@ def e4_folder(tmp_path):
     return folder
 
 
-def test_inspect_says_what_a_session_holds(run, gsr_session):
+def test_inspect_says_what_a_session_holds(run: Callable[..., Any], gsr_session: Path) -> None:
     code, out, _ = run("inspect", gsr_session)
     assert code == 0
     assert "subject anna" in out
     assert "gsr   4 Hz, uS, 1.7 min, from 2 s on" in out
 
 
-def test_inspect_json_is_read_by_a_program(run, gsr_session):
+def test_inspect_json_is_read_by_a_program(run: Callable[..., Any], gsr_session: Path) -> None:
     code, out, _ = run("inspect", gsr_session, "--json")
     summary = json.loads(out)
     assert code == 0
     assert (summary["subject_id"], summary["signals"][0]["rate_hz"]) == ("anna", 4.0)
 
 
-def test_validate_exits_0_on_a_good_session_and_2_on_a_bad_one(run, gsr_session):
+def test_validate_exits_0_on_a_good_session_and_2_on_a_bad_one(run: Callable[..., Any], gsr_session: Path) -> None:
     code, out, _ = run("validate", gsr_session)
     assert (code, out) == (0, f"{gsr_session} can be used: 0 errors, 0 warnings\n")
     with h5py.File(gsr_session, "r+") as file:
@@ -61,7 +66,7 @@ def test_validate_exits_0_on_a_good_session_and_2_on_a_bad_one(run, gsr_session)
     assert out.endswith("cannot be used as it is: 1 error, 0 warnings\n")
 
 
-def test_validate_json_holds_the_same_findings(run, gsr_session):
+def test_validate_json_holds_the_same_findings(run: Callable[..., Any], gsr_session: Path) -> None:
     with h5py.File(gsr_session, "r+") as file:
         del file.attrs["device"]
     code, out, _ = run("validate", gsr_session, "--json")
@@ -71,7 +76,9 @@ def test_validate_json_holds_the_same_findings(run, gsr_session):
     assert [(f["severity"], f["where"]) for f in report["findings"]] == [("warning", "/")]
 
 
-def test_import_e4_writes_a_session_and_says_what_it_left_out(run, e4_folder, tmp_path):
+def test_import_e4_writes_a_session_and_says_what_it_left_out(
+    run: Callable[..., Any], e4_folder: Path, tmp_path: Path
+) -> None:
     out_file = tmp_path / "s07.h5"
     code, out, _ = run("import", "e4", e4_folder, "-o", out_file, "--subject", "anna", "--session", "monday")
     assert code == 0
@@ -81,14 +88,16 @@ def test_import_e4_writes_a_session_and_says_what_it_left_out(run, e4_folder, tm
         assert (recording.subject_id, recording.session_id) == ("anna", "monday")
 
 
-def test_import_checks_where_it_writes_before_it_reads(run, e4_folder, tmp_path):
+def test_import_checks_where_it_writes_before_it_reads(
+    run: Callable[..., Any], e4_folder: Path, tmp_path: Path
+) -> None:
     (e4_folder / "BVP.csv").write_text("broken")
     code, _, err = run("import", "e4", e4_folder, "-o", tmp_path / "no" / "s.h5")
     assert code == 2
     assert "mkdir -p" in err
 
 
-def test_import_never_writes_over_the_recording_it_reads(run, tmp_path):
+def test_import_never_writes_over_the_recording_it_reads(run: Callable[..., Any], tmp_path: Path) -> None:
     source = tmp_path / "rest.edf"
     source.write_bytes(b"0       precious")
     code, _, err = run("import", "edf", source, "-o", source)
@@ -110,14 +119,16 @@ def test_import_never_writes_over_the_recording_it_reads(run, tmp_path):
         (("validate",), "Missing argument"),
     ],
 )
-def test_a_typo_or_a_wrong_file_is_answered_with_exit_code_2(run, tmp_path, monkeypatch, words, says):
+def test_a_typo_or_a_wrong_file_is_answered_with_exit_code_2(
+    run: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], says: str
+) -> None:
     monkeypatch.chdir(tmp_path)
     code, _, err = run(*words)
     assert code == 2
     assert says in err
 
 
-def test_a_failed_import_leaves_nothing_behind(run, e4_folder, tmp_path):
+def test_a_failed_import_leaves_nothing_behind(run: Callable[..., Any], e4_folder: Path, tmp_path: Path) -> None:
     (e4_folder / "BVP.csv").write_text("1644226061\n64\n1\nx\n")
     code, _, err = run("import", "e4", e4_folder, "-o", tmp_path / "s.h5")
     assert code == 2
@@ -125,7 +136,7 @@ def test_a_failed_import_leaves_nothing_behind(run, e4_folder, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["S07"]
 
 
-def test_the_installed_command_starts_and_knows_its_subcommands():
+def test_the_installed_command_starts_and_knows_its_subcommands() -> None:
     done = subprocess.run(
         [sys.executable, "-c", "from emodict.cli.session import main; main()", "--help"],
         capture_output=True,

@@ -21,7 +21,7 @@ def all_memory_is_given_back() -> Iterator[None]:
     assert not cuda_core.STREAMS
 
 
-def test_rows_go_up_and_come_down_and_no_others():
+def test_rows_go_up_and_come_down_and_no_others() -> None:
     with Cuda(cuda_core.make_module()) as cuda:
         there, back = cuda.mirror((5, 3)), cuda.mirror((5, 3))
         there.array[...] = np.arange(15).reshape(5, 3)
@@ -34,7 +34,7 @@ def test_rows_go_up_and_come_down_and_no_others():
         assert np.isnan(back.array[2:]).all(), "rows that were not sent hold what the memory held"
 
 
-def test_nothing_happens_before_the_stream_is_waited_for():
+def test_nothing_happens_before_the_stream_is_waited_for() -> None:
     with Cuda(cuda_core.make_module()) as cuda:
         mirror = cuda.mirror((1, 1))
         mirror.array[...] = 7
@@ -46,7 +46,7 @@ def test_nothing_happens_before_the_stream_is_waited_for():
         assert mirror.array[0, 0] == 8, "the copy took what was there when it ran"
 
 
-def test_captured_work_runs_at_each_launch_and_not_before():
+def test_captured_work_runs_at_each_launch_and_not_before() -> None:
     ran = []
     with Cuda(cuda_core.make_module()) as cuda:
         graph = cuda.capture(lambda: cuda.stream.put(lambda: ran.append(1)))
@@ -59,7 +59,7 @@ def test_captured_work_runs_at_each_launch_and_not_before():
         graph.close()
 
 
-def test_a_fault_while_capturing_is_heard_and_leaves_the_stream_usable():
+def test_a_fault_while_capturing_is_heard_and_leaves_the_stream_usable() -> None:
     with Cuda(cuda_core.make_module()) as cuda:
 
         def fail() -> None:
@@ -70,7 +70,7 @@ def test_a_fault_while_capturing_is_heard_and_leaves_the_stream_usable():
         cuda.wait()
 
 
-def test_all_is_given_back_even_after_a_fault():
+def test_all_is_given_back_even_after_a_fault() -> None:
     def fail() -> None:
         with Cuda(cuda_core.make_module()) as cuda:
             cuda.mirror((2, 2))
@@ -80,7 +80,7 @@ def test_all_is_given_back_even_after_a_fault():
         fail()
 
 
-def test_a_fault_while_closing_is_heard_unless_another_was_before_it():
+def test_a_fault_while_closing_is_heard_unless_another_was_before_it() -> None:
     def lost(**_: object) -> None:
         raise RuntimeError("the GPU is lost")
 
@@ -96,7 +96,7 @@ def test_a_fault_while_closing_is_heard_unless_another_was_before_it():
     cuda_core.STREAMS.clear()
 
 
-def test_both_homes_of_cuda_core_are_known(monkeypatch: pytest.MonkeyPatch):
+def test_both_homes_of_cuda_core_are_known(monkeypatch: pytest.MonkeyPatch) -> None:
     old, empty = cuda_core.make_module(), ModuleType("cuda.core")
     monkeypatch.setitem(sys.modules, "cuda.core", empty)
     monkeypatch.setitem(sys.modules, "cuda.core.experimental", old)
@@ -109,7 +109,7 @@ def test_both_homes_of_cuda_core_are_known(monkeypatch: pytest.MonkeyPatch):
         load_cuda_core()
 
 
-def test_the_real_cuda_core_has_every_name_that_is_used():
+def test_the_real_cuda_core_has_every_name_that_is_used() -> None:
     core = load_cuda_core()
     # Imported anew after another test took it out of sys.modules, it no longer has its submodule as an attribute.
     graph = getattr(core, "graph", None) or sys.modules.get("cuda.core.graph", core)

@@ -50,7 +50,7 @@ class Library:
         return 0
 
 
-def test_gpus_are_told_by_name_and_compute_capability(tmp_path: Path):
+def test_gpus_are_told_by_name_and_compute_capability(tmp_path: Path) -> None:
     proc = tmp_path / "version"
     proc.write_text(
         "NVRM version: NVIDIA UNIX x86_64 Kernel Module  580.65.06  Sun Jul 27 06:54:38 UTC 2025\nGCC 13.3.0"
@@ -74,7 +74,7 @@ def test_gpus_are_told_by_name_and_compute_capability(tmp_path: Path):
         (Library(), "the driver sees no GPU"),
     ],
 )
-def test_a_driver_without_a_gpu_says_why(library: Library, problem: str, tmp_path: Path):
+def test_a_driver_without_a_gpu_says_why(library: Library, problem: str, tmp_path: Path) -> None:
     driver = read_driver(library, proc=tmp_path / "none")
     assert driver.found
     assert not driver.gpus
@@ -87,11 +87,11 @@ def test_a_driver_without_a_gpu_says_why(library: Library, problem: str, tmp_pat
 )
 def test_cudas_version_is_a_thousand_times_the_major_and_ten_times_the_minor(
     number: int, version: tuple[int, int], tmp_path: Path
-):
+) -> None:
     assert read_driver(Library(version=number), proc=tmp_path / "none").cuda_version == version
 
 
-def test_a_driver_that_fails_when_asked_is_told_by_its_answer(tmp_path: Path):
+def test_a_driver_that_fails_when_asked_is_told_by_its_answer(tmp_path: Path) -> None:
     library = Library(("NVIDIA H100", 9, 0))
     library.cuDriverGetVersion = library.cuDeviceGetCount = lambda out: 999  # type: ignore[method-assign]
     driver = read_driver(library, proc=tmp_path / "none")
@@ -100,7 +100,7 @@ def test_a_driver_that_fails_when_asked_is_told_by_its_answer(tmp_path: Path):
     assert read_driver(library, proc=tmp_path / "none").problem == "cuDeviceGetCount answered 7"
 
 
-def test_a_machine_without_a_driver_is_an_answer():
+def test_a_machine_without_a_driver_is_an_answer() -> None:
     def load(name: str) -> Any:
         raise OSError(f"{name}: cannot open shared object file")
 

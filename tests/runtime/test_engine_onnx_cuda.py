@@ -112,7 +112,7 @@ def gpu(monkeypatch: pytest.MonkeyPatch) -> StandIn:
 
 def test_results_come_back_from_the_device_for_any_number_of_rows(
     wrist_model: Path, gpu: StandIn, monkeypatch: pytest.MonkeyPatch
-):
+) -> None:
     with open_engine(wrist_model, device="cuda") as engine:
         shape = (engine.manifest.features.tokens, engine.manifest.features.token_width)
         inputs = [np.random.default_rng(n).standard_normal((n, *shape)).astype(np.float32) for n in (1, 7, 7, 64, 1)]
@@ -126,7 +126,7 @@ def test_results_come_back_from_the_device_for_any_number_of_rows(
 
 
 @pytest.mark.parametrize("tokens", [np.zeros((2, 3, 4), np.float32), np.zeros((1, 4, 18), np.float64)])
-def test_tokens_of_another_shape_or_type_are_refused_in_our_words(wrist_model: Path, tokens: np.ndarray):
+def test_tokens_of_another_shape_or_type_are_refused_in_our_words(wrist_model: Path, tokens: np.ndarray) -> None:
     with (
         open_engine(wrist_model) as engine,
         pytest.raises(ModelError, match=rf"The tokens do not fit the model.*got {tokens.dtype} \({len(tokens)}, "),
@@ -134,7 +134,7 @@ def test_tokens_of_another_shape_or_type_are_refused_in_our_words(wrist_model: P
         engine.infer(tokens)
 
 
-def test_every_way_back_to_the_cpu_and_to_tf32_is_closed(wrist_model: Path, gpu: StandIn):
+def test_every_way_back_to_the_cpu_and_to_tf32_is_closed(wrist_model: Path, gpu: StandIn) -> None:
     with open_engine(wrist_model, device="cuda"):
         assert gpu.entries == {
             "session.disable_cpu_ep_fallback": "1", "enable_fallback": 0, "providers": [(CUDA, {"use_tf32": "0"})],
@@ -145,26 +145,26 @@ def test_every_way_back_to_the_cpu_and_to_tf32_is_closed(wrist_model: Path, gpu:
         assert (*threads, gpu.options.log_severity_level) == (1, 1, 4)
 
 
-def test_asked_for_the_gpu_and_given_the_cpu_is_an_error(wrist_model: Path, gpu: StandIn):
+def test_asked_for_the_gpu_and_given_the_cpu_is_an_error(wrist_model: Path, gpu: StandIn) -> None:
     gpu.given = [CPU]
     with pytest.raises(ModelError, match=rf"could not start its CUDA provider\. Expected {CUDA}, got {CPU}"):
         open_engine(wrist_model, device="cuda")
 
 
-def test_a_node_that_the_gpu_cannot_run_is_an_error(wrist_model: Path, gpu: StandIn):
+def test_a_node_that_the_gpu_cannot_run_is_an_error(wrist_model: Path, gpu: StandIn) -> None:
     gpu.fails = "[ONNXRuntimeError] : 1 : FAIL : some nodes would run on the CPU"
     with pytest.raises(ModelError, match=r"on the GPU: some nodes would run on the CPU.*--device cpu"):
         open_engine(wrist_model, device="cuda")
 
 
-def test_the_real_onnx_runtime_without_cuda_is_refused(wrist_model: Path):
+def test_the_real_onnx_runtime_without_cuda_is_refused(wrist_model: Path) -> None:
     if CUDA in onnxruntime.get_available_providers():
         pytest.skip("this ONNX Runtime has CUDA")
     with pytest.raises(ModelError, match=r"has no CUDA provider.*pip install onnxruntime-gpu.*--device cpu"):
         open_engine(wrist_model, device="cuda")
 
 
-def test_what_closes_the_ways_back_is_known_to_the_real_onnx_runtime(wrist_model: Path):
+def test_what_closes_the_ways_back_is_known_to_the_real_onnx_runtime(wrist_model: Path) -> None:
     options = onnxruntime.SessionOptions()
     options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
     with pytest.raises(Exception, match="fallback"):

@@ -71,7 +71,7 @@ def compare(engine: TensorRTEngine, plan: Path, tokens: np.ndarray) -> None:
 @pytest.mark.parametrize("builder", BUILDERS)
 def test_a_plan_computes_what_its_onnx_file_computes_at_any_number_of_rows(
     builder: str, wrist_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
+) -> None:
     plan = write_plan(wrist_model, tmp_path, builder)
     put_in_place(monkeypatch, builder)
     with TensorRTEngine(plan) as engine:
@@ -79,14 +79,14 @@ def test_a_plan_computes_what_its_onnx_file_computes_at_any_number_of_rows(
             compare(engine, plan, rows_of(plan, rows, seed=rows))
 
 
-def test_no_rows_give_no_rows(plan: Path, rtx: ModuleType):
+def test_no_rows_give_no_rows(plan: Path, rtx: ModuleType) -> None:
     with TensorRTEngine(plan) as engine:
         distribution, weights = engine.infer(rows_of(plan, 1)[:0])
         assert distribution.shape == (0, 10)
         assert weights.shape == (0, 32)
 
 
-def test_rows_beyond_the_largest_batch_are_computed_in_parts(plan: Path, rtx: ModuleType):
+def test_rows_beyond_the_largest_batch_are_computed_in_parts(plan: Path, rtx: ModuleType) -> None:
     tokens = rows_of(plan, 2 * MAX_BATCH + 5)
     with TensorRTEngine(plan) as engine:
         rtx.calls.clear()
@@ -96,7 +96,7 @@ def test_rows_beyond_the_largest_batch_are_computed_in_parts(plan: Path, rtx: Mo
     ]  # fmt: skip
 
 
-def test_a_number_of_rows_that_comes_again_is_captured_once_and_replayed(plan: Path, rtx: ModuleType):
+def test_a_number_of_rows_that_comes_again_is_captured_once_and_replayed(plan: Path, rtx: ModuleType) -> None:
     with TensorRTEngine(plan) as engine:
         rtx.calls.clear()
         for seed in range(4):
@@ -111,7 +111,7 @@ def test_a_number_of_rows_that_comes_again_is_captured_once_and_replayed(plan: P
 
 def test_a_recorded_graph_is_given_back_once_it_serves_no_more(
     plan: Path, rtx: ModuleType, monkeypatch: pytest.MonkeyPatch
-):
+) -> None:
     closed = []
     monkeypatch.setattr(cuda_core.Graph, "close", lambda graph: closed.append(graph))
     with TensorRTEngine(plan) as engine:
@@ -123,7 +123,7 @@ def test_a_recorded_graph_is_given_back_once_it_serves_no_more(
 
 def test_where_tensorrt_says_that_capture_is_impossible_each_call_is_enqueued_and_it_is_said(
     plan: Path, rtx: ModuleType, caplog: pytest.LogCaptureFixture
-):
+) -> None:
     rtx.capturable = False
     with TensorRTEngine(plan) as engine:
         for seed in range(3):
@@ -133,12 +133,12 @@ def test_where_tensorrt_says_that_capture_is_impossible_each_call_is_enqueued_an
     assert [record.levelname for record in caplog.records if "CUDA graph" in record.message] == ["WARNING"]
 
 
-def test_kernels_are_compiled_before_they_are_used_so_that_results_never_change(plan: Path, rtx: ModuleType):
+def test_kernels_are_compiled_before_they_are_used_so_that_results_never_change(plan: Path, rtx: ModuleType) -> None:
     with TensorRTEngine(plan):
         assert "EAGER" in rtx.calls
 
 
-def test_outputs_can_be_read_after_the_engine_is_closed(plan: Path, rtx: ModuleType):
+def test_outputs_can_be_read_after_the_engine_is_closed(plan: Path, rtx: ModuleType) -> None:
     tokens = rows_of(plan, 4)
     with TensorRTEngine(plan) as engine:
         distribution, _ = engine.infer(tokens)
@@ -146,7 +146,9 @@ def test_outputs_can_be_read_after_the_engine_is_closed(plan: Path, rtx: ModuleT
     np.testing.assert_allclose(distribution, expected_of(plan, tokens)[0], rtol=0, atol=1e-6)
 
 
-def test_of_a_closed_engine_nothing_is_left_on_the_gpu(plan: Path, rtx: ModuleType, monkeypatch: pytest.MonkeyPatch):
+def test_of_a_closed_engine_nothing_is_left_on_the_gpu(
+    plan: Path, rtx: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
     made, start = [], tensorrt.IExecutionContext.__init__
 
     def remembered(self: object, *words: object) -> None:
@@ -162,19 +164,19 @@ def test_of_a_closed_engine_nothing_is_left_on_the_gpu(plan: Path, rtx: ModuleTy
     assert engine.manifest is not None  # held until here
 
 
-def test_host_code_in_a_plan_is_never_allowed(plan: Path, rtx: ModuleType):
+def test_host_code_in_a_plan_is_never_allowed(plan: Path, rtx: ModuleType) -> None:
     with TensorRTEngine(plan):
         assert "deserialised" in rtx.calls
 
 
 @pytest.mark.parametrize("tokens", [np.zeros((2, 3, 4), np.float32), np.zeros((1, 4, 4), np.float64)])
-def test_tokens_of_another_shape_or_type_never_reach_the_gpu(plan: Path, rtx: ModuleType, tokens: np.ndarray):
+def test_tokens_of_another_shape_or_type_never_reach_the_gpu(plan: Path, rtx: ModuleType, tokens: np.ndarray) -> None:
     with TensorRTEngine(plan) as engine, pytest.raises(ModelError, match="The tokens do not fit the model"):
         engine.infer(tokens)
     assert "enqueued" not in rtx.calls
 
 
-def test_open_engine_takes_a_plan_to_the_gpu_and_refuses_it_on_the_cpu(plan: Path, rtx: ModuleType):
+def test_open_engine_takes_a_plan_to_the_gpu_and_refuses_it_on_the_cpu(plan: Path, rtx: ModuleType) -> None:
     for device in (None, "cuda"):
         with open_engine(plan, device=device) as engine:
             assert isinstance(engine, TensorRTEngine)
@@ -205,7 +207,9 @@ def watch(monkeypatch: pytest.MonkeyPatch) -> Watch:
 
 
 @pytest.mark.parametrize("which", ["model.plan", "model.plan.json"])
-def test_one_flipped_byte_anywhere_is_refused_before_tensorrt_is_even_imported(plan: Path, which: str, watch: Watch):
+def test_one_flipped_byte_anywhere_is_refused_before_tensorrt_is_even_imported(
+    plan: Path, which: str, watch: Watch
+) -> None:
     path = plan.with_name(which)
     whole = path.read_bytes()
     rng = np.random.default_rng(0)
@@ -225,7 +229,7 @@ def test_one_flipped_byte_anywhere_is_refused_before_tensorrt_is_even_imported(p
     assert watch.seen, "the untouched plan gets as far as TensorRT: the watch works"
 
 
-def test_a_blank_more_in_the_sidecar_is_refused(plan: Path, watch: Watch):
+def test_a_blank_more_in_the_sidecar_is_refused(plan: Path, watch: Watch) -> None:
     path = plan.with_name("model.plan.json")
     path.write_text(path.read_text().replace("{", "{ ", 1))
     with pytest.raises(ModelError, match="changed or damaged"):
@@ -233,7 +237,7 @@ def test_a_blank_more_in_the_sidecar_is_refused(plan: Path, watch: Watch):
     assert watch.seen == []
 
 
-def test_a_plan_that_is_cut_off_or_alone_is_refused_before_tensorrt_is_imported(plan: Path, watch: Watch):
+def test_a_plan_that_is_cut_off_or_alone_is_refused_before_tensorrt_is_imported(plan: Path, watch: Watch) -> None:
     whole = plan.read_bytes()
     plan.write_bytes(whole[:-100])
     with pytest.raises(ModelError, match=rf"cut off.*Expected {len(whole)} bytes, got {len(whole) - 100} bytes"):
@@ -266,7 +270,7 @@ ONNX_WAY = r"runs on this machine: emodict-run --engine '.*model\.onnx' session\
 )  # fmt: skip
 def test_a_gpu_that_cannot_run_the_plan_is_told_with_the_way_out(
     driver: Driver, sentence: str, plan: Path, monkeypatch: pytest.MonkeyPatch
-):
+) -> None:
     module = put_in_place(monkeypatch, "tensorrt_rtx", driver=driver)
     with pytest.raises(ModelError, match=sentence):
         TensorRTEngine(plan)
@@ -293,7 +297,7 @@ def test_a_gpu_that_cannot_run_the_plan_is_told_with_the_way_out(
 )
 def test_another_version_of_tensorrt_is_refused_with_both_versions_and_the_command_that_rebuilds(
     builder: str, version: str, sentence: str, wrist_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
+) -> None:
     plan = write_plan(wrist_model, tmp_path, builder)
     module = put_in_place(monkeypatch, builder, version=version)
     with pytest.raises(ModelError, match=sentence):
@@ -301,14 +305,16 @@ def test_another_version_of_tensorrt_is_refused_with_both_versions_and_the_comma
     assert module.calls == []
 
 
-def test_another_platform_is_refused_before_tensorrt_is_imported(wrist_model: Path, tmp_path: Path, watch: Watch):
+def test_another_platform_is_refused_before_tensorrt_is_imported(
+    wrist_model: Path, tmp_path: Path, watch: Watch
+) -> None:
     plan = write_plan(wrist_model, tmp_path, platform="linux-riscv64")
     with pytest.raises(ModelError, match=r"another platform\. Expected linux-riscv64, got linux-"):
         TensorRTEngine(plan)
     assert watch.seen == []
 
 
-def test_a_builder_that_nobody_knows_is_refused(wrist_model: Path, tmp_path: Path, watch: Watch):
+def test_a_builder_that_nobody_knows_is_refused(wrist_model: Path, tmp_path: Path, watch: Watch) -> None:
     plan = write_plan(wrist_model, tmp_path, builder="os")
     with pytest.raises(ModelError, match="built by 'os', which emodict cannot run"):
         TensorRTEngine(plan)
@@ -324,7 +330,7 @@ def test_a_builder_that_nobody_knows_is_refused(wrist_model: Path, tmp_path: Pat
 )
 def test_a_missing_tensorrt_says_where_to_get_it(
     builder: str, sentence: str, wrist_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
+) -> None:
     plan = write_plan(wrist_model, tmp_path, builder)
     monkeypatch.setitem(sys.modules, builder, None)
     with pytest.raises(EmodictError, match=sentence) as refusal:
@@ -334,7 +340,7 @@ def test_a_missing_tensorrt_says_where_to_get_it(
 
 def test_pypis_tensorrt_without_its_libraries_is_seen_through(
     wrist_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
+) -> None:
     plan = write_plan(wrist_model, tmp_path / "plan", "tensorrt")
     monkeypatch.setitem(sys.modules, "tensorrt", ModuleType("tensorrt"))
     with pytest.raises(
@@ -348,7 +354,7 @@ def test_pypis_tensorrt_without_its_libraries_is_seen_through(
         TensorRTEngine(plan)
 
 
-def test_a_missing_cuda_core_says_how_to_get_it(plan: Path, rtx: ModuleType, monkeypatch: pytest.MonkeyPatch):
+def test_a_missing_cuda_core_says_how_to_get_it(plan: Path, rtx: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("cuda.core", "cuda.core.experimental"):
         monkeypatch.setitem(sys.modules, name, None)
     with pytest.raises(EmodictError, match=r"'cuda-core'.*pip install 'emodict\[tensorrt\]'"):
@@ -358,7 +364,7 @@ def test_a_missing_cuda_core_says_how_to_get_it(plan: Path, rtx: ModuleType, mon
 
 def test_what_tensorrt_for_rtx_answers_about_the_plan_is_said(
     plan: Path, rtx: ModuleType, caplog: pytest.LogCaptureFixture
-):
+) -> None:
     rtx.validity, rtx.diagnostics = tensorrt.EngineValidity.INVALID, 1 | 4
     with pytest.raises(ModelError, match="cannot run here: version mismatch, old cuda driver"):
         TensorRTEngine(plan)
@@ -370,7 +376,7 @@ def test_what_tensorrt_for_rtx_answers_about_the_plan_is_said(
     assert "slower than it could" in caplog.text
 
 
-def test_a_plan_that_tensorrt_refuses_is_told_in_our_words(wrist_model: Path, tmp_path: Path, rtx: ModuleType):
+def test_a_plan_that_tensorrt_refuses_is_told_in_our_words(wrist_model: Path, tmp_path: Path, rtx: ModuleType) -> None:
     plan = write_plan(wrist_model, tmp_path, plan=b"something else altogether")
     with pytest.raises(ModelError, match="cannot be loaded: these bytes are not a plan of this TensorRT"):
         TensorRTEngine(plan)
@@ -391,7 +397,7 @@ def half_typed(wrist_model: Path) -> bytes:
 @pytest.mark.parametrize("wrong", ["name", "type", "tensors"])
 def test_a_plan_that_is_not_what_its_description_says_is_refused(
     wrong: str, wrist_model: Path, tmp_path: Path, rtx: ModuleType
-):
+) -> None:
     content = wrist_model.read_bytes()
     name = json.loads(write_plan(wrist_model, tmp_path).with_name("model.plan.json").read_text())["plan"][
         "network_name"
@@ -413,7 +419,7 @@ def test_a_plan_that_is_not_what_its_description_says_is_refused(
 )
 def test_a_gpu_without_memory_left_is_a_sentence_and_gives_back_what_it_took(
     where: str, sentence: str, plan: Path, rtx: ModuleType
-):
+) -> None:
     rtx.fails_at = where
     tokens = rows_of(plan, 2)
 
@@ -427,7 +433,7 @@ def test_a_gpu_without_memory_left_is_a_sentence_and_gives_back_what_it_took(
 
 
 @pytest.mark.parametrize("rows", [1, 2])
-def test_rows_whose_first_call_failed_come_for_the_first_time_again(rows: int, plan: Path, rtx: ModuleType):
+def test_rows_whose_first_call_failed_come_for_the_first_time_again(rows: int, plan: Path, rtx: ModuleType) -> None:
     tokens = rows_of(plan, rows)
     with TensorRTEngine(plan) as engine:
         compare(engine, plan, rows_of(plan, 3))
@@ -440,7 +446,7 @@ def test_rows_whose_first_call_failed_come_for_the_first_time_again(rows: int, p
         assert rtx.calls == ["enqueued", f"computed {rows}"]
 
 
-def test_a_failure_during_capture_is_an_error_not_a_slower_way(plan: Path, rtx: ModuleType):
+def test_a_failure_during_capture_is_an_error_not_a_slower_way(plan: Path, rtx: ModuleType) -> None:
     tokens = rows_of(plan, 2)
 
     def run() -> None:
@@ -462,7 +468,7 @@ def test_a_failure_during_capture_is_an_error_not_a_slower_way(plan: Path, rtx: 
 )
 def test_what_cuda_core_raises_is_a_sentence(
     kind: type, name: str, sentence: str, plan: Path, rtx: ModuleType, monkeypatch: pytest.MonkeyPatch
-):
+) -> None:
     def fail(*_: object, **__: object) -> None:
         raise RuntimeError("CUDA_ERROR_OUT_OF_MEMORY: the API call failed\nsee the manual")
 
@@ -484,7 +490,7 @@ def test_what_cuda_core_raises_is_a_sentence(
 @pytest.mark.parametrize("logged", ["", "the plan is tired"])
 def test_what_tensorrt_logged_stands_beside_what_cuda_core_raised(
     logged: str, plan: Path, rtx: ModuleType, monkeypatch: pytest.MonkeyPatch
-):
+) -> None:
     def fail(*_: object) -> None:
         if logged:
             collecting_logger(rtx)[0].log(tensorrt.Severity.ERROR, logged)
@@ -508,7 +514,7 @@ def test_what_tensorrt_logged_stands_beside_what_cuda_core_raised(
 )
 def test_a_gpu_that_cannot_be_had_is_a_sentence(
     error: Exception, said: str, plan: Path, rtx: ModuleType, monkeypatch: pytest.MonkeyPatch
-):
+) -> None:
     def fail(*_: object) -> None:
         raise error
 
@@ -518,7 +524,7 @@ def test_a_gpu_that_cannot_be_had_is_a_sentence(
     assert "manual" not in str(failure.value)
 
 
-def test_the_stand_in_offers_nothing_that_the_real_module_does_not():
+def test_the_stand_in_offers_nothing_that_the_real_module_does_not() -> None:
     real = pytest.importorskip("tensorrt_rtx")
     ours = tensorrt.make_module("tensorrt_rtx", "1.7")
     kinds = ("ILogger", "DataType", "TensorIOMode", "Runtime", "EngineValidity", "EngineInvalidityDiagnostics",

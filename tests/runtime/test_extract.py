@@ -1,8 +1,11 @@
 """Features of whole recordings: blocks for streaming specs, trials for the others."""
 
+from __future__ import annotations
+
 import dataclasses
 import logging
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,9 +14,9 @@ import scipy.signal as ss
 from emodict.errors import InputError, RecordingError, SpecError
 from emodict.features import FeatureStream, extract_features, iter_features
 from emodict.features.statistics import WindowStatistics
-from emodict.features.windows import concatenate
+from emodict.features.windows import FeatureWindows, concatenate
 from emodict.recording import FaceVideo, Recording, Signal, Trials
-from emodict.spec import load_spec
+from emodict.spec import FeatureSpec, load_spec
 
 EMODICT, DMER, SAMPLE = (load_spec(i) for i in ("emodict-1", "dmer-2024", "dmer-sample"))
 EEG_NAMES = EMODICT.modality("eeg").channel_names
@@ -23,7 +26,15 @@ RATES = {"eeg": 300.0, "ppg": 100.0, "gsr": 4.0}
 ATOL = 1e-9
 
 
-def recording(seconds=20.0, *, trials=None, rates=RATES, face=True, seed=0, **replaced):
+def recording(
+    seconds: float = 20.0,
+    *,
+    trials: list[tuple[float, float]] | None = None,
+    rates: dict[str, float] = RATES,
+    face: bool = True,
+    seed: int = 0,
+    **replaced: Any,
+) -> Recording:
     rng = np.random.default_rng(seed)
     signals = {}
     for name, rate in rates.items():
@@ -50,13 +61,15 @@ def recording(seconds=20.0, *, trials=None, rates=RATES, face=True, seed=0, **re
 @pytest.mark.parametrize(
     ("stop_s", "last"), [(19.0, 18), (20.0, 19), (20.0 + 5e-7, 19), (20.0 + 2e-6, 18), (21.5, 18.5)]
 )
-def test_a_trial_is_cut_by_whole_seconds_where_it_ends_after_the_recording(caplog, stop_s, last):
+def test_a_trial_is_cut_by_whole_seconds_where_it_ends_after_the_recording(
+    caplog: pytest.LogCaptureFixture, stop_s: float, last: float
+) -> None:
     rows = extract_features(recording(20.0, trials=[(0.0, stop_s)]), DMER)
     assert rows.start_s[-1] == pytest.approx(last, abs=3e-6)
     assert ("after the recording" in caplog.text) is (stop_s > 20.000001)
 
 
-def test_a_face_of_another_kind_of_features_is_refused_before_any_work():
+def test_a_face_of_another_kind_of_features_is_refused_before_any_work() -> None:
     ours = recording()
     for kind, taken in (("vgg16-clean 1f2e", True), ("", True), ("hog", False)):
         face = dataclasses.replace(ours.face, features=kind)
@@ -67,7 +80,7 @@ def test_a_face_of_another_kind_of_features_is_refused_before_any_work():
                 extract_features(dataclasses.replace(ours, face=face), EMODICT)
 
 
-def test_the_one_channel_of_a_sensor_without_places_may_be_called_anything():
+def test_the_one_channel_of_a_sensor_without_places_may_be_called_anything() -> None:
     named = recording()
     for name, called in (("gsr", "EDA"), ("ppg", "IR 940")):
         signal = dataclasses.replace(named.signals[name], channel_names=(called,))
@@ -80,7 +93,7 @@ def test_the_one_channel_of_a_sensor_without_places_may_be_called_anything():
 
 @pytest.mark.parametrize(("period_s", "taken"), [(1 / 3.961, True), (1 / 3.959, False)])
 @pytest.mark.parametrize("count", [2, 100])
-def test_skin_conductance_must_come_at_99_percent_of_4_hz(period_s, taken, count):
+def test_skin_conductance_must_come_at_99_percent_of_4_hz(period_s: float, taken: bool, count: int) -> None:
     gsr = Signal("gsr", 4.0, "uS", ("gsr",), np.ones((count, 1)), timestamps_s=np.arange(count) * period_s)
     if taken:
         extract_features(recording(gsr=gsr), EMODICT)
@@ -89,11 +102,11 @@ def test_skin_conductance_must_come_at_99_percent_of_4_hz(period_s, taken, count
             extract_features(recording(gsr=gsr), EMODICT)
 
 
-def samples_of(rec, name):
+def samples_of(rec: Recording, name: str) -> np.ndarray:
     return np.asarray(rec.signals[name].samples)
 
 
-def test_a_streaming_spec_gives_what_the_stream_gives():
+def test_a_streaming_spec_gives_what_the_stream_gives() -> None:
     rec = recording(150.4)
     stream = FeatureStream(EMODICT, {**RATES, "video": 1.0})
     parts = [stream.push(name, samples_of(rec, name)) for name in RATES]
@@ -105,14 +118,14 @@ def test_a_streaming_spec_gives_what_the_stream_gives():
     np.testing.assert_allclose(got.tokens, expected.tokens, rtol=ATOL, atol=ATOL)
 
 
-def test_blocks_hand_out_every_row_once():
+def test_blocks_hand_out_every_row_once() -> None:
     rec = recording(150.4)
     blocks = list(iter_features(rec, EMODICT))
     assert len(blocks) > 2
     np.testing.assert_array_equal(np.concatenate([b.start_s for b in blocks]), np.arange(4, 150))
 
 
-def test_modalities_that_end_at_different_times_are_invalid_from_there_on():
+def test_modalities_that_end_at_different_times_are_invalid_from_there_on() -> None:
     rec = recording(200.0, face=False)
     short = Signal("ppg", 100.0, "a.u.", ("ppg",), samples_of(rec, "ppg")[: 70 * 100 + 50])
     late = Signal("gsr", 4.0, "uS", ("gsr",), samples_of(rec, "gsr")[: 50 * 4], start_offset_s=100.0)
@@ -127,7 +140,7 @@ def test_modalities_that_end_at_different_times_are_invalid_from_there_on():
 
 
 @pytest.mark.parametrize("spec", [EMODICT, DMER, SAMPLE])
-def test_a_signal_without_samples_is_invalid_throughout(spec):
+def test_a_signal_without_samples_is_invalid_throughout(spec: FeatureSpec) -> None:
     empty = Signal("ppg", 64.0, "a.u.", ("ppg",), np.empty((0, 1)))
     rows = extract_features(recording(10.0, ppg=empty), spec)
     valid = dict(zip(spec.modality_names, rows.valid.T, strict=True))
@@ -136,7 +149,7 @@ def test_a_signal_without_samples_is_invalid_throughout(spec):
     assert valid["eeg"].all()
 
 
-def test_the_released_recipe_is_followed_trial_by_trial():
+def test_the_released_recipe_is_followed_trial_by_trial() -> None:
     rec = recording(60.0, trials=[(3.0, 20.0), (25.5, 47.25)])
     rows = extract_features(rec, DMER)
     # Rows aligned at the end: the first four seconds (and the fraction) of a trial have none.
@@ -172,13 +185,13 @@ def test_the_released_recipe_is_followed_trial_by_trial():
     assert row == len(rows)
 
 
-def test_gsr_is_judged_before_a_filter_takes_its_level_away():
+def test_gsr_is_judged_before_a_filter_takes_its_level_away() -> None:
     rows = extract_features(recording(30.0), SAMPLE)
     assert rows.valid[:, SAMPLE.modality_names.index("gsr")].all()
 
 
 @pytest.mark.parametrize("spec", [DMER, SAMPLE])
-def test_a_gap_in_a_trial_touches_the_windows_over_it_and_splits_the_filter(spec):
+def test_a_gap_in_a_trial_touches_the_windows_over_it_and_splits_the_filter(spec: FeatureSpec) -> None:
     clean = recording(60.0)
     ppg = samples_of(clean, "ppg").copy()
     ppg[3000:3010] = np.nan
@@ -194,7 +207,7 @@ def test_a_gap_in_a_trial_touches_the_windows_over_it_and_splits_the_filter(spec
 
 
 @pytest.mark.parametrize("value", [np.inf, 1e30])
-def test_an_absurd_sample_in_a_trial_is_a_gap(value):
+def test_an_absurd_sample_in_a_trial_is_a_gap(value: float) -> None:
     ppg = samples_of(recording(40.0), "ppg").copy()
     missing, absurd = ppg.copy(), ppg.copy()
     missing[2000], absurd[2000] = np.nan, value
@@ -207,21 +220,23 @@ def test_an_absurd_sample_in_a_trial_is_a_gap(value):
     np.testing.assert_array_equal(one.valid, other.valid)
 
 
-def test_a_stretch_too_short_for_the_filter_is_invalid():
+def test_a_stretch_too_short_for_the_filter_is_invalid() -> None:
     ppg = samples_of(recording(40.0), "ppg").copy()
     ppg[::15] = np.nan
     rows = extract_features(recording(40.0, ppg=Signal("ppg", 100.0, "a.u.", ("ppg",), ppg)), DMER)
     assert not rows.valid[:, DMER.modality_names.index("ppg")].any()
 
 
-def test_a_trial_shorter_than_a_window_has_no_row_and_is_said(caplog):
+def test_a_trial_shorter_than_a_window_has_no_row_and_is_said(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
         rows = extract_features(recording(40.0, trials=[(3.0, 7.9), (10.0, 15.0), (20.0, 20.2)]), DMER)
     assert rows.start_s.tolist() == [14.0]
     assert caplog.text.count("too short for a row") == 2
 
 
-def test_a_trial_that_ends_after_the_recording_keeps_the_rows_that_were_recorded(caplog):
+def test_a_trial_that_ends_after_the_recording_keeps_the_rows_that_were_recorded(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     with caplog.at_level(logging.WARNING):
         rows = extract_features(recording(40.0, trials=[(30.0, 45.5), (50.0, 60.0)]), DMER)
         endless = extract_features(recording(40.0, trials=[(20.0, 1e12)]), DMER)
@@ -232,30 +247,30 @@ def test_a_trial_that_ends_after_the_recording_keeps_the_rows_that_were_recorded
     assert endless.valid.all()
 
 
-def test_a_trial_that_starts_before_the_recording_is_cut_to_it():
+def test_a_trial_that_starts_before_the_recording_is_cut_to_it() -> None:
     rows = extract_features(recording(40.0, trials=[(-7.0, 10.0)]), DMER)
     np.testing.assert_array_equal(rows.start_s, np.arange(4, 10))
     assert rows.valid.all()
 
 
-def test_a_trial_without_an_end_is_refused():
+def test_a_trial_without_an_end_is_refused() -> None:
     with pytest.raises(RecordingError, match="a trial has no end"):
         extract_features(recording(40.0, trials=[(3.0, np.inf)]), DMER)
 
 
 @pytest.mark.parametrize(("start", "stop"), [(4.1, 64.1), (0.3, 10.3), (7.7, 22.7), (1.1, 9.1)])
-def test_no_row_is_lost_to_the_rounding_of_times(start, stop):
+def test_no_row_is_lost_to_the_rounding_of_times(start: float, stop: float) -> None:
     rows = extract_features(recording(70.0, trials=[(start, stop)]), DMER)
     assert len(rows) == round(stop - start) - 4
     assert rows.valid.all()
 
 
-def test_a_recording_without_trials_is_one_trial_that_ends_with_it():
+def test_a_recording_without_trials_is_one_trial_that_ends_with_it() -> None:
     rows = extract_features(recording(12.5), DMER)
     assert rows.start_s.tolist() == np.arange(4.5, 12.5).tolist()
 
 
-def test_other_rates_are_resampled_and_said(caplog):
+def test_other_rates_are_resampled_and_said(caplog: pytest.LogCaptureFixture) -> None:
     rates = {"eeg": 256.0, "ppg": 64.0, "gsr": 4.0}
     for spec in (EMODICT, DMER):
         with caplog.at_level(logging.INFO):
@@ -268,7 +283,7 @@ def test_other_rates_are_resampled_and_said(caplog):
         caplog.clear()
 
 
-def test_a_slow_sine_has_the_entropy_of_its_variance_at_any_rate():
+def test_a_slow_sine_has_the_entropy_of_its_variance_at_any_rate() -> None:
     t = np.arange(256 * 30) / 256
     sine = 20 * np.sin(2 * np.pi * 11 * t)[:, None] * np.ones(18)
     rec = Recording("s", "p", {"eeg": Signal("eeg", 256.0, "uV", EEG_NAMES, sine)})
@@ -279,7 +294,7 @@ def test_a_slow_sine_has_the_entropy_of_its_variance_at_any_rate():
     np.testing.assert_allclose(got, 0.5 * math.log(2 * math.pi * math.e * (20 * gain) ** 2 / 2), rtol=0, atol=3e-3)
 
 
-def test_units_are_converted_and_channels_matched_by_name():
+def test_units_are_converted_and_channels_matched_by_name() -> None:
     rec = recording(10.0)
     eeg = samples_of(rec, "eeg")
     order = np.random.default_rng(3).permutation(18)
@@ -291,7 +306,7 @@ def test_units_are_converted_and_channels_matched_by_name():
     np.testing.assert_allclose(got.tokens, extract_features(rec, EMODICT).tokens, rtol=ATOL, atol=ATOL)
 
 
-def test_the_shortest_recording_is_the_longest_window():
+def test_the_shortest_recording_is_the_longest_window() -> None:
     with pytest.raises(RecordingError, match=r"too short.*at least 5 s.*got 4\.5 s.*Record at least 5 s"):
         extract_features(recording(4.5), EMODICT)
     assert extract_features(recording(5.0), EMODICT).start_s.tolist() == [4.0]
@@ -299,7 +314,7 @@ def test_the_shortest_recording_is_the_longest_window():
     assert extract_features(recording(2.0), alone).valid[:, 0].tolist() == [False, True]
 
 
-def test_recordings_that_cannot_be_used_are_refused_before_any_work():
+def test_recordings_that_cannot_be_used_are_refused_before_any_work() -> None:
     rec = recording(10.0)
     eeg = samples_of(rec, "eeg")
     few = Signal("eeg", 300.0, "uV", EEG_NAMES[1:], eeg[:, 1:])
@@ -319,11 +334,11 @@ def test_recordings_that_cannot_be_used_are_refused_before_any_work():
 
 
 @pytest.mark.parametrize("spec", [EMODICT, DMER])
-def test_skin_conductance_on_a_slow_clock_is_refused_and_on_a_rough_one_is_taken_as_it_is(spec):
+def test_skin_conductance_on_a_slow_clock_is_refused_and_on_a_rough_one_is_taken_as_it_is(spec: FeatureSpec) -> None:
     rec = recording(30.0)
     gsr = samples_of(rec, "gsr")
 
-    def timed(times_s):
+    def timed(times_s: np.ndarray) -> FeatureWindows:
         signal = Signal("gsr", 4.0, "uS", ("gsr",), gsr[: len(times_s)], timestamps_s=times_s)
         return extract_features(recording(30.0, gsr=signal), spec)
 
@@ -337,12 +352,12 @@ def test_skin_conductance_on_a_slow_clock_is_refused_and_on_a_rough_one_is_taken
 
 
 @pytest.mark.parametrize("spec_id", ["dmer-2024-lbptop", "edl-89"])
-def test_ready_made_features_cannot_be_computed_and_that_is_said(spec_id):
+def test_ready_made_features_cannot_be_computed_and_that_is_said(spec_id: str) -> None:
     with pytest.raises(SpecError, match="only exist ready-made"):
         extract_features(recording(10.0), load_spec(spec_id))
 
 
-def test_concatenating_nothing_and_empty_rows_gives_empty_features():
+def test_concatenating_nothing_and_empty_rows_gives_empty_features() -> None:
     rows = concatenate(DMER, [])
     assert len(rows) == 0
     assert rows.features("eeg").shape == (0, 5, 18)

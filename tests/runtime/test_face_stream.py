@@ -1,6 +1,10 @@
 """Faces second by second: which frame counts, how long a lost face is held, and that batch and stream agree."""
 
+from __future__ import annotations
+
 import math
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 import pytest
@@ -23,21 +27,21 @@ BOX = FaceBox(10, 20, 30, 40)
 RATE_HZ = 5.0
 
 
-def stream(**options):
+def stream(**options: Any) -> FaceStream:
     return FaceStream(MarkFinder(), HogEmbedder(), **options)
 
 
-def film(seconds, there, *, rate_hz=RATE_HZ):
+def film(seconds: int, there: Callable[..., Any], *, rate_hz: float = RATE_HZ) -> Iterator[Any]:
     """(frame, time) of a face that wanders, where `there(time)` says so."""
     for i in range(round(seconds * rate_hz)):
         time_s = i / rate_hz
         yield picture((10 + i % 50, 5 + i % 30) if there(time_s) else None, seed=i), time_s
 
 
-def source_of(frames):
+def source_of(frames: Iterator[Any] | list[tuple[np.ndarray, float]]) -> Callable[..., Any]:
     """A source that honours what is wanted, as a video file does."""
 
-    def source(wants):
+    def source(wants: Callable[..., Any]) -> Iterator[Any]:
         for frame, time_s in frames:
             if wants(time_s):
                 yield frame, time_s
@@ -45,14 +49,14 @@ def source_of(frames):
     return source
 
 
-def embedding_of(frame, left, top):
+def embedding_of(frame: np.ndarray, left: int, top: int) -> np.ndarray:
     return HogEmbedder().embed(crop_face(frame, FaceBox(left, top, SIDE, SIDE)))
 
 
 # Boxes over time
 
 
-def test_a_lost_box_is_held_for_a_while_and_then_forgotten_until_a_face_comes_back():
+def test_a_lost_box_is_held_for_a_while_and_then_forgotten_until_a_face_comes_back() -> None:
     last = LastBox(hold_s=2.5)
     other = FaceBox(1, 2, 30, 30)
     looks = [(BOX, 0.0), (None, 1.0), (None, 2.5), (None, 2.6), (None, 2.7), (other, 3.0), (None, 4.0)]
@@ -62,14 +66,14 @@ def test_a_lost_box_is_held_for_a_while_and_then_forgotten_until_a_face_comes_ba
     ]  # fmt: skip
 
 
-def test_no_box_is_held_before_the_first_face_nor_from_a_time_that_is_yet_to_come():
+def test_no_box_is_held_before_the_first_face_nor_from_a_time_that_is_yet_to_come() -> None:
     last = LastBox()
     assert last.update(None, 0.0) is None
     last.update(BOX, 10.0)
     assert last.update(None, 9.0) is None
 
 
-def test_two_looks_a_second_apart_may_be_missed_whatever_the_cameras_jitter():
+def test_two_looks_a_second_apart_may_be_missed_whatever_the_cameras_jitter() -> None:
     for jitter in (-0.2, 0.2):
         last = LastBox()
         last.update(BOX, 5.0)
@@ -77,13 +81,13 @@ def test_two_looks_a_second_apart_may_be_missed_whatever_the_cameras_jitter():
         assert held == [True, True, False]
 
 
-def test_a_face_is_held_for_two_and_a_half_seconds():
+def test_a_face_is_held_for_two_and_a_half_seconds() -> None:
     last = LastBox()
     last.update(BOX, 5.0)
     assert [last.update(None, at_s) is not None for at_s in (7.5, 7.501)] == [True, False]
 
 
-def test_the_largest_face_is_taken_and_of_equal_ones_the_first():
+def test_the_largest_face_is_taken_and_of_equal_ones_the_first() -> None:
     small, wide, tall = FaceBox(0, 0, 10, 10), FaceBox(5, 5, 40, 20), FaceBox(9, 9, 20, 40)
     assert largest([small, wide, tall]) == wide
     assert largest([tall, wide]) == tall
@@ -106,18 +110,18 @@ def test_the_largest_face_is_taken_and_of_equal_ones_the_first():
         (FaceBox(10, 10, 0, 0), None),
     ],
 )
-def test_a_box_is_clamped_to_the_picture(box, inside):
+def test_a_box_is_clamped_to_the_picture(box: FaceBox, inside: tuple[int, ...] | None) -> None:
     assert clamp(box, width=120, height=90) == inside
 
 
-def test_a_crop_of_128_pixels_is_the_picture_itself_with_its_colours_in_their_order():
+def test_a_crop_of_128_pixels_is_the_picture_itself_with_its_colours_in_their_order() -> None:
     frame = np.random.default_rng(0).integers(0, 256, (200, 300, 3), dtype=np.uint8)
     crop = crop_face(frame, FaceBox(40, 30, 128, 128))
     np.testing.assert_array_equal(crop, frame[30:158, 40:168])
     assert not np.shares_memory(crop, frame)
 
 
-def test_a_crop_of_twice_the_size_is_the_mean_of_each_four_pixels():
+def test_a_crop_of_twice_the_size_is_the_mean_of_each_four_pixels() -> None:
     frame = np.random.default_rng(0).integers(0, 256, (256, 256, 3), dtype=np.uint8)
     means = frame.reshape(128, 2, 128, 2, 3).mean(axis=(1, 3))
     crop = crop_face(frame, FaceBox(0, 0, 256, 256))
@@ -128,7 +132,7 @@ def test_a_crop_of_twice_the_size_is_the_mean_of_each_four_pixels():
 # Seconds
 
 
-def test_the_first_frame_of_each_second_makes_its_row_and_the_others_are_not_even_looked_at():
+def test_the_first_frame_of_each_second_makes_its_row_and_the_others_are_not_even_looked_at() -> None:
     faces = stream()
     rows = [faces.push(frame, time_s) for frame, time_s in film(3, lambda _: True)]
     assert [len(r) for r in rows] == [1, 0, 0, 0, 0] * 3
@@ -138,7 +142,7 @@ def test_the_first_frame_of_each_second_makes_its_row_and_the_others_are_not_eve
     assert (rows[5].start_s[0], rows[5].frame_s[0]) == (1.0, 1.0)
 
 
-def test_a_face_that_leaves_is_held_then_invalid_and_valid_again_once_it_is_back():
+def test_a_face_that_leaves_is_held_then_invalid_and_valid_again_once_it_is_back() -> None:
     faces = stream()
     frames = film(12, lambda t: t < 2.5 or t >= 7.2)
     rows = [row for frame, time_s in frames if len(row := faces.push(frame, time_s))]
@@ -148,7 +152,7 @@ def test_a_face_that_leaves_is_held_then_invalid_and_valid_again_once_it_is_back
         assert np.isfinite(row.embedding).all() == row.valid[0]
 
 
-def test_a_held_row_describes_what_is_now_where_the_face_was():
+def test_a_held_row_describes_what_is_now_where_the_face_was() -> None:
     faces = stream()
     faces.push(picture((20, 30), seed=1), 0.0)
     hidden = picture(None)
@@ -158,7 +162,7 @@ def test_a_held_row_describes_what_is_now_where_the_face_was():
     np.testing.assert_array_equal(rows.embedding[0], embedding_of(hidden, 20, 30))
 
 
-def test_seconds_without_a_frame_are_invalid_rows_and_a_late_frame_changes_nothing():
+def test_seconds_without_a_frame_are_invalid_rows_and_a_late_frame_changes_nothing() -> None:
     faces = stream()
     faces.push(picture((0, 0)), 0.2)
     rows = faces.push(picture((0, 0)), 3.4)
@@ -168,7 +172,7 @@ def test_seconds_without_a_frame_are_invalid_rows_and_a_late_frame_changes_nothi
     assert len(faces.push(picture((0, 0)), -1.0)) == 0
 
 
-def test_a_stalled_camera_gives_invalid_rows_as_time_goes_on_and_its_next_frame_a_valid_one():
+def test_a_stalled_camera_gives_invalid_rows_as_time_goes_on_and_its_next_frame_a_valid_one() -> None:
     faces = stream(first_second=2)
     assert len(faces.advance(2.9)) == 0
     assert faces.push(picture((0, 0)), 2.9).valid.tolist() == [True]
@@ -178,7 +182,7 @@ def test_a_stalled_camera_gives_invalid_rows_as_time_goes_on_and_its_next_frame_
     assert (rows.start_s.tolist(), rows.valid.tolist()) == ([6.0], [True])
 
 
-def test_rows_may_be_kept_while_the_stream_goes_on():
+def test_rows_may_be_kept_while_the_stream_goes_on() -> None:
     faces = stream()
     first = faces.push(picture((0, 0), seed=1), 0.0)
     kept = first.embedding.copy()
@@ -187,7 +191,7 @@ def test_rows_may_be_kept_while_the_stream_goes_on():
 
 
 @pytest.mark.parametrize("time_s", [math.nan, math.inf, 1.7e9])
-def test_a_time_that_is_none_is_refused(time_s):
+def test_a_time_that_is_none_is_refused(time_s: float) -> None:
     with pytest.raises(InputError, match=r"time cannot be used.*not Unix time"):
         stream().push(picture(None), time_s)
 
@@ -201,7 +205,7 @@ def test_a_time_that_is_none_is_refused(time_s):
         np.zeros((0, 9, 3), np.uint8),
     ],
 )
-def test_what_is_no_colour_picture_is_refused(frame):
+def test_what_is_no_colour_picture_is_refused(frame: np.ndarray) -> None:
     with pytest.raises(InputError, match=r"uint8 \(height, width, 3\)"):
         stream().push(frame, 0.0)
 
@@ -209,10 +213,10 @@ def test_what_is_no_colour_picture_is_refused(frame):
 # Batch and stream
 
 
-def test_batch_and_stream_give_the_same_rows_to_the_model():
+def test_batch_and_stream_give_the_same_rows_to_the_model() -> None:
     spec = load_spec("emodict-1-hog").with_modalities(["video"])
 
-    def there(time_s):
+    def there(time_s: float) -> bool:
         return not 3.1 <= time_s < 9.5
 
     face, report = faces_of_frames(source_of(film(14, there)), MarkFinder(), HogEmbedder())
@@ -230,14 +234,14 @@ def test_batch_and_stream_give_the_same_rows_to_the_model():
     assert str(report) == ("14 s of video: a face in 8, held over 2, none in 4; detector: green line; features: hog")
 
 
-def test_a_video_that_starts_late_has_no_rows_before_it():
+def test_a_video_that_starts_late_has_no_rows_before_it() -> None:
     frames = [(frame, time_s + 10.3) for frame, time_s in film(2, lambda _: True)]
     face, report = faces_of_frames(source_of(frames), MarkFinder(), HogEmbedder())
     assert np.floor(face.timestamps_s).tolist() == [10, 11, 12]
     assert report.seconds == 3
 
 
-def test_frames_before_the_recordings_start_are_left_out_and_none_at_all_is_an_error():
+def test_frames_before_the_recordings_start_are_left_out_and_none_at_all_is_an_error() -> None:
     frames = [(frame, time_s - 1.5) for frame, time_s in film(3, lambda _: True)]
     face, _ = faces_of_frames(source_of(frames), MarkFinder(), HogEmbedder())
     assert np.floor(face.timestamps_s).tolist() == [0, 1]
@@ -245,7 +249,7 @@ def test_frames_before_the_recordings_start_are_left_out_and_none_at_all_is_an_e
         faces_of_frames(source_of([(picture(None), -5.0)]), MarkFinder(), HogEmbedder())
 
 
-def test_pictures_of_a_session_become_features_and_cropped_ones_are_taken_whole():
+def test_pictures_of_a_session_become_features_and_cropped_ones_are_taken_whole() -> None:
     frames = np.stack([picture((3 * i, i), seed=i) for i in range(4)])
     pictures = Recording("s", "p", {}, face=FaceVideo(np.arange(4) + 0.25, frames=frames))
     found, _ = faces_of_recording(pictures, MarkFinder(), HogEmbedder())
@@ -261,8 +265,8 @@ def test_pictures_of_a_session_become_features_and_cropped_ones_are_taken_whole(
 # Which features
 
 
-def test_features_of_another_kind_are_refused_and_unnamed_ones_taken():
-    def face(features):
+def test_features_of_another_kind_are_refused_and_unnamed_ones_taken() -> None:
+    def face(features: str) -> FaceVideo:
         return FaceVideo(np.zeros(1), embedding=np.zeros((1, 32)), features=features)
 
     require_face_features(face(""), load_spec("emodict-1"))

@@ -1,7 +1,10 @@
 """Frames and their times from files, cameras and sessions; what finds the face in them; the acceptance videos."""
 
+from __future__ import annotations
+
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -25,7 +28,7 @@ needs_cascade = pytest.mark.skipif(not hasattr(cv2, "CascadeClassifier"), reason
 YUNET = Path("yunet") / "face_detection_yunet_2023mar.onnx"
 
 
-def write_video(path, frames, rate_hz=RATE_HZ):
+def write_video(path: Path, frames: list[np.ndarray], rate_hz: int = RATE_HZ) -> Path:
     height, width = frames[0].shape[:2]
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"MJPG"), rate_hz, (width, height))
     assert writer.isOpened()
@@ -35,18 +38,18 @@ def write_video(path, frames, rate_hz=RATE_HZ):
     return path
 
 
-def face_for(seconds, *, without=()):
+def face_for(seconds: int, *, without: range | tuple[Any, ...] = ()) -> list[np.ndarray]:
     count = seconds * RATE_HZ
     return [picture(None if i // RATE_HZ in without else (20 + i % 7, 10), seed=0) for i in range(count)]
 
 
 @pytest.fixture
-def video(tmp_path):
+def video(tmp_path: Path) -> Path:
     return write_video(tmp_path / "face.avi", face_for(3))
 
 
 @pytest.fixture
-def no_models(tmp_path, monkeypatch):
+def no_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A user who has installed none."""
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
     monkeypatch.delenv("EMODICT_FACE_MODEL", raising=False)
@@ -56,7 +59,7 @@ def no_models(tmp_path, monkeypatch):
 # Files
 
 
-def test_a_video_gives_its_frames_at_their_times(video):
+def test_a_video_gives_its_frames_at_their_times(video: Path) -> None:
     frames = list(video_frames(video))
     np.testing.assert_allclose([time_s for _, time_s in frames], np.arange(30) / RATE_HZ, atol=1e-6)
     # JPEG keeps smooth parts within a few grey levels.
@@ -64,10 +67,10 @@ def test_a_video_gives_its_frames_at_their_times(video):
     assert video_length_s(video) == pytest.approx(3.0)
 
 
-def test_only_the_frames_that_are_wanted_are_handed_out(video):
+def test_only_the_frames_that_are_wanted_are_handed_out(video: Path) -> None:
     asked = []
 
-    def wants(time_s):
+    def wants(time_s: float) -> bool:
         asked.append(time_s)
         return round(time_s, 3) in (0.5, 2.0)
 
@@ -75,7 +78,7 @@ def test_only_the_frames_that_are_wanted_are_handed_out(video):
     assert len(asked) == 30
 
 
-def test_a_video_becomes_one_row_a_second_on_the_sessions_clock(tmp_path):
+def test_a_video_becomes_one_row_a_second_on_the_sessions_clock(tmp_path: Path) -> None:
     path = write_video(tmp_path / "face.avi", face_for(9, without=(2, 3, 4, 5)))
     face, report = faces_of_video(path, MarkFinder(), HogEmbedder(), offset_s=100.25)
     np.testing.assert_allclose(face.timestamps_s[[0, 1, -1]], [100.25, 101.05, 109.05], atol=1e-6)
@@ -84,7 +87,9 @@ def test_a_video_becomes_one_row_a_second_on_the_sessions_clock(tmp_path):
     assert (report.found, report.held, report.without) == (6, 2, 2)
 
 
-def test_a_damaged_video_and_one_of_another_kind_are_said_to_be_so(tmp_path, video, capfd):
+def test_a_damaged_video_and_one_of_another_kind_are_said_to_be_so(
+    tmp_path: Path, video: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     content = video.read_bytes()
     for name, bad in {"empty.avi": b"", "text.mp4": b"no video at all\n" * 100, "head.avi": content[:300]}.items():
         (tmp_path / name).write_bytes(bad)
@@ -95,7 +100,9 @@ def test_a_damaged_video_and_one_of_another_kind_are_said_to_be_so(tmp_path, vid
     assert capfd.readouterr().err == ""
 
 
-def test_a_video_that_is_cut_off_is_read_as_far_as_it_goes_and_said_to_be_cut(tmp_path, video, caplog):
+def test_a_video_that_is_cut_off_is_read_as_far_as_it_goes_and_said_to_be_cut(
+    tmp_path: Path, video: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     content = video.read_bytes()
     cut = tmp_path / "cut.avi"
     cut.write_bytes(content[: len(content) // 2])
@@ -104,14 +111,14 @@ def test_a_video_that_is_cut_off_is_read_as_far_as_it_goes_and_said_to_be_cut(tm
     assert "cut off or damaged" in caplog.text
 
 
-def test_without_opencv_the_extra_to_install_is_named(monkeypatch, video):
+def test_without_opencv_the_extra_to_install_is_named(monkeypatch: pytest.MonkeyPatch, video: Path) -> None:
     monkeypatch.setitem(sys.modules, "cv2", None)
     for start in (lambda: next(video_frames(video)), lambda: next(camera_frames(0)), open_finder):
         with pytest.raises(MissingDependencyError, match=r"opencv-python-headless.*pip install 'emodict\[face\]'"):
             start()
 
 
-def test_a_camera_that_is_not_there_is_the_users_to_plug_in(capfd):
+def test_a_camera_that_is_not_there_is_the_users_to_plug_in(capfd: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(InputError, match=r"Camera 97 cannot be opened.*--camera") as refused:
         next(camera_frames(97))
     assert refused.value.exit_code == 2
@@ -121,7 +128,7 @@ def test_a_camera_that_is_not_there_is_the_users_to_plug_in(capfd):
 # Pictures of a session
 
 
-def test_frames_of_a_session_come_out_blue_first_whatever_order_they_were_kept_in():
+def test_frames_of_a_session_come_out_blue_first_whatever_order_they_were_kept_in() -> None:
     frames = np.random.default_rng(0).integers(0, 256, (3, 6, 8, 3), dtype=np.uint8)
     times_s = np.array([0.5, 1.5, 2.5])
     for order, kept in (("BGR", frames), ("RGB", frames[..., ::-1])):
@@ -130,7 +137,7 @@ def test_frames_of_a_session_come_out_blue_first_whatever_order_they_were_kept_i
         np.testing.assert_array_equal([frame for frame, _ in back], frames)
 
 
-def test_jpegs_of_a_session_are_decoded_and_a_broken_one_is_named():
+def test_jpegs_of_a_session_are_decoded_and_a_broken_one_is_named() -> None:
     red = np.zeros((16, 16, 3), np.uint8)
     red[..., 2] = 200
     coded = cv2.imencode(".jpg", red)[1]
@@ -146,7 +153,7 @@ def test_jpegs_of_a_session_are_decoded_and_a_broken_one_is_named():
             list(face_frames(face, wants=lambda t, at=at: t == at))
 
 
-def test_a_video_beside_a_session_goes_by_the_sessions_times_where_it_has_them(video):
+def test_a_video_beside_a_session_goes_by_the_sessions_times_where_it_has_them(video: Path) -> None:
     free = list(face_frames(FaceVideo(np.empty(0), external_file=str(video))))
     assert len(free) == 30
     times_s = 50 + 2 * np.arange(12.0)
@@ -156,7 +163,7 @@ def test_a_video_beside_a_session_goes_by_the_sessions_times_where_it_has_them(v
     np.testing.assert_array_equal(timed[0][0], free[6][0])
 
 
-def test_features_are_no_pictures():
+def test_features_are_no_pictures() -> None:
     with pytest.raises(RecordingError, match="face features, not pictures"):
         next(face_frames(FaceVideo(np.zeros(1), embedding=np.zeros((1, 32)))))
 
@@ -165,21 +172,23 @@ def test_features_are_no_pictures():
 
 
 @needs_cascade
-def test_without_a_model_the_detector_of_opencv_4_is_taken_and_named(no_models):
+def test_without_a_model_the_detector_of_opencv_4_is_taken_and_named(no_models: Path) -> None:
     finder = open_finder()
     assert isinstance(finder, HaarCascade)
     assert finder.description == f"OpenCV {cv2.__version__}'s own Haar cascade (haarcascade_frontalface_default.xml)"
     assert finder.find(np.full((240, 320, 3), 128, np.uint8)) is None
 
 
-def test_an_opencv_without_a_detector_says_what_to_do(no_models, monkeypatch):
+def test_an_opencv_without_a_detector_says_what_to_do(no_models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # As in OpenCV 5.
     monkeypatch.delattr(cv2, "CascadeClassifier", raising=False)
     with pytest.raises(ModelError, match=r"ships no face detector.*--face-model"):
         open_finder()
 
 
-def test_a_model_that_is_installed_or_named_wins_and_a_missing_one_is_said_to_be_missing(no_models, monkeypatch):
+def test_a_model_that_is_installed_or_named_wins_and_a_missing_one_is_said_to_be_missing(
+    no_models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     no_models.mkdir()
     (no_models / "face_detection_yunet_2022mar.onnx").touch()
     newest = no_models / "face_detection_yunet_2023mar.onnx"
@@ -194,7 +203,9 @@ def test_a_model_that_is_installed_or_named_wins_and_a_missing_one_is_said_to_be
         open_finder(Path("/nowhere/other.onnx"))
 
 
-def test_a_model_that_finds_no_faces_is_refused_with_a_sentence(tmp_path, capfd):
+def test_a_model_that_finds_no_faces_is_refused_with_a_sentence(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "text.onnx").write_text("not a model")
     value = helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 3, 8, 8])
     out = helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 3, 8, 8])
@@ -212,17 +223,17 @@ def test_a_model_that_finds_no_faces_is_refused_with_a_sentence(tmp_path, capfd)
 
 
 @pytest.fixture
-def yunet(shared_data):
+def yunet(shared_data: Path) -> YuNet:
     return open_finder(shared_data / YUNET)
 
 
-def has_face(finder, path):
+def has_face(finder: YuNet, path: Path) -> tuple[Any, ...]:
     """(frames,) whether a face is found in each, and the boxes."""
     boxes = [finder.find(frame) for frame, _ in video_frames(path)]
     return np.array([box is not None for box in boxes]), boxes
 
 
-def test_every_frame_of_a_filmed_face_has_one_and_no_frame_of_an_empty_scene(shared_data, yunet):
+def test_every_frame_of_a_filmed_face_has_one_and_no_frame_of_an_empty_scene(shared_data: Path, yunet: YuNet) -> None:
     found, boxes = has_face(yunet, shared_data / "face_video" / "WolfgangLanger_Pexels.mp4")
     assert (len(found), found.all()) == (472, True)
     # One person who sits still: the face is a good part of 360 pixels high, and never jumps.
@@ -234,7 +245,9 @@ def test_every_frame_of_a_filmed_face_has_one_and_no_frame_of_an_empty_scene(sha
 
 
 @pytest.mark.parametrize(("name", "seconds"), [("face_noface.mov", "fffhh.."), ("noface_face.mov", "....fff")])
-def test_a_real_face_that_leaves_or_enters_turns_the_rows_invalid_or_valid(shared_data, yunet, name, seconds):
+def test_a_real_face_that_leaves_or_enters_turns_the_rows_invalid_or_valid(
+    shared_data: Path, yunet: YuNet, name: str, seconds: str
+) -> None:
     face, report = faces_of_video(shared_data / "face_video" / name, yunet, HogEmbedder())
     valid = np.isfinite(face.embedding).all(axis=1)
     assert valid.tolist() == [letter != "." for letter in seconds]
@@ -242,7 +255,9 @@ def test_a_real_face_that_leaves_or_enters_turns_the_rows_invalid_or_valid(share
     assert report.detector == "YuNet (face_detection_yunet_2023mar.onnx)"
 
 
-def test_a_face_that_leaves_and_one_that_enters_later_are_invalid_in_between(shared_data, yunet, tmp_path):
+def test_a_face_that_leaves_and_one_that_enters_later_are_invalid_in_between(
+    shared_data: Path, yunet: YuNet, tmp_path: Path
+) -> None:
     folder = shared_data / "face_video"
     joined = [
         cv2.resize(f, (480, 270))
@@ -258,7 +273,7 @@ def test_a_face_that_leaves_and_one_that_enters_later_are_invalid_in_between(sha
     assert "...." in text
 
 
-def test_the_largest_of_five_faces_is_taken(shared_data, yunet):
+def test_the_largest_of_five_faces_is_taken(shared_data: Path, yunet: YuNet) -> None:
     frame = cv2.imread(str(shared_data / "face_video" / "multi_face.jpg"))
     boxes = yunet._detect(detect.shrink(frame)[0])
     assert len(boxes) == 5
@@ -267,7 +282,9 @@ def test_the_largest_of_five_faces_is_taken(shared_data, yunet):
 
 
 @needs_cascade
-def test_opencvs_own_detector_finds_most_of_a_filmed_face_and_nothing_in_an_empty_scene(shared_data, no_models):
+def test_opencvs_own_detector_finds_most_of_a_filmed_face_and_nothing_in_an_empty_scene(
+    shared_data: Path, no_models: Path
+) -> None:
     finder = open_finder()
     face, report = faces_of_video(shared_data / "face_video" / "WolfgangLanger_Pexels.mp4", finder, HogEmbedder())
     # The cascade is known to miss tilted heads: the held box bridges them.

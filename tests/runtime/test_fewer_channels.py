@@ -1,8 +1,12 @@
 """EEG of fewer, or other, channels than a spec ships with: derived specs, the same numbers, and refusals."""
 
+from __future__ import annotations
+
 import itertools
 import json
 import re
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +19,7 @@ from emodict.model_spec import ModelSpec
 from emodict.predict import table_for_model
 from emodict.recording import Recording, Signal
 from emodict.sensors import Sensors, sensors_from_options
-from emodict.spec import load_spec, require_known_spec, require_same_spec, spec_from_dict, spec_ids
+from emodict.spec import FeatureSpec, load_spec, require_known_spec, require_same_spec, spec_from_dict, spec_ids
 from emodict.table import FeatureTable, read_table, write_table
 
 EMODICT, SAMPLE = load_spec("emodict-1"), load_spec("dmer-sample")
@@ -27,7 +31,7 @@ FOUR = ("O2", "F3", "Fp1", "T4")
 OTHER_WIDTH = 1e-11
 
 
-def recording(channels, *, seconds=12, seed=0, **samples_of):
+def recording(channels: tuple[str, ...], *, seconds: int = 12, seed: int = 0, **samples_of: Any) -> Recording:
     """EEG, PPG and GSR; the noise of a channel hangs on its name alone."""
     rng = {name: np.random.default_rng([seed, *name.encode()]) for name in (*channels, "ppg", "gsr")}
     eeg = np.stack([20 * rng[name].standard_normal(300 * seconds) for name in channels], axis=1)
@@ -42,7 +46,7 @@ def recording(channels, *, seconds=12, seed=0, **samples_of):
     return Recording("s", "p", signals)
 
 
-def table_of(spec, *, rows=3, seed=0):
+def table_of(spec: FeatureSpec, *, rows: int = 3, seed: int = 0) -> FeatureTable:
     rng = np.random.default_rng(seed)
     parts = {m.name: ready_made_rows(rng.standard_normal((rows, *m.shape))) for m in spec.modalities}
     windows = assemble(spec, np.arange(float(rows)), parts)
@@ -53,7 +57,7 @@ def table_of(spec, *, rows=3, seed=0):
 # ---- the spec ----
 
 
-def test_the_specs_own_channels_give_the_spec_itself():
+def test_the_specs_own_channels_give_the_spec_itself() -> None:
     for spec_id in spec_ids():
         spec = load_spec(spec_id)
         if spec.channel_names:
@@ -61,7 +65,7 @@ def test_the_specs_own_channels_give_the_spec_itself():
             assert spec.sensors == "+".join(spec.modality_names)
 
 
-def test_a_headbands_spec_has_its_channels_names_and_tokens():
+def test_a_headbands_spec_has_its_channels_names_and_tokens() -> None:
     spec = EMODICT.with_channels(BAND)
     eeg = spec.modality("eeg")
     assert (eeg.channel_names, eeg.shape) == (BAND, (5, 4))
@@ -77,7 +81,7 @@ def test_a_headbands_spec_has_its_channels_names_and_tokens():
     assert "eeg[AF7 AF8 TP9 TP10]+gsr+ppg+video" in str(spec)
 
 
-def test_band_by_band_for_each_channel_stays_so_even_with_as_many_channels_as_bands():
+def test_band_by_band_for_each_channel_stays_so_even_with_as_many_channels_as_bands() -> None:
     # dmer-sample: 4 bands; with 4 channels the shape (4, 4) no longer says which axis is which.
     spec = SAMPLE.with_channels(("Fz", "Cz", "P3", "P4"))
     eeg = spec.modality("eeg")
@@ -89,7 +93,7 @@ def test_band_by_band_for_each_channel_stays_so_even_with_as_many_channels_as_ba
     assert EMODICT.with_channels(("Fz",)).modality("eeg").band_major
 
 
-def test_fingerprints_tell_channels_and_their_order_apart_and_stay_the_same():
+def test_fingerprints_tell_channels_and_their_order_apart_and_stay_the_same() -> None:
     chosen = [BAND, BAND[::-1], BAND[:3], FOUR, ("Fz",), EMODICT.channel_names]
     prints = [EMODICT.with_channels(names).fingerprint for names in chosen]
     assert len(set(prints)) == len(prints)
@@ -98,20 +102,20 @@ def test_fingerprints_tell_channels_and_their_order_apart_and_stay_the_same():
     assert EMODICT.with_channels(("af7", "AF8 ", "EEG TP9-Fpz", "tp10")).fingerprint == prints[0]
 
 
-def test_a_place_with_two_names_is_one_electrode():
+def test_a_place_with_two_names_is_one_electrode() -> None:
     today, then = EMODICT.with_channels(("T7", "T8", "P7", "P8")), EMODICT.with_channels(("T3", "T4", "T5", "T6"))
     assert today == then
     assert today.channel_names == ("T3", "T4", "T5", "T6")
 
 
-def test_modalities_and_channels_can_be_chosen_in_either_order():
+def test_modalities_and_channels_can_be_chosen_in_either_order() -> None:
     one = EMODICT.with_modalities(("eeg", "ppg")).with_channels(BAND)
     assert one == EMODICT.with_channels(BAND).with_modalities(("ppg", "eeg"))
     assert one.channel_names == BAND
     assert EMODICT.with_channels(BAND).with_modalities(("ppg", "gsr")) == EMODICT.with_modalities(("ppg", "gsr"))
 
 
-def test_every_electrode_of_the_systems_is_known_once():
+def test_every_electrode_of_the_systems_is_known_once() -> None:
     ten_twenty = "Fp1 Fp2 F7 F3 Fz F4 F8 T3 C3 Cz C4 T4 T5 P3 Pz P4 T6 O1 O2 A1 A2"
     # The electrodes of a common cap of 64 (BioSemi), a list from elsewhere.
     cap = (
@@ -136,19 +140,19 @@ def test_every_electrode_of_the_systems_is_known_once():
         ((), "no EEG channel"),
     ],
 )
-def test_channels_that_cannot_be_are_refused(names, said):
+def test_channels_that_cannot_be_are_refused(names: tuple[Any, ...], said: str) -> None:
     with pytest.raises(SpecError, match=said):
         EMODICT.with_channels(names)
 
 
-def test_a_spec_without_eeg_has_no_channels_to_choose():
+def test_a_spec_without_eeg_has_no_channels_to_choose() -> None:
     for spec in (load_spec("edl-89"), EMODICT.with_modalities(("ppg",))):
         with pytest.raises(SpecError, match="no EEG in feature spec"):
             spec.with_channels(BAND)
 
 
 @pytest.mark.parametrize("spec_id", ["emodict-1", "dmer-sample"])
-def test_a_derived_spec_is_known_again_from_a_file_and_a_changed_one_is_not(spec_id):
+def test_a_derived_spec_is_known_again_from_a_file_and_a_changed_one_is_not(spec_id: str) -> None:
     spec = load_spec(spec_id).with_modalities(("eeg", "gsr")).with_channels(BAND)
     again = spec_from_dict(json.loads(json.dumps(spec.to_dict())))
     assert again == spec
@@ -161,7 +165,7 @@ def test_a_derived_spec_is_known_again_from_a_file_and_a_changed_one_is_not(spec
         require_known_spec(forged, forged.fingerprint, source="a.onnx")
 
 
-def test_two_devices_are_told_apart_by_their_channels():
+def test_two_devices_are_told_apart_by_their_channels() -> None:
     with pytest.raises(SpecError, match=r"eeg\[AF7 AF8 TP9 TP10\].*eeg\[Fz Cz\]"):
         require_same_spec(
             EMODICT.with_channels(BAND), EMODICT.with_channels(("Fz", "Cz")), ours_is="The model", theirs_is="t"
@@ -172,7 +176,7 @@ def test_two_devices_are_told_apart_by_their_channels():
 
 
 @pytest.mark.parametrize("spec_id", ["emodict-1", "emodict-1-60hz", "dmer-2024", "dmer-sample"])
-def test_four_of_the_channels_give_the_numbers_that_they_have_among_all(spec_id):
+def test_four_of_the_channels_give_the_numbers_that_they_have_among_all(spec_id: str) -> None:
     spec = load_spec(spec_id)
     whole = extract_features(recording(spec.channel_names), spec)
     few = extract_features(recording(spec.channel_names), spec.with_channels(FOUR))
@@ -187,7 +191,7 @@ def test_four_of_the_channels_give_the_numbers_that_they_have_among_all(spec_id)
         np.testing.assert_array_equal(few.features(name), whole.features(name))
 
 
-def test_a_recording_with_more_channels_in_another_order_gives_the_same():
+def test_a_recording_with_more_channels_in_another_order_gives_the_same() -> None:
     spec = EMODICT.with_channels(BAND)
     exactly = extract_features(recording(BAND), spec)
     more = extract_features(recording(("Fz", "TP10", "AF8", "TP9", "Cz", "AF7")), spec)
@@ -196,7 +200,7 @@ def test_a_recording_with_more_channels_in_another_order_gives_the_same():
     np.testing.assert_allclose(more.tokens, exactly.tokens, rtol=0, atol=OTHER_WIDTH)
 
 
-def test_a_channel_that_the_model_does_not_use_may_be_broken():
+def test_a_channel_that_the_model_does_not_use_may_be_broken() -> None:
     spec = EMODICT.with_channels(BAND)
     broken = recording((*BAND, "Fz"), Fz=np.nan)
     got, expected = (extract_features(whole, spec).tokens for whole in (broken, recording(BAND)))
@@ -205,7 +209,7 @@ def test_a_channel_that_the_model_does_not_use_may_be_broken():
     assert not used.valid[:, 0].any()
 
 
-def test_a_stream_of_four_channels_is_the_batch_whatever_the_chunks():
+def test_a_stream_of_four_channels_is_the_batch_whatever_the_chunks() -> None:
     spec = EMODICT.with_modalities(("eeg", "gsr", "ppg")).with_channels(BAND)
     whole = recording(BAND)
     batch = extract_features(whole, spec)
@@ -221,12 +225,12 @@ def test_a_stream_of_four_channels_is_the_batch_whatever_the_chunks():
     np.testing.assert_allclose(tokens, batch.tokens, rtol=1e-9, atol=1e-9)  # the promise of docs/features.md
 
 
-def test_a_missing_channel_is_named_with_those_that_are_needed():
+def test_a_missing_channel_is_named_with_those_that_are_needed() -> None:
     with pytest.raises(RecordingError, match=r"channel TP9 missing.*AF7 AF8 TP9 TP10.*got AF7 AF8 TP10"):
         extract_features(recording(("AF7", "AF8", "TP10")), EMODICT.with_channels(BAND))
 
 
-def test_a_lone_channel_is_not_taken_for_another_one():
+def test_a_lone_channel_is_not_taken_for_another_one() -> None:
     spec = EMODICT.with_channels(("Fz",))
     assert extract_features(recording(("Fz",)), spec).valid[1:, 0].all()
     with pytest.raises(RecordingError, match=r"channel Fz missing.*got O1"):
@@ -237,7 +241,7 @@ def test_a_lone_channel_is_not_taken_for_another_one():
 
 
 @pytest.mark.parametrize("spec", [EMODICT, SAMPLE], ids=str)
-def test_channels_of_a_table_are_picked_by_their_feature_names(spec):
+def test_channels_of_a_table_are_picked_by_their_feature_names(spec: FeatureSpec) -> None:
     table = table_of(spec)
     few = table.with_channels(FOUR)
     values_of = table.windows.features("eeg").reshape(3, -1).T
@@ -249,7 +253,7 @@ def test_channels_of_a_table_are_picked_by_their_feature_names(spec):
     assert few.spec == spec.with_channels(FOUR)
 
 
-def test_a_row_that_is_not_valid_stays_so_and_holds_no_number():
+def test_a_row_that_is_not_valid_stays_so_and_holds_no_number() -> None:
     table = table_of(EMODICT)
     windows = table.windows
     windows.valid[1, 0] = False
@@ -259,7 +263,7 @@ def test_a_row_that_is_not_valid_stays_so_and_holds_no_number():
     assert np.isnan(few.tokens[1, few.spec.token_slices["eeg"]]).all()
 
 
-def test_a_table_of_fewer_channels_survives_its_file(tmp_path):
+def test_a_table_of_fewer_channels_survives_its_file(tmp_path: Path) -> None:
     table = table_of(EMODICT.with_channels(BAND))
     write_table(table, tmp_path / "t.npz")
     again = read_table(tmp_path / "t.npz")
@@ -267,12 +271,12 @@ def test_a_table_of_fewer_channels_survives_its_file(tmp_path):
     np.testing.assert_array_equal(again.windows.tokens, table.windows.tokens)
 
 
-def test_ready_made_features_of_a_channel_that_is_not_there_cannot_be_chosen():
+def test_ready_made_features_of_a_channel_that_is_not_there_cannot_be_chosen() -> None:
     with pytest.raises(SpecError, match=r"ready-made, and there are none of EEG channels AF7, AF8.*some of P3 C3"):
         table_of(SAMPLE).with_channels(("AF7", "Fz", "AF8"))
 
 
-def test_a_model_takes_its_channels_from_a_table_of_more_and_refuses_one_of_others():
+def test_a_model_takes_its_channels_from_a_table_of_more_and_refuses_one_of_others() -> None:
     table = table_of(EMODICT)
     for names in (FOUR, EMODICT.channel_names[::-1]):
         features = EMODICT.with_modalities(("eeg", "ppg")).with_channels(names)
@@ -287,7 +291,7 @@ def test_a_model_takes_its_channels_from_a_table_of_more_and_refuses_one_of_othe
 # ---- what a user asks for ----
 
 
-def test_sensors_are_read_from_the_options():
+def test_sensors_are_read_from_the_options() -> None:
     assert sensors_from_options(None, None) == Sensors()
     sensors = sensors_from_options("eeg, ppg", "af7,TP9")
     assert (sensors.modalities, sensors.channels) == (("eeg", "ppg"), ("AF7", "TP9"))
@@ -304,13 +308,13 @@ def test_sensors_are_read_from_the_options():
         (None, "T3,T7", "two names of one electrode"),
     ],
 )
-def test_sensors_that_cannot_be_are_the_users_input(modalities, channels, said):
+def test_sensors_that_cannot_be_are_the_users_input(modalities: str | None, channels: str | None, said: str) -> None:
     with pytest.raises(InputError, match=said) as refused:
         sensors_from_options(modalities, channels)
     assert refused.value.exit_code == 2
 
 
-def test_the_electrodes_have_places_that_no_two_share():
+def test_the_electrodes_have_places_that_no_two_share() -> None:
     scalp = pytest.importorskip("emodict_train.simulate.scalp", reason="the simulation needs scipy")
     at = scalp.places(ELECTRODES)
     distances = [np.linalg.norm(a - b) for a, b in itertools.combinations(at, 2)]

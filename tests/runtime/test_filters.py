@@ -1,5 +1,7 @@
 """Filters in numpy against scipy.signal, and against forty digits."""
 
+from __future__ import annotations
+
 from decimal import Decimal, localcontext
 
 import numpy as np
@@ -20,7 +22,7 @@ DESIGNS = {
 }
 
 
-def rounding(sos, samples):
+def rounding(sos: np.ndarray, samples: np.ndarray) -> float:
     """How far two programs may be apart that filter the same samples in float64, in whatever order they add.
 
     Each rounds every state in every step, eight times at most, by half an epsilon of up to twice the largest sample;
@@ -31,7 +33,7 @@ def rounding(sos, samples):
     return 2 * 8 * EPS / 2 * 2 * np.abs(samples).max() * ringing
 
 
-def there_and_back(sos, samples):
+def there_and_back(sos: np.ndarray, samples: np.ndarray) -> float:
     """The same for a zero-phase filter: what the first pass leaves, the second passes on and adds as much to."""
     unit = np.zeros(5000)
     unit[0] = 1.0
@@ -40,7 +42,7 @@ def there_and_back(sos, samples):
 
 @pytest.mark.parametrize("name", DESIGNS)
 @pytest.mark.parametrize("count", [1, 63, 64, 65, 1000])
-def test_the_causal_filter_is_sosfilt_from_the_settled_state(name, count):
+def test_the_causal_filter_is_sosfilt_from_the_settled_state(name: str, count: int) -> None:
     sos = DESIGNS[name]
     samples = np.random.default_rng(count).normal(loc=[0.0, 100.0, -3.0], size=(count, 3))
     first = samples[0]
@@ -53,7 +55,7 @@ def test_the_causal_filter_is_sosfilt_from_the_settled_state(name, count):
 
 @pytest.mark.parametrize("name", DESIGNS)
 @pytest.mark.parametrize("extra", [1, 50, 500])
-def test_zero_phase_is_sosfiltfilt(name, extra):
+def test_zero_phase_is_sosfiltfilt(name: str, extra: int) -> None:
     sos = DESIGNS[name]
     padding = 3 * (2 * len(sos) + 1 - min((sos[:, 2] == 0).sum(), (sos[:, 5] == 0).sum()))
     samples = np.random.default_rng(7).normal(size=(int(padding) + extra, 2)) + 5.0
@@ -61,7 +63,7 @@ def test_zero_phase_is_sosfiltfilt(name, extra):
     np.testing.assert_allclose(got, ss.sosfiltfilt(sos, samples, axis=0), rtol=0, atol=there_and_back(sos, samples))
 
 
-def zero_phase_in_forty_digits(sos, samples, padding):
+def zero_phase_in_forty_digits(sos: np.ndarray, samples: np.ndarray, padding: int) -> np.ndarray:
     """(samples,) -> (samples,): sections as recurrences, each settled on the first sample."""
     with localcontext() as context:
         context.prec = 40
@@ -81,7 +83,9 @@ def zero_phase_in_forty_digits(sos, samples, padding):
 
 @pytest.mark.parametrize("level", [0.0, 500.0])
 @pytest.mark.parametrize(("rate_hz", "high_hz"), [(4, 1.9), (100, 49)])
-def test_zero_phase_keeps_its_digits_where_poles_come_close_to_the_circle(rate_hz, high_hz, level):
+def test_zero_phase_keeps_its_digits_where_poles_come_close_to_the_circle(
+    rate_hz: int, high_hz: float, level: float
+) -> None:
     sos = ss.butter(2, [0.01, high_hz], btype="bandpass", fs=rate_hz, output="sos")
     samples = level + np.random.default_rng(11).normal(size=60 * rate_hz).clip(-1, 1)
     samples[20 * rate_hz : 30 * rate_hz] = level
@@ -92,7 +96,7 @@ def test_zero_phase_keeps_its_digits_where_poles_come_close_to_the_circle(rate_h
     np.testing.assert_allclose(got, expected, rtol=0, atol=2e-12 * (1 + level))
 
 
-def test_zero_phase_without_padding_is_sosfiltfilt_without_padding():
+def test_zero_phase_without_padding_is_sosfiltfilt_without_padding() -> None:
     sos = DESIGNS["pulse"]
     samples = np.random.default_rng(8).normal(size=(300, 1))
     expected = ss.sosfiltfilt(sos, samples, axis=0, padlen=0)
@@ -100,7 +104,7 @@ def test_zero_phase_without_padding_is_sosfiltfilt_without_padding():
     np.testing.assert_allclose(got, expected, rtol=0, atol=there_and_back(sos, samples))
 
 
-def test_a_block_of_any_length_advances_the_state_as_single_steps_do():
+def test_a_block_of_any_length_advances_the_state_as_single_steps_do() -> None:
     system = state_space(DESIGNS["band-pass"].tolist())
     x = np.random.default_rng(9).normal(size=17)
     state = np.random.default_rng(10).normal(size=system.order)
@@ -133,7 +137,7 @@ def test_a_block_of_any_length_advances_the_state_as_single_steps_do():
         ("dmer-sample", "ppg", ss.butter(2, [0.01, 49], btype="bandpass", fs=100, output="sos")),
     ],
 )
-def test_the_specs_filters_answer_as_documented(spec_id, modality, sos):
+def test_the_specs_filters_answer_as_documented(spec_id: str, modality: str, sos: np.ndarray) -> None:
     shipped = np.array(load_spec(spec_id).modality(modality).filter.sos)
     rate = load_spec(spec_id).modality(modality).rate_hz
     hz = np.linspace(0.01, 0.99 * rate / 2, 400)

@@ -1,5 +1,11 @@
 """DMER datas.mat written by scipy: videos become trials, aligned at their end, with the truth of their label row."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 from scipy.io import savemat
@@ -15,8 +21,8 @@ RNG = np.random.default_rng(3)
 SECONDS = {2: 8.0, 0: 6.0}
 
 
-def arrays(**change):
-    def rows(channels, rate, shorter=0.0):
+def arrays(**change: Any) -> dict[str, np.ndarray]:
+    def rows(channels: int, rate: int, shorter: float = 0.0) -> np.ndarray:
         parts = []
         for video, seconds in SECONDS.items():
             count = round((seconds - shorter * (video == 0)) * rate)
@@ -29,8 +35,8 @@ def arrays(**change):
 
 
 @pytest.fixture
-def subject(tmp_path):
-    def make(**change):
+def subject(tmp_path: Path) -> Callable[..., Any]:
+    def make(**change: Any) -> tuple[Path, dict[str, np.ndarray]]:
         folder = tmp_path / "sub07"
         folder.mkdir(exist_ok=True)
         content = arrays(**change)
@@ -40,7 +46,7 @@ def subject(tmp_path):
     return make
 
 
-def test_videos_become_trials_with_their_label_row_as_truth(subject):
+def test_videos_become_trials_with_their_label_row_as_truth(subject: Callable[..., Any]) -> None:
     folder, content = subject()
     recording = read_dmer(folder)
     trials = recording.trials
@@ -53,7 +59,7 @@ def test_videos_become_trials_with_their_label_row_as_truth(subject):
     assert recording.subject_id == "sub07"
 
 
-def test_modalities_of_a_trial_end_together_and_nothing_lies_between_trials(subject):
+def test_modalities_of_a_trial_end_together_and_nothing_lies_between_trials(subject: Callable[..., Any]) -> None:
     folder, content = subject()
     recording = read_dmer(folder / "datas.mat")
     for modality, name, rate in (("eeg", "eeg_datas", 300), ("ppg", "ppg_datas", 100), ("gsr", "gsr_datas", 4)):
@@ -69,7 +75,7 @@ def test_modalities_of_a_trial_end_together_and_nothing_lies_between_trials(subj
     assert recording.signals["eeg"].reference == "Pz"
 
 
-def test_the_session_gives_labelled_rows_for_training(subject, tmp_path):
+def test_the_session_gives_labelled_rows_for_training(subject: Callable[..., Any], tmp_path: Path) -> None:
     folder, _ = subject()
     write_session(read_dmer(folder), tmp_path / "s.h5")
     with open_session(tmp_path / "s.h5") as recording:
@@ -103,19 +109,21 @@ def test_the_session_gives_labelled_rows_for_training(subject, tmp_path):
         ({"ppg_datas": np.array([[1.0, 2], [0.5, 0]])}, r"names no videos"),
     ],
 )
-def test_arrays_that_do_not_fit_are_refused_by_name(subject, change, sentence):
+def test_arrays_that_do_not_fit_are_refused_by_name(
+    subject: Callable[..., Any], change: dict[str, Any], sentence: str
+) -> None:
     folder, _ = subject(**change)
     with pytest.raises(RecordingError, match=sentence):
         read_dmer(folder)
 
 
-def test_a_score_of_zero_is_a_score(subject):
+def test_a_score_of_zero_is_a_score(subject: Callable[..., Any]) -> None:
     scores = np.eye(10)[:3] * 5
     folder, _ = subject(dis_label=scores)
     np.testing.assert_array_equal(read_dmer(folder).trials.distribution, np.eye(10)[[2, 0]])
 
 
-def test_a_video_that_one_modality_lacks_or_has_alone_is_named_and_missing(subject):
+def test_a_video_that_one_modality_lacks_or_has_alone_is_named_and_missing(subject: Callable[..., Any]) -> None:
     gsr = np.vstack([np.arange(1.0, 33), np.full(32, 2.0)])
     ppg = np.vstack([np.ones(1000), np.repeat([2.0, 1.0], [800, 200])])
     folder, _ = subject(gsr_datas=gsr, ppg_datas=ppg)
@@ -133,7 +141,7 @@ def test_a_video_that_one_modality_lacks_or_has_alone_is_named_and_missing(subje
     assert np.isnan(samples[36:]).all()
 
 
-def test_a_video_lasts_whole_quarters_of_a_second_of_its_longest_modality(subject):
+def test_a_video_lasts_whole_quarters_of_a_second_of_its_longest_modality(subject: Callable[..., Any]) -> None:
     # 8.01 s of EEG and 6.5 s of pulse; 6 s of EEG and 6.26 s of pulse.
     eeg = np.vstack([np.ones((18, 4203)), np.repeat([2.0, 0.0], [2403, 1800])[None]])
     ppg = np.vstack([np.ones(1276), np.repeat([2.0, 0.0], [650, 626])])
@@ -143,12 +151,12 @@ def test_a_video_lasts_whole_quarters_of_a_second_of_its_longest_modality(subjec
     assert trials.stop_s.tolist() == [9.25, 16.75]
 
 
-def test_arrays_that_are_not_used_are_named(subject):
+def test_arrays_that_are_not_used_are_named(subject: Callable[..., Any]) -> None:
     folder, _ = subject(other=np.ones((2, 2)))
     assert read_dmer(folder).attributes["left_out"] == "other (not used)"
 
 
-def test_the_released_sample_is_told_from_the_signals(tmp_path):
+def test_the_released_sample_is_told_from_the_signals(tmp_path: Path) -> None:
     savemat(tmp_path / "train.mat", {"train_eeg": np.zeros((4, 18, 4)), "train_label": np.ones((4, 10))})
     with pytest.raises(RecordingError, match=r"holds features, not signals.*emodict-train fit '.*train\.mat'"):
         read_dmer(tmp_path / "train.mat")
@@ -157,7 +165,7 @@ def test_the_released_sample_is_told_from_the_signals(tmp_path):
         read_dmer(tmp_path / "empty.mat")
 
 
-def test_what_is_no_dmer_folder_is_refused(tmp_path):
+def test_what_is_no_dmer_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RecordingError, match="an empty folder"):
         read_dmer(tmp_path)
     (tmp_path / "datas.mat").write_text("no")

@@ -1,5 +1,9 @@
 """A pulse rate from an imported wristband recording agrees with what the wristband itself said."""
 
+from __future__ import annotations
+
+from pathlib import Path
+
 import numpy as np
 
 from emodict.importers.e4 import read_e4
@@ -10,7 +14,7 @@ WINDOW_S = 30
 CLEAN = 0.8
 
 
-def test_the_pulse_of_the_imported_e4_agrees_with_the_devices_own_rate(shared_data):
+def test_the_pulse_of_the_imported_e4_agrees_with_the_devices_own_rate(shared_data: Path) -> None:
     import neurokit2
 
     folder = shared_data / "e4_stress_predict_S01"

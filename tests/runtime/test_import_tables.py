@@ -1,9 +1,14 @@
 """CSV of DSI-Streamer, Mind Monitor and BrainFlow, and plain CSV: what comes out is what the rows say."""
 
+from __future__ import annotations
+
 import json
 import sys
 import tracemalloc
 import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -24,7 +29,16 @@ DSI_HEADER = [
 DSI_COLUMNS = "Time,P3,C3,A1,Trigger,Time_Offset,ADC_Status,ADC_Sequence,Event,Comments"
 
 
-def dsi_file(path, *, rows=600, drop=(), header=DSI_HEADER, columns=DSI_COLUMNS, change=None, wrap=1 << 16):
+def dsi_file(
+    path: Path,
+    *,
+    rows: int = 600,
+    drop: range | tuple[Any, ...] = (),
+    header: list[str] = DSI_HEADER,
+    columns: str = DSI_COLUMNS,
+    change: Callable[..., Any] | None = None,
+    wrap: int = 1 << 16,
+) -> np.ndarray:
     """`drop` are the counts of samples that never arrived; the time stamps come in bursts of 30, as they do."""
     values = RNG.normal(0, 20, (rows, 3)).round(4)
     lines = []
@@ -42,7 +56,7 @@ def dsi_file(path, *, rows=600, drop=(), header=DSI_HEADER, columns=DSI_COLUMNS,
     return values
 
 
-def test_dsi_rate_reference_and_unit_are_the_headers_and_samples_the_rows(tmp_path):
+def test_dsi_rate_reference_and_unit_are_the_headers_and_samples_the_rows(tmp_path: Path) -> None:
     values = dsi_file(tmp_path / "a.csv")
     recording = read_dsi(tmp_path / "a.csv")
     eeg = recording.signals["eeg"]
@@ -55,7 +69,7 @@ def test_dsi_rate_reference_and_unit_are_the_headers_and_samples_the_rows(tmp_pa
     assert recording.attributes["left_out"] == "Time (not used), Time_Offset (not used), ADC_Status (not used)"
 
 
-def test_dsi_counter_places_samples_though_it_wraps_and_some_are_lost(tmp_path):
+def test_dsi_counter_places_samples_though_it_wraps_and_some_are_lost(tmp_path: Path) -> None:
     dsi_file(tmp_path / "a.csv", drop=range(200, 240))
     recording = read_dsi(tmp_path / "a.csv")
     np.testing.assert_array_equal(recording.signals["eeg"].sequence, [n for n in range(600) if not 200 <= n < 240])
@@ -65,11 +79,13 @@ def test_dsi_counter_places_samples_though_it_wraps_and_some_are_lost(tmp_path):
 
 
 @pytest.mark.parametrize("block_rows", [BLOCK_ROWS, 110, 111])
-def test_dsi_trigger_stays_what_it_was_through_empty_cells(tmp_path, monkeypatch, block_rows):
+def test_dsi_trigger_stays_what_it_was_through_empty_cells(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, block_rows: int
+) -> None:
     monkeypatch.setattr("emodict.importers.text.BLOCK_ROWS", block_rows)
     empty = {0, 110, 111, 299, 305}
 
-    def without_triggers(rows):
+    def without_triggers(rows: list[str]) -> list[str]:
         return [",".join([*r.split(",")[:4], "", *r.split(",")[5:]]) if n in empty else r for n, r in enumerate(rows)]
 
     dsi_file(tmp_path / "a.csv", change=without_triggers)
@@ -77,7 +93,7 @@ def test_dsi_trigger_stays_what_it_was_through_empty_cells(tmp_path, monkeypatch
     assert [(round(e.onset_s * 300), e.code) for e in events] == [(100, 4), (300, 9), (450, 0)]
 
 
-def test_dsi_header_is_understood_with_colons_and_units_in_brackets(tmp_path):
+def test_dsi_header_is_understood_with_colons_and_units_in_brackets(tmp_path: Path) -> None:
     header = ["# Sample Frequency (Hz): 300", "# Reference: LE", "# Subject: P11"]
     dsi_file(tmp_path / "a.csv", header=header)
     recording = read_dsi(tmp_path / "a.csv")
@@ -86,14 +102,14 @@ def test_dsi_header_is_understood_with_colons_and_units_in_brackets(tmp_path):
     assert "no unit: samples taken for uV" in recording.attributes["notes"]
 
 
-def test_dsi_without_a_counter_is_placed_by_row_and_says_so(tmp_path):
+def test_dsi_without_a_counter_is_placed_by_row_and_says_so(tmp_path: Path) -> None:
     dsi_file(tmp_path / "a.csv", columns=DSI_COLUMNS.replace("ADC_Sequence", "Other"))
     recording = read_dsi(tmp_path / "a.csv")
     assert recording.signals["eeg"].sequence is None
     assert "placed by row" in recording.attributes["notes"]
 
 
-def test_dsi_without_a_rate_is_refused(tmp_path):
+def test_dsi_without_a_rate_is_refused(tmp_path: Path) -> None:
     dsi_file(tmp_path / "a.csv", header=["#Reference,Pz"])
     with pytest.raises(RecordingError, match=r"names no sampling rate.*Sample Rate,300"):
         read_dsi(tmp_path / "a.csv")
@@ -110,13 +126,13 @@ def test_dsi_without_a_rate_is_refused(tmp_path):
         (lambda rows: [], "holds no samples"),
     ],
 )  # fmt: skip
-def test_dsi_bad_rows_are_named_by_line_and_column(tmp_path, change, sentence):
+def test_dsi_bad_rows_are_named_by_line_and_column(tmp_path: Path, change: Callable[..., Any], sentence: str) -> None:
     dsi_file(tmp_path / "a.csv", change=change)
     with pytest.raises(RecordingError, match=sentence):
         read_dsi(tmp_path / "a.csv")
 
 
-def test_dsi_cut_off_in_its_last_line_gives_the_whole_lines_and_says_so(tmp_path):
+def test_dsi_cut_off_in_its_last_line_gives_the_whole_lines_and_says_so(tmp_path: Path) -> None:
     dsi_file(tmp_path / "a.csv")
     content = (tmp_path / "a.csv").read_text()
     (tmp_path / "a.csv").write_text(content[: content.rstrip().rindex("\n") + 20])
@@ -126,7 +142,7 @@ def test_dsi_cut_off_in_its_last_line_gives_the_whole_lines_and_says_so(tmp_path
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
-def test_dsi_a_last_line_that_is_short_but_whole_is_refused(tmp_path, end):
+def test_dsi_a_last_line_that_is_short_but_whole_is_refused(tmp_path: Path, end: str) -> None:
     dsi_file(tmp_path / "a.csv", rows=20)
     with (tmp_path / "a.csv").open("a", newline="") as file:
         file.write("1,2" + end)
@@ -134,7 +150,7 @@ def test_dsi_a_last_line_that_is_short_but_whole_is_refused(tmp_path, end):
         read_dsi(tmp_path / "a.csv")
 
 
-def test_dsi_a_last_line_that_is_too_long_was_not_cut_off(tmp_path):
+def test_dsi_a_last_line_that_is_too_long_was_not_cut_off(tmp_path: Path) -> None:
     dsi_file(tmp_path / "a.csv", rows=20)
     with (tmp_path / "a.csv").open("a") as file:
         file.write("1" + ",1" * 10)
@@ -143,19 +159,19 @@ def test_dsi_a_last_line_that_is_too_long_was_not_cut_off(tmp_path):
 
 
 @pytest.mark.parametrize("rate", ["0", "0.0", "-300", "fast"])
-def test_dsi_a_rate_that_is_none_is_refused(tmp_path, rate):
+def test_dsi_a_rate_that_is_none_is_refused(tmp_path: Path, rate: str) -> None:
     dsi_file(tmp_path / "a.csv", header=[f"#Sample Rate,{rate}"])
     with pytest.raises(RecordingError, match=f"names no sampling rate.*got {rate}"):
         read_dsi(tmp_path / "a.csv")
 
 
-def test_dsi_a_rate_may_have_decimals(tmp_path):
+def test_dsi_a_rate_may_have_decimals(tmp_path: Path) -> None:
     dsi_file(tmp_path / "a.csv", header=["#Sample Rate,299.5", "#Sensor Data Units,mV"])
     eeg = read_dsi(tmp_path / "a.csv").signals["eeg"]
     assert (eeg.rate_hz, eeg.unit) == (299.5, "mV")
 
 
-def test_dsi_without_a_channel_between_time_and_trigger_is_none_of_dsis(tmp_path):
+def test_dsi_without_a_channel_between_time_and_trigger_is_none_of_dsis(tmp_path: Path) -> None:
     with pytest.raises(RecordingError, match="cannot be read"):
         read_dsi(write(tmp_path / "a.csv", "#Sample Rate,300\nTime,Trigger,ADC_Sequence\n0,0,0\n"))
     one = read_dsi(write(tmp_path / "b.csv", "#Sample Rate,300\nTime,Cz,Trigger\n0,1.5,0\n0,2.5,0\n"))
@@ -165,7 +181,7 @@ def test_dsi_without_a_channel_between_time_and_trigger_is_none_of_dsis(tmp_path
             read_dsi(write(tmp_path / "c.csv", f"#Sample Rate,300\n{columns}\n0,1.5,0\n"))
 
 
-def test_dsi_events_and_comments_are_told_from_empty_ones_and_numbers_are_codes(tmp_path):
+def test_dsi_events_and_comments_are_told_from_empty_ones_and_numbers_are_codes(tmp_path: Path) -> None:
     cells = [("0", ""), ("12", ""), ("7.0", "eyes open"), ("0.0000", "rest"), ("1234567890", ""), ("1.5", ""), ("", "")]
     rows = "".join(f"0,1,0,{n},{event},{comment}\n" for n, (event, comment) in enumerate(cells))
     header = "#Sample Rate,300\nTime,Cz,Trigger,ADC_Sequence,Event,Comments\n"
@@ -175,7 +191,7 @@ def test_dsi_events_and_comments_are_told_from_empty_ones_and_numbers_are_codes(
     ]  # fmt: skip
 
 
-def test_dsi_a_counter_that_counts_nothing_or_has_holes_is_said(tmp_path):
+def test_dsi_a_counter_that_counts_nothing_or_has_holes_is_said(tmp_path: Path) -> None:
     header = "#Sample Rate,300\nTime,Cz,Trigger,ADC_Sequence\n"
     for counter, said in ((lambda n: 5, "ADC_Sequence does not count samples"), (lambda n: n or "", "no whole sample")):
         rows = "".join(f"0,{n},0,{counter(n)}\n" for n in range(9))
@@ -193,11 +209,21 @@ MUSE_COLUMNS = (
 )
 
 
-def stamp(seconds):
+def stamp(seconds: float) -> str:
     return f"2025-07-01 14:{56 + int(seconds // 60):02}:{seconds % 60:06.3f}"
 
 
-def muse_file(path, *, seconds=8, drop=(), blinks=(2.0,), on=lambda s: 1, contact=lambda s: 1, rate=256, packet=12):
+def muse_file(
+    path: Path,
+    *,
+    seconds: int = 8,
+    drop: range | tuple[Any, ...] = (),
+    blinks: tuple[Any, ...] = (2.0,),
+    on: Callable[..., Any] = lambda s: 1,
+    contact: Callable[..., Any] = lambda s: 1,
+    rate: int = 256,
+    packet: int = 12,
+) -> np.ndarray:
     """Samples arrive in packets of 12, all stamped when their packet came."""
     values = RNG.normal(830, 20, (seconds * rate, 4)).round(3)
     lines = [f"{stamp(0)}" + "," * 33 + "/muse/event/connected MuseS-84AC"]
@@ -219,7 +245,7 @@ def muse_file(path, *, seconds=8, drop=(), blinks=(2.0,), on=lambda s: 1, contac
     return values
 
 
-def test_muse_raw_columns_become_eeg_and_elements_events(tmp_path):
+def test_muse_raw_columns_become_eeg_and_elements_events(tmp_path: Path) -> None:
     values = muse_file(tmp_path / "a.csv")
     recording = read_muse(tmp_path / "a.csv")
     eeg = recording.signals["eeg"]
@@ -232,7 +258,7 @@ def test_muse_raw_columns_become_eeg_and_elements_events(tmp_path):
     assert "Battery" in recording.attributes["left_out"]
 
 
-def test_muse_samples_lost_in_a_pause_become_a_gap_of_their_length(tmp_path):
+def test_muse_samples_lost_in_a_pause_become_a_gap_of_their_length(tmp_path: Path) -> None:
     muse_file(tmp_path / "a.csv", seconds=20, drop=range(1200, 1800))
     recording = read_muse(tmp_path / "a.csv")
     eeg = recording.signals["eeg"]
@@ -243,7 +269,7 @@ def test_muse_samples_lost_in_a_pause_become_a_gap_of_their_length(tmp_path):
     assert steps[gap] - 1 == pytest.approx(600, abs=26)  # time stamps tell it to a tenth of a second
 
 
-def test_muse_rows_of_older_versions_lack_the_last_cell(tmp_path):
+def test_muse_rows_of_older_versions_lack_the_last_cell(tmp_path: Path) -> None:
     values = muse_file(tmp_path / "a.csv")
     text = (tmp_path / "a.csv").read_text().replace("54.1,\n", "54.1\n")
     (tmp_path / "a.csv").write_text(text)
@@ -252,7 +278,7 @@ def test_muse_rows_of_older_versions_lack_the_last_cell(tmp_path):
     assert len(recording.events) == 2
 
 
-def test_muse_off_the_head_or_without_contact_is_missing(tmp_path):
+def test_muse_off_the_head_or_without_contact_is_missing(tmp_path: Path) -> None:
     muse_file(tmp_path / "a.csv", on=lambda s: int(s >= 1), contact=lambda s: 4.0 if s >= 6 else 1.0)
     samples = read_muse(tmp_path / "a.csv").signals["eeg"].samples[:]
     missing = np.isnan(samples)
@@ -261,7 +287,7 @@ def test_muse_off_the_head_or_without_contact_is_missing(tmp_path):
     np.testing.assert_array_equal(missing[6 * 256 :].all(axis=0), [False, True, False, False])
 
 
-def test_muse_recorded_twice_a_second_is_refused_with_the_setting_to_change(tmp_path):
+def test_muse_recorded_twice_a_second_is_refused_with_the_setting_to_change(tmp_path: Path) -> None:
     muse_file(tmp_path / "a.csv", seconds=30, rate=2, packet=1, blinks=())
     with pytest.raises(RecordingError, match=r"not recorded at the headband's rate.*got 2.*Constant"):
         read_muse(tmp_path / "a.csv")
@@ -270,19 +296,19 @@ def test_muse_recorded_twice_a_second_is_refused_with_the_setting_to_change(tmp_
 @pytest.mark.parametrize(
     ("rate", "expected"), [(256, 256.0), (220, 220.0), (240, 256.0), (236, 220.0), (281, 256.0), (199, 220.0)]
 )
-def test_muse_rates_are_those_of_the_two_headbands(tmp_path, rate, expected):
+def test_muse_rates_are_those_of_the_two_headbands(tmp_path: Path, rate: int, expected: float) -> None:
     muse_file(tmp_path / "a.csv", seconds=20, rate=rate, packet=1, blinks=())
     assert read_muse(tmp_path / "a.csv").signals["eeg"].rate_hz == expected
 
 
 @pytest.mark.parametrize("rate", [282, 197])
-def test_muse_rates_more_than_a_tenth_off_are_refused(tmp_path, rate):
+def test_muse_rates_more_than_a_tenth_off_are_refused(tmp_path: Path, rate: int) -> None:
     muse_file(tmp_path / "a.csv", seconds=20, rate=rate, packet=1, blinks=())
     with pytest.raises(RecordingError, match=f"256 rows a second or 220 rows a second, got {rate}"):
         read_muse(tmp_path / "a.csv")
 
 
-def test_muse_time_that_is_none_is_refused_by_line(tmp_path):
+def test_muse_time_that_is_none_is_refused_by_line(tmp_path: Path) -> None:
     muse_file(tmp_path / "a.csv", seconds=2)
     lines = (tmp_path / "a.csv").read_text().splitlines()
     lines[500] = "soon" + lines[500][lines[500].index(",") :]
@@ -292,7 +318,7 @@ def test_muse_time_that_is_none_is_refused_by_line(tmp_path):
 
 
 @pytest.mark.parametrize(("back_s", "taken"), [(0.999, True), (1.002, False)])
-def test_muse_stamps_may_run_back_by_a_second(tmp_path, back_s, taken):
+def test_muse_stamps_may_run_back_by_a_second(tmp_path: Path, back_s: float, taken: bool) -> None:
     rows = [stamp(10 + n / 256) for n in range(5120)]
     rows[300] = stamp(10 + 299 / 256 - back_s)
     path = write(tmp_path / "a.csv", "TimeStamp,RAW_TP9\n" + "".join(f"{row},{n}\n" for n, row in enumerate(rows)))
@@ -304,7 +330,7 @@ def test_muse_stamps_may_run_back_by_a_second(tmp_path, back_s, taken):
 
 
 @pytest.mark.parametrize("light", ["PPG_IR", "PPG2", "PPG_2", "PPG_Infrared"])
-def test_muse_infrared_is_the_pulse_where_it_comes_at_its_own_rate(tmp_path, light):
+def test_muse_infrared_is_the_pulse_where_it_comes_at_its_own_rate(tmp_path: Path, light: str) -> None:
     rows = "".join(f"{stamp(n / 256)},{n % 7},{n if n % 4 == 0 else ''},8\n" for n in range(2560))
     recording = read_muse(write(tmp_path / "a.csv", f"TimeStamp,RAW_AF7,{light},PPG_Ambient\n{rows}"))
     ppg = recording.signals["ppg"]
@@ -318,14 +344,14 @@ def test_muse_infrared_is_the_pulse_where_it_comes_at_its_own_rate(tmp_path, lig
     assert "ppg (not recorded at the sensor's own rate)" in copied.attributes["left_out"]
 
 
-def test_muse_contact_is_bad_from_4_on(tmp_path):
+def test_muse_contact_is_bad_from_4_on(tmp_path: Path) -> None:
     rows = "".join(f"{stamp(n / 256)},{n},{4 if n >= 200 else 3 if n >= 100 else ''}\n" for n in range(300))
     path = write(tmp_path / "a.csv", f"TimeStamp,RAW_AF7,HSI_AF7\n{rows}")
     missing = np.isnan(read_muse(path).signals["eeg"].samples[:, 0])
     np.testing.assert_array_equal(missing, np.arange(300) >= 200)
 
 
-def test_muse_clock_that_is_set_back_is_refused_by_line(tmp_path):
+def test_muse_clock_that_is_set_back_is_refused_by_line(tmp_path: Path) -> None:
     muse_file(tmp_path / "a.csv")
     lines = (tmp_path / "a.csv").read_text().splitlines()
     lines[500] = lines[500].replace("14:56", "14:51")
@@ -334,7 +360,7 @@ def test_muse_clock_that_is_set_back_is_refused_by_line(tmp_path):
         read_muse(tmp_path / "a.csv")
 
 
-def test_muse_says_what_another_csv_looks_like(tmp_path):
+def test_muse_says_what_another_csv_looks_like(tmp_path: Path) -> None:
     dsi_file(tmp_path / "a.csv")
     with pytest.raises(RecordingError, match="looks like a file for `emodict-session import dsi`"):
         read_muse(tmp_path / "a.csv")
@@ -347,7 +373,9 @@ DESCRIPTION = {
 }  # fmt: skip
 
 
-def brainflow_file(path, *, seconds=4, drop=(), package=lambda n: n % 256):
+def brainflow_file(
+    path: Path, *, seconds: int = 4, drop: range | tuple[Any, ...] = (), package: Callable[..., Any] = lambda n: n % 256
+) -> np.ndarray:
     n = np.array([i for i in range(seconds * 250) if i not in drop])
     table = np.zeros((len(n), 7))
     table[:, 0] = [package(i) for i in n]
@@ -359,7 +387,7 @@ def brainflow_file(path, *, seconds=4, drop=(), package=lambda n: n % 256):
     return table
 
 
-def test_brainflow_columns_are_those_of_the_description_beside_the_file(tmp_path):
+def test_brainflow_columns_are_those_of_the_description_beside_the_file(tmp_path: Path) -> None:
     table = brainflow_file(tmp_path / "a.csv")
     recording = read_brainflow(tmp_path / "a.csv")
     eeg = recording.signals["eeg"]
@@ -371,20 +399,20 @@ def test_brainflow_columns_are_those_of_the_description_beside_the_file(tmp_path
     assert [(e.onset_s, e.code) for e in recording.events] == [(0.4, 3)]
 
 
-def test_brainflow_package_counter_shows_what_was_lost(tmp_path):
+def test_brainflow_package_counter_shows_what_was_lost(tmp_path: Path) -> None:
     brainflow_file(tmp_path / "a.csv", drop=range(300, 310))
     recording = read_brainflow(tmp_path / "a.csv")
     assert "10 samples lost, by the package counter" in recording.attributes["notes"]
     np.testing.assert_array_equal(recording.signals["eeg"].sequence, [n for n in range(1000) if not 300 <= n < 310])
 
 
-def test_brainflow_packages_of_several_samples_are_placed_by_their_time(tmp_path):
+def test_brainflow_packages_of_several_samples_are_placed_by_their_time(tmp_path: Path) -> None:
     brainflow_file(tmp_path / "a.csv", drop=range(300, 400), package=lambda n: n // 2 % 100)
     recording = read_brainflow(tmp_path / "a.csv")
     assert "100 samples lost, by the time stamps" in recording.attributes["notes"]
 
 
-def test_brainflow_board_is_looked_up_in_brainflow_itself(tmp_path):
+def test_brainflow_board_is_looked_up_in_brainflow_itself(tmp_path: Path) -> None:
     board_shim = pytest.importorskip("brainflow.board_shim")
     from brainflow.data_filter import DataFilter
 
@@ -406,7 +434,9 @@ def test_brainflow_board_is_looked_up_in_brainflow_itself(tmp_path):
         read_brainflow(tmp_path / "a.csv", board="38")
 
 
-def test_brainflow_without_a_board_or_the_package_says_what_is_needed(tmp_path, monkeypatch):
+def test_brainflow_without_a_board_or_the_package_says_what_is_needed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     brainflow_file(tmp_path / "a.csv")
     (tmp_path / "a.csv.json").unlink()
     with pytest.raises(RecordingError, match=r"does not say which board.*--board ID, or .*a\.csv\.json"):
@@ -417,7 +447,7 @@ def test_brainflow_without_a_board_or_the_package_says_what_is_needed(tmp_path, 
         read_brainflow(tmp_path / "a.csv", board="38")
 
 
-def brainflow_rows(path, descr, rows=20, columns=8):
+def brainflow_rows(path: Path, descr: dict[Any, Any], rows: int = 20, columns: int = 8) -> Path:
     """Cell c of row n is 100 c + n; beside it the description."""
     table = np.arange(rows)[:, None] + 100 * np.arange(columns)
     np.savetxt(path, table, fmt="%.1f", delimiter="\t")
@@ -425,7 +455,7 @@ def brainflow_rows(path, descr, rows=20, columns=8):
     return path
 
 
-def test_brainflow_of_several_lights_the_second_is_the_pulse_and_of_skin_the_first(tmp_path):
+def test_brainflow_of_several_lights_the_second_is_the_pulse_and_of_skin_the_first(tmp_path: Path) -> None:
     descr = {"ppg_channels": [3, 4, 5], "eda_channels": [6, 7], "accel_channels": [1, 2]}
     recording = read_brainflow(brainflow_rows(tmp_path / "a.csv", descr))
     assert (recording.signals["ppg"].samples[0, 0], recording.signals["gsr"].samples[0, 0]) == (400, 600)
@@ -439,7 +469,7 @@ def test_brainflow_of_several_lights_the_second_is_the_pulse_and_of_skin_the_fir
     assert "taken" not in one.attributes["notes"]
 
 
-def test_brainflow_electrodes_without_names_are_numbered(tmp_path):
+def test_brainflow_electrodes_without_names_are_numbered(tmp_path: Path) -> None:
     descr = {"eeg_channels": [2, 1], "emg_channels": [1, 3], "ecg_channels": [1, 2], "other_channels": []}
     recording = read_brainflow(brainflow_rows(tmp_path / "a.csv", descr))
     assert recording.signals["eeg"].channel_names == ("ch1", "ch2")
@@ -452,7 +482,7 @@ def test_brainflow_electrodes_without_names_are_numbered(tmp_path):
     assert "numbered" not in read_brainflow(named).attributes["notes"]
 
 
-def test_brainflow_without_counter_and_time_says_that_losses_cannot_be_seen(tmp_path):
+def test_brainflow_without_counter_and_time_says_that_losses_cannot_be_seen(tmp_path: Path) -> None:
     recording = read_brainflow(brainflow_rows(tmp_path / "a.csv", {"eeg_channels": [1]}))
     assert "neither package counter nor time stamps" in recording.attributes["notes"]
     assert (recording.start_time, recording.events, recording.session_id) == ("", (), "a")
@@ -477,20 +507,20 @@ def test_brainflow_without_counter_and_time_says_that_losses_cannot_be_seen(tmp_
         ({"num_rows": 0}, "Expected 0 columns, got 8"),
     ],
 )
-def test_brainflow_descriptions_that_do_not_fit_are_refused(tmp_path, descr, said):
+def test_brainflow_descriptions_that_do_not_fit_are_refused(tmp_path: Path, descr: dict[str, Any], said: str) -> None:
     with pytest.raises(RecordingError, match=said):
         read_brainflow(brainflow_rows(tmp_path / "a.csv", descr))
     # Where the last column that is used is the last there is, nothing need say how many there are.
     assert read_brainflow(brainflow_rows(tmp_path / "b.csv", {"eeg_channels": [0, 7], "num_rows": 0})).signals
 
 
-def test_brainflow_presets_are_those_of_the_package(tmp_path):
+def test_brainflow_presets_are_those_of_the_package(tmp_path: Path) -> None:
     pytest.importorskip("brainflow.board_shim")
     with pytest.raises(RecordingError, match=r"has no preset 'best'.*default.*auxiliary.*ancillary"):
         read_brainflow(brainflow_rows(tmp_path / "a.csv", {}), board="-1", preset="best")
 
 
-def test_brainflow_bad_cell_is_named_by_line(tmp_path):
+def test_brainflow_bad_cell_is_named_by_line(tmp_path: Path) -> None:
     brainflow_file(tmp_path / "a.csv")
     lines = (tmp_path / "a.csv").read_text().splitlines()
     lines[41] = lines[41].replace(lines[41].split("\t")[2], "oops")
@@ -499,12 +529,12 @@ def test_brainflow_bad_cell_is_named_by_line(tmp_path):
         read_brainflow(tmp_path / "a.csv")
 
 
-def write(path, text):
+def write(path: Path, text: str) -> Path:
     path.write_text(text)
     return path
 
 
-def test_csv_columns_are_known_by_name_and_units_by_their_brackets(tmp_path):
+def test_csv_columns_are_known_by_name_and_units_by_their_brackets(tmp_path: Path) -> None:
     rows = "\n".join(f"{n / 100:.2f},{n},{n * 2},{n / 10},{3 if 50 <= n < 60 else 0},x" for n in range(300))
     path = write(tmp_path / "a.csv", f"time,AF7 (mV),AF8 (mV),EDA [nS],marker,mood\n{rows}\n")
     recording = read_csv(path)
@@ -518,14 +548,14 @@ def test_csv_columns_are_known_by_name_and_units_by_their_brackets(tmp_path):
 
 
 @pytest.mark.parametrize(("count", "told"), [(40, "c38, c39;"), (41, r"c38, c39, \.\.\. \(41 in all\);")])
-def test_csv_names_up_to_40_columns_in_a_sentence(tmp_path, count, told):
+def test_csv_names_up_to_40_columns_in_a_sentence(tmp_path: Path, count: int, told: str) -> None:
     path = write(tmp_path / "a.csv", ",".join(f"c{i}" for i in range(count)) + "\n" + ",".join("1" * count) + "\n")
     with pytest.raises(RecordingError, match="got c0, c1, .*" + told.replace(";", r"\. ")):
         read_csv(path)
 
 
 @pytest.mark.parametrize(("comments", "taken"), [(9_999, True), (10_000, False)])
-def test_csv_the_header_is_looked_for_behind_9999_comments(tmp_path, comments, taken):
+def test_csv_the_header_is_looked_for_behind_9999_comments(tmp_path: Path, comments: int, taken: bool) -> None:
     path = write(tmp_path / "a.csv", "# so\n" * comments + "time,PPG\n0,1\n0.1,2\n")
     if taken:
         assert read_csv(path).signals["ppg"].sample_count == 2
@@ -535,7 +565,7 @@ def test_csv_the_header_is_looked_for_behind_9999_comments(tmp_path, comments, t
 
 
 @pytest.mark.parametrize(("size", "taken"), [(1_048_576, True), (1_048_577, False)])
-def test_csv_a_cell_has_at_most_a_mib(tmp_path, size, taken):
+def test_csv_a_cell_has_at_most_a_mib(tmp_path: Path, size: int, taken: bool) -> None:
     path = write(tmp_path / "a.csv", f"time,PPG,remark\n0,1,\n0.1,2,{'a' * size}\n0.2,3,\n")
     if taken:
         assert read_csv(path).signals["ppg"].sample_count == 3
@@ -545,21 +575,23 @@ def test_csv_a_cell_has_at_most_a_mib(tmp_path, size, taken):
 
 
 @pytest.mark.parametrize(("cells", "comma"), [(14, True), (13, False)])
-def test_csv_a_row_much_longer_than_the_header_is_told_of_its_decimal_commas(tmp_path, cells, comma):
+def test_csv_a_row_much_longer_than_the_header_is_told_of_its_decimal_commas(
+    tmp_path: Path, cells: int, comma: bool
+) -> None:
     path = write(tmp_path / "a.csv", ",".join(["time", "PPG", *"abcdefgh"]) + "\n" + ",".join("1" * cells) + "\n")
     with pytest.raises(RecordingError, match=f"10 cells, got {cells}") as refusal:
         read_csv(path)
     assert ("here the comma stands for both" in str(refusal.value)) is comma
 
 
-def test_csv_electrodes_are_those_that_channels_of_a_model_can_be(tmp_path):
+def test_csv_electrodes_are_those_that_channels_of_a_model_can_be(tmp_path: Path) -> None:
     names = ("PO9", "O9", "O10", "PO10")  # the lowest row of the 10-10 system
     rows = "\n".join(f"{n / 100:.2f},1,2,3,4" for n in range(100))
     recording = read_csv(write(tmp_path / "a.csv", f"time,{','.join(names)}\n{rows}\n"))
     assert recording.signals["eeg"].channel_names == electrode_names(names) == names
 
 
-def test_csv_columns_and_units_are_what_the_user_says(tmp_path):
+def test_csv_columns_and_units_are_what_the_user_says(tmp_path: Path) -> None:
     rows = "\n".join(f"{n};{n};{n + 1};{n + 2}" for n in range(100))
     path = write(tmp_path / "a.csv", f"index;left;right;skin\n{rows}\n")
     recording = read_csv(path, rate=50.0, columns=["eeg=left+right", "gsr=skin"], unit=["gsr=S,eeg=V"])
@@ -569,7 +601,9 @@ def test_csv_columns_and_units_are_what_the_user_says(tmp_path):
 
 
 @pytest.mark.parametrize("time_of", [lambda n: 4 * n, lambda n: f"12:00:{n:02}", lambda n: 100 - n, lambda n: ""])
-def test_csv_rows_are_counted_at_a_rate_whatever_the_time_column_holds(tmp_path, time_of):
+def test_csv_rows_are_counted_at_a_rate_whatever_the_time_column_holds(
+    tmp_path: Path, time_of: Callable[..., Any]
+) -> None:
     path = write(tmp_path / "a.csv", "time,PPG\n" + "".join(f"{time_of(n)},{n}\n" for n in range(50)))
     recording = read_csv(path, rate=250.0)
     ppg = recording.signals["ppg"]
@@ -578,14 +612,14 @@ def test_csv_rows_are_counted_at_a_rate_whatever_the_time_column_holds(tmp_path,
     assert recording.attributes["left_out"] == "column time (not used)"
 
 
-def test_csv_a_time_column_that_is_named_beside_a_rate_gives_the_start(tmp_path):
+def test_csv_a_time_column_that_is_named_beside_a_rate_gives_the_start(tmp_path: Path) -> None:
     path = write(tmp_path / "a.csv", "time,PPG\n" + "".join(f"{1700000000 + n // 9},{n}\n" for n in range(50)))
     recording = read_csv(path, rate=250.0, time="time")
     assert recording.start_time == "2023-11-14T22:13:20Z"  # 1700000000 in UTC
     assert (recording.signals["ppg"].rate_hz, recording.signals["ppg"].timestamps_s) == (250.0, None)
 
 
-def test_csv_of_other_rows_the_time_is_not_looked_at_where_the_first_gives_the_start(tmp_path):
+def test_csv_of_other_rows_the_time_is_not_looked_at_where_the_first_gives_the_start(tmp_path: Path) -> None:
     path = write(tmp_path / "a.csv", "time,PPG\n2023-11-14T22:13:20Z,1\nlater,2\n,3\n")
     recording = read_csv(path, rate=250.0, time="time")
     assert (recording.start_time, recording.signals["ppg"].sample_count) == ("2023-11-14T22:13:20Z", 3)
@@ -603,7 +637,9 @@ def test_csv_of_other_rows_the_time_is_not_looked_at_where_the_first_gives_the_s
         ("date", lambda s: f"2023-11-14 22:13:{20 + s:06.3f}", "2023-11-14T22:13:20"),
     ],
 )
-def test_csv_time_is_understood_in_the_ways_it_is_written(tmp_path, name, cell, start_time):
+def test_csv_time_is_understood_in_the_ways_it_is_written(
+    tmp_path: Path, name: str, cell: Callable[..., Any], start_time: str
+) -> None:
     rows = "\n".join(f"{cell(n / 50)},{n}" for n in range(200))
     recording = read_csv(write(tmp_path / "a.csv", f"{name},PPG\n{rows}\n"))
     assert recording.signals["ppg"].rate_hz == 50.0
@@ -611,7 +647,7 @@ def test_csv_time_is_understood_in_the_ways_it_is_written(tmp_path, name, cell, 
     assert recording.duration_s == pytest.approx(4.0)
 
 
-def test_csv_time_without_a_unit_that_could_be_either_is_asked_for(tmp_path):
+def test_csv_time_without_a_unit_that_could_be_either_is_asked_for(tmp_path: Path) -> None:
     path = write(tmp_path / "a.csv", "time,PPG\n" + "\n".join(f"{10 * n},{n}" for n in range(100)) + "\n")
     with pytest.raises(RecordingError, match=r"unit of the time column time is not clear.*--time 'time:ms'"):
         read_csv(path)
@@ -626,7 +662,7 @@ def test_csv_time_without_a_unit_that_could_be_either_is_asked_for(tmp_path):
         ("time_us", 5, "us"), ("time (µs)", 5, "us"), ("t ns", 5, "ns"), ("elapsed", 0.4, "s"),
     ],
 )  # fmt: skip
-def test_csv_the_unit_of_the_time_is_the_names(tmp_path, name, scale, ticks):
+def test_csv_the_unit_of_the_time_is_the_names(tmp_path: Path, name: str, scale: float, ticks: str) -> None:
     in_s = {"s": 1, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}[ticks]
     path = write(tmp_path / "a.csv", f"{name},PPG\n" + "".join(f"{scale * n:.1f},{n}\n" for n in range(50)))
     recording = read_csv(path)
@@ -636,7 +672,7 @@ def test_csv_the_unit_of_the_time_is_the_names(tmp_path, name, scale, ticks):
 
 
 @pytest.mark.parametrize(("step", "clear"), [("0.49", True), ("0.5", False)])
-def test_csv_steps_of_half_a_second_or_more_could_be_milliseconds(tmp_path, step, clear):
+def test_csv_steps_of_half_a_second_or_more_could_be_milliseconds(tmp_path: Path, step: str, clear: bool) -> None:
     path = write(tmp_path / "a.csv", "time,PPG\n" + "".join(f"{n * float(step):.2f},{n}\n" for n in range(50)))
     if clear:
         assert read_csv(path).duration_s == pytest.approx(50 * 0.49)
@@ -650,14 +686,14 @@ def test_csv_steps_of_half_a_second_or_more_could_be_milliseconds(tmp_path, step
     # Unix time of 1973 to 2603: 1e8 to 2e10 s.
     [(1.001e8, "s", True), (0.999e8, "s", False), (1.999e10, "s", True), (2.001e10, "s", False)],
 )
-def test_csv_unix_time_is_told_by_its_size(tmp_path, first, ticks, unix):
+def test_csv_unix_time_is_told_by_its_size(tmp_path: Path, first: float, ticks: str, unix: bool) -> None:
     rows = "".join(f"{first + n / 50:.2f},{n}\n" for n in range(50))
     recording = read_csv(write(tmp_path / "a.csv", f"time_{ticks},PPG\n{rows}"))
     assert (recording.start_time != "") is unix
     assert ("Unix time in s" in recording.attributes["notes"]) is unix
 
 
-def test_csv_of_one_row_has_a_rate_only_where_it_is_given(tmp_path):
+def test_csv_of_one_row_has_a_rate_only_where_it_is_given(tmp_path: Path) -> None:
     path = write(tmp_path / "a.csv", "time,PPG\n7,1\n")
     with pytest.raises(RecordingError, match="ppg has 1 sample, too few for a rate"):
         read_csv(path)
@@ -666,7 +702,9 @@ def test_csv_of_one_row_has_a_rate_only_where_it_is_given(tmp_path):
     assert read_csv(two).signals["ppg"].rate_hz == 0.5
 
 
-def test_csv_rows_are_counted_through_empty_cells_and_from_block_to_block(tmp_path, monkeypatch):
+def test_csv_rows_are_counted_through_empty_cells_and_from_block_to_block(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("emodict.importers.text.BLOCK_ROWS", 7)
     rows = "".join(f"{n if n % 3 else ''},{int(n == 18)}\n" for n in range(20))
     recording = read_csv(write(tmp_path / "a.csv", f"PPG,marker\n{rows}"), rate=10.0)
@@ -675,7 +713,7 @@ def test_csv_rows_are_counted_through_empty_cells_and_from_block_to_block(tmp_pa
     assert [(e.onset_s, e.code) for e in recording.events] == [(1.8, 1)]
 
 
-def test_csv_markers_are_told_where_they_change(tmp_path):
+def test_csv_markers_are_told_where_they_change(tmp_path: Path) -> None:
     texts = ["0", "5", "5", "", "5", "0.0", "-7.0", "go", "go", "stop", "1.5", "1234567890"]
     rows = "".join(f"{n / 10},{n},{text}\n" for n, text in enumerate(texts))
     events = read_csv(write(tmp_path / "a.csv", f"time,PPG,trigger\n{rows}")).events
@@ -684,13 +722,13 @@ def test_csv_markers_are_told_where_they_change(tmp_path):
     ]  # fmt: skip
 
 
-def test_csv_iso_times_with_and_without_a_zone_do_not_mix(tmp_path):
+def test_csv_iso_times_with_and_without_a_zone_do_not_mix(tmp_path: Path) -> None:
     path = write(tmp_path / "a.csv", "date,PPG\n2024-05-01T09:30:00Z,1\n2024-05-01T09:30:01,2\n")
     with pytest.raises(RecordingError, match=r"line 3, column date: not a time.*as in the first row"):
         read_csv(path)
 
 
-def test_csv_units_are_the_usual_ones_unless_named_and_of_a_modality_all_the_same(tmp_path):
+def test_csv_units_are_the_usual_ones_unless_named_and_of_a_modality_all_the_same(tmp_path: Path) -> None:
     rows = "".join(f"{n / 10},1,2,3\n" for n in range(9))
     usual = read_csv(write(tmp_path / "a.csv", f"time,Cz,Fz,EDA\n{rows}"))
     assert [s.unit for s in usual.signals.values()] == ["uV", "uS"]
@@ -703,7 +741,7 @@ def test_csv_units_are_the_usual_ones_unless_named_and_of_a_modality_all_the_sam
     assert "taken for" not in ppg.attributes["notes"]
 
 
-def test_csv_of_another_kind_is_said_to_look_like_it(tmp_path):
+def test_csv_of_another_kind_is_said_to_look_like_it(tmp_path: Path) -> None:
     path = write(tmp_path / "a.csv", "TimeStamp,RAW_TP9,EDA\n" + "".join(f"{n / 10},1,2\n" for n in range(9)))
     named = read_csv(path, subject_id="anna", session_id="monday", columns=["gsr=EDA"])
     assert "it looks like a file for `emodict-session import muse`" in named.attributes["notes"]
@@ -711,19 +749,19 @@ def test_csv_of_another_kind_is_said_to_look_like_it(tmp_path):
     assert named.modality_names == ("gsr",)
 
 
-def test_csv_a_modality_without_a_sample_is_left_out(tmp_path):
+def test_csv_a_modality_without_a_sample_is_left_out(tmp_path: Path) -> None:
     recording = read_csv(write(tmp_path / "a.csv", "time,PPG,EDA\n" + "".join(f"{n / 10},1,\n" for n in range(9))))
     assert recording.modality_names == ("ppg",)
     assert recording.attributes["left_out"] == "gsr (no samples)"
 
 
-def test_csv_times_rounded_to_milliseconds_give_the_true_rate(tmp_path):
+def test_csv_times_rounded_to_milliseconds_give_the_true_rate(tmp_path: Path) -> None:
     rows = "\n".join(f"{round(n * 1000 / 256)},{n}" for n in range(2000))
     ppg = read_csv(write(tmp_path / "a.csv", f"time_ms,PPG\n{rows}\n")).signals["ppg"]
     assert ppg.rate_hz == 256.0
 
 
-def test_csv_slower_sensors_share_the_table_and_keep_their_own_rate(tmp_path):
+def test_csv_slower_sensors_share_the_table_and_keep_their_own_rate(tmp_path: Path) -> None:
     rows = "\n".join(f"{n / 100:.2f},{n},{n / 25 if n % 25 == 0 else ''}" for n in range(1000))
     recording = read_csv(write(tmp_path / "a.csv", f"time,BVP,EDA (uS)\n{rows}\n"))
     gsr = recording.signals["gsr"]
@@ -732,7 +770,7 @@ def test_csv_slower_sensors_share_the_table_and_keep_their_own_rate(tmp_path):
     assert recording.signals["ppg"].rate_hz == 100.0
 
 
-def test_csv_gaps_in_the_time_stay_gaps(tmp_path):
+def test_csv_gaps_in_the_time_stay_gaps(tmp_path: Path) -> None:
     rows = "\n".join(f"{n / 100:.2f},{n}" for n in range(1000) if not 300 <= n < 400)
     ppg = read_csv(write(tmp_path / "a.csv", f"time,BVP\n{rows}\n")).signals["ppg"]
     assert ppg.rate_hz == 100.0
@@ -778,13 +816,15 @@ GOOD = "".join(f"{n / 100:.2f},{n},{n}\n" for n in range(100))
         (b"PK\x03\x04\x00\x00", {}, "a zip archive"),
     ],
 )
-def test_csv_that_cannot_be_read_is_refused_with_file_and_line(tmp_path, content, options, sentence):
+def test_csv_that_cannot_be_read_is_refused_with_file_and_line(
+    tmp_path: Path, content: bytes, options: dict[Any, Any], sentence: str
+) -> None:
     (tmp_path / "a.csv").write_bytes(content)
     with pytest.raises(RecordingError, match=sentence):
         read_csv(tmp_path / "a.csv", **options)
 
 
-def test_csv_line_numbers_hold_beyond_the_first_block(tmp_path):
+def test_csv_line_numbers_hold_beyond_the_first_block(tmp_path: Path) -> None:
     rows = [f"{n / 100:.2f},{n}" for n in range(BLOCK_ROWS + 500)]
     rows[BLOCK_ROWS + 100] = f"{(BLOCK_ROWS + 100) / 100:.2f},bad"
     path = write(tmp_path / "a.csv", "# a comment\n\ntime,PPG\n" + "\n".join(rows) + "\n")
@@ -792,7 +832,9 @@ def test_csv_line_numbers_hold_beyond_the_first_block(tmp_path):
         read_csv(path)
 
 
-def test_csv_that_is_long_is_read_in_less_memory_than_its_samples_take(tmp_path, monkeypatch):
+def test_csv_that_is_long_is_read_in_less_memory_than_its_samples_take(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The samples lie on disk; what grows with the recording is the column of its times alone."""
     monkeypatch.setattr("emodict.importers.spool.IN_MEMORY_BYTES", 1 << 18)
     monkeypatch.setattr("emodict.importers.text.BLOCK_ROWS", 256)

@@ -1,7 +1,11 @@
 """Recordings of other makers: what comes out is what the file holds, and a bad file is named to the line."""
 
+from __future__ import annotations
+
 import datetime
 import sys
+from pathlib import Path
+from typing import Any
 
 import edfio
 import numpy as np
@@ -17,7 +21,7 @@ from emodict.session import open_session, write_session
 
 
 @pytest.fixture
-def e4_folder(tmp_path):
+def e4_folder(tmp_path: Path) -> Path:
     folder = tmp_path / "S07"
     folder.mkdir()
     (folder / "BVP.csv").write_text("1644226061.500000\n64.000000\n1.25\n-2.5\n3\n")
@@ -27,7 +31,7 @@ def e4_folder(tmp_path):
     return folder
 
 
-def test_e4_starts_with_its_earliest_file_and_keeps_the_other_late(e4_folder):
+def test_e4_starts_with_its_earliest_file_and_keeps_the_other_late(e4_folder: Path) -> None:
     recording = read_e4(e4_folder)
     ppg, gsr = recording.signals["ppg"], recording.signals["gsr"]
     assert recording.start_time == "2022-02-07T09:27:41Z"
@@ -39,13 +43,13 @@ def test_e4_starts_with_its_earliest_file_and_keeps_the_other_late(e4_folder):
 
 
 @pytest.mark.parametrize("name", ["BVP.csv", "EDA.csv"])
-def test_one_file_of_an_e4_given_to_another_importer_is_told_what_to_do(e4_folder, name):
+def test_one_file_of_an_e4_given_to_another_importer_is_told_what_to_do(e4_folder: Path, name: str) -> None:
     for read in (read_csv, read_edf):
         with pytest.raises(RecordingError, match=r"one file of an Empatica E4; give its folder to .*import e4"):
             read(e4_folder / name)
 
 
-def test_e4_names_default_to_the_folder_and_say_what_was_left_out(e4_folder):
+def test_e4_names_default_to_the_folder_and_say_what_was_left_out(e4_folder: Path) -> None:
     recording = read_e4(e4_folder)
     assert (recording.subject_id, recording.session_id) == ("S07", "S07-20220207T092741Z")
     assert recording.attributes["left_out"] == "TEMP.csv"
@@ -53,7 +57,7 @@ def test_e4_names_default_to_the_folder_and_say_what_was_left_out(e4_folder):
     assert (named.subject_id, named.session_id) == ("anna", "monday")
 
 
-def test_e4_without_a_bvp_file_gives_what_is_there(e4_folder):
+def test_e4_without_a_bvp_file_gives_what_is_there(e4_folder: Path) -> None:
     (e4_folder / "BVP.csv").unlink()
     (e4_folder / "tags.csv").write_text("")
     recording = read_e4(e4_folder)
@@ -61,7 +65,7 @@ def test_e4_without_a_bvp_file_gives_what_is_there(e4_folder):
     assert recording.events == ()
 
 
-def test_e4_real_recording_equals_its_csv_read_by_plain_python(shared_data, tmp_path):
+def test_e4_real_recording_equals_its_csv_read_by_plain_python(shared_data: Path, tmp_path: Path) -> None:
     folder = shared_data / "e4_stress_predict_S01"
     write_session(read_e4(folder), tmp_path / "s.h5")
     with open_session(tmp_path / "s.h5") as recording:
@@ -91,13 +95,15 @@ def test_e4_real_recording_equals_its_csv_read_by_plain_python(shared_data, tmp_
         ("tags.csv", "tag\n", r"tags\.csv, line 1: not a number"),
     ],
 )
-def test_e4_names_the_file_and_the_line_that_cannot_be_read(e4_folder, name, content, sentence):
+def test_e4_names_the_file_and_the_line_that_cannot_be_read(
+    e4_folder: Path, name: str, content: str, sentence: str
+) -> None:
     (e4_folder / name).write_text(content)
     with pytest.raises(RecordingError, match=sentence):
         read_e4(e4_folder)
 
 
-def test_e4_says_what_to_give_instead_of_a_wrong_path(e4_folder, tmp_path):
+def test_e4_says_what_to_give_instead_of_a_wrong_path(e4_folder: Path, tmp_path: Path) -> None:
     zipped = tmp_path / "S07.zip"
     zipped.write_bytes(b"PK")
     empty = tmp_path / "empty"
@@ -115,18 +121,25 @@ def test_e4_says_what_to_give_instead_of_a_wrong_path(e4_folder, tmp_path):
 RATE_HZ = 300
 
 
-def edf_signal(label, values, *, rate_hz=RATE_HZ, unit="uV", limits=(-500.0, 500.0)):
+def edf_signal(
+    label: str,
+    values: np.ndarray,
+    *,
+    rate_hz: int = RATE_HZ,
+    unit: str = "uV",
+    limits: tuple[float, float] = (-500.0, 500.0),
+) -> Any:
     return edfio.EdfSignal(
         np.asarray(values, dtype=float), rate_hz, label=label, physical_dimension=unit, physical_range=limits
     )
 
 
-def noise(seed, seconds=10, rate_hz=RATE_HZ, scale=50.0):
+def noise(seed: int, seconds: int = 10, rate_hz: int = RATE_HZ, scale: float = 50.0) -> np.ndarray:
     return np.clip(np.random.default_rng(seed).normal(0, scale, seconds * rate_hz), -10 * scale, 10 * scale)
 
 
 @pytest.fixture
-def edf_file(tmp_path):
+def edf_file(tmp_path: Path) -> Path:
     path = tmp_path / "rest.edf"
     signals = [
         edf_signal("EEG P3-Pz", noise(1)),
@@ -147,7 +160,7 @@ def edf_file(tmp_path):
     return path
 
 
-def test_edf_eeg_has_bare_channel_names_their_reference_and_microvolts(edf_file):
+def test_edf_eeg_has_bare_channel_names_their_reference_and_microvolts(edf_file: Path) -> None:
     eeg = read_edf(edf_file).signals["eeg"]
     assert eeg.channel_names == ("P3", "Fp1", "X1")
     assert (eeg.rate_hz, eeg.unit, eeg.reference) == (300.0, "uV", "Pz")
@@ -156,7 +169,7 @@ def test_edf_eeg_has_bare_channel_names_their_reference_and_microvolts(edf_file)
     np.testing.assert_allclose(eeg.samples[:, 1], noise(2), atol=step_uv)
 
 
-def test_edf_header_gives_time_and_names_and_annotations_become_events(edf_file):
+def test_edf_header_gives_time_and_names_and_annotations_become_events(edf_file: Path) -> None:
     recording = read_edf(edf_file)
     assert recording.start_time == "2024-05-01T09:30:05"
     assert (recording.subject_id, recording.session_id, recording.device) == ("P017", "rest", "DSI 24")
@@ -164,18 +177,18 @@ def test_edf_header_gives_time_and_names_and_annotations_become_events(edf_file)
     assert events == [(1.5, 0, "eyes closed"), (4.0, 12, "12")]
 
 
-def test_edf_says_which_signals_it_left_out_and_why(edf_file):
+def test_edf_says_which_signals_it_left_out_and_why(edf_file: Path) -> None:
     left_out = read_edf(edf_file).attributes["left_out"]
     assert left_out == "EEG Cz-Pz (100 Hz), Trigger (no EEG), ECG (no EEG)"
 
 
-def test_edf_eeg_in_an_unknown_unit_is_refused_by_name(tmp_path):
+def test_edf_eeg_in_an_unknown_unit_is_refused_by_name(tmp_path: Path) -> None:
     edfio.Edf([edf_signal("EEG P3", noise(1), unit="ADU")]).write(tmp_path / "a.edf")
     with pytest.raises(RecordingError, match=r"channel EEG P3: the unit.*uV or mV or V.*got 'ADU'"):
         read_edf(tmp_path / "a.edf")
 
 
-def test_edf_plain_channel_names_and_a_micro_sign_are_understood(tmp_path):
+def test_edf_plain_channel_names_and_a_micro_sign_are_understood(tmp_path: Path) -> None:
     path = tmp_path / "a.edf"
     edfio.Edf([edf_signal("Fz", noise(1)), edf_signal("T7", noise(2))]).write(path)
     path.write_bytes(path.read_bytes().replace(b"uV      ", "µV      ".encode("latin-1")))
@@ -187,7 +200,7 @@ def test_edf_plain_channel_names_and_a_micro_sign_are_understood(tmp_path):
 LIMITS = {"physical": 16 + 80 + 8, "digital": 16 + 80 + 8 + 2 * 8}
 
 
-def without_calibration(path, which, *, signals, column):
+def without_calibration(path: Path, which: str, *, signals: int, column: int) -> None:
     """Write a signal's lower limit, physical or digital, over its upper one."""
     content = bytearray(path.read_bytes())
     low = 256 + signals * LIMITS[which] + 8 * column
@@ -197,7 +210,7 @@ def without_calibration(path, which, *, signals, column):
 
 
 @pytest.mark.parametrize("which", LIMITS)
-def test_edf_eeg_whose_limits_are_equal_has_no_unit_and_is_left_out(tmp_path, which):
+def test_edf_eeg_whose_limits_are_equal_has_no_unit_and_is_left_out(tmp_path: Path, which: str) -> None:
     path = tmp_path / "a.edf"
     edfio.Edf([edf_signal("EEG P3", noise(1)), edf_signal("EEG P4", noise(2))]).write(path)
     without_calibration(path, which, signals=2, column=1)
@@ -209,33 +222,35 @@ def test_edf_eeg_whose_limits_are_equal_has_no_unit_and_is_left_out(tmp_path, wh
         read_edf(path)
 
 
-def test_edf_without_eeg_says_what_it_holds(tmp_path):
+def test_edf_without_eeg_says_what_it_holds(tmp_path: Path) -> None:
     edfio.Edf([edf_signal("ECG", noise(1)), edf_signal("SpO2", noise(2), unit="%")]).write(tmp_path / "a.edf")
     with pytest.raises(RecordingError, match=r"holds no EEG.*ECG \(uV\), SpO2 \(%\)"):
         read_edf(tmp_path / "a.edf")
 
 
-def test_edf_bipolar_channels_that_share_an_electrode_are_refused(tmp_path):
+def test_edf_bipolar_channels_that_share_an_electrode_are_refused(tmp_path: Path) -> None:
     edfio.Edf([edf_signal("EEG Fp1-F7", noise(1)), edf_signal("EEG Fp1-F3", noise(2))]).write(tmp_path / "a.edf")
     with pytest.raises(RecordingError, match="FP1 is there twice"):
         read_edf(tmp_path / "a.edf")
 
 
-def test_edf_cut_off_in_its_last_record_gives_the_whole_records_and_says_so(edf_file, caplog):
+def test_edf_cut_off_in_its_last_record_gives_the_whole_records_and_says_so(
+    edf_file: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     edf_file.write_bytes(edf_file.read_bytes()[:-1000])
     eeg = read_edf(edf_file).signals["eeg"]
     assert eeg.sample_count == 9 * RATE_HZ
     assert "Data was truncated" in caplog.text
 
 
-def test_edf_discontinuous_is_refused(edf_file):
+def test_edf_discontinuous_is_refused(edf_file: Path) -> None:
     content = edf_file.read_bytes().replace(b"EDF+C", b"EDF+D").replace(b"+5\x14\x14", b"+7\x14\x14")
     edf_file.write_bytes(content)
     with pytest.raises(RecordingError, match="discontinuous"):
         read_edf(edf_file)
 
 
-def test_edf_that_is_no_edf_is_refused_with_what_it_is(tmp_path):
+def test_edf_that_is_no_edf_is_refused_with_what_it_is(tmp_path: Path) -> None:
     for content, sentence in (
         (b"\x89HDF\r\n\x1a\n", "is not an EDF file.*HDF"),
         (b"\xffBIOSEMI", "got a BDF file"),
@@ -249,13 +264,13 @@ def test_edf_that_is_no_edf_is_refused_with_what_it_is(tmp_path):
         read_edf(tmp_path / "nowhere.edf")
 
 
-def test_edf_without_edfio_says_what_to_install(edf_file, monkeypatch):
+def test_edf_without_edfio_says_what_to_install(edf_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "edfio", None)
     with pytest.raises(MissingDependencyError, match=r"pip install 'emodict\[edf\]'"):
         read_edf(edf_file)
 
 
-def test_every_importer_opens_its_help_with_a_whole_sentence():
+def test_every_importer_opens_its_help_with_a_whole_sentence() -> None:
     for form in IMPORTERS.values():
         assert form.help.endswith(".")
         for option in form.options:
@@ -263,7 +278,7 @@ def test_every_importer_opens_its_help_with_a_whole_sentence():
 
 
 @pytest.mark.parametrize("kind", FILES)
-def test_subject_and_session_are_called_as_the_user_says(kind, tmp_path):
+def test_subject_and_session_are_called_as_the_user_says(kind: str, tmp_path: Path) -> None:
     path = tmp_path / FILES[kind][0]
     FILES[kind][1](path)
     source = tmp_path if kind == "e4" else path
@@ -275,7 +290,7 @@ def test_subject_and_session_are_called_as_the_user_says(kind, tmp_path):
 
 
 @pytest.mark.parametrize("kind", [kind for kind in FILES if kind != "e4"])
-def test_a_file_of_every_other_kind_is_refused_with_its_own(kind, tmp_path):
+def test_a_file_of_every_other_kind_is_refused_with_its_own(kind: str, tmp_path: Path) -> None:
     name, write = FILES[kind]
     path = tmp_path / (name if kind == "dmer" else f"a.{kind}")
     write(path)

@@ -1,7 +1,10 @@
 """What an engine file says of itself is read whole, or refused with what is wrong."""
 
+from __future__ import annotations
+
 import dataclasses
 import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -25,7 +28,7 @@ MANIFEST = Manifest(
 )
 
 
-def test_what_is_written_is_what_is_read():
+def test_what_is_written_is_what_is_read() -> None:
     got = manifest_from_metadata({**manifest_to_metadata(MANIFEST), "someone.else": "x"}, source="model.onnx")
     for field in dataclasses.fields(Manifest):
         np.testing.assert_equal(getattr(got, field.name), getattr(MANIFEST, field.name))
@@ -46,12 +49,12 @@ def test_what_is_written_is_what_is_read():
         ({"emodict.metrics": "{"}, "its description is damaged"),
     ],
 )
-def test_a_description_that_is_not_ours_is_refused(changes, said):
+def test_a_description_that_is_not_ours_is_refused(changes: dict[str, Any], said: str) -> None:
     with pytest.raises(ModelError, match=said):
         manifest_from_metadata({**manifest_to_metadata(MANIFEST), **changes}, source="model.onnx")
 
 
-def test_a_file_without_a_description_or_with_half_of_one_is_refused():
+def test_a_file_without_a_description_or_with_half_of_one_is_refused() -> None:
     with pytest.raises(ModelError, match="got no such metadata"):
         manifest_from_metadata({"emodictformat": "emodict-model"}, source="model.onnx")
     whole = manifest_to_metadata(MANIFEST)
@@ -60,5 +63,5 @@ def test_a_file_without_a_description_or_with_half_of_one_is_refused():
             manifest_from_metadata({k: v for k, v in whole.items() if k != key}, source="model.onnx")
 
 
-def test_the_emotions_stand_in_the_description_for_whoever_reads_it_without_emodict():
+def test_the_emotions_stand_in_the_description_for_whoever_reads_it_without_emodict() -> None:
     assert json.loads(manifest_to_metadata(MANIFEST)["emodict.emotions"]) == ["calm", "glad", "sad"]

@@ -1,5 +1,7 @@
 """Predictions written as CSV, JSON, Parquet and HDF5 come back as they were, with nothing where there is no answer."""
 
+from __future__ import annotations
+
 import csv
 import dataclasses
 import io
@@ -7,6 +9,8 @@ import json
 import subprocess
 import sys
 import time
+from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -23,11 +27,18 @@ SILENT = 2
 ENDINGS = (".csv", ".json", ".parquet", ".h5")
 
 
-def prediction(rows=6, *, session="sitting", truth=True, elements=4, emotions=EMOTIONS):
+def prediction(
+    rows: int = 6,
+    *,
+    session: str = "sitting",
+    truth: bool = True,
+    elements: int = 4,
+    emotions: tuple[str, ...] = EMOTIONS,
+) -> Prediction:
     """Rows as an engine gives them, float32 numbers held as float64; row SILENT has no answer."""
     rng = np.random.default_rng(3)
 
-    def shares():
+    def shares() -> np.ndarray:
         return rng.dirichlet(np.ones(len(emotions)), size=rows).astype(np.float32).astype(np.float64)
 
     distribution, true = shares(), shares()
@@ -41,16 +52,16 @@ def prediction(rows=6, *, session="sitting", truth=True, elements=4, emotions=EM
                       true if truth else None, simulated=True)  # fmt: skip
 
 
-def read_csv(path):
+def read_csv(path: Path) -> list[Any]:
     with path.open(newline="", encoding="utf-8") as handle:
         return list(csv.DictReader(handle))
 
 
-def column(rows, name):
+def column(rows: list[dict[str, str]], name: str) -> np.ndarray:
     return np.array([float(row[name]) if row[name] else np.nan for row in rows])
 
 
-def test_a_csv_has_one_row_per_window_and_every_float32_to_the_bit(tmp_path):
+def test_a_csv_has_one_row_per_window_and_every_float32_to_the_bit(tmp_path: Path) -> None:
     ours = prediction()
     write_predictions([ours], tmp_path / "x.csv", with_weights=True)
     rows = read_csv(tmp_path / "x.csv")
@@ -66,7 +77,7 @@ def test_a_csv_has_one_row_per_window_and_every_float32_to_the_bit(tmp_path):
         np.testing.assert_array_equal(column(rows, f"quality_{name}"), ours.quality[:, i])
 
 
-def test_a_csv_row_without_an_answer_has_empty_cells_and_keeps_its_quality(tmp_path):
+def test_a_csv_row_without_an_answer_has_empty_cells_and_keeps_its_quality(tmp_path: Path) -> None:
     write_predictions([prediction()], tmp_path / "x.csv", with_weights=True)
     row = read_csv(tmp_path / "x.csv")[SILENT]
     assert [row[name] for name in (*EMOTIONS, "w00", "w03")] == [""] * 5
@@ -75,12 +86,12 @@ def test_a_csv_row_without_an_answer_has_empty_cells_and_keeps_its_quality(tmp_p
     assert float(row["quality_gsr"]) > 0
 
 
-def test_a_csv_has_weights_only_when_asked(tmp_path):
+def test_a_csv_has_weights_only_when_asked(tmp_path: Path) -> None:
     write_predictions([prediction()], tmp_path / "x.csv", with_weights=False)
     assert not [name for name in read_csv(tmp_path / "x.csv")[0] if name.startswith("w0")]
 
 
-def test_several_sessions_share_a_csv_and_their_names_survive_commas_quotes_and_nan():
+def test_several_sessions_share_a_csv_and_their_names_survive_commas_quotes_and_nan() -> None:
     names = ['nan, "the first"', "zwei"]
     handle = io.StringIO()
     write_csv([prediction(session=name) for name in names], handle, with_weights=False)
@@ -90,25 +101,25 @@ def test_several_sessions_share_a_csv_and_their_names_survive_commas_quotes_and_
 
 
 @pytest.mark.parametrize("ending", [".csv", ".parquet"])
-def test_sessions_of_different_models_are_refused_in_one_table(tmp_path, ending):
+def test_sessions_of_different_models_are_refused_in_one_table(tmp_path: Path, ending: str) -> None:
     others = [prediction(), prediction(session="other", emotions=("joy", "anger", "fear"))]
     with pytest.raises(OutputError, match=r"'sitting' and 'other' do not fit .* anger fear"):
         write_predictions(others, tmp_path / f"x{ending}", with_weights=False)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_sessions_of_different_models_share_a_json(tmp_path):
+def test_sessions_of_different_models_share_a_json(tmp_path: Path) -> None:
     others = [prediction(), prediction(session="other", emotions=("joy", "anger", "fear"))]
     write_predictions(others, tmp_path / "x.json", with_weights=False)
     sessions = json.loads((tmp_path / "x.json").read_text())["sessions"]
     assert [s["emotions"] for s in sessions] == [list(EMOTIONS), ["joy", "anger", "fear"]]
 
 
-def test_a_json_is_one_strict_document_with_null_where_nothing_is_known(tmp_path):
+def test_a_json_is_one_strict_document_with_null_where_nothing_is_known(tmp_path: Path) -> None:
     ours = prediction(session='"☺"')
     write_predictions([ours, prediction(truth=False)], tmp_path / "x.json", with_weights=True)
 
-    def refuse(constant):
+    def refuse(constant: Any) -> None:
         pytest.fail(f"{constant} is no JSON")
 
     document = json.loads((tmp_path / "x.json").read_text(), parse_constant=refuse)
@@ -130,7 +141,7 @@ def test_a_json_is_one_strict_document_with_null_where_nothing_is_known(tmp_path
     assert spoken["quality"] == dict(zip(MODALITIES, ours.quality[4], strict=True))
 
 
-def test_a_row_as_dict_leaves_the_weights_out_and_turns_a_nan_quality_into_none():
+def test_a_row_as_dict_leaves_the_weights_out_and_turns_a_nan_quality_into_none() -> None:
     ours = prediction()
     quality = ours.quality.copy()
     quality[1, 0] = np.nan
@@ -140,7 +151,7 @@ def test_a_row_as_dict_leaves_the_weights_out_and_turns_a_nan_quality_into_none(
     assert json.loads(json.dumps(row, allow_nan=False)) == row
 
 
-def test_a_parquet_has_the_columns_of_the_csv_and_nulls_where_there_is_no_answer(tmp_path):
+def test_a_parquet_has_the_columns_of_the_csv_and_nulls_where_there_is_no_answer(tmp_path: Path) -> None:
     ours = prediction()
     for ending in (".csv", ".parquet"):
         write_predictions([ours, prediction(session="b")], tmp_path / f"x{ending}", with_weights=True)
@@ -159,13 +170,15 @@ def test_a_parquet_has_the_columns_of_the_csv_and_nulls_where_there_is_no_answer
     assert pq.read_table(tmp_path / "x.parquet").schema.metadata is None
 
 
-def test_parquet_without_pyarrow_names_the_package_before_any_work(tmp_path, monkeypatch):
+def test_parquet_without_pyarrow_names_the_package_before_any_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(MissingDependencyError, match=r"emodict\[parquet\]"):
         check_output(tmp_path / "x.parquet")
 
 
-def test_an_hdf5_has_a_group_per_session_with_every_array(tmp_path):
+def test_an_hdf5_has_a_group_per_session_with_every_array(tmp_path: Path) -> None:
     ours = prediction()
     write_predictions([ours, prediction(truth=False, session="b")], tmp_path / "x.h5", with_weights=True)
     with h5py.File(tmp_path / "x.h5") as file:
@@ -182,7 +195,7 @@ def test_an_hdf5_has_a_group_per_session_with_every_array(tmp_path):
         assert "kl" not in file["b"].attrs
 
 
-def test_an_hdf5_keeps_sessions_apart_whose_names_are_equal_or_hold_slashes(tmp_path):
+def test_an_hdf5_keeps_sessions_apart_whose_names_are_equal_or_hold_slashes(tmp_path: Path) -> None:
     names = ["a/b", "a/b", "", "..", "a_b-2"]
     write_predictions([prediction(session=name) for name in names], tmp_path / "x.h5", with_weights=False)
     with h5py.File(tmp_path / "x.h5") as file:
@@ -191,7 +204,7 @@ def test_an_hdf5_keeps_sessions_apart_whose_names_are_equal_or_hold_slashes(tmp_
 
 
 @pytest.mark.parametrize("ending", ENDINGS)
-def test_a_session_without_rows_is_written_without_rows(tmp_path, ending):
+def test_a_session_without_rows_is_written_without_rows(tmp_path: Path, ending: str) -> None:
     path = tmp_path / f"x{ending}"
     write_predictions([prediction(rows=0)], path, with_weights=True)
     rows = {
@@ -206,18 +219,18 @@ def test_a_session_without_rows_is_written_without_rows(tmp_path, ending):
 
 
 @pytest.mark.parametrize("name", ["x.txt", "x"])
-def test_an_unknown_ending_is_refused_with_the_four_there_are(tmp_path, name):
+def test_an_unknown_ending_is_refused_with_the_four_there_are(tmp_path: Path, name: str) -> None:
     with pytest.raises(OutputError, match=r"\.csv \.json \.parquet \.h5"):
         write_predictions([prediction()], tmp_path / name, with_weights=False)
 
 
-def test_an_ending_may_be_in_capitals(tmp_path):
+def test_an_ending_may_be_in_capitals(tmp_path: Path) -> None:
     write_predictions([prediction()], tmp_path / "X.CSV", with_weights=False)
     assert len(read_csv(tmp_path / "X.CSV")) == 6
 
 
 @pytest.mark.parametrize("ending", ENDINGS)
-def test_a_folder_that_does_not_exist_is_refused_with_the_way_to_make_it(tmp_path, ending):
+def test_a_folder_that_does_not_exist_is_refused_with_the_way_to_make_it(tmp_path: Path, ending: str) -> None:
     with pytest.raises(OutputError, match="mkdir -p"):
         write_predictions([prediction()], tmp_path / "none" / f"x{ending}", with_weights=False)
 
@@ -243,7 +256,7 @@ except OutputError as error:
 
 
 @pytest.mark.parametrize("ending", ENDINGS)
-def test_a_disk_that_fills_up_is_a_sentence_and_leaves_nothing_behind(tmp_path, ending):
+def test_a_disk_that_fills_up_is_a_sentence_and_leaves_nothing_behind(tmp_path: Path, ending: str) -> None:
     path = tmp_path / f"x{ending}"
     done = subprocess.run([sys.executable, "-c", FILL, str(path)], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
@@ -251,7 +264,7 @@ def test_a_disk_that_fills_up_is_a_sentence_and_leaves_nothing_behind(tmp_path, 
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_hour_becomes_csv_in_less_than_a_third_of_a_second():
+def test_an_hour_becomes_csv_in_less_than_a_third_of_a_second() -> None:
     hour = prediction(rows=3600, elements=32, emotions=tuple("abcdefghij"))
     before = time.process_time()
     write_csv([hour], io.StringIO(), with_weights=True)

@@ -1,7 +1,12 @@
 """A person's baseline moves what is valid half of the way, is theirs alone, and is refused where it does not fit."""
 
+from __future__ import annotations
+
 import dataclasses
 import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +20,7 @@ from emodict.model_spec import ModelSpec
 from emodict.person import Baseline, Person, Unmixing, modality_fingerprint, person_as_dict, read_person, write_person
 from emodict.predict import with_missing_filled
 from emodict.recording import Recording, Signal
-from emodict.spec import load_spec
+from emodict.spec import FeatureSpec, load_spec
 
 SPEC = load_spec("emodict-1")
 EEG = SPEC.modality("eeg").channel_names
@@ -25,19 +30,19 @@ ATOL = 1e-9
 EPS = np.finfo(np.float64).eps
 
 
-def baseline(name, mean, spec=SPEC):
+def baseline(name: str, mean: float, spec: FeatureSpec = SPEC) -> Baseline:
     part = spec.token_slices[name]
     shape = (part.stop - part.start, spec.token_width)
     return Baseline(modality_fingerprint(spec, name), 60, np.full(shape, mean), np.ones(shape))
 
 
-def person(names=("gsr", "ppg"), *, unmixing=None, **changes):
+def person(names: tuple[str, ...] = ("gsr", "ppg"), *, unmixing: Unmixing | None = None, **changes: Any) -> Person:
     fields = {"subject_id": "ann", "session_id": "rest", "spec_id": SPEC.id, "unmixing": unmixing}
     baselines = {name: baseline(name, float(i)) for i, name in enumerate(names, start=1)}
     return Person(**{**fields, "baselines": baselines, **changes})
 
 
-def manifest(spec=SPEC, *, rest=5.0):
+def manifest(spec: FeatureSpec = SPEC, *, rest: float | None = 5.0) -> Manifest:
     means = {
         name: np.full((part.stop - part.start, spec.token_width), rest).tolist()
         for name, part in spec.token_slices.items()
@@ -52,21 +57,21 @@ def manifest(spec=SPEC, *, rest=5.0):
     )
 
 
-def eeg_recording(samples, *, subject_id="ann", reference="Pz"):
+def eeg_recording(samples: np.ndarray, *, subject_id: str = "ann", reference: str = "Pz") -> Recording:
     signal = Signal("eeg", 300.0, "uV", EEG, samples, reference=reference)
     return Recording("s", subject_id, {"eeg": signal})
 
 
-def noise(seconds=12, seed=0):
+def noise(seconds: int = 12, seed: int = 0) -> np.ndarray:
     return 20 * np.random.default_rng(seed).standard_normal((300 * seconds, len(EEG)))
 
 
-def mixing(seed=1):
+def mixing(seed: int = 1) -> np.ndarray:
     rng = np.random.default_rng(seed)
     return np.eye(len(EEG)) + 0.1 * rng.standard_normal((len(EEG), len(EEG)))
 
 
-def test_features_move_half_of_the_way_from_the_own_rest_to_the_populations():
+def test_features_move_half_of_the_way_from_the_own_rest_to_the_populations() -> None:
     adaptation = person().adapt(manifest())
     assert adaptation.modalities == ("gsr", "ppg")
     assert adaptation.lacking == ("eeg", "video")
@@ -74,7 +79,7 @@ def test_features_move_half_of_the_way_from_the_own_rest_to_the_populations():
         np.testing.assert_array_equal(adaptation.shift[SPEC.token_slices[name]], expected)
 
 
-def test_only_what_is_valid_is_moved():
+def test_only_what_is_valid_is_moved() -> None:
     windows = extract_features(eeg_recording(noise()), SPEC)
     adaptation = person(("eeg", "gsr")).adapt(manifest())
     tokens = with_missing_filled(windows, manifest().missing_value, shift=adaptation.shift)
@@ -84,7 +89,7 @@ def test_only_what_is_valid_is_moved():
     np.testing.assert_array_equal(tokens[:, gsr], 7.0)
 
 
-def test_a_person_survives_the_file_and_a_changed_file_is_refused(tmp_path):
+def test_a_person_survives_the_file_and_a_changed_file_is_refused(tmp_path: Path) -> None:
     matrix = Unmixing(EEG, "Pz", mixing(), ("component 0: eye blinks",))
     written = person(("eeg", "gsr"), unmixing=matrix, without={"ppg": "3 s valid, 30 needed"}, simulated=True)
     path = tmp_path / "person.json"
@@ -105,7 +110,7 @@ def test_a_person_survives_the_file_and_a_changed_file_is_refused(tmp_path):
         ('{"format": "emodict-person", "format_version": "1"}', "sha256"),
     ],
 )
-def test_what_is_no_person_is_refused_in_a_sentence(tmp_path, content, reason):
+def test_what_is_no_person_is_refused_in_a_sentence(tmp_path: Path, content: str, reason: str) -> None:
     path = tmp_path / "person.json"
     path.write_text(content)
     with pytest.raises(PersonError, match=reason):
@@ -125,7 +130,9 @@ def test_what_is_no_person_is_refused_in_a_sentence(tmp_path, content, reason):
         lambda content: content.__setitem__("subject_id", ""),
     ],
 )
-def test_a_person_that_does_not_fit_together_is_refused_though_its_sum_is_right(tmp_path, spoil):
+def test_a_person_that_does_not_fit_together_is_refused_though_its_sum_is_right(
+    tmp_path: Path, spoil: Callable[..., Any]
+) -> None:
     from emodict.person import _sha256
 
     content = person_as_dict(person(unmixing=Unmixing(EEG, "Pz", np.eye(18), ())))
@@ -136,7 +143,7 @@ def test_a_person_that_does_not_fit_together_is_refused_though_its_sum_is_right(
         read_person(path)
 
 
-def test_somebody_else_is_refused_with_both_ids():
+def test_somebody_else_is_refused_with_both_ids() -> None:
     adaptation = person(("eeg",)).adapt(manifest())
     with pytest.raises(PersonError, match=r"'ann'.*'bob'"):
         adaptation.check(eeg_recording(noise(), subject_id="bob"))
@@ -145,14 +152,14 @@ def test_somebody_else_is_refused_with_both_ids():
     adaptation.check(eeg_recording(noise()))
 
 
-def test_an_unmixing_matrix_is_for_one_reference():
+def test_an_unmixing_matrix_is_for_one_reference() -> None:
     adaptation = person(("eeg",), unmixing=Unmixing(EEG, "Pz", mixing(), ())).adapt(manifest())
     with pytest.raises(PersonError, match=r"reference Pz, got A1"):
         adaptation.check(eeg_recording(noise(), reference="A1"))
     adaptation.check(eeg_recording(noise(), reference=""))
 
 
-def test_baselines_of_other_features_are_refused_and_a_subset_of_the_modalities_is_not():
+def test_baselines_of_other_features_are_refused_and_a_subset_of_the_modalities_is_not() -> None:
     assert person().adapt(manifest(SPEC.with_modalities(["ppg"]))).modalities == ("ppg",)
     gsr = dataclasses.replace(SPEC.modality("gsr"), valid_range=(0.0, 50.0))
     others = dataclasses.replace(
@@ -164,7 +171,7 @@ def test_baselines_of_other_features_are_refused_and_a_subset_of_the_modalities_
         person().adapt(manifest(SPEC.with_modalities(["video"])))
 
 
-def test_a_model_that_knows_nobody_at_rest_is_refused():
+def test_a_model_that_knows_nobody_at_rest_is_refused() -> None:
     with pytest.raises(PersonError, match="does not know how people are at rest"):
         person().adapt(manifest(rest=None))
     broken = manifest(rest=float("nan"))
@@ -172,7 +179,7 @@ def test_a_model_that_knows_nobody_at_rest_is_refused():
         person().adapt(broken)
 
 
-def test_unmixing_multiplies_each_sample_by_the_matrix():
+def test_unmixing_multiplies_each_sample_by_the_matrix() -> None:
     samples, matrix = noise(), mixing()
     # The same matrix on the recording itself, before there are any windows.
     expected = extract_features(eeg_recording(samples @ matrix.T), EEG_ONLY)
@@ -184,7 +191,7 @@ def test_unmixing_multiplies_each_sample_by_the_matrix():
     assert np.abs(got.tokens - extract_features(eeg_recording(samples), EEG_ONLY).tokens)[1:].max() > 0.1
 
 
-def test_a_stream_unmixes_as_the_batch_does():
+def test_a_stream_unmixes_as_the_batch_does() -> None:
     samples, matrix = noise(), mixing()
     samples[2000:2100, 3] = np.nan
     expected = extract_features(eeg_recording(samples), EEG_ONLY, unmixing=matrix)
@@ -199,11 +206,11 @@ def test_a_stream_unmixes_as_the_batch_does():
 class _Unchanged:
     """The features of which are the samples themselves."""
 
-    def values(self, windows):
+    def values(self, windows: np.ndarray) -> np.ndarray:
         return windows.copy()
 
 
-def test_unmixed_samples_are_the_same_in_blocks_of_any_size_and_nan_spreads_over_channels():
+def test_unmixed_samples_are_the_same_in_blocks_of_any_size_and_nan_spreads_over_channels() -> None:
     windows, matrix = noise().reshape(12, 300, -1), mixing()
     windows[4, 7, 2] = np.nan
     unmixed = Unmixed(_Unchanged(), matrix)
@@ -221,7 +228,7 @@ def test_unmixed_samples_are_the_same_in_blocks_of_any_size_and_nan_spreads_over
     assert missing.sum() == 18
 
 
-def test_bad_channels_cannot_hide_behind_the_matrix():
+def test_bad_channels_cannot_hide_behind_the_matrix() -> None:
     samples = noise()
     samples[1500:1900, 5] = 5000.0
     plain = extract_features(eeg_recording(samples), EEG_ONLY)
@@ -231,7 +238,7 @@ def test_bad_channels_cannot_hide_behind_the_matrix():
     assert not np.isfinite(got.tokens[~got.valid[:, 0]]).any()
 
 
-def test_the_matrix_follows_the_channels_names():
+def test_the_matrix_follows_the_channels_names() -> None:
     matrix = mixing()
     back = tuple(reversed(EEG))
     unmixing = Unmixing(EEG, "Pz", matrix, ())
@@ -244,7 +251,7 @@ def test_the_matrix_follows_the_channels_names():
         extract_features(eeg_recording(noise()), EEG_ONLY, unmixing=np.eye(3))
 
 
-def test_each_modality_without_a_baseline_is_named_with_the_reason():
+def test_each_modality_without_a_baseline_is_named_with_the_reason() -> None:
     known = manifest()
     rest = known.training["rest"]
     without_gsr = {**rest, "mean": {name: mean for name, mean in rest["mean"].items() if name != "gsr"}}

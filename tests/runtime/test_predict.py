@@ -14,7 +14,7 @@ from emodict.engine import Engine, open_engine
 from emodict.engine.manifest import Manifest
 from emodict.errors import EmodictError, PersonError, RecordingError, SpecError
 from emodict.features import extract_features
-from emodict.features.windows import ModalityRows, assemble
+from emodict.features.windows import FeatureWindows, ModalityRows, assemble
 from emodict.person import Unmixing
 from emodict.predict import (
     answerable,
@@ -28,7 +28,7 @@ from emodict.predict import (
 )
 from emodict.prediction import concatenate_predictions
 from emodict.recording import Recording, Signal
-from emodict.spec import load_spec
+from emodict.spec import FeatureSpec, load_spec
 from emodict.table import FeatureTable, write_table
 
 SPEC = load_spec("emodict-1").with_modalities(["gsr", "ppg"])
@@ -45,7 +45,7 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
         yield opened
 
 
-def windows(valid: object, *, seed: int = 0, spec: object = SPEC):
+def windows(valid: object, *, seed: int = 0, spec: object = SPEC) -> FeatureWindows:
     """Rows of random features, valid as (rows, modalities) says."""
     there, rng = np.asarray(valid, dtype=bool), np.random.default_rng(seed)
     rows = {
@@ -55,7 +55,14 @@ def windows(valid: object, *, seed: int = 0, spec: object = SPEC):
     return assemble(spec, np.arange(len(there)) + 4.0, rows)
 
 
-def table(rows: int, *, emotions=PANAS, spec=SPEC, labels=True, source="a table") -> FeatureTable:
+def table(
+    rows: int,
+    *,
+    emotions: tuple[str, ...] = PANAS,
+    spec: FeatureSpec = SPEC,
+    labels: bool = True,
+    source: str = "a table",
+) -> FeatureTable:
     truth = np.random.default_rng(1).dirichlet(np.ones(len(emotions)), rows) if labels else None
     names = np.full(rows, "p")
     return FeatureTable(
@@ -101,7 +108,9 @@ def test_rows_without_an_answer_are_nan_and_the_others_what_the_engine_says(engi
     assert none.simulated is False
 
 
-def recording(seconds: float = 20.0, *, names=("gsr", "ppg"), session_id: str = "", value: float | None = None):
+def recording(
+    seconds: float = 20.0, *, names: tuple[str, ...] = ("gsr", "ppg"), session_id: str = "", value: float | None = None
+) -> Recording:
     signals = {}
     for name, rate, unit in (("gsr", 4.0, "uS"), ("ppg", 100.0, "a.u.")):
         samples = 3 + np.random.default_rng(0).normal(size=(round(seconds * rate), 1))

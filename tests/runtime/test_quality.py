@@ -1,7 +1,11 @@
 """Which windows are fit to be used, and how clean they are."""
 
+from __future__ import annotations
+
 import itertools
 import warnings
+from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -19,7 +23,7 @@ EEG, GSR, PPG, VIDEO = (SPEC.modality(name) for name in ("eeg", "gsr", "ppg", "v
 SHAPES = {"eeg": (300, 18), "gsr": (20, 1), "ppg": (500, 1), "video": (1, 32)}
 
 
-def good_window(name, seed=0):
+def good_window(name: str, seed: int = 0) -> np.ndarray:
     rng = np.random.default_rng(seed)
     samples, channels = SHAPES[name]
     if name == "eeg":
@@ -32,13 +36,13 @@ def good_window(name, seed=0):
     return rng.normal(size=(samples, channels))
 
 
-def judge(name, window):
+def judge(name: str, window: np.ndarray) -> tuple[bool, float]:
     valid, quality = assess(SPEC.modality(name), window[None])
     return bool(valid[0]), float(quality[0])
 
 
 @pytest.mark.parametrize("name", SHAPES)
-def test_a_clean_window_is_valid_and_scores_high(name):
+def test_a_clean_window_is_valid_and_scores_high(name: str) -> None:
     valid, quality = judge(name, good_window(name))
     assert valid
     assert 0.9 < quality <= 1
@@ -46,7 +50,7 @@ def test_a_clean_window_is_valid_and_scores_high(name):
 
 @pytest.mark.parametrize("name", SHAPES)
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-def test_one_missing_sample_makes_a_window_invalid(name, value):
+def test_one_missing_sample_makes_a_window_invalid(name: str, value: float) -> None:
     window = good_window(name)
     window[len(window) // 2, -1] = value
     assert judge(name, window) == (False, 0.0)
@@ -54,40 +58,40 @@ def test_one_missing_sample_makes_a_window_invalid(name, value):
 
 @pytest.mark.parametrize("name", ["eeg", "gsr", "ppg"])
 @pytest.mark.parametrize("value", [0.0, 1.0, 5e-324, 1e30, -1e30])
-def test_a_channel_that_stands_still_makes_a_window_invalid(name, value):
+def test_a_channel_that_stands_still_makes_a_window_invalid(name: str, value: float) -> None:
     window = good_window(name)
     window[:, -1] = value
     assert judge(name, window) == (False, 0.0)
 
 
 @pytest.mark.parametrize(("name", "value"), [("eeg", 2e5), ("eeg", -2e5), ("gsr", 0.0), ("gsr", 101.0), ("ppg", 2e9)])
-def test_one_sample_out_of_range_makes_a_window_invalid(name, value):
+def test_one_sample_out_of_range_makes_a_window_invalid(name: str, value: float) -> None:
     window = good_window(name)
     window[3, 0] = value
     assert judge(name, window) == (False, 0.0)
 
 
 @pytest.mark.parametrize("name", ["eeg", "ppg"])
-def test_a_signal_clipped_most_of_the_time_is_invalid_and_a_little_clipping_is_not(name):
+def test_a_signal_clipped_most_of_the_time_is_invalid_and_a_little_clipping_is_not(name: str) -> None:
     t = np.arange(SHAPES[name][0])[:, None] * np.ones(SHAPES[name][1])
     wave = 100 * np.sin(2 * np.pi * 6 * t / len(t) + 0.1)
     assert judge(name, np.clip(wave, -20, 20))[0] is False
     assert judge(name, np.clip(wave, -90, 90))[0] is True
 
 
-def test_subnormal_signals_raise_no_warning():
+def test_subnormal_signals_raise_no_warning() -> None:
     for name in ("eeg", "ppg"):
         judge(name, good_window(name) * 5e-324)
         judge(name, good_window(name) * 1e-310)
 
 
 @pytest.mark.parametrize("name", SHAPES)
-def test_no_windows_get_no_judgement(name):
+def test_no_windows_get_no_judgement(name: str) -> None:
     valid, quality = assess(SPEC.modality(name), np.empty((0, *SHAPES[name])))
     assert valid.shape == quality.shape == (0,)
 
 
-def saturated_by_counting(window):
+def saturated_by_counting(window: np.ndarray) -> bool:
     """More than half of a channel's samples within 1 % of its range from an extreme."""
     for channel in window.T:
         low, high = min(channel), max(channel)
@@ -105,7 +109,7 @@ def saturated_by_counting(window):
     offset=st.sampled_from([0.0, 1e3, -9e4]),
     name=st.sampled_from(["eeg", "ppg"]),
 )
-def test_saturation_is_what_counting_says(seed, share, offset, name):
+def test_saturation_is_what_counting_says(seed: int, share: float, offset: float, name: str) -> None:
     rng = np.random.default_rng(seed)
     samples, channels = SHAPES[name]
     window = rng.uniform(-1, 1, size=(samples, channels))
@@ -126,7 +130,9 @@ def test_saturation_is_what_counting_says(seed, share, offset, name):
 )  # fmt: skip
 @pytest.mark.parametrize("offset", [0.0, 1e4])
 @pytest.mark.parametrize("sides", [(1,), (-1,), (1, -1)])
-def test_one_sample_more_than_half_at_the_extremes_is_saturated(name, count, level, valid, offset, sides):
+def test_one_sample_more_than_half_at_the_extremes_is_saturated(
+    name: str, count: int, level: float, valid: bool, offset: float, sides: tuple[int, ...]
+) -> None:
     rng = np.random.default_rng(2)
     samples, channels = SHAPES[name]
     window = rng.uniform(-0.9, 0.9, size=(samples, channels))
@@ -142,7 +148,7 @@ def test_one_sample_more_than_half_at_the_extremes_is_saturated(name, count, lev
 
 
 @pytest.mark.parametrize(("count", "valid"), [(256, True), (257, False), (511, False)])
-def test_many_samples_at_the_extremes_are_all_counted(count, valid):
+def test_many_samples_at_the_extremes_are_all_counted(count: int, valid: bool) -> None:
     # 512 can be halved nine times; a byte counts to 255.
     window = np.random.default_rng(7).uniform(-0.9, 0.9, size=(512, 2))
     window[:count, 0] = np.where(np.arange(count) % 2, 1.0, -1.0)
@@ -150,7 +156,7 @@ def test_many_samples_at_the_extremes_are_all_counted(count, valid):
 
 
 @pytest.mark.parametrize("channels", [1, 2, 3, 18])
-def test_one_bad_channel_of_any_number_makes_a_window_invalid(channels):
+def test_one_bad_channel_of_any_number_makes_a_window_invalid(channels: Any) -> None:
     for bad in range(channels):
         window = good_window("eeg")[:, :channels].copy()
         assert judge("eeg", window)[0] is True
@@ -159,14 +165,14 @@ def test_one_bad_channel_of_any_number_makes_a_window_invalid(channels):
 
 
 @pytest.mark.parametrize(("step", "valid"), [(1.9e-12, False), (2.1e-12, True)])
-def test_what_moves_by_more_than_a_millionth_of_a_millionth_is_no_constant(step, valid):
+def test_what_moves_by_more_than_a_millionth_of_a_millionth_is_no_constant(step: float, valid: bool) -> None:
     window = np.full((20, 1), 2.0)
     window[9] += step
     assert judge("gsr", window)[0] is valid
 
 
 @pytest.mark.parametrize(("name", "lower", "upper"), [("eeg", -1e5, 1e5), ("gsr", 0.001, 100.0), ("ppg", -1e9, 1e9)])
-def test_the_limits_of_a_range_are_in_it(name, lower, upper):
+def test_the_limits_of_a_range_are_in_it(name: str, lower: float, upper: float) -> None:
     for value, beyond in ((lower, -np.inf), (upper, np.inf)):
         window = np.random.default_rng(3).uniform(lower, upper, size=SHAPES[name])
         window[7, 0] = value
@@ -177,20 +183,20 @@ def test_the_limits_of_a_range_are_in_it(name, lower, upper):
         assert np.argwhere(np.isnan(without_unusable(SPEC.modality(name), window))).tolist() == [[7, 0]]
 
 
-def test_an_embedding_may_hold_any_number():
+def test_an_embedding_may_hold_any_number() -> None:
     largest = np.full((1, 32), np.finfo(np.float64).max)
     largest[0, 1::2] *= -1
     assert judge("video", largest) == (True, 1.0)
     assert without_unusable(VIDEO, largest) is largest
 
 
-def test_a_range_holds_for_samples_in_a_unit_of_their_own():
+def test_a_range_holds_for_samples_in_a_unit_of_their_own() -> None:
     volts = np.array([[0.1, 0.2, -0.1, -0.2]])
     got = without_unusable(EEG, volts, unit=1e6)
     np.testing.assert_array_equal(got, [[0.1, np.nan, -0.1, np.nan]])
 
 
-def longest_run(channel):
+def longest_run(channel: np.ndarray) -> int:
     best = run = 1
     for a, b in itertools.pairwise(channel):
         run = run + 1 if a == b else 1
@@ -206,7 +212,9 @@ def longest_run(channel):
     beyond=st.integers(-3, 60),
     twice=st.booleans(),
 )
-def test_a_sensor_stuck_for_more_than_half_of_a_window_makes_it_invalid(name, seed, start, beyond, twice):
+def test_a_sensor_stuck_for_more_than_half_of_a_window_makes_it_invalid(
+    name: str, seed: int, start: float, beyond: int, twice: bool
+) -> None:
     rng = np.random.default_rng(seed)
     samples, channels = SHAPES[name]
     window = np.round(rng.normal(scale=15, size=(samples, channels)), 2)
@@ -227,7 +235,7 @@ def test_a_sensor_stuck_for_more_than_half_of_a_window_makes_it_invalid(name, se
 
 
 @pytest.mark.parametrize(("name", "half"), [("eeg", 150), ("ppg", 250)])
-def test_one_sample_more_than_half_of_a_window_is_stuck_wherever_it_lies(name, half):
+def test_one_sample_more_than_half_of_a_window_is_stuck_wherever_it_lies(name: str, half: int) -> None:
     noise = np.round(np.random.default_rng(4).normal(scale=15, size=SHAPES[name]), 2)
     others = [good_window(name, seed=s) for s in range(9)]
     for length, valid in ((half, True), (half + 1, False)):
@@ -238,7 +246,7 @@ def test_one_sample_more_than_half_of_a_window_is_stuck_wherever_it_lies(name, h
             assert assess(SPEC.modality(name), np.stack([*others, window]))[0].tolist() == [True] * 9 + [valid]
 
 
-def test_samples_that_move_by_the_rounding_of_a_constant_are_stuck():
+def test_samples_that_move_by_the_rounding_of_a_constant_are_stuck() -> None:
     window = np.round(np.random.default_rng(6).uniform(-0.9, 0.9, size=(500, 1)), 3)
     window[499] = 1.0
     assert judge("ppg", window)[0] is True
@@ -249,14 +257,14 @@ def test_samples_that_move_by_the_rounding_of_a_constant_are_stuck():
     assert assess(PPG, np.stack([*others, window]))[0].tolist() == [True] * 9 + [False]
 
 
-def test_skin_conductance_that_rests_for_most_of_a_window_is_valid():
+def test_skin_conductance_that_rests_for_most_of_a_window_is_valid() -> None:
     window = good_window("gsr")
     window[:15] = 2.0
     assert judge("gsr", window)[0] is True
 
 
 @pytest.mark.parametrize("name", SHAPES)
-def test_samples_whose_squares_overflow_raise_no_warning(name):
+def test_samples_whose_squares_overflow_raise_no_warning(name: str) -> None:
     modality = SPEC.modality(name)
     samples = np.full(SHAPES[name], 1e300)
     with warnings.catch_warnings():
@@ -266,7 +274,7 @@ def test_samples_whose_squares_overflow_raise_no_warning(name):
     assert np.isnan(usable).all() == (upper is not None and upper < 1e300)
 
 
-def test_eeg_quality_falls_with_the_swing_beyond_200_uv():
+def test_eeg_quality_falls_with_the_swing_beyond_200_uv() -> None:
     window = good_window("eeg")
     window[:, :9] *= 100
     swing = window.max(axis=0) - window.min(axis=0)
@@ -274,27 +282,27 @@ def test_eeg_quality_falls_with_the_swing_beyond_200_uv():
 
 
 @pytest.mark.parametrize(("swing_uv", "quality"), [(1.0, 1.0), (200.0, 1.0), (250.0, 0.8), (2000.0, 0.1)])
-def test_eeg_is_clean_up_to_200_uv(swing_uv, quality):
+def test_eeg_is_clean_up_to_200_uv(swing_uv: float, quality: float) -> None:
     # A sine of 60 samples has samples at its very peaks.
     window = swing_uv / 2 * np.sin(2 * np.pi * (np.arange(300)[:, None] / 60 + np.arange(18) / 4))
     assert judge("eeg", window) == (True, pytest.approx(quality))
 
 
 @pytest.mark.parametrize(("step_us", "quality"), [(0.25, 1.0), (0.5, 0.5), (1.0, 0.25)])
-def test_skin_conductance_is_clean_up_to_1_us_a_second(step_us, quality):
+def test_skin_conductance_is_clean_up_to_1_us_a_second(step_us: float, quality: float) -> None:
     # Four samples a second, in steps that are no rounded numbers.
     window = 2 + step_us * (np.arange(20)[:, None] % 2)
     assert judge("gsr", window) == (True, pytest.approx(quality))
 
 
-def test_gsr_quality_falls_with_its_steepest_step():
+def test_gsr_quality_falls_with_its_steepest_step() -> None:
     window = good_window("gsr")
     window[10:] += 1.0
     steepest = max(abs(b - a) for a, b in zip(window[:-1, 0], window[1:, 0], strict=True)) * 4
     assert judge("gsr", window) == (True, pytest.approx(1 / steepest))
 
 
-def pulse_share(window):
+def pulse_share(window: np.ndarray) -> float:
     """Of the power at 0.6, 0.8 .. 8 Hz, what is within 0.2 Hz of the strongest of 0.8 .. 3 Hz and of its overtone."""
     n = np.arange(500)
     tapered = (window - window.mean()) * (0.5 - 0.5 * np.cos(2 * np.pi * n / 499))
@@ -306,7 +314,7 @@ def pulse_share(window):
 
 
 @pytest.mark.parametrize("hz", [0.0, 0.4, 0.6, 0.8, 1.1, 1.6, 3.0, 3.2, 6.0, 7.6, 8.0, 8.2, 8.4])
-def test_the_quality_of_a_pulse_is_the_share_of_its_power_at_one_frequency_and_its_overtone(hz):
+def test_the_quality_of_a_pulse_is_the_share_of_its_power_at_one_frequency_and_its_overtone(hz: float) -> None:
     t = np.arange(500) / 100
     noise = np.random.default_rng(round(10 * hz)).normal(size=(20, 500))
     windows = 1e3 + 0.6 * np.sin(2 * np.pi * hz * t + 1) + noise
@@ -316,12 +324,12 @@ def test_the_quality_of_a_pulse_is_the_share_of_its_power_at_one_frequency_and_i
     np.testing.assert_allclose(quality, [pulse_share(window) for window in windows], rtol=1e-9)
 
 
-def test_noise_scores_below_a_pulse():
+def test_noise_scores_below_a_pulse() -> None:
     noise = np.random.default_rng(1).normal(size=(500, 1))
     assert judge("ppg", noise)[1] < 0.6 < judge("ppg", good_window("ppg"))[1]
 
 
-def test_unusable_samples_become_nan_and_the_caller_keeps_his():
+def test_unusable_samples_become_nan_and_the_caller_keeps_his() -> None:
     samples = good_window("eeg")
     assert without_unusable(EEG, samples) is samples
     samples[5, 2], samples[6, 3], samples[7, 4] = np.inf, 1e30, np.nan
@@ -332,7 +340,7 @@ def test_unusable_samples_become_nan_and_the_caller_keeps_his():
     np.testing.assert_array_equal(got[8:], samples[8:])
 
 
-def pulse_quality(path):
+def pulse_quality(path: Path) -> np.ndarray:
     with h5py.File(path) as file:
         device = next(iter(file.values()))
         raw = device["raw"]
@@ -343,7 +351,7 @@ def pulse_quality(path):
     return np.concatenate([p.quality for p in parts])[:, 0]
 
 
-def test_a_pulse_at_rest_scores_above_one_under_motion(shared_data):
+def test_a_pulse_at_rest_scores_above_one_under_motion(shared_data: Path) -> None:
     rest = pulse_quality(shared_data / "opensignals_h5" / "bvp_rest.h5")
     moving = pulse_quality(shared_data / "opensignals_h5" / "bvp_motion_artifact.h5")
     assert len(rest) == 101
@@ -354,7 +362,7 @@ def test_a_pulse_at_rest_scores_above_one_under_motion(shared_data):
     assert (moving < 0.6).mean() > 0.1
 
 
-def test_a_wristband_worn_for_54_minutes_gives_a_row_for_every_second(shared_data):
+def test_a_wristband_worn_for_54_minutes_gives_a_row_for_every_second(shared_data: Path) -> None:
     recording = IMPORTERS["e4"].read(shared_data / "e4_stress_predict_S01")
     rows = extract_features(recording, SPEC)
     valid = dict(zip(SPEC.modality_names, rows.valid.T, strict=True))

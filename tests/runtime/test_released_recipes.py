@@ -1,8 +1,11 @@
 """The recipes of released features against the plain loops of the released code, constant windows among them."""
 
+from __future__ import annotations
+
 import dataclasses
 import itertools
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,7 +13,7 @@ import scipy.signal as ss
 
 from emodict.features import extract_features
 from emodict.recording import Recording, Signal
-from emodict.spec import load_spec
+from emodict.spec import FeatureSpec, load_spec
 
 EMODICT, DMER, SAMPLE = (load_spec(i) for i in ("emodict-1", "dmer-2024", "dmer-sample"))
 RATES = {"eeg": 300, "ppg": 100, "gsr": 4}
@@ -29,7 +32,7 @@ LEAST_GSR_VALUE = math.log2(100 * 3e-3**2)
 LEAST_PPG_SIZE = 0.5
 
 
-def released_band_powers(x, rate_hz, n_fft, edges):
+def released_band_powers(x: np.ndarray, rate_hz: int, n_fft: int, edges: tuple[Any, ...]) -> np.ndarray:
     """(samples,) -> (seconds, bands)."""
     per_hz = int(n_fft / rate_hz)
     taper = np.hanning(rate_hz)
@@ -47,12 +50,12 @@ def released_band_powers(x, rate_hz, n_fft, edges):
     return np.array(rows)
 
 
-def released_filter(x, low_hz, high_hz, rate_hz):
+def released_filter(x: np.ndarray, low_hz: float, high_hz: float, rate_hz: int) -> np.ndarray:
     b, a = ss.butter(2, [low_hz / (rate_hz / 2), high_hz / (rate_hz / 2)], "bandpass")
     return ss.filtfilt(b, a, x)
 
 
-def released_statistics(window):
+def released_statistics(window: np.ndarray) -> np.ndarray:
     row = []
     for series in (window, np.diff(window), np.diff(np.diff(window))):
         row += [np.median(series), np.mean(series), np.std(series), np.min(series), np.max(series)]
@@ -62,7 +65,7 @@ def released_statistics(window):
     return np.real([*row, np.max(spectrum) - np.min(spectrum)])
 
 
-def recording(**samples):
+def recording(**samples: Any) -> Recording:
     signals = {}
     for name, x in samples.items():
         modality = EMODICT.modality(name)
@@ -71,43 +74,43 @@ def recording(**samples):
     return Recording("s", "p", signals)
 
 
-def extracted(spec, **samples):
+def extracted(spec: FeatureSpec, **samples: Any) -> tuple[np.ndarray, ...]:
     """One modality's valid (rows,), quality (rows,) and features (rows, *shape)."""
     (name,) = samples
     rows = extract_features(recording(**samples), spec.with_modalities([name]))
     return rows.valid[:, 0], rows.quality[:, 0], rows.features(name)
 
 
-def coarse_gsr():
+def coarse_gsr() -> np.ndarray:
     """A sensor that repeats itself, at 6 uS."""
     rng = np.random.default_rng(2)
     count = SECONDS * RATES["gsr"]
     return 6 + 0.3 * np.cumsum(rng.integers(-1, 2, size=count) * (rng.random(count) < 0.2))
 
 
-def pulse(seconds=SECONDS):
+def pulse(seconds: int = SECONDS) -> np.ndarray:
     t = np.arange(seconds * 100) / 100
     return np.sin(2 * np.pi * 1.2 * t) + 0.05 * np.random.default_rng(1).normal(size=len(t))
 
 
-def pulse_lost_for_eight_seconds():
+def pulse_lost_for_eight_seconds() -> np.ndarray:
     x = pulse()
     x[12_000:12_800] = 1.5
     return x
 
 
-def constant_seconds(x, rate_hz):
+def constant_seconds(x: np.ndarray, rate_hz: int) -> np.ndarray:
     windows = x.reshape(-1, rate_hz)
     return (windows == windows[:, :1]).all(axis=1)
 
 
-def never_constant(spec, name):
+def never_constant(spec: FeatureSpec, name: str) -> FeatureSpec:
     """The spec with the rule of emodict-1."""
     modality = dataclasses.replace(spec.modality(name), constant_usable=False)
     return dataclasses.replace(spec, modalities=(modality,))
 
 
-def test_the_samples_eeg_has_the_released_numbers():
+def test_the_samples_eeg_has_the_released_numbers() -> None:
     eeg = np.random.default_rng(0).normal(scale=20, size=(SECONDS * 300, 18))
     valid, _, values = extracted(SAMPLE, eeg=eeg)
     expected = [released_band_powers(eeg[::3, channel], 100, 1024, HZ_EDGES) for channel in range(18)]
@@ -115,7 +118,7 @@ def test_the_samples_eeg_has_the_released_numbers():
     np.testing.assert_allclose(values, np.stack(expected, axis=1), rtol=0, atol=ATOL)
 
 
-def test_the_samples_gsr_has_the_released_numbers_where_all_four_samples_are_equal_too():
+def test_the_samples_gsr_has_the_released_numbers_where_all_four_samples_are_equal_too() -> None:
     gsr = coarse_gsr()
     valid, quality, values = extracted(SAMPLE, gsr=gsr)
     expected = released_band_powers(released_filter(gsr, 0.01, 1.9, 4), 4, 64, SLOW_EDGES)
@@ -127,7 +130,7 @@ def test_the_samples_gsr_has_the_released_numbers_where_all_four_samples_are_equ
     np.testing.assert_array_equal(quality[constant_seconds(gsr, 4)], 1.0)
 
 
-def test_the_samples_ppg_has_the_released_numbers_where_the_pulse_is_lost_too():
+def test_the_samples_ppg_has_the_released_numbers_where_the_pulse_is_lost_too() -> None:
     ppg = pulse_lost_for_eight_seconds()
     valid, quality, values = extracted(SAMPLE, ppg=ppg)
     filtered = released_filter(ppg, 0.01, 49, 100)
@@ -140,12 +143,12 @@ def test_the_samples_ppg_has_the_released_numbers_where_the_pulse_is_lost_too():
 
 
 @pytest.mark.parametrize(("name", "samples"), [("gsr", coarse_gsr()), ("ppg", pulse_lost_for_eight_seconds())])
-def test_exactly_the_constant_seconds_are_valid_by_the_samples_rule_alone(name, samples):
+def test_exactly_the_constant_seconds_are_valid_by_the_samples_rule_alone(name: str, samples: np.ndarray) -> None:
     valid, _, _ = extracted(never_constant(SAMPLE, name), **{name: samples})
     np.testing.assert_array_equal(valid, ~constant_seconds(samples, RATES[name]))
 
 
-def test_a_constant_gsr_window_has_the_released_statistics_in_dmer_2024_and_none_in_emodict_1():
+def test_a_constant_gsr_window_has_the_released_statistics_in_dmer_2024_and_none_in_emodict_1() -> None:
     gsr = 2 + 0.01 * np.random.default_rng(0).integers(0, 40, size=120)
     gsr[40:80] = 2.5
     constant = np.array([(gsr[4 * k : 4 * k + 20] == gsr[4 * k]).all() for k in range(26)])
@@ -166,7 +169,7 @@ def test_a_constant_gsr_window_has_the_released_statistics_in_dmer_2024_and_none
     np.testing.assert_array_equal(quality[constant], 1.0)
 
 
-def test_a_constant_ppg_window_has_the_released_statistics_in_dmer_2024_and_none_in_emodict_1():
+def test_a_constant_ppg_window_has_the_released_statistics_in_dmer_2024_and_none_in_emodict_1() -> None:
     ppg = pulse(40)
     # Eight seconds: four windows of five.
     ppg[1600:2400] = 1.5
@@ -192,13 +195,15 @@ def test_a_constant_ppg_window_has_the_released_statistics_in_dmer_2024_and_none
 
 @pytest.mark.parametrize(("spec", "name"), [(SAMPLE, "gsr"), (SAMPLE, "ppg"), (DMER, "ppg")])
 @pytest.mark.parametrize("level", [1.0, 0.1, 97.3])
-def test_a_sensor_that_never_moved_gives_no_number_out_of_a_filters_rounding(spec, name, level):
+def test_a_sensor_that_never_moved_gives_no_number_out_of_a_filters_rounding(
+    spec: FeatureSpec, name: str, level: float
+) -> None:
     valid, _, values = extracted(spec, **{name: np.full(60 * RATES[name], level)})
     assert not valid.any()
     assert np.isnan(values).all()
 
 
-def test_a_sensor_that_stopped_gives_numbers_as_long_as_the_filter_remembers_and_then_none():
+def test_a_sensor_that_stopped_gives_numbers_as_long_as_the_filter_remembers_and_then_none() -> None:
     # Butterworth of order 2 at 0.01 Hz forgets by exp(-t / 22.5 s): 1e-9 of 3 uS is left of a step of 1 uS after 8 min.
     gsr = np.full(1200 * 4, 3.0)
     gsr[:240] = 2 + np.random.default_rng(0).integers(0, 2, size=240)
@@ -209,7 +214,7 @@ def test_a_sensor_that_stopped_gives_numbers_as_long_as_the_filter_remembers_and
 
 
 @pytest.mark.parametrize("spec", [DMER, SAMPLE])
-def test_a_constant_with_a_gap_or_out_of_range_stays_invalid(spec):
+def test_a_constant_with_a_gap_or_out_of_range_stays_invalid(spec: FeatureSpec) -> None:
     gsr = coarse_gsr()
     gsr[400:440] = gsr[399]
     window_s = round(spec.modality("gsr").window_s)
@@ -223,7 +228,7 @@ def test_a_constant_with_a_gap_or_out_of_range_stays_invalid(spec):
 
 
 @pytest.mark.parametrize("spec", [DMER, SAMPLE])
-def test_a_saturated_pulse_stays_invalid(spec):
+def test_a_saturated_pulse_stays_invalid(spec: FeatureSpec) -> None:
     ppg = pulse()
     # Sixty of a hundred samples at the upper end, and the rest below it.
     clipped = np.where(np.arange(len(ppg)) % 100 < 60, 3.0, ppg)
@@ -233,7 +238,9 @@ def test_a_saturated_pulse_stays_invalid(spec):
 
 @pytest.mark.parametrize("spec", [DMER, SAMPLE])
 @pytest.mark.parametrize("level", [0.0, 5.0])
-def test_an_eeg_channel_that_stands_still_stays_invalid_for_no_filter_brings_anything_into_it(spec, level):
+def test_an_eeg_channel_that_stands_still_stays_invalid_for_no_filter_brings_anything_into_it(
+    spec: FeatureSpec, level: float
+) -> None:
     eeg = np.random.default_rng(0).normal(scale=20, size=(20 * 300, 18))
     eeg[3000:3300, 4] = level
     valid, _, _ = extracted(spec, eeg=eeg)

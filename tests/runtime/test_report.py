@@ -1,5 +1,7 @@
 """The report: one page that opens offline, shows what was predicted, and is honest about what was not."""
 
+from __future__ import annotations
+
 import base64
 import dataclasses
 import json
@@ -9,6 +11,8 @@ import subprocess
 import sys
 import zlib
 from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,7 +26,14 @@ from emodict.table import DMER_EMOTIONS
 VOID = {"meta", "br", "link", "img"}
 
 
-def prediction(rows=60, *, session="sitting", truth=True, emotions=DMER_EMOTIONS, elements=4):
+def prediction(
+    rows: int = 60,
+    *,
+    session: str = "sitting",
+    truth: bool = True,
+    emotions: tuple[str, ...] = DMER_EMOTIONS,
+    elements: int = 4,
+) -> Prediction:
     """Two trials; no answer in rows 10 to 19; gsr invalid in rows 10 to 19 and 40."""
     rng = np.random.default_rng(5)
     distribution = rng.dirichlet(np.ones(len(emotions)), size=rows)
@@ -39,41 +50,41 @@ def prediction(rows=60, *, session="sitting", truth=True, emotions=DMER_EMOTIONS
 class Page(HTMLParser):
     """Tags with their attributes and texts; every tag must be closed."""
 
-    def __init__(self, text):
+    def __init__(self, text: str) -> None:
         super().__init__()
         self.tags, self.texts, self.open = [], [], []
         self.feed(text)
         self.close()
         assert self.open == []
 
-    def handle_starttag(self, tag, attributes):
+    def handle_starttag(self, tag: str, attributes: list[Any]) -> None:
         self.tags.append((tag, dict(attributes)))
         if tag not in VOID:
             self.open.append(tag)
 
-    def handle_startendtag(self, tag, attributes):
+    def handle_startendtag(self, tag: str, attributes: list[tuple[str, str]]) -> None:
         self.tags.append((tag, dict(attributes)))
 
-    def handle_endtag(self, tag):
+    def handle_endtag(self, tag: str) -> None:
         assert self.open.pop() == tag
 
-    def handle_data(self, data):
+    def handle_data(self, data: str) -> None:
         if not self.open or self.open[-1] not in ("style", "script"):
             self.texts.append(data)
 
-    def count(self, tag, name):
+    def count(self, tag: str, name: str) -> int:
         return sum(t == tag and name in (a.get("class") or "").split() for t, a in self.tags)
 
     @property
-    def text(self):
+    def text(self) -> str:
         return "".join(self.texts)
 
 
-def page_of(*predictions, title="A title", model_lines=()):
+def page_of(*predictions: Any, title: str = "A title", model_lines: list[str] | tuple[Any, ...] = ()) -> Page:
     return Page(report_html(predictions, title=title, model_lines=model_lines))
 
 
-def test_a_report_is_one_file_that_asks_nothing_of_the_network(tmp_path):
+def test_a_report_is_one_file_that_asks_nothing_of_the_network(tmp_path: Path) -> None:
     write_report([prediction()], tmp_path / "r.html", title="A title", model_lines=["model.onnx, emodict-1"])
     text = (tmp_path / "r.html").read_text("utf-8")
     assert text.startswith("<!DOCTYPE html>")
@@ -83,7 +94,7 @@ def test_a_report_is_one_file_that_asks_nothing_of_the_network(tmp_path):
     assert "model.onnx, emodict-1" in page.text
 
 
-def test_every_emotion_has_a_polygon_per_answered_stretch_and_per_trial_and_a_place_in_the_legend():
+def test_every_emotion_has_a_polygon_per_answered_stretch_and_per_trial_and_a_place_in_the_legend() -> None:
     page = page_of(prediction())
     # Answers in rows 0-9 and 20-59, truth in 5-29 and 35-59.
     assert page.count("polygon", "share") == 10 * (2 + 2)
@@ -93,14 +104,14 @@ def test_every_emotion_has_a_polygon_per_answered_stretch_and_per_trial_and_a_pl
     assert "no answer" in page.text
 
 
-def test_without_truth_there_is_no_second_strip_and_no_measure():
+def test_without_truth_there_is_no_second_strip_and_no_measure() -> None:
     page = page_of(prediction(truth=False))
     assert page.count("polygon", "share") == 10 * 2
     assert "Truth" not in page.text
     assert "Chebyshev" not in page.text
 
 
-def test_the_six_measures_are_those_of_the_prediction():
+def test_the_six_measures_are_those_of_the_prediction() -> None:
     ours = prediction()
     text = page_of(ours).text
     for name, value in ours.metrics().items():
@@ -108,7 +119,7 @@ def test_the_six_measures_are_those_of_the_prediction():
         assert re.search(rf"{label} [↑↓]{value:.4f}", text)
 
 
-def test_the_table_gives_each_trial_its_mean_and_its_truth():
+def test_the_table_gives_each_trial_its_mean_and_its_truth() -> None:
     ours = prediction()
     html = report_html([ours], title="t", model_lines=[])
     row = html.split("Alert</th>")[1].split("</tr>")[0]
@@ -123,12 +134,12 @@ def test_the_table_gives_each_trial_its_mean_and_its_truth():
     assert "9–34" in html
 
 
-def trial_rows():
+def trial_rows() -> list[np.ndarray]:
     rows = np.arange(60)
     return [(rows >= 5) & (rows < 30), (rows >= 35) & (rows < 60)]
 
 
-def test_invalid_seconds_are_marked_where_they_are():
+def test_invalid_seconds_are_marked_where_they_are() -> None:
     page = page_of(prediction())
     marks = [a for t, a in page.tags if t == "rect" and a.get("class") == "invalid"]
     percent = [(float(a["x"][:-1]), float(a["width"][:-1])) for a in marks]
@@ -140,13 +151,13 @@ def test_invalid_seconds_are_marked_where_they_are():
     assert "Always valid" in page_of(sound).text
 
 
-def test_the_stack_is_as_high_as_the_shares():
+def test_the_stack_is_as_high_as_the_shares() -> None:
     shares = np.array([[0.25, 0.75], [0.5, 0.5]])
     polygons = re.findall(r'fill="(.)" points="([^"]*)"', svg.stacked_area(shares, "ab"))
     assert polygons == [("b", "0,1000 0,0 1,0 3,0 4,0 4,1000"), ("a", "0,1000 0,750 1,750 3,500 4,500 4,1000")]
 
 
-def test_the_weights_are_a_picture_that_is_clear_where_there_is_no_answer():
+def test_the_weights_are_a_picture_that_is_clear_where_there_is_no_answer() -> None:
     ours = prediction()
     page = page_of(ours)
     uri = next(a["href"] for t, a in page.tags if t == "image")
@@ -160,7 +171,7 @@ def test_the_weights_are_a_picture_that_is_clear_where_there_is_no_answer():
     np.testing.assert_allclose(shown / 127 * limit, np.clip(weights, -limit, limit), atol=0.5001 / 127 * limit)
 
 
-def read_png(data):
+def read_png(data: bytes) -> tuple[int, int, np.ndarray, bytes]:
     """By the PNG specification: 8-bit palette, no filter."""
     assert data[:8] == b"\x89PNG\r\n\x1a\n"
     chunks, at = {}, 8
@@ -176,7 +187,7 @@ def read_png(data):
     return width, height, lines[:, 1:], chunks[b"tRNS"]
 
 
-def test_the_hover_data_are_the_distribution_in_tenths_of_a_percent():
+def test_the_hover_data_are_the_distribution_in_tenths_of_a_percent() -> None:
     ours = prediction()
     html = report_html([ours], title="t", model_lines=[])
     data = json.loads(re.search(r'<script type="application/json">(.*?)</script>', html)[1])
@@ -185,7 +196,7 @@ def test_the_hover_data_are_the_distribution_in_tenths_of_a_percent():
     np.testing.assert_allclose(data["shares"][30], 1000 * ours.distribution[30], atol=0.5001)  # rounded
 
 
-def test_what_users_named_is_text_and_never_markup():
+def test_what_users_named_is_text_and_never_markup() -> None:
     evil = "<script>alert(\"x\")</script> & 'y'"
     ours = dataclasses.replace(prediction(session=evil), modalities=(evil, "ppg"), emotions=(evil, *DMER_EMOTIONS[1:]))
     plain = page_of(prediction())
@@ -195,7 +206,7 @@ def test_what_users_named_is_text_and_never_markup():
     assert f"Quality of {evil} over time" in [a.get("aria-label") for _, a in page.tags]
 
 
-def test_an_hour_is_averaged_says_so_and_stays_small():
+def test_an_hour_is_averaged_says_so_and_stays_small() -> None:
     rows = 3600
     page_text = report_html([prediction(rows, truth=False, elements=32)], title="t", model_lines=[])
     assert len(page_text) < 2_000_000
@@ -206,7 +217,7 @@ def test_an_hour_is_averaged_says_so_and_stays_small():
     assert "60 min 4 s" in text
 
 
-def test_columns_average_only_rows_with_an_answer_and_leave_holes_in_time_open():
+def test_columns_average_only_rows_with_an_answer_and_leave_holes_in_time_open() -> None:
     start = np.concatenate([np.arange(1500.0), np.arange(2000.0, 2500.0)])
     line = svg.timeline(start)
     assert (line.width, line.rows_per_column, line.count) == (3.0, 3, 834)
@@ -218,7 +229,7 @@ def test_columns_average_only_rows_with_an_answer_and_leave_holes_in_time_open()
     assert np.isfinite(means[667:]).all()
 
 
-def test_rows_whose_times_run_back_are_counted_instead():
+def test_rows_whose_times_run_back_are_counted_instead() -> None:
     ours = prediction(truth=False)
     html = report_html([dataclasses.replace(ours, start_s=np.tile(np.arange(30.0), 2))], title="t", model_lines=[])
     assert 'data-axis="row"' in html
@@ -226,7 +237,7 @@ def test_rows_whose_times_run_back_are_counted_instead():
 
 
 @pytest.mark.parametrize("rows", [1, 2, 90, 296, 3236, 20000, 500000])
-def test_a_time_axis_has_a_few_round_times(rows):
+def test_a_time_axis_has_a_few_round_times(rows: int) -> None:
     ticks = svg.time_ticks(svg.timeline(np.arange(rows) + 4.0))
     assert 1 <= len(ticks) <= 7
     assert len({text for _, text in ticks}) == len(ticks)
@@ -238,11 +249,11 @@ def test_a_time_axis_has_a_few_round_times(rows):
     [(56, ["10", "20", "30", "40", "50", "60"]), (296, ["1:00", "2:00", "3:00", "4:00", "5:00"]),
      (4 * 3600, ["1:00", "2:00", "3:00", "4:00"])],
 )  # fmt: skip
-def test_times_are_written_in_the_axis_unit(rows, texts):
+def test_times_are_written_in_the_axis_unit(rows: int, texts: list[str]) -> None:
     assert [text for _, text in svg.time_ticks(svg.timeline(np.arange(rows) + 4.0))] == texts
 
 
-def test_several_sessions_have_an_index_that_leads_to_each():
+def test_several_sessions_have_an_index_that_leads_to_each() -> None:
     page = page_of(prediction(session="one"), prediction(session="two", truth=False))
     targets = [a["href"] for t, a in page.tags if t == "a"]
     assert targets == ["#s0", "#s1"]
@@ -250,13 +261,13 @@ def test_several_sessions_have_an_index_that_leads_to_each():
     assert "nav" not in [t for t, _ in page_of(prediction()).tags]
 
 
-def test_only_a_simulated_session_wears_the_badge():
+def test_only_a_simulated_session_wears_the_badge() -> None:
     ours = prediction()
     assert page_of(ours).count("span", "badge") == 0
     assert page_of(dataclasses.replace(ours, simulated=True)).count("span", "badge") == 1
 
 
-def test_a_session_without_any_answer_says_so_and_shows_the_signals_alone():
+def test_a_session_without_any_answer_says_so_and_shows_the_signals_alone() -> None:
     ours = prediction()
     nothing = dataclasses.replace(ours, distribution=ours.distribution * np.nan, weights=ours.weights * np.nan)
     page = page_of(nothing)
@@ -265,13 +276,13 @@ def test_a_session_without_any_answer_says_so_and_shows_the_signals_alone():
     assert page.count("polygon", "level") == 2
 
 
-def test_a_session_without_rows_says_so():
+def test_a_session_without_rows_says_so() -> None:
     page = page_of(prediction(0, truth=False))
     assert "shorter than one window" in page.text
     assert page.count("svg", "plot") == 0
 
 
-def test_a_truth_that_always_changes_is_drawn_but_not_listed():
+def test_a_truth_that_always_changes_is_drawn_but_not_listed() -> None:
     ours = prediction()
     moving = np.random.default_rng(1).dirichlet(np.ones(10), size=60)
     page = page_of(dataclasses.replace(ours, truth=moving))
@@ -280,7 +291,7 @@ def test_a_truth_that_always_changes_is_drawn_but_not_listed():
     assert page.count("polygon", "share") == 10 * (2 + 1)
 
 
-def test_weights_that_are_all_zero_or_absent_are_no_reason_to_stop():
+def test_weights_that_are_all_zero_or_absent_are_no_reason_to_stop() -> None:
     ours = prediction()
     zero = dataclasses.replace(ours, weights=ours.weights * 0)
     assert [t for t, _ in page_of(zero).tags].count("image") == 1
@@ -288,7 +299,7 @@ def test_weights_that_are_all_zero_or_absent_are_no_reason_to_stop():
     assert [t for t, _ in page_of(none).tags].count("image") == 0
 
 
-def test_positive_and_negative_emotions_have_hues_of_their_own():
+def test_positive_and_negative_emotions_have_hues_of_their_own() -> None:
     fills = svg.colours([name.upper() for name in DMER_EMOTIONS])
     assert len(set(fills)) == 10
     red, blue = ([int(fill[i : i + 2], 16) for fill in fills] for i in (1, 5))
@@ -297,13 +308,13 @@ def test_positive_and_negative_emotions_have_hues_of_their_own():
 
 
 @pytest.mark.parametrize("count", [1, 7, 10, 25])
-def test_any_other_emotions_have_distinct_colours(count):
+def test_any_other_emotions_have_distinct_colours(count: int) -> None:
     fills = svg.colours([f"emotion {i}" for i in range(count)])
     assert len(set(fills)) == count
     assert all(re.fullmatch("#[0-9a-f]{6}", fill) for fill in fills)
 
 
-def test_a_folder_that_does_not_exist_is_refused(tmp_path):
+def test_a_folder_that_does_not_exist_is_refused(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="mkdir -p"):
         write_report([prediction()], tmp_path / "none" / "r.html", title="t", model_lines=[])
 
@@ -326,7 +337,7 @@ except OutputError as error:
 """
 
 
-def test_a_disk_that_fills_up_is_a_sentence_and_leaves_nothing_behind(tmp_path):
+def test_a_disk_that_fills_up_is_a_sentence_and_leaves_nothing_behind(tmp_path: Path) -> None:
     path = tmp_path / "r.html"
     done = subprocess.run([sys.executable, "-c", FILL, str(path)], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")

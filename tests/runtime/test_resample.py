@@ -1,8 +1,11 @@
 """Resampling a stream against scipy.signal.resample_poly."""
 
+from __future__ import annotations
+
 import itertools
 import math
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import pytest
@@ -23,7 +26,9 @@ ODD_RATES = [(300.1, 300), (63.9997, 100), (999.7, 4)]
 RATES = [(64, 100), (256, 300), (250, 300), (500, 300), (512, 300), (1000, 100), (8, 4), (300, 299)]
 
 
-def resampled(samples, from_hz, to_hz, *, chunks=()):
+def resampled(
+    samples: np.ndarray, from_hz: float, to_hz: int, *, chunks: list[Any] | tuple[Any, ...] = ()
+) -> np.ndarray:
     resampler = Resampler(from_hz, to_hz, channels=samples.shape[1])
     edges = [0, *np.cumsum(chunks), len(samples)]
     parts = [resampler.push(samples[a:b]) for a, b in itertools.pairwise(edges)]
@@ -31,7 +36,7 @@ def resampled(samples, from_hz, to_hz, *, chunks=()):
 
 
 @pytest.mark.parametrize(("from_hz", "to_hz"), RATES)
-def test_away_from_the_ends_it_is_resample_poly(from_hz, to_hz):
+def test_away_from_the_ends_it_is_resample_poly(from_hz: int, to_hz: int) -> None:
     divisor = math.gcd(from_hz, to_hz)
     up, down = to_hz // divisor, from_hz // divisor
     samples = np.random.default_rng(0).normal(size=(max(100, 40 * down), 2))
@@ -48,13 +53,13 @@ def test_away_from_the_ends_it_is_resample_poly(from_hz, to_hz):
 
 
 @pytest.mark.parametrize(("from_hz", "to_hz"), RATES)
-def test_a_constant_stays_that_constant_to_the_very_ends(from_hz, to_hz):
+def test_a_constant_stays_that_constant_to_the_very_ends(from_hz: int, to_hz: int) -> None:
     got = resampled(np.full((2 * from_hz, 1), 7.0), from_hz, to_hz)
     assert len(got) == 2 * to_hz
     np.testing.assert_allclose(got, 7.0, rtol=CONSTANT_RTOL)
 
 
-def test_a_slow_sine_comes_out_at_the_new_rate_in_phase():
+def test_a_slow_sine_comes_out_at_the_new_rate_in_phase() -> None:
     t_in, t_out = np.arange(64 * 10) / 64, np.arange(100 * 10) / 100
     got = resampled(np.sin(2 * np.pi * 1.3 * t_in)[:, None], 64, 100)[:, 0]
     # Pass-band ripple of the Kaiser design.
@@ -63,7 +68,7 @@ def test_a_slow_sine_comes_out_at_the_new_rate_in_phase():
 
 @settings(deadline=None, max_examples=200)
 @given(st.floats(1.0, 4000.0), st.sampled_from([4.0, 100.0, 300.0]), st.floats(-1e-4, 1e-4), st.integers(1, 9))
-def test_an_hour_of_samples_lies_where_the_rates_say(from_hz, to_hz, off, multiple):
+def test_an_hour_of_samples_lies_where_the_rates_say(from_hz: float, to_hz: float, off: float, multiple: int) -> None:
     # Any rate, and one next to a simple ratio, where a coarse fraction would take the simple one.
     for rate in (from_hz, to_hz * multiple * (1 + off), to_hz / multiple * (1 + off)):
         resampler = Resampler(rate, to_hz, channels=1)
@@ -74,7 +79,7 @@ def test_an_hour_of_samples_lies_where_the_rates_say(from_hz, to_hz, off, multip
 
 @pytest.mark.parametrize("multiple", [1, 3])
 @pytest.mark.parametrize("off", [1, -1])
-def test_a_ratio_is_simple_where_that_is_right_to_a_millionth(multiple, off):
+def test_a_ratio_is_simple_where_that_is_right_to_a_millionth(multiple: int, off: int) -> None:
     near, far = (Resampler(100.0 * multiple * (1 + off * part), 100.0, channels=1) for part in (0.9e-6, 1.1e-6))
     assert (near.up, near.down) == (1, multiple)
     assert far.up > 1000
@@ -89,13 +94,13 @@ def test_a_ratio_is_simple_where_that_is_right_to_a_millionth(multiple, off):
         (500_000.3, 500_000),
     ],
 )
-def test_a_ratio_that_is_not_simple_is_looked_for_among_larger_and_larger_numbers(n, up):
+def test_a_ratio_that_is_not_simple_is_looked_for_among_larger_and_larger_numbers(n: float, up: int) -> None:
     resampler = Resampler(100 * (1 + 1 / n), 100.0, channels=1)
     assert (resampler.up, resampler.down) == (up, up + 1)
 
 
 @pytest.mark.parametrize(("from_hz", "to_hz"), [(1000.0, 1.0), (1.0, 1000.0)])
-def test_rates_may_be_a_factor_of_1000_apart_and_no_more(from_hz, to_hz):
+def test_rates_may_be_a_factor_of_1000_apart_and_no_more(from_hz: float, to_hz: float) -> None:
     resampler = Resampler(from_hz, to_hz, channels=1)
     assert (resampler.up, resampler.down) == (to_hz, from_hz)
     for further in ((from_hz * 1.001, to_hz), (from_hz, to_hz * 1.001)):
@@ -105,7 +110,7 @@ def test_rates_may_be_a_factor_of_1000_apart_and_no_more(from_hz, to_hz):
 
 
 @pytest.mark.parametrize("from_hz", [300.1, 299.99, 250.037, 300.0011])
-def test_a_rate_near_a_simple_ratio_keeps_a_sine_in_phase(from_hz):
+def test_a_rate_near_a_simple_ratio_keeps_a_sine_in_phase(from_hz: float) -> None:
     # Ten minutes: taking 300.1 Hz for 300 would have put the last sample 0.2 s away, two periods of this sine.
     t_in = np.arange(round(from_hz * 600)) / from_hz
     got = resampled(np.sin(2 * np.pi * 10 * t_in)[:, None], from_hz, 300)[:, 0]
@@ -115,7 +120,7 @@ def test_a_rate_near_a_simple_ratio_keeps_a_sine_in_phase(from_hz):
     np.testing.assert_allclose(got[300:-300], np.sin(2 * np.pi * 10 * t_out)[300:-300], atol=0.045)
 
 
-def test_output_by_output_is_the_block_matrix(monkeypatch):
+def test_output_by_output_is_the_block_matrix(monkeypatch: pytest.MonkeyPatch) -> None:
     samples = np.random.default_rng(4).normal(size=(900, 2))
     samples[400, 1] = np.nan
     for rates in RATES:
@@ -128,14 +133,14 @@ def test_output_by_output_is_the_block_matrix(monkeypatch):
 
 @settings(deadline=None, max_examples=30)
 @given(st.sampled_from(RATES + ODD_RATES), st.lists(st.integers(0, 90), max_size=12))
-def test_chunks_of_any_size_give_the_samples_of_one_push(rates, chunks):
+def test_chunks_of_any_size_give_the_samples_of_one_push(rates: tuple[float, ...], chunks: list[Any]) -> None:
     samples = np.random.default_rng(1).normal(size=(sum(chunks) + 40, 2))
     once = resampled(samples, *rates)
     np.testing.assert_allclose(resampled(samples, *rates, chunks=chunks), once, rtol=0, atol=ATOL)
 
 
 @pytest.mark.parametrize("seconds", [6, 12, 18])
-def test_many_outputs_at_once_are_those_of_a_few_at_a_time(seconds):
+def test_many_outputs_at_once_are_those_of_a_few_at_a_time(seconds: int) -> None:
     # Of weights of its own for each output, 68 here, some 1500 outputs' are made at once: two, three and four times.
     samples = np.random.default_rng(5).normal(size=(1000 * seconds, 1))
     few = resampled(samples, 1000.01, 300, chunks=[500] * (2 * seconds))
@@ -144,12 +149,12 @@ def test_many_outputs_at_once_are_those_of_a_few_at_a_time(seconds):
 
 @pytest.mark.parametrize(("from_hz", "to_hz"), RATES)
 @pytest.mark.parametrize("count", [1, 2, 7, 31])
-def test_as_many_samples_come_out_as_the_input_is_long(from_hz, to_hz, count):
+def test_as_many_samples_come_out_as_the_input_is_long(from_hz: int, to_hz: int, count: int) -> None:
     assert len(resampled(np.ones((count, 1)), from_hz, to_hz)) == math.ceil(count * to_hz / from_hz)
 
 
 @pytest.mark.parametrize(("from_hz", "to_hz"), [*RATES, (1000.01, 300)])
-def test_an_output_waits_for_samples_up_to_ahead_s_beyond_it_and_no_further(from_hz, to_hz):
+def test_an_output_waits_for_samples_up_to_ahead_s_beyond_it_and_no_further(from_hz: float, to_hz: int) -> None:
     resampler = Resampler(from_hz, to_hz, channels=1)
     sent, waited_s = 0, []
     for latest in range(max(200, round(3 * from_hz))):
@@ -160,13 +165,13 @@ def test_an_output_waits_for_samples_up_to_ahead_s_beyond_it_and_no_further(from
     assert resampler.ahead_s - 1.001 / from_hz <= max(waited_s) <= resampler.ahead_s + 1e-9
 
 
-def test_nothing_pushed_finishes_as_nothing():
+def test_nothing_pushed_finishes_as_nothing() -> None:
     resampler = Resampler(64, 100, channels=3)
     assert resampler.push(np.empty((0, 3))).shape == (0, 3)
     assert resampler.finish().shape == (0, 3)
 
 
-def test_one_sample_is_continued_as_itself():
+def test_one_sample_is_continued_as_itself() -> None:
     resampler = Resampler(64, 100, channels=1)
     assert len(resampler.push(np.array([[4.0]]))) == 0
     np.testing.assert_allclose(resampler.finish(), [[4.0], [4.0]], rtol=CONSTANT_RTOL)
@@ -174,7 +179,7 @@ def test_one_sample_is_continued_as_itself():
 
 
 @pytest.mark.parametrize(("from_hz", "to_hz"), [(64, 100), (500, 300), (256, 300)])
-def test_a_nan_reaches_as_far_as_the_filter_does_and_no_further(from_hz, to_hz):
+def test_a_nan_reaches_as_far_as_the_filter_does_and_no_further(from_hz: int, to_hz: int) -> None:
     samples = np.random.default_rng(2).normal(size=(4 * from_hz, 2))
     clean = resampled(samples, from_hz, to_hz)
     at = 2 * from_hz
@@ -194,6 +199,6 @@ def test_a_nan_reaches_as_far_as_the_filter_does_and_no_further(from_hz, to_hz):
 
 
 @pytest.mark.parametrize("from_hz", [0.0, -1.0, float("nan"), float("inf"), 1e6, 1e-3])
-def test_what_is_no_rate_near_the_wanted_one_is_refused(from_hz):
+def test_what_is_no_rate_near_the_wanted_one_is_refused(from_hz: float) -> None:
     with pytest.raises(InputError, match="cannot be resampled"):
         Resampler(from_hz, 100.0, channels=1)

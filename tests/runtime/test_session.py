@@ -1,7 +1,12 @@
 """session.h5: what was written comes back, and what cannot be read is refused in a sentence."""
 
+from __future__ import annotations
+
 import shutil
 import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -14,17 +19,17 @@ from emodict.session import open_session, write_session
 CHANNELS = ("P3", "Cz", "T7")
 
 
-def eeg(seconds=12, **fields):
+def eeg(seconds: int = 12, **fields: Any) -> Signal:
     samples = np.random.default_rng(1).normal(size=(seconds * 100, 3)).astype(np.float32)
     samples[7, 1] = np.nan
     return Signal("eeg", 100.0, "uV", CHANNELS, samples, reference="Pz", **fields)
 
 
-def gsr(**fields):
+def gsr(**fields: Any) -> Signal:
     return Signal("gsr", 4.0, "uS", ("gsr",), np.arange(48, dtype=np.float32)[:, None], **fields)
 
 
-def recording(**fields):
+def recording(**fields: Any) -> Recording:
     content = {
         "signals": {"eeg": eeg(), "gsr": gsr(start_offset_s=0.25)},
         "trials": Trials(
@@ -44,13 +49,13 @@ def recording(**fields):
 
 
 @pytest.fixture
-def written(tmp_path):
+def written(tmp_path: Path) -> Path:
     path = tmp_path / "s.h5"
     write_session(recording(), path)
     return path
 
 
-def assert_other_threads_read(path):
+def assert_other_threads_read(path: Path) -> None:
     """h5py has one lock for all threads of a process."""
     read = threading.Thread(target=h5py.is_hdf5, args=(path,), daemon=True)
     read.start()
@@ -58,7 +63,7 @@ def assert_other_threads_read(path):
     assert not read.is_alive()
 
 
-def assert_same_signal(ours, theirs):
+def assert_same_signal(ours: Signal, theirs: Signal) -> None:
     for name in ("modality", "rate_hz", "unit", "channel_names", "reference", "start_offset_s"):
         assert getattr(ours, name) == getattr(theirs, name)
     np.testing.assert_array_equal(ours.samples[:], theirs.samples[:])
@@ -66,7 +71,7 @@ def assert_same_signal(ours, theirs):
         np.testing.assert_array_equal(getattr(ours, name), getattr(theirs, name))
 
 
-def test_every_field_comes_back_as_it_was_written(written):
+def test_every_field_comes_back_as_it_was_written(written: Path) -> None:
     expected = recording()
     with open_session(written) as read:
         for name in ("session_id", "subject_id", "start_time", "device", "software", "attributes", "events"):
@@ -81,7 +86,7 @@ def test_every_field_comes_back_as_it_was_written(written):
         assert read.duration_s == 12.25
 
 
-def test_timestamps_and_sequence_counters_come_back(tmp_path):
+def test_timestamps_and_sequence_counters_come_back(tmp_path: Path) -> None:
     signals = {
         "eeg": eeg(timestamps_s=np.arange(1200) / 100 + 0.123456789),
         "gsr": gsr(sequence=np.arange(48) * 2),
@@ -93,7 +98,7 @@ def test_timestamps_and_sequence_counters_come_back(tmp_path):
 
 
 @pytest.mark.parametrize("form", ["embedding", "frames", "jpeg"])
-def test_a_face_comes_back_in_the_form_it_was_written(tmp_path, form):
+def test_a_face_comes_back_in_the_form_it_was_written(tmp_path: Path, form: str) -> None:
     rng = np.random.default_rng(2)
     jpeg = np.empty(3, dtype=object)
     jpeg[:] = [np.arange(n, dtype=np.uint8) for n in (4, 9, 1)]
@@ -111,7 +116,7 @@ def test_a_face_comes_back_in_the_form_it_was_written(tmp_path, form):
         assert all(np.array_equal(a, b) for a, b in zip(back, held, strict=True))
 
 
-def test_a_video_beside_the_session_moves_with_it(tmp_path):
+def test_a_video_beside_the_session_moves_with_it(tmp_path: Path) -> None:
     first, second = tmp_path / "a", tmp_path / "b"
     first.mkdir()
     face = FaceVideo(np.empty(0), external_file="face.mp4")
@@ -124,7 +129,7 @@ def test_a_video_beside_the_session_moves_with_it(tmp_path):
         assert read.face.external_file == str(second / "face.mp4")
 
 
-def test_a_recording_read_from_one_session_can_be_written_to_another(written, tmp_path):
+def test_a_recording_read_from_one_session_can_be_written_to_another(written: Path, tmp_path: Path) -> None:
     with open_session(written) as read:
         write_session(read, tmp_path / "copy.h5")
     with open_session(written) as ours, open_session(tmp_path / "copy.h5") as theirs:
@@ -133,14 +138,14 @@ def test_a_recording_read_from_one_session_can_be_written_to_another(written, tm
         assert ours.attributes == theirs.attributes
 
 
-def test_signals_without_samples_come_back_empty(tmp_path):
+def test_signals_without_samples_come_back_empty(tmp_path: Path) -> None:
     empty = Signal("gsr", 4.0, "uS", ("gsr",), np.empty((0, 1), np.float32), timestamps_s=np.empty(0))
     write_session(Recording("s", "p", {"gsr": empty}), tmp_path / "s.h5")
     with open_session(tmp_path / "s.h5") as read:
         assert read.signals["gsr"].samples.shape == (0, 1)
 
 
-def test_samples_stay_in_the_file_until_they_are_sliced(written):
+def test_samples_stay_in_the_file_until_they_are_sliced(written: Path) -> None:
     with open_session(written) as read:
         samples = read.signals["eeg"].samples
         assert isinstance(samples, h5py.Dataset)
@@ -148,20 +153,20 @@ def test_samples_stay_in_the_file_until_they_are_sliced(written):
         np.testing.assert_array_equal(samples[100:103], eeg().samples[100:103])
 
 
-def test_an_attribute_cannot_pass_for_the_format(tmp_path):
+def test_an_attribute_cannot_pass_for_the_format(tmp_path: Path) -> None:
     write_session(recording(attributes={"format": "mine", "subject_id": "x"}), tmp_path / "s.h5")
     with open_session(tmp_path / "s.h5") as read:
         assert read.subject_id == "Änne"
 
 
-def test_a_single_channel_name_may_be_one_string(written):
+def test_a_single_channel_name_may_be_one_string(written: Path) -> None:
     with h5py.File(written, "r+") as file:
         file["signals/gsr"].attrs["channel_names"] = "gsr"
     with open_session(written) as read:
         assert read.signals["gsr"].channel_names == ("gsr",)
 
 
-def test_a_file_that_is_no_session_is_refused_with_what_it_is(tmp_path, written):
+def test_a_file_that_is_no_session_is_refused_with_what_it_is(tmp_path: Path, written: Path) -> None:
     text, empty, other = tmp_path / "a.csv", tmp_path / "empty.h5", tmp_path / "other.h5"
     text.write_text("Time,P3\n")
     empty.touch()
@@ -177,7 +182,7 @@ def test_a_file_that_is_no_session_is_refused_with_what_it_is(tmp_path, written)
             pass
 
 
-def test_a_session_cut_off_anywhere_is_refused(written, tmp_path):
+def test_a_session_cut_off_anywhere_is_refused(written: Path, tmp_path: Path) -> None:
     content = written.read_bytes()
     for share in (0.1, 0.5, 0.9, 0.999):
         cut = tmp_path / "cut.h5"
@@ -187,7 +192,7 @@ def test_a_session_cut_off_anywhere_is_refused(written, tmp_path):
 
 
 @pytest.mark.parametrize("version", [0, 2, "one", None])
-def test_another_version_is_refused_with_both_numbers(written, version):
+def test_another_version_is_refused_with_both_numbers(written: Path, version: int | str | None) -> None:
     with h5py.File(written, "r+") as file:
         del file.attrs["format_version"]
         if version is not None:
@@ -197,29 +202,29 @@ def test_another_version_is_refused_with_both_numbers(written, version):
         pass
 
 
-def _set(group, name, value):
-    def change(file):
+def _set(group: str, name: str, value: float | list[str] | str) -> Callable[..., Any]:
+    def change(file: h5py.File) -> None:
         file[group].attrs[name] = value
 
     return change
 
 
-def _delete(path):
-    def change(file):
+def _delete(path: str) -> Callable[..., Any]:
+    def change(file: h5py.File) -> None:
         del file[path]
 
     return change
 
 
-def _add(path, data):
-    def change(file):
+def _add(path: str, data: int | np.ndarray) -> Callable[..., Any]:
+    def change(file: h5py.File) -> None:
         file[path] = data
 
     return change
 
 
-def _replace(path, data):
-    def change(file):
+def _replace(path: str, data: list[Any] | np.ndarray) -> Callable[..., Any]:
+    def change(file: h5py.File) -> None:
         del file[path]
         file[path] = data
 
@@ -253,7 +258,7 @@ BROKEN = [
 
 
 @pytest.mark.parametrize(("change", "sentence"), BROKEN, ids=[sentence for _, sentence in BROKEN])
-def test_what_is_wrong_inside_is_named(written, change, sentence):
+def test_what_is_wrong_inside_is_named(written: Path, change: Callable[..., Any], sentence: str) -> None:
     with h5py.File(written, "r+") as file:
         change(file)
     with pytest.raises(RecordingError, match=sentence) as held, open_session(written):
@@ -263,7 +268,7 @@ def test_what_is_wrong_inside_is_named(written, change, sentence):
     assert_other_threads_read(written)
 
 
-def test_a_missing_channel_is_named_when_it_is_asked_for(written):
+def test_a_missing_channel_is_named_when_it_is_asked_for(written: Path) -> None:
     with (
         open_session(written) as read,
         pytest.raises(RecordingError, match=r"eeg: channels F3, Oz missing\. .*got P3 Cz T7"),
@@ -271,13 +276,13 @@ def test_a_missing_channel_is_named_when_it_is_asked_for(written):
         read.signals["eeg"].channel_columns(["P3", "F3", "Oz", "T3"])
 
 
-def test_writing_fails_whole_and_leaves_the_old_file_alone(written, tmp_path):
+def test_writing_fails_whole_and_leaves_the_old_file_alone(written: Path, tmp_path: Path) -> None:
     before = written.read_bytes()
 
     class Damaged:
         shape = (10, 1)
 
-        def __getitem__(self, key):
+        def __getitem__(self, key: slice) -> None:
             raise OSError("inflate() failed")
 
     bad = Recording("s", "p", {"gsr": Signal("gsr", 4.0, "uS", ("gsr",), Damaged())})
@@ -289,7 +294,7 @@ def test_writing_fails_whole_and_leaves_the_old_file_alone(written, tmp_path):
         write_session(recording(), tmp_path / "no" / "s.h5")
 
 
-def test_two_readers_may_open_one_session(written, tmp_path):
+def test_two_readers_may_open_one_session(written: Path, tmp_path: Path) -> None:
     shutil.copy(written, tmp_path / "copy.h5")
     with open_session(written) as one, open_session(written) as two:
         assert one.subject_id == two.subject_id

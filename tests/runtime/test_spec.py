@@ -1,9 +1,14 @@
 """Feature specs as data: what ships, what a fingerprint covers, what is refused."""
 
+from __future__ import annotations
+
 import dataclasses
 import importlib.util
 import json
+from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -14,14 +19,14 @@ MAKE_SPECS = Path(__file__).resolve().parents[2] / "tools" / "make_specs.py"
 
 
 @pytest.fixture(scope="module")
-def make_specs():
+def make_specs() -> ModuleType:
     loader = importlib.util.spec_from_file_location("make_specs", MAKE_SPECS)
     module = importlib.util.module_from_spec(loader)
     loader.loader.exec_module(module)
     return module
 
 
-def leaves(content, path=()):
+def leaves(content: Any, path: tuple[Any, ...] = ()) -> Iterator[Any]:
     """(path, value) of every number and word in nested JSON, one of each list."""
     if isinstance(content, dict):
         for key, value in content.items():
@@ -33,7 +38,7 @@ def leaves(content, path=()):
         yield path, content
 
 
-def changed(content, path, value):
+def changed(content: dict[str, Any], path: tuple[Any, ...], value: Any) -> dict[str, Any]:
     copy = json.loads(json.dumps(content))
     place = copy
     for step in path[:-1]:
@@ -42,7 +47,7 @@ def changed(content, path, value):
     return copy
 
 
-def test_the_shipped_files_are_what_the_tool_makes(make_specs):
+def test_the_shipped_files_are_what_the_tool_makes(make_specs: ModuleType) -> None:
     made = {spec.id: spec for spec in make_specs.all_specs()}
     assert sorted(made) == spec_ids()
     for spec_id, spec in made.items():
@@ -52,18 +57,18 @@ def test_the_shipped_files_are_what_the_tool_makes(make_specs):
 
 
 @pytest.mark.parametrize("spec_id", spec_ids())
-def test_a_spec_survives_its_way_through_json(spec_id):
+def test_a_spec_survives_its_way_through_json(spec_id: str) -> None:
     spec = load_spec(spec_id)
     again = spec_from_dict(json.loads(json.dumps(spec.to_dict())))
     assert again == spec
     assert again.fingerprint == spec.fingerprint
 
 
-def test_every_spec_has_its_own_fingerprint():
+def test_every_spec_has_its_own_fingerprint() -> None:
     assert len({load_spec(i).fingerprint for i in spec_ids()}) == len(spec_ids())
 
 
-def test_the_fingerprint_changes_with_every_number_and_name_but_not_with_the_description():
+def test_the_fingerprint_changes_with_every_number_and_name_but_not_with_the_description() -> None:
     spec = load_spec("emodict-1")
     content = spec.to_dict()
     tried = 0
@@ -81,7 +86,7 @@ def test_the_fingerprint_changes_with_every_number_and_name_but_not_with_the_des
     assert tried > 15
 
 
-def test_one_coefficient_in_the_last_place_changes_the_fingerprint():
+def test_one_coefficient_in_the_last_place_changes_the_fingerprint() -> None:
     spec = load_spec("emodict-1")
     content = spec.to_dict()
     path = ("modalities", 0, "filter", "sos", 0, 0)
@@ -89,7 +94,7 @@ def test_one_coefficient_in_the_last_place_changes_the_fingerprint():
     assert spec_from_dict(changed(content, path, value * (1 + 2e-16))).fingerprint != spec.fingerprint
 
 
-def test_the_samples_bands_are_ten_bins_a_hertz_but_for_the_last_two():
+def test_the_samples_bands_are_ten_bins_a_hertz_but_for_the_last_two() -> None:
     # 1024 / 100 = 10.24, which the released code cuts to 10; its range ends before hi * 10 - 1.
     for name in ("eeg", "ppg"):
         bins = [(b.first_bin, b.first_bin + len(b.weights) - 1) for b in load_spec("dmer-sample").modality(name).bands]
@@ -98,7 +103,7 @@ def test_the_samples_bands_are_ten_bins_a_hertz_but_for_the_last_two():
     assert gsr == [(0, 7), (9, 17), (19, 26), (28, 30)]
 
 
-def test_the_rule_for_constant_windows_is_written_only_where_it_is_set():
+def test_the_rule_for_constant_windows_is_written_only_where_it_is_set() -> None:
     usable = {
         spec_id: [m["name"] for m in load_spec(spec_id).to_dict()["modalities"] if "constant_usable" in m]
         for spec_id in spec_ids()
@@ -125,11 +130,13 @@ def test_the_rule_for_constant_windows_is_written_only_where_it_is_set():
         ("edl-89", "3604b2b919d44ecf"),
     ],
 )
-def test_the_fingerprints_of_version_0_1_0_stand_but_for_those_of_the_released_recipes(spec_id, fingerprint):
+def test_the_fingerprints_of_version_0_1_0_stand_but_for_those_of_the_released_recipes(
+    spec_id: str, fingerprint: str
+) -> None:
     assert load_spec(spec_id).fingerprint == fingerprint
 
 
-def test_an_unknown_id_is_refused_with_the_known_ones():
+def test_an_unknown_id_is_refused_with_the_known_ones() -> None:
     with pytest.raises(SpecError, match=r"no feature spec 'emodict-9'.*dmer-2024.*emodict-1"):
         load_spec("emodict-9")
 
@@ -144,21 +151,23 @@ def test_an_unknown_id_is_refused_with_the_known_ones():
         ("edl-89", 89, 1, {"gsr": 39, "skt": 4, "ecg": 39, "hr": 7}),
     ],
 )
-def test_the_specs_have_the_published_sizes_and_order(spec_id, tokens, width, dims):
+def test_the_specs_have_the_published_sizes_and_order(
+    spec_id: str, tokens: int, width: int, dims: dict[str, int]
+) -> None:
     spec = load_spec(spec_id)
     assert (spec.tokens, spec.token_width) == (tokens, width)
     assert {m.name: m.dims for m in spec.modalities} == dims
     assert list(spec.modality_names) == list(dims)
 
 
-def test_features_are_named_in_the_order_of_their_layout():
+def test_features_are_named_in_the_order_of_their_layout() -> None:
     by_band, by_channel = load_spec("emodict-1").modality("eeg"), load_spec("dmer-sample").modality("eeg")
     assert by_band.feature_names[:2] == ("delta_P3", "delta_C3")
     assert by_band.feature_names[18] == "theta_P3"
     assert by_channel.feature_names[:5] == ("theta_P3", "alpha_P3", "beta_P3", "gamma_P3", "theta_C3")
 
 
-def test_a_subset_of_modalities_keeps_the_specs_order_and_moves_the_tokens_up():
+def test_a_subset_of_modalities_keeps_the_specs_order_and_moves_the_tokens_up() -> None:
     spec = load_spec("emodict-1").with_modalities(["ppg", "gsr"])
     assert spec.modality_names == ("gsr", "ppg")
     assert spec.tokens == 4
@@ -166,18 +175,18 @@ def test_a_subset_of_modalities_keeps_the_specs_order_and_moves_the_tokens_up():
     assert spec.fingerprint != load_spec("emodict-1").fingerprint
 
 
-def test_rows_start_once_the_longest_window_is_full():
+def test_rows_start_once_the_longest_window_is_full() -> None:
     spec = load_spec("emodict-1")
     assert spec.first_row_s == 4
     assert spec.with_modalities(["eeg"]).first_row_s == 0
 
 
-def test_a_modality_that_the_spec_does_not_have_is_named():
+def test_a_modality_that_the_spec_does_not_have_is_named() -> None:
     with pytest.raises(SpecError, match=r"emodict-1 has no modality 'ecg'.*eeg"):
         load_spec("emodict-1").with_modalities(["eeg", "ecg"])
 
 
-def test_two_specs_are_not_mixed_and_both_are_in_the_sentence():
+def test_two_specs_are_not_mixed_and_both_are_in_the_sentence() -> None:
     ours, theirs = load_spec("emodict-1"), load_spec("emodict-1-60hz")
     require_same_spec(ours, ours, ours_is="the model", theirs_is="the table")
     with pytest.raises(SpecError) as refused:
@@ -186,7 +195,7 @@ def test_two_specs_are_not_mixed_and_both_are_in_the_sentence():
         assert word in str(refused.value)
 
 
-def test_a_model_of_an_older_recipe_is_refused_with_both_fingerprints_and_what_to_do():
+def test_a_model_of_an_older_recipe_is_refused_with_both_fingerprints_and_what_to_do() -> None:
     content = load_spec("dmer-sample").to_dict()
     # As version 0.1.0 had it: no rule for constant windows.
     for modality in content["modalities"]:
@@ -229,18 +238,18 @@ def test_a_model_of_an_older_recipe_is_refused_with_both_fingerprints_and_what_t
         (("flavour",), "new", "cannot be read"),
     ],
 )
-def test_a_broken_spec_is_refused(path, value, said):
+def test_a_broken_spec_is_refused(path: tuple[Any, ...], value: Any, said: str) -> None:
     with pytest.raises(SpecError, match=said):
         spec_from_dict(changed(load_spec("emodict-1").to_dict(), path, value))
 
 
 @pytest.mark.parametrize("content", [None, [], "emodict-1", {}, {"modalities": [{}]}, {"modalities": ["eeg"]}])
-def test_what_is_no_spec_at_all_is_refused(content):
+def test_what_is_no_spec_at_all_is_refused(content: dict[Any, Any] | list[Any] | str | None) -> None:
     with pytest.raises(SpecError, match="cannot be read"):
         spec_from_dict(content)
 
 
-def test_a_modality_that_nothing_filters_has_no_filter():
+def test_a_modality_that_nothing_filters_has_no_filter() -> None:
     video = load_spec("emodict-1").modality("video")
     with pytest.raises(SpecError, match="do not filter so"):
         dataclasses.replace(video, filter=FilterSpec("causal", ((1.0, 0.0, 0.0, 1.0, 0.0, 0.0),)))

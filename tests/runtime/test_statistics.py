@@ -1,5 +1,7 @@
 """The 27 and 28 statistics against numpy and scipy, one window at a time, and against their closed forms."""
 
+from __future__ import annotations
+
 import numpy as np
 import pytest
 import scipy.signal as ss
@@ -14,7 +16,7 @@ from emodict.spec import load_spec
 ATOL = 1e-10
 
 
-def literal(x, *, rate_hz=None):
+def literal(x: np.ndarray, *, rate_hz: float | None = None) -> dict[str, float]:
     """Name -> value by the definitions; the fft statistics are numpy's own of the complex spectrum."""
     out = {}
     for name, series in (("x", x), ("d1", np.diff(x)), ("d2", np.diff(np.diff(x)))):
@@ -41,12 +43,12 @@ def literal(x, *, rate_hz=None):
     return out
 
 
-def in_order(values, names):
+def in_order(values: dict[str, float], names: tuple[str, ...]) -> list[float]:
     assert set(values) == set(names)
     return [values[name] for name in names]
 
 
-def test_the_28_of_gsr_are_their_definitions():
+def test_the_28_of_gsr_are_their_definitions() -> None:
     gsr = load_spec("emodict-1").modality("gsr")
     windows = 2 + 0.01 * np.random.default_rng(0).integers(-5, 6, size=(9, 20))
     got = WindowStatistics(gsr).values(windows)
@@ -54,7 +56,7 @@ def test_the_28_of_gsr_are_their_definitions():
     np.testing.assert_allclose(got, expected, rtol=0, atol=ATOL)
 
 
-def test_the_27_of_ppg_are_their_definitions_after_a_zero_phase_filter_inside_the_window():
+def test_the_27_of_ppg_are_their_definitions_after_a_zero_phase_filter_inside_the_window() -> None:
     ppg = load_spec("emodict-1").modality("ppg")
     windows = np.cumsum(np.random.default_rng(1).normal(size=(6, 500)), axis=1) + 1000
     got = WindowStatistics(ppg).values(windows)
@@ -65,7 +67,7 @@ def test_the_27_of_ppg_are_their_definitions_after_a_zero_phase_filter_inside_th
     np.testing.assert_allclose(got, expected, rtol=0, atol=1e-7)
 
 
-def test_the_27_of_the_release_are_not_filtered_inside_the_window():
+def test_the_27_of_the_release_are_not_filtered_inside_the_window() -> None:
     ppg = load_spec("dmer-2024").modality("ppg")
     windows = np.random.default_rng(2).normal(size=(4, 500))
     got = WindowStatistics(ppg).values(windows)
@@ -73,7 +75,7 @@ def test_the_27_of_the_release_are_not_filtered_inside_the_window():
     np.testing.assert_allclose(got, expected, rtol=0, atol=ATOL)
 
 
-def test_overlapping_views_give_what_copies_give():
+def test_overlapping_views_give_what_copies_give() -> None:
     gsr = WindowStatistics(load_spec("emodict-1").modality("gsr"))
     samples = np.random.default_rng(3).normal(size=60)
     views = np.lib.stride_tricks.sliding_window_view(samples, 20)[::4]
@@ -81,7 +83,7 @@ def test_overlapping_views_give_what_copies_give():
     np.testing.assert_array_equal(gsr.values(views), gsr.values(views.copy()))
 
 
-def test_ratios_count_ties():
+def test_ratios_count_ties() -> None:
     names = load_spec("emodict-1").modality("gsr").feature_names
     window = np.array([1.0] * 5 + [2.0] * 12 + [3.0] * 3)
     got = dict(
@@ -96,7 +98,7 @@ def test_ratios_count_ties():
 
 @settings(deadline=None, max_examples=50)
 @given(hnp.arrays(np.float64, 20, elements=st.floats(-100, 100, allow_subnormal=False)))
-def test_closed_forms_hold_for_any_window(x):
+def test_closed_forms_hold_for_any_window(x: np.ndarray) -> None:
     names = load_spec("emodict-1").modality("gsr").feature_names
     row = WindowStatistics(load_spec("emodict-1").modality("gsr")).values(x[None])[0]
     got = dict(zip(names, row, strict=True))
@@ -110,7 +112,7 @@ def test_closed_forms_hold_for_any_window(x):
     assert got["psd_mean"] >= 0
 
 
-def test_filtered_ppg_has_no_ties_so_its_ratios_are_constants():
+def test_filtered_ppg_has_no_ties_so_its_ratios_are_constants() -> None:
     ppg = load_spec("emodict-1").modality("ppg")
     got = WindowStatistics(ppg).values(np.round(np.random.default_rng(4).normal(size=(5, 500)), 1))
     columns = [i for i, name in enumerate(ppg.feature_names) if name.endswith("ratio")]
@@ -119,11 +121,11 @@ def test_filtered_ppg_has_no_ties_so_its_ratios_are_constants():
     np.testing.assert_allclose(got[:, columns], np.broadcast_to(expected, (5, 6)), rtol=1e-12)
 
 
-def test_no_windows_give_no_rows():
+def test_no_windows_give_no_rows() -> None:
     assert WindowStatistics(load_spec("emodict-1").modality("gsr")).values(np.empty((0, 20))).shape == (0, 28)
 
 
-def test_the_pulse_filter_is_what_neurokit_calls_a_third_order_butterworth():
+def test_the_pulse_filter_is_what_neurokit_calls_a_third_order_butterworth() -> None:
     nk = pytest.importorskip("neurokit2")
     spec = load_spec("emodict-1").modality("ppg")
     time_s = np.arange(500) / 100

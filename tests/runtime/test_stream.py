@@ -1,6 +1,10 @@
 """A stream of any chunks is the batch, and nothing invalid becomes a number."""
 
+from __future__ import annotations
+
 import itertools
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,8 +13,8 @@ from hypothesis import strategies as st
 
 from emodict.errors import InputError, SpecError
 from emodict.features import FeatureStream
-from emodict.features.windows import concatenate
-from emodict.spec import load_spec
+from emodict.features.windows import FeatureWindows, concatenate
+from emodict.spec import FeatureSpec, load_spec
 
 SPEC = load_spec("emodict-1")
 CHANNELS = {"eeg": 18, "gsr": 1, "ppg": 1, "video": 32}
@@ -22,7 +26,9 @@ ATOL = 1e-9
 EXACTLY = 0.0
 
 
-def signals(seconds, rates=SPEC_RATES, *, seed=0):
+def signals(
+    seconds: dict[str, float] | int, rates: dict[str, float] = SPEC_RATES, *, seed: int = 0
+) -> dict[str, np.ndarray]:
     """A plausible person: noise for EEG, a pulse, slowly drifting skin, a face."""
     rng = np.random.default_rng(seed)
     lengths = seconds if isinstance(seconds, dict) else dict.fromkeys(rates, seconds)
@@ -39,12 +45,16 @@ def signals(seconds, rates=SPEC_RATES, *, seed=0):
     return out
 
 
-def batch(samples, rates=SPEC_RATES, spec=SPEC):
+def batch(
+    samples: dict[str, np.ndarray], rates: dict[str, float] = SPEC_RATES, spec: FeatureSpec = SPEC
+) -> FeatureWindows:
     stream = FeatureStream(spec, {name: rates[name] for name in samples})
     return concatenate(spec, [*(stream.push(name, block) for name, block in samples.items()), stream.finish()])
 
 
-def in_chunks(samples, order, rates=SPEC_RATES, spec=SPEC):
+def in_chunks(
+    samples: dict[str, np.ndarray], order: list[Any], rates: dict[str, float] = SPEC_RATES, spec: FeatureSpec = SPEC
+) -> list[FeatureWindows]:
     """Push by (modality, size) until all is gone, then the rest of each; the blocks of rows as they came."""
     stream = FeatureStream(spec, {name: rates[name] for name in samples})
     at = dict.fromkeys(samples, 0)
@@ -59,14 +69,14 @@ def in_chunks(samples, order, rates=SPEC_RATES, spec=SPEC):
     return [*blocks, stream.finish()]
 
 
-def assert_same_rows(got, expected, *, atol=ATOL):
+def assert_same_rows(got: FeatureWindows, expected: FeatureWindows, *, atol: float = ATOL) -> None:
     np.testing.assert_array_equal(got.start_s, expected.start_s)
     np.testing.assert_array_equal(got.valid, expected.valid)
     np.testing.assert_allclose(got.tokens, expected.tokens, rtol=atol, atol=atol)
     np.testing.assert_allclose(got.quality, expected.quality, rtol=0, atol=atol)
 
 
-def assert_rows_are_honest(rows):
+def assert_rows_are_honest(rows: FeatureWindows) -> None:
     """An invalid row holds NaN and quality 0, a valid one numbers only."""
     for column, name in enumerate(rows.spec.modality_names):
         valid = rows.valid[:, column]
@@ -77,7 +87,7 @@ def assert_rows_are_honest(rows):
         assert ((rows.quality >= 0) & (rows.quality <= 1)).all()
 
 
-def with_holes(samples, seed):
+def with_holes(samples: dict[str, np.ndarray], seed: int) -> dict[str, np.ndarray]:
     """NaN, infinity and absurd samples strewn over every modality."""
     rng = np.random.default_rng(seed)
     out = {}
@@ -97,7 +107,7 @@ CHUNKS = st.lists(st.tuples(st.sampled_from(list(CHANNELS)), st.integers(0, 900)
 
 @settings(deadline=None, max_examples=25)
 @given(order=CHUNKS, seed=st.integers(0, 1000))
-def test_any_chunks_of_any_modality_give_the_rows_of_the_batch(order, seed):
+def test_any_chunks_of_any_modality_give_the_rows_of_the_batch(order: list[Any], seed: int) -> None:
     samples = with_holes(signals(14, seed=seed), seed)
     expected = batch(samples)
     blocks = in_chunks(samples, order)
@@ -115,7 +125,9 @@ def test_any_chunks_of_any_modality_give_the_rows_of_the_batch(order, seed):
     seed=st.integers(0, 1000),
     holes=st.booleans(),
 )
-def test_it_holds_for_devices_of_other_rates_too(order, eeg_hz, gsr_hz, seed, holes):
+def test_it_holds_for_devices_of_other_rates_too(
+    order: list[Any], eeg_hz: float, gsr_hz: float, seed: int, holes: bool
+) -> None:
     rates = {"eeg": eeg_hz, "ppg": 64.0, "gsr": gsr_hz, "video": 1.0}
     samples = signals(12, rates, seed=seed)
     if holes:
@@ -134,7 +146,9 @@ def test_it_holds_for_devices_of_other_rates_too(order, eeg_hz, gsr_hz, seed, ho
     lengths=st.fixed_dictionaries({name: st.floats(0, 12) for name in CHANNELS}),
     present=st.sets(st.sampled_from(list(CHANNELS)), min_size=1),
 )
-def test_modalities_may_end_at_any_time_or_be_absent(order, lengths, present):
+def test_modalities_may_end_at_any_time_or_be_absent(
+    order: list[Any], lengths: dict[str, float], present: set[str]
+) -> None:
     samples = {name: block for name, block in signals(lengths).items() if name in present}
     order = [(name, size) for name, size in order if name in present]
     expected = batch(samples)
@@ -150,7 +164,7 @@ def test_modalities_may_end_at_any_time_or_be_absent(order, lengths, present):
         assert got.valid[got.start_s < ends, column].all()
 
 
-def test_rows_come_as_soon_as_every_modality_has_its_second():
+def test_rows_come_as_soon_as_every_modality_has_its_second() -> None:
     samples = signals(8)
     stream = FeatureStream(SPEC, SPEC_RATES)
     for name in ("eeg", "ppg", "video"):
@@ -161,7 +175,7 @@ def test_rows_come_as_soon_as_every_modality_has_its_second():
     assert len(stream.finish()) == 0
 
 
-def test_a_modality_that_starts_late_is_invalid_until_its_first_whole_window():
+def test_a_modality_that_starts_late_is_invalid_until_its_first_whole_window() -> None:
     samples = signals(15)
     samples["ppg"][: round(6.5 * 100)] = np.nan
     samples["eeg"][: round(6.5 * 300)] = np.nan
@@ -171,7 +185,7 @@ def test_a_modality_that_starts_late_is_invalid_until_its_first_whole_window():
     assert first == {"eeg": 8, "gsr": 4, "ppg": 11, "video": 4}
 
 
-def test_the_second_after_an_eeg_gap_is_invalid_and_later_ones_equal_a_fresh_start():
+def test_the_second_after_an_eeg_gap_is_invalid_and_later_ones_equal_a_fresh_start() -> None:
     spec = SPEC.with_modalities(["eeg"])
     eeg = signals(12)["eeg"]
     broken = eeg.copy()
@@ -188,7 +202,7 @@ def test_the_second_after_an_eeg_gap_is_invalid_and_later_ones_equal_a_fresh_sta
 
 
 @pytest.mark.parametrize("value", [1e30, -1e30, 2e5, np.inf])
-def test_an_absurd_eeg_sample_is_a_gap_and_does_not_ring_on(value):
+def test_an_absurd_eeg_sample_is_a_gap_and_does_not_ring_on(value: float) -> None:
     spec = SPEC.with_modalities(["eeg"])
     eeg = signals(12)["eeg"]
     missing, absurd = eeg.copy(), eeg.copy()
@@ -205,7 +219,7 @@ def test_an_absurd_eeg_sample_is_a_gap_and_does_not_ring_on(value):
     ],
 )
 @pytest.mark.parametrize("chunk", [1, 97, 300, 1000, 5000])
-def test_an_eeg_second_that_cannot_be_used_does_not_ring_on(spoil, chunk):
+def test_an_eeg_second_that_cannot_be_used_does_not_ring_on(spoil: Callable[..., Any], chunk: int) -> None:
     spec = SPEC.with_modalities(["eeg"])
     eeg = signals(14)["eeg"]
     spoiled, missing = eeg.copy(), eeg.copy()
@@ -226,7 +240,7 @@ def test_an_eeg_second_that_cannot_be_used_does_not_ring_on(spoil, chunk):
     np.testing.assert_array_equal(spoiled, before)
 
 
-def test_a_batch_with_unusable_seconds_leaves_the_callers_samples_alone():
+def test_a_batch_with_unusable_seconds_leaves_the_callers_samples_alone() -> None:
     spec = SPEC.with_modalities(["eeg"])
     eeg = signals(9)["eeg"]
     eeg[1200:1500] = 5000.0
@@ -249,7 +263,9 @@ def test_a_batch_with_unusable_seconds_leaves_the_callers_samples_alone():
         lambda x: np.where(np.arange(len(x))[:, None] % max(1, len(x) // 12) == 0, np.nan, x),
     ],
 )
-def test_signals_of_which_nothing_can_be_said_are_invalid_without_a_warning(rates, spoil):
+def test_signals_of_which_nothing_can_be_said_are_invalid_without_a_warning(
+    rates: dict[str, float], spoil: Callable[..., Any]
+) -> None:
     samples = {name: spoil(block) for name, block in signals(12, rates).items() if name != "video"}
     rows = batch(samples, rates)
     assert_rows_are_honest(rows)
@@ -259,7 +275,7 @@ def test_signals_of_which_nothing_can_be_said_are_invalid_without_a_warning(rate
     assert not rows.valid[:, others].any()
 
 
-def test_signals_at_their_rails_are_invalid():
+def test_signals_at_their_rails_are_invalid() -> None:
     samples = {name: np.clip(block, -0.1, 0.1) for name, block in signals(9).items() if name != "video"}
     rows = batch(samples)
     assert_rows_are_honest(rows)
@@ -267,21 +283,21 @@ def test_signals_at_their_rails_are_invalid():
 
 
 @pytest.mark.parametrize("scale", [5e-324, 1e-310, 1e-160, 1e-20])
-def test_vanishing_signals_raise_no_warning_and_give_numbers_or_nothing(scale):
+def test_vanishing_signals_raise_no_warning_and_give_numbers_or_nothing(scale: float) -> None:
     samples = {name: np.round(block) * scale for name, block in signals(9).items()}
     assert_rows_are_honest(batch(samples))
 
 
-def test_three_seconds_give_no_row():
+def test_three_seconds_give_no_row() -> None:
     assert len(batch(signals(3))) == 0
 
 
-def test_nothing_pushed_gives_no_row():
+def test_nothing_pushed_gives_no_row() -> None:
     for rates in (SPEC_RATES, {"eeg": 500.0, "gsr": 4.0, "ppg": 64.0, "video": 1.0}):
         assert len(FeatureStream(SPEC, rates).finish()) == 0
 
 
-def test_a_token_is_zero_behind_the_last_feature_and_the_layout_is_the_specs():
+def test_a_token_is_zero_behind_the_last_feature_and_the_layout_is_the_specs() -> None:
     rows = batch(signals(8))
     assert rows.valid.all()
     slices = SPEC.token_slices
@@ -292,7 +308,7 @@ def test_a_token_is_zero_behind_the_last_feature_and_the_layout_is_the_specs():
         assert (flat[:, dims:] == 0).all()
 
 
-def test_row_k_describes_second_k_and_the_five_seconds_that_end_with_it():
+def test_row_k_describes_second_k_and_the_five_seconds_that_end_with_it() -> None:
     samples = signals(12)
     rows = batch(samples)
     at = int(np.flatnonzero(rows.start_s == 9)[0])
@@ -304,14 +320,14 @@ def test_row_k_describes_second_k_and_the_five_seconds_that_end_with_it():
     np.testing.assert_array_equal(rows.features("video")[at], samples["video"][9])
 
 
-def test_a_subset_of_modalities_gives_those_features_of_the_whole():
+def test_a_subset_of_modalities_gives_those_features_of_the_whole() -> None:
     samples = signals(10)
     whole = batch(samples)
     part = batch({"ppg": samples["ppg"]}, spec=SPEC.with_modalities(["ppg"]))
     assert_same_rows(part, whole.with_modalities(["ppg"]))
 
 
-def test_float32_and_lists_are_taken():
+def test_float32_and_lists_are_taken() -> None:
     samples = signals(6)["gsr"]
     spec = SPEC.with_modalities(["gsr"])
     stream = FeatureStream(spec, {"gsr": 4.0})
@@ -320,7 +336,7 @@ def test_float32_and_lists_are_taken():
     assert_same_rows(rows, expected, atol=EXACTLY)
 
 
-def test_many_small_pushes_do_not_pile_up_work():
+def test_many_small_pushes_do_not_pile_up_work() -> None:
     spec = SPEC.with_modalities(["gsr", "video"])
     stream = FeatureStream(spec, {"gsr": 4.0, "video": 1.0})
     # One modality stalls; the other's rows wait, and are all handed out in the end.
@@ -330,7 +346,7 @@ def test_many_small_pushes_do_not_pile_up_work():
     np.testing.assert_array_equal(rows.start_s, np.arange(4, 300))
 
 
-def test_what_a_stream_cannot_take_is_refused():
+def test_what_a_stream_cannot_take_is_refused() -> None:
     stream = FeatureStream(SPEC, {"eeg": 300.0, "ppg": 100.0})
     with pytest.raises(InputError, match=r"not told of 'gsr'.*eeg, ppg"):
         stream.push("gsr", np.ones((4, 1)))
@@ -352,12 +368,12 @@ def test_what_a_stream_cannot_take_is_refused():
         ({"eeg": float("nan")}, "cannot be resampled"),
     ],
 )
-def test_rates_that_cannot_be_are_refused(rates, said):
+def test_rates_that_cannot_be_are_refused(rates: dict[Any, Any], said: str) -> None:
     with pytest.raises(InputError, match=said):
         FeatureStream(SPEC, rates)
 
 
-def test_a_spec_whose_filters_need_whole_trials_does_not_stream():
+def test_a_spec_whose_filters_need_whole_trials_does_not_stream() -> None:
     with pytest.raises(SpecError, match="dmer-2024 cannot stream"):
         FeatureStream(load_spec("dmer-2024"), SPEC_RATES)
 
@@ -365,11 +381,11 @@ def test_a_spec_whose_filters_need_whole_trials_does_not_stream():
 LIVE_RATES = {"eeg": 300.0, "ppg": 100.0}
 
 
-def _live_pair():
+def _live_pair() -> tuple[FeatureSpec, dict[str, np.ndarray]]:
     return SPEC.with_modalities(("eeg", "ppg")), signals(20, LIVE_RATES, seed=5)
 
 
-def test_a_restarted_modality_is_invalid_until_its_windows_are_whole_again_and_the_others_go_on():
+def test_a_restarted_modality_is_invalid_until_its_windows_are_whole_again_and_the_others_go_on() -> None:
     spec, samples = _live_pair()
     whole = FeatureStream(spec, LIVE_RATES)
     expected = concatenate(spec, [whole.push("eeg", samples["eeg"]), whole.push("ppg", samples["ppg"]), whole.finish()])
@@ -392,7 +408,7 @@ def test_a_restarted_modality_is_invalid_until_its_windows_are_whole_again_and_t
     np.testing.assert_allclose(rows.tokens[both], expected.tokens[both], rtol=ATOL, atol=ATOL)
 
 
-def test_rows_of_a_restarted_modality_do_not_come_before_their_time():
+def test_rows_of_a_restarted_modality_do_not_come_before_their_time() -> None:
     spec, samples = _live_pair()
     only = spec.with_modalities(("ppg",))
     stream = FeatureStream(only, {"ppg": 100.0})
@@ -402,7 +418,7 @@ def test_rows_of_a_restarted_modality_do_not_come_before_their_time():
     assert stream.push("ppg", samples["ppg"][999:1000]).start_s.tolist() == [9]
 
 
-def test_a_modality_may_come_back_at_another_rate():
+def test_a_modality_may_come_back_at_another_rate() -> None:
     spec, samples = _live_pair()
     only = spec.with_modalities(("ppg",))
     stream = FeatureStream(only, {"ppg": 100.0})
@@ -413,7 +429,7 @@ def test_a_modality_may_come_back_at_another_rate():
     assert rows.start_s[rows.valid[:, 0]].tolist() == list(range(10, 20))
 
 
-def test_a_restarted_modality_knows_nothing_of_what_came_before_it():
+def test_a_restarted_modality_knows_nothing_of_what_came_before_it() -> None:
     rates = {"eeg": 256.0, "ppg": 64.0}
     spec, samples = SPEC.with_modalities(("eeg", "ppg")), signals(20, rates, seed=8)
     fresh, used = FeatureStream(spec, rates), FeatureStream(spec, rates)
@@ -432,7 +448,7 @@ def test_a_restarted_modality_knows_nothing_of_what_came_before_it():
     assert_same_rows(got, expected)
 
 
-def test_a_modality_cannot_start_anew_before_rows_that_are_out():
+def test_a_modality_cannot_start_anew_before_rows_that_are_out() -> None:
     spec, samples = _live_pair()
     stream = FeatureStream(spec, LIVE_RATES)
     stream.push("ppg", samples["ppg"][:900])
@@ -442,7 +458,7 @@ def test_a_modality_cannot_start_anew_before_rows_that_are_out():
         stream.restart("ppg", 4)
 
 
-def test_an_ended_modality_holds_nobody_back():
+def test_an_ended_modality_holds_nobody_back() -> None:
     spec, samples = _live_pair()
     stream = FeatureStream(spec, LIVE_RATES)
     parts = [stream.push("ppg", samples["ppg"][:950]), stream.end("ppg")]
@@ -460,7 +476,7 @@ def test_an_ended_modality_holds_nobody_back():
 
 
 @pytest.mark.parametrize("second", [0, 2, 7])
-def test_a_modality_that_starts_late_is_the_batch_from_its_start_on(second):
+def test_a_modality_that_starts_late_is_the_batch_from_its_start_on(second: int) -> None:
     rates = {"ppg": 64.0}
     spec, samples = SPEC.with_modalities(("ppg",)), signals(20, rates, seed=6)["ppg"]
     stream = FeatureStream(spec, {"ppg": 100.0})
@@ -475,7 +491,7 @@ def test_a_modality_that_starts_late_is_the_batch_from_its_start_on(second):
     np.testing.assert_allclose(rows.tokens[second:], expected.tokens, rtol=ATOL, atol=ATOL)
 
 
-def test_what_is_missing_for_a_row_is_told():
+def test_what_is_missing_for_a_row_is_told() -> None:
     spec, samples = _live_pair()
     stream = FeatureStream(spec, {"eeg": 300.0, "ppg": 100.0})
     stream.push("eeg", samples["eeg"][:1500])

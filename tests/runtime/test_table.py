@@ -1,7 +1,11 @@
 """Feature tables on disk: what is written is read, what does not fit together is refused."""
 
+from __future__ import annotations
+
 import dataclasses
 import json
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,7 +25,7 @@ from emodict.table import (
 )
 
 
-def table_of(rows=4, *, labels=True):
+def table_of(rows: int = 4, *, labels: bool = True) -> FeatureTable:
     rng = np.random.default_rng(0)
     spec = load_spec("emodict-1")
     tokens = rng.normal(size=(rows, 11, 18))
@@ -40,7 +44,7 @@ def table_of(rows=4, *, labels=True):
     )
 
 
-def assert_same(got, expected):
+def assert_same(got: FeatureTable, expected: FeatureTable) -> None:
     assert got.spec == expected.spec
     assert got.emotions == expected.emotions
     assert got.simulated == expected.simulated
@@ -56,13 +60,13 @@ def assert_same(got, expected):
 
 @pytest.mark.parametrize("labels", [True, False])
 @pytest.mark.parametrize("rows", [4, 0])
-def test_a_table_comes_back_as_it_was_written(tmp_path, labels, rows):
+def test_a_table_comes_back_as_it_was_written(tmp_path: Path, labels: bool, rows: int) -> None:
     table = table_of(rows, labels=labels)
     write_table(table, tmp_path / "table.npz")
     assert_same(read_table(tmp_path / "table.npz"), table)
 
 
-def test_the_file_holds_each_modality_by_name_for_readers_without_emodict(tmp_path):
+def test_the_file_holds_each_modality_by_name_for_readers_without_emodict(tmp_path: Path) -> None:
     table = table_of()
     write_table(table, tmp_path / "table.npz")
     with np.load(tmp_path / "table.npz") as file:
@@ -74,14 +78,14 @@ def test_the_file_holds_each_modality_by_name_for_readers_without_emodict(tmp_pa
         np.testing.assert_array_equal(file["eeg"][:, 0], file["tokens"][:, 0])
 
 
-def rewritten(path, **changes):
+def rewritten(path: Path, **changes: Any) -> None:
     with np.load(path) as file:
         arrays = {name: file[name] for name in file.files}
     arrays |= changes
     np.savez(path, **{k: v for k, v in arrays.items() if v is not None})
 
 
-def test_a_row_of_unknown_truth_and_a_simulated_person_survive_the_file(tmp_path):
+def test_a_row_of_unknown_truth_and_a_simulated_person_survive_the_file(tmp_path: Path) -> None:
     table = table_of()
     labels = table.labels.copy()
     labels[2] = np.nan
@@ -93,7 +97,7 @@ def test_a_row_of_unknown_truth_and_a_simulated_person_survive_the_file(tmp_path
 
 
 @pytest.mark.parametrize("missing", ["tokens", "start_s", "valid", "quality", "spec", "subject", "trial", "emotions"])
-def test_a_missing_array_is_named(tmp_path, missing):
+def test_a_missing_array_is_named(tmp_path: Path, missing: str) -> None:
     write_table(table_of(), tmp_path / "table.npz")
     rewritten(tmp_path / "table.npz", **{missing: None})
     with pytest.raises(TableError, match=rf"not a feature table.*{missing}"):
@@ -119,18 +123,18 @@ def test_a_missing_array_is_named(tmp_path, missing):
         ({"labels": np.array([[2.0, -1.0] + [0.0] * 8] * 4)}, "smallest -1"),
     ],
 )
-def test_arrays_that_do_not_fit_together_are_refused(tmp_path, changes, said):
+def test_arrays_that_do_not_fit_together_are_refused(tmp_path: Path, changes: dict[str, Any], said: str) -> None:
     write_table(table_of(), tmp_path / "table.npz")
     rewritten(tmp_path / "table.npz", **changes)
     with pytest.raises(TableError, match=said):
         read_table(tmp_path / "table.npz")
 
 
-def test_a_pickle_inside_the_file_is_never_loaded(tmp_path):
+def test_a_pickle_inside_the_file_is_never_loaded(tmp_path: Path) -> None:
     write_table(table_of(), tmp_path / "table.npz")
 
     class Boom:
-        def __reduce__(self):
+        def __reduce__(self) -> tuple[Any, tuple[str, ...]]:
             return (pytest.fail, ("a pickle was loaded",))
 
     rewritten(tmp_path / "table.npz", subject=np.array([Boom()] * 4, dtype=object))
@@ -139,13 +143,13 @@ def test_a_pickle_inside_the_file_is_never_loaded(tmp_path):
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04", b"text", b"\x93NUMPY"])
-def test_what_is_no_npz_is_refused(tmp_path, content):
+def test_what_is_no_npz_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "table.npz").write_bytes(content)
     with pytest.raises(TableError, match="not a feature table"):
         read_table(tmp_path / "table.npz")
 
 
-def test_a_file_cut_off_is_refused(tmp_path):
+def test_a_file_cut_off_is_refused(tmp_path: Path) -> None:
     write_table(table_of(), tmp_path / "table.npz")
     whole = (tmp_path / "table.npz").read_bytes()
     for length in range(0, len(whole), 499):
@@ -154,7 +158,7 @@ def test_a_file_cut_off_is_refused(tmp_path):
             read_table(tmp_path / "table.npz")
 
 
-def test_a_table_of_an_older_recipe_is_refused_before_anything_is_trained_on_it(tmp_path):
+def test_a_table_of_an_older_recipe_is_refused_before_anything_is_trained_on_it(tmp_path: Path) -> None:
     write_table(table_of(), tmp_path / "table.npz")
     # As dmer-sample had it in version 0.1.0: 10.24 bins a hertz.
     content = load_spec("dmer-sample").to_dict()
@@ -165,7 +169,7 @@ def test_a_table_of_an_older_recipe_is_refused_before_anything_is_trained_on_it(
         read_table(tmp_path / "table.npz")
 
 
-def test_a_broken_spec_inside_is_the_specs_own_error(tmp_path):
+def test_a_broken_spec_inside_is_the_specs_own_error(tmp_path: Path) -> None:
     write_table(table_of(), tmp_path / "table.npz")
     content = load_spec("emodict-1").to_dict() | {"token_width": 0}
     rewritten(tmp_path / "table.npz", spec=np.array(json.dumps(content)))
@@ -174,13 +178,13 @@ def test_a_broken_spec_inside_is_the_specs_own_error(tmp_path):
 
 
 @pytest.mark.parametrize(("name", "said"), [("no.npz", "There is no file"), ("table.csv", "expected|Expected")])
-def test_another_path_is_refused(tmp_path, name, said):
+def test_another_path_is_refused(tmp_path: Path, name: str, said: str) -> None:
     (tmp_path / "table.csv").write_text("a,b\n")
     with pytest.raises(TableError, match=said):
         read_table(tmp_path / name)
 
 
-def test_rows_and_modalities_can_be_chosen():
+def test_rows_and_modalities_can_be_chosen() -> None:
     table = table_of(6)
     chosen = table.rows(np.array([5, 0])).with_modalities(["ppg", "eeg"])
     assert len(chosen) == 2
@@ -190,7 +194,7 @@ def test_rows_and_modalities_can_be_chosen():
     assert table.groups.tolist() == [0, 0, 1, 1, 2, 2]
 
 
-def sample_arrays(count=5):
+def sample_arrays(count: int = 5) -> dict[str, np.ndarray]:
     rng = np.random.default_rng(1)
     labels = rng.integers(1, 6, size=(2, 10)).astype(float)
     labels /= labels.sum(axis=1, keepdims=True)
@@ -203,13 +207,13 @@ def sample_arrays(count=5):
     }
 
 
-def sample_file(folder, **changes):
+def sample_file(folder: Path, **changes: Any) -> Path:
     arrays = sample_arrays() | changes
     scipy.io.savemat(folder / "sample.mat", {k: v for k, v in arrays.items() if v is not None})
     return folder / "sample.mat"
 
 
-def test_the_released_sample_is_what_scipy_reads(shared_data):
+def test_the_released_sample_is_what_scipy_reads(shared_data: Path) -> None:
     path = shared_data / "dmer_sample" / "train.mat"
     table, expected = read_table(path), scipy.io.loadmat(path)
     assert len(table) == 696
@@ -225,18 +229,18 @@ def test_the_released_sample_is_what_scipy_reads(shared_data):
     assert len(np.unique(table.trial)) == len(distinct)
 
 
-def test_equal_label_vectors_are_one_trial(tmp_path):
+def test_equal_label_vectors_are_one_trial(tmp_path: Path) -> None:
     table = read_sample(sample_file(tmp_path))
     assert table.trial[0] == table.trial[2] == table.trial[4] != table.trial[1] == table.trial[3]
 
 
-def test_a_sample_without_labels_has_none(tmp_path):
+def test_a_sample_without_labels_has_none(tmp_path: Path) -> None:
     table = read_sample(sample_file(tmp_path, train_label=None))
     assert table.labels is None
     assert set(table.trial) == {"?"}
 
 
-def test_a_row_of_the_sample_with_nan_is_not_valid(tmp_path):
+def test_a_row_of_the_sample_with_nan_is_not_valid(tmp_path: Path) -> None:
     video = sample_arrays()["train_video"]
     video[1, 3] = np.nan
     table = read_sample(sample_file(tmp_path, train_video=video))
@@ -257,12 +261,12 @@ def test_a_row_of_the_sample_with_nan_is_not_valid(tmp_path):
         ({"train_eeg": None}, "which part of the sample"),
     ],
 )
-def test_a_sample_that_does_not_fit_together_is_refused(tmp_path, changes, said):
+def test_a_sample_that_does_not_fit_together_is_refused(tmp_path: Path, changes: dict[str, Any], said: str) -> None:
     with pytest.raises(TableError, match=said):
         read_sample(sample_file(tmp_path, **changes))
 
 
-def test_of_two_parts_one_must_be_named(tmp_path):
+def test_of_two_parts_one_must_be_named(tmp_path: Path) -> None:
     arrays = sample_arrays()
     scipy.io.savemat(tmp_path / "sample.mat", arrays | {k.replace("train", "test"): v[:3] for k, v in arrays.items()})
     with pytest.raises(TableError, match="--part with one of test, train"):
@@ -270,7 +274,7 @@ def test_of_two_parts_one_must_be_named(tmp_path):
     assert len(read_table(tmp_path / "sample.mat", part="test")) == 3
 
 
-def test_a_file_whose_valid_and_tokens_disagree_is_valid_only_where_both_say_so(tmp_path):
+def test_a_file_whose_valid_and_tokens_disagree_is_valid_only_where_both_say_so(tmp_path: Path) -> None:
     table = table_of()
     everywhere = np.ones((4, 4), dtype=bool)
     whole = np.random.default_rng(1).normal(size=(4, 11, 18))
@@ -289,13 +293,13 @@ def test_a_file_whose_valid_and_tokens_disagree_is_valid_only_where_both_say_so(
     assert np.isnan(got.tokens).sum() == 5 * 18 + 2 * 18
 
 
-def test_a_subject_of_two_dimensions_is_refused():
+def test_a_subject_of_two_dimensions_is_refused() -> None:
     table = table_of(4)
     with pytest.raises(TableError, match=r"differ in length\. Expected \(4,\), got \(4, 2\) and \(4,\)"):
         dataclasses.replace(table, subject=np.full((4, 2), "a"))
 
 
-def test_beside_labels_those_of_a_table_without_are_unknown():
+def test_beside_labels_those_of_a_table_without_are_unknown() -> None:
     labelled, bare = table_of(4), table_of(3, labels=False)
     for tables in ([labelled, bare], [bare, labelled]):
         joined = join_tables(with_unknown_labels(tables))

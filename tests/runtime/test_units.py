@@ -1,5 +1,7 @@
 """Units: factors are powers of ten of the SI's prefixes, written out."""
 
+from __future__ import annotations
+
 import re
 
 import pytest
@@ -30,12 +32,12 @@ WORDS = {
 
 
 @pytest.mark.parametrize(("unit", "wanted", "factor"), FACTORS)
-def test_a_sample_keeps_its_size_in_another_unit(unit, wanted, factor):
+def test_a_sample_keeps_its_size_in_another_unit(unit: str, wanted: str, factor: float) -> None:
     assert unit_factor(unit, wanted, of="x") == factor
 
 
 @pytest.mark.parametrize("micro", ["u", "\u00b5", "\u03bc"])
-def test_micro_is_the_same_in_each_of_its_letters(micro):
+def test_micro_is_the_same_in_each_of_its_letters(micro: str) -> None:
     assert unit_factor(f" {micro}V ", "uV", of="x") == 1
     assert unit_factor(f"{micro}S", "uS", of="x") == 1
 
@@ -44,11 +46,11 @@ def test_micro_is_the_same_in_each_of_its_letters(micro):
     ("unit", "wanted", "known"),
     [("uS", "uV", "uV or mV or V or nV"), ("V", "uS", "uS or mS or S or nS"), ("uV", "a.u.", "a.u."), ("", "lx", "lx")],
 )
-def test_there_is_no_way_from_one_quantity_to_another(unit, wanted, known):
+def test_there_is_no_way_from_one_quantity_to_another(unit: str, wanted: str, known: str) -> None:
     with pytest.raises(RecordingError, match=rf"skin: .*Expected {re.escape(known)}, got '{unit}'"):
         unit_factor(unit, wanted, of="skin")
 
 
 @pytest.mark.parametrize(("plain", "words"), WORDS.items())
-def test_each_word_for_a_unit_is_that_unit(plain, words):
+def test_each_word_for_a_unit_is_that_unit(plain: str, words: list[str]) -> None:
     assert {word: plain_unit(word) for word in words} == dict.fromkeys(words, plain)

@@ -1,8 +1,13 @@
 """validate lists everything that is wrong with a session; inspect says what it holds."""
 
+from __future__ import annotations
+
 import re
 import subprocess
 import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -22,13 +27,13 @@ CHANNELS = (
 SECONDS = 20
 
 
-def noise(modality, rate_hz, unit, channels, **fields):
+def noise(modality: str, rate_hz: float, unit: str, channels: tuple[str, ...], **fields: Any) -> Signal:
     samples = np.random.default_rng(5).normal(size=(round(SECONDS * rate_hz), len(channels)))
     return Signal(modality, rate_hz, unit, channels, samples.astype(np.float32), **fields)
 
 
 @pytest.fixture
-def flawless(tmp_path):
+def flawless(tmp_path: Path) -> Path:
     """A session with nothing wrong in it."""
     path = tmp_path / "s.h5"
     recording = Recording(
@@ -50,25 +55,27 @@ def flawless(tmp_path):
     return path
 
 
-def changed(path, change):
+def changed(path: Path, change: Callable[..., Any]) -> list[Any]:
     with h5py.File(path, "r+") as file:
         change(file)
     return [(finding.severity, f"{finding.where}: {finding.message}") for finding in validate_session(path)]
 
 
-def replace(file, name, data):
+def replace(file: h5py.File, name: str, data: list[Any] | np.ndarray) -> None:
     del file[name]
     file[name] = data
 
 
-def fill(file, modality, value, rows=slice(None), column=slice(None)):
+def fill(
+    file: h5py.File, modality: str, value: float, rows: int | slice = slice(None), column: int | slice = slice(None)
+) -> None:
     data = file[f"signals/{modality}/data"]
     samples = data[:]
     samples[rows, column] = value
     data[:] = samples
 
 
-def test_a_good_session_has_no_findings(flawless):
+def test_a_good_session_has_no_findings(flawless: Path) -> None:
     assert validate_session(flawless) == []
 
 
@@ -130,7 +137,9 @@ CASES = [
 @pytest.mark.parametrize(
     ("change", "severity", "sentence"), CASES, ids=[c[2] or f"fine{i}" for i, c in enumerate(CASES)]
 )
-def test_each_fault_is_found_and_named(flawless, change, severity, sentence):
+def test_each_fault_is_found_and_named(
+    flawless: Path, change: Callable[..., Any], severity: str | None, sentence: str
+) -> None:
     findings = changed(flawless, change)
     if severity is None:
         assert findings == []
@@ -143,19 +152,19 @@ def test_each_fault_is_found_and_named(flawless, change, severity, sentence):
     ("row", "says"),
     [([0.6, 0.6], "sums to 1.2"), ([-0.5, 1.5], "negative entry, -0.5"), ([np.nan, 1], "no finite number")],
 )
-def test_a_label_row_that_is_no_distribution_is_named_with_its_trial(flawless, row, says):
+def test_a_label_row_that_is_no_distribution_is_named_with_its_trial(flawless: Path, row: list[Any], says: str) -> None:
     findings = changed(flawless, lambda f: replace(f, "trials/distribution", [[0.0, 1.0], row]))
     assert len(findings) == 1
     assert findings[0][1].startswith("/trials: trial 'second': the distribution")
     assert says in findings[0][1]
 
 
-def test_a_label_row_within_a_thousandth_of_one_is_good(flawless):
+def test_a_label_row_within_a_thousandth_of_one_is_good(flawless: Path) -> None:
     assert changed(flawless, lambda f: replace(f, "trials/distribution", [[0.0, 1.0], [0.3333, 0.6664]])) == []
 
 
-def test_missing_channels_are_named(flawless):
-    def change(file):
+def test_missing_channels_are_named(flawless: Path) -> None:
+    def change(file: h5py.File) -> None:
         replace(file, "signals/eeg/data", np.random.default_rng(1).normal(size=(6000, 16)))
         file["signals/eeg"].attrs["channel_names"] = [n for n in CHANNELS if n not in ("O1", "T6")]
 
@@ -164,15 +173,15 @@ def test_missing_channels_are_named(flawless):
     assert "2 of the 18 channels of emodict-1 missing: O1 T6" in finding[1]
 
 
-def test_todays_channel_names_are_the_headsets_own(flawless):
+def test_todays_channel_names_are_the_headsets_own(flawless: Path) -> None:
     today = {"T3": "T7", "T4": "T8", "T5": "P7", "T6": "P8"}
     names = [f"EEG {today.get(name, name)}-Pz" for name in CHANNELS]
     assert changed(flawless, lambda f: f["signals/eeg"].attrs.update(channel_names=names)) == []
 
 
-def test_gaps_of_the_sequence_counter_are_counted_as_missing(flawless):
+def test_gaps_of_the_sequence_counter_are_counted_as_missing(flawless: Path) -> None:
     # 1900 of 2000 numbers arrived: 5 % lost.
-    def change(file):
+    def change(file: h5py.File) -> None:
         replace(file, "signals/ppg/data", np.random.default_rng(1).normal(size=(1900, 1)))
         file["signals/ppg/sequence"] = np.r_[np.arange(1000), np.arange(1100, 2000)]
 
@@ -181,13 +190,13 @@ def test_gaps_of_the_sequence_counter_are_counted_as_missing(flawless):
     ]
 
 
-def test_timestamps_that_belie_the_rate_are_a_warning(flawless):
+def test_timestamps_that_belie_the_rate_are_a_warning(flawless: Path) -> None:
     findings = changed(flawless, lambda f: f["signals/ppg"].create_dataset("timestamps", data=np.arange(2000) / 64))
     assert any("sampling_rate is 100 Hz, but the timestamps come at 64 Hz" in text for _, text in findings)
 
 
-def test_many_faults_are_all_listed_errors_first(flawless):
-    def change(file):
+def test_many_faults_are_all_listed_errors_first(flawless: Path) -> None:
+    def change(file: h5py.File) -> None:
         file["signals/eeg"].attrs["sampling_rate"] = 0.0
         file["signals/eeg"].attrs["channel_names"] = ["Cz", *CHANNELS[1:]]
         fill(file, "eeg", np.nan)
@@ -219,7 +228,7 @@ def test_many_faults_are_all_listed_errors_first(flawless):
     assert len(findings) == len(set(findings))
 
 
-def test_a_file_that_cannot_be_opened_is_one_error(flawless, tmp_path):
+def test_a_file_that_cannot_be_opened_is_one_error(flawless: Path, tmp_path: Path) -> None:
     text = tmp_path / "a.txt"
     text.write_text("no session")
     cut = tmp_path / "cut.h5"
@@ -230,7 +239,7 @@ def test_a_file_that_cannot_be_opened_is_one_error(flawless, tmp_path):
     assert "format_version 1, got 9" in version[1]
 
 
-def test_a_damaged_chunk_is_an_error_of_its_signal_only(flawless):
+def test_a_damaged_chunk_is_an_error_of_its_signal_only(flawless: Path) -> None:
     with h5py.File(flawless) as file:
         chunk = file["signals/ppg/data"].id.get_chunk_info(1)
     with flawless.open("r+b") as handle:
@@ -241,12 +250,12 @@ def test_a_damaged_chunk_is_an_error_of_its_signal_only(flawless):
     assert "cannot be read" in finding.message
 
 
-def test_an_empty_session_is_an_error(tmp_path):
+def test_an_empty_session_is_an_error(tmp_path: Path) -> None:
     write_session(Recording("s", "p", {}), tmp_path / "s.h5")
     assert [finding.where for finding in validate_session(tmp_path / "s.h5")] == ["/signals"]
 
 
-def test_inspect_says_what_was_written(flawless):
+def test_inspect_says_what_was_written(flawless: Path) -> None:
     summary = inspect_session(flawless)
     assert (summary.session_id, summary.subject_id, summary.duration_s) == ("sitting", "anna", 20.0)
     assert (summary.face_form, summary.face_frames) == ("embedding", 20)
@@ -256,7 +265,7 @@ def test_inspect_says_what_was_written(flawless):
     assert (eeg.start_s, eeg.stop_s, eeg.missing_share, eeg.flat_share) == (0.0, 20.0, 0.0, 0.0)
 
 
-def test_inspect_counts_missing_and_flat_by_arithmetic(flawless):
+def test_inspect_counts_missing_and_flat_by_arithmetic(flawless: Path) -> None:
     with h5py.File(flawless, "r+") as file:
         fill(file, "gsr", np.nan, rows=slice(0, 8))  # 2 of 20 s
         fill(file, "gsr", 1.5, rows=slice(40, 60))  # 5 of 20 s
@@ -265,7 +274,7 @@ def test_inspect_counts_missing_and_flat_by_arithmetic(flawless):
     assert gsr.flat_share == 0.25
 
 
-def test_a_real_wristband_recording_is_good(shared_data, tmp_path):
+def test_a_real_wristband_recording_is_good(shared_data: Path, tmp_path: Path) -> None:
     write_session(read_e4(shared_data / "e4_stress_predict_S01"), tmp_path / "s.h5")
     assert [finding for finding in validate_session(tmp_path / "s.h5") if finding.severity == "error"] == []
 
@@ -282,11 +291,11 @@ print(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0])
 """
 
 
-def test_an_hour_of_recording_stays_far_below_its_own_size_in_memory(tmp_path):
+def test_an_hour_of_recording_stays_far_below_its_own_size_in_memory(tmp_path: Path) -> None:
     class Hour:
         shape = (3600 * 300, 18)
 
-        def __getitem__(self, rows):
+        def __getitem__(self, rows: slice) -> np.ndarray:
             count = len(range(*rows.indices(self.shape[0])))
             return np.random.default_rng(rows.start).normal(size=(count, 18)).round()
 

@@ -1,6 +1,10 @@
 """Figures of a study: what is drawn is what the numbers are, and every file says what it stands on."""
 
+from __future__ import annotations
+
 import xml.etree.ElementTree as ET
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,27 +16,30 @@ from tests.train.study import synthetic
 from emodict.errors import OutputError
 from emodict_train.study.ablations import PAPER, ROBUST
 from emodict_train.study.figures import canvas, distributions, draw_figures, elements, latent, overview, ranks, weights
+from emodict_train.study.figures.canvas import Drawing
+from emodict_train.study.figures.latent import Embedding
 from emodict_train.study.figures.networks import sittings
+from emodict_train.study.results import Predictions, Results
 
 HOSTILE = "<script>alert('$x$')</script> & \x07.mat"
 
 
 @pytest.fixture(scope="module")
-def results():
+def results() -> Results:
     return synthetic.results()
 
 
-def only(drawings):
+def only(drawings: list[Drawing] | tuple[Embedding, ...]) -> Drawing | Embedding:
     (drawing,) = drawings
     return drawing
 
 
-def kl_of_rows(results, predictions):
+def kl_of_rows(results: Results, predictions: Predictions) -> np.ndarray:
     """(seeds, n), by scipy."""
     return rel_entr(results.data.D[predictions.rows], predictions.distribution).sum(axis=-1)
 
 
-def kl_of_trials(results, protocol, method):
+def kl_of_trials(results: Results, protocol: str, method: str) -> np.ndarray:
     """Mean KL of each trial, over its rows and the seeds."""
     predictions = results.predictions[protocol, method]
     kl = kl_of_rows(results, predictions).mean(axis=0)
@@ -40,15 +47,15 @@ def kl_of_trials(results, protocol, method):
     return np.array([kl[trial == number].mean() for number in np.unique(trial)])
 
 
-def texts(path):
+def texts(path: Path) -> list[str]:
     return [element.text for element in ET.parse(path).iter("{http://www.w3.org/2000/svg}text")]
 
 
-def points_of(axes, marker):
+def points_of(axes: Any, marker: str) -> dict[int, float]:
     return {round(line.get_ydata()[0]): line.get_xdata()[0] for line in axes.lines if line.get_marker() == marker}
 
 
-def test_every_figure_is_written_as_svg_and_png_and_says_what_it_stands_on(tmp_path):
+def test_every_figure_is_written_as_svg_and_png_and_says_what_it_stands_on(tmp_path: Path) -> None:
     study = synthetic.data(trials=8, windows=2, emotions=("calm", "tense"), source=HOSTILE, simulated=True)
     spreads = {name: synthetic.SPREADS[name] for name in ("mean label", ROBUST, PAPER)}
     results = synthetic.results(study, protocols=("trials",), spreads=spreads, quick=True)
@@ -67,7 +74,7 @@ def test_every_figure_is_written_as_svg_and_png_and_says_what_it_stands_on(tmp_p
     assert sorted(path.suffix for path in tmp_path.iterdir()) == [".png"] * 7 + [".svg"] * 7
 
 
-def test_the_same_results_give_the_same_bytes(results, tmp_path):
+def test_the_same_results_give_the_same_bytes(results: Results, tmp_path: Path) -> None:
     for name in ("once", "again"):
         (tmp_path / name).mkdir()
         canvas.save(ranks.drawings(results)[0], results, tmp_path / name)
@@ -75,23 +82,23 @@ def test_the_same_results_give_the_same_bytes(results, tmp_path):
     assert [path.read_bytes() for path in once] == [path.read_bytes() for path in again]
 
 
-def test_a_folder_that_is_not_there_is_refused_in_a_sentence(results, tmp_path):
+def test_a_folder_that_is_not_there_is_refused_in_a_sentence(results: Results, tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="mkdir -p"):
         canvas.save(ranks.drawings(results)[0], results, tmp_path / "none")
 
 
-def test_real_people_and_all_seeds_are_not_warned_of(results):
+def test_real_people_and_all_seeds_are_not_warned_of(results: Results) -> None:
     assert canvas.warnings_of(results) == ()
 
 
-def test_data_of_single_rows_do_not_pretend_to_know_trials_and_people():
+def test_data_of_single_rows_do_not_pretend_to_know_trials_and_people() -> None:
     results = synthetic.results(synthetic.data(trials=8, windows=1), protocols=("windows",), ablations=False)
     assert canvas.computed_on(results) == "train.mat · 8 rows · trials and people not known"
     axes = canvas.painted(only(overview.drawings(results)), results).axes[0]
     assert axes.get_title(loc="left") == "random windows"
 
 
-def test_rivals_alone_give_the_figures_that_need_no_emotiondict():
+def test_rivals_alone_give_the_figures_that_need_no_emotiondict() -> None:
     spreads = {name: synthetic.SPREADS[name] for name in ("AA-kNN", "mean label")}
     results = synthetic.results(protocols=("windows",), spreads=spreads, latents=False)
     found = [drawing.key for module in (overview, ranks, distributions, latent, elements, weights)
@@ -99,7 +106,7 @@ def test_rivals_alone_give_the_figures_that_need_no_emotiondict():
     assert found == ["overview", "ranks-windows"]
 
 
-def test_the_overview_shows_the_mean_kl_over_trials_best_first_and_the_honest_protocol_first(results):
+def test_the_overview_shows_the_mean_kl_over_trials_best_first_and_the_honest_protocol_first(results: Results) -> None:
     figure = canvas.painted(only(overview.drawings(results)), results)
     honest, windows = figure.axes
     names = [label.get_text() for label in honest.get_yticklabels()]
@@ -113,14 +120,14 @@ def test_the_overview_shows_the_mean_kl_over_trials_best_first_and_the_honest_pr
     ]  # fmt: skip
 
 
-def test_what_is_far_off_stands_at_the_edge_with_its_number(results):
+def test_what_is_far_off_stands_at_the_edge_with_its_number(results: Results) -> None:
     axes = canvas.painted(only(overview.drawings(results)), results).axes[0]
     names = [label.get_text() for label in axes.get_yticklabels()]
     assert points_of(axes, ">") == {names.index("PT-Bayes"): axes.get_xlim()[1]}
     assert f"{kl_of_trials(results, 'trials', 'PT-Bayes').mean():.3g}" in [text.get_text() for text in axes.texts]
 
 
-def test_the_bars_of_the_overview_are_bootstrap_intervals_over_trials(results):
+def test_the_bars_of_the_overview_are_bootstrap_intervals_over_trials(results: Results) -> None:
     axes = canvas.painted(only(overview.drawings(results)), results).axes[0]
     names = [label.get_text() for label in axes.get_yticklabels()]
     bars = {round(line.get_ydata()[0]): line.get_xdata() for line in axes.lines[1:] if len(line.get_xdata()) == 2}
@@ -132,7 +139,7 @@ def test_the_bars_of_the_overview_are_bootstrap_intervals_over_trials(results):
         np.testing.assert_allclose(ours, [ends.low, ends.high], atol=0.05 * (ends.high - ends.low))
 
 
-def test_windows_of_figure_3_show_prediction_truth_and_kl_of_one_network(results):
+def test_windows_of_figure_3_show_prediction_truth_and_kl_of_one_network(results: Results) -> None:
     drawing = distributions.drawings(results)[0]
     figure = canvas.painted(drawing, results)
     methods = [PAPER, ROBUST, "kernel ridge", "DLDL", "mean label"]
@@ -148,7 +155,7 @@ def test_windows_of_figure_3_show_prediction_truth_and_kl_of_one_network(results
         assert axes.texts[0].get_text() == f"KL {rel_entr(truth, shares).sum():.3f}"
 
 
-def test_typical_windows_stand_in_the_four_quarters_of_the_kl(results):
+def test_typical_windows_stand_in_the_four_quarters_of_the_kl(results: Results) -> None:
     predictions = results.predictions["trials", ROBUST]
     kl = kl_of_rows(results, predictions)[0]
     chosen = [kl[predictions.rows == row][0] for row in distributions.typical_rows(results, predictions)]
@@ -156,7 +163,7 @@ def test_typical_windows_stand_in_the_four_quarters_of_the_kl(results):
     assert all(low <= value <= high for low, value, high in zip(edges, chosen, edges[1:], strict=False))
 
 
-def test_failures_are_the_worst_windows_of_the_worst_trials(results):
+def test_failures_are_the_worst_windows_of_the_worst_trials(results: Results) -> None:
     predictions = results.predictions["trials", ROBUST]
     kl = kl_of_rows(results, predictions)[0]
     trial = results.data.trial[predictions.rows]
@@ -167,7 +174,7 @@ def test_failures_are_the_worst_windows_of_the_worst_trials(results):
     np.testing.assert_allclose(found, [value for value, _ in worst])
 
 
-def test_figure_5_shows_mean_and_spread_over_folds_and_seeds_beside_the_mean_labels_level(results):
+def test_figure_5_shows_mean_and_spread_over_folds_and_seeds_beside_the_mean_labels_level(results: Results) -> None:
     figure = canvas.painted(only(elements.drawings(results)), results)
     axes = figure.axes[3]
     assert axes.get_title(loc="left") == "KL ↓"
@@ -185,7 +192,7 @@ def test_figure_5_shows_mean_and_spread_over_folds_and_seeds_beside_the_mean_lab
     assert levels == pytest.approx(expected)
 
 
-def kl_of_fold_and_seed(results, protocol, method):
+def kl_of_fold_and_seed(results: Results, protocol: str, method: str) -> np.ndarray:
     predictions = results.predictions[protocol, method]
     kl = kl_of_rows(results, predictions)
     return np.array([kl[:, predictions.fold == fold].mean(axis=1) for fold in np.unique(predictions.fold)]).ravel()
@@ -205,11 +212,13 @@ def kl_of_fold_and_seed(results, protocol, method):
         ([1.0, 1.5, 3.0, 3.6], 1.25, [(0, 1), (2, 3)]),
     ],
 )
-def test_cliques_are_the_longest_runs_within_the_critical_difference(average, difference, expected):
+def test_cliques_are_the_longest_runs_within_the_critical_difference(
+    average: list[float], difference: float, expected: list[Any]
+) -> None:
     assert ranks.cliques(np.array(average, dtype=float), difference) == expected
 
 
-def test_the_diagram_starts_every_methods_line_at_its_average_rank(results):
+def test_the_diagram_starts_every_methods_line_at_its_average_rank(results: Results) -> None:
     drawing = ranks.drawings(results)[0]
     axes = canvas.painted(drawing, results).axes[0]
     names = list(synthetic.SPREADS)
@@ -228,7 +237,7 @@ def test_the_diagram_starts_every_methods_line_at_its_average_rank(results):
     assert f"critical difference {length:.2f}" in [text.get_text() for text in axes.texts]
 
 
-def test_joined_methods_lie_within_the_critical_difference_and_their_neighbours_do_not(results):
+def test_joined_methods_lie_within_the_critical_difference_and_their_neighbours_do_not(results: Results) -> None:
     axes = canvas.painted(ranks.drawings(results)[0], results).axes[0]
     average = sorted(line.get_xdata()[0] for line in axes.lines if line.get_label().startswith("rank of "))
     ruler = next(line for line in axes.lines if line.get_gid() == "critical-difference")
@@ -241,7 +250,7 @@ def test_joined_methods_lie_within_the_critical_difference_and_their_neighbours_
         assert not outside or outside[0] - low >= difference
 
 
-def test_a_latent_panel_shows_five_held_out_windows_of_each_trial_of_one_network(results):
+def test_a_latent_panel_shows_five_held_out_windows_of_each_trial_of_one_network(results: Results) -> None:
     panels = latent.embeddings(results, "trials")
     predictions = results.predictions["trials", ROBUST]
     assert len(panels) == synthetic.FOLDS
@@ -255,7 +264,7 @@ def test_a_latent_panel_shows_five_held_out_windows_of_each_trial_of_one_network
     np.testing.assert_allclose(drawn, panels[0].at)
 
 
-def test_t_sne_keeps_the_groups_that_the_latents_have():
+def test_t_sne_keeps_the_groups_that_the_latents_have() -> None:
     results = synthetic.results(synthetic.data(trials=12, windows=24), protocols=("windows",), ablations=False)
     panel = only(latent.embeddings(results, "windows"))
     nearest = NearestNeighbors(n_neighbors=2).fit(panel.at).kneighbors(panel.at)[1][:, 1]
@@ -265,14 +274,14 @@ def test_t_sne_keeps_the_groups_that_the_latents_have():
     np.testing.assert_array_equal(again.at, panel.at)
 
 
-def test_people_come_before_a_second_network_of_one_person():
+def test_people_come_before_a_second_network_of_one_person() -> None:
     results = synthetic.results(synthetic.data(people=3, windows=2), protocols=("trials", "subjects"), ablations=False)
     assert [one.name for one in sittings(results, "subjects", 4)] == ["P01", "P02", "P03"]
     assert [one.name for one in sittings(results, "trials", 4)] == ["P01", "P02", "P03", "P01"]
     assert [one.fold for one in sittings(results, "trials", 4)] == [0, 0, 0, 1]
 
 
-def test_a_strip_of_weights_holds_one_networks_windows_trial_by_trial(results):
+def test_a_strip_of_weights_holds_one_networks_windows_trial_by_trial(results: Results) -> None:
     figure = canvas.painted(weights.drawings(results)[0], results)
     predictions = results.predictions["trials", ROBUST]
     for fold, axes in enumerate(figure.axes[: synthetic.FOLDS]):
@@ -287,7 +296,7 @@ def test_a_strip_of_weights_holds_one_networks_windows_trial_by_trial(results):
     assert "in time order" in weights.drawings(results)[0].caption
 
 
-def test_shuffled_data_are_put_together_by_trial_and_no_time_is_claimed():
+def test_shuffled_data_are_put_together_by_trial_and_no_time_is_claimed() -> None:
     study = synthetic.data()
     order = np.random.default_rng(0).permutation(len(study.D))
     shuffled = synthetic.taken(study, order)
@@ -299,7 +308,7 @@ def test_shuffled_data_are_put_together_by_trial_and_no_time_is_claimed():
         np.testing.assert_array_equal(shuffled.trial[one.rows], one.trial)
 
 
-def test_weights_beyond_a_smaller_dictionary_are_not_drawn():
+def test_weights_beyond_a_smaller_dictionary_are_not_drawn() -> None:
     results = synthetic.results(ablations=False)
     results.latents["trials"].weights[:, 20:] = 0
     assert {one.weights.shape[1] for one in sittings(results, "trials", 4)} == {20}
