@@ -504,6 +504,8 @@ def test_a_sample_that_comes_twice_in_a_pull_is_none_a_turn_later_however_late_i
     stamps[1] += 256 / 64
     times_s = clock.counted_times_s(stamps, np.array([201, 201, 202, 203]))
     np.testing.assert_array_equal(times_s, [even(320, 1)[0], np.nan, *even(321, 2)])
+    last = clock.counted_times_s(even(323, 2) + np.array([0, 255 / 64]), np.array([204, 204]))
+    np.testing.assert_array_equal(last, [even(323, 1)[0], np.nan])
 
 
 def test_a_jump_of_a_counter_within_a_pull_is_held_against_the_stamps() -> None:

@@ -101,3 +101,37 @@ def test_a_gap_is_missing_and_not_bridged() -> None:
     placer = Placer(10.0, 1, anchor_s=0.0)
     out = placer.place(np.arange(4.0)[:, None], np.array([0.0, 0.1, 0.5, 0.6]))
     np.testing.assert_array_equal(out[:, 0], [0, 1, np.nan, np.nan, np.nan, 2, 3])
+
+
+@pytest.mark.parametrize("snapped", [False, True])
+def test_where_nothing_is_known_yet_there_are_no_ticks_of_all_channels(snapped):
+    placer = Placer(8.0, 3, anchor_s=0.0, snapped=snapped)
+    assert placer.place(np.empty((0, 3)), np.empty(0)).shape == (0, 3)
+    placer.place(np.ones((4, 3)), np.arange(4) / 8)
+    assert placer.place(np.ones((1, 3)), np.array([1 / 8])).shape == (0, 3)
+
+
+@pytest.mark.parametrize("snapped", [False, True])
+@pytest.mark.parametrize(("missed_before", "periods", "late"), [(True, -0.5, 0), (True, -0.51, 1), (None, -0.51, 0)])
+def test_half_a_period_before_the_anchor_a_sample_belongs_to_it(snapped, missed_before, periods, late):
+    options = {} if missed_before is None else {"missed_before": missed_before}
+    placer = Placer(8.0, 1, anchor_s=1.0, snapped=snapped, **options)
+    placer.place(np.ones((1, 1)), np.array([1 + periods / 8]))
+    assert placer.late == late
+
+
+@pytest.mark.parametrize("snapped", [False, True])
+@pytest.mark.parametrize(("again", "late"), [(0.0, 1), (-0.5, 1), (1.0, 1), (-0.51, 0)])
+def test_a_sample_that_comes_again_is_late_from_half_a_period_before_the_anchor_on(snapped, again, late):
+    placer = Placer(8.0, 1, anchor_s=0.0, snapped=snapped)
+    placer.place(np.ones((4, 1)), np.arange(4) / 8)
+    placer.place(np.ones((1, 1)), np.array([again / 8]))
+    assert placer.late == late
+
+
+def test_a_tick_on_which_a_sample_lies_waits_for_no_other():
+    # The sample just before tick 3 is its own; between ticks two later ones are waited for.
+    out, _ = placed(np.array([0.3, 1.3, 2.3, 2.995, 3.3]), np.arange(5.0), 1.0)
+    assert len(out) == 4
+    assert out[3] == 3.0
+    assert len(placed(np.array([0.3, 1.3, 2.3, 3.3]), np.arange(4.0), 1.0)[0]) == 3

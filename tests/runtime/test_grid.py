@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from emodict.errors import RecordingError
-from emodict.grid import face_rows, nearest_ticks, signal_blocks
+from emodict.grid import face_rows, interpolate, nearest_ticks, signal_blocks
 from emodict.live.placing import Placer
 from emodict.recording import FaceVideo, Signal
 
@@ -193,7 +193,12 @@ def test_channels_come_in_the_order_asked_for_under_old_and_new_names() -> None:
 def test_a_signal_without_samples_has_no_blocks() -> None:
     empty = np.empty((0, 1))
     for clock in ({}, {"timestamps_s": np.empty(0)}, {"sequence": np.empty(0, dtype=int)}):
-        assert list(signal_blocks(Signal("gsr", 4.0, "uS", ("a",), empty, **clock), ("a",), block_s=1)) == []
+        for modality in ("gsr", "ppg"):
+            assert list(signal_blocks(Signal(modality, 4.0, "uS", ("a",), empty, **clock), ("a",), block_s=1)) == []
+
+
+def test_between_no_samples_nothing_is_known():
+    np.testing.assert_array_equal(interpolate(np.arange(3.0), np.empty(0), np.empty((0, 2))), np.full((3, 2), NAN))
 
 
 def test_a_damaged_chunk_is_told_as_such() -> None:
@@ -253,6 +258,16 @@ def test_skin_conductance_whose_clock_drifts_past_the_middle_of_two_ticks_loses_
     placer = Placer(4.0, 1, anchor_s=0.0, snapped=True)
     live = np.concatenate([placer.place(n[i : i + 3, None], times[i : i + 3] / 4.0) for i in range(0, 6000, 3)])
     assert np.isnan(live[5:-5]).sum() == lost
+
+
+@pytest.mark.parametrize("modality", ["ppg", "gsr"])
+def test_one_timestamp_off_the_clock_is_said(caplog, modality):
+    for off_periods, count in ((0.0099, 0), (0.0101, 1)):
+        caplog.clear()
+        times_s = np.arange(50) / 10.0
+        times_s[20] += off_periods / 10
+        whole(signal(np.arange(50.0), modality=modality, timestamps_s=times_s))
+        assert len(caplog.records) == count
 
 
 @pytest.mark.parametrize(("modality", "said"), [("ppg", "even clock, interpolated"), ("gsr", "even clock, moved")])
