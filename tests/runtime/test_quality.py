@@ -380,3 +380,10 @@ def test_a_wristband_worn_for_54_minutes_gives_a_row_for_every_second(shared_dat
     assert not valid["gsr"][-2:].any()
     assert np.isnan(rows.features("gsr")[~valid["gsr"]]).all()
     assert np.isfinite(rows.features("ppg")[valid["ppg"]]).all()
+
+
+@pytest.mark.parametrize("level", [0.0, 3.0])
+def test_where_a_recipe_takes_constant_windows_one_of_zeros_is_such_a_window(level: float) -> None:
+    pulse = load_spec("dmer-sample").modality("ppg")
+    valid, quality = assess(pulse, np.full((1, 100, 1), level))
+    assert (valid.tolist(), quality.tolist()) == ([True], [0.0])
