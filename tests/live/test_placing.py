@@ -104,7 +104,7 @@ def test_a_gap_is_missing_and_not_bridged() -> None:
 
 
 @pytest.mark.parametrize("snapped", [False, True])
-def test_where_nothing_is_known_yet_there_are_no_ticks_of_all_channels(snapped):
+def test_where_nothing_is_known_yet_there_are_no_ticks_of_all_channels(snapped: bool) -> None:
     placer = Placer(8.0, 3, anchor_s=0.0, snapped=snapped)
     assert placer.place(np.empty((0, 3)), np.empty(0)).shape == (0, 3)
     placer.place(np.ones((4, 3)), np.arange(4) / 8)
@@ -113,7 +113,9 @@ def test_where_nothing_is_known_yet_there_are_no_ticks_of_all_channels(snapped):
 
 @pytest.mark.parametrize("snapped", [False, True])
 @pytest.mark.parametrize(("missed_before", "periods", "late"), [(True, -0.5, 0), (True, -0.51, 1), (None, -0.51, 0)])
-def test_half_a_period_before_the_anchor_a_sample_belongs_to_it(snapped, missed_before, periods, late):
+def test_half_a_period_before_the_anchor_a_sample_belongs_to_it(
+    snapped: bool, missed_before: bool | None, periods: float, late: int
+) -> None:
     options = {} if missed_before is None else {"missed_before": missed_before}
     placer = Placer(8.0, 1, anchor_s=1.0, snapped=snapped, **options)
     placer.place(np.ones((1, 1)), np.array([1 + periods / 8]))
@@ -122,14 +124,16 @@ def test_half_a_period_before_the_anchor_a_sample_belongs_to_it(snapped, missed_
 
 @pytest.mark.parametrize("snapped", [False, True])
 @pytest.mark.parametrize(("again", "late"), [(0.0, 1), (-0.5, 1), (1.0, 1), (-0.51, 0)])
-def test_a_sample_that_comes_again_is_late_from_half_a_period_before_the_anchor_on(snapped, again, late):
+def test_a_sample_that_comes_again_is_late_from_half_a_period_before_the_anchor_on(
+    snapped: bool, again: float, late: int
+) -> None:
     placer = Placer(8.0, 1, anchor_s=0.0, snapped=snapped)
     placer.place(np.ones((4, 1)), np.arange(4) / 8)
     placer.place(np.ones((1, 1)), np.array([again / 8]))
     assert placer.late == late
 
 
-def test_a_tick_on_which_a_sample_lies_waits_for_no_other():
+def test_a_tick_on_which_a_sample_lies_waits_for_no_other() -> None:
     # The sample just before tick 3 is its own; between ticks two later ones are waited for.
     out, _ = placed(np.array([0.3, 1.3, 2.3, 2.995, 3.3]), np.arange(5.0), 1.0)
     assert len(out) == 4

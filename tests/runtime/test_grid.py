@@ -197,7 +197,7 @@ def test_a_signal_without_samples_has_no_blocks() -> None:
             assert list(signal_blocks(Signal(modality, 4.0, "uS", ("a",), empty, **clock), ("a",), block_s=1)) == []
 
 
-def test_between_no_samples_nothing_is_known():
+def test_between_no_samples_nothing_is_known() -> None:
     np.testing.assert_array_equal(interpolate(np.arange(3.0), np.empty(0), np.empty((0, 2))), np.full((3, 2), NAN))
 
 
@@ -261,7 +261,7 @@ def test_skin_conductance_whose_clock_drifts_past_the_middle_of_two_ticks_loses_
 
 
 @pytest.mark.parametrize("modality", ["ppg", "gsr"])
-def test_one_timestamp_off_the_clock_is_said(caplog, modality):
+def test_one_timestamp_off_the_clock_is_said(caplog: pytest.LogCaptureFixture, modality: str) -> None:
     for off_periods, count in ((0.0099, 0), (0.0101, 1)):
         caplog.clear()
         times_s = np.arange(50) / 10.0
