@@ -42,7 +42,7 @@ def test_labels_that_sum_to_one_within_a_thousandth_are_a_distribution(off, refu
 
 @pytest.mark.parametrize(("row", "refused"), [([0.0, 1.0], False), ([-0.5, 1.5], True)])
 def test_nothing_of_an_emotion_is_a_share_and_less_is_none(row, refused):
-    with pytest.raises(RecordingError, match="smallest -0.5") if refused else contextlib.nullcontext():
+    with pytest.raises(RecordingError, match=r"smallest -0\.5") if refused else contextlib.nullcontext():
         truth_of_rows(np.array([4.0]), SPEC, trials((0, 6), distribution=np.array([row])), ("a", "b"))
 
 
