@@ -43,6 +43,12 @@ def test_labels_that_sum_to_one_within_a_thousandth_are_a_distribution(off: floa
             truth_of_rows(np.array([4.0]), SPEC, known, ("a", "b"))
 
 
+@pytest.mark.parametrize(("row", "refused"), [([0.0, 1.0], False), ([-0.5, 1.5], True)])
+def test_nothing_of_an_emotion_is_a_share_and_less_is_none(row: list[float], refused: bool) -> None:
+    with pytest.raises(RecordingError, match=r"smallest -0\.5") if refused else contextlib.nullcontext():
+        truth_of_rows(np.array([4.0]), SPEC, trials((0, 6), distribution=np.array([row])), ("a", "b"))
+
+
 def test_the_truth_stands_in_the_order_of_the_models_emotions_and_is_nan_outside_trials() -> None:
     known = trials((0, 6), distribution=np.array([[0.25, 0.75]]))
     got = truth_of_rows(np.array([4.0, 5.0, 6.0]), SPEC, known, ("b", "a"))
