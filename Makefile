@@ -13,7 +13,8 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constr
 # The Python bindings of full TensorRT, without its libraries: the contract tests import them over stubs.
 BINDINGS := tensorrt-cu12-bindings==10.3.0 tensorrt-cu13-bindings==10.16.1.11 tensorrt-cu13-bindings==11.4.0.106
 # What docs/python-api.md calls public.
-PUBLIC := $(addprefix emodict.,session recording validate spec features engine predict outputs report table errors) \
+PUBLIC := $(addprefix emodict.,recording features engine predict results.outputs errors) \
+	$(addprefix emodict_desk.,recordings.validate tables.table report) \
 	$(addprefix emodict_train.,data fit checkpoint trainer model_card) emodict_export.export
 
 .PHONY: demo test test-cpus fuzz kill mutants soak aarch64 bench lint specs pages api dist clean

@@ -12,7 +12,7 @@ from benchmarks.recordings import EEG_HZ, GSR_HZ, PPG_HZ, Raw, noise
 from benchmarks.result import Result
 from benchmarks.timing import interleaved
 from emodict.features import FeatureStream, extract_features
-from emodict.spec import load_spec
+from emodict.features.spec import load_spec
 
 HOUR_S = 3600
 

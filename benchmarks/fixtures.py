@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from emodict.model_spec import ModelSpec
-from emodict.spec import load_spec
-from emodict.table import DMER_EMOTIONS
+from emodict.engine.model_spec import ModelSpec
+from emodict.features.spec import load_spec
+from emodict_desk.tables.table import DMER_EMOTIONS
 
 
 def untrained_model(

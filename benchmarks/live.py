@@ -14,7 +14,7 @@ from benchmarks.result import Bound, Result
 from emodict.engine import Engine, open_engine
 from emodict.live import replay
 from emodict.live.run import live_rows
-from emodict.session import write_session
+from emodict.recording.session import write_session
 
 HOURS = 8
 # Sensors deliver a few times a second, and each delivery costs its share.

@@ -6,7 +6,7 @@ import numpy as np
 import scipy.signal as ss
 
 from benchmarks.recordings import EEG_HZ, GSR_HZ, PPG_HZ, Raw
-from emodict.spec import load_spec
+from emodict.features.spec import load_spec
 
 BANDS = ((1, 4), (4, 8), (8, 14), (14, 31), (31, 45))
 WINDOW_S = 5

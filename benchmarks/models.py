@@ -17,9 +17,9 @@ from torch import Tensor, nn
 from benchmarks.result import Result
 from benchmarks.timing import interleaved
 from emodict.engine import open_engine
-from emodict.model_spec import READOUTS, ModelSpec
-from emodict.spec import load_spec
-from emodict.table import DMER_EMOTIONS
+from emodict.engine.model_spec import READOUTS, ModelSpec
+from emodict.features.spec import load_spec
+from emodict_desk.tables.table import DMER_EMOTIONS
 from emodict_export.export import export_onnx
 from emodict_train.checkpoint import Checkpoint
 from emodict_train.model import EmotionDict

@@ -18,13 +18,13 @@ import numpy as np
 
 from benchmarks.fixtures import resident_bytes
 from emodict.engine.manifest import Manifest
+from emodict.engine.model_spec import ModelSpec
 from emodict.errors import EmodictError
+from emodict.features.spec import load_spec
 from emodict.live.page import PageListener, page_address, wire
 from emodict.live.row import LIVE, STALLED, LiveRow, SensorState
-from emodict.model_spec import ModelSpec
-from emodict.prediction import Prediction
-from emodict.spec import load_spec
-from emodict.table import DMER_EMOTIONS
+from emodict.results.prediction import Prediction
+from emodict_desk.tables.table import DMER_EMOTIONS
 
 MODALITIES = ("eeg", "gsr", "ppg", "video")
 # A row is promised within 50 ms; the page may take a fiftieth of it, other work on the machine aside.

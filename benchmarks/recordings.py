@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from emodict.recording import Recording, Signal
-from emodict.spec import load_spec
+from emodict.features.spec import load_spec
+from emodict.recording.recording import Recording, Signal
 
 EEG_HZ, PPG_HZ, GSR_HZ = 300, 100, 4
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from emodict.metrics import METRICS, mean_metrics
-from emodict.table import read_table
+from emodict.results.metrics import METRICS, mean_metrics
+from emodict_desk.tables.table import read_table
 from emodict_train.checkpoint import predict
 from emodict_train.fit import FitOptions, fit
 from emodict_train.split import SPLITS, complement, k_folds

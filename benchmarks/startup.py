@@ -15,8 +15,8 @@ from pathlib import Path
 from benchmarks.fixtures import untrained_model
 from benchmarks.recordings import noise
 from benchmarks.result import Result
-from emodict.session import write_session
-from emodict.spec import load_spec
+from emodict.features.spec import load_spec
+from emodict.recording.session import write_session
 
 ROUNDS = 7
 

@@ -9,15 +9,15 @@ import torch
 
 from benchmarks.result import Bound, Result
 from benchmarks.timing import interleaved
+from emodict.engine.model_spec import ModelSpec
+from emodict.features.spec import load_spec
 from emodict.features.windows import FeatureWindows
-from emodict.metrics import mean_metrics
-from emodict.model_spec import ModelSpec
-from emodict.spec import load_spec
-from emodict.table import DMER_EMOTIONS, FeatureTable
+from emodict.results.metrics import mean_metrics
+from emodict_desk.tables.table import DMER_EMOTIONS, FeatureTable
 from emodict_train.ensemble import Member
 from emodict_train.standardisation import fit_standardisation
-from emodict_train.study.network_method import emotion_dict_ensemble
-from emodict_train.study.networks import Variant
+from emodict_train.study.compared.network_method import emotion_dict_ensemble
+from emodict_train.study.compared.networks import Variant
 from emodict_train.trainer import Trainer, TrainingPlan, TrainingRows
 
 MEMBERS, ALONE, EPOCHS = 28, 12, 6

@@ -7,9 +7,8 @@ import sys
 
 import numpy as np
 
-from emodict.features import extract_features
-from emodict.session import open_session
-from emodict.spec import load_spec
+from emodict.features import extract_features, load_spec
+from emodict.recording import open_session
 
 if len(sys.argv) != 2:
     sys.exit("usage: python examples/features_only.py session.h5")

@@ -6,9 +6,9 @@ python examples/score_a_file.py model.onnx session.h5
 import sys
 
 from emodict.engine import open_engine
-from emodict.outputs import write_predictions
 from emodict.predict import predict
-from emodict.report import write_report
+from emodict.results.outputs import write_predictions
+from emodict_desk.report import write_report
 
 if len(sys.argv) != 3:
     sys.exit("usage: python examples/score_a_file.py model.onnx session.h5")

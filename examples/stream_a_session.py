@@ -7,9 +7,9 @@ import sys
 
 from emodict.engine import open_engine
 from emodict.features import FeatureStream
-from emodict.grid import face_rows
 from emodict.predict import score
-from emodict.session import open_session
+from emodict.recording import open_session
+from emodict.recording.grid import face_rows
 
 if len(sys.argv) != 3:
     sys.exit("usage: python examples/stream_a_session.py model.onnx session.h5")

@@ -71,7 +71,7 @@ def noise_session(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """30 s of noise of all four modalities, one trial with truth from second 2 to second 22; to be read only."""
     from tests.recordings import noise_recording
 
-    from emodict.session import write_session
+    from emodict.recording.session import write_session
 
     path = tmp_path_factory.mktemp("session") / "session.h5"
     write_session(noise_recording(), path)

@@ -28,13 +28,13 @@ ROOT = Path(__file__).resolve().parents[1]
 AT_ONCE = 2
 # Whose answers are sums, products and functions of these; none starts a command or trains for more than a few steps.
 TESTS = (
-    "tests/runtime/test_band_power.py",
-    "tests/runtime/test_extract.py",
-    "tests/runtime/test_filters.py",
-    "tests/runtime/test_metrics.py",
-    "tests/runtime/test_quality.py",
-    "tests/runtime/test_resample.py",
-    "tests/runtime/test_statistics.py",
+    "tests/runtime/features/test_band_power.py",
+    "tests/runtime/features/test_extract.py",
+    "tests/runtime/features/test_filters.py",
+    "tests/runtime/results/test_metrics.py",
+    "tests/runtime/features/test_quality.py",
+    "tests/runtime/features/test_resample.py",
+    "tests/runtime/features/test_statistics.py",
     "tests/train/test_ensemble.py",
     "tests/train/test_losses.py",
     "tests/train/test_model.py",

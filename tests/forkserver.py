@@ -19,7 +19,7 @@ from typing import Any
 SLOW_TO_START = ("emodict-train", "emodict-export", "emodict-calibrate")
 MODULES = {
     "emodict-run": "emodict.cli.run",
-    "emodict-session": "emodict.cli.session",
+    "emodict-session": "emodict_desk.cli.session",
     "emodict-train": "emodict_train.cli",
     "emodict-export": "emodict_export.cli",
     "emodict-calibrate": "emodict_calibration.cli",

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from emodict.recording import FaceVideo, Recording, Signal, Trials
-from emodict.spec import load_spec
-from emodict.table import DMER_EMOTIONS
+from emodict.features.spec import load_spec
+from emodict.recording.recording import FaceVideo, Recording, Signal, Trials
+from emodict_desk.tables.table import DMER_EMOTIONS
 
 EEG_CHANNELS = load_spec("emodict-1").modality("eeg").channel_names
 

@@ -1,4 +1,4 @@
-"""Write the feature specs in runtime/emodict/specs: scipy designs the filters once, the runtime reads numbers.
+"""Write the feature specs in runtime/emodict/features/specs: scipy designs the filters once, the runtime reads numbers.
 
 Run from the repository root: python tools/make_specs.py. A test checks that the files are what this writes.
 """
@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 import scipy.signal as ss
 
-from emodict.face.hog import hog_names
-from emodict.spec import Band, FeatureSpec, FilterSpec, ModalitySpec, SpectrumSpec
+from emodict.features.hog import hog_names
+from emodict.features.spec import VGG_CLEAN, VGG_REFERENCE, Band, FeatureSpec, FilterSpec, ModalitySpec, SpectrumSpec
 
-SPECS = Path(__file__).parent.parent / "runtime" / "emodict" / "specs"
+SPECS = Path(__file__).parent.parent / "runtime" / "emodict" / "features" / "specs"
 
 # DSI-24 order without its reference and auxiliary inputs (Yang et al., Scientific Data 11:847, 2024).
 EEG_CHANNELS = (
@@ -90,12 +90,12 @@ def eeg(spectrum: SpectrumSpec, *, band_major: bool, **fields: object) -> Modali
     )  # fmt: skip
 
 
-def video(dims: int = 32, kind: str = "embedding") -> ModalitySpec:
-    return face(tuple(f"face{i:02d}" for i in range(dims)), kind)
+def video(dims: int = 32, kind: str = "embedding", *, face_features: tuple[str, ...] = ()) -> ModalitySpec:
+    return face(tuple(f"face{i:02d}" for i in range(dims)), kind, face_features=face_features)
 
 
-def face(names: tuple[str, ...], kind: str = "embedding") -> ModalitySpec:
-    return ModalitySpec("video", kind, 1.0, "", (), 1.0, (len(names),), names)
+def face(names: tuple[str, ...], kind: str = "embedding", *, face_features: tuple[str, ...] = ()) -> ModalitySpec:
+    return ModalitySpec("video", kind, 1.0, "", (), 1.0, (len(names),), names, face_features=face_features)
 
 
 def peripheral(name: str, *, filter_: FilterSpec | None, constant_usable: bool = False) -> ModalitySpec:
@@ -151,7 +151,8 @@ def dmer_2024(*, lbptop: bool) -> FeatureSpec:
             eeg(spectrum, band_major=True),
             peripheral("gsr", filter_=None, constant_usable=True),
             peripheral("ppg", filter_=zero_phase("zero-phase-trial", sos(3, 0.5, 8, PPG_HZ)), constant_usable=True),
-            video(768, "table") if lbptop else video(),
+            # The released files do not say how the pixels went in.
+            video(768, "table") if lbptop else video(face_features=(VGG_CLEAN, VGG_REFERENCE)),
         ),
     )
 
@@ -192,7 +193,7 @@ def dmer_sample() -> FeatureSpec:
             eeg(sample_spectrum(100, 1024, 100.0, bands, 3), band_major=False),
             sample_signal("gsr", sample_spectrum(4, 64, GSR_HZ, slow, 1), sos(2, 0.01, 1.9, GSR_HZ)),
             sample_signal("ppg", sample_spectrum(100, 1024, PPG_HZ, bands, 1), sos(2, 0.01, 49, PPG_HZ)),
-            video(),
+            video(face_features=(VGG_REFERENCE,)),
         ),
     )
 

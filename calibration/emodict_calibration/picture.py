@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from emodict.atomic import atomic_path, check_writable
 from emodict.errors import MissingDependencyError, OutputError
+from emodict.files.atomic import atomic_path, check_writable
 
 ENDINGS = (".svg", ".png")
 _PNG_DPI = 144

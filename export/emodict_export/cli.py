@@ -15,7 +15,7 @@ from emodict_export.options import ExportOptions, check_options
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-    from emodict.table import FeatureTable
+    from emodict_desk.tables.table import FeatureTable
     from emodict_export.export import ExportReport, Precision
     from emodict_train.checkpoint import Checkpoint
 
@@ -99,7 +99,7 @@ def export_all(model: Path, options: ExportOptions) -> None:
     key = None if options.sign is None else _signing_key(options.sign)
     if options.builds_plan:
         # Before any work: is there a TensorRT, and can it build for these GPUs?
-        from emodict_export.tensorrt_module import choose_backend, parse_sm, require_supported
+        from emodict_export.plan.tensorrt_module import choose_backend, parse_sm, require_supported
 
         backend, capabilities = choose_backend(None if options.sm is None else parse_sm(options.sm))
         if backend.ahead_of_time:
@@ -122,14 +122,14 @@ def export_all(model: Path, options: ExportOptions) -> None:
 
 
 def _signing_key(path: Path) -> "Ed25519PrivateKey":
-    from emodict.trust import read_signing_key, require_cryptography
+    from emodict.engine.trust import read_signing_key, require_cryptography
 
     require_cryptography("--sign")
     return read_signing_key(path)
 
 
 def _sign(options: ExportOptions, key: "Ed25519PrivateKey") -> None:
-    from emodict.trust import sign_model
+    from emodict.engine.trust import sign_model
 
     print(f"Signed: {', '.join(str(sign_model(model, key)) for model in options.models)}")
 
@@ -188,7 +188,7 @@ def _build_plan(options: ExportOptions) -> None:
     import onnx
 
     from emodict_export.plan import build_plan, write_plan
-    from emodict_export.tensorrt_module import parse_sm
+    from emodict_export.plan.tensorrt_module import parse_sm
 
     with Progress("Building", 1) as progress:
 

@@ -13,9 +13,9 @@ import torch
 from numpy.typing import NDArray
 
 from emodict import __version__
-from emodict.atomic import atomic_path
 from emodict.engine.manifest import Manifest, manifest_to_metadata
 from emodict.errors import ModelError
+from emodict.files.atomic import atomic_path
 from emodict_export.compare import compare_with_torch
 from emodict_export.fold import FoldedModel, as_float64, fold_model
 from emodict_export.graph import build_graph

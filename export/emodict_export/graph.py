@@ -10,8 +10,8 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
+from emodict.engine.model_spec import ModelSpec
 from emodict.engine.onnx import DISTRIBUTION, INPUT, WEIGHTS
-from emodict.model_spec import ModelSpec
 from emodict_export.fold import Affine, FoldedLayer, FoldedModel, Norm
 
 OPSET = 18

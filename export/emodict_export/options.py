@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from emodict.atomic import check_writable, refuse_overwriting
 from emodict.engine.sidecar import sidecar_path
 from emodict.errors import InputError
+from emodict.files.atomic import check_writable, refuse_overwriting
 
 
 @dataclass(frozen=True)

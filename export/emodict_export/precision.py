@@ -20,7 +20,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from emodict.engine.onnx import DISTRIBUTION, INPUT
 from emodict.errors import ModelError
-from emodict.jsontext import parse_json
+from emodict.files.jsontext import parse_json
 
 PRECISIONS = ("fp32", "fp16", "int8")
 FORMAT, FORMAT_VERSION = "emodict-precision", "1"

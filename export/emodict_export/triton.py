@@ -9,12 +9,12 @@ from pathlib import Path
 
 import onnx
 
-from emodict.atomic import atomic_path, check_writable
 from emodict.engine.manifest import KEY_PREFIX, Manifest, manifest_from_metadata, manifest_to_metadata
 from emodict.engine.onnx import DISTRIBUTION
 from emodict.engine.placement import TENSORRT
 from emodict.engine.sidecar import Sidecar, read_plan, read_sidecar, require_emotions
 from emodict.errors import InputError, ModelError, OutputError
+from emodict.files.atomic import atomic_path, check_writable
 from emodict_export.plan import MAX_BATCH
 
 ONNX_MODEL, PLAN_MODEL = "emodict_onnx", "emodict_plan"

@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emodict.errors import TableError
-from emodict.predict import answerable, table_for_model, with_missing_filled
-from emodict.session import open_session
-from emodict.spec import FeatureSpec
-from emodict.table import FeatureTable, join_tables, table_from_recording, with_unknown_labels
+from emodict.features.spec import FeatureSpec
+from emodict.predict.scoring import answerable, table_for_model, with_missing_filled
+from emodict.recording.session import open_session
+from emodict_desk.tables.table import FeatureTable, join_tables, table_from_recording, with_unknown_labels
 from emodict_export.export import missing_value
 from emodict_train.checkpoint import Checkpoint
 from emodict_train.data import OnFile, expand_paths, read_training_data

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from tests.calibration.conftest import plausible_table
 
-from emodict.table import write_table
 from emodict_calibration import cli
+from emodict_desk.tables.table import write_table
 from emodict_export.precision import read_precision
 from emodict_train.checkpoint import Checkpoint, save_checkpoint
 

@@ -15,8 +15,7 @@ import torch
 from scipy.special import softmax
 
 from emodict.errors import InputError, ModelError, TableError
-from emodict.metrics import distribution_metrics
-from emodict.table import FeatureTable
+from emodict.results.metrics import distribution_metrics
 from emodict_calibration.output.reliability import reliability
 from emodict_calibration.output.table import describe, draw_reliability
 from emodict_calibration.output.temperature import (
@@ -27,6 +26,7 @@ from emodict_calibration.output.temperature import (
     member_logits,
     with_temperature,
 )
+from emodict_desk.tables.table import FeatureTable
 from emodict_export.export import export_onnx, folded_onnx
 from emodict_export.windows import engine_tokens
 from emodict_train.checkpoint import Checkpoint

@@ -12,10 +12,10 @@ import pytest
 
 from emodict.errors import InputError, MissingDependencyError, PersonError, RecordingError, SpecError
 from emodict.features import extract_features
+from emodict.features.spec import load_spec
 from emodict.features.windows import FeatureWindows
-from emodict.person import Person, Unmixing
-from emodict.recording import FaceVideo, Recording, Signal, Trials
-from emodict.spec import load_spec
+from emodict.predict.person import Person, Unmixing
+from emodict.recording.recording import FaceVideo, Recording, Signal, Trials
 from emodict_calibration.person.calibrate import RestOptions, calibrate_person, describe
 from emodict_calibration.person.population import describe_population, with_population
 from emodict_calibration.person.unmixing import Removal, _strongest, fit_unmixing, matrix_without

@@ -14,11 +14,11 @@ import pytest
 from emodict.cli import run as run_cli
 from emodict.engine import open_engine
 from emodict.features import extract_features
-from emodict.person import read_person
-from emodict.predict import predict
-from emodict.session import open_session, write_session
-from emodict.table import write_table
+from emodict.predict.person import read_person
+from emodict.predict.scoring import predict
+from emodict.recording.session import open_session, write_session
 from emodict_calibration import cli
+from emodict_desk.tables.table import write_table
 from emodict_export.export import export_onnx
 from emodict_train.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 

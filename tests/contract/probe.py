@@ -6,7 +6,7 @@ import json
 import sys
 
 from emodict.engine.tensorrt_log import collecting_logger
-from emodict_export.plan_builder import _monitor, _strongly_typed, _Watch
+from emodict_export.plan.builder import _monitor, _strongly_typed, _Watch
 
 
 def main() -> None:

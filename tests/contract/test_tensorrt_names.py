@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import pytest
 
 from emodict.engine import tensorrt_api as running
-from emodict_export import tensorrt_api as building
+from emodict_export.plan import tensorrt_api as building
 
 TENSORRT = ("10.3.0", "10.16.1.11", "11.4.0.106")
 RTX = "tensorrt_rtx"

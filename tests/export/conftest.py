@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from emodict.model_spec import ModelSpec
-from emodict.spec import load_spec
+from emodict.engine.model_spec import ModelSpec
+from emodict.features.spec import load_spec
 from emodict_train.checkpoint import Checkpoint
 from emodict_train.standardisation import fit_standardisation
 from emodict_train.trainer import Trainer, TrainingPlan, TrainingRows

@@ -16,10 +16,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from emodict.engine.sidecar import read_plan, read_sidecar
+from emodict.engine.trust import require_signed
+from emodict.features.spec import load_spec
 from emodict.features.windows import FeatureWindows
-from emodict.spec import load_spec
-from emodict.table import FeatureTable, write_table
-from emodict.trust import require_signed
+from emodict_desk.tables.table import FeatureTable, write_table
 from emodict_export import cli, compare
 from emodict_export.export import folded_graph, graph_hash
 from emodict_train.checkpoint import Checkpoint, load_checkpoint, save_checkpoint

@@ -13,14 +13,14 @@ import torch
 from torch import nn
 
 from emodict.engine import held, open_engine
+from emodict.engine.face_manifest import FaceManifest, is_face_engine
 from emodict.errors import EmodictError, InputError, ModelError, OutputError
 from emodict.face.embed import FaceEngine, open_embedder
-from emodict.face.manifest import FaceManifest, is_face_engine
 from emodict_export import face as face_export
 from emodict_export.export import graph_hash
 from emodict_export.face import export_face_model, load_vgg16
-from emodict_export.plan_builder import Order, build_serialized
-from emodict_export.tensorrt_module import choose_backend
+from emodict_export.plan.builder import Order, build_serialized
+from emodict_export.plan.tensorrt_module import choose_backend
 
 # Where torchvision 0.28 has its convolutions: names and output channels of torchvision.models.vgg16().features.
 CONVOLUTIONS = {

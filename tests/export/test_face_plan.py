@@ -19,7 +19,7 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 from tests.export.test_face_export import by_torch, random_crop, seeded_weights
-from tests.runtime.test_face_video import face_for, write_video
+from tests.runtime.face.test_face_video import face_for, write_video
 from tests.stand_in import cuda_core
 from tests.stand_in.face_pictures import MarkFinder
 from tests.stand_in.plans import put_in_place, write_plan
@@ -27,19 +27,19 @@ from tests.stand_in.plans import put_in_place, write_plan
 from emodict.check import judge
 from emodict.check.machine import Machine
 from emodict.cli import run as run_cli
-from emodict.cli import session as session_cli
 from emodict.engine import open_engine
 from emodict.engine.sidecar import read_plan, read_sidecar
 from emodict.errors import InputError, ModelError
 from emodict.face.embed import FaceEngine, open_embedder
 from emodict.face.plan import FacePlan
+from emodict.features.spec import load_spec
 from emodict.live.camera import NoSensors, WithCamera
 from emodict.live.source import Chunk
-from emodict.session import open_session
-from emodict.spec import load_spec
+from emodict.recording.session import open_session
+from emodict_desk.cli import session as session_cli
 from emodict_export import cli as export_cli
 from emodict_export.face import export_face_model
-from emodict_export.face_fp16 import face_to_fp16, run_in_half
+from emodict_export.face.fp16 import face_to_fp16, run_in_half
 from emodict_export.plan import build_plan, describe_plan
 from emodict_export.plan import write_plan as write_built_plan
 

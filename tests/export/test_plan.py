@@ -25,10 +25,10 @@ from emodict.errors import EmodictError, InputError, ModelError, OutputError
 from emodict_export import plan as plan_module
 from emodict_export.export import Precision, described, export_onnx, exported_onnx, graph_hash
 from emodict_export.plan import BuiltPlan, build_plan, describe_plan, manifest_of, write_plan
-from emodict_export.plan_builder import Order, _configure
-from emodict_export.plan_layers import count_layers, describe_layers
+from emodict_export.plan.builder import Order, _configure
+from emodict_export.plan.layers import count_layers, describe_layers
+from emodict_export.plan.tensorrt_module import load_rtx
 from emodict_export.precision import to_fp16
-from emodict_export.tensorrt_module import load_rtx
 from emodict_train.checkpoint import Checkpoint
 
 tensorrt_rtx = pytest.importorskip(

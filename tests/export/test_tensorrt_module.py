@@ -13,8 +13,8 @@ import pytest
 from emodict.engine import driver as driver_module
 from emodict.engine.placement import version_numbers
 from emodict.errors import EmodictError, InputError, MissingDependencyError
-from emodict_export import tensorrt_module
-from emodict_export.tensorrt_module import choose_backend, load_rtx, load_system_tensorrt, parse_sm
+from emodict_export.plan import tensorrt_module
+from emodict_export.plan.tensorrt_module import choose_backend, load_rtx, load_system_tensorrt, parse_sm
 
 Install = Callable[..., None]
 NO_GPU = not driver_module.read_driver().gpus

@@ -12,8 +12,8 @@ import pytest
 
 from emodict_export.export import folded_onnx
 from emodict_export.plan import build_plan_with
-from emodict_export.tensorrt_module import Backend, load_rtx
-from emodict_export.timing_cache import cache_file, cache_folder, read_cache, write_cache
+from emodict_export.plan.tensorrt_module import Backend, load_rtx
+from emodict_export.plan.timing_cache import cache_file, cache_folder, read_cache, write_cache
 from emodict_train.checkpoint import Checkpoint
 
 

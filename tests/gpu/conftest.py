@@ -16,8 +16,8 @@ import pytest
 import torch
 from tests.gpu.models import Model, make_model
 
-from emodict.atomic import atomic_path
 from emodict.engine.driver import read_driver
+from emodict.files.atomic import atomic_path
 
 JSON = "EMODICT_GPU_JSON"
 

@@ -12,18 +12,18 @@ import numpy as np
 import torch
 from scipy.io import savemat
 from tests.recordings import noise_recording
-from tests.runtime.test_face_video import face_for, write_video
-from tests.runtime.test_import_dmer import arrays
-from tests.runtime.test_import_embraceplus import avro_file
-from tests.runtime.test_import_opensignals import add_device
-from tests.runtime.test_import_tables import DSI_COLUMNS, dsi_file, muse_file
-from tests.runtime.test_import_xdf import eeg_and_wrist
+from tests.runtime.desk.test_import_dmer import arrays
+from tests.runtime.desk.test_import_embraceplus import avro_file
+from tests.runtime.desk.test_import_opensignals import add_device
+from tests.runtime.desk.test_import_tables import DSI_COLUMNS, dsi_file, muse_file
+from tests.runtime.desk.test_import_xdf import eeg_and_wrist
+from tests.runtime.face.test_face_video import face_for, write_video
 
-from emodict.importers.e4 import read_e4
-from emodict.model_spec import ModelSpec
-from emodict.session import write_session
-from emodict.spec import load_spec
-from emodict.table import DMER_EMOTIONS
+from emodict.engine.model_spec import ModelSpec
+from emodict.features.spec import load_spec
+from emodict.recording.session import write_session
+from emodict_desk.importers.e4 import read_e4
+from emodict_desk.tables.table import DMER_EMOTIONS
 from emodict_export.export import export_onnx
 from emodict_train.checkpoint import Checkpoint, save_checkpoint
 from emodict_train.data import read_training_data

@@ -17,7 +17,7 @@ from onnx import TensorProto, helper
 from tests.integration.conftest import Run
 from tests.recordings import EEG_CHANNELS, noise_recording
 
-from emodict.session import write_session
+from emodict.recording.session import write_session
 
 Break = Callable[[Path], None]
 

@@ -23,8 +23,8 @@ from tests.recordings import noise_recording
 from typer.testing import CliRunner
 
 import emodict
-from emodict.session import write_session
-from emodict.spec import load_spec, spec_ids
+from emodict.features.spec import load_spec, spec_ids
+from emodict.recording.session import write_session
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])

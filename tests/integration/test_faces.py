@@ -10,15 +10,15 @@ import pytest
 import torch
 from benchmarks.fixtures import untrained_model
 from tests.recordings import noise_recording
-from tests.runtime.test_face_video import face_for, write_video
+from tests.runtime.face.test_face_video import face_for, write_video
 from tests.stand_in.face_pictures import MarkFinder
 
-from emodict.cli.faces import add_video
 from emodict.engine import open_engine
 from emodict.errors import EmodictError
 from emodict.face.embed import HogEmbedder, open_embedder
-from emodict.predict import predict
-from emodict.session import write_session
+from emodict.predict.scoring import predict
+from emodict.recording.session import write_session
+from emodict_desk.cli.faces import add_video
 from emodict_export.face import Vgg16Faces, export_face_model
 
 SENSORS = ("eeg", "gsr", "ppg", "video")

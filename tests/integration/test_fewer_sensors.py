@@ -15,10 +15,10 @@ from tests.recordings import noise_recording
 
 from emodict.engine.onnx import OnnxEngine
 from emodict.errors import SpecError
-from emodict.sensors import Sensors
-from emodict.session import open_session, write_session
-from emodict.spec import load_spec
-from emodict.table import read_table
+from emodict.features.sensors import Sensors
+from emodict.features.spec import load_spec
+from emodict.recording.session import open_session, write_session
+from emodict_desk.tables.table import read_table
 from emodict_train.checkpoint import load_checkpoint
 from emodict_train.data import read_training_data
 from emodict_train.simulate import simulate_people

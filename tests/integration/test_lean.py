@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import emodict
-from emodict.spec import load_spec
+from emodict.features.spec import load_spec
 
 HEAVY = (
     "torch", "scipy", "onnx", "onnxscript", "neurokit2", "sklearn", "pandas", "matplotlib", "pydantic",

@@ -24,9 +24,9 @@ from tests.recordings import noise_recording
 import emodict.cli.run
 import emodict.errors
 from emodict.errors import ClusterError, EmodictError, InputError, MissingDependencyError, RecordingError
-from emodict.many import iter_many, predict_many
-from emodict.many.cluster import open_cluster
-from emodict.session import write_session
+from emodict.recording.session import write_session
+from emodict_desk.many import iter_many, predict_many
+from emodict_desk.many.cluster import open_cluster
 
 # The first takes by far the longest: whatever is finished first is not what is printed first.
 SECONDS = (120, 12, 14, 16)
@@ -246,7 +246,7 @@ def test_a_cluster_that_is_not_there_is_named(
     sittings: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("emodict.many.cluster.TIMEOUT_S", 1.0)
+    monkeypatch.setattr("emodict_desk.many.cluster.TIMEOUT_S", 1.0)
     # Nothing listens on port 1.
     code, _, err = run_in_process(emodict.cli.run, "-q", "--engine", model, sittings, "--dask", "tcp://127.0.0.1:1")
     assert code == 2
@@ -335,7 +335,7 @@ def test_ctrl_c_ends_every_process_without_a_traceback(
 
 def test_a_worker_that_sees_another_folder_is_named_with_the_file(cluster: str, model: Path, sittings: Path) -> None:
 
-    from emodict.many.worker import Work, score_task, sha256_of_model, task_of
+    from emodict_desk.many.worker import Work, score_task, sha256_of_model, task_of
 
     work = Work(str(model), sha256_of_model(str(model)), on_cluster=True)
     # What a worker on a machine without the folder finds: less than the asking process saw.
@@ -353,14 +353,14 @@ def test_a_worker_that_sees_another_folder_is_named_with_the_file(cluster: str, 
 def test_a_worker_with_another_model_under_the_same_name_is_refused(
     cluster: str, model: Path, sittings: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("emodict.many.sha256_of_model", lambda path: ("0" * 64,))
+    monkeypatch.setattr("emodict_desk.many.sha256_of_model", lambda path: ("0" * 64,))
     with pytest.raises(ClusterError, match=r"The Dask worker tcp://.* cannot run the model: .* is not the model"):
         next(iter_many(model, [sittings / "1.h5"], dask=cluster))
 
 
 @pytest.mark.parametrize("changed", ["model.plan", "model.plan.json"])
 def test_a_worker_runs_a_plan_and_its_sidecar_only_as_they_were(changed: str, tmp_path: Path) -> None:
-    from emodict.many.worker import Work, readiness, sha256_of_model
+    from emodict_desk.many.worker import Work, readiness, sha256_of_model
 
     files = [tmp_path / "model.plan", tmp_path / "model.plan.json"]
     for file in files:
@@ -377,7 +377,7 @@ def test_a_worker_closes_the_model_that_another_takes_the_place_of(
     model: Path, sittings: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from emodict.engine.onnx import OnnxEngine
-    from emodict.many.worker import Work, forget_engines, score_task, sha256_of_model, task_of
+    from emodict_desk.many.worker import Work, forget_engines, score_task, sha256_of_model, task_of
 
     closed: list[OnnxEngine] = []
     close = OnnxEngine.__exit__

@@ -19,10 +19,10 @@ from tests.integration.conftest import Run
 from tests.recordings import noise_recording
 
 from emodict.engine import open_engine
-from emodict.predict import predict
-from emodict.session import open_session, write_session
-from emodict.spec import load_spec
-from emodict.table import table_from_recording
+from emodict.features.spec import load_spec
+from emodict.predict.scoring import predict
+from emodict.recording.session import open_session, write_session
+from emodict_desk.tables.table import table_from_recording
 
 
 def read_rows(path: Path) -> list[dict[str, str]]:

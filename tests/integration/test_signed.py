@@ -17,7 +17,7 @@ from tests.stand_in.plans import write_plan
 
 from emodict.engine import held, open_engine
 from emodict.engine.sidecar import read_plan, read_sidecar, sidecar_path
-from emodict.trust import read_signing_key, read_trusted_key, require_signed, sign_model
+from emodict.engine.trust import read_signing_key, read_trusted_key, require_signed, sign_model
 
 
 @pytest.fixture

@@ -16,12 +16,12 @@ import pytest
 pytest.importorskip("brainflow", reason="needs the extra 'brainflow'")
 
 from emodict.errors import InputError
-from emodict.live import boards
+from emodict.features.spec import load_spec
 from emodict.live import brainflow as brainflow_module
-from emodict.live.boards import find_board, import_brainflow
 from emodict.live.brainflow import BrainFlowSource
 from emodict.live.source import Chunk, Connected, Ended, Lost
-from emodict.spec import load_spec
+from emodict_desk import boards
+from emodict_desk.boards import find_board, import_brainflow
 
 SPEC = load_spec("emodict-1")
 # What comes within a second or two on a machine at rest; nothing that is right takes as long on any.
@@ -264,7 +264,7 @@ def test_parameters_that_brainflow_refuses_end_at_once() -> None:
 
 def test_brainflow_itself_is_silent() -> None:
     code = (
-        "from emodict.live.brainflow import BrainFlowSource; from emodict.spec import load_spec; import time\n"
+        "from emodict.live.brainflow import BrainFlowSource; from emodict.features.spec import load_spec; import time\n"
         "with BrainFlowSource('SYNTHETIC', load_spec('emodict-1')) as s: time.sleep(0.3)\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)

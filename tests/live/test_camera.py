@@ -13,9 +13,9 @@ import cv2
 
 from emodict.errors import InputError, StreamError
 from emodict.face.embed import HogEmbedder
+from emodict.features.spec import load_spec
 from emodict.live.camera import NoSensors, WithCamera
 from emodict.live.pipeline import LivePipeline
-from emodict.spec import load_spec
 
 SPEC = load_spec("emodict-1-hog").with_modalities(["video"])
 

@@ -16,9 +16,9 @@ import pytest
 from numpy.typing import NDArray
 
 from emodict.cli import run as cli
-from emodict.cli.record import RecordRequest, record_session
 from emodict.errors import OutputError
-from emodict.session import open_session
+from emodict.recording.session import open_session
+from emodict_desk.cli.record import RecordRequest, record_session
 
 Run = Callable[..., tuple[int, str, str]]
 COMMAND = str(Path(sysconfig.get_path("scripts")) / "emodict-run")

@@ -22,12 +22,12 @@ from benchmarks.fixtures import untrained_model
 from emodict.engine import open_engine
 from emodict.engine.manifest import Manifest
 from emodict.errors import StreamError
+from emodict.features.spec import FeatureSpec, ModalitySpec, load_spec
 from emodict.live.liblsl import StreamInfo
 from emodict.live.row import LIVE, LOST, LiveRow
 from emodict.live.run import live_rows
 from emodict.live.source import Chunk, Connected, Happening, Lost
-from emodict.prediction import Prediction
-from emodict.spec import FeatureSpec, ModalitySpec, load_spec
+from emodict.results.prediction import Prediction
 
 if importlib.util.find_spec("mne_lsl") is None:
     pytest.skip("mne-lsl, which brings liblsl, is not installed", allow_module_level=True)

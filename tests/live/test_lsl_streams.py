@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from emodict.errors import StreamError
+from emodict.features.spec import load_spec
 from emodict.live.lsl_streams import Channel, channels_of, choose, pick
-from emodict.spec import load_spec
 
 SPEC = load_spec("emodict-1")
 EEG, PPG, GSR = (SPEC.modality(name) for name in ("eeg", "ppg", "gsr"))

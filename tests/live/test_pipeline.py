@@ -7,12 +7,12 @@ import pytest
 
 from emodict.errors import StreamError
 from emodict.features import extract_features
+from emodict.features.spec import load_spec
 from emodict.features.windows import FeatureWindows, concatenate
 from emodict.live.pipeline import LivePipeline
 from emodict.live.row import ABSENT, LIVE, LOST, STALLED
 from emodict.live.source import Chunk, Connected, Ended, LiveStream, Lost
-from emodict.recording import Recording, Signal
-from emodict.spec import load_spec
+from emodict.recording.recording import Recording, Signal
 
 SPEC = load_spec("emodict-1").with_modalities(("gsr", "ppg"))
 RATES = {"gsr": 4.0, "ppg": 100.0}

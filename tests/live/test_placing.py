@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from emodict.grid import signal_blocks
 from emodict.live.placing import Placer
-from emodict.recording import Signal
+from emodict.recording.grid import signal_blocks
+from emodict.recording.recording import Signal
 
 # What is interpolated is a sum of four products, together below 16 in size. In pieces of another size they may be added
 # in another order: each of two sums is rounded four times, by half an epsilon.

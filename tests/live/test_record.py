@@ -12,20 +12,20 @@ from typing import Any
 import numpy as np
 import pytest
 
-from emodict.cli.record import RecordRequest, _of_all_electrodes, record_session
 from emodict.errors import InputError
+from emodict.features.spec import load_spec
 from emodict.live.lsl_streams import Channel, pick
-from emodict.live.record import StreamCount
 from emodict.live.source import Chunk, LiveStream
-from emodict.session import open_session
-from emodict.spec import load_spec
+from emodict.recording.session import open_session
+from emodict_desk.cli.record import RecordRequest, _of_all_electrodes, record_session
+from emodict_desk.recordings.record import StreamCount
 
 pytest.importorskip("brainflow", reason="needs the extra 'brainflow'")
 
 COMMAND = """
 import typer
 from emodict.cli.app import new_app, run_app
-from emodict.cli.record import add_record_command
+from emodict_desk.cli.record import add_record_command
 def build():
     app = new_app("")
     app.callback()(lambda: None)

@@ -20,10 +20,10 @@ from emodict.errors import OutputError
 from emodict.live import recorder as recorder_module
 from emodict.live.recorder import SessionRecorder
 from emodict.live.source import Chunk, Connected, Ended, LiveStream, Lost
-from emodict.recording import Recording
-from emodict.session import open_session, write_session
-from emodict.summary import inspect_session
-from emodict.validate import validate_session
+from emodict.recording.recording import Recording
+from emodict.recording.session import open_session, write_session
+from emodict_desk.recordings.summary import inspect_session
+from emodict_desk.recordings.validate import validate_session
 
 SENDER = Path(__file__).with_name("recording_sender.py")
 EEG = LiveStream("eeg", 300.0, ("Fz", "Cz"), "uV", "headset")

@@ -17,10 +17,10 @@ from emodict.live.open_source import open_source
 from emodict.live.replay import ReplaySource
 from emodict.live.row import LiveRow
 from emodict.live.run import live_rows
-from emodict.predict import predict
-from emodict.prediction import concatenate_predictions
-from emodict.recording import Recording, Signal
-from emodict.session import write_session
+from emodict.predict.scoring import predict
+from emodict.recording.recording import Recording, Signal
+from emodict.recording.session import write_session
+from emodict.results.prediction import concatenate_predictions
 
 
 def replay(model: Path, session: Path, speed: float) -> list[LiveRow]:

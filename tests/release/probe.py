@@ -8,9 +8,9 @@ import sys
 import numpy as np
 
 from emodict.features import extract_features
-from emodict.recording import Recording, Signal
-from emodict.session import open_session, write_session
-from emodict.spec import load_spec
+from emodict.features.spec import load_spec
+from emodict.recording.recording import Recording, Signal
+from emodict.recording.session import open_session, write_session
 
 SECONDS = 20
 

@@ -23,6 +23,7 @@ import emodict
 
 PACKAGES = {
     "emodict": "runtime",
+    "emodict_desk": "runtime",
     "emodict_train": "train",
     "emodict_export": "export",
     "emodict_calibration": "calibration",
@@ -142,7 +143,7 @@ def test_with_what_the_wheel_asks_for_a_session_is_written_inspected_and_made_in
     session = bare / "probe.h5"
     done = run_bare(bare, Path(__file__).with_name("probe.py"), session)
     assert done.returncode == 0, done.stderr
-    done = run_bare(bare, "-c", "from emodict.cli.session import main; main()", "inspect", session)
+    done = run_bare(bare, "-c", "from emodict_desk.cli.session import main; main()", "inspect", session)
     assert (done.returncode, done.stderr) == (0, "")
     assert "ppg" in done.stdout
 

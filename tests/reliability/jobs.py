@@ -12,8 +12,8 @@ from tests.reliability import forked
 from tests.reliability.content import content
 from tests.reliability.forked import Command
 
+from emodict.engine.trust import read_signing_key, require_signed
 from emodict.errors import TrustError
-from emodict.trust import read_signing_key, require_signed
 
 HEADBAND = "AF7,AF8,TP9,TP10"
 
@@ -139,13 +139,13 @@ JOBS = (
           (*_RUN, "people/sub-01.h5", "--out", f"rows.{ending}", "--report", "report.html"),
           loads=("h5py", "onnxruntime"))
       for ending in ("csv", "json", "parquet", "h5")),
-    Job("import", "emodict-session import", "emodict.cli.session",
+    Job("import", "emodict-session import", "emodict_desk.cli.session",
         ("import", "csv", "signals.csv", "-o", "s.h5", "--columns", "gsr=gsr", "--unit", "gsr=uS"), ("signals.csv",),
         ("import", "csv", "signals.csv", "-o", "s.h5", "--columns", "gsr=gsr", "--unit", "gsr=uS", "--subject", "old")),
-    Job("features", "emodict-session features", "emodict.cli.session",
+    Job("features", "emodict-session features", "emodict_desk.cli.session",
         ("features", "people/sub-01.h5", "people/sub-02.h5", "-o", "f.npz", "--channels", HEADBAND), ("people",),
         ("features", "people/sub-01.h5", "-o", "f.npz", "--channels", HEADBAND)),
-    Job("faces", "emodict-session faces", "emodict.cli.session",
+    Job("faces", "emodict-session faces", "emodict_desk.cli.session",
         ("faces", "film.avi", "--face", "hog", "--cropped", "-o", "face.h5"), ("film.avi",),
         ("faces", "film.avi", "--face", "hog", "--cropped", "-o", "face.h5", "--subject", "old")),
 )  # fmt: skip
@@ -167,7 +167,7 @@ def make_materials(folder: Path, names: set[str]) -> Path:
         _make(folder, "emodict_train.cli", "simulate", "people", "--people", "2", "--trials", "6", "--trial-s", "8",
               "--baseline-s", "40", "--channels", HEADBAND)  # fmt: skip
     if "rows.npz" in names:
-        _make(folder, "emodict.cli.session", "features", "people/sub-01.h5", "people/sub-02.h5", "-o", "rows.npz",
+        _make(folder, "emodict_desk.cli.session", "features", "people/sub-01.h5", "people/sub-02.h5", "-o", "rows.npz",
               "--channels", HEADBAND)  # fmt: skip
     for seed, name in enumerate(("model.pt", "other.pt")):
         if name in names or "model.onnx" in names:
@@ -177,7 +177,7 @@ def make_materials(folder: Path, names: set[str]) -> Path:
     if "key.pem" in names:
         _make_key(folder / "key.pem")
     if "film.avi" in names:
-        from tests.runtime.test_face_video import face_for, write_video
+        from tests.runtime.face.test_face_video import face_for, write_video
 
         write_video(folder / "film.avi", face_for(40))
     rows = "".join(f"{i / 4},{5 + i % 7}\n" for i in range(20_000))
@@ -196,9 +196,9 @@ def _make_model(path: Path, seed: int) -> None:
     import numpy as np
     import torch
 
-    from emodict.model_spec import ModelSpec
-    from emodict.spec import load_spec
-    from emodict.table import DMER_EMOTIONS
+    from emodict.engine.model_spec import ModelSpec
+    from emodict.features.spec import load_spec
+    from emodict_desk.tables.table import DMER_EMOTIONS
     from emodict_train.checkpoint import Checkpoint, save_checkpoint
     from emodict_train.model import EmotionDict
 

@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - a table
 """The files that `make mutants` changes, in groups, and the tests that judge each: the nearest and quickest first."""
 
 from __future__ import annotations
@@ -5,58 +6,58 @@ from __future__ import annotations
 from pathlib import Path
 
 REPOSITORY = Path(__file__).parents[2]
-_IMPORTERS = "runtime/test_import_join runtime/test_importers runtime/test_import_clock"
-_TABLES = "runtime/test_import_tables runtime/test_importers runtime/test_import_clock"
+_IMPORTERS = "runtime/desk/test_import_join runtime/desk/test_importers runtime/desk/test_import_clock"
+_TABLES = "runtime/desk/test_import_tables runtime/desk/test_importers runtime/desk/test_import_clock"
 _FOUND = "reliability/fuzz/test_found_recordings"
-_XDF = f"runtime/test_import_xdf {_FOUND} runtime/test_importers"
-_STREAM = "runtime/test_extract runtime/test_stream runtime/test_fewer_channels reliability/test_limits"
-_PLANS = "runtime/test_engine_tensorrt runtime/test_driver export/test_tensorrt_module"
-_ONNX = "runtime/test_manifest runtime/test_engine_onnx_cuda export/test_export"
+_XDF = f"runtime/desk/test_import_xdf {_FOUND} runtime/desk/test_importers"
+_STREAM = "runtime/features/test_extract runtime/features/test_stream runtime/features/test_fewer_channels reliability/test_limits"
+_PLANS = "runtime/engine/test_engine_tensorrt runtime/engine/test_driver export/test_tensorrt_module"
+_ONNX = "runtime/engine/test_manifest runtime/engine/test_engine_onnx_cuda export/test_export"
 
 # For each group its files, or folders: the tests of a folder are for those of its files that are not named.
 GROUPS: dict[str, dict[str, str]] = {
     "features": {
-        "runtime/emodict/features": f"runtime/test_statistics runtime/test_band_power {_STREAM}",
-        "runtime/emodict/features/quality.py": f"runtime/test_quality {_STREAM}",
-        "runtime/emodict/features/resample.py": f"runtime/test_resample {_STREAM}",
-        "runtime/emodict/features/stream.py": f"{_STREAM} runtime/test_person",
-        "runtime/emodict/features/extract.py": "runtime/test_extract runtime/test_fewer_channels runtime/test_stream",
-        "runtime/emodict/features/windows.py": f"runtime/test_table {_STREAM}",
+        "runtime/emodict/features": f"runtime/features/test_statistics runtime/features/test_band_power {_STREAM}",
+        "runtime/emodict/features/quality.py": f"runtime/features/test_quality {_STREAM}",
+        "runtime/emodict/features/resample.py": f"runtime/features/test_resample {_STREAM}",
+        "runtime/emodict/features/stream.py": f"{_STREAM} runtime/predict/test_person",
+        "runtime/emodict/features/extract.py": "runtime/features/test_extract runtime/features/test_fewer_channels runtime/features/test_stream",
+        "runtime/emodict/features/windows.py": f"runtime/desk/test_table {_STREAM}",
     },
     "live/clock": {"runtime/emodict/live/clock.py": "live/test_clock*"},
-    "units": {"runtime/emodict/units.py": f"runtime/test_units {_IMPORTERS}"},
+    "units": {"runtime/emodict/recording/units.py": f"runtime/recording/test_units {_IMPORTERS}"},
     "importers": {
-        "runtime/emodict/importers": f"{_TABLES} runtime/test_import_join runtime/test_import_xdf",
-        "runtime/emodict/importers/avro_blocks.py": f"runtime/test_import_embraceplus {_FOUND}",
-        "runtime/emodict/importers/clock.py": f"runtime/test_import_clock {_TABLES} {_XDF}",
-        "runtime/emodict/importers/dmer.py": "runtime/test_import_dmer runtime/test_importers",
-        "runtime/emodict/importers/e4.py": _IMPORTERS,
-        "runtime/emodict/importers/edf.py": _IMPORTERS,
-        "runtime/emodict/importers/embraceplus.py": f"runtime/test_import_embraceplus {_FOUND} runtime/test_importers",
-        "runtime/emodict/importers/join.py": _IMPORTERS,
+        "runtime/emodict_desk/importers": f"{_TABLES} runtime/desk/test_import_join runtime/desk/test_import_xdf",
+        "runtime/emodict_desk/importers/avro_blocks.py": f"runtime/desk/test_import_embraceplus {_FOUND}",
+        "runtime/emodict_desk/importers/clock.py": f"runtime/desk/test_import_clock {_TABLES} {_XDF}",
+        "runtime/emodict_desk/importers/dmer.py": "runtime/desk/test_import_dmer runtime/desk/test_importers",
+        "runtime/emodict_desk/importers/e4.py": _IMPORTERS,
+        "runtime/emodict_desk/importers/edf.py": _IMPORTERS,
+        "runtime/emodict_desk/importers/embraceplus.py": f"runtime/desk/test_import_embraceplus {_FOUND} runtime/desk/test_importers",
+        "runtime/emodict_desk/importers/join.py": _IMPORTERS,
         **{
-            f"runtime/emodict/importers/{name}.py": _TABLES
+            f"runtime/emodict_desk/importers/{name}.py": _TABLES
             for name in ("brainflow", "dsi", "muse", "plain_csv", "text")
         },
-        "runtime/emodict/importers/opensignals.py": "runtime/test_import_opensignals runtime/test_importers",
-        "runtime/emodict/importers/xdf.py": _XDF,
-        "runtime/emodict/importers/xdf_chunks.py": _XDF,
+        "runtime/emodict_desk/importers/opensignals.py": "runtime/desk/test_import_opensignals runtime/desk/test_importers",
+        "runtime/emodict_desk/importers/xdf.py": _XDF,
+        "runtime/emodict_desk/importers/xdf_chunks.py": _XDF,
     },
     "engine": {
-        "runtime/emodict/engine": f"runtime/test_placement {_PLANS} {_ONNX} runtime/test_trust",
-        "runtime/emodict/engine/cuda.py": f"runtime/test_cuda_memory {_PLANS}",
+        "runtime/emodict/engine": f"runtime/engine/test_placement {_PLANS} {_ONNX} runtime/engine/test_trust",
+        "runtime/emodict/engine/cuda.py": f"runtime/engine/test_cuda_memory {_PLANS}",
         "runtime/emodict/engine/manifest.py": f"{_ONNX} export/test_graph",
         "runtime/emodict/engine/onnx.py": f"{_ONNX} export/test_graph",
-        "runtime/emodict/engine/sidecar.py": f"runtime/test_sidecar {_PLANS} runtime/test_trust",
+        "runtime/emodict/engine/sidecar.py": f"runtime/engine/test_sidecar {_PLANS} runtime/engine/test_trust",
         "runtime/emodict/engine/tensorrt_api.py": f"contract/test_tensorrt_names {_PLANS}",
     },
     "predict": {
-        "runtime/emodict/predict.py": "runtime/test_predict runtime/test_person runtime/test_fewer_channels",
-        "runtime/emodict/prediction.py": "runtime/test_prediction runtime/test_outputs runtime/test_report",
+        "runtime/emodict/predict/scoring.py": "runtime/predict/test_predict runtime/predict/test_person runtime/features/test_fewer_channels",
+        "runtime/emodict/results/prediction.py": "runtime/results/test_prediction runtime/results/test_outputs runtime/desk/test_report",
     },
     "fold": {"export/emodict_export/fold.py": "export/test_fold export/test_export"},
     "graph": {"export/emodict_export/graph.py": "export/test_graph export/test_export export/test_fold"},
-    "metrics": {"runtime/emodict/metrics.py": "runtime/test_metrics"},
+    "metrics": {"runtime/emodict/results/metrics.py": "runtime/results/test_metrics"},
     "model": {
         "train/emodict_train/model.py": "train/test_model train/test_losses train/test_checkpoint",
         "train/emodict_train/losses.py": "train/test_losses",

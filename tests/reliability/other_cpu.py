@@ -12,7 +12,7 @@ import numpy as np
 from tests.reliability.signals import OTHER_RATES, SPEC, features, simulated
 
 from emodict.features.windows import FeatureWindows
-from emodict.predict import score
+from emodict.predict.scoring import score
 
 ROOT = Path(__file__).resolve().parents[2]
 SECONDS = 60

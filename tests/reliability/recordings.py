@@ -13,7 +13,7 @@ from tests.live.test_recorder import LOSS_S, kill_one
 from tests.reliability import forked
 from tests.reliability.forked import Command
 
-from emodict.session import open_session
+from emodict.recording.session import open_session
 
 LONGEST_S = 6.0
 SOURCE = "people/sub-01.h5"
@@ -87,7 +87,7 @@ class SenderJob(RecordingJob):
 RECORDINGS = (
     RecordingJob("live", "emodict-run --live --record", "emodict.cli.run",
                  ("--engine", "model.onnx", "--live", f"replay:{SOURCE}", "--record", "live.h5", "--json")),
-    RecordingJob("record", "emodict-session record", "emodict.cli.session",
+    RecordingJob("record", "emodict-session record", "emodict_desk.cli.session",
                  ("record", "--live", f"replay:{SOURCE}", "-o", "live.h5", "--channels", "AF7,AF8,TP9,TP10")),
-    SenderJob("sender", "SessionRecorder", "emodict.cli.session", (), ()),
+    SenderJob("sender", "SessionRecorder", "emodict_desk.cli.session", (), ()),
 )  # fmt: skip

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emodict.features import FeatureStream
+from emodict.features.spec import load_spec
 from emodict.features.stream import channel_count
 from emodict.features.windows import FeatureWindows, concatenate
-from emodict.spec import load_spec
 
 SPEC = load_spec("emodict-1")
 SPEC_RATES = {"eeg": 300.0, "gsr": 4.0, "ppg": 100.0, "video": 1.0}

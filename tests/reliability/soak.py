@@ -26,14 +26,14 @@ from tests.reliability.soak_wrist import SimulatedWrist
 from emodict.cli.app import Progress
 from emodict.engine import Engine, open_engine
 from emodict.engine.manifest import Manifest
+from emodict.features.spec import load_spec
 from emodict.live.pipeline import PATIENCE_S
 from emodict.live.printing import JsonListener
 from emodict.live.recorder import SessionRecorder
 from emodict.live.row import LiveRow
 from emodict.live.run import run_live
-from emodict.recording import Recording
-from emodict.session import open_session
-from emodict.spec import load_spec
+from emodict.recording.recording import Recording
+from emodict.recording.session import open_session
 
 HOURS, SEED = 24.0, 0
 SPEC = load_spec("emodict-1")

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from tests.reliability import soak_faults as faults
 from tests.reliability.soak_faults import Fault, draw_faults
 
+from emodict.features.spec import FeatureSpec
 from emodict.live.clock import CounterClock, SmoothClock
 from emodict.live.source import Chunk, Connected, Happening, LiveStream, Lost
-from emodict.spec import FeatureSpec
 
 Float64Array = NDArray[np.float64]
 

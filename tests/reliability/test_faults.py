@@ -20,8 +20,8 @@ from tests.recordings import noise_recording
 
 from emodict.cli import app as app_module
 from emodict.cli import run as run_cli
-from emodict.cli import session as session_cli
-from emodict.session import open_session, write_session
+from emodict.recording.session import open_session, write_session
+from emodict_desk.cli import session as session_cli
 
 InProcess = Callable[..., tuple[int, str, str]]
 SCRIPTS = Path(sysconfig.get_path("scripts"))
@@ -180,7 +180,7 @@ def test_a_full_disk_is_said_and_keeps_the_older_file(
 def test_training_on_a_full_disk_is_said_and_keeps_the_older_model(mount: Callable[[str], Path]) -> None:
     from tests.train.study.fixtures import make_table
 
-    from emodict.table import write_table
+    from emodict_desk.tables.table import write_table
     from emodict_train import cli
 
     disk = mount("size=40k")
@@ -280,7 +280,7 @@ def _run_while_harmed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> tuple[int, bytes | None, str]:  # fmt: skip
     """Run on a recording that comes to harm once it is open."""
-    from emodict import predict
+    from emodict.predict import scoring as predict
 
     recording, out = tmp_path / "recording.h5", tmp_path / "rows.csv"
     recording.write_bytes(session.read_bytes())

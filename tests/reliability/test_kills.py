@@ -13,16 +13,16 @@ ONLY = "import,features,person"
 # Writes where the result is to be, as anybody would who has not thought of it.
 CARELESS = """
 import contextlib, pathlib, sys
-import emodict.atomic
+import emodict.files.atomic
 
 @contextlib.contextmanager
 def careless(path, *, replace=True):
     final = pathlib.Path(path)
     final.write_bytes(b"")
-    emodict.atomic.flush(final)
+    emodict.files.atomic.flush(final)
     yield final
 
-emodict.atomic.atomic_path = careless
+emodict.files.atomic.atomic_path = careless
 from tests.reliability.kills import main
 main()
 """

@@ -13,13 +13,13 @@ from tests.reliability.signals import OTHER_RATES, SPEC, SPEC_RATES, features, s
 
 from emodict.engine import Engine, open_engine
 from emodict.features import extract_features
+from emodict.features.spec import load_spec
 from emodict.features.windows import FeatureWindows, concatenate, ready_made_rows
 from emodict.live.pipeline import LivePipeline
 from emodict.live.source import Chunk, Connected, LiveStream
-from emodict.predict import score
-from emodict.recording import FaceVideo, Recording, Signal
-from emodict.spec import load_spec
-from emodict.table import FeatureTable, read_table, write_table
+from emodict.predict.scoring import score
+from emodict.recording.recording import FaceVideo, Recording, Signal
+from emodict_desk.tables.table import FeatureTable, read_table, write_table
 
 Array = NDArray[np.float64]
 SECONDS = 8

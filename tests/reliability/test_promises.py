@@ -12,8 +12,8 @@ from benchmarks.fixtures import untrained_model
 from tests.recordings import noise_recording
 
 from emodict.cli import run as run_cli
-from emodict.cli import session as session_cli
-from emodict.session import write_session
+from emodict.recording.session import write_session
+from emodict_desk.cli import session as session_cli
 
 InProcess = Callable[..., tuple[int, str, str]]
 REPOSITORY = Path(__file__).parents[2]

@@ -16,13 +16,13 @@ from tests.reliability import aarch64, other_cpu
 from tests.reliability.signals import OTHER_RATES, SPEC, SPEC_RATES, Signals, features, simulated
 from tests.reliability.test_limits import SPOILED
 
+from emodict.engine.model_spec import ModelSpec
 from emodict.engine.onnx import OnnxEngine
 from emodict.features import FeatureStream
+from emodict.features.filters import state_space
 from emodict.features.windows import FeatureWindows, concatenate
-from emodict.filters import state_space
-from emodict.model_spec import ModelSpec
-from emodict.predict import score
-from emodict.table import DMER_EMOTIONS
+from emodict.predict.scoring import score
+from emodict_desk.tables.table import DMER_EMOTIONS
 from emodict_export.export import export_onnx
 from emodict_train.checkpoint import Checkpoint
 from emodict_train.model import EmotionDict

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from emodict.spec import load_spec
+from emodict.features.spec import load_spec
 from emodict_train.augment import augmented, modality_of_token
 
 ROWS, WIDTH = 4000, 3

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 import torch
 
+from emodict.engine.model_spec import ModelSpec
 from emodict.errors import ModelError, OutputError, SpecError
-from emodict.model_spec import ModelSpec
-from emodict.spec import load_spec, spec_from_dict
+from emodict.features.spec import load_spec, spec_from_dict
 from emodict_train.checkpoint import Checkpoint, load_checkpoint, predict, save_checkpoint
 from emodict_train.model import EmotionDict
 

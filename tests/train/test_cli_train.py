@@ -15,10 +15,10 @@ import torch
 import emodict_train.checkpoint as checkpoint_module
 import emodict_train.fit as fit_module
 from emodict.errors import OutputError
+from emodict.features.spec import load_spec
 from emodict.features.windows import assemble, ready_made_rows
-from emodict.session import open_session
-from emodict.spec import load_spec
-from emodict.table import FeatureTable, table_from_recording, write_table
+from emodict.recording.session import open_session
+from emodict_desk.tables.table import FeatureTable, table_from_recording, write_table
 from emodict_train import cli
 from emodict_train.checkpoint import load_checkpoint
 from emodict_train.trainer import Trainer

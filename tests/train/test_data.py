@@ -10,9 +10,9 @@ import pytest
 import scipy.io
 
 from emodict.errors import InputError, RecordingError, SpecError, TableError
-from emodict.recording import Recording, Signal, Trials
-from emodict.session import write_session
-from emodict.spec import load_spec
+from emodict.features.spec import load_spec
+from emodict.recording.recording import Recording, Signal, Trials
+from emodict.recording.session import write_session
 from emodict_train.data import read_training_data
 
 # Of the data set's paper (Yang et al., Scientific Data 11:847, 2024), in the order of its label rows.

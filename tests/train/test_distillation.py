@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from emodict.errors import TableError
-from emodict.metrics import mean_metrics
+from emodict.results.metrics import mean_metrics
 from emodict_train.distillation import softened_labels
 from emodict_train.rivals import baselines
 from emodict_train.rivals.baselines import KernelRidge

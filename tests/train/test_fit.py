@@ -16,10 +16,10 @@ import torch
 
 import emodict_train.fit as fit_module
 from emodict.errors import InputError, TableError
+from emodict.features.spec import load_spec
 from emodict.features.windows import assemble, ready_made_rows
-from emodict.metrics import mean_metrics
-from emodict.spec import load_spec
-from emodict.table import FeatureTable, join_tables
+from emodict.results.metrics import mean_metrics
+from emodict_desk.tables.table import FeatureTable, join_tables
 from emodict_train.checkpoint import Checkpoint, predict
 from emodict_train.cli import describe
 from emodict_train.fit import FitOptions, Step, choose_device, fit

@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from emodict.model_spec import ModelSpec
-from emodict.spec import load_spec
+from emodict.engine.model_spec import ModelSpec
+from emodict.features.spec import load_spec
 from emodict_train.losses import auxiliary_loss, main_loss
 from emodict_train.model import EmotionDict
 from emodict_train.trainer import Trainer, TrainingPlan, TrainingRows

@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from emodict.model_spec import ModelSpec
-from emodict.spec import FeatureSpec, load_spec
+from emodict.engine.model_spec import ModelSpec
+from emodict.features.spec import FeatureSpec, load_spec
 from emodict_train.model import Dictionary, EmotionDict, Encoder, Standardise, sinusoidal_positions
 
 EMOTIONS = tuple(f"emotion{i}" for i in range(10))

@@ -13,10 +13,10 @@ import pytest
 import torch
 import yaml
 
+from emodict.engine.model_spec import ModelSpec
 from emodict.errors import ModelError
-from emodict.metrics import METRICS
-from emodict.model_spec import ModelSpec
-from emodict.spec import load_spec
+from emodict.features.spec import load_spec
+from emodict.results.metrics import METRICS
 from emodict_train import cli
 from emodict_train.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from emodict_train.fit import FitOptions

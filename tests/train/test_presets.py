@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
+from emodict.engine.model_spec import ModelSpec
 from emodict.errors import InputError
-from emodict.model_spec import ModelSpec
 from emodict_train.presets import DEFAULT_PRESET, PRESETS, preset
 from emodict_train.trainer import TrainingPlan
 

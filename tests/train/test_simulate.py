@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from scipy import signal as scipy_signal
 
 from emodict.errors import InputError, OutputError
-from emodict.recording import Recording
-from emodict.session import open_session
+from emodict.recording.recording import Recording
+from emodict.recording.session import open_session
 from emodict_train.simulate import simulate_people, simulate_person
 from emodict_train.simulate.course import AROUSAL, SimulationPlan, draw_course, draw_scores
 from emodict_train.simulate.periphery import pulse_wave

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from torch import Tensor
 
+from emodict.engine.model_spec import ModelSpec
 from emodict.errors import InputError
-from emodict.model_spec import ModelSpec
-from emodict.spec import load_spec
+from emodict.features.spec import load_spec
 from emodict_train.standardisation import fit_standardisation
 from emodict_train.trainer import Trainer, TrainingPlan, TrainingRows
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from emodict.table import DMER_EMOTIONS
+from emodict_desk.tables.table import DMER_EMOTIONS
 
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 # A line of a page that stands for any number of lines.

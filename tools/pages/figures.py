@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from emodict.atomic import atomic_path
-from emodict.wording import count_of
+from emodict.files.atomic import atomic_path
+from emodict_desk.wording import count_of
 
 MODEL, MEAN_LABEL = "this model", "mean label"
 

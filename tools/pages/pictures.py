@@ -16,14 +16,14 @@ from pathlib import Path
 from PIL import Image
 from tests.live.chromium import NAMES, Tab, chromium, found
 
-from emodict.console import clock
 from emodict.engine import open_engine
 from emodict.engine.manifest import Manifest
 from emodict.live.page import PageListener, page_address
 from emodict.live.replay import ReplaySource
 from emodict.live.row import LiveRow
 from emodict.live.run import run_live
-from emodict.session import open_session
+from emodict.recording.session import open_session
+from emodict.results.console import clock
 
 WIDTH = 1100
 # Until 3:45 of the stranger: in the minute before one trial has ended, another begun, and face and PPG have failed.

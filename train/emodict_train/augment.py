@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from emodict.spec import FeatureSpec
+from emodict.features.spec import FeatureSpec
 
 
 def modality_of_token(features: FeatureSpec) -> Tensor:

@@ -18,12 +18,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from emodict.atomic import atomic_path
+from emodict.engine.model_spec import ModelSpec, model_spec_from_dict
 from emodict.errors import EmodictError, ModelError
-from emodict.jsontext import parse_json
-from emodict.model_spec import ModelSpec, model_spec_from_dict
-from emodict.npz import check_archive
-from emodict.spec import FeatureSpec, require_known_spec, spec_from_dict
+from emodict.features.spec import FeatureSpec, require_known_spec, spec_from_dict
+from emodict.files.atomic import atomic_path
+from emodict.files.jsontext import parse_json
+from emodict_desk.tables.npz import check_archive
 from emodict_train.model import EmotionDict
 
 FORMAT = "emodict-checkpoint"

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from emodict.atomic import check_writable
 from emodict.cli import options as given
 from emodict.cli.app import Progress, log_to_stderr, new_app, run_app
 from emodict.errors import InterruptedByUserError
-from emodict.metrics import METRICS
-from emodict.sensors import Sensors, names_given, sensors_from_options
+from emodict.features.sensors import Sensors, names_given, sensors_from_options
+from emodict.files.atomic import check_writable
+from emodict.results.metrics import METRICS
 from emodict_train.cli_study import add_study
 
 if TYPE_CHECKING:
-    from emodict.table import FeatureTable
+    from emodict_desk.tables.table import FeatureTable
     from emodict_train.checkpoint import Checkpoint
     from emodict_train.fit import FitOptions, Step
 

@@ -13,13 +13,13 @@ import typer
 from emodict.cli import options as given
 from emodict.cli.app import Progress, log_to_stderr
 from emodict.errors import InterruptedByUserError
-from emodict.sensors import Sensors, names_given, sensors_from_options
+from emodict.features.sensors import Sensors, names_given, sensors_from_options
 
 if TYPE_CHECKING:
-    from emodict_train.study.data import StudyData
-    from emodict_train.study.results import Results
-    from emodict_train.study.run import StudyOptions
-    from emodict_train.study.runner import Failure, Progressed
+    from emodict_train.study.compared.data import StudyData
+    from emodict_train.study.judging.results import Results
+    from emodict_train.study.running.run import StudyOptions
+    from emodict_train.study.running.runner import Failure, Progressed
 
 _Data = Annotated[
     list[Path],
@@ -77,10 +77,10 @@ def add_study(app: typer.Typer) -> None:
         part: given.Part = None,
     ) -> None:
         """Compare EmotionDict with its rivals on held-out data: the paper's tables and figures."""
-        from emodict.many import require_jobs
+        from emodict_desk.many import require_jobs
         from emodict_train.fit import choose_device
-        from emodict_train.study.pool import cores
-        from emodict_train.study.run import QUICK_SEEDS, SEEDS, StudyOptions, refuse_failures
+        from emodict_train.study.running.pool import cores
+        from emodict_train.study.running.run import QUICK_SEEDS, SEEDS, StudyOptions, refuse_failures
 
         log_to_stderr()
         trained_on = choose_device(device).type
@@ -101,7 +101,7 @@ def add_study(app: typer.Typer) -> None:
 
 
 def _read(data: Sequence[Path], *, spec_id: str | None, part: str | None, sensors: Sensors) -> "StudyData":
-    from emodict_train.study.data import read_study_data
+    from emodict_train.study.compared.data import read_study_data
 
     with Progress("Reading", 1, unit=" files") as progress:
         return read_study_data(
@@ -115,9 +115,9 @@ def _read(data: Sequence[Path], *, spec_id: str | None, part: str | None, sensor
 
 def _run(data: "StudyData", options: "StudyOptions", out: Path) -> "tuple[Results, tuple[Failure, ...]]":
     """The study with its progress; stopped by the user, it says how to go on."""
-    from emodict_train.study.methods import methods_for
-    from emodict_train.study.protocols import protocols_for
-    from emodict_train.study.run import run_study
+    from emodict_train.study.compared.methods import methods_for
+    from emodict_train.study.compared.protocols import protocols_for
+    from emodict_train.study.running.run import run_study
 
     protocols = protocols_for(data, options.protocols)
     methods = {protocol: methods_for(data, options, protocol) for protocol in protocols}

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emodict.errors import TableError
-from emodict.metrics import distribution_metrics
+from emodict.results.metrics import distribution_metrics
 from emodict_train.rivals import GRIDS, RIVALS
 from emodict_train.split import Indices, complement, k_folds
 

@@ -19,11 +19,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from emodict import __version__
+from emodict.engine.model_spec import ModelSpec
 from emodict.errors import InputError, ModelError
-from emodict.metrics import mean_metrics
-from emodict.model_spec import ModelSpec
-from emodict.spec import FeatureSpec
-from emodict.table import FeatureTable
+from emodict.features.spec import FeatureSpec
+from emodict.results.metrics import mean_metrics
+from emodict_desk.tables.table import FeatureTable
 from emodict_train.checkpoint import Checkpoint, load_tensors, save_tensors
 from emodict_train.data.usable import usable_rows
 from emodict_train.distillation import softened_labels

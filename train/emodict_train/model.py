@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from emodict.model_spec import ModelSpec
-from emodict.spec import FeatureSpec
+from emodict.engine.model_spec import ModelSpec
+from emodict.features.spec import FeatureSpec
 
 
 class Output(NamedTuple):

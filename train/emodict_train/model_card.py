@@ -9,10 +9,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from emodict.atomic import atomic_path
+from emodict.engine.model_spec import ModelSpec
 from emodict.errors import ModelError
-from emodict.metrics import LARGER_IS_BETTER, METRICS
-from emodict.model_spec import ModelSpec
+from emodict.files.atomic import atomic_path
+from emodict.results.metrics import LARGER_IS_BETTER, METRICS
 from emodict_train.checkpoint import Checkpoint
 from emodict_train.presets import DEFAULT_PRESET, PRESETS
 

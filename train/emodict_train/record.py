@@ -6,7 +6,7 @@ import hashlib
 
 import numpy as np
 
-from emodict.table import FeatureTable
+from emodict_desk.tables.table import FeatureTable
 
 
 def trial_digests(table: FeatureTable) -> list[str]:

@@ -13,9 +13,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from emodict.engine.model_spec import ModelSpec
 from emodict.errors import InputError
-from emodict.model_spec import ModelSpec
-from emodict.spec import FeatureSpec
+from emodict.features.spec import FeatureSpec
 from emodict_train.augment import augmented, modality_of_token
 from emodict_train.losses import AUXILIARY_FORMS, auxiliary_loss, main_loss
 from emodict_train.model import EmotionDict

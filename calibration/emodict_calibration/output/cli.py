@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from emodict.atomic import check_writable, refuse_overwriting
 from emodict.cli.app import log_to_stderr
+from emodict.files.atomic import check_writable, refuse_overwriting
 
 
 def add_output(app: typer.Typer) -> None:

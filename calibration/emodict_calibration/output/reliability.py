@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from emodict.metrics import mean_metrics
+from emodict.results.metrics import mean_metrics
 
 Float64Array = NDArray[np.float64]
 

@@ -18,9 +18,9 @@ import torch
 from numpy.typing import NDArray
 
 from emodict.errors import InputError, ModelError, TableError
-from emodict.metrics import CLIP
-from emodict.table import FeatureTable
+from emodict.results.metrics import CLIP
 from emodict_calibration.output.reliability import Reliability, reliability
+from emodict_desk.tables.table import FeatureTable
 from emodict_train.checkpoint import Checkpoint
 from emodict_train.record import trial_digests
 

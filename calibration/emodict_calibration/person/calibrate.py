@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from emodict import __version__
 from emodict.errors import InputError, RecordingError
 from emodict.features import FeatureWindows, extract_features
-from emodict.person import Baseline, Person, modality_fingerprint
-from emodict.recording import Recording
-from emodict.spec import FeatureSpec
+from emodict.features.spec import FeatureSpec
+from emodict.predict.person import Baseline, Person, modality_fingerprint
+from emodict.recording.recording import Recording
 from emodict_calibration.person.unmixing import fit_unmixing
 
 logger = logging.getLogger(__name__)

@@ -8,11 +8,11 @@ from typing import Annotated
 
 import typer
 
-from emodict.atomic import check_writable, refuse_overwriting
 from emodict.cli import options as given
 from emodict.cli.app import log_to_stderr
-from emodict.sensors import sensors_from_options
-from emodict.spec import DEFAULT_SPEC_ID, load_spec
+from emodict.features.sensors import sensors_from_options
+from emodict.features.spec import DEFAULT_SPEC_ID, load_spec
+from emodict.files.atomic import check_writable, refuse_overwriting
 
 
 def add_person(app: typer.Typer) -> None:
@@ -39,8 +39,8 @@ def add_person(app: typer.Typer) -> None:
         log_to_stderr()
         check_writable(out, ending=".json")
         refuse_overwriting(out, [recording])
-        from emodict.person import write_person
-        from emodict.session import open_session
+        from emodict.predict.person import write_person
+        from emodict.recording.session import open_session
         from emodict_calibration.person.calibrate import RestOptions, calibrate_person, describe
 
         options = RestOptions(from_s=from_s, to_s=math.inf if to_s is None else to_s, ica=ica, seed=seed)
@@ -66,7 +66,7 @@ def add_population(app: typer.Typer) -> None:
         """Tell a model how people are at rest, so that emodict-run --person can compare a person with them."""
         check_writable(out, ending=".pt")
         refuse_overwriting(out, [model, *people])
-        from emodict.person import read_person
+        from emodict.predict.person import read_person
         from emodict_calibration.person.population import describe_population, with_population
         from emodict_train.checkpoint import load_checkpoint, save_checkpoint
 

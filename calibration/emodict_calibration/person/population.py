@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from emodict.errors import PersonError
-from emodict.person import REST, Person
-from emodict.spec import FeatureSpec
+from emodict.features.spec import FeatureSpec
+from emodict.predict.person import REST, Person
 from emodict_train.checkpoint import Checkpoint
 
 # The mean of one person is that person.

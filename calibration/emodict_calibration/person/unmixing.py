@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from emodict.errors import MissingDependencyError, RecordingError
 from emodict.features.extract import source_blocks, source_rate_hz
 from emodict.features.quality import assess, without_unusable
-from emodict.person import Unmixing
-from emodict.recording import Recording, Signal, canonical_channel
-from emodict.spec import FeatureSpec, ModalitySpec
+from emodict.features.spec import FeatureSpec, ModalitySpec
+from emodict.predict.person import Unmixing
+from emodict.recording.recording import Recording, Signal, canonical_channel
 
 Float64Array = NDArray[np.float64]
 logger = logging.getLogger(__name__)

@@ -8,7 +8,7 @@ import math
 import os
 from typing import Any
 
-from emodict.atomic import atomic_path
+from emodict.files.atomic import atomic_path
 from emodict_calibration.precision.calibrate import NodeReport, PrecisionReport
 from emodict_calibration.precision.sensitivity import Choice, Cost
 from emodict_export.precision import FORMAT, FORMAT_VERSION

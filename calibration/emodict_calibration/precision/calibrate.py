@@ -9,13 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emodict import __version__
-from emodict.metrics import mean_metrics
-from emodict.table import FeatureTable
+from emodict.results.metrics import mean_metrics
 from emodict_calibration.precision.emulate import FP32, Emulator, Plan
 from emodict_calibration.precision.options import PrecisionOptions
 from emodict_calibration.precision.ranges import NodeRange, absmax_of, measure_ranges, too_large_for_half
 from emodict_calibration.precision.sensitivity import Bench, Choice, Cost, choose, half_plan, int8_plan
 from emodict_calibration.precision.worth import Worth, judge_int8, products, too_narrow_for_int8
+from emodict_desk.tables.table import FeatureTable
 from emodict_export.export import folded_onnx, graph_hash
 from emodict_export.precision import MOVING
 from emodict_export.windows import engine_tokens

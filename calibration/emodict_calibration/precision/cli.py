@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from emodict.atomic import check_writable, refuse_overwriting
 from emodict.cli.app import Progress
+from emodict.files.atomic import check_writable, refuse_overwriting
 from emodict_calibration.precision.options import PrecisionOptions
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from emodict.metrics import distribution_metrics
+from emodict.results.metrics import distribution_metrics
 from emodict_calibration.precision.emulate import Emulator, Plan, Run
 from emodict_calibration.precision.half import Floats
 from emodict_calibration.precision.ranges import BLOCK_ROWS

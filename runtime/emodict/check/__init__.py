@@ -1,4 +1,4 @@
-"""check: what this machine can run, which traps it is in, and whether one model can run on it."""
+"""What this machine can run: which traps it is in, and whether one model can run on it."""
 
 from __future__ import annotations
 

@@ -16,12 +16,12 @@ from emodict.errors import InputError, printable
 
 if TYPE_CHECKING:
     from emodict.engine import Engine
+    from emodict.features.spec import FeatureSpec
     from emodict.live.page.listener import PageListener
     from emodict.live.recorder import SessionRecorder
     from emodict.live.row import Listener, LiveRow
     from emodict.live.source import Happening, LiveSource
-    from emodict.person import Adaptation, Person
-    from emodict.spec import FeatureSpec
+    from emodict.predict.person import Adaptation, Person
 
 
 @dataclass(frozen=True)
@@ -94,9 +94,9 @@ def require_live_alone(engine: Path | None, idle: Mapping[str, object]) -> Path:
 
 def run_live_command(engine_path: Path, options: LiveOptions) -> None:
     """Run the model on sensors until they end, or Ctrl-C."""
-    from emodict.console import describe_model
     from emodict.engine import open_engine
     from emodict.live.run import run_live
+    from emodict.results.console import describe_model
 
     say = _say(options)
     if options.record is not None:

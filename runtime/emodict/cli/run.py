@@ -12,18 +12,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO, cast
 
-from emodict.atomic import check_writable, refuse_overwriting
 from emodict.cli.app import OutlivesItsReader, Progress, log_to_stderr, new_app, run_app
 from emodict.cli.live import LiveOptions, require_live_alone, run_live_command
 from emodict.cli.trusted import face_models, require_trusted
 from emodict.errors import OutputError, RecordingError, printable
+from emodict.files.atomic import check_writable, refuse_overwriting
 
 if TYPE_CHECKING:
     import typer
 
     from emodict.engine import Engine
-    from emodict.person import Person
-    from emodict.prediction import Prediction
+    from emodict.predict.person import Person
+    from emodict.results.prediction import Prediction
 
 NAME = "emodict-run"
 STDOUT = "-"
@@ -52,6 +52,10 @@ class RunOptions:
     jobs: int = 1
     dask: str | None = None
     person_file: Path | None = None
+
+    @property
+    def works_elsewhere(self) -> bool:
+        return self.jobs != 1 or self.dask is not None
 
     @property
     def prints_rows(self) -> bool:
@@ -140,11 +144,13 @@ def run_all(engine_path: Path, recordings: Sequence[Path], options: RunOptions) 
     """Score each recording, print as it goes, and write what was asked for."""
     recordings = [file for path in recordings for file in _expand(path)]
     check_outputs(options, [*recordings, *_read_besides(engine_path, options)])
-    from emodict.console import summary_lines
     from emodict.engine import open_engine
-    from emodict.many import require_jobs
+    from emodict.results.console import summary_lines
 
-    require_jobs(options.jobs, options.dask)
+    if options.works_elsewhere:
+        from emodict_desk.many import require_jobs
+
+        require_jobs(options.jobs, options.dask)
 
     say = _say(options)
     with open_engine(engine_path, device=options.device) as engine:
@@ -171,14 +177,14 @@ def _read_besides(engine_path: Path, options: RunOptions) -> list[Path]:
 def _read_person(path: Path | None) -> "Person | None":
     if path is None:
         return None
-    from emodict.person import read_person
+    from emodict.predict.person import read_person
 
     return read_person(path)
 
 
 def _model_lines(engine: "Engine", engine_path: Path, options: RunOptions) -> list[str]:
     """Which model, and what is done for which person."""
-    from emodict.console import describe_model
+    from emodict.results.console import describe_model
 
     manifest = engine.manifest
     lines = [describe_model(manifest, engine_path.name)]
@@ -214,7 +220,7 @@ def check_outputs(options: RunOptions, inputs: Sequence[Path]) -> None:
         if out is not None and out != STDOUT:
             refuse_overwriting(Path(out), inputs)
     if options.out is not None and options.out != STDOUT:
-        from emodict.outputs import check_output
+        from emodict.results.outputs import check_output
 
         check_output(options.out)
     if options.report is not None:
@@ -246,7 +252,7 @@ def _score(engine: "Engine", engine_path: Path, recordings: Sequence[Path], opti
     """All recordings, their rows printed in order: one after the other, or by several workers."""
     if options.dask is None and min(options.jobs, len(recordings)) == 1:
         return [_run_one(engine, path, options) for path in recordings]
-    from emodict.many import iter_many
+    from emodict_desk.many import iter_many
 
     predictions = []
     with Progress("Scoring", len(recordings), unit=" recordings") as progress:
@@ -262,7 +268,7 @@ def _score(engine: "Engine", engine_path: Path, recordings: Sequence[Path], opti
 
 
 def _run_one(engine: "Engine", path: Path, options: RunOptions) -> "Prediction":
-    from emodict.predict import iter_predictions
+    from emodict.predict.scoring import iter_predictions
 
     with _progress(path, options) as on_rows:
         parts = iter_predictions(engine, path, part=options.part, person=options.person, on_start=on_rows.start)
@@ -273,9 +279,8 @@ def _print_parts(
     parts: "Iterator[Prediction]", path: Path, options: RunOptions, on_rows: Callable[[int], None] = lambda rows: None
 ) -> "Prediction":
     """Print the rows of one recording as they come, and put them together."""
-    from emodict.console import header_line, row_lines
-    from emodict.outputs import row_as_dict
-    from emodict.predict import joined
+    from emodict.predict.scoring import joined
+    from emodict.results.console import header_line, row_lines
 
     printed: list[Prediction] = []
     for part in parts:
@@ -284,6 +289,8 @@ def _print_parts(
                 print(printable(header_line(part.emotions, part.modalities)))
             print("\n".join(row_lines(part, plain=_plain(sys.stdout.encoding))) + "\n" * bool(len(part)), end="")
         elif options.as_json:
+            from emodict.results.outputs import row_as_dict
+
             for i in range(len(part)):
                 row = row_as_dict(part, i, with_weights=options.with_weights)
                 print(json.dumps({"file": str(path), "session": part.session, **row}))
@@ -326,15 +333,17 @@ def _progress(path: Path, options: RunOptions) -> Iterator[_RowCounter]:
 
 
 def _write(predictions: "Sequence[Prediction]", engine: "Engine", engine_path: Path, options: RunOptions) -> None:
-    from emodict.outputs import write_csv, write_predictions
-
     if options.out == STDOUT:
+        from emodict.results.outputs import write_csv
+
         write_csv(predictions, sys.stdout, with_weights=options.with_weights)
     elif options.out is not None:
+        from emodict.results.outputs import write_predictions
+
         write_predictions(predictions, options.out, with_weights=options.with_weights)
         _say(options)(f"Wrote {options.out}")
     if options.report is not None:
-        from emodict.report import write_report
+        from emodict_desk.report import write_report
 
         lines = _model_lines(engine, engine_path, options)
         write_report(predictions, options.report, title="emodict report", model_lines=lines)

@@ -13,7 +13,7 @@ def require_trusted(key_file: Path, *models: Path | None) -> None:
         MissingDependencyError: cryptography is not installed.
     """
     from emodict.engine.held import hold
-    from emodict.trust import read_trusted_key, require_cryptography, require_signed
+    from emodict.engine.trust import read_trusted_key, require_cryptography, require_signed
 
     require_cryptography("--trust")
     key = read_trusted_key(key_file)

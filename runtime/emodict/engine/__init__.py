@@ -1,4 +1,4 @@
-"""Engines: a model file opened for inference, whatever runs it."""
+"""What runs a model: a file opened for inference, whatever runs it."""
 
 from __future__ import annotations
 

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from emodict.engine.model_spec import ModelSpec, model_spec_from_dict
 from emodict.errors import EmodictError, ModelError
-from emodict.jsontext import parse_json
-from emodict.model_spec import ModelSpec, model_spec_from_dict
-from emodict.spec import FeatureSpec, require_known_spec, spec_from_dict
+from emodict.features.spec import FeatureSpec, require_known_spec, spec_from_dict
+from emodict.files.jsontext import parse_json
 
 FORMAT = "emodict-model"
 FORMAT_VERSION = "1"

@@ -9,18 +9,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from emodict.atomic import atomic_path
-from emodict.engine.held import held, read_content
-from emodict.engine.manifest import Manifest, manifest_from_metadata, manifest_to_metadata, no_model_of_emotions
-from emodict.errors import ModelError
-from emodict.face.manifest import (
+from emodict.engine.face_manifest import (
     FaceManifest,
     face_manifest_from_metadata,
     face_manifest_to_metadata,
     is_face_engine,
     no_face_engine,
 )
-from emodict.jsontext import parse_json
+from emodict.engine.held import held, read_content
+from emodict.engine.manifest import Manifest, manifest_from_metadata, manifest_to_metadata, no_model_of_emotions
+from emodict.errors import ModelError
+from emodict.files.atomic import atomic_path
+from emodict.files.jsontext import parse_json
 
 FORMAT = "emodict-plan"
 FORMAT_VERSION = "1"

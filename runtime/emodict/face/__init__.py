@@ -1,1 +1,1 @@
-"""Faces: pictures of a camera, a video or a session in, one row of face features a second out."""
+"""Pictures in, face features out: of a camera, a video or a session, one row a second."""

@@ -9,13 +9,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from emodict.errors import InputError
+from emodict.errors import InputError, ModelError
 from emodict.face.opencv import opencv
 
 UInt8Array = NDArray[np.uint8]
 
 # The paper resizes faces to 128 x 128 (section 4.2).
 CROP_SIDE = 128
+# What a face engine calls the crop, and what it makes of it.
+INPUT, OUTPUT = "crop", "embedding"
 # A face this small in the picture has no expression left to see.
 SMALLEST_SIDE = 8
 
@@ -77,3 +79,16 @@ def require_frame(frame: NDArray[Any]) -> UInt8Array:
             fix="Hand over colour frames as OpenCV reads them",
         )
     return frame
+
+
+def require_crop(crop: UInt8Array) -> UInt8Array:
+    """The crop, if it is one.
+
+    Raises:
+        ModelError: another shape or type.
+    """
+    shape = (CROP_SIDE, CROP_SIDE, 3)
+    if crop.shape != shape or crop.dtype != np.uint8:
+        raise ModelError("The cropped face has the wrong form", expected=f"uint8 {shape}",
+                         got=f"{crop.dtype} {crop.shape}", fix="Cut it out with emodict.face.crop")  # fmt: skip
+    return crop

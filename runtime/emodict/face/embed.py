@@ -8,17 +8,15 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from emodict.engine.face_manifest import HOW_TO_GET_ONE, FaceManifest, face_manifest_from_metadata
 from emodict.engine.onnx import failed_in_onnxruntime, graph_ends, metadata_of, open_on_cpu
 from emodict.errors import ModelError
-from emodict.face.crop import CROP_SIDE
-from emodict.face.hog import HOG_DIMS, hog_features
-from emodict.face.manifest import HOW_TO_GET_ONE, FaceManifest, face_manifest_from_metadata
+from emodict.face.crop import CROP_SIDE, INPUT, OUTPUT, UInt8Array, require_crop
+from emodict.features.hog import HOG_DIMS, hog_features
+from emodict.features.spec import HOG
 
-UInt8Array = NDArray[np.uint8]
 Float32Array = NDArray[np.float32]
 
-INPUT, OUTPUT = "crop", "embedding"
-HOG = "hog"
 # One face a second beside everything else that a device does: it may take a core for its fraction of a second.
 THREADS = 1
 
@@ -103,19 +101,6 @@ def open_embedder(name: str) -> FaceEmbedder:
 
         return FacePlan(path)
     return FaceEngine(path)
-
-
-def require_crop(crop: UInt8Array) -> UInt8Array:
-    """The crop, if it is one.
-
-    Raises:
-        ModelError: another shape or type.
-    """
-    shape = (CROP_SIDE, CROP_SIDE, 3)
-    if crop.shape != shape or crop.dtype != np.uint8:
-        raise ModelError("The cropped face has the wrong form", expected=f"uint8 {shape}",
-                         got=f"{crop.dtype} {crop.shape}", fix="Cut it out with emodict.face.crop")  # fmt: skip
-    return crop
 
 
 def _check_graph(session: Any, manifest: FaceManifest, path: Path) -> None:

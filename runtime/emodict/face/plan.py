@@ -8,12 +8,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from emodict.engine.face_manifest import HOW_TO_GET_ONE, FaceManifest
 from emodict.engine.sidecar import FACE_WEIGHTS, read_sidecar, require_face_engine
 from emodict.engine.tensorrt import Form, PlanRunner
 from emodict.errors import ModelError
-from emodict.face.crop import CROP_SIDE
-from emodict.face.embed import INPUT, OUTPUT, require_crop
-from emodict.face.manifest import HOW_TO_GET_ONE, FaceManifest
+from emodict.face.crop import CROP_SIDE, INPUT, OUTPUT, require_crop
 
 
 class FacePlan:

@@ -19,7 +19,7 @@ from emodict.face.crop import crop_face, require_frame
 from emodict.face.detect import FaceFinder
 from emodict.face.embed import FaceEmbedder
 from emodict.face.track import HOLD_S, LastBox
-from emodict.recording import LONGEST_S
+from emodict.recording.recording import LONGEST_S
 
 Float32Array = NDArray[np.float32]
 Float64Array = NDArray[np.float64]

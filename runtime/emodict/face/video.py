@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from emodict.errors import InputError, RecordingError
 from emodict.face.opencv import opencv, without_chatter
-from emodict.recording import MOST_PIXELS, FaceVideo
+from emodict.recording.recording import MOST_PIXELS, FaceVideo
 
 logger = logging.getLogger(__name__)
 

@@ -1,7 +1,10 @@
-"""The one implementation of features: training, offline runs and live streams all come through here."""
+"""From samples to the tokens that a model reads: one implementation, for training, files and live runs."""
 
 from emodict.features.extract import extract_features, iter_features
+from emodict.features.spec import FeatureSpec, load_spec, spec_ids
 from emodict.features.stream import FeatureStream
 from emodict.features.windows import FeatureWindows
 
-__all__ = ["FeatureStream", "FeatureWindows", "extract_features", "iter_features"]
+__all__ = [
+    "FeatureSpec", "FeatureStream", "FeatureWindows", "extract_features", "iter_features", "load_spec", "spec_ids",
+]  # fmt: skip

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emodict.errors import SpecError
-from emodict.filters import BlockForm, StateSpace, state_space
-from emodict.spec import Band, ModalitySpec, SpectrumSpec
+from emodict.features.filters import BlockForm, StateSpace, state_space
+from emodict.features.spec import Band, ModalitySpec, SpectrumSpec
 
 Float64Array = NDArray[np.float64]
 

@@ -12,8 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emodict.errors import RecordingError
-from emodict.face.features import require_face_features
+from emodict.features.face_kinds import require_face_features
+from emodict.features.filters import zero_phase
 from emodict.features.quality import assess, without_unusable
+from emodict.features.spec import FeatureSpec, FilterSpec, ModalitySpec
 from emodict.features.stream import (
     FeatureStream,
     Kernel,
@@ -25,11 +27,9 @@ from emodict.features.stream import (
     sliding_windows,
 )
 from emodict.features.windows import FeatureWindows, ModalityRows, assemble, concatenate, finite_rows
-from emodict.filters import zero_phase
-from emodict.grid import face_rows, signal_blocks
-from emodict.recording import Recording
-from emodict.spec import FeatureSpec, FilterSpec, ModalitySpec
-from emodict.units import unit_factor
+from emodict.recording.grid import face_rows, signal_blocks
+from emodict.recording.recording import Recording
+from emodict.recording.units import unit_factor
 
 Float64Array = NDArray[np.float64]
 logger = logging.getLogger(__name__)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from emodict.spec import ModalitySpec
+from emodict.features.spec import ModalitySpec
 
 Float64Array = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]

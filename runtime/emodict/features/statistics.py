@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emodict.errors import SpecError
-from emodict.filters import zero_phase
-from emodict.spec import FilterSpec, ModalitySpec
+from emodict.features.filters import zero_phase
+from emodict.features.spec import FilterSpec, ModalitySpec
 
 Float64Array = NDArray[np.float64]
 

@@ -14,9 +14,9 @@ from emodict.errors import InputError, SpecError
 from emodict.features.band_power import BandPower, CausalBandPower
 from emodict.features.quality import assess, without_bad_channels, without_unusable
 from emodict.features.resample import Resampler
+from emodict.features.spec import FeatureSpec, ModalitySpec
 from emodict.features.statistics import WindowStatistics
 from emodict.features.windows import FeatureWindows, ModalityRows, assemble, usable_rows
-from emodict.spec import FeatureSpec, ModalitySpec
 
 Float64Array = NDArray[np.float64]
 

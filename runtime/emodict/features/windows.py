@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emodict.errors import SpecError
-from emodict.spec import EEG, FeatureSpec
+from emodict.features.spec import EEG, FeatureSpec
 
 Float64Array = NDArray[np.float64]
 # Named here, where `slice` is Python's own: in the classes below it is a method.

@@ -10,16 +10,18 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from emodict.errors import InputError
-from emodict.live.boards import Board, Preset, find_board, import_brainflow
+from emodict.features.spec import FeatureSpec
 from emodict.live.clock import CounterClock, SmoothClock, counts_samples
 from emodict.live.source import Chunk, Connected, Ended, Happening, Lost
-from emodict.spec import FeatureSpec
+
+if TYPE_CHECKING:
+    from emodict_desk.boards import Board, Preset
 
 logger = logging.getLogger(__name__)
 
@@ -50,6 +52,8 @@ class BrainFlowSource:
     """
 
     def __init__(self, board: str, spec: FeatureSpec, *, params: Mapping[str, str] | None = None) -> None:
+        from emodict_desk.boards import find_board
+
         self._board = find_board(board, spec.modality_names, params or {})
         self.name = f"BrainFlow {self._board.name}"
         self.session = "live"
@@ -97,6 +101,8 @@ class BrainFlowSource:
     def _run(self) -> None:
         """The reading thread: looks for the board, reads it while it lasts, looks for it again."""
         try:
+            from emodict_desk.boards import import_brainflow
+
             shim = import_brainflow()
             retries, said = 0, ""
             while not self._stopping.is_set() and not self._ended.is_set():

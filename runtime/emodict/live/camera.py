@@ -11,13 +11,13 @@ from pathlib import Path
 
 from emodict.errors import InputError
 from emodict.face.detect import open_finder
-from emodict.face.embed import HOG, FaceEmbedder, open_embedder
-from emodict.face.features import face_kinds
+from emodict.face.embed import FaceEmbedder, open_embedder
 from emodict.face.live import LiveFaces, live_camera
 from emodict.face.stream import FaceStream
 from emodict.face.video import TimedFrame, video_frames
+from emodict.features.face_kinds import face_kinds
+from emodict.features.spec import HOG, FeatureSpec
 from emodict.live.source import Chunk, Connected, Happening, LiveSource, LiveStream
-from emodict.spec import FeatureSpec
 
 VIDEO = "video"
 # What is known of a face is asked for at least this often.

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from emodict.errors import StreamError
+from emodict.features.spec import ModalitySpec
 from emodict.live.source import LiveStream
-from emodict.recording import canonical_channel
-from emodict.spec import ModalitySpec
+from emodict.recording.recording import canonical_channel
 
 
 def columns_for(stream: LiveStream, modality: ModalitySpec) -> list[int] | None:

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from emodict.atomic import atomic_path
+from emodict.files.atomic import atomic_path
 from emodict.live.source import LiveStream
-from emodict.session import FORMAT, FORMAT_VERSION
+from emodict.recording.session import FORMAT, FORMAT_VERSION
 
 if TYPE_CHECKING:
     import h5py

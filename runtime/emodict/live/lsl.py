@@ -14,11 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emodict.errors import EmodictError, StreamError
+from emodict.features.spec import FeatureSpec
 from emodict.live.clock import CounterClock, SmoothClock, counts_samples
 from emodict.live.liblsl import Inlet, LostError, NotYetError, Resolver, StreamInfo, library, local_clock_s
 from emodict.live.lsl_streams import TYPES, Picked, Wanted, channels_of, choose, identity, pick
 from emodict.live.source import Chunk, Connected, Happening, LiveStream, Lost
-from emodict.spec import FeatureSpec
 
 logger = logging.getLogger(__name__)
 

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emodict.errors import RecordingError, StreamError
-from emodict.recording import canonical_channel
-from emodict.units import plain_unit, unit_factor
+from emodict.recording.recording import canonical_channel
+from emodict.recording.units import plain_unit, unit_factor
 
 logger = logging.getLogger(__name__)
 

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from emodict.errors import InputError
+from emodict.features.spec import FeatureSpec
 from emodict.live.source import LiveSource
-from emodict.spec import FeatureSpec
 
 FORMS = "lsl, brainflow:BOARD or replay:session.h5"
 

@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 from emodict.errors import InputError
 from emodict.features import FeatureStream
 from emodict.features.quality import without_unusable
+from emodict.features.spec import FeatureSpec
 from emodict.features.stream import channel_count
 from emodict.features.windows import FeatureWindows, concatenate
 from emodict.live.channels import columns_for
 from emodict.live.placing import Placer
 from emodict.live.row import ABSENT, LIVE, LOST, STALLED
 from emodict.live.source import Chunk, Connected, Happening, LiveStream, Lost
-from emodict.spec import FeatureSpec
 
 logger = logging.getLogger(__name__)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from emodict.grid import ON_GRID_PERIODS, interpolate, nearest_ticks
+from emodict.recording.grid import ON_GRID_PERIODS, interpolate, nearest_ticks
 
 Float64Array = NDArray[np.float64]
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 
-from emodict.console import header_line, row_lines
 from emodict.engine.manifest import Manifest
 from emodict.live.row import LiveRow
-from emodict.outputs import row_as_dict
+from emodict.results.console import header_line, row_lines
+from emodict.results.outputs import row_as_dict
 
 
 class TableListener:

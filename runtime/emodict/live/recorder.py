@@ -14,8 +14,8 @@ from types import TracebackType
 import numpy as np
 
 import emodict
-from emodict.atomic import check_writable, output_error
 from emodict.errors import OutputError
+from emodict.files.atomic import check_writable, output_error
 from emodict.live.growing_file import GrowingFile, GrowingSignal
 from emodict.live.source import Chunk, Connected, Ended, Happening, LiveStream, Lost
 

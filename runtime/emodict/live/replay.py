@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 from emodict.errors import InputError
 from emodict.features.extract import check_source, source_blocks, source_rate_hz
+from emodict.features.spec import FeatureSpec, ModalitySpec
 from emodict.live.source import Chunk, Connected, Ended, Happening, LiveStream
-from emodict.recording import Recording
-from emodict.session import open_session
-from emodict.spec import FeatureSpec, ModalitySpec
+from emodict.recording.recording import Recording
+from emodict.recording.session import open_session
 
 # Sensors deliver a few times a second; at full speed larger pieces are quicker.
 CHUNK_S = 0.1

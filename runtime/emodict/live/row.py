@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from emodict.engine.manifest import Manifest
-from emodict.prediction import Prediction
+from emodict.results.prediction import Prediction
 
 # States of a modality, as people read them.
 ABSENT, LIVE, STALLED, LOST = "absent", "live", "stalled", "lost"

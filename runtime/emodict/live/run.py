@@ -11,8 +11,8 @@ from emodict.features.windows import FeatureWindows
 from emodict.live.pipeline import LivePipeline
 from emodict.live.row import Listener, LiveRow, SensorState
 from emodict.live.source import Happening, LiveSource
-from emodict.person import Adaptation
-from emodict.predict import score
+from emodict.predict.person import Adaptation
+from emodict.predict.scoring import score
 
 # Nothing can be due before a sensor has been found: look whether the run is to end this often.
 LONGEST_WAIT_S = 0.5

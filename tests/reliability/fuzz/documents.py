@@ -21,20 +21,20 @@ from scipy.io import savemat
 from tests.reliability.fuzz.edits import HOSTILE, Text, closed, edit, json_form, json_text
 from tests.reliability.fuzz.importers import written
 from tests.reliability.fuzz.target import Target
-from tests.runtime.test_person import person
+from tests.runtime.predict.test_person import person
 
 from emodict.engine import open_engine
+from emodict.engine.face_manifest import FaceManifest, face_manifest_to_metadata
 from emodict.engine.manifest import manifest_to_metadata
+from emodict.engine.model_spec import ModelSpec
 from emodict.engine.sidecar import Sidecar, read_manifest, read_sidecar, sidecar_path, write_sidecar
+from emodict.engine.trust import read_signing_key, read_trusted_key, require_signed, sign_model
 from emodict.errors import EmodictError
-from emodict.face.manifest import FaceManifest, face_manifest_to_metadata
+from emodict.features.spec import load_spec, spec_from_dict
 from emodict.features.windows import FeatureWindows
-from emodict.model_spec import ModelSpec
-from emodict.person import person_as_dict, population_rest, read_person
-from emodict.spec import load_spec, spec_from_dict
-from emodict.table import DMER_EMOTIONS, FeatureTable, read_table, write_table
-from emodict.trust import read_signing_key, read_trusted_key, require_signed, sign_model
+from emodict.predict.person import person_as_dict, population_rest, read_person
 from emodict_calibration.person.population import with_population
+from emodict_desk.tables.table import DMER_EMOTIONS, FeatureTable, read_table, write_table
 from emodict_export.export import export_onnx
 from emodict_export.precision import read_precision
 from emodict_train.checkpoint import Checkpoint, load_checkpoint, save_checkpoint

@@ -12,19 +12,19 @@ import edfio
 import numpy as np
 from scipy.io import savemat
 from tests.reliability.fuzz.target import Target
-from tests.runtime.test_import_embraceplus import avro_file
-from tests.runtime.test_import_opensignals import add_device
-from tests.runtime.test_import_tables import brainflow_file, dsi_file, muse_file
-from tests.runtime.test_import_xdf import EEG, XdfWriter
+from tests.runtime.desk.test_import_embraceplus import avro_file
+from tests.runtime.desk.test_import_opensignals import add_device
+from tests.runtime.desk.test_import_tables import brainflow_file, dsi_file, muse_file
+from tests.runtime.desk.test_import_xdf import EEG, XdfWriter
 from tests.train.test_data import write_dmer, write_edl
 
 from emodict.errors import EmodictError
 from emodict.features import extract_features
-from emodict.importers import IMPORTERS
-from emodict.importers.join import Companion, join_recordings, read_companion
-from emodict.recording import Recording
-from emodict.session import write_session
-from emodict.spec import load_spec
+from emodict.features.spec import load_spec
+from emodict.recording.recording import Recording
+from emodict.recording.session import write_session
+from emodict_desk.importers import IMPORTERS
+from emodict_desk.importers.join import Companion, join_recordings, read_companion
 from emodict_train.data.dmer import read_dmer_folder
 from emodict_train.data.edl import read_edl
 

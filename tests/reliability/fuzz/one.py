@@ -12,7 +12,7 @@ from pathlib import Path
 import atheris
 
 # What is told which way an input took: our code, and libraries in Python that read files for it.
-OURS = ["emodict", "emodict_train", "emodict_export", "emodict_calibration"]
+OURS = ["emodict", "emodict_desk", "emodict_train", "emodict_export", "emodict_calibration"]
 READERS = ["pyxdf", "edfio", "h11", "websockets.frames"]
 MOST_INPUT_BYTES = 64 << 10
 # The input that was being read, and how many there were: for whoever finds this process dead.

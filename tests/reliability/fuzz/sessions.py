@@ -19,14 +19,14 @@ from tests.reliability.fuzz.target import Target
 
 from emodict.errors import EmodictError
 from emodict.face.video import face_frames
-from emodict.importers.opensignals import read_opensignals
+from emodict.features.spec import load_spec
 from emodict.live.replay import ReplaySource
-from emodict.recording import Event, FaceVideo, Recording, Signal, Trials
-from emodict.session import open_session, write_session
-from emodict.spec import load_spec
-from emodict.summary import inspect_session
-from emodict.table import table_from_recording
-from emodict.validate import validate_session
+from emodict.recording.recording import Event, FaceVideo, Recording, Signal, Trials
+from emodict.recording.session import open_session, write_session
+from emodict_desk.importers.opensignals import read_opensignals
+from emodict_desk.recordings.summary import inspect_session
+from emodict_desk.recordings.validate import validate_session
+from emodict_desk.tables.table import table_from_recording
 
 SECONDS = 6
 _SPEC = load_spec("emodict-1")

@@ -17,10 +17,10 @@ from tests import forkserver
 from tests.reliability.fuzz import documents
 from tests.reliability.fuzz.refusals import refused, sentence_of
 
+from emodict.engine.model_spec import model_spec_from_dict
 from emodict.errors import ModelError, SpecError
 from emodict.features.quality import without_unusable
-from emodict.model_spec import model_spec_from_dict
-from emodict.spec import load_spec, spec_from_dict
+from emodict.features.spec import load_spec, spec_from_dict
 
 DEEP = "[" * 100_000 + "]" * 100_000
 

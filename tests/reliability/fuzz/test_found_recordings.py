@@ -10,7 +10,7 @@ import fastavro
 import pytest
 from tests.reliability.fuzz import page
 from tests.reliability.fuzz.refusals import refused, sentence_of
-from tests.runtime.test_import_xdf import XdfWriter, chunk
+from tests.runtime.desk.test_import_xdf import XdfWriter, chunk
 
 
 def test_an_xdf_chunk_that_claims_more_samples_than_it_holds_is_refused() -> None:
@@ -46,7 +46,7 @@ def test_an_avro_array_of_nothing_is_refused() -> None:
 
 
 def test_an_avro_block_that_unpacks_to_more_than_is_read_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("emodict.importers.avro_blocks.MOST_BYTES", 1 << 20)
+    monkeypatch.setattr("emodict_desk.importers.avro_blocks.MOST_BYTES", 1 << 20)
     schema = {"name": "x", "type": "record", "fields": [{"name": "a", "type": "bytes"}]}
     content = avro(schema, {"a": bytes(2 << 20)}, "deflate")
     assert len(content) < 10_000

@@ -14,10 +14,10 @@ from tests.reliability.fuzz.refusals import refused
 from tests.reliability.fuzz.registry import TARGETS
 
 from emodict.errors import RecordingError
-from emodict.hdf5 import lookup3
-from emodict.recording import Event, FaceVideo, Recording, Signal
-from emodict.session import open_session, write_session
-from emodict.validate import validate_session
+from emodict.files.hdf5 import lookup3
+from emodict.recording.recording import Event, FaceVideo, Recording, Signal
+from emodict.recording.session import open_session, write_session
+from emodict_desk.recordings.validate import validate_session
 
 
 def unfinished(change: int, at: bytes) -> bytes:

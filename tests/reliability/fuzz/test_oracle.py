@@ -14,9 +14,9 @@ from tests.reliability.fuzz.oracle import FoundError, outcome
 from tests.reliability.fuzz.registry import TARGETS
 
 from emodict.cli import run as cli_run
-from emodict.cli import session as cli_session
 from emodict.errors import EmodictError, InputError
-from emodict.session import write_session
+from emodict.recording.session import write_session
+from emodict_desk.cli import session as cli_session
 
 
 def write_beside(path: Path) -> None:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from emodict.errors import InputError
-from emodict.metrics import METRICS, mean_metrics
+from emodict.results.metrics import METRICS, mean_metrics
 from emodict_train.ensemble import Ensemble, Member
 from emodict_train.rivals import back_propagation, cpnn, dldl, edlconv, misa, tailor
 from emodict_train.rivals.back_propagation import AABP

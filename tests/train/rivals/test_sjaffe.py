@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from emodict.matfile import read_mat
-from emodict.metrics import METRICS, mean_metrics
+from emodict.results.metrics import METRICS, mean_metrics
+from emodict_desk.tables.matfile import read_mat
 from emodict_train.rivals import RIVALS, Rival
 
 FOLDS = 10

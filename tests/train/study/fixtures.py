@@ -11,15 +11,15 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from emodict.features.spec import load_spec
 from emodict.features.windows import assemble, ready_made_rows
-from emodict.spec import load_spec
-from emodict.table import FeatureTable
-from emodict_train.study.data import StudyData
-from emodict_train.study.protocols import Split
-from emodict_train.study.results import Latents, Results
-from emodict_train.study.run import StudyOptions, compute_study, plan_study
-from emodict_train.study.runner import Failure
-from emodict_train.study.task import Task
+from emodict_desk.tables.table import FeatureTable
+from emodict_train.study.compared.data import StudyData
+from emodict_train.study.compared.protocols import Split
+from emodict_train.study.compared.task import Task
+from emodict_train.study.judging.results import Latents, Results
+from emodict_train.study.running.run import StudyOptions, compute_study, plan_study
+from emodict_train.study.running.runner import Failure
 
 SPEC = load_spec("emodict-1").with_modalities(("gsr", "ppg"))
 EMOTIONS = ("up", "down", "level")

@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from emodict.table import DMER_EMOTIONS
-from emodict_train.study.ablations import BLOCKS, PAPER, ROBUST
-from emodict_train.study.data import StudyData
-from emodict_train.study.results import Latents, Predictions, Results
+from emodict_desk.tables.table import DMER_EMOTIONS
+from emodict_train.study.compared.ablations import BLOCKS, PAPER, ROBUST
+from emodict_train.study.compared.data import StudyData
+from emodict_train.study.judging.results import Latents, Predictions, Results
 
 # How far each method's log-distribution stands from the truth: the smaller, the better.
 SPREADS: Mapping[str, float] = {

@@ -15,13 +15,13 @@ import scipy
 import sklearn
 from tests.train.study.fixtures import Descent, Ridge, make_table
 
-import emodict_train.study.cells as cells_module
+import emodict_train.study.running.cells as cells_module
 from emodict.errors import OutputError
-from emodict_train.study.cells import CellStore, Finished, settings_of, software
-from emodict_train.study.data import StudyData, from_table
-from emodict_train.study.lock import locked
-from emodict_train.study.protocols import inner_splits, outer_splits
-from emodict_train.study.selection import Choice, FinalCell, Fold, SelectionCell
+from emodict_train.study.compared.data import StudyData, from_table
+from emodict_train.study.compared.protocols import inner_splits, outer_splits
+from emodict_train.study.running.cells import CellStore, Finished, settings_of, software
+from emodict_train.study.running.lock import locked
+from emodict_train.study.running.selection import Choice, FinalCell, Fold, SelectionCell
 
 ARRAYS = {"curves": np.array([[0.25, np.nan], [1e-9, 3.0]])}
 
@@ -139,7 +139,7 @@ def test_a_damaged_cell_is_computed_again_and_said_once(
 HOLDER = """
     import sys, time
     from pathlib import Path
-    from emodict_train.study.lock import locked
+    from emodict_train.study.running.lock import locked
     with locked(Path(sys.argv[1])):
         print("held", flush=True)
         time.sleep(60)

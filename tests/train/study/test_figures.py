@@ -14,12 +14,21 @@ from sklearn.neighbors import NearestNeighbors
 from tests.train.study import synthetic
 
 from emodict.errors import OutputError
-from emodict_train.study.ablations import PAPER, ROBUST
-from emodict_train.study.figures import canvas, distributions, draw_figures, elements, latent, overview, ranks, weights
-from emodict_train.study.figures.canvas import Drawing
-from emodict_train.study.figures.latent import Embedding
-from emodict_train.study.figures.networks import sittings
-from emodict_train.study.results import Predictions, Results
+from emodict_train.study.compared.ablations import PAPER, ROBUST
+from emodict_train.study.judging.results import Predictions, Results
+from emodict_train.study.showing.figures import (
+    canvas,
+    distributions,
+    draw_figures,
+    elements,
+    latent,
+    overview,
+    ranks,
+    weights,
+)
+from emodict_train.study.showing.figures.canvas import Drawing
+from emodict_train.study.showing.figures.latent import Embedding
+from emodict_train.study.showing.figures.networks import sittings
 
 HOSTILE = "<script>alert('$x$')</script> & \x07.mat"
 

@@ -12,22 +12,22 @@ import torch
 from tests.train.study.fixtures import BUDGET
 from tests.train.study.synthetic import data as made_up_data
 
+from emodict.features.spec import load_spec
 from emodict.features.windows import assemble, ready_made_rows
-from emodict.spec import load_spec
-from emodict.table import FeatureTable
+from emodict_desk.tables.table import FeatureTable
 from emodict_train.ensemble import Member
 from emodict_train.presets import preset
 from emodict_train.rivals import RIVALS
-from emodict_train.study.ablations import blocks_for
-from emodict_train.study.data import StudyData, from_table
-from emodict_train.study.methods import EPOCHS, methods_for
-from emodict_train.study.network_method import EmotionDictMethod, NeuralRivalMethod, emotion_dict_ensemble
-from emodict_train.study.networks import AblationNetwork, Variant
-from emodict_train.study.protocols import PROTOCOLS
-from emodict_train.study.rival_method import RivalMethod
-from emodict_train.study.run import StudyOptions
-from emodict_train.study.selection import needs_selection
-from emodict_train.study.task import Method
+from emodict_train.study.compared.ablations import blocks_for
+from emodict_train.study.compared.data import StudyData, from_table
+from emodict_train.study.compared.methods import EPOCHS, methods_for
+from emodict_train.study.compared.network_method import EmotionDictMethod, NeuralRivalMethod, emotion_dict_ensemble
+from emodict_train.study.compared.networks import AblationNetwork, Variant
+from emodict_train.study.compared.protocols import PROTOCOLS
+from emodict_train.study.compared.rival_method import RivalMethod
+from emodict_train.study.compared.task import Method
+from emodict_train.study.running.run import StudyOptions
+from emodict_train.study.running.selection import needs_selection
 from emodict_train.trainer import TrainingPlan
 
 FULL, QUICK = StudyOptions(), StudyOptions(quick=True, seeds=2)

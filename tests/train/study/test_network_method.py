@@ -11,15 +11,15 @@ from scipy.special import softmax
 from sklearn.preprocessing import StandardScaler
 from tests.train.study.fixtures import make_table
 
-import emodict_train.study.network_method as network_method
+import emodict_train.study.compared.network_method as network_method
 from emodict_train.ensemble import Member
 from emodict_train.rivals import GRIDS, RIVALS
 from emodict_train.standardisation import fit_standardisation
-from emodict_train.study.data import StudyData, from_table
-from emodict_train.study.network_method import EmotionDictMethod, NeuralRivalMethod, emotion_dict_ensemble
-from emodict_train.study.networks import Variant
-from emodict_train.study.protocols import Split
-from emodict_train.study.task import Task
+from emodict_train.study.compared.data import StudyData, from_table
+from emodict_train.study.compared.network_method import EmotionDictMethod, NeuralRivalMethod, emotion_dict_ensemble
+from emodict_train.study.compared.networks import Variant
+from emodict_train.study.compared.protocols import Split
+from emodict_train.study.compared.task import Task
 from emodict_train.trainer import TrainingPlan
 
 SMALL = {

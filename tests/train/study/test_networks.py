@@ -7,11 +7,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from emodict.model_spec import ModelSpec
-from emodict.spec import load_spec
+from emodict.engine.model_spec import ModelSpec
+from emodict.features.spec import load_spec
 from emodict_train.ensemble import Ensemble, EnsemblePlan, Member
 from emodict_train.model import EmotionDict
-from emodict_train.study.networks import AblationNetwork, Variant
+from emodict_train.study.compared.networks import AblationNetwork, Variant
 from emodict_train.trainer import TrainingPlan
 
 EMOTIONS = ("a", "b", "c")

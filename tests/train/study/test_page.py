@@ -16,15 +16,15 @@ from tests.train.study import synthetic
 
 from emodict.errors import OutputError
 from emodict_train.rivals import GRIDS
-from emodict_train.study.ablations import PAPER, ROBUST
-from emodict_train.study.figures import canvas, overview, ranks
-from emodict_train.study.figures.canvas import DrawnFigure
-from emodict_train.study.figures.inline import VARIABLES, inline_svg
-from emodict_train.study.methods import PAPER_CANDIDATES, ROBUST_CANDIDATES
-from emodict_train.study.page import page_html, write_page
-from emodict_train.study.results import Results
-from emodict_train.study.tables import study_tables
-from emodict_train.study.tables.table import Table
+from emodict_train.study.compared.ablations import PAPER, ROBUST
+from emodict_train.study.compared.methods import PAPER_CANDIDATES, ROBUST_CANDIDATES
+from emodict_train.study.judging.results import Results
+from emodict_train.study.showing.figures import canvas, overview, ranks
+from emodict_train.study.showing.figures.canvas import DrawnFigure
+from emodict_train.study.showing.figures.inline import VARIABLES, inline_svg
+from emodict_train.study.showing.page import page_html, write_page
+from emodict_train.study.showing.tables import study_tables
+from emodict_train.study.showing.tables.table import Table
 
 VOID = {"meta", "br", "link", "img", "hr"}
 HOSTILE = "<script>alert(1)</script><b id=\"findings\">&amp; 'x'.mat"

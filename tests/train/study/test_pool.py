@@ -10,7 +10,7 @@ from typing import Any
 import distributed
 import pytest
 
-from emodict_train.study.pool import workers
+from emodict_train.study.running.pool import workers
 
 
 @dataclass(frozen=True)

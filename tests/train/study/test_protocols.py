@@ -11,8 +11,8 @@ from tests.train.study.fixtures import make_table
 
 from emodict.errors import InputError, TableError
 from emodict_train.split import k_folds
-from emodict_train.study.data import StudyData, from_table
-from emodict_train.study.protocols import (
+from emodict_train.study.compared.data import StudyData, from_table
+from emodict_train.study.compared.protocols import (
     PROTOCOLS,
     Split,
     inner_splits,

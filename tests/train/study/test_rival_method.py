@@ -8,11 +8,11 @@ from sklearn.neighbors import KNeighborsRegressor
 from sklearn.preprocessing import StandardScaler
 from tests.train.study.fixtures import BUDGET, make_table
 
-from emodict_train.study.data import StudyData, from_table
-from emodict_train.study.protocols import outer_splits
-from emodict_train.study.rival_method import ONE_STEP_RIVALS, RivalMethod, rival_methods
-from emodict_train.study.selection import needs_selection
-from emodict_train.study.task import Task
+from emodict_train.study.compared.data import StudyData, from_table
+from emodict_train.study.compared.protocols import outer_splits
+from emodict_train.study.compared.rival_method import ONE_STEP_RIVALS, RivalMethod, rival_methods
+from emodict_train.study.compared.task import Task
+from emodict_train.study.running.selection import needs_selection
 
 
 @pytest.fixture(scope="module")

@@ -10,9 +10,10 @@ import scipy.special
 from tests.train.study.fixtures import Descent, MeanLabel, Ridge, make_table
 
 from emodict.errors import EmodictError
-from emodict_train.study.data import StudyData, from_table
-from emodict_train.study.protocols import Split, inner_splits, outer_splits
-from emodict_train.study.selection import (
+from emodict_train.study.compared.data import StudyData, from_table
+from emodict_train.study.compared.protocols import Split, inner_splits, outer_splits
+from emodict_train.study.compared.task import Task
+from emodict_train.study.running.selection import (
     CELL_ROWS,
     CELL_TASKS,
     Choice,
@@ -25,7 +26,6 @@ from emodict_train.study.selection import (
     in_parts,
     needs_selection,
 )
-from emodict_train.study.task import Task
 
 
 @pytest.fixture(scope="module")

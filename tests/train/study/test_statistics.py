@@ -13,10 +13,10 @@ from scipy import stats
 from scipy.special import rel_entr
 from tests.train.study import synthetic
 
-from emodict.metrics import METRICS
-from emodict_train.study.ablations import PAPER, ROBUST
-from emodict_train.study.results import Predictions, Results, Score
-from emodict_train.study.statistics import (
+from emodict.results.metrics import METRICS
+from emodict_train.study.compared.ablations import PAPER, ROBUST
+from emodict_train.study.judging.results import Predictions, Results, Score
+from emodict_train.study.judging.statistics import (
     MEAN_LABEL,
     ClusterKL,
     best_rival,

@@ -22,9 +22,9 @@ import pytest
 import scipy.io
 from tests.train.study.fixtures import Descent, Failing, MeanLabel, Ridge, make_table
 
-from emodict.table import DMER_EMOTIONS, FeatureTable, write_table
+from emodict_desk.tables.table import DMER_EMOTIONS, FeatureTable, write_table
 from emodict_train import cli
-from emodict_train.study.ablations import PAPER, ROBUST
+from emodict_train.study.compared.ablations import PAPER, ROBUST
 
 Run = Callable[..., tuple[int, str, str]]
 REPOSITORY = Path(__file__).resolve().parents[3]
@@ -36,7 +36,7 @@ def methods(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Let the command compare these instead of all that there are, which take hours."""
 
     def use(*chosen: Any) -> None:
-        module = types.ModuleType("emodict_train.study.methods")
+        module = types.ModuleType("emodict_train.study.compared.methods")
         module.methods_for = lambda data, options, protocol: chosen  # type: ignore[attr-defined]
         monkeypatch.setitem(sys.modules, module.__name__, module)
 
@@ -189,7 +189,7 @@ def test_the_real_sample_needs_its_labels(run: Run, tmp_path: Path) -> None:
 STUDY = """
     import sys, types
     from tests.train.study.fixtures import MeanLabel, Ridge
-    module = types.ModuleType("emodict_train.study.methods")
+    module = types.ModuleType("emodict_train.study.compared.methods")
     module.methods_for = lambda data, options, protocol: (MeanLabel(), Ridge(pause_s=0.5))
     sys.modules[module.__name__] = module
     from emodict_train.cli import main

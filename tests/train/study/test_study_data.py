@@ -10,10 +10,10 @@ import scipy.io
 from tests.train.study.fixtures import EMOTIONS, SPEC, make_table
 
 from emodict.errors import TableError
+from emodict.features.sensors import Sensors
 from emodict.features.windows import assemble, ready_made_rows
-from emodict.sensors import Sensors
-from emodict.table import FeatureTable, write_table
-from emodict_train.study.data import from_table, read_study_data
+from emodict_desk.tables.table import FeatureTable, write_table
+from emodict_train.study.compared.data import from_table, read_study_data
 
 
 def test_the_columns_are_the_features_without_the_padding_of_tokens() -> None:

@@ -22,17 +22,17 @@ from tests.train.study.fixtures import (
 )
 
 from emodict.errors import EmodictError, InputError, OutputError
-from emodict_train.study import figures as figures_package
-from emodict_train.study.data import StudyData, from_table
-from emodict_train.study.figures.canvas import ENDINGS
-from emodict_train.study.outputs import _A_FIGURE
-from emodict_train.study.protocols import PROTOCOLS
-from emodict_train.study.run import (
+from emodict_train.study.compared.data import StudyData, from_table
+from emodict_train.study.compared.protocols import PROTOCOLS
+from emodict_train.study.running.run import (
     StudyOptions,
     refuse_failures,
     run_study,
 )
-from emodict_train.study.runner import Failure
+from emodict_train.study.running.runner import Failure
+from emodict_train.study.showing import figures as figures_package
+from emodict_train.study.showing.figures.canvas import ENDINGS
+from emodict_train.study.showing.outputs import _A_FIGURE
 
 
 @pytest.fixture(scope="module")

@@ -27,23 +27,23 @@ from tests.train.study.fixtures import (
 )
 from threadpoolctl import threadpool_info, threadpool_limits
 
-import emodict.many.cluster as cluster_module
-import emodict_train.study.selection as selection_module
+import emodict_desk.many.cluster as cluster_module
+import emodict_train.study.running.selection as selection_module
 from emodict.errors import ClusterError, EmodictError, InputError, TableError
-from emodict.metrics import mean_metrics
-from emodict_train.study.ablations import BLOCKS, PAPER, ROBUST, Block
-from emodict_train.study.data import StudyData, from_table
-from emodict_train.study.protocols import inner_splits, outer_splits
-from emodict_train.study.results import Results
-from emodict_train.study.run import (
+from emodict.results.metrics import mean_metrics
+from emodict_train.study.compared.ablations import BLOCKS, PAPER, ROBUST, Block
+from emodict_train.study.compared.data import StudyData, from_table
+from emodict_train.study.compared.protocols import inner_splits, outer_splits
+from emodict_train.study.compared.task import Task
+from emodict_train.study.judging.results import Results
+from emodict_train.study.running.run import (
     StudyOptions,
     choose_methods,
     compute_study,
     plan_study,
     refuse_failures,
 )
-from emodict_train.study.runner import Progressed
-from emodict_train.study.task import Task
+from emodict_train.study.running.runner import Progressed
 
 
 @pytest.fixture(scope="module")

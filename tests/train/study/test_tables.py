@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 from tests.train.study import synthetic
 
 from emodict.errors import OutputError
-from emodict.metrics import LARGER_IS_BETTER, METRICS
+from emodict.results.metrics import LARGER_IS_BETTER, METRICS
 from emodict_train.split import SPLIT_NAMES
-from emodict_train.study.ablations import PAPER, ROBUST
-from emodict_train.study.results import Results, scores
-from emodict_train.study.statistics import MEAN_LABEL, ranking, spread
-from emodict_train.study.tables import Cell, Table, study_tables, write_tables
-from emodict_train.study.tables.findings import ranking_finding
-from emodict_train.study.tables.render import latex, latex_escaped, markdown
+from emodict_train.study.compared.ablations import PAPER, ROBUST
+from emodict_train.study.judging.results import Results, scores
+from emodict_train.study.judging.statistics import MEAN_LABEL, ranking, spread
+from emodict_train.study.showing.tables import Cell, Table, study_tables, write_tables
+from emodict_train.study.showing.tables.findings import ranking_finding
+from emodict_train.study.showing.tables.render import latex, latex_escaped, markdown
 
 RESAMPLES = 2000
 # What the variants of an ablation are compared with.

@@ -14,11 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emodict.errors import TableError
+from emodict.features.spec import ModalitySpec, load_spec
 from emodict.features.windows import assemble, ready_made_rows
-from emodict.importers.dmer import score_shares
-from emodict.matfile import read_complex_mat
-from emodict.spec import ModalitySpec, load_spec
-from emodict.table import DMER_EMOTIONS, FeatureTable
+from emodict_desk.importers.dmer import score_shares
+from emodict_desk.tables.matfile import read_complex_mat
+from emodict_desk.tables.table import DMER_EMOTIONS, FeatureTable
 
 FILES = ("datas.mat", "eegfea.mat", "perifea.mat", "videoFea.mat")
 LBPTOP_DIMS = 768

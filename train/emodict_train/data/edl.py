@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 
 from emodict.errors import TableError
+from emodict.features.spec import load_spec
 from emodict.features.windows import assemble, ready_made_rows
-from emodict.spec import load_spec
-from emodict.table import FeatureTable
+from emodict_desk.tables.table import FeatureTable
 
 EMOTIONS = ("anger", "disgust", "sadness", "fear", "tenderness", "joy", "amusement")
 

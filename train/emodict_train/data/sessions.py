@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from emodict.errors import TableError
-from emodict.session import open_session
-from emodict.spec import FeatureSpec
-from emodict.table import FeatureTable, table_from_recording
+from emodict.features.spec import FeatureSpec
+from emodict.recording.session import open_session
+from emodict_desk.tables.table import FeatureTable, table_from_recording
 
 
 def read_session_table(path: Path, spec: FeatureSpec) -> FeatureTable:

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emodict.errors import TableError
-from emodict.predict import answerable
-from emodict.table import FeatureTable
+from emodict.predict.scoring import answerable
+from emodict_desk.tables.table import FeatureTable
 
 
 def usable_rows(table: FeatureTable, *, required: tuple[str, ...] = ()) -> FeatureTable:

@@ -19,8 +19,8 @@ import numpy as np
 
 import emodict
 from emodict.errors import OutputError, RecordingError
-from emodict.recording import Event, Recording
-from emodict.session import open_session, write_session
+from emodict.recording.recording import Event, Recording
+from emodict.recording.session import open_session, write_session
 from emodict_train.simulate.course import Course, SimulationPlan, draw_course, require
 from emodict_train.simulate.eeg import simulate_eeg
 from emodict_train.simulate.face import simulate_face

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emodict.errors import InputError
-from emodict.recording import Trials
-from emodict.table import DMER_EMOTIONS
+from emodict.recording.recording import Trials
+from emodict_desk.tables.table import DMER_EMOTIONS
 from emodict_train.simulate.noise import coloured_noise
 from emodict_train.simulate.scalp import channels_to_simulate
 

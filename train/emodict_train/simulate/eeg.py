@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from emodict.recording import Signal
+from emodict.recording.recording import Signal
 from emodict_train.simulate.course import Course, SimulationPlan
 from emodict_train.simulate.noise import bump, bursts, coloured_noise, drop_out, faults
 from emodict_train.simulate.scalp import HEADSET, REFERENCE, channels_to_simulate, places

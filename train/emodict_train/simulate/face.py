@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from emodict.recording import FaceVideo
-from emodict.table import DMER_EMOTIONS
+from emodict.recording.recording import FaceVideo
+from emodict_desk.tables.table import DMER_EMOTIONS
 from emodict_train.simulate.course import Course, SimulationPlan
 from emodict_train.simulate.noise import faults
 

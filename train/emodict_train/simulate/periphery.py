@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emodict.errors import MissingDependencyError
-from emodict.recording import Signal
+from emodict.recording.recording import Signal
 from emodict_train.simulate.course import Course, SimulationPlan
 from emodict_train.simulate.noise import bump, bursts, coloured_noise, drop_out
 

@@ -7,9 +7,9 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from emodict.electrodes import ELECTRODES, electrode_names
 from emodict.errors import InputError
-from emodict.spec import load_spec
+from emodict.features.spec import load_spec
+from emodict.recording.electrodes import ELECTRODES, electrode_names
 
 FloatArray = NDArray[np.float64]
 

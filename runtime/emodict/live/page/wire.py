@@ -7,9 +7,9 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from emodict import svg
 from emodict.engine.manifest import Manifest
 from emodict.live.row import LiveRow, SensorState
+from emodict.results.colours import emotion_colours
 
 # A device calls itself what it likes.
 MAX_NAME = 120
@@ -25,7 +25,7 @@ def hello(manifest: Manifest, source: str, model: str) -> str:
             "precision": manifest.precision,
             "source": source[:MAX_NAME],
             "emotions": emotions,
-            "colours": svg.colours(emotions),
+            "colours": emotion_colours(emotions),
         }
     )
 

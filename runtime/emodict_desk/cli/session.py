@@ -1,0 +1,241 @@
+"""emodict-session: look into recordings, check them, and make them from other formats."""
+
+# No `from __future__ import annotations`: typer reads the annotations of functions made inside functions.
+
+import contextlib
+import dataclasses
+import inspect
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from emodict.cli.app import Progress, log_to_stderr, new_app, run_app, split_names
+from emodict.errors import InputError, printable
+from emodict.files.atomic import check_writable, refuse_overwriting
+from emodict.recording.session import open_session, write_session
+from emodict_desk.cli.describe import describe, list_findings
+from emodict_desk.cli.faces import add_faces_command
+from emodict_desk.cli.record import add_record_command
+from emodict_desk.importers import IMPORTERS
+from emodict_desk.importers.form import Form, Option
+from emodict_desk.importers.join import Companion, join_recordings, keep_only, read_companion
+from emodict_desk.recordings.summary import inspect_session, summarise
+
+if TYPE_CHECKING:
+    import typer
+
+    from emodict.features.sensors import Sensors
+    from emodict_desk.recordings.validate import Finding
+
+NAME = "emodict-session"
+
+
+def main() -> None:
+    """Entry point of `emodict-session`."""
+    run_app(build, NAME)
+
+
+def build() -> "typer.Typer":
+    """The command and its subcommands."""
+    import typer
+
+    app = new_app("Look into recordings (session.h5), check them, and make them from other formats.")
+    SessionFile = Annotated[Path, typer.Argument(metavar="FILE", help="A session.h5.")]
+    AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+
+    @app.command("inspect")
+    def inspect_(file: SessionFile, as_json: AsJson = False) -> None:
+        """Say what a session holds."""
+        summary = inspect_session(file)
+        print(_json(dataclasses.asdict(summary)) if as_json else printable(describe(summary)))
+
+    @app.command()
+    def validate(file: SessionFile, as_json: AsJson = False) -> None:
+        """List all that is wrong with a session; exit 2 if unusable."""
+        from emodict_desk.recordings.validate import validate_session
+
+        findings = validate_session(file)
+        print(_json(_findings_as_dict(file, findings)) if as_json else printable(list_findings(file, findings)))
+        if any(finding.severity == "error" for finding in findings):
+            raise typer.Exit(2)
+
+    _add_features_command(app)
+    add_faces_command(app)
+    add_record_command(app)
+    app.add_typer(_importing(), name="import")
+    return app
+
+
+def _add_features_command(app: "typer.Typer") -> None:
+    import typer
+
+    from emodict.cli import options as given
+
+    @app.command()
+    def features(
+        files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="session.h5 files.")],
+        out: Annotated[Path, typer.Option("--out", "-o", help="Where the table goes: a .npz.")],
+        spec: Annotated[
+            str, typer.Option(help="Which features: emodict-1 (50 Hz mains), emodict-1-60hz, dmer-2024, dmer-sample.")
+        ] = "emodict-1",
+        modalities: given.Modalities = None,
+        channels: given.Channels = None,
+    ) -> None:
+        """Extract features alone: arrays eeg, gsr, ppg, video, tokens, valid, quality, start_s, names."""
+        from emodict.features.sensors import sensors_from_options
+
+        print(extract_to_file(files, out, spec_id=spec, sensors=sensors_from_options(modalities, channels)))
+
+
+def _importing() -> "typer.Typer":
+    """`import KIND`, with a command for each kind of recording."""
+    importing = new_app(
+        "Make a session.h5 from recordings in other formats: emodict-session import KIND SOURCE -o session.h5. "
+        "Recordings of several devices join on one clock: import e4 FOLDER --with eeg.edf --offset 1.25."
+    )
+    for name, form in IMPORTERS.items():
+        importing.command(name, help=form.help, short_help=form.help)(_import_command(form))
+    return importing
+
+
+def extract_to_file(files: Sequence[Path], out: Path, *, spec_id: str, sensors: "Sensors") -> str:
+    """Write the features of sessions as one .npz; what was written, as a sentence."""
+    from emodict.features.spec import load_spec
+    from emodict_desk.tables.table import join_tables, table_from_recording, with_unknown_labels, write_table
+
+    check_writable(out, ending=".npz")
+    log_to_stderr()
+    spec = sensors.of(load_spec(spec_id))
+    tables = []
+    with Progress("Extracting", len(files), unit=" sessions") as progress:
+        for i, file in enumerate(files):
+            progress.show(i, file.name)
+            with open_session(file) as recording:
+                tables.append(table_from_recording(recording, spec, name=file.stem))
+    table = join_tables(with_unknown_labels(tables))
+    write_table(table, out)
+    valid = ", ".join(
+        f"{m} {s:.0%}" for m, s in zip(spec.modality_names, table.windows.valid.mean(axis=0), strict=True)
+    )
+    return f"Wrote {len(table)} windows of {spec} to {out}; valid: {valid}"
+
+
+def _import_command(form: Form) -> Callable[..., None]:
+    """The command of one importer: the options of all, and its own."""
+
+    def command(**words: Any) -> None:
+        own = {option.name: words[option.name] for option in form.options if words[option.name] not in (None, [])}
+        print(printable(import_recording(form, own, ImportRequest(**{name: words[name] for name in _SHARED}))))
+
+    defaults = {p.name: p.default for p in inspect.signature(form.read).parameters.values()}
+    own = {o.name: (_own_annotation(o), None if o.many else defaults[o.name]) for o in form.options}
+    signature = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+        for name, (annotation, default) in {**_shared_options(), **own}.items()
+    ]
+    # typer builds the options from the signature, which depends on the importer.
+    command.__signature__ = inspect.Signature(signature)  # type: ignore[attr-defined]
+    command.__annotations__ = {parameter.name: parameter.annotation for parameter in signature}
+    return command
+
+
+def _shared_options() -> dict[str, tuple[Any, Any]]:
+    """Annotation and default of what every importer is asked for; the fields of ImportRequest."""
+    import typer
+
+    option = typer.Option
+    return {
+        "source": (Annotated[Path, typer.Argument(metavar="SOURCE", help="What to read.")], inspect.Parameter.empty),
+        "out": (
+            Annotated[Path, option("--out", "-o", metavar="FILE", help="The session.h5 to write.")],
+            inspect.Parameter.empty,
+        ),
+        "subject": (Annotated[str | None, option(help="Name of the person; default: as in SOURCE.")], None),
+        "session": (Annotated[str | None, option(help="Name of the sitting; default: as in SOURCE.")], None),
+        "only": (Annotated[str | None, option(metavar="M,...", help="Modalities to take of SOURCE: eeg,ppg.")], None),
+        "join": (
+            Annotated[
+                list[Path] | None,
+                option("--with", metavar="FILE", help="Another device's recording of the same sitting; repeatable."),
+            ],
+            None,
+        ),
+        "offset": (
+            Annotated[
+                list[float] | None,
+                option(metavar="SECONDS", help="Added to the clock of --with FILE; one for each, in their order."),
+            ],
+            None,
+        ),
+        "with_kind": (
+            Annotated[
+                list[str] | None,
+                option(metavar="KIND", help="Kind of --with FILE, if it cannot be told: e4, edf, ..., session."),
+            ],
+            None,
+        ),
+    }
+
+
+def _own_annotation(option: Option) -> Any:
+    import typer
+
+    kind: Any = float if option.number else str
+    info = typer.Option(f"--{option.name}", metavar=option.metavar, help=option.help)
+    return Annotated[list[kind] | None if option.many else kind | None, info]
+
+
+def import_recording(form: Form, options: dict[str, Any], request: "ImportRequest") -> str:
+    """Import one recording, others joined to it, and write it; what was written, as text."""
+    files = request.join or []
+    offsets, kinds = request.offset or [], request.with_kind or []
+    for name, values in (("offset", offsets), ("with-kind", kinds)):
+        if values and len(values) != len(files):
+            raise InputError(
+                f"--{name} is there {len(values)} times, and --with {len(files)} times", expected="one for each --with"
+            )
+    refuse_overwriting(request.out, [request.source, *files])
+    check_writable(request.out, ending=".h5")
+    with contextlib.ExitStack() as stack:
+        recording = form.read(request.source, subject_id=request.subject, session_id=request.session, **options)
+        if request.only:
+            recording = keep_only(recording, split_names(request.only))
+        companions = [
+            Companion(
+                file.name,
+                read_companion(file, kinds[i] if kinds else None, stack),
+                offsets[i] if offsets else 0.0,
+            )
+            for i, file in enumerate(files)
+        ]
+        if companions:
+            recording = join_recordings(recording, companions)
+        write_session(recording, request.out)
+        return f"Wrote {request.out}\n{describe(summarise(recording))}"
+
+
+@dataclasses.dataclass(frozen=True)
+class ImportRequest:
+    """What every importer is asked for, as on the command line."""
+
+    source: Path
+    out: Path
+    subject: str | None = None
+    session: str | None = None
+    only: str | None = None
+    join: list[Path] | None = None
+    offset: list[float] | None = None
+    with_kind: list[str] | None = None
+
+
+_SHARED = tuple(field.name for field in dataclasses.fields(ImportRequest))
+
+
+def _findings_as_dict(file: Path, findings: "Sequence[Finding]") -> dict[str, Any]:
+    usable = not any(finding.severity == "error" for finding in findings)
+    return {"file": str(file), "usable": usable, "findings": [dataclasses.asdict(f) for f in findings]}
+
+
+def _json(content: Any) -> str:
+    return json.dumps(content, indent=2, ensure_ascii=False)

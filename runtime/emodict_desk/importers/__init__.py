@@ -1,0 +1,23 @@
+"""Recordings of other makers: one module a format, and the table the command is built from."""
+
+from __future__ import annotations
+
+from emodict_desk.importers import brainflow, dmer, dsi, e4, edf, embraceplus, muse, opensignals, plain_csv, xdf
+from emodict_desk.importers.form import IMPORTERS
+
+# A new format is one module and one line here; the first line of its reader's docstring is its help.
+# Files are tried in this order when their kind is looked for: the plain CSV, which takes any table, comes last.
+IMPORTERS |= {
+    "e4": e4.FORM,
+    "embraceplus": embraceplus.FORM,
+    "edf": edf.FORM,
+    "dsi": dsi.FORM,
+    "muse": muse.FORM,
+    "xdf": xdf.FORM,
+    "opensignals": opensignals.FORM,
+    "brainflow": brainflow.FORM,
+    "dmer": dmer.FORM,
+    "csv": plain_csv.FORM,
+}
+
+__all__ = ["IMPORTERS"]

@@ -1,0 +1,139 @@
+"""Clocks of recordings: counters that wrap, time stamps that come in bursts, and times that are even after all."""
+
+from __future__ import annotations
+
+import datetime
+import re
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emodict.recording.grid import GAP_PERIODS, ON_GRID_PERIODS
+
+Int64Array = NDArray[np.int64]
+Float64Array = NDArray[np.float64]
+
+_ISO = re.compile(r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d(?::\d\d)?)(?:[.,](\d+))?\s*(Z|[+-]\d\d:?\d\d)?", re.IGNORECASE)
+# Samples that come this much later than their number says, and stay so, tell of lost ones. Bluetooth delivers
+# a Muse's samples in packets of 12, 47 ms, of which several may come together, and stalls for seconds.
+LATE_S = 0.1
+LOOK_AHEAD_S = 10.0
+# Crystals are right to 100 ppm; a mean over seconds to a little less.
+WHOLE_RATE_TOLERANCE = 0.0005
+# Below this share of plain steps, a column is no counter of samples.
+_COUNTER_SHARE = 0.5
+
+
+def unwrapped_counter(counter: NDArray[Any]) -> Int64Array | None:
+    """(samples,) counter of few bits -> one that grows by 1 per sample and jumps where samples are missing.
+
+    The counter wraps at the power of two above its largest value. One that stands still at its largest
+    value has run out of bits: from there each row counts as one sample. Losses of a whole turn cannot be seen.
+    None if it is no counter of samples.
+    """
+    values = np.asarray(counter).astype(np.int64)
+    if len(values) < 2:
+        return np.arange(len(values), dtype=np.int64)
+    steps = np.diff(values)
+    full = int(values.max())
+    if not steps.any():
+        return None
+    steps[(steps == 0) & (values[1:] == full)] = 1
+    if (steps < 0).any():
+        steps[steps < 0] += 1 << full.bit_length()
+    if (steps <= 0).any() or np.count_nonzero(steps == 1) < _COUNTER_SHARE * len(steps):
+        return None
+    # In place: at 1000 Hz every copy of an hour is 29 MB.
+    values[0] = 0
+    np.cumsum(steps, out=values[1:])
+    return values
+
+
+def lost_samples(sequence: Int64Array) -> int:
+    """How many samples a counter shows to be missing."""
+    return int(sequence[-1] - sequence[0]) + 1 - len(sequence) if len(sequence) else 0
+
+
+def gap_or_none(sequence: Int64Array | None) -> Int64Array | None:
+    """The counter where it shows gaps; without gaps a recording needs none."""
+    return sequence if sequence is not None and lost_samples(sequence) else None
+
+
+def counter_from_arrivals(times_s: Float64Array, rate_hz: float) -> Int64Array:
+    """(samples,) times of arrival, late and in bursts -> a counter that jumps where samples were lost.
+
+    No sample arrives before it is taken, so the earliest of a stretch tells how late the stretch is. Where
+    that has grown by more than LATE_S, and stays so for LOOK_AHEAD_S, samples are missing: at the longest
+    pause nearby.
+    """
+    count = len(times_s)
+    counter = np.arange(count, dtype=np.int64)
+    stretch, ahead = max(2, round(rate_hz)), max(2, round(rate_hz * LOOK_AHEAD_S))
+    late_s = times_s - counter / rate_hz
+    floor_s = late_s[:stretch].min(initial=np.inf)
+    for start in range(stretch, count, stretch):
+        later_s = late_s[start : start + ahead].min() - floor_s
+        if later_s > LATE_S:
+            first = start - stretch + 1
+            at = first + int(np.diff(times_s[first - 1 : start + stretch]).argmax())
+            lost = round(later_s * rate_hz)
+            counter[at:] += lost
+            floor_s += lost / rate_hz
+    return counter
+
+
+def start_and_times(times_s: Float64Array, rate_hz: float) -> tuple[float, Float64Array | None]:
+    """(start, None) for times that lie on an even clock of that rate, (0, times) for any others."""
+    if not len(times_s):
+        return 0.0, None
+    periods = (times_s - times_s[0]) * rate_hz
+    if np.abs(periods - np.arange(len(times_s))).max() <= ON_GRID_PERIODS:
+        return float(times_s[0]), None
+    return 0.0, times_s
+
+
+def growing(times_s: Float64Array) -> NDArray[np.bool_]:
+    """(samples,) True for the samples that come after all before them."""
+    if not len(times_s):
+        return np.ones(0, dtype=bool)
+    latest = np.maximum.accumulate(times_s)
+    return np.concatenate([[True], times_s[1:] > latest[:-1]])
+
+
+def usual_rate_hz(times_s: Float64Array) -> float:
+    """Samples a second between the gaps, 0 for fewer than two; a whole number where it is within 0.05 % of one.
+
+    Times rounded to milliseconds have a median step that is rounded too, but a true mean.
+    """
+    steps = np.diff(times_s)
+    near = steps[steps <= GAP_PERIODS * np.median(steps)] if len(steps) else steps
+    if not len(near) or near.sum() <= 0:
+        return 0.0
+    rate_hz = len(near) / float(near.sum())
+    whole = round(rate_hz)
+    return float(whole) if whole and abs(rate_hz / whole - 1) < WHOLE_RATE_TOLERANCE else rate_hz
+
+
+def utc_text(unix_s: float) -> str | None:
+    """Unix time as ISO 8601 in UTC; None where it is no time."""
+    try:
+        moment = datetime.datetime.fromtimestamp(unix_s, tz=datetime.timezone.utc)
+    except (OverflowError, ValueError, OSError):
+        return None
+    return moment.isoformat().replace("+00:00", "Z")
+
+
+def parse_time(text: str) -> datetime.datetime | None:
+    """ISO 8601 text, with or without a time zone; None where it is none."""
+    found = _ISO.fullmatch(text.strip())
+    if not found:
+        return None
+    date, clock, fraction, zone = found.groups()
+    # Python 3.10 reads fractions of 3 or 6 digits alone, no Z, and no time zone without a colon.
+    point = f".{fraction[:6]:0<6}" if fraction else ""
+    zone = "+00:00" if zone == "Z" else f"{zone[:3]}:{zone[-2:]}" if zone else ""
+    try:
+        return datetime.datetime.fromisoformat(f"{date}T{clock}{point}{zone}")
+    except ValueError:
+        return None

@@ -1,0 +1,187 @@
+"""DSI-Streamer CSV: the EEG of a Wearable Sensing headset (DSI-24, DSI-7), as its own program exports it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emodict.errors import RecordingError
+from emodict.recording.recording import Event, Recording, Signal
+from emodict.recording.units import plain_unit, unit_factor
+from emodict_desk.importers.clock import gap_or_none, lost_samples, parse_time, unwrapped_counter
+from emodict_desk.importers.form import Form
+from emodict_desk.importers.kinds import first_text_line, wrong_kind
+from emodict_desk.importers.spool import Growing, Spool
+from emodict_desk.importers.text import Block, TextTable, numbers, open_table
+from emodict_desk.recordings.account import Account
+
+_EXPECTED = "a CSV of DSI-Streamer: # lines, then Time,P3,C3,...,Trigger,Time_Offset,ADC_Status,ADC_Sequence,..."
+
+
+def read_dsi(source: Path, /, *, subject_id: str | None = None, session_id: str | None = None) -> Recording:
+    """Read the CSV of DSI-Streamer.
+
+    The columns between Time and Trigger become eeg; rate, reference and unit are the header's. Samples are
+    placed by the counter ADC_Sequence (by row without one): the time stamps come in bursts and are not used.
+    Each change of Trigger to another value than 0, each Event and each comment becomes an event.
+
+    Raises:
+        RecordingError: no CSV of DSI-Streamer, no rate in the header, or a row that cannot be read; it is named.
+    """
+    path = Path(source)
+    table = open_table(path, _EXPECTED, delimiter=",")
+    channels = _channels(table)
+    account = Account(f"DSI-Streamer CSV {path.name}")
+    header = _header(table.comments)
+    rate_hz = _rate(header, path)
+    read = _read_rows(table, channels, account)
+    if not len(read.samples):
+        raise RecordingError(f"{path} holds no samples", expected=_EXPECTED, fix="Export it again")
+    sequence = _sequence(read.counter, account)
+    at_s = (np.arange(len(read.samples)) if sequence is None else sequence) / rate_hz
+    start = parse_time(f"{_find(header, r'date')} {_find(header, r'(start )?time')}".strip())
+    return Recording(
+        session_id=session_id or path.stem,
+        subject_id=subject_id or _find(header, r"(subject|patient)( id)?( code)?") or path.stem,
+        signals={"eeg": _signal(table, channels, read, header, rate_hz, sequence, account)},
+        events=tuple(Event(float(at_s[row]), code, text) for row, code, text in read.marks),
+        start_time=start.isoformat().replace("+00:00", "Z") if start else "",
+        device=_find(header, r"(product|headset( type)?|device|hardware)( name)?") or "DSI headset",
+        attributes=account.attributes(),
+    )
+
+
+def looks_like_dsi(path: Path, head: bytes) -> bool:
+    """A header that begins with Time and has Trigger and one of DSI-Streamer's own columns."""
+    names = [name.strip() for name in first_text_line(head).split(",")]
+    return names[0] == "Time" and "Trigger" in names and bool({"ADC_Status", "ADC_Sequence", "Time_Offset"} & {*names})
+
+
+def _channels(table: TextTable) -> list[int]:
+    names = list(table.columns)
+    if names[0] != "Time" or "Trigger" not in names or names.index("Trigger") < 2:
+        raise wrong_kind(table.path, _EXPECTED)
+    return list(range(1, names.index("Trigger")))
+
+
+@dataclass
+class _Rows:
+    """What the rows hold; marks are (row, code, text)."""
+
+    samples: Spool
+    counter: NDArray[np.float64] | None
+    marks: list[tuple[int, int, str]]
+
+
+def _read_rows(table: TextTable, channels: Sequence[int], account: Account) -> _Rows:
+    samples, counter = Spool(len(channels)), Growing()
+    marks: list[tuple[int, int, str]] = []
+    trigger = 0.0
+    names = list(table.columns)
+    counted = [names.index("ADC_Sequence")] if "ADC_Sequence" in names else []
+    for block in table.blocks(account):
+        first = len(samples)
+        samples.append(numbers(table, block, channels))
+        held = _held(numbers(table, block, [table.column("Trigger")])[:, 0], trigger)
+        for row in np.flatnonzero(held[1:] != held[:-1]):
+            if held[row + 1]:
+                marks.append((first + int(row), int(held[row + 1]), "trigger"))
+        trigger = float(held[-1])
+        marks += [(first + row, code, text) for row, code, text in _remarks(table, block)]
+        if counted:
+            counter.append(numbers(table, block, counted)[:, 0])
+    for name in (n for n in names if n in ("Time", "Time_Offset", "ADC_Status")):
+        account.leave_out(name, "not used")
+    return _Rows(samples, counter.all() if counted else None, sorted(marks))
+
+
+def _held(values: NDArray[np.float64], before: float) -> NDArray[np.float64]:
+    """(rows,), NaN where a cell is empty -> (1 + rows,), `before` first: an empty cell has the value of the last."""
+    known = np.concatenate([[before], values])
+    last: NDArray[np.intp] = np.maximum.accumulate(np.where(np.isnan(known), 0, np.arange(len(known))))
+    return known[last]
+
+
+def _remarks(table: TextTable, block: Block) -> list[tuple[int, int, str]]:
+    """Events and comments typed or sent while recording: (row of the block, code, text)."""
+    columns = [table.columns.index(name) for name in ("Event", "Comments") if name in table.columns]
+    found = []
+    for row, cells in enumerate(block.rows):
+        texts = [cells[column].strip() for column in columns]
+        texts = [text for text in texts if text not in ("", "0", "0.0", "0.0000")]
+        if texts:
+            code = int(float(texts[0])) if re.fullmatch(r"\d{1,9}(\.0*)?", texts[0]) else 0
+            found.append((row, code, " ".join(texts)))
+    return found
+
+
+def _sequence(counter: NDArray[np.float64] | None, account: Account) -> NDArray[np.int64] | None:
+    if counter is None or not np.isfinite(counter).all():
+        account.note("no whole sample counter (ADC_Sequence): samples are placed by row, so lost ones cannot be seen")
+        return None
+    sequence = unwrapped_counter(counter)
+    if sequence is None:
+        account.note("ADC_Sequence does not count samples: they are placed by row, so lost ones cannot be seen")
+        return None
+    if lost_samples(sequence):
+        account.note(f"{lost_samples(sequence)} samples lost by the counter ADC_Sequence")
+    return gap_or_none(sequence)
+
+
+def _signal(
+    table: TextTable,
+    channels: Sequence[int],
+    read: _Rows,
+    header: dict[str, str],
+    rate_hz: float,
+    sequence: NDArray[np.int64] | None,
+    account: Account,
+) -> Signal:
+    unit = plain_unit(_find(header, r".*\bunits?"))
+    if not unit:
+        account.note("the header names no unit: samples taken for uV")
+    unit_factor(unit or "uV", "uV", of=f"{table.path}, header")
+    return Signal(
+        modality="eeg",
+        rate_hz=rate_hz,
+        unit=unit or "uV",
+        channel_names=tuple(table.columns[c] for c in channels),
+        samples=read.samples,
+        reference=_find(header, r"reference( location| channel| electrode)?"),
+        sequence=sequence,
+    )
+
+
+def _header(comments: Sequence[str]) -> dict[str, str]:
+    """`# Sample Frequency (Hz): 300` or `#Reference,Pz` -> {"sample frequency": "300", "reference": "Pz"}."""
+    found: dict[str, str] = {}
+    for line in comments:
+        parts = re.match(r"#+\s*([^:=,(]+?)\s*(?:\([^)]*\))?\s*[:=,]+\s*(.*)", line)
+        if parts:
+            found.setdefault(parts.group(1).strip().lower(), parts.group(2).strip(" ,\t"))
+    return found
+
+
+def _find(header: dict[str, str], pattern: str) -> str:
+    return next((value for key, value in header.items() if re.fullmatch(pattern, key)), "")
+
+
+def _rate(header: dict[str, str], path: Path) -> float:
+    text = _find(header, r"(sampl(e|ing)[ _-]*(rate|frequency|freq\.?)|frequency)")
+    found = re.match(r"\d+(\.\d+)?", text)
+    if not found or float(found.group()) <= 0:
+        raise RecordingError(
+            f"{path}: the header names no sampling rate",
+            expected="a line such as '# Sample Rate,300'",
+            got=text or f"{len(header)} other lines",
+            fix="Export it again with its header, or read it with `emodict-session import csv --rate HZ`",
+        )
+    return float(found.group())
+
+
+FORM = Form(read_dsi, looks_like_dsi)

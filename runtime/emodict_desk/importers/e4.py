@@ -1,0 +1,182 @@
+"""Empatica E4: the folder of CSV files that one sitting with the wristband leaves."""
+
+from __future__ import annotations
+
+import datetime
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emodict.errors import RecordingError
+from emodict.recording.recording import Event, Recording, Signal
+from emodict_desk.importers.form import Form
+from emodict_desk.importers.kinds import describe
+
+# File, modality, unit. TEMP, ACC, HR and IBI are in the folder too; no model uses them.
+_SENSORS = (("BVP.csv", "ppg", "a.u."), ("EDA.csv", "gsr", "uS"))
+_TAGS = "tags.csv"
+# The folder of an E4 can only be told from any other by these two.
+_EXPECTED = "a folder with BVP.csv or EDA.csv"
+_TAG_CODE = 1
+_HEADER_LINES = 2
+
+
+@dataclass(frozen=True)
+class _SensorFile:
+    """Line 1 start (Unix time, UTC), line 2 rate, then samples."""
+
+    start_unix_s: float
+    rate_hz: float
+    samples: NDArray[np.float32]
+
+
+def read_e4(source: Path, /, *, subject_id: str | None = None, session_id: str | None = None) -> Recording:
+    """Read the folder of an Empatica E4.
+
+    BVP.csv becomes ppg, EDA.csv gsr, tags.csv events. The recording starts with the earlier of the two.
+    Samples are kept as they are: the 0.0 uS before the skin makes contact is for the features to judge.
+    Names default to the folder's.
+
+    Raises:
+        RecordingError: neither file is there, or one cannot be read; file and line are named.
+    """
+    folder = Path(source)
+    _check_folder(folder)
+    files = {
+        modality: (_read_sensor(folder / name), unit) for name, modality, unit in _SENSORS if (folder / name).is_file()
+    }
+    start_unix_s = min(file.start_unix_s for file, _ in files.values())
+    start = _utc(start_unix_s, folder)
+    name = folder.resolve().name
+    return Recording(
+        session_id=session_id or f"{name}-{start:%Y%m%dT%H%M%SZ}",
+        subject_id=subject_id or name,
+        signals={m: _signal(m, file, unit, start_unix_s) for m, (file, unit) in files.items()},
+        events=_read_tags(folder / _TAGS, start_unix_s),
+        start_time=start.isoformat().replace("+00:00", "Z"),
+        device="Empatica E4",
+        attributes={"source": f"E4 folder {name}", **_left_out(folder)},
+    )
+
+
+def looks_like_e4(path: Path, head: bytes) -> bool:
+    """A folder with one of the two files that emodict reads."""
+    return path.is_dir() and any((path / name).is_file() for name, _, _ in _SENSORS)
+
+
+def _check_folder(folder: Path) -> None:
+    if folder.is_dir():
+        if not any((folder / name).is_file() for name, _, _ in _SENSORS):
+            inside = describe(folder).removeprefix("a folder ").removeprefix("an empty folder")
+            raise RecordingError(
+                f"{folder} is not the folder of an Empatica E4",
+                expected=_EXPECTED,
+                got=f"one {inside}" if inside else "an empty one",
+                fix="Give the folder that the E4's zip file unpacks to",
+            )
+        return
+    if not folder.exists():
+        raise RecordingError(f"There is no folder {folder}", expected=_EXPECTED, fix="Check the path")
+    raise RecordingError(
+        f"{folder} is a file", expected=_EXPECTED, got=describe(folder), fix=_how_to_get_the_folder(folder)
+    )
+
+
+def _how_to_get_the_folder(file: Path) -> str | None:
+    if file.suffix.lower() == ".zip":
+        return f"Unpack it first: unzip '{file}' -d '{file.with_suffix('')}'"
+    return f"Give the folder instead: '{file.parent}'" if file.suffix.lower() == ".csv" else None
+
+
+def _left_out(folder: Path) -> dict[str, str]:
+    used = {name for name, _, _ in _SENSORS} | {_TAGS}
+    names = sorted(path.name for path in folder.glob("*.csv") if path.name not in used)
+    return {"left_out": ", ".join(names)} if names else {}
+
+
+def _signal(modality: str, file: _SensorFile, unit: str, start_unix_s: float) -> Signal:
+    return Signal(
+        modality=modality,
+        rate_hz=file.rate_hz,
+        unit=unit,
+        channel_names=(modality,),
+        samples=file.samples[:, None],
+        start_offset_s=file.start_unix_s - start_unix_s,
+    )
+
+
+def _read_sensor(path: Path) -> _SensorFile:
+    values = _read_numbers(path)
+    if len(values) <= _HEADER_LINES:
+        raise RecordingError(
+            f"{path} holds no samples",
+            expected="a start time, a sampling rate, then one sample a line",
+            got=f"{len(values)} line{'s' * (len(values) != 1)}",
+            fix="Export it again, or take the file out of the folder to import the rest",
+        )
+    start, rate = float(values[0]), float(values[1])
+    if not np.isfinite(start):
+        raise RecordingError(f"{path}, line 1: no start time", expected="a Unix time", got=start)
+    if not (np.isfinite(rate) and rate > 0):
+        raise RecordingError(
+            f"{path}, line 2: the sampling rate cannot be used", expected="a positive number of Hz", got=rate
+        )
+    return _SensorFile(start, rate, values[_HEADER_LINES:].astype(np.float32))
+
+
+def _read_tags(path: Path, start_unix_s: float) -> tuple[Event, ...]:
+    """One Unix time a line, each a press of the button; no press, no line."""
+    if not path.is_file():
+        return ()
+    return tuple(Event(float(t) - start_unix_s, _TAG_CODE, "button") for t in _read_numbers(path))
+
+
+def _read_numbers(path: Path) -> NDArray[np.float64]:
+    """One number a line, nan for a missing one.
+
+    Raises:
+        RecordingError: a line is no number; it is named.
+    """
+    lines = path.read_text(encoding="utf-8-sig", errors="replace").rstrip().split("\n")
+    if lines == [""]:
+        return np.empty(0)
+    try:
+        values = np.array(lines, dtype=np.float64)
+    except ValueError:
+        # Which line it was is looked for only now: the good files are read at full speed.
+        raise _bad_line(path, lines, next(i for i, line in enumerate(lines) if not _is_number(line))) from None
+    infinite = np.flatnonzero(np.isinf(values))
+    if len(infinite):
+        raise _bad_line(path, lines, int(infinite[0]))
+    return values
+
+
+def _is_number(line: str) -> bool:
+    try:
+        float(line)
+    except ValueError:
+        return False
+    return True
+
+
+def _bad_line(path: Path, lines: list[str], index: int) -> RecordingError:
+    return RecordingError(
+        f"{path}, line {index + 1}: not a number",
+        expected="one number a line, with a point for the decimals",
+        got=repr(lines[index].strip()[:40]) if lines[index].strip() else "an empty line",
+        fix="Correct the line, or export the file again",
+    )
+
+
+def _utc(unix_s: float, folder: Path) -> datetime.datetime:
+    try:
+        return datetime.datetime.fromtimestamp(unix_s, tz=datetime.timezone.utc)
+    except (OverflowError, ValueError, OSError):
+        raise RecordingError(
+            f"{folder}: the first line of the files is no time", expected="a Unix time in seconds", got=unix_s
+        ) from None
+
+
+FORM = Form(read_e4, looks_like_e4)

@@ -1,0 +1,45 @@
+"""What names mean: which column or stream is which modality, and what its unit is in our words."""
+
+from __future__ import annotations
+
+import re
+
+from emodict.recording.electrodes import ELECTRODES
+from emodict.recording.recording import canonical_channel
+
+_ELECTRODES = frozenset(canonical_channel(name) for name in ELECTRODES)
+
+_PPG = re.compile(r"(^|[^a-z])(ppg|bvp|pleth|photopleth\w*|pulse|blood_?volume_?pulse)([^a-z]|$)", re.IGNORECASE)
+_GSR = re.compile(r"(^|[^a-z])(gsr|eda|sc|scl|skin_?conductance|electrodermal\w*|galvanic\w*)([^a-z]|$)", re.IGNORECASE)
+_EEG = re.compile(r"(^|[^a-z])eeg([^a-z]|$)", re.IGNORECASE)
+_MARKER = re.compile(r"(^|[^a-z])(markers?|triggers?|events?|stim(ulus)?|annotations?)([^a-z]|$)", re.IGNORECASE)
+
+WANTED_UNIT = {"eeg": "uV", "ppg": "a.u.", "gsr": "uS"}
+MODALITIES = tuple(WANTED_UNIT)
+
+
+def is_electrode(name: str) -> bool:
+    """Is it a place on the head, however it is written?"""
+    bare = re.sub(r"^(eeg|raw)[_ .-]*", "", name.strip(), flags=re.IGNORECASE)
+    return canonical_channel(bare) in _ELECTRODES
+
+
+def electrode_name(name: str) -> str:
+    """`RAW_TP9`, `EEG.AF7` -> the bare place; what is none stays as it is."""
+    bare = re.sub(r"^(eeg|raw)[_ .]+", "", name.strip(), flags=re.IGNORECASE)
+    return bare if is_electrode(bare) else name.strip()
+
+
+def modality_of_words(text: str) -> str | None:
+    """What a stream's type or a column's name says it is: eeg, ppg, gsr, marker, or nothing known."""
+    words = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", text).replace("_", " ")
+    for modality, pattern in (("ppg", _PPG), ("gsr", _GSR), ("eeg", _EEG), ("marker", _MARKER)):
+        if pattern.search(words) or pattern.search(text):
+            return modality
+    return None
+
+
+def split_unit(label: str) -> tuple[str, str]:
+    """`EDA (uS)`, `Fp1 [µV]` -> name and unit; the unit is "" where the label has none."""
+    found = re.fullmatch(r"\s*(.*?)\s*[\[(]\s*([^\])]*?)\s*[\])]\s*", label)
+    return (found.group(1), found.group(2)) if found and found.group(1) else (label.strip(), "")

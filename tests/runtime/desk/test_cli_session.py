@@ -1,0 +1,147 @@
+"""emodict-session as it is typed: what it prints, how it exits, and never a traceback."""
+
+from __future__ import annotations
+
+import functools
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+
+from emodict.recording.recording import Recording, Signal
+from emodict.recording.session import open_session, write_session
+from emodict_desk.cli import session as cli
+
+
+@pytest.fixture
+def run(run_in_process: Callable[..., Any]) -> Callable[..., Any]:
+    return functools.partial(run_in_process, cli)
+
+
+@pytest.fixture
+def gsr_session(tmp_path: Path) -> Path:
+    samples = np.random.default_rng(1).normal(size=(400, 1))
+    signal = Signal("gsr", 4.0, "uS", ("gsr",), samples, start_offset_s=2.0)
+    write_session(Recording("sitting", "anna", {"gsr": signal}), tmp_path / "s.h5")
+    return tmp_path / "s.h5"
+
+
+@pytest.fixture
+def e4_folder(tmp_path: Path) -> Path:
+    folder = tmp_path / "S07"
+    folder.mkdir()
+    (folder / "BVP.csv").write_text("1644226061\n64\n" + "1\n-1\n" * 640)
+    (folder / "ACC.csv").write_text("1644226061, 1644226061, 1644226061\n32, 32, 32\n1,2,3\n")
+    return folder
+
+
+def test_inspect_says_what_a_session_holds(run: Callable[..., Any], gsr_session: Path) -> None:
+    code, out, _ = run("inspect", gsr_session)
+    assert code == 0
+    assert "subject anna" in out
+    assert "gsr   4 Hz, uS, 1.7 min, from 2 s on" in out
+
+
+def test_inspect_json_is_read_by_a_program(run: Callable[..., Any], gsr_session: Path) -> None:
+    code, out, _ = run("inspect", gsr_session, "--json")
+    summary = json.loads(out)
+    assert code == 0
+    assert (summary["subject_id"], summary["signals"][0]["rate_hz"]) == ("anna", 4.0)
+
+
+def test_validate_exits_0_on_a_good_session_and_2_on_a_bad_one(run: Callable[..., Any], gsr_session: Path) -> None:
+    code, out, _ = run("validate", gsr_session)
+    assert (code, out) == (0, f"{gsr_session} can be used: 0 errors, 0 warnings\n")
+    with h5py.File(gsr_session, "r+") as file:
+        file["signals/gsr"].attrs["units"] = "lux"
+    code, out, _ = run("validate", gsr_session)
+    assert code == 2
+    assert "error: /signals/gsr: the unit cannot be used" in out
+    assert out.endswith("cannot be used as it is: 1 error, 0 warnings\n")
+
+
+def test_validate_json_holds_the_same_findings(run: Callable[..., Any], gsr_session: Path) -> None:
+    with h5py.File(gsr_session, "r+") as file:
+        del file.attrs["device"]
+    code, out, _ = run("validate", gsr_session, "--json")
+    report = json.loads(out)
+    assert code == 0
+    assert report["usable"] is True
+    assert [(f["severity"], f["where"]) for f in report["findings"]] == [("warning", "/")]
+
+
+def test_import_e4_writes_a_session_and_says_what_it_left_out(
+    run: Callable[..., Any], e4_folder: Path, tmp_path: Path
+) -> None:
+    out_file = tmp_path / "s07.h5"
+    code, out, _ = run("import", "e4", e4_folder, "-o", out_file, "--subject", "anna", "--session", "monday")
+    assert code == 0
+    assert "ppg   64 Hz, a.u., 20.0 s" in out
+    assert "left out: ACC.csv" in out
+    with open_session(out_file) as recording:
+        assert (recording.subject_id, recording.session_id) == ("anna", "monday")
+
+
+def test_import_checks_where_it_writes_before_it_reads(
+    run: Callable[..., Any], e4_folder: Path, tmp_path: Path
+) -> None:
+    (e4_folder / "BVP.csv").write_text("broken")
+    code, _, err = run("import", "e4", e4_folder, "-o", tmp_path / "no" / "s.h5")
+    assert code == 2
+    assert "mkdir -p" in err
+
+
+def test_import_never_writes_over_the_recording_it_reads(run: Callable[..., Any], tmp_path: Path) -> None:
+    source = tmp_path / "rest.edf"
+    source.write_bytes(b"0       precious")
+    code, _, err = run("import", "edf", source, "-o", source)
+    assert code == 2
+    assert "it is what is read" in err
+    assert source.read_bytes() == b"0       precious"
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("inspect", "nowhere.h5"), "There is no file nowhere.h5"),
+        (("inspect", "."), "is a folder"),
+        (("imprt",), "No such command 'imprt'"),
+        (("import", "e5", "x"), "No such command 'e5'"),
+        (("import", "e4", "nowhere", "-o", "x.h5"), "There is no folder nowhere"),
+        (("import", "e4", "."), "Missing option '--out'"),
+        (("import", "edf", "nowhere.edf", "-o", "x.h5"), "There is no file nowhere.edf"),
+        (("validate",), "Missing argument"),
+    ],
+)
+def test_a_typo_or_a_wrong_file_is_answered_with_exit_code_2(
+    run: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], says: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, _, err = run(*words)
+    assert code == 2
+    assert says in err
+
+
+def test_a_failed_import_leaves_nothing_behind(run: Callable[..., Any], e4_folder: Path, tmp_path: Path) -> None:
+    (e4_folder / "BVP.csv").write_text("1644226061\n64\n1\nx\n")
+    code, _, err = run("import", "e4", e4_folder, "-o", tmp_path / "s.h5")
+    assert code == 2
+    assert "BVP.csv, line 4" in err
+    assert [path.name for path in tmp_path.iterdir()] == ["S07"]
+
+
+def test_the_installed_command_starts_and_knows_its_subcommands() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", "from emodict_desk.cli.session import main; main()", "--help"],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0
+    for name in ("inspect", "validate", "import"):
+        assert name in done.stdout

@@ -1,0 +1,303 @@
+"""Recordings of other makers: what comes out is what the file holds, and a bad file is named to the line."""
+
+from __future__ import annotations
+
+import datetime
+import sys
+from pathlib import Path
+from typing import Any
+
+import edfio
+import numpy as np
+import pytest
+from tests.reliability.fuzz.importers import FILES
+
+from emodict.errors import EmodictError, MissingDependencyError, RecordingError
+from emodict.recording.session import open_session, write_session
+from emodict_desk.importers import IMPORTERS
+from emodict_desk.importers.e4 import read_e4
+from emodict_desk.importers.edf import read_edf
+from emodict_desk.importers.plain_csv import read_csv
+
+
+@pytest.fixture
+def e4_folder(tmp_path: Path) -> Path:
+    folder = tmp_path / "S07"
+    folder.mkdir()
+    (folder / "BVP.csv").write_text("1644226061.500000\n64.000000\n1.25\n-2.5\n3\n")
+    (folder / "EDA.csv").write_text("1644226061\r\n4\r\n0.0\r\n0.301\r\n")
+    (folder / "tags.csv").write_text("1644226071.25\n1644226081\n")
+    (folder / "TEMP.csv").write_text("1644226061\n4\n28.3\n")
+    return folder
+
+
+def test_e4_starts_with_its_earliest_file_and_keeps_the_other_late(e4_folder: Path) -> None:
+    recording = read_e4(e4_folder)
+    ppg, gsr = recording.signals["ppg"], recording.signals["gsr"]
+    assert recording.start_time == "2022-02-07T09:27:41Z"
+    assert (ppg.rate_hz, ppg.unit, ppg.channel_names, ppg.start_offset_s) == (64.0, "a.u.", ("ppg",), 0.5)
+    assert (gsr.rate_hz, gsr.unit, gsr.channel_names, gsr.start_offset_s) == (4.0, "uS", ("gsr",), 0.0)
+    np.testing.assert_array_equal(ppg.samples[:, 0], [1.25, -2.5, 3])
+    np.testing.assert_array_equal(gsr.samples[:, 0], np.float32([0.0, 0.301]))
+    assert [event.onset_s for event in recording.events] == [10.25, 20.0]
+
+
+@pytest.mark.parametrize("name", ["BVP.csv", "EDA.csv"])
+def test_one_file_of_an_e4_given_to_another_importer_is_told_what_to_do(e4_folder: Path, name: str) -> None:
+    for read in (read_csv, read_edf):
+        with pytest.raises(RecordingError, match=r"one file of an Empatica E4; give its folder to .*import e4"):
+            read(e4_folder / name)
+
+
+def test_e4_names_default_to_the_folder_and_say_what_was_left_out(e4_folder: Path) -> None:
+    recording = read_e4(e4_folder)
+    assert (recording.subject_id, recording.session_id) == ("S07", "S07-20220207T092741Z")
+    assert recording.attributes["left_out"] == "TEMP.csv"
+    named = read_e4(e4_folder, subject_id="anna", session_id="monday")
+    assert (named.subject_id, named.session_id) == ("anna", "monday")
+
+
+def test_e4_without_a_bvp_file_gives_what_is_there(e4_folder: Path) -> None:
+    (e4_folder / "BVP.csv").unlink()
+    (e4_folder / "tags.csv").write_text("")
+    recording = read_e4(e4_folder)
+    assert recording.modality_names == ("gsr",)
+    assert recording.events == ()
+
+
+def test_e4_real_recording_equals_its_csv_read_by_plain_python(shared_data: Path, tmp_path: Path) -> None:
+    folder = shared_data / "e4_stress_predict_S01"
+    write_session(read_e4(folder), tmp_path / "s.h5")
+    with open_session(tmp_path / "s.h5") as recording:
+        for modality, name in (("ppg", "BVP.csv"), ("gsr", "EDA.csv")):
+            lines = (folder / name).read_text().split()
+            assert recording.signals[modality].rate_hz == float(lines[1])
+            expected = np.array([float(line) for line in lines[2:]], dtype=np.float32)
+            np.testing.assert_array_equal(recording.signals[modality].samples[:, 0], expected)
+        presses = [float(line) - 1644226061 for line in (folder / "tags.csv").read_text().split()]
+        assert [event.onset_s for event in recording.events] == presses
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "sentence"),
+    [
+        ("BVP.csv", "1644226061\n64\n1\n2\nthree\n4\n", r"BVP\.csv, line 5: not a number.*'three'"),
+        ("BVP.csv", "1644226061\n64\n1\n\n4\n", r"BVP\.csv, line 4: not a number.*an empty line"),
+        ("EDA.csv", "1644226061\n4\n0,31\n", r"EDA\.csv, line 3: .*point for the decimals.*'0,31'"),
+        ("EDA.csv", "1644226061\n4\ninf\n", r"EDA\.csv, line 3"),
+        ("BVP.csv", "", r"BVP\.csv holds no samples.*got 0 lines"),
+        ("BVP.csv", "1644226061\n64\n", r"BVP\.csv holds no samples.*got 2 lines"),
+        ("BVP.csv", "1644226061\n0\n1\n", r"BVP\.csv, line 2: the sampling rate.*got 0\.0"),
+        ("BVP.csv", "1644226061\n-64\n1\n", r"BVP\.csv, line 2: the sampling rate.*got -64\.0"),
+        ("BVP.csv", "nan\n64\n1\n", r"BVP\.csv, line 1: no start time"),
+        ("BVP.csv", "-1e300\n64\n1\n", r"no time.*a Unix time"),
+        ("BVP.csv", "1644226061000\n64\n1\n", r"days after the start"),
+        ("tags.csv", "tag\n", r"tags\.csv, line 1: not a number"),
+    ],
+)
+def test_e4_names_the_file_and_the_line_that_cannot_be_read(
+    e4_folder: Path, name: str, content: str, sentence: str
+) -> None:
+    (e4_folder / name).write_text(content)
+    with pytest.raises(RecordingError, match=sentence):
+        read_e4(e4_folder)
+
+
+def test_e4_says_what_to_give_instead_of_a_wrong_path(e4_folder: Path, tmp_path: Path) -> None:
+    zipped = tmp_path / "S07.zip"
+    zipped.write_bytes(b"PK")
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    for wrong, sentence in (
+        (e4_folder / "BVP.csv", "Give the folder instead"),
+        (zipped, "Unpack it first: unzip"),
+        (tmp_path / "nowhere", "There is no folder"),
+        (empty, "an empty one"),
+    ):
+        with pytest.raises(RecordingError, match=sentence):
+            read_e4(wrong)
+
+
+RATE_HZ = 300
+
+
+def edf_signal(
+    label: str,
+    values: np.ndarray,
+    *,
+    rate_hz: int = RATE_HZ,
+    unit: str = "uV",
+    limits: tuple[float, float] = (-500.0, 500.0),
+) -> Any:
+    return edfio.EdfSignal(
+        np.asarray(values, dtype=float), rate_hz, label=label, physical_dimension=unit, physical_range=limits
+    )
+
+
+def noise(seed: int, seconds: int = 10, rate_hz: int = RATE_HZ, scale: float = 50.0) -> np.ndarray:
+    return np.clip(np.random.default_rng(seed).normal(0, scale, seconds * rate_hz), -10 * scale, 10 * scale)
+
+
+@pytest.fixture
+def edf_file(tmp_path: Path) -> Path:
+    path = tmp_path / "rest.edf"
+    signals = [
+        edf_signal("EEG P3-Pz", noise(1)),
+        edf_signal("EEG Fp1-Pz", noise(2) / 1000, unit="mV", limits=(-0.5, 0.5)),
+        edf_signal("EEG X1-Pz", noise(3)),
+        edf_signal("EEG Cz-Pz", noise(4, rate_hz=100), rate_hz=100),
+        edf_signal("Trigger", np.zeros(10 * RATE_HZ), unit=""),
+        edf_signal("ECG", noise(5), unit="mV"),
+    ]
+    edf = edfio.Edf(
+        signals,
+        patient=edfio.Patient(code="P017", name="Somebody"),
+        recording=edfio.Recording(startdate=datetime.date(2024, 5, 1), equipment_code="DSI_24"),
+        starttime=datetime.time(9, 30, 5),
+        annotations=[edfio.EdfAnnotation(1.5, None, "eyes closed"), edfio.EdfAnnotation(4.0, 2.0, "12")],
+    )
+    edf.write(path)
+    return path
+
+
+def test_edf_eeg_has_bare_channel_names_their_reference_and_microvolts(edf_file: Path) -> None:
+    eeg = read_edf(edf_file).signals["eeg"]
+    assert eeg.channel_names == ("P3", "Fp1", "X1")
+    assert (eeg.rate_hz, eeg.unit, eeg.reference) == (300.0, "uV", "Pz")
+    step_uv = 1000.0 / 65535  # EDF holds 16 bits over the physical range
+    np.testing.assert_allclose(eeg.samples[:, 0], noise(1), atol=step_uv)
+    np.testing.assert_allclose(eeg.samples[:, 1], noise(2), atol=step_uv)
+
+
+def test_edf_header_gives_time_and_names_and_annotations_become_events(edf_file: Path) -> None:
+    recording = read_edf(edf_file)
+    assert recording.start_time == "2024-05-01T09:30:05"
+    assert (recording.subject_id, recording.session_id, recording.device) == ("P017", "rest", "DSI 24")
+    events = [(e.onset_s, e.code, e.description) for e in recording.events]
+    assert events == [(1.5, 0, "eyes closed"), (4.0, 12, "12")]
+
+
+def test_edf_says_which_signals_it_left_out_and_why(edf_file: Path) -> None:
+    left_out = read_edf(edf_file).attributes["left_out"]
+    assert left_out == "EEG Cz-Pz (100 Hz), Trigger (no EEG), ECG (no EEG)"
+
+
+def test_edf_eeg_in_an_unknown_unit_is_refused_by_name(tmp_path: Path) -> None:
+    edfio.Edf([edf_signal("EEG P3", noise(1), unit="ADU")]).write(tmp_path / "a.edf")
+    with pytest.raises(RecordingError, match=r"channel EEG P3: the unit.*uV or mV or V.*got 'ADU'"):
+        read_edf(tmp_path / "a.edf")
+
+
+def test_edf_plain_channel_names_and_a_micro_sign_are_understood(tmp_path: Path) -> None:
+    path = tmp_path / "a.edf"
+    edfio.Edf([edf_signal("Fz", noise(1)), edf_signal("T7", noise(2))]).write(path)
+    path.write_bytes(path.read_bytes().replace(b"uV      ", "µV      ".encode("latin-1")))
+    eeg = read_edf(path).signals["eeg"]
+    assert (eeg.channel_names, eeg.reference, eeg.unit) == (("Fz", "T7"), "", "uV")
+
+
+# Behind 256 bytes: of each signal its label, transducer, unit, and in 8 bytes each the limits (Kemp et al. 1992).
+LIMITS = {"physical": 16 + 80 + 8, "digital": 16 + 80 + 8 + 2 * 8}
+
+
+def without_calibration(path: Path, which: str, *, signals: int, column: int) -> None:
+    """Write a signal's lower limit, physical or digital, over its upper one."""
+    content = bytearray(path.read_bytes())
+    low = 256 + signals * LIMITS[which] + 8 * column
+    high = low + 8 * signals
+    content[high : high + 8] = content[low : low + 8]
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("which", LIMITS)
+def test_edf_eeg_whose_limits_are_equal_has_no_unit_and_is_left_out(tmp_path: Path, which: str) -> None:
+    path = tmp_path / "a.edf"
+    edfio.Edf([edf_signal("EEG P3", noise(1)), edf_signal("EEG P4", noise(2))]).write(path)
+    without_calibration(path, which, signals=2, column=1)
+    recording = read_edf(path)
+    assert recording.signals["eeg"].channel_names == ("P3",)
+    assert recording.attributes["left_out"] == "EEG P4 (not calibrated)"
+    without_calibration(path, which, signals=2, column=0)
+    with pytest.raises(RecordingError, match="no EEG channel is calibrated"):
+        read_edf(path)
+
+
+def test_edf_without_eeg_says_what_it_holds(tmp_path: Path) -> None:
+    edfio.Edf([edf_signal("ECG", noise(1)), edf_signal("SpO2", noise(2), unit="%")]).write(tmp_path / "a.edf")
+    with pytest.raises(RecordingError, match=r"holds no EEG.*ECG \(uV\), SpO2 \(%\)"):
+        read_edf(tmp_path / "a.edf")
+
+
+def test_edf_bipolar_channels_that_share_an_electrode_are_refused(tmp_path: Path) -> None:
+    edfio.Edf([edf_signal("EEG Fp1-F7", noise(1)), edf_signal("EEG Fp1-F3", noise(2))]).write(tmp_path / "a.edf")
+    with pytest.raises(RecordingError, match="FP1 is there twice"):
+        read_edf(tmp_path / "a.edf")
+
+
+def test_edf_cut_off_in_its_last_record_gives_the_whole_records_and_says_so(
+    edf_file: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    edf_file.write_bytes(edf_file.read_bytes()[:-1000])
+    eeg = read_edf(edf_file).signals["eeg"]
+    assert eeg.sample_count == 9 * RATE_HZ
+    assert "Data was truncated" in caplog.text
+
+
+def test_edf_discontinuous_is_refused(edf_file: Path) -> None:
+    content = edf_file.read_bytes().replace(b"EDF+C", b"EDF+D").replace(b"+5\x14\x14", b"+7\x14\x14")
+    edf_file.write_bytes(content)
+    with pytest.raises(RecordingError, match="discontinuous"):
+        read_edf(edf_file)
+
+
+def test_edf_that_is_no_edf_is_refused_with_what_it_is(tmp_path: Path) -> None:
+    for content, sentence in (
+        (b"\x89HDF\r\n\x1a\n", "is not an EDF file.*HDF"),
+        (b"\xffBIOSEMI", "got a BDF file"),
+        (b"", "got an empty file"),
+        (b"0       rubbish", "cannot be read"),
+    ):
+        (tmp_path / "a.edf").write_bytes(content)
+        with pytest.raises(RecordingError, match=sentence):
+            read_edf(tmp_path / "a.edf")
+    with pytest.raises(RecordingError, match="There is no file"):
+        read_edf(tmp_path / "nowhere.edf")
+
+
+def test_edf_without_edfio_says_what_to_install(edf_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "edfio", None)
+    with pytest.raises(MissingDependencyError, match=r"pip install 'emodict\[edf\]'"):
+        read_edf(edf_file)
+
+
+def test_every_importer_opens_its_help_with_a_whole_sentence() -> None:
+    for form in IMPORTERS.values():
+        assert form.help.endswith(".")
+        for option in form.options:
+            assert option.help.endswith(".")
+
+
+@pytest.mark.parametrize("kind", FILES)
+def test_subject_and_session_are_called_as_the_user_says(kind: str, tmp_path: Path) -> None:
+    path = tmp_path / FILES[kind][0]
+    FILES[kind][1](path)
+    source = tmp_path if kind == "e4" else path
+    named = IMPORTERS[kind].read(source, subject_id="anna", session_id="monday")
+    assert (named.subject_id, named.session_id) == ("anna", "monday")
+    plain = IMPORTERS[kind].read(source)
+    assert plain.subject_id not in ("", "anna")
+    assert plain.session_id not in ("", "monday")
+
+
+@pytest.mark.parametrize("kind", [kind for kind in FILES if kind != "e4"])
+def test_a_file_of_every_other_kind_is_refused_with_its_own(kind: str, tmp_path: Path) -> None:
+    name, write = FILES[kind]
+    path = tmp_path / (name if kind == "dmer" else f"a.{kind}")
+    write(path)
+    for other in IMPORTERS:
+        if other in (kind, "csv", "brainflow"):
+            continue
+        with pytest.raises(EmodictError) as refusal:
+            IMPORTERS[other].read(path)
+        assert refusal.value.exit_code == 2
+        assert f"emodict-session import {kind}" in str(refusal.value), (other, refusal.value)

@@ -1,0 +1,1 @@
+"""What the results say: scores, intervals, ranks and tests."""

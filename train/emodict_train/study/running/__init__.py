@@ -1,0 +1,1 @@
+"""How a study runs: cell by cell, in several processes, and on again after it was stopped."""
