@@ -74,6 +74,7 @@ specs: $(VENV)/ready-test
 # The demo once, and what README and docs show of it: excerpts, docs/figures.json and pictures. Needs a Chromium.
 pages: $(VENV)/ready-test
 	$(BIN)/python -m tools.pages
+	$(BIN)/python tools/draw_rooms.py
 
 api: $(VENV)/ready-test
 	$(BIN)/python -W error::UserWarning -m pdoc --docformat google --output-directory api $(PUBLIC)

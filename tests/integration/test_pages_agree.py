@@ -68,7 +68,8 @@ def test_every_picture_of_the_pages_is_one_that_make_pages_takes() -> None:
         for page in ["README.md", *(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))]
         for link in re.findall(r"!\[[^]]*\]\(([^)]+)\)", text_of(page))
     }
-    assert shown == set(PICTURES) == set(FIGURES["pictures"])
+    # Drawn from the imports, not from a run: tests/runtime/test_rooms.py compares it.
+    assert shown - {"docs/architecture.svg"} == set(PICTURES) == set(FIGURES["pictures"])
 
 
 @pytest.mark.parametrize("picture", PICTURES)
