@@ -17,7 +17,7 @@ PUBLIC := $(addprefix emodict.,recording features engine predict results.outputs
 	$(addprefix emodict_desk.,recordings.validate tables.table report) \
 	$(addprefix emodict_train.,data fit checkpoint trainer model_card) emodict_export.export
 
-.PHONY: demo test test-cpus fuzz kill mutants soak aarch64 bench lint specs pages api dist clean
+.PHONY: demo test test-cpus check fuzz kill mutants soak aarch64 bench lint specs pages api dist clean
 
 demo: $(VENV)/ready-train
 	$(BIN)/python examples/demo.py demo
@@ -67,6 +67,13 @@ lint: $(VENV)/ready-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# Before each commit, in half a minute: ruff, mypy, and the tests of what was changed.
+check: $(VENV)/ready-test
+	$(BIN)/ruff check --quiet .
+	$(BIN)/ruff format --quiet --check .
+	$(BIN)/mypy
+	$(BIN)/python -m tests.changed
 
 specs: $(VENV)/ready-test
 	$(BIN)/python tools/make_specs.py
