@@ -118,7 +118,9 @@ class Worker:
         os.environ["HYPOTHESIS_PROFILE"] = "first"
         tempfile.tempdir = None
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
-        sys.path[:] = [*roots, *(path for path in sys.path if path and not Path(path).is_relative_to(REPOSITORY))]
+        # In the place of the repository's own folders; what is installed may well lie in a .venv inside it.
+        replaced = {REPOSITORY / root for root in ROOTS}
+        sys.path[:] = [*roots, *(path for path in sys.path if path and Path(path) not in replaced)]
         for name in [name for name in sys.modules if name.split(".")[0].startswith(("tests", "emodict"))]:
             del sys.modules[name]
         # What is imported already keeps its assertions as they are.
