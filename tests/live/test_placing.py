@@ -45,7 +45,7 @@ def test_samples_on_the_clock_are_copied_at_once() -> None:
 
 @pytest.mark.parametrize("snapped", [False, True])
 def test_the_live_clock_is_the_one_of_files(snapped: bool) -> None:
-    """Jitter, drift, a hole: emodict.grid, which reads whole files, is the oracle."""
+    """Jitter, drift, a hole: emodict.recording.grid, which reads whole files, is the oracle."""
     rng = np.random.default_rng(1)
     rate = 4.0 if snapped else 100.0
     times = np.arange(2000) / (rate * (1 + 5e-5)) + 0.3 / rate + rng.uniform(-0.1, 0.1, 2000) / rate

@@ -11,7 +11,7 @@ Float64Array = NDArray[np.float64]
 
 
 class Placer:
-    """The live form of `emodict.grid`: tick k lies k / rate_hz after the anchor, NaN where nothing was measured.
+    """`emodict.recording.grid`, live: tick k lies k / rate_hz after the anchor, NaN where nothing was measured.
 
     Samples on a tick are copied. Between ticks they are interpolated (cubic, two neighbours on each side, never
     across a gap), so that a tick waits for two samples more; with `snapped` each goes to its nearest tick at once,
