@@ -229,7 +229,7 @@ def test_the_page_says_how_it_was_made_and_what_could_not_be_run(
 
 
 def test_every_colour_of_the_figures_is_known_to_the_page_in_light_and_dark() -> None:
-    css = (importlib.resources.files("emodict_train.study") / "page.css").read_text("utf-8")
+    css = (importlib.resources.files("emodict_train.study.showing") / "page.css").read_text("utf-8")
     light, dark = css.split("prefers-color-scheme: dark")
     for colour, name in VARIABLES.items():
         assert f"{name}: {colour};" in light
