@@ -14,11 +14,11 @@ from emodict.features.spec import load_spec
 from emodict.features.windows import FeatureWindows
 from emodict.results.metrics import mean_metrics
 from emodict_desk.tables.table import DMER_EMOTIONS, FeatureTable
-from emodict_train.ensemble import Member
-from emodict_train.standardisation import fit_standardisation
+from emodict_train.model.standardisation import fit_standardisation
 from emodict_train.study.compared.network_method import emotion_dict_ensemble
 from emodict_train.study.compared.networks import Variant
-from emodict_train.trainer import Trainer, TrainingPlan, TrainingRows
+from emodict_train.training.ensemble import Member
+from emodict_train.training.trainer import Trainer, TrainingPlan, TrainingRows
 
 MEMBERS, ALONE, EPOCHS = 28, 12, 6
 ROWS, HELD_OUT = 480, 120

@@ -11,9 +11,9 @@ import torch
 
 from emodict.engine.model_spec import ModelSpec
 from emodict.features.spec import load_spec
-from emodict_train.checkpoint import Checkpoint
-from emodict_train.standardisation import fit_standardisation
-from emodict_train.trainer import Trainer, TrainingPlan, TrainingRows
+from emodict_train.model.checkpoint import Checkpoint
+from emodict_train.model.standardisation import fit_standardisation
+from emodict_train.training.trainer import Trainer, TrainingPlan, TrainingRows
 
 EMOTIONS = tuple(f"emotion{i}" for i in range(10))
 MakeCheckpoint = Callable[..., Checkpoint]

@@ -14,7 +14,7 @@ from emodict_export import compare
 from emodict_export import export as export_module
 from emodict_export.export import export_onnx, missing_value
 from emodict_export.fold import Affine, FoldedModel
-from emodict_train.checkpoint import Checkpoint
+from emodict_train.model.checkpoint import Checkpoint
 
 MakeCheckpoint = Callable[..., Checkpoint]
 

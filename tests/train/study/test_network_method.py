@@ -12,15 +12,15 @@ from sklearn.preprocessing import StandardScaler
 from tests.train.study.fixtures import make_table
 
 import emodict_train.study.compared.network_method as network_method
-from emodict_train.ensemble import Member
+from emodict_train.model.standardisation import fit_standardisation
 from emodict_train.rivals import GRIDS, RIVALS
-from emodict_train.standardisation import fit_standardisation
 from emodict_train.study.compared.data import StudyData, from_table
 from emodict_train.study.compared.network_method import EmotionDictMethod, NeuralRivalMethod, emotion_dict_ensemble
 from emodict_train.study.compared.networks import Variant
 from emodict_train.study.compared.protocols import Split
 from emodict_train.study.compared.task import Task
-from emodict_train.trainer import TrainingPlan
+from emodict_train.training.ensemble import Member
+from emodict_train.training.trainer import TrainingPlan
 
 SMALL = {
     "d_model": 8, "heads": 2, "feed_forward": 8, "layers": 1, "elements": 4, "latent": 16, "bottleneck": 8,

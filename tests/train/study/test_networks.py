@@ -9,10 +9,10 @@ from torch import Tensor, nn
 
 from emodict.engine.model_spec import ModelSpec
 from emodict.features.spec import load_spec
-from emodict_train.ensemble import Ensemble, EnsemblePlan, Member
-from emodict_train.model import EmotionDict
+from emodict_train.model.emotion_dict import EmotionDict
 from emodict_train.study.compared.networks import AblationNetwork, Variant
-from emodict_train.trainer import TrainingPlan
+from emodict_train.training.ensemble import Ensemble, EnsemblePlan, Member
+from emodict_train.training.trainer import TrainingPlan
 
 EMOTIONS = ("a", "b", "c")
 FEATURES = load_spec("emodict-1")
@@ -83,7 +83,7 @@ def kl(p: np.ndarray, q: np.ndarray) -> float:
 
 
 def assert_classified(model: EmotionDict, latent: np.ndarray, log_distribution: Tensor) -> None:
-    """The rest of the path, from h on, is EmotionDict's own (see test_model.py)."""
+    """The rest of the path, from h on, is EmotionDict's own (see test_emotion_dict.py)."""
     logits = numpy(model.classifier(torch.from_numpy(latent).float()))
     np.testing.assert_allclose(numpy(log_distribution.exp()), softmax(logits), atol=1e-5)  # float32
 

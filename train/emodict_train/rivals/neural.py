@@ -14,8 +14,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from emodict_train.ensemble import Ensemble, EnsemblePlan, Member
-from emodict_train.losses import main_loss
+from emodict_train.model.losses import main_loss
+from emodict_train.training.ensemble import Ensemble, EnsemblePlan, Member
 
 if TYPE_CHECKING:
     from typing_extensions import Self  # in typing from Python 3.11 on

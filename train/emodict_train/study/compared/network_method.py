@@ -14,15 +14,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from emodict_desk.tables.table import FeatureTable
-from emodict_train.augment import augmented, modality_of_token
-from emodict_train.distillation import softened_labels
-from emodict_train.ensemble import Augment, Ensemble, EnsemblePlan, Member
+from emodict_train.data.split import Indices
+from emodict_train.fit.distillation import softened_labels
+from emodict_train.model.standardisation import Standardisation, fit_standardisation
 from emodict_train.rivals import RIVALS
-from emodict_train.split import Indices
-from emodict_train.standardisation import Standardisation, fit_standardisation
 from emodict_train.study.compared.networks import AblationNetwork, Variant
-from emodict_train.study.compared.task import Candidate, Task
-from emodict_train.study.judging.results import Latents
+from emodict_train.study.compared.task import Candidate, Latents, Task
+from emodict_train.training.augment import augmented, modality_of_token
+from emodict_train.training.ensemble import Augment, Ensemble, EnsemblePlan, Member
 
 if TYPE_CHECKING:
     from emodict_train.rivals.neural import NeuralRival

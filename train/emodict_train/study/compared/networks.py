@@ -12,9 +12,9 @@ from torch import Tensor, nn
 
 from emodict.engine.model_spec import ModelSpec
 from emodict.features.spec import FeatureSpec
-from emodict_train.losses import AUXILIARY_TASKS, auxiliary_loss, main_loss
-from emodict_train.model import Dictionary, EmotionDict, Output, Transformer, lbl
-from emodict_train.trainer import TrainingPlan, start_at_mean_label
+from emodict_train.model.emotion_dict import Dictionary, EmotionDict, Output, Transformer, lbl
+from emodict_train.model.losses import AUXILIARY_TASKS, auxiliary_loss, main_loss
+from emodict_train.training.trainer import TrainingPlan, start_at_mean_label
 
 
 @dataclass(frozen=True)

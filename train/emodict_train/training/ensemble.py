@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state, vmap
 
-from emodict_train.schedule import average_decay, cosine
-from emodict_train.split import Indices
-from emodict_train.standardisation import Standardisation
+from emodict_train.data.split import Indices
+from emodict_train.model.standardisation import Standardisation
+from emodict_train.training.schedule import average_decay, cosine
 
 Float64Array = NDArray[np.float64]
 State = dict[str, Tensor]

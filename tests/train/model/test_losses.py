@@ -9,9 +9,9 @@ from torch import Tensor
 
 from emodict.engine.model_spec import ModelSpec
 from emodict.features.spec import load_spec
-from emodict_train.losses import auxiliary_loss, main_loss
-from emodict_train.model import EmotionDict
-from emodict_train.trainer import Trainer, TrainingPlan, TrainingRows
+from emodict_train.model.emotion_dict import EmotionDict
+from emodict_train.model.losses import auxiliary_loss, main_loss
+from emodict_train.training.trainer import Trainer, TrainingPlan, TrainingRows
 
 ROWS, SIZE = 4, 128
 

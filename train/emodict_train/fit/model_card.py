@@ -13,8 +13,8 @@ from emodict.engine.model_spec import ModelSpec
 from emodict.errors import ModelError
 from emodict.files.atomic import atomic_path
 from emodict.results.metrics import LARGER_IS_BETTER, METRICS
-from emodict_train.checkpoint import Checkpoint
-from emodict_train.presets import DEFAULT_PRESET, PRESETS
+from emodict_train.fit.presets import DEFAULT_PRESET, PRESETS
+from emodict_train.model.checkpoint import Checkpoint
 
 # Options of `fit` that change a preset, by where they are recorded.
 _PLAN_OPTIONS = ("epochs", "auxiliary", "modality_dropout")

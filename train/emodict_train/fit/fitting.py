@@ -24,15 +24,15 @@ from emodict.errors import InputError, ModelError
 from emodict.features.spec import FeatureSpec
 from emodict.results.metrics import mean_metrics
 from emodict_desk.tables.table import FeatureTable
-from emodict_train.checkpoint import Checkpoint, load_tensors, save_tensors
+from emodict_train.data.split import SPLIT_NAMES, SPLITS, complement, k_folds
+from emodict_train.data.trial_digests import trial_digests
 from emodict_train.data.usable import usable_rows
-from emodict_train.distillation import softened_labels
-from emodict_train.presets import DEFAULT_PRESET, PRESETS
-from emodict_train.record import trial_digests
-from emodict_train.split import SPLIT_NAMES, SPLITS, complement, k_folds
-from emodict_train.standardisation import Standardisation, fit_standardisation
-from emodict_train.threads import one_thread
-from emodict_train.trainer import Trainer, TrainingPlan, TrainingRows
+from emodict_train.fit.distillation import softened_labels
+from emodict_train.fit.presets import DEFAULT_PRESET, PRESETS
+from emodict_train.model.checkpoint import Checkpoint, load_tensors, save_tensors
+from emodict_train.model.standardisation import Standardisation, fit_standardisation
+from emodict_train.training.threads import one_thread
+from emodict_train.training.trainer import Trainer, TrainingPlan, TrainingRows
 
 logger = logging.getLogger(__name__)
 Float64Array = NDArray[np.float64]

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from emodict.errors import TableError
 from emodict.results.metrics import distribution_metrics
+from emodict_train.data.split import Indices, complement, k_folds
 from emodict_train.rivals import GRIDS, RIVALS
-from emodict_train.split import Indices, complement, k_folds
 
 Float64Array = NDArray[np.float64]
 

@@ -16,10 +16,10 @@ from torch import Tensor
 from emodict.engine.model_spec import ModelSpec
 from emodict.errors import InputError
 from emodict.features.spec import FeatureSpec
-from emodict_train.augment import augmented, modality_of_token
-from emodict_train.losses import AUXILIARY_FORMS, auxiliary_loss, main_loss
-from emodict_train.model import EmotionDict
-from emodict_train.schedule import average_decay, cosine
+from emodict_train.model.emotion_dict import EmotionDict
+from emodict_train.model.losses import AUXILIARY_FORMS, auxiliary_loss, main_loss
+from emodict_train.training.augment import augmented, modality_of_token
+from emodict_train.training.schedule import average_decay, cosine
 
 # With all units, or all of the past, nothing would be left to train.
 ALMOST_ALL = math.nextafter(1, 0)

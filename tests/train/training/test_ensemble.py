@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from emodict_train.ensemble import Ensemble, EnsemblePlan, Member
-from emodict_train.standardisation import Standardisation
+from emodict_train.model.standardisation import Standardisation
+from emodict_train.training.ensemble import Ensemble, EnsemblePlan, Member
 
 ROWS, FEATURES, LABELS = 40, 6, 3
 # Shares are below 1, of which float32 keeps 6e-8; 6 and then 5 products summed in another order move a dozen of them.

@@ -14,8 +14,8 @@ from torch import Tensor
 from emodict.engine.model_spec import ModelSpec
 from emodict.errors import InputError
 from emodict.features.spec import load_spec
-from emodict_train.standardisation import fit_standardisation
-from emodict_train.trainer import Trainer, TrainingPlan, TrainingRows
+from emodict_train.model.standardisation import fit_standardisation
+from emodict_train.training.trainer import Trainer, TrainingPlan, TrainingRows
 
 FEATURES = load_spec("emodict-1").with_modalities(("gsr", "ppg"))
 ROWS = 21

@@ -12,16 +12,16 @@ import numpy as np
 import pytest
 import torch
 
-import emodict_train.checkpoint as checkpoint_module
-import emodict_train.fit as fit_module
+import emodict_train.fit.fitting as fit_module
+import emodict_train.model.checkpoint as checkpoint_module
 from emodict.errors import OutputError
 from emodict.features.spec import load_spec
 from emodict.features.windows import assemble, ready_made_rows
 from emodict.recording.session import open_session
 from emodict_desk.tables.table import FeatureTable, table_from_recording, write_table
 from emodict_train import cli
-from emodict_train.checkpoint import load_checkpoint
-from emodict_train.trainer import Trainer
+from emodict_train.model.checkpoint import load_checkpoint
+from emodict_train.training.trainer import Trainer
 
 Run = Callable[..., tuple[int, str, str]]
 

@@ -24,7 +24,7 @@ from emodict.features.spec import FeatureSpec, require_known_spec, spec_from_dic
 from emodict.files.atomic import atomic_path
 from emodict.files.jsontext import parse_json
 from emodict_desk.tables.npz import check_archive
-from emodict_train.model import EmotionDict
+from emodict_train.model.emotion_dict import EmotionDict
 
 FORMAT = "emodict-checkpoint"
 FORMAT_VERSION = 1

@@ -14,16 +14,16 @@ import numpy as np
 import pytest
 import torch
 
-import emodict_train.fit as fit_module
+import emodict_train.fit.fitting as fit_module
 from emodict.errors import InputError, TableError
 from emodict.features.spec import load_spec
 from emodict.features.windows import assemble, ready_made_rows
 from emodict.results.metrics import mean_metrics
 from emodict_desk.tables.table import FeatureTable, join_tables
-from emodict_train.checkpoint import Checkpoint, predict
 from emodict_train.cli import describe
-from emodict_train.fit import FitOptions, Step, choose_device, fit
-from emodict_train.trainer import TrainingPlan
+from emodict_train.fit.fitting import FitOptions, Step, choose_device, fit
+from emodict_train.model.checkpoint import Checkpoint, predict
+from emodict_train.training.trainer import TrainingPlan
 
 SPEC = load_spec("emodict-1").with_modalities(("gsr", "ppg"))
 SMALL = {"d_model": 8, "heads": 2, "feed_forward": 8, "layers": 1, "elements": 4, "latent": 16, "bottleneck": 8}
@@ -393,8 +393,8 @@ KILLED = """
     import sys, time
     from pathlib import Path
     sys.path.insert(0, {tests!r})
-    import emodict_train.fit as fit_module
-    from test_fit import QUICK, make_table
+    import emodict_train.fit.fitting as fit_module
+    from test_fitting import QUICK, make_table
     fit_module.SAVE_EVERY_S = -1.0
     def on_step(step):
         print(step.done, flush=True)
