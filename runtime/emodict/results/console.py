@@ -45,7 +45,7 @@ def describe_model(manifest: Manifest, name: str) -> str:
     parts = [f"Model {name}: {manifest.features.sensors} -> {len(manifest.model.emotions)} emotions"]
     parts.append(f"features {manifest.features.id} ({manifest.features.fingerprint})")
     if training:
-        kind = "SIMULATED people" if training.get("simulated") else "recordings"
+        kind = "SIMULATED people" if manifest.simulated else "recordings"
         parts.append(f"trained on {training.get('rows')} windows of {kind}")
         if isinstance(output := training.get("output"), dict):
             parts.append(f"calibrated (temperature {output.get('temperature', float('nan')):.3g})")

@@ -50,6 +50,11 @@ class Checkpoint:
     metrics: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     training: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def simulated(self) -> bool:
+        """Trained on simulated people, if only on some; the manifest of what is exported says the same."""
+        return bool(self.training.get("simulated"))
+
     def networks(self) -> list[EmotionDict]:
         """The members, in evaluation mode on the CPU."""
         members = []
