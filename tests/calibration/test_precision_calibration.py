@@ -161,8 +161,8 @@ def test_costs_are_measured_on_extremes_and_on_rows_spread_evenly() -> None:
 def test_on_the_real_sample_fp16_and_int8_cost_next_to_nothing(shared_data: Path, trained: MakeCheckpoint) -> None:
     """Fitted for three epochs on the released one-subject sample."""
     from emodict_train.data import read_training_data
-    from emodict_train.fit.fitting import FitOptions, fit
-    from emodict_train.training.trainer import TrainingPlan
+    from emodict_train.fit import FitOptions, fit
+    from emodict_train.training.plan import TrainingPlan
 
     path = shared_data / "dmer_sample" / "train.mat"
     checkpoint = fit(read_training_data([path]), FitOptions(split="windows", plan=TrainingPlan(epochs=3)))

@@ -155,9 +155,9 @@ def load(jobs: Sequence[Job]) -> None:
     """Import what these commands import, which must start no thread."""
     for name in {name for job in jobs for name in (job.module, *job.loads)}:
         importlib.import_module(name)
-    if "emodict_train.fit.fitting" in sys.modules:
+    if "emodict_train.fit.resume" in sys.modules:
         # After every epoch, so that a kill finds something to go on from.
-        sys.modules["emodict_train.fit.fitting"].SAVE_EVERY_S = 0.0  # type: ignore[attr-defined]
+        sys.modules["emodict_train.fit.resume"].SAVE_EVERY_S = 0.0  # type: ignore[attr-defined]
 
 
 def make_materials(folder: Path, names: set[str]) -> Path:

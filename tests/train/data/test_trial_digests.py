@@ -7,9 +7,9 @@ import pytest
 
 from emodict.errors import InputError
 from emodict_train.data.trial_digests import trial_digests
-from emodict_train.fit.fitting import FitOptions, fit
+from emodict_train.fit import FitOptions, fit
 from emodict_train.simulate.course import SimulationPlan, draw_course
-from emodict_train.training.trainer import TrainingPlan
+from emodict_train.training.plan import TrainingPlan
 
 from ..fit.test_fitting import make_table
 

@@ -19,7 +19,7 @@ from emodict.features.spec import load_spec
 from emodict.results.metrics import METRICS
 from emodict_train import cli
 from emodict_train.data.split import SPLIT_NAMES
-from emodict_train.fit.fitting import FitOptions
+from emodict_train.fit import FitOptions
 from emodict_train.fit.model_card import model_card
 from emodict_train.fit.presets import PRESETS
 from emodict_train.model.checkpoint import Checkpoint, load_checkpoint, save_checkpoint

@@ -28,7 +28,7 @@ from emodict_train.study.compared.task import Method
 from emodict_train.study.running.run import StudyOptions
 from emodict_train.study.running.selection import needs_selection
 from emodict_train.training.ensemble import Member
-from emodict_train.training.trainer import TrainingPlan
+from emodict_train.training.plan import TrainingPlan
 
 FULL, QUICK = StudyOptions(), StudyOptions(quick=True, seeds=2)
 # The paper's section 4.4, and two baselines.

@@ -19,7 +19,8 @@ from emodict_train.cli.study import add_study
 
 if TYPE_CHECKING:
     from emodict_desk.tables.table import FeatureTable
-    from emodict_train.fit.fitting import FitOptions, Step
+    from emodict_train.fit.fitting import Step
+    from emodict_train.fit.options import FitOptions
     from emodict_train.model.checkpoint import Checkpoint
 
 NAME = "emodict-train"
@@ -101,8 +102,8 @@ def _add_fit(app: typer.Typer) -> None:
         device: _Device = "auto",
     ) -> None:
         """Train on labelled data and write one self-describing checkpoint, and its card beside it."""
-        from emodict_train.fit.fitting import FitOptions
         from emodict_train.fit.model_card import card_path
+        from emodict_train.fit.options import FitOptions
         from emodict_train.fit.presets import preset as preset_of
 
         log_to_stderr()
