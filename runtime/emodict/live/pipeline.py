@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from emodict.errors import InputError
 from emodict.features import FeatureStream
+from emodict.features.plausible import Watch
 from emodict.features.quality import without_unusable
 from emodict.features.spec import FeatureSpec
 from emodict.features.stream import channel_count
@@ -48,6 +49,7 @@ class _Sensor:
     ended: bool = False
     # Chunks wait until they complete a second: a dozen small ones cost as much as one large one each.
     waiting: list[Chunk] = field(default_factory=list)
+    watch: Watch | None = None
     complete_at_s: float = -math.inf
     newest_s: float = -math.inf
 
@@ -141,6 +143,16 @@ class LivePipeline:
         sensor = self._sensors[name]
         return sensor.state, sensor.stream, sensor.late
 
+    def doubts(self) -> tuple[str, ...]:
+        """A sentence for each thing in the signals of the last minutes that cannot be; a new one is logged."""
+        watches = [sensor.watch for sensor in self._sensors.values() if sensor.watch is not None]
+        for watch in watches:
+            for doubt in watch.doubts[watch.said :]:
+                logger.warning("%s", doubt)
+            # Their figures change with every look; only one more is news.
+            watch.said = max(watch.said, len(watch.doubts))
+        return tuple(doubt for watch in watches for doubt in watch.doubts)
+
     def _deadline_s(self, second: int, missing: list[str]) -> float:
         """Sensors that are live are waited for; of the others nothing can be expected once the second is over."""
         end_s = self.end_s(second) - _ROUNDING_S
@@ -168,6 +180,8 @@ class LivePipeline:
         # At the old rate the samples go on where they belong; a new rate, like a new sensor, begins with a second.
         if not same_rate:
             since = math.ceil(connected.time_s - self.start_s - _ROUNDING_S)
+            modality = self._spec.modality(name)
+            sensor.watch = Watch(name, connected.stream.rate_hz, modality.unit, modality.channel_names)
             self._restart(name, max(since, self._features.earliest_restart(name)), gave_up=False)
 
     def _place(self, name: str, sensor: _Sensor, chunk: Chunk) -> None:
@@ -200,6 +214,8 @@ class LivePipeline:
         sensor.waiting.clear()
         if sensor.columns is not None:
             samples = samples[:, sensor.columns]
+        assert sensor.watch is not None
+        sensor.watch.push(samples)
         plausible = times_s < self.end_s(self._features.next_second) + AHEAD_S
         if not plausible.all():
             logger.warning("%s: times in the far future, left out", name)
