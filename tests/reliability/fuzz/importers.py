@@ -16,7 +16,7 @@ from tests.runtime.desk.test_import_embraceplus import avro_file
 from tests.runtime.desk.test_import_opensignals import add_device
 from tests.runtime.desk.test_import_tables import brainflow_file, dsi_file, muse_file
 from tests.runtime.desk.test_import_xdf import EEG, XdfWriter
-from tests.train.test_data import write_dmer, write_edl
+from tests.train.data.test_data import write_dmer, write_edl
 
 from emodict.errors import EmodictError
 from emodict.features import extract_features

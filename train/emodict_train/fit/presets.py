@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from emodict.errors import InputError
-from emodict_train.trainer import TrainingPlan
+from emodict_train.training.plan import TrainingPlan
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,8 @@ A network that is taught this cannot learn more by heart, however long it trains
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -14,8 +16,10 @@ from numpy.typing import NDArray
 
 from emodict.errors import TableError
 from emodict.results.metrics import distribution_metrics
+from emodict_desk.tables.table import FeatureTable
+from emodict_train.data.split import Indices, complement, k_folds
 from emodict_train.rivals import GRIDS, RIVALS
-from emodict_train.split import Indices, complement, k_folds
+from emodict_train.training.ensemble import Member
 
 Float64Array = NDArray[np.float64]
 
@@ -50,6 +54,24 @@ def softened_labels(inputs: Float64Array, labels: Float64Array, groups: Indices,
     rng = np.random.default_rng(0)
     strength = _best(X, labels, k_folds(groups, split="trials", folds=min(FOLDS, count), rng=rng))
     return share * RIVALS[TEACHER](**strength).fit(X, labels).predict(X) + (1 - share) * labels
+
+
+def taught(table: FeatureTable, members: Sequence[Member], groups: Indices, *, share: float) -> list[Member]:
+    """The members with softened labels to learn; those of the same rows share a teacher.
+
+    Args:
+        members: standardised.
+        groups: (table rows,) as for `softened_labels`.
+    """
+    assert table.labels is not None
+    lessons: dict[int, Float64Array] = {}
+    for member in members:
+        rows = member.rows
+        if id(rows) not in lessons:
+            assert member.standardisation is not None
+            inputs = member.standardisation.apply(table.windows.tokens[rows])
+            lessons[id(rows)] = softened_labels(inputs, table.labels[rows], groups[rows], share=share)
+    return [dataclasses.replace(member, taught=lessons[id(member.rows)]) for member in members]
 
 
 def _best(X: Float64Array, D: Float64Array, held_out: list[Indices]) -> dict[str, Any]:

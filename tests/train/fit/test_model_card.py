@@ -18,12 +18,12 @@ from emodict.errors import ModelError
 from emodict.features.spec import load_spec
 from emodict.results.metrics import METRICS
 from emodict_train import cli
-from emodict_train.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from emodict_train.data.split import SPLIT_NAMES
 from emodict_train.fit import FitOptions
-from emodict_train.model import EmotionDict
-from emodict_train.model_card import model_card
-from emodict_train.presets import PRESETS
-from emodict_train.split import SPLIT_NAMES
+from emodict_train.fit.model_card import model_card
+from emodict_train.fit.presets import PRESETS
+from emodict_train.model.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from emodict_train.model.emotion_dict import EmotionDict
 
 FEATURES = load_spec("emodict-1").with_modalities(("gsr", "ppg"))
 MODEL = ModelSpec(("calm", "glad"), FEATURES.modality_names, ("ppg",))

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from emodict.features.spec import load_spec
-from emodict_train.augment import augmented, modality_of_token
+from emodict_train.training.augment import augmented, modality_of_token
 
 ROWS, WIDTH = 4000, 3
 # Three modalities of 1, 2 and 1 tokens.

@@ -14,16 +14,20 @@ import numpy as np
 import pytest
 import torch
 
-import emodict_train.fit as fit_module
+import emodict_train.fit.fitting as fit_module
+import emodict_train.fit.resume as resume_module
 from emodict.errors import InputError, TableError
 from emodict.features.spec import load_spec
 from emodict.features.windows import assemble, ready_made_rows
 from emodict.results.metrics import mean_metrics
 from emodict_desk.tables.table import FeatureTable, join_tables
-from emodict_train.checkpoint import Checkpoint, predict
 from emodict_train.cli import describe
-from emodict_train.fit import FitOptions, Step, choose_device, fit
-from emodict_train.trainer import TrainingPlan
+from emodict_train.fit.fitting import Step, fit
+from emodict_train.fit.held_out import Fold, FoldsInTraining
+from emodict_train.fit.options import FitOptions, choose_device
+from emodict_train.model.checkpoint import Checkpoint, predict
+from emodict_train.training.ensemble import Member
+from emodict_train.training.plan import TrainingPlan
 
 SPEC = load_spec("emodict-1").with_modalities(("gsr", "ppg"))
 SMALL = {"d_model": 8, "heads": 2, "feed_forward": 8, "layers": 1, "elements": 4, "latent": 16, "bottleneck": 8}
@@ -135,27 +139,26 @@ def test_the_mean_label_row_is_each_folds_own_training_mean() -> None:
 
 
 def test_validation_uses_held_out_rows_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A label in the training rows of a fold must not change that fold's truth, nor a held-out one its training."""
-    seen: list[tuple[set[float], set[float]]] = []
-    original = fit_module._FoldRun.__init__
+    """Each fold's network is trained and scaled on the rows that its fold does not hold out."""
+    seen: list[tuple[Fold, Member]] = []
+    original = fit_module.FoldsInTraining.__init__
 
-    def spy(self: Any, job: Any, held_out: np.ndarray, *, seed: int) -> None:
-        original(self, job, held_out, seed=seed)
-        first = job.table.windows.tokens[:, 0, 0]
-        rows = self._trainer._rows
-        assert len(rows) == len(job.table) - len(held_out)
-        training = first[np.setdiff1d(np.arange(len(first)), held_out)]
-        mean, scale = training.mean(), training.std()
-        # float32 z-scores
-        np.testing.assert_allclose(rows.tokens[:, 0, 0].numpy(), (training - mean) / scale, atol=1e-5)
-        np.testing.assert_allclose(self._tokens[:, 0, 0].numpy(), (first[held_out] - mean) / scale, atol=1e-5)
-        seen.append((set(job.table.trial[held_out]), set(training)))
+    def spy(self: Any, folds: Any, members: Any, *rest: Any) -> None:
+        original(self, folds, members, *rest)
+        seen.extend(zip(folds, members, strict=True))
 
-    monkeypatch.setattr(fit_module._FoldRun, "__init__", spy)
-    fit(make_table(), dataclasses.replace(QUICK, plan=TrainingPlan(epochs=1, batch_size=16)))
+    monkeypatch.setattr(fit_module.FoldsInTraining, "__init__", spy)
+    table = make_table()
+    fit(table, dataclasses.replace(QUICK, plan=TrainingPlan(epochs=1, batch_size=16)))
     assert len(seen) == 5
-    trials = [trial for held_out, _ in seen for trial in held_out]
-    assert len(trials) == len(set(trials)) == 10
+    for fold, member in seen:
+        assert sorted([*fold.rows, *member.rows]) == list(range(len(table)))
+        assert not set(table.trial[fold.rows]) & set(table.trial[member.rows])
+        assert member.standardisation is not None
+        mean = table.windows.tokens[member.rows].mean(axis=0)
+        np.testing.assert_allclose(member.standardisation.mean, mean, rtol=0, atol=1e-12)  # float64 sums of 32
+    held_out = [trial for fold, _ in seen for trial in set(table.trial[fold.rows])]
+    assert len(held_out) == len(set(held_out)) == 10
 
 
 def test_training_stops_when_the_held_out_kl_has_stopped_falling() -> None:
@@ -168,36 +171,6 @@ def test_training_stops_when_the_held_out_kl_has_stopped_falling() -> None:
     assert len(held_out) == best + 3 < 60
     assert held_out[-1].held_out_kl == held_out[best - 1].held_out_kl
     assert [(s.done, s.total) for s in steps if s.stage == "final model"] == [(i + 1, best) for i in range(best)]
-
-
-@dataclasses.dataclass
-class Fold:
-    """What the choice of epochs looks at: the truth of a fold and its predictions after each epoch."""
-
-    truth: np.ndarray
-    predictions: list[np.ndarray]
-
-
-def fold_whose_predictions(*shares: float, rows: int = 4) -> Fold:
-    """The truth is (.5, .5), each prediction (share, 1 - share): KL grows with its distance from .5."""
-    return Fold(np.full((rows, 2), 0.5), [np.tile([share, 1 - share], (rows, 1)) for share in shares])
-
-
-def test_a_fold_is_judged_after_the_epoch_that_is_best_on_the_others() -> None:
-    folds = [
-        fold_whose_predictions(0.5, 0.8, 0.8),  # alone it would choose epoch 0; the other two choose 1
-        fold_whose_predictions(0.8, 0.5, 0.8),
-        fold_whose_predictions(0.7, 0.6, 0.8),
-    ]
-    # For the second fold .5 and .7 beat .8 and .6; for the third epochs 0 and 1 tie, and the first is taken.
-    assert fit_module._epochs_for_others(folds) == [1, 0, 0]
-
-
-def test_a_large_fold_weighs_by_its_rows_and_a_lone_one_chooses_for_itself() -> None:
-    small, large = fold_whose_predictions(0.5, 0.9, rows=1), fold_whose_predictions(0.6, 0.5, rows=100)
-    other = fold_whose_predictions(0.5, 0.5)
-    assert fit_module._epochs_for_others([small, large, other])[2] == 1
-    assert fit_module._epochs_for_others([small]) == [0]
 
 
 def test_an_ensemble_has_members_of_different_seeds_and_predicts_their_mean(pair: Checkpoint) -> None:
@@ -287,12 +260,12 @@ class _PulledPlugError(Exception):
     pass
 
 
-@pytest.mark.parametrize("stop_at", [1, 3, 4, 5, 7, 8, 11])
+@pytest.mark.parametrize("stop_at", [1, 3, 4, 5, 7])
 def test_an_interrupted_fit_goes_on_to_the_identical_checkpoint(
     stop_at: int, pair: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """4 epochs held out and up to 4 for each of 2 members, stopped at one of them, then again right after."""
-    monkeypatch.setattr(fit_module, "SAVE_EVERY_S", -1.0)
+    """4 epochs held out and 4 of the 2 members at once, stopped at one of them, then again right after."""
+    monkeypatch.setattr(resume_module, "SAVE_EVERY_S", -1.0)
     options = dataclasses.replace(QUICK, members=2)
     resume, count = tmp_path / "model.pt.resume", 0
 
@@ -312,7 +285,7 @@ def test_an_interrupted_fit_goes_on_to_the_identical_checkpoint(
     assert same_checkpoint(resumed, pair)
     if stop_at > 1:
         assert "Going on from" in caplog.text
-        assert len(steps) <= 12 - (stop_at - 1)  # nothing that was saved is done again
+        assert len(steps) <= 8 - (stop_at - 1)  # nothing that was saved is done again
     assert list(tmp_path.iterdir()) == [resume]  # for the caller to delete, once the checkpoint is saved
 
 
@@ -324,20 +297,20 @@ def test_a_finished_fit_is_not_trained_again_before_its_state_is_deleted(tmp_pat
     assert steps == []
 
 
-@pytest.mark.parametrize(("kept", "every_s", "copies"), [(False, -1.0, 0), (True, 1e9, 5), (True, -1.0, 5 * 4)])
+@pytest.mark.parametrize(("kept", "every_s", "copies"), [(False, -1.0, 0), (True, 1e9, 1), (True, -1.0, 4)])
 def test_states_are_copied_only_when_they_are_written(
     kept: bool, every_s: float, copies: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """4 epochs of 5 folds: never without a file, after the first epoch alone, or after each."""
-    original, count = fit_module._FoldRun.state, 0
+    """4 epochs of all folds: never without a file, after the first epoch alone, or after each."""
+    original, count = FoldsInTraining.state, 0
 
     def spy(self: Any) -> dict[str, Any]:
         nonlocal count
         count += 1
         return original(self)
 
-    monkeypatch.setattr(fit_module._FoldRun, "state", spy)
-    monkeypatch.setattr(fit_module, "SAVE_EVERY_S", every_s)
+    monkeypatch.setattr(FoldsInTraining, "state", spy)
+    monkeypatch.setattr(resume_module, "SAVE_EVERY_S", every_s)
     fit(make_table(), QUICK, resume_path=tmp_path / "model.pt.resume" if kept else None)
     assert count == copies
 
@@ -360,12 +333,9 @@ def test_the_first_epoch_can_be_gone_on_from_as_soon_as_it_is_done(tmp_path: Pat
 def test_a_state_from_a_gpu_starts_anew_on_a_cpu_and_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, quick: Checkpoint
 ) -> None:
-    """A GPU's state has two generators, the CPU's and its own."""
     resume = tmp_path / "model.pt.resume"
     _stopped(resume, monkeypatch)
     state = torch.load(resume, weights_only=True)
-    for run in state["folds"]["runs"]:
-        run["trainer"]["random"] *= 2
     state["identity"] = fit_module._identity(make_table(), QUICK, torch.device("cuda"))
     torch.save(state, resume)
     steps: list[Step] = []
@@ -393,14 +363,14 @@ KILLED = """
     import sys, time
     from pathlib import Path
     sys.path.insert(0, {tests!r})
-    import emodict_train.fit as fit_module
-    from test_fit import QUICK, make_table
-    fit_module.SAVE_EVERY_S = -1.0
+    import emodict_train.fit.resume
+    from test_fitting import QUICK, fit, make_table
+    emodict_train.fit.resume.SAVE_EVERY_S = -1.0
     def on_step(step):
         print(step.done, flush=True)
         if step.done == 3:
             time.sleep(60)
-    fit_module.fit(make_table(), QUICK, on_step=on_step, resume_path=Path({resume!r}))
+    fit(make_table(), QUICK, on_step=on_step, resume_path=Path({resume!r}))
 """
 
 
@@ -421,7 +391,7 @@ def test_a_fit_killed_outright_goes_on_to_the_identical_checkpoint(tmp_path: Pat
 
 
 def _stopped(resume: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fit_module, "SAVE_EVERY_S", -1.0)
+    monkeypatch.setattr(resume_module, "SAVE_EVERY_S", -1.0)
 
     def pull_the_plug(step: Step) -> None:
         if step.done == 3:
@@ -450,7 +420,7 @@ def test_the_state_of_a_fit_of_something_else_is_not_used(
     _stopped(resume, monkeypatch)
     table, options = OTHERS[what]
     job = fit_module._Job(table, options, resume)
-    assert job.saved("folds") is None
+    assert job.saved.of("folds") is None
     assert "belongs to other data or options, or to another kind of device: starting anew" in caplog.text
 
 

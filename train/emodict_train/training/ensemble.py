@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import copy
+import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, cast
@@ -13,9 +15,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state, vmap
 
-from emodict_train.schedule import average_decay, cosine
-from emodict_train.split import Indices
-from emodict_train.standardisation import Standardisation
+from emodict_train.data.split import Indices
+from emodict_train.model.standardisation import Standardisation, fit_standardisation
+from emodict_train.training.plan import StepPlan
+from emodict_train.training.schedule import average_decay, cosine
 
 Float64Array = NDArray[np.float64]
 State = dict[str, Tensor]
@@ -53,21 +56,19 @@ class Member:
     taught: Float64Array | None = None
 
 
-@dataclass(frozen=True)
-class EnsemblePlan:
-    """How all members are trained: AdamW, and what is kept.
+def standardised(inputs: Float64Array, members: Sequence[Member]) -> list[Member]:
+    """The members with the standardisation of their own rows; those of the same rows share one."""
+    scalings: dict[int, Standardisation] = {}
+    for member in members:
+        if id(member.rows) not in scalings:
+            scalings[id(member.rows)] = fit_standardisation(inputs[member.rows])
+    return [dataclasses.replace(member, standardisation=scalings[id(member.rows)]) for member in members]
 
-    Attributes:
-        cosine: the learning rate falls along a cosine to 0 at the last of `epochs`; else it stays.
-        average: decay per step of the running average of the weights, which then predicts; 0: none.
-    """
 
-    epochs: int = 50
-    batch_size: int = 32
-    learning_rate: float = 1e-3
-    weight_decay: float = 0.0
-    cosine: bool = False
-    average: float = 0.0
+def steps_of_an_epoch(rows: int, plan: StepPlan) -> tuple[int, int]:
+    """(steps, rows in each) of a pass over so many rows: members alike in both train together as they would alone."""
+    batch = min(plan.batch_size, rows)
+    return rows // batch, batch
 
 
 Build = Callable[[Member], nn.Module]
@@ -84,7 +85,7 @@ class Ensemble:
         build: a new Network of a member; called once for each under its seed.
         x: (table rows, ...) inputs, NaN where missing.
         d: (table rows, labels).
-        augment: (inputs (members, batch, ...), rows of the table (members, batch), randomness) -> changed inputs.
+        augment: (inputs (batch, ...) of a member, their rows of the table (batch,), its randomness) -> changed inputs.
     """
 
     def __init__(
@@ -93,7 +94,7 @@ class Ensemble:
         x: Float64Array,
         d: Float64Array,
         members: Sequence[Member],
-        plan: EnsemblePlan,
+        plan: StepPlan,
         *,
         augment: Augment | None = None,
         device: torch.device | str = "cpu",
@@ -105,7 +106,8 @@ class Ensemble:
         self._x = torch.from_numpy(x).to(self._device)
         self._scaling = _Scaling([member.standardisation for member in members], self._device)
         with _randomness_of_our_own(self._device, members[0].seed):
-            networks = [_seeded(build, member).to(self._device) for member in members]
+            made = [_seeded(build, member) for member in members]
+        networks, self._randoms = [network.to(self._device) for network, _ in made], [random for _, random in made]
         self._network = _WithLoss(networks[0])
         self._kept = tuple(networks[0].state_dict())
         parameters, buffers = stack_module_state(networks)
@@ -117,7 +119,7 @@ class Ensemble:
         )
         # All members take batches of one size, so the smallest member limits it.
         self._batch_size = min(plan.batch_size, *(len(member.rows) for member in members))
-        self._orders = [_endless_order(member) for member in members]
+        self._orders = [_Order(member) for member in members]
         self._random = torch.Generator().manual_seed(members[0].seed)
         self._step = 0
         self.epoch = 0
@@ -158,7 +160,7 @@ class Ensemble:
         self._network.eval()
         state = self._averaged or {k: v.detach() for k, v in self._weights()}
         with torch.no_grad():
-            out = vmap(self._log_distribution)(state, self._scaling.apply(inputs))
+            out = self._for_each(self._log_distribution, state, self._scaling.apply(inputs))
         distributions: Float64Array = out.double().exp().cpu().numpy()
         return distributions
 
@@ -167,12 +169,38 @@ class Ensemble:
         state = self._averaged or dict(self._weights())
         return [{k: state[k][i].detach().clone() for k in self._kept} for i in range(len(self._members))]
 
+    def state(self) -> dict[str, Any]:
+        """Everything a killed run needs to go on as if nothing had happened; tensors and plain values."""
+        return {
+            "weights": {k: v.detach().clone() for k, v in self._weights()},
+            "average": {k: v.clone() for k, v in (self._averaged or {}).items()},
+            "optimiser": copy.deepcopy(self._optimiser.state_dict()),
+            "orders": [order.state() for order in self._orders],
+            "random": [random.get_state() for random in (self._random, *self._randoms)],
+            "step": self._step,
+            "epoch": self.epoch,
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from a `state`."""
+        with torch.no_grad():
+            for name, value in self._weights():
+                value.copy_(state["weights"][name])
+            for name, value in (self._averaged or {}).items():
+                value.copy_(state["average"][name])
+        self._optimiser.load_state_dict(copy.deepcopy(state["optimiser"]))
+        for order, saved in zip(self._orders, state["orders"], strict=True):
+            order.restore(saved)
+        for random, saved in zip((self._random, *self._randoms), state["random"], strict=True):
+            random.set_state(saved)
+        self._step, self.epoch = state["step"], state["epoch"]
+
     def _train_step(self) -> None:
-        batches = np.stack([next_batch(self._batch_size) for next_batch in self._orders])
+        batches = np.stack([order.next_batch(self._batch_size) for order in self._orders])
         rows = torch.from_numpy(batches).to(self._device)
         x = self._scaling.apply(self._x[rows])
         if self._augment is not None:
-            x = self._augment(x, rows, self._random)
+            x = torch.stack([self._augment(*own) for own in zip(x, rows, self._randoms, strict=True)])
         for group in self._optimiser.param_groups:
             group["lr"] = self._plan.learning_rate * self._schedule()
         self._optimiser.zero_grad(set_to_none=True)
@@ -184,7 +212,14 @@ class Ensemble:
 
     def _losses(self, x: Tensor, d: Tensor) -> Tensor:
         """(members,)"""
-        return vmap(self._loss, randomness="different")(self._parameters, self._buffers, x, d)
+        return self._for_each(self._loss, self._parameters, self._buffers, x, d)
+
+    def _for_each(self, function: Callable[..., Tensor], *of_members: State | Tensor) -> Tensor:
+        """What the function makes of each member's part of the arguments, at once: (members, ...)."""
+        if len(self._members) > 1:
+            return vmap(function, randomness="different")(*of_members)
+        # To map a lone network costs half as much again as its step.
+        return function(*map(_first, of_members))[None]
 
     def _loss(self, parameters: State, buffers: State, x: Tensor, d: Tensor) -> Tensor:
         return cast(Tensor, functional_call(self._network, _inside({**parameters, **buffers}), (x, d)))
@@ -250,27 +285,48 @@ def _what_is_taught(d: Float64Array, members: Sequence[Member]) -> Float64Array:
     return targets
 
 
-def _seeded(build: Build, member: Member) -> nn.Module:
+def _seeded(build: Build, member: Member) -> tuple[nn.Module, torch.Generator]:
+    """A new network, and the randomness that goes on where its first weights left off."""
     torch.manual_seed(member.seed)
-    return build(member)
+    network = build(member)
+    return network, torch.Generator().set_state(torch.get_rng_state())
+
+
+def _first(of_members: State | Tensor) -> State | Tensor:
+    """The part of a lone member."""
+    if isinstance(of_members, Tensor):
+        return of_members.squeeze(0)
+    return {name: tensor.squeeze(0) for name, tensor in of_members.items()}
 
 
 def _inside(state: Mapping[str, Tensor]) -> State:
     return {f"network.{name}": tensor for name, tensor in state.items()}
 
 
-def _endless_order(member: Member) -> Callable[[int], Indices]:
-    """Batches of the member's rows, pass after pass in a fresh order; an incomplete last batch is left out."""
-    rng = np.random.default_rng(member.seed)
-    order: list[Indices] = [member.rows[:0]]
+class _Order:
+    """Batches of a member's rows, pass after pass in a fresh order; an incomplete last batch is left out."""
 
-    def next_batch(size: int) -> Indices:
-        if len(order[0]) < size:
-            order[0] = rng.permutation(member.rows)
-        batch, order[0] = order[0][:size], order[0][size:]
+    def __init__(self, member: Member) -> None:
+        self._rows, self._left = member.rows, member.rows[:0]
+        self._random = np.random.default_rng(member.seed)
+
+    def next_batch(self, size: int) -> Indices:
+        if len(self._left) < size:
+            self._left = self._random.permutation(self._rows)
+        batch, self._left = self._left[:size], self._left[size:]
         return batch
 
-    return next_batch
+    def state(self) -> dict[str, Any]:
+        """Tensors and plain values: PCG64's 128-bit numbers as text, which torch stores without pickling objects."""
+        state = self._random.bit_generator.state
+        numbers = {name: str(number) for name, number in state["state"].items()}
+        return {"left": torch.from_numpy(self._left.copy()), "random": {**state, "state": numbers}}
+
+    def restore(self, saved: Mapping[str, Any]) -> None:
+        state = saved["random"]
+        numbers = {name: int(number) for name, number in state["state"].items()}
+        self._random.bit_generator.state = {**state, "state": numbers}
+        self._left = saved["left"].numpy()
 
 
 @contextlib.contextmanager

@@ -78,7 +78,7 @@ def add_study(app: typer.Typer) -> None:
     ) -> None:
         """Compare EmotionDict with its rivals on held-out data: the paper's tables and figures."""
         from emodict_desk.many import require_jobs
-        from emodict_train.fit import choose_device
+        from emodict_train.fit.options import choose_device
         from emodict_train.study.running.pool import cores
         from emodict_train.study.running.run import QUICK_SEEDS, SEEDS, StudyOptions, refuse_failures
 

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from emodict.errors import InputError
+from emodict_train.data.trial_digests import trial_digests
 from emodict_train.fit import FitOptions, fit
-from emodict_train.record import trial_digests
 from emodict_train.simulate.course import SimulationPlan, draw_course
-from emodict_train.trainer import TrainingPlan
+from emodict_train.training.plan import TrainingPlan
 
-from .test_fit import make_table
+from ..fit.test_fitting import make_table
 
 
 def test_a_longer_rest_moves_the_trials_and_nothing_else() -> None:

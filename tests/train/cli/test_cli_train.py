@@ -12,16 +12,17 @@ import numpy as np
 import pytest
 import torch
 
-import emodict_train.checkpoint as checkpoint_module
-import emodict_train.fit as fit_module
+import emodict_train.fit.fitting as fit_module
+import emodict_train.fit.resume as resume_module
+import emodict_train.model.checkpoint as checkpoint_module
 from emodict.errors import OutputError
 from emodict.features.spec import load_spec
 from emodict.features.windows import assemble, ready_made_rows
 from emodict.recording.session import open_session
 from emodict_desk.tables.table import FeatureTable, table_from_recording, write_table
 from emodict_train import cli
-from emodict_train.checkpoint import load_checkpoint
-from emodict_train.trainer import Trainer
+from emodict_train.model.checkpoint import load_checkpoint
+from emodict_train.training.ensemble import Ensemble
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -117,7 +118,7 @@ def test_channels_choose_what_the_model_reads_of_the_eeg(run: Run, tmp_path: Pat
 def test_a_typo_is_refused_with_exit_code_2_before_any_training(
     run: Run, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...], said: str
 ) -> None:
-    monkeypatch.setattr(fit_module, "Trainer", None)  # training would fail on this
+    monkeypatch.setattr(fit_module, "table_ensemble", None)  # training would fail on this
     code, _, err = run(*_fit(data, tmp_path / "model.pt", *options))
     assert code == 2
     assert said in err
@@ -152,17 +153,17 @@ def test_a_fit_stopped_by_the_user_goes_on_when_called_again(
     run: Run, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out = tmp_path / "model.pt"
-    monkeypatch.setattr(fit_module, "SAVE_EVERY_S", -1.0)
-    original = fit_module._train_member
+    monkeypatch.setattr(resume_module, "SAVE_EVERY_S", -1.0)
+    original = fit_module._train_members
 
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(fit_module, "_train_member", interrupted)
+    monkeypatch.setattr(fit_module, "_train_members", interrupted)
     code, _, _ = run(*_fit(data, out))
     assert code == 130
     assert [p.name for p in tmp_path.iterdir()] == ["model.pt.resume"]
-    monkeypatch.setattr(fit_module, "_train_member", original)
+    monkeypatch.setattr(fit_module, "_train_members", original)
     code, _, _ = run(*_fit(data, out))
     assert code == 0
     assert sorted(p.name for p in tmp_path.iterdir()) == ["model.card.md", "model.pt"]
@@ -182,7 +183,7 @@ def test_a_checkpoint_that_cannot_be_written_does_not_lose_the_training(
     assert code == 2
     assert "No space left" in err
     assert [p.name for p in tmp_path.iterdir()] == ["model.pt.resume"]
-    monkeypatch.setattr(fit_module, "Trainer", None)  # training again would fail on this
+    monkeypatch.setattr(fit_module, "table_ensemble", None)  # training again would fail on this
     code, _, _ = run(*_fit(data, out))
     assert code == 0
     assert sorted(p.name for p in tmp_path.iterdir()) == ["model.card.md", "model.pt"]
@@ -199,7 +200,7 @@ def test_a_fit_stopped_in_its_first_epoch_promises_nothing(
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(fit_module.Trainer, "run_epoch", interrupted)
+    monkeypatch.setattr(Ensemble, "run_epoch", interrupted)
     code, _, err = run(*_fit(data, out))
     assert code == 130
     assert "stopped before the first epoch was done" in err
@@ -210,14 +211,14 @@ def test_a_fit_stopped_in_its_first_epoch_promises_nothing(
 def test_a_fit_stopped_in_its_second_epoch_says_where_it_goes_on(
     run: Run, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    original = fit_module.Trainer.run_epoch
+    original = Ensemble.run_epoch
 
-    def interrupted(self: Trainer) -> None:
+    def interrupted(self: Ensemble) -> None:
         if self.epoch == 1:
             raise KeyboardInterrupt
         original(self)
 
-    monkeypatch.setattr(fit_module.Trainer, "run_epoch", interrupted)
+    monkeypatch.setattr(Ensemble, "run_epoch", interrupted)
     code, _, err = run(*_fit(data, tmp_path / "model.pt", "--epochs", 3))
     assert code == 130
     assert f"stopped; the same command goes on from {tmp_path / 'model.pt.resume'}" in err

@@ -24,7 +24,7 @@ from emodict.features.spec import FeatureSpec, require_known_spec, spec_from_dic
 from emodict.files.atomic import atomic_path
 from emodict.files.jsontext import parse_json
 from emodict_desk.tables.npz import check_archive
-from emodict_train.model import EmotionDict
+from emodict_train.model.emotion_dict import EmotionDict
 
 FORMAT = "emodict-checkpoint"
 FORMAT_VERSION = 1
@@ -49,6 +49,11 @@ class Checkpoint:
     mean_label: NDArray[np.float64]
     metrics: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     training: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def simulated(self) -> bool:
+        """Trained on simulated people, if only on some; the manifest of what is exported says the same."""
+        return bool(self.training.get("simulated"))
 
     def networks(self) -> list[EmotionDict]:
         """The members, in evaluation mode on the CPU."""

@@ -13,8 +13,8 @@ from emodict.engine.model_spec import ModelSpec
 from emodict.errors import ModelError
 from emodict.files.atomic import atomic_path
 from emodict.results.metrics import LARGER_IS_BETTER, METRICS
-from emodict_train.checkpoint import Checkpoint
-from emodict_train.presets import DEFAULT_PRESET, PRESETS
+from emodict_train.fit.presets import DEFAULT_PRESET, PRESETS
+from emodict_train.model.checkpoint import Checkpoint
 
 # Options of `fit` that change a preset, by where they are recorded.
 _PLAN_OPTIONS = ("epochs", "auxiliary", "modality_dropout")
@@ -82,7 +82,7 @@ def weights_sha256(checkpoint: Checkpoint) -> str:
 def _front_matter(checkpoint: Checkpoint, name: str) -> str:
     """YAML; values are written as JSON, which is a part of it."""
     tags = ["emotion-recognition", "label-distribution-learning", "biosignals", *checkpoint.features.modality_names]
-    if checkpoint.training.get("simulated"):
+    if checkpoint.simulated:
         tags.append("simulated-data")
     lines = ["---", "library_name: emodict", f"tags: {json.dumps(tags)}"]
     if checkpoint.metrics:
@@ -93,7 +93,7 @@ def _front_matter(checkpoint: Checkpoint, name: str) -> str:
 def _result(checkpoint: Checkpoint) -> list[str]:
     training = checkpoint.training
     task = {"type": "other", "name": "Label distribution learning"}
-    dataset = {"type": "simulated" if training["simulated"] else "recordings", "name": _people(training)}
+    dataset = {"type": "simulated" if checkpoint.simulated else "recordings", "name": _people(training)}
     lines = [f"  - task: {json.dumps(task)}", f"    dataset: {json.dumps(dataset)}", "    metrics:"]
     held_out = {"trials": "whole trials", "windows": "random windows"}[training["options"]["split"]]
     for metric in METRICS:
@@ -109,7 +109,7 @@ def _summary(checkpoint: Checkpoint) -> str:
         f"EmotionDict (Liu et al., *Emotion Dictionary Learning with Modality Attentions for Mixed Emotion "
         f"Exploration*): from {sensors} to a distribution over {len(model.emotions)} emotions, once a second."
     )
-    if checkpoint.training.get("simulated"):
+    if checkpoint.simulated:
         line += (
             "\n\n**It was trained on SIMULATED people.** How they answer an emotion was decided by a program: "
             "no number here says how well emotions of real people are estimated."

@@ -7,15 +7,16 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from emodict_train.ensemble import Ensemble, EnsemblePlan, Member
-from emodict_train.standardisation import Standardisation
+from emodict_train.model.standardisation import Standardisation
+from emodict_train.training.ensemble import Ensemble, Member
+from emodict_train.training.plan import StepPlan
 
 ROWS, FEATURES, LABELS = 40, 6, 3
 # Shares are below 1, of which float32 keeps 6e-8; 6 and then 5 products summed in another order move a dozen of them.
 FLOAT32_SHARES = 1e-6
 
 
-def apart(plan: EnsemblePlan, *, steps: int) -> float:
+def apart(plan: StepPlan, *, steps: int) -> float:
     """How far rounding alone may lead two trainings: Adam divides a gradient, and its rounding, by its own size.
 
     A gradient of a thousandth of the terms that it sums up is rounded by some 3e-4 of itself, and so is its step.
@@ -51,7 +52,7 @@ def scaling(x: np.ndarray) -> Standardisation:
 
 
 def trained_alone(
-    member: Member, plan: EnsemblePlan, x: np.ndarray, d: np.ndarray, *, steps: int
+    member: Member, plan: StepPlan, x: np.ndarray, d: np.ndarray, *, steps: int
 ) -> tuple[nn.Module, dict[str, Tensor]]:
     """One network by an ordinary loop, without vmap: the network, and the average of its weights."""
     torch.manual_seed(member.seed)
@@ -84,10 +85,10 @@ def distributions(network: nn.Module, x: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize("plan", [
-    EnsemblePlan(epochs=3, batch_size=8, learning_rate=1e-2),
-    EnsemblePlan(epochs=3, batch_size=8, learning_rate=1e-2, weight_decay=1.0, cosine=True),
+    StepPlan(epochs=3, batch_size=8, learning_rate=1e-2),
+    StepPlan(epochs=3, batch_size=8, learning_rate=1e-2, weight_decay=1.0, cosine=True),
 ])  # fmt: skip
-def test_members_trained_at_once_are_those_trained_one_by_one(plan: EnsemblePlan) -> None:
+def test_members_trained_at_once_are_those_trained_one_by_one(plan: StepPlan) -> None:
     x, d = table()
     # 16 to 20 rows: two steps an epoch for all, whoever has more rows
     members = [Member(np.arange(i, 20 + i)[: 16 + i], seed=10 + i) for i in range(4)]
@@ -105,7 +106,7 @@ def test_members_trained_at_once_are_those_trained_one_by_one(plan: EnsemblePlan
 
 def test_what_is_averaged_is_what_predicts() -> None:
     x, d = table()
-    plan = EnsemblePlan(epochs=2, batch_size=8, learning_rate=5e-2, average=0.9)
+    plan = StepPlan(epochs=2, batch_size=8, learning_rate=5e-2, average=0.9)
     member = Member(np.arange(16), seed=1)
     ensemble = Ensemble(lambda _: Small(), x, d, [member], plan)
     for _ in range(2):
@@ -120,7 +121,7 @@ def test_what_is_averaged_is_what_predicts() -> None:
 def test_each_member_has_its_own_scaling_and_its_own_held_out_rows() -> None:
     x, d = table()
     x[3, 2] = np.nan  # missing: the mean
-    plan = EnsemblePlan(epochs=1, batch_size=8, learning_rate=1e-2)
+    plan = StepPlan(epochs=1, batch_size=8, learning_rate=1e-2)
     parts = [np.arange(8), np.arange(8, 24)]
     members = [Member(rows, seed=5, standardisation=scaling(np.nan_to_num(x[rows]))) for rows in parts]
     held_out = [np.array([30, 31, 32]), np.array([39])]
@@ -137,7 +138,7 @@ def test_each_member_has_its_own_scaling_and_its_own_held_out_rows() -> None:
 
 def test_a_member_can_be_taught_something_else_than_the_labels() -> None:
     x, d = table()
-    plan = EnsemblePlan(epochs=1, batch_size=8, learning_rate=1e-2)
+    plan = StepPlan(epochs=1, batch_size=8, learning_rate=1e-2)
     rows = np.arange(4, 20)
     lesson = np.random.default_rng(7).dirichlet(np.ones(LABELS), len(rows))
     members = [Member(rows, seed=3), Member(rows, seed=3, taught=lesson)]
@@ -153,7 +154,7 @@ def test_a_member_can_be_taught_something_else_than_the_labels() -> None:
 
 def test_other_inputs_can_be_predicted() -> None:
     x, d = table()
-    ensemble = Ensemble(lambda _: Small(), x, d, [Member(np.arange(16), seed=0)], EnsemblePlan(batch_size=8))
+    ensemble = Ensemble(lambda _: Small(), x, d, [Member(np.arange(16), seed=0)], StepPlan(batch_size=8))
     ensemble.run_epoch()
     of_others, of_table = ensemble.predict(x[5:9])[0], ensemble.predict()[0]
     # A product of 4 rows may be summed in another order than one of 40.
@@ -164,7 +165,7 @@ def test_other_inputs_can_be_predicted() -> None:
 def test_the_smallest_member_limits_the_batch_of_all() -> None:
     x, d = table()
     members = [Member(np.arange(4), seed=0), Member(np.arange(20), seed=1)]
-    ensemble = Ensemble(lambda _: Small(), x, d, members, EnsemblePlan(batch_size=32))
+    ensemble = Ensemble(lambda _: Small(), x, d, members, StepPlan(batch_size=32))
     ensemble.run_epoch()
     assert ensemble.steps_per_epoch == 12 // 4
     assert all(np.isfinite(part).all() for part in ensemble.predict())
@@ -172,7 +173,7 @@ def test_the_smallest_member_limits_the_batch_of_all() -> None:
 
 def test_the_same_seeds_give_the_same_networks_and_leave_torchs_own_randomness_alone() -> None:
     x, d = table()
-    plan = EnsemblePlan(epochs=2, batch_size=8, learning_rate=1e-2)
+    plan = StepPlan(epochs=2, batch_size=8, learning_rate=1e-2)
 
     def run(seed: int) -> np.ndarray:
         members = [Member(np.arange(16), seed=seed), Member(np.arange(16), seed=seed + 1)]
@@ -192,7 +193,7 @@ def test_the_same_seeds_give_the_same_networks_and_leave_torchs_own_randomness_a
 
 def test_rows_are_changed_on_their_way_into_a_step() -> None:
     x, d = table()
-    plan = EnsemblePlan(batch_size=8, learning_rate=1e-2)
+    plan = StepPlan(batch_size=8, learning_rate=1e-2)
     seen: list[Tensor] = []
 
     def hide(batch: Tensor, rows: Tensor, generator: torch.Generator) -> Tensor:
@@ -203,6 +204,6 @@ def test_rows_are_changed_on_their_way_into_a_step() -> None:
     ensemble = Ensemble(lambda _: Small(), x, d, [Member(np.arange(16), seed=2)] * 2, plan, augment=hide)
     before = ensemble.states()[0]["layers.0.weight"]
     ensemble.run_epoch()
-    assert [tuple(rows.shape) for rows in seen] == [(2, 8)] * 2
+    assert [tuple(rows.shape) for rows in seen] == [(8,)] * 2 * 2  # two members, two steps
     # Of inputs that are all 0 no weight of the first layer can learn anything.
     np.testing.assert_array_equal(ensemble.states()[0]["layers.0.weight"].numpy(), before.numpy())

@@ -15,12 +15,13 @@ from emodict.errors import InterruptedByUserError
 from emodict.files.atomic import check_writable
 from emodict.results.metrics import METRICS
 from emodict_desk.sensors import Sensors, names_given, sensors_from_options
-from emodict_train.cli_study import add_study
+from emodict_train.cli.study import add_study
 
 if TYPE_CHECKING:
     from emodict_desk.tables.table import FeatureTable
-    from emodict_train.checkpoint import Checkpoint
-    from emodict_train.fit import FitOptions, Step
+    from emodict_train.fit.fitting import Step
+    from emodict_train.fit.options import FitOptions
+    from emodict_train.model.checkpoint import Checkpoint
 
 NAME = "emodict-train"
 
@@ -101,9 +102,9 @@ def _add_fit(app: typer.Typer) -> None:
         device: _Device = "auto",
     ) -> None:
         """Train on labelled data and write one self-describing checkpoint, and its card beside it."""
-        from emodict_train.fit import FitOptions
-        from emodict_train.model_card import card_path
-        from emodict_train.presets import preset as preset_of
+        from emodict_train.fit.model_card import card_path
+        from emodict_train.fit.options import FitOptions
+        from emodict_train.fit.presets import preset as preset_of
 
         log_to_stderr()
         sensors = sensors_from_options(modalities, channels)
@@ -169,8 +170,8 @@ def _add_card(app: typer.Typer) -> None:
         out: Annotated[Path | None, typer.Option("--out", "-o", help="A .md file. [default: the screen]")] = None,
     ) -> None:
         """Print the card of a checkpoint: what it is, what it was trained on, how good it is, what it is not for."""
-        from emodict_train.checkpoint import load_checkpoint
-        from emodict_train.model_card import model_card, write_card
+        from emodict_train.fit.model_card import model_card, write_card
+        from emodict_train.model.checkpoint import load_checkpoint
 
         if out is not None:
             check_writable(out, ending=".md")
@@ -203,9 +204,9 @@ def _read(
 
 def _fit_and_save(table: "FeatureTable", options: "FitOptions", out: Path) -> "Checkpoint":
     """Train and write `out` and its card; until they are written, the state of the training stands beside them."""
-    from emodict_train.checkpoint import save_checkpoint
-    from emodict_train.fit import can_go_on
-    from emodict_train.model_card import card_path, write_card
+    from emodict_train.fit.fitting import can_go_on
+    from emodict_train.fit.model_card import card_path, write_card
+    from emodict_train.model.checkpoint import save_checkpoint
 
     resume_path = out.with_name(out.name + ".resume")
     try:
@@ -221,7 +222,7 @@ def _fit_and_save(table: "FeatureTable", options: "FitOptions", out: Path) -> "C
 
 
 def _fit_with_progress(table: "FeatureTable", options: "FitOptions", resume_path: Path) -> "Checkpoint":
-    from emodict_train.fit import fit
+    from emodict_train.fit.fitting import fit
 
     with Progress("Training", 1, unit=" epochs") as progress:
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from emodict.engine.model_spec import ModelSpec
 from emodict.features.spec import FeatureSpec, load_spec
-from emodict_train.model import Dictionary, EmotionDict, Encoder, Standardise, sinusoidal_positions
+from emodict_train.model.emotion_dict import Dictionary, EmotionDict, Encoder, Standardise, sinusoidal_positions
 
 EMOTIONS = tuple(f"emotion{i}" for i in range(10))
 

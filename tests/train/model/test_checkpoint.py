@@ -14,8 +14,8 @@ import torch
 from emodict.engine.model_spec import ModelSpec
 from emodict.errors import ModelError, OutputError, SpecError
 from emodict.features.spec import load_spec, spec_from_dict
-from emodict_train.checkpoint import Checkpoint, load_checkpoint, predict, save_checkpoint
-from emodict_train.model import EmotionDict
+from emodict_train.model.checkpoint import Checkpoint, load_checkpoint, predict, save_checkpoint
+from emodict_train.model.emotion_dict import EmotionDict
 
 FEATURES = load_spec("emodict-1").with_modalities(("gsr", "ppg"))
 MODEL = ModelSpec(("a", "b", "c"), FEATURES.modality_names, ("ppg",), layers=1, members=2)

@@ -9,9 +9,11 @@ from torch import Tensor
 
 from emodict.engine.model_spec import ModelSpec
 from emodict.features.spec import load_spec
-from emodict_train.losses import auxiliary_loss, main_loss
-from emodict_train.model import EmotionDict
-from emodict_train.trainer import Trainer, TrainingPlan, TrainingRows
+from emodict_train.model.emotion_dict import EmotionDict
+from emodict_train.model.losses import auxiliary_loss, main_loss
+from emodict_train.training.emotion_dict import TrainedEmotionDict
+from emodict_train.training.ensemble import Ensemble, Member
+from emodict_train.training.plan import TrainingPlan
 
 ROWS, SIZE = 4, 128
 
@@ -105,12 +107,14 @@ def _one_step(auxiliary: str) -> EmotionDict:
     generator = torch.Generator().manual_seed(0)
     tokens = torch.randn(8, features.tokens, features.token_width, generator=generator)
     labels = torch.softmax(torch.randn(8, 3, generator=generator), dim=1)
-    rows = TrainingRows(tokens, labels, torch.ones(8, 4, dtype=torch.bool))
-    plan = TrainingPlan(epochs=1, batch_size=8, auxiliary=auxiliary, modality_dropout=0)
+    plan = TrainingPlan(epochs=1, batch_size=8, auxiliary=auxiliary, average=0.0)
     spec = ModelSpec(("a", "b", "c"), features.modality_names, layers=1)
-    trainer = Trainer(features, spec, plan, rows, seed=0)
-    trainer.run_epoch()
-    return trainer.network
+    x, d = tokens.double().numpy(), labels.double().numpy()
+    ensemble = Ensemble(lambda _: TrainedEmotionDict(spec, features, plan), x, d, [Member(np.arange(8), seed=0)], plan)
+    ensemble.run_epoch()
+    network = TrainedEmotionDict(spec, features, plan)
+    network.load_state_dict(ensemble.states()[0])
+    return network.emotion_dict
 
 
 @pytest.mark.parametrize("form", ["kl", "literal", "mse"])

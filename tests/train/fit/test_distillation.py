@@ -5,7 +5,7 @@ import pytest
 
 from emodict.errors import TableError
 from emodict.results.metrics import mean_metrics
-from emodict_train.distillation import softened_labels
+from emodict_train.fit.distillation import softened_labels
 from emodict_train.rivals import baselines
 from emodict_train.rivals.baselines import KernelRidge
 

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from emodict.errors import TableError
-from emodict_train.split import complement, k_folds
+from emodict_train.data.split import complement, k_folds
 
 GROUPS = st.lists(st.integers(0, 30), min_size=5, max_size=80).filter(lambda g: len(set(g)) >= 5)
 

@@ -4,8 +4,8 @@ import pytest
 
 from emodict.engine.model_spec import ModelSpec
 from emodict.errors import InputError
-from emodict_train.presets import DEFAULT_PRESET, PRESETS, preset
-from emodict_train.trainer import TrainingPlan
+from emodict_train.fit.presets import DEFAULT_PRESET, PRESETS, preset
+from emodict_train.training.plan import TrainingPlan
 
 
 def test_the_papers_preset_trains_as_its_section_4_2_says() -> None:
