@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from emodict.live.page.listener import PageListener
     from emodict.live.recorder import SessionRecorder
     from emodict.live.row import Listener, LiveRow
-    from emodict.live.source import Happening, LiveSource
+    from emodict.live.source import LiveSource, SensorEvent
     from emodict.predict.person import Adaptation
 
 
@@ -83,8 +83,8 @@ def run_live_command(engine_path: Path, options: RunOptions, sensors: LiveOption
         recorder = _recorder(sensors, source, stack)
         say(f"Live from {source.name}{', SIMULATED' if source.simulated else ''}; Ctrl-C ends it")
         with ended_by_signals():
-            on_event = _ignored if recorder is None else recorder.happened
-            run_live(engine, source, listeners, adaptation=adaptation, on_happening=on_event, seconds=sensors.seconds)
+            on_event = _ignored if recorder is None else recorder.keep
+            run_live(engine, source, listeners, adaptation=adaptation, on_event=on_event, seconds=sensors.seconds)
         stack.close()
         say(f"{counter.rows} rows, {counter.answered} answered")
         if recorder is not None:
@@ -178,7 +178,7 @@ def _page(engine_path: Path, address: str, token: str | None) -> PageListener:
     return PageListener(page_address(address), token=token or os.environ.get("EMODICT_TOKEN"), model=engine_path.name)
 
 
-def _ignored(happening: Happening) -> None:
+def _ignored(event: SensorEvent) -> None:
     """What happens, where nothing is recorded."""
 
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from emodict.errors import InputError
 from emodict.features.spec import FeatureSpec
 from emodict.live.clock import CounterClock, SmoothClock, counts_samples
-from emodict.live.source import Chunk, Connected, Ended, Happening, Lost
+from emodict.live.source import Chunk, Connected, Ended, Lost, SensorEvent
 
 if TYPE_CHECKING:
     from emodict_desk.boards import Board, Preset
@@ -58,7 +58,7 @@ class BrainFlowSource:
         self.name = f"BrainFlow {self._board.name}"
         self.session = "live"
         self.simulated = self._board.simulated
-        self._happened: queue.SimpleQueue[Happening] = queue.SimpleQueue()
+        self._events: queue.SimpleQueue[SensorEvent] = queue.SimpleQueue()
         self._error: BaseException | None = None
         self._tried, self._stopping, self._ended = threading.Event(), threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._run, name="emodict-brainflow", daemon=True)
@@ -69,15 +69,15 @@ class BrainFlowSource:
 
     @property
     def finished(self) -> bool:
-        return self._ended.is_set() and self._happened.empty()
+        return self._ended.is_set() and self._events.empty()
 
-    def poll(self, timeout_s: float) -> Sequence[Happening]:
+    def poll(self, timeout_s: float) -> Sequence[SensorEvent]:
         """What happened since the last call."""
-        found: list[Happening] = []
+        found: list[SensorEvent] = []
         wait_s = max(0.0, timeout_s)
         while True:
             try:
-                found.append(self._happened.get(timeout=wait_s) if wait_s else self._happened.get_nowait())
+                found.append(self._events.get(timeout=wait_s) if wait_s else self._events.get_nowait())
             except queue.Empty:
                 break
             wait_s = 0.0
@@ -106,7 +106,7 @@ class BrainFlowSource:
             shim = import_brainflow()
             retries, said = 0, ""
             while not self._stopping.is_set() and not self._ended.is_set():
-                session = _Session(shim, self._board, self._happened.put)
+                session = _Session(shim, self._board, self._events.put)
                 problem = session.read_while_it_lasts(self._stopping, self._tried)
                 if session.ended:
                     self._ended.set()
@@ -127,7 +127,7 @@ class BrainFlowSource:
 class _Session:
     """The board from one connection to its loss."""
 
-    def __init__(self, shim: ModuleType, board: Board, tell: Callable[[Happening], None]) -> None:
+    def __init__(self, shim: ModuleType, board: Board, tell: Callable[[SensorEvent], None]) -> None:
         self._shim, self._board, self._tell = shim, board, tell
         self._streams = [_PresetStream(preset) for preset in board.presets]
 
@@ -160,8 +160,8 @@ class _Session:
             except self._shim.BrainFlowError as error:
                 problem = self._in_words(error)
             for stream in self._streams:
-                for happening in stream.close(time.monotonic(), problem):
-                    self._tell(happening)
+                for event in stream.close(time.monotonic(), problem):
+                    self._tell(event)
         finally:
             # After the loss is told: some boards take seconds to be released.
             self._release(shim_board)
@@ -176,8 +176,8 @@ class _Session:
                 if not len(rows):
                     continue
                 heard_s = now_s
-                for happening in stream.take(rows, now_s):
-                    self._tell(happening)
+                for event in stream.take(rows, now_s):
+                    self._tell(event)
             if self.ended:
                 return ""
             if time.monotonic() - heard_s > LOST_S and not self._plays:
@@ -223,7 +223,7 @@ class _PresetStream:
         self._first_stamps_s: list[NDArray[np.float64]] = []
         self._clock: SmoothClock | None = None
 
-    def take(self, rows: NDArray[np.float64], now_s: float) -> list[Happening]:
+    def take(self, rows: NDArray[np.float64], now_s: float) -> list[SensorEvent]:
         """(samples, columns) that have just been read."""
         self.rows += len(rows)
         stamps_s = self._stamps(rows, now_s)
@@ -235,7 +235,7 @@ class _PresetStream:
             return []
         return self._begin()
 
-    def close(self, now_s: float, reason: str) -> list[Happening]:
+    def close(self, now_s: float, reason: str) -> list[SensorEvent]:
         """The end of this connection."""
         if self._clock is None:
             return []
@@ -243,7 +243,7 @@ class _PresetStream:
             return [Ended(column.stream.modality) for column in self.preset.modalities]
         return [Lost(column.stream.modality, now_s, reason) for column in self.preset.modalities]
 
-    def _begin(self) -> list[Happening]:
+    def _begin(self) -> list[SensorEvent]:
         rows, stamps_s = np.concatenate(self._first), np.concatenate(self._first_stamps_s)
         counts = self.preset.counter is not None and counts_samples(rows[:, self.preset.counter])
         self._clock = (CounterClock if counts else SmoothClock)(self.preset.rate_hz)

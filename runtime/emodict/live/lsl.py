@@ -18,7 +18,7 @@ from emodict.features.spec import FeatureSpec
 from emodict.live.clock import CounterClock, SmoothClock, counts_samples
 from emodict.live.liblsl import Inlet, LostError, NotYetError, Resolver, StreamInfo, library, local_clock_s
 from emodict.live.lsl_streams import TYPES, Picked, Wanted, channels_of, choose, identity, pick
-from emodict.live.source import Chunk, Connected, Happening, LiveStream, Lost
+from emodict.live.source import Chunk, Connected, LiveStream, Lost, SensorEvent
 
 logger = logging.getLogger(__name__)
 
@@ -75,7 +75,7 @@ class LslSource:
         """This machine's LSL clock."""
         return local_clock_s()
 
-    def poll(self, timeout_s: float) -> Sequence[Happening]:
+    def poll(self, timeout_s: float) -> Sequence[SensorEvent]:
         """See `LiveSource.poll`.
 
         Raises:
@@ -86,33 +86,33 @@ class LslSource:
             now_s = time.monotonic()
             time.sleep(max(0.0, min(self._last_read_s + READ_STEP_S, until_s) - now_s))
             self._last_read_s = time.monotonic()
-            happenings = [*self._arrived(), *self._read()]
-            if happenings or self._last_read_s >= until_s:
-                return happenings
+            events = [*self._arrived(), *self._read()]
+            if events or self._last_read_s >= until_s:
+                return events
 
-    def _arrived(self) -> list[Happening]:
-        happenings: list[Happening] = []
+    def _arrived(self) -> list[SensorEvent]:
+        events: list[SensorEvent] = []
         while not self._news.empty():
             news = self._news.get()
             if isinstance(news, StreamError):
                 raise news
             self._links[news.stream.modality] = news
-            happenings.append(Connected(news.stream, self.now_s()))
-        return happenings
+            events.append(Connected(news.stream, self.now_s()))
+        return events
 
-    def _read(self) -> list[Happening]:
-        happenings: list[Happening] = []
+    def _read(self) -> list[SensorEvent]:
+        events: list[SensorEvent] = []
         for modality, link in list(self._links.items()):
             try:
                 chunk = link.pull()
             except LostError as error:
                 del self._links[modality]
                 link.gone.set()
-                happenings.append(Lost(modality, self.now_s(), str(error).rstrip(".")))
+                events.append(Lost(modality, self.now_s(), str(error).rstrip(".")))
             else:
                 if chunk is not None:
-                    happenings.append(chunk)
-        return happenings
+                    events.append(chunk)
+        return events
 
     def __enter__(self) -> LslSource:
         library()
@@ -149,7 +149,7 @@ class _Link:
             rate_hz=info.rate_hz,
             channel_names=self._picked.names,
             unit=wanted.unit,
-            device=" ".join(filter(None, (info.name, f"on {info.hostname}" * bool(info.hostname)))),
+            device=f"{info.name} on {info.hostname}" if info.hostname else info.name,
         )
         self.gone, self.mute = threading.Event(), threading.Event()
         self.heard_s = time.monotonic()

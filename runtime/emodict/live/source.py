@@ -67,7 +67,7 @@ class Ended:
     modality: str
 
 
-Happening = Connected | Chunk | Lost | Ended
+SensorEvent = Connected | Chunk | Lost | Ended
 
 
 class LiveSource(Protocol):
@@ -95,7 +95,7 @@ class LiveSource(Protocol):
         """The time now, on the clock of the samples' times."""
         ...
 
-    def poll(self, timeout_s: float) -> Sequence[Happening]:
+    def poll(self, timeout_s: float) -> Sequence[SensorEvent]:
         """What happened since the last call, in order; waits for something to happen, at most `timeout_s`.
 
         Waiting longer than that would delay a row. Nothing ever raises because a device went away: that is `Lost`.
