@@ -18,6 +18,7 @@ from emodict.features.stream import channel_count
 from emodict.features.windows import FeatureWindows, concatenate
 from emodict.live.channels import columns_for
 from emodict.live.placing import Placer
+from emodict.live.rarely import RarelyLogger
 from emodict.live.row import ABSENT, LIVE, LOST, STALLED
 from emodict.live.source import Chunk, Connected, LiveStream, Lost, SensorEvent
 
@@ -74,6 +75,7 @@ class LivePipeline:
         self._features = FeatureStream(spec, {m.name: m.rate_hz for m in spec.modalities}, unmixing=unmixing)
         self._sensors = {m.name: _Sensor() for m in spec.modalities}
         self._rows: list[FeatureWindows] = []
+        self._log = RarelyLogger(logger)
         self.start_s: float | None = None
 
     def push(self, event: SensorEvent) -> None:
@@ -92,7 +94,7 @@ class LivePipeline:
             self._place(name, sensor, event)
         elif isinstance(event, Lost):
             sensor.state = LOST
-            logger.warning("%s: lost%s", name, f" ({event.reason})" if event.reason else "")
+            self._log.warning("%s: lost%s", name, f" ({event.reason})" if event.reason else "")
         else:
             self._end(name, sensor)
 
@@ -163,9 +165,9 @@ class LivePipeline:
         again = sensor.stream is not None
         same_rate = again and sensor.stream is not None and sensor.stream.rate_hz == connected.stream.rate_hz
         sensor.stream, sensor.columns = connected.stream, columns
+        if again and sensor.state != LIVE:
+            self._log.warning("%s: back%s", name, "" if same_rate else f", now at {connected.stream.rate_hz:g} Hz")
         sensor.state = LIVE
-        if again:
-            logger.warning("%s: back%s", name, "" if same_rate else f", now at {connected.stream.rate_hz:g} Hz")
         # At the old rate the samples go on where they belong; a new rate, like a new sensor, begins with a second.
         if not same_rate:
             since = math.ceil(connected.time_s - self.start_s - _ROUNDING_S)
@@ -176,7 +178,7 @@ class LivePipeline:
             raise InputError(f"{name}: samples came before the stream was connected")
         if sensor.state != LIVE:
             sensor.state = LIVE
-            logger.warning("%s: samples come again", name)
+            self._log.warning("%s: samples come again", name)
         if not len(chunk.times_s):
             return
         sensor.waiting.append(chunk)
@@ -203,7 +205,7 @@ class LivePipeline:
             samples = samples[:, sensor.columns]
         plausible = times_s < self.end_s(self._features.next_second) + AHEAD_S
         if not plausible.all():
-            logger.warning("%s: times in the far future, left out", name)
+            self._log.warning("%s: times in the far future, left out", name)
             samples, times_s = samples[plausible], times_s[plausible]
         # Between ticks samples are interpolated, which would spread one that is none over its neighbours.
         usable = without_unusable(self._spec.modality(name), np.asarray(samples, dtype=np.float64))
@@ -224,7 +226,7 @@ class LivePipeline:
         sensor = self._sensors[name]
         if sensor.state == LIVE:
             sensor.state = STALLED
-            logger.warning("%s: nothing comes any more", name)
+            self._log.warning("%s: nothing comes any more", name)
         self._restart(name, second, dropped=True)
 
     def _restart(self, name: str, second: int, *, dropped: bool) -> None:

@@ -176,7 +176,7 @@ class SessionRecorder:
             if isinstance(what, Chunk):
                 self._take(what)
             elif isinstance(what, Connected):
-                self._streams[what.stream.modality] = what.stream
+                self._connect(what.stream)
                 events.append((what.time_s - self._start_s, _describe(what.stream)))
             elif isinstance(what, Lost):
                 reason = f": {what.reason}" if what.reason else ""
@@ -191,6 +191,15 @@ class SessionRecorder:
                     count, layout.out_of_order = layout.out_of_order, 0
                     events.append((layout.last_s, f"{count} samples out of order left out of {layout.signal.name}"))
         self._file.write(events)
+
+    def _connect(self, stream: LiveStream) -> None:
+        before = self._streams.get(stream.modality)
+        self._streams[stream.modality] = stream
+        for layout in self._layouts.get(stream.modality, ()):
+            # What came before came at that rate, too.
+            if stream.measured and layout.stream == before:
+                layout.stream = layout.signal.stream = stream
+                self._file.amend_rate(layout.signal)
 
     def _take(self, chunk: Chunk) -> None:
         """Add samples to their signal; what is no later than the sample before cannot be stored, and is counted."""

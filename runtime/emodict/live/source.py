@@ -20,6 +20,7 @@ class LiveStream:
         channel_names: of its columns; the names by which a model finds its channels.
         unit: of its samples, such as "uV"; what a recording of it says.
         device: what it calls itself, for people.
+        measured: the rate is what its samples showed, not what it announced; it was connected before.
     """
 
     modality: str
@@ -27,6 +28,7 @@ class LiveStream:
     channel_names: tuple[str, ...]
     unit: str
     device: str = ""
+    measured: bool = False
 
 
 @dataclass(frozen=True)
