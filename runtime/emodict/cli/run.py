@@ -182,6 +182,8 @@ def summary_as_dict(prediction: "Prediction") -> dict[str, object]:
         "rows": len(prediction),
         "answered": int(answered.sum()),
         "simulated": prediction.simulated,
+        "model_simulated": prediction.model_simulated,
+        "doubts": list(prediction.doubts),
         "mean_distribution": None if mean is None else dict(zip(prediction.emotions, mean, strict=True)),
         "metrics": prediction.metrics(),
         "metrics_of_mean_label": prediction.metrics_of_mean_label(),

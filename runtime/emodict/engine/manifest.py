@@ -43,6 +43,11 @@ class Manifest:
     software: str = ""
     precision: str = "fp32"
 
+    @property
+    def simulated(self) -> bool:
+        """Whether the model was trained on simulated people."""
+        return bool(self.training.get("simulated", False))
+
     def __post_init__(self) -> None:
         shapes = {
             "missing_value": (self.features.tokens, self.features.token_width),

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from emodict.errors import InputError
 from emodict.features import FeatureStream
+from emodict.features.plausible import Watch
 from emodict.features.quality import without_unusable
 from emodict.features.spec import FeatureSpec
 from emodict.features.stream import channel_count
@@ -21,6 +22,7 @@ from emodict.live.placing import Placer
 from emodict.live.rarely import RarelyLogger
 from emodict.live.row import ABSENT, LIVE, LOST, STALLED
 from emodict.live.source import Chunk, Connected, LiveStream, Lost, SensorEvent
+from emodict.recording.modalities import modality_of
 
 logger = logging.getLogger(__name__)
 
@@ -29,8 +31,6 @@ logger = logging.getLogger(__name__)
 PATIENCE_S = 1.0
 # What the last sample of a second takes to get here.
 ARRIVAL_S = 0.02
-# Ties of skin conductance and the one face a second are moved, never mixed with their neighbours.
-SNAPPED = ("gsr", "video")
 # A sample that claims to be from so far in the future has a broken clock; to wait for its time would take memory.
 AHEAD_S = 60.0
 # Clocks are compared with sums of sample periods, which are rounded.
@@ -50,6 +50,7 @@ class _Sensor:
     ended: bool = False
     # Chunks wait until they complete a second: a dozen small ones cost as much as one large one each.
     waiting: list[Chunk] = field(default_factory=list)
+    watch: Watch | None = None
     complete_at_s: float = -math.inf
     newest_s: float = -math.inf
 
@@ -144,6 +145,16 @@ class LivePipeline:
         sensor = self._sensors[name]
         return sensor.state, sensor.stream, sensor.late
 
+    def doubts(self) -> tuple[str, ...]:
+        """A sentence for each thing in the signals of the last minutes that cannot be; a new one is logged."""
+        watches = [sensor.watch for sensor in self._sensors.values() if sensor.watch is not None]
+        for watch in watches:
+            for doubt in watch.doubts[watch.said :]:
+                logger.warning("%s", doubt)
+            # Their figures change with every look; only one more is news.
+            watch.said = max(watch.said, len(watch.doubts))
+        return tuple(doubt for watch in watches for doubt in watch.doubts)
+
     def _deadline_s(self, second: int, missing: list[str]) -> float:
         """Sensors that are live are waited for; of the others nothing can be expected once the second is over."""
         end_s = self.end_s(second) - _ROUNDING_S
@@ -171,6 +182,8 @@ class LivePipeline:
         # At the old rate the samples go on where they belong; a new rate, like a new sensor, begins with a second.
         if not same_rate:
             since = math.ceil(connected.time_s - self.start_s - _ROUNDING_S)
+            modality = self._spec.modality(name)
+            sensor.watch = Watch(name, connected.stream.rate_hz, modality.unit, modality.channel_names)
             self._restart(name, max(since, self._features.earliest_restart(name)), dropped=False)
 
     def _place(self, name: str, sensor: _Sensor, chunk: Chunk) -> None:
@@ -203,6 +216,8 @@ class LivePipeline:
         sensor.waiting.clear()
         if sensor.columns is not None:
             samples = samples[:, sensor.columns]
+        assert sensor.watch is not None
+        sensor.watch.push(samples)
         plausible = times_s < self.end_s(self._features.next_second) + AHEAD_S
         if not plausible.all():
             self._log.warning("%s: times in the far future, left out", name)
@@ -243,7 +258,8 @@ class LivePipeline:
                 sensor.stream.rate_hz,
                 channel_count(modality),
                 anchor_s=self.start_s + second,
-                snapped=name in SNAPPED,
+                # Ties, and the one face a second, are moved and never mixed with their neighbours.
+                snapped=modality.kind == "embedding" or modality_of(name).coarse,
                 missed_before=dropped,
             )
 

@@ -80,7 +80,10 @@ def _rows(
     windows = pipeline.take()
     if windows is None:
         return
-    prediction = score(engine, windows, session=source.session, simulated=source.simulated, adaptation=adaptation)
+    prediction = score(
+        engine, windows, session=source.session, simulated=source.simulated, adaptation=adaptation,
+        doubts=pipeline.doubts(),
+    )  # fmt: skip
     assert pipeline.start_s is not None
     ready_s = source.now_s()
     for i in range(len(prediction)):
