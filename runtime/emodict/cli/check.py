@@ -51,3 +51,16 @@ def refuse_idle_options(given: Sequence[str]) -> None:
             got=", ".join(given),
             fix="Leave one of the two out",
         )
+
+
+def refuse_live_options(given: Sequence[str]) -> None:
+    """Without --live these options would do nothing.
+
+    Raises:
+        InputError: naming them.
+    """
+    if given:
+        raise InputError(
+            f"{', '.join(given)} {'is' if len(given) == 1 else 'are'} for a live run",
+            expected="--live lsl, brainflow:BOARD or replay:session.h5 beside it",
+        )

@@ -25,19 +25,6 @@ if TYPE_CHECKING:
     from emodict.predict.person import Adaptation
 
 
-def refuse_live_options(given: Sequence[str]) -> None:
-    """Without --live these options would do nothing.
-
-    Raises:
-        InputError: naming them.
-    """
-    if given:
-        raise InputError(
-            f"{', '.join(given)} {'is' if len(given) == 1 else 'are'} for a live run",
-            expected="--live lsl, brainflow:BOARD or replay:session.h5 beside it",
-        )
-
-
 def require_live_alone(engine: Path | None, idle: Sequence[str]) -> Path:
     """The model of a live run, beside which what belongs to recordings does nothing.
 

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO, cast
 
 from emodict.cli.app import OutlivesItsReader, Progress, log_to_stderr, new_app, plain_output, run_app
-from emodict.cli.live import refuse_live_options, require_live_alone, run_live_command
 from emodict.cli.trusted import face_models, require_trusted
 from emodict.errors import OutputError, RecordingError, printable
 from emodict.files.atomic import check_writable, refuse_overwriting
@@ -68,11 +67,13 @@ def run_command(
     engine: Path | None, recordings: list[Path], options: "RunOptions", sensors: "LiveOptions", *, check: bool
 ) -> int:
     """Do what the options ask for: run live, look at this machine, or score recordings; the exit code."""
-    from emodict.cli.check import print_check, refuse_idle_options, require_recordings
+    from emodict.cli.check import print_check, refuse_idle_options, refuse_live_options, require_recordings
     from emodict.cli.options import given_options
 
     named = ["recordings"] if recordings else []
     if sensors.wanted:
+        from emodict.cli.live import require_live_alone, run_live_command
+
         idle = named + given_options(options, but=("weights", "as_json", "quiet", "device", "person"))
         run_live_command(require_live_alone(engine, idle + (["--check"] if check else [])), options, sensors)
         return 0
