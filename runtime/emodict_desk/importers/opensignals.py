@@ -26,6 +26,7 @@ from emodict_desk.importers.form import Form, Option, pairs
 from emodict_desk.importers.kinds import check_there, wrong_kind
 from emodict_desk.importers.spool import Spool
 from emodict_desk.recordings.account import Account
+from emodict_desk.wording import count_of
 
 if TYPE_CHECKING:
     import h5py
@@ -316,7 +317,7 @@ def _digital_events(device: _Device, start: datetime.datetime | None, account: A
             yield Event(late_s + row / device.rate_hz, i + 1, f"{name} {values[row - 1]} -> {values[row]}")
     for name, rows in sorted(members(device.group.get("events", {})).items()):
         if len(rows):
-            account.leave_out(f"events/{name}", f"{len(rows)} row{'s' * (len(rows) != 1)} of unknown layout")
+            account.leave_out(f"events/{name}", f"{count_of(len(rows), 'row')} of unknown layout")
 
 
 FORM = Form(

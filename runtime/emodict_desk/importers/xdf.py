@@ -20,10 +20,12 @@ from emodict.recording.units import plain_unit, unit_factor
 from emodict_desk.importers.clock import growing, parse_time, start_and_times, usual_rate_hz
 from emodict_desk.importers.form import Form, Option
 from emodict_desk.importers.kinds import check_there, read_head, wrong_kind
-from emodict_desk.importers.labels import WANTED_UNIT, modality_of_words
+from emodict_desk.importers.labels import WANTED_UNIT, Label, modality_of_words
 from emodict_desk.importers.spool import Spool
 from emodict_desk.importers.xdf_chunks import check_chunks
+from emodict_desk.lights import pulse_light
 from emodict_desk.recordings.account import Account
+from emodict_desk.wording import count_of
 
 _EXPECTED = "an XDF file (LabRecorder)"
 _MAGIC = b"XDF:"
@@ -100,7 +102,7 @@ class _Info:
 
     @property
     def shown(self) -> str:
-        count = f"{self.channels} channel{'s' * (self.channels != 1)}"
+        count = count_of(self.channels, "channel")
         return f"{self.name} (type {self.type or 'none'}, {count}, number {self.number})"
 
     def is_called(self, wanted: str) -> bool:
@@ -335,33 +337,33 @@ def _channels(modality: str, info: Any, count: int, path: Path, account: Account
     if len(described) != count:
         if described:
             account.note(f"stream {name}: {len(described)} channels described, {count} there; they are numbered")
-        described = [("", "", "")] * count
+        described = [Label("")] * count
     columns = list(range(count))
     if modality == "eeg":
-        columns = [i for i, (_, _, kind) in enumerate(described) if kind.upper() in ("", "EEG")] or columns
-        if not any(label for label, _, _ in described):
+        columns = [i for i, label in enumerate(described) if label.kind.upper() in ("", "EEG")] or columns
+        if not any(label.name for label in described):
             account.note(f"stream {name}: its header names no channels, they are numbered")
     elif count > 1:
-        columns = [next((i for i, (label, _, _) in enumerate(described) if "IR" in label.upper()), 0)]
-        account.note(f"{modality}: channel {described[columns[0]][0] or columns[0] + 1} taken of {count}")
+        columns = [(pulse_light([label.name for label in described]) or 0) if modality == "ppg" else 0]
+        account.note(f"{modality}: channel {described[columns[0]].name or columns[0] + 1} taken of {count}")
     for i in sorted(set(range(count)) - set(columns)):
-        account.leave_out(f"channel {described[i][0] or i + 1} of {name}", described[i][2] or "one is taken")
-    units = {plain_unit(described[i][1]) for i in columns} - {""}
+        account.leave_out(f"channel {described[i].name or i + 1} of {name}", described[i].kind or "one is taken")
+    units = {described[i].unit for i in columns} - {""}
     if len(units) > 1:
         raise RecordingError(f"{path}: the channels of stream {name} have different units", got=sorted(units))
     unit = "a.u." if modality == "ppg" else next(iter(units), "")
     if not unit:
         account.note(f"stream {name}: no unit in its header, taken for {WANTED_UNIT[modality]}")
     unit_factor(unit or WANTED_UNIT[modality], WANTED_UNIT[modality], of=f"{path}, stream {name}")
-    return columns, [described[i][0] or f"ch{i + 1}" for i in columns], unit or WANTED_UNIT[modality]
+    return columns, [described[i].name or f"ch{i + 1}" for i in columns], unit or WANTED_UNIT[modality]
 
 
-def _described(info: Any) -> list[tuple[str, str, str]]:
-    """(label, unit, type) of each channel, "" where the header is silent."""
+def _described(info: Any) -> list[Label]:
+    """What the header says of each channel."""
     desc = (info.get("desc") or [None])[0] or {}
     channels = (desc.get("channels") or [None])[0] or {}
     found = channels.get("channel") or []
-    return [(_first(c, "label"), _first(c, "unit"), _first(c, "type")) for c in found if c]
+    return [Label(_first(c, "label"), plain_unit(_first(c, "unit")), _first(c, "type")) for c in found if c]
 
 
 def _first(info: Any, key: str) -> str:

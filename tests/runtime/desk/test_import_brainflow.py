@@ -119,6 +119,13 @@ def test_brainflow_of_several_lights_the_second_is_the_pulse_and_of_skin_the_fir
     assert "taken" not in one.attributes["notes"]
 
 
+@pytest.mark.parametrize(("board", "lights", "taken"), [("Emotibit", 3, 300), ("Muse2", 3, 400), ("Galea", 2, 400)])
+def test_brainflow_infrared_is_where_the_board_has_it(tmp_path: Path, board: str, lights: int, taken: int) -> None:
+    descr = {"name": board, "ppg_channels": [3, 4, 5][:lights]}
+    recording = read_brainflow(brainflow_rows(tmp_path / "a.csv", descr))
+    assert recording.signals["ppg"].samples[0, 0] == taken
+
+
 def test_brainflow_electrodes_without_names_are_numbered(tmp_path: Path) -> None:
     descr = {"eeg_channels": [2, 1], "emg_channels": [1, 3], "ecg_channels": [1, 2], "other_channels": []}
     recording = read_brainflow(brainflow_rows(tmp_path / "a.csv", descr))

@@ -74,6 +74,22 @@ def test_csv_electrodes_are_those_that_channels_of_a_model_can_be(tmp_path: Path
     assert recording.signals["eeg"].channel_names == electrode_names(names) == names
 
 
+def test_csv_of_three_lights_of_one_sensor_the_second_is_the_pulse_unless_asked(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.csv", "time,PPG1,PPG2,PPG3\n" + "".join(f"{n / 64:.4f},1,2,3\n" for n in range(99)))
+    recording = read_csv(path)
+    assert recording.signals["ppg"].samples[0, 0] == 2
+    assert "ppg: column PPG2 taken of PPG1, PPG2, PPG3, as the infrared light" in recording.attributes["notes"]
+    assert read_csv(path, columns=["ppg=PPG3"]).signals["ppg"].samples[0, 0] == 3
+
+
+@pytest.mark.parametrize("names", ["PPG,BVP,pulse", "PPG_Red,PPG_Green"])
+def test_csv_lights_of_which_nothing_says_which_is_the_pulse_are_refused(tmp_path: Path, names: str) -> None:
+    cells = ",".join("1" * (names.count(",") + 1))
+    path = write(tmp_path / "a.csv", f"time,{names}\n" + "".join(f"{n / 64:.4f},{cells}\n" for n in range(99)))
+    with pytest.raises(RecordingError, match=r"ppg has one channel, and \d columns could be it"):
+        read_csv(path)
+
+
 def test_csv_columns_and_units_are_what_the_user_says(tmp_path: Path) -> None:
     rows = "\n".join(f"{n};{n};{n + 1};{n + 2}" for n in range(100))
     path = write(tmp_path / "a.csv", f"index;left;right;skin\n{rows}\n")

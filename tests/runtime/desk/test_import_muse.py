@@ -159,6 +159,25 @@ def test_muse_infrared_is_the_pulse_where_it_comes_at_its_own_rate(tmp_path: Pat
     assert "ppg (not recorded at the sensor's own rate)" in copied.attributes["left_out"]
 
 
+@pytest.mark.parametrize(
+    ("lights", "pulse"),
+    [
+        ("PPG1,PPG2,PPG3", 20.0),
+        ("PPG_Ambient,PPG_IR,PPG_Red", 20.0),
+        ("PPG_IR,PPG_Red,PPG_Ambient", 10.0),
+        ("PPG1,PPG2", 20.0),
+        ("PPG1", None),
+        ("PPG_Ambient", None),
+    ],
+)
+def test_muse_light_of_the_room_is_never_the_pulse(tmp_path: Path, lights: str, pulse: float | None) -> None:
+    count = lights.count(",") + 1
+    cells = [",".join(str(10.0 * (c + 1)) if n % 4 == 0 else "" for c in range(count)) for n in range(2560)]
+    rows = "".join(f"{stamp(n / 256)},{n % 7},{cells[n]}\n" for n in range(2560))
+    signals = read_muse(write(tmp_path / "a.csv", f"TimeStamp,RAW_AF7,{lights}\n{rows}")).signals
+    assert (float(signals["ppg"].samples[0, 0]) if "ppg" in signals else None) == pulse
+
+
 def test_muse_contact_is_bad_from_4_on(tmp_path: Path) -> None:
     rows = "".join(f"{stamp(n / 256)},{n},{4 if n >= 200 else 3 if n >= 100 else ''}\n" for n in range(300))
     path = write(tmp_path / "a.csv", f"TimeStamp,RAW_AF7,HSI_AF7\n{rows}")

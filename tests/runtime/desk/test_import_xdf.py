@@ -297,6 +297,9 @@ def test_of_several_lights_infrared_is_the_pulse_and_else_the_first(tmp_path: Pa
     assert recording.signals["ppg"].samples[5, 0] == 105
     assert "ppg: channel ir 940 taken of 3" in notes_of(recording)
     assert recording.attributes["left_out"] == "channel Red of Cap (one is taken), channel Green of Cap (one is taken)"
+    muse = read_xdf(one_stream("PPG", channels=[(f"PPG{n}", "", "") for n in (1, 2, 3)]).write(tmp_path / "a.xdf"))
+    assert muse.signals["ppg"].samples[5, 0] == 105
+    assert "ppg: channel PPG2 taken of 3" in notes_of(muse)
     plain = read_xdf(one_stream("PPG", channels=[("", "", "")] * 2).write(tmp_path / "a.xdf"))
     assert plain.signals["ppg"].samples[5, 0] == 5
     assert "ppg: channel 1 taken of 2" in notes_of(plain)
