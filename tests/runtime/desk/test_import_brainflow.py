@@ -119,6 +119,37 @@ def test_brainflow_of_several_lights_the_second_is_the_pulse_and_of_skin_the_fir
     assert "taken" not in one.attributes["notes"]
 
 
+@pytest.mark.parametrize(
+    ("order", "said"),
+    [
+        ([*range(500), *range(400, 500), *range(500, 1000)], "100 samples came twice, by the package counter"),
+        ([n // 20 * 20 + 19 - n % 20 for n in range(1000)], "950 samples came late, by the package counter"),
+    ],
+)
+def test_brainflow_rows_twice_or_out_of_order_are_put_right_and_said(
+    tmp_path: Path, order: list[int], said: str
+) -> None:
+    path = tmp_path / "a.csv"
+    table = brainflow_file(path)
+    lines = path.read_text().splitlines(keepends=True)
+    path.write_text("".join(lines[n] for n in order))
+    recording = read_brainflow(path)
+    eeg = recording.signals["eeg"]
+    np.testing.assert_array_equal(eeg.samples[:], table[:, 1:3].astype(np.float32))
+    assert eeg.sequence is None
+    assert said in recording.attributes["notes"]
+    assert [e.onset_s for e in recording.events] == [pytest.approx(0.4)]
+    assert recording.start_time == "2023-11-14T22:13:20.250000Z"
+
+
+def test_brainflow_a_counter_that_is_given_up_is_said(tmp_path: Path) -> None:
+    brainflow_file(tmp_path / "a.csv", package=lambda n: n // 12 % 256)
+    assert (
+        "the package counter does not count samples: it is not used"
+        in read_brainflow(tmp_path / "a.csv").attributes["notes"]
+    )
+
+
 @pytest.mark.parametrize(("board", "lights", "taken"), [("Emotibit", 3, 300), ("Muse2", 3, 400), ("Galea", 2, 400)])
 def test_brainflow_infrared_is_where_the_board_has_it(tmp_path: Path, board: str, lights: int, taken: int) -> None:
     descr = {"name": board, "ppg_channels": [3, 4, 5][:lights]}

@@ -95,6 +95,14 @@ def test_dsi_header_is_understood_with_colons_and_units_in_brackets(tmp_path: Pa
     assert "no unit: samples taken for uV" in recording.attributes["notes"]
 
 
+def test_dsi_rows_that_stand_twice_count_once_and_so_do_their_events(tmp_path: Path) -> None:
+    values = dsi_file(tmp_path / "a.csv", change=lambda rows: [*rows[:120], *rows[90:120], *rows[120:]])
+    recording = read_dsi(tmp_path / "a.csv")
+    np.testing.assert_allclose(recording.signals["eeg"].samples[:], values, rtol=2**-24, atol=0.51e-4)  # as above
+    assert "30 samples came twice, by the counter ADC_Sequence" in recording.attributes["notes"]
+    assert [round(e.onset_s * 300) for e in recording.events] == [100, 300, 450]
+
+
 def test_dsi_without_a_counter_is_placed_by_row_and_says_so(tmp_path: Path) -> None:
     dsi_file(tmp_path / "a.csv", columns=DSI_COLUMNS.replace("ADC_Sequence", "Other"))
     recording = read_dsi(tmp_path / "a.csv")
