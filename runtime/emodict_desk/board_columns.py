@@ -8,7 +8,6 @@ from typing import Any
 from emodict_desk.lights import pulse_light
 from emodict_desk.recordings.account import Account
 
-UNITS = {"eeg": "uV", "ppg": "a.u.", "gsr": "uS"}
 # BrainFlow names no lights. By its source an EmotiBit's first is infrared; of two (Galea) it is the second.
 _LIGHTS = {"Emotibit": ("infrared", "red", "green")}
 _TWO_LIGHTS = ("red", "infrared")

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from emodict.errors import MissingDependencyError, RecordingError
 from emodict.files.jsontext import parse_json
+from emodict.recording.modalities import MODALITIES
 from emodict.recording.recording import Event, Recording, Signal
-from emodict_desk.board_columns import UNITS, pick_columns
+from emodict_desk.board_columns import pick_columns
 from emodict_desk.importers.clock import counter_from_arrivals, utc_text
 from emodict_desk.importers.form import Form, Option
 from emodict_desk.importers.order import Order, by_counter, by_time
@@ -56,7 +57,7 @@ def read_brainflow(
     order = _order(rows, rate_hz, account)
     at_s = order.onsets_s(len(rows.unix_s), rate_hz)
     signals = {
-        m: Signal(m, rate_hz, UNITS[m], names, order.of(rows.samples[m]), sequence=order.gaps)
+        m: Signal(m, rate_hz, MODALITIES[m].unit, names, order.of(rows.samples[m]), sequence=order.gaps)
         for m, names in rows.names.items()
     }
     return Recording(

@@ -6,20 +6,22 @@ import re
 from dataclasses import dataclass
 
 from emodict.recording.electrodes import ELECTRODES
+from emodict.recording.modalities import EEG, MODALITIES
 from emodict.recording.recording import canonical_channel
 from emodict.recording.units import plain_unit
 
 _ELECTRODES = frozenset(canonical_channel(name) for name in ELECTRODES)
 
-_PPG = re.compile(r"(^|[^a-z])(ppg|bvp|pleth|photopleth\w*|pulse|blood_?volume_?pulse)([^a-z]|$)", re.IGNORECASE)
-_GSR = re.compile(r"(^|[^a-z])(gsr|eda|sc|scl|skin_?conductance|electrodermal\w*|galvanic\w*)([^a-z]|$)", re.IGNORECASE)
-_EEG = re.compile(r"(^|[^a-z])eeg([^a-z]|$)", re.IGNORECASE)
-_MARKER = re.compile(r"(^|[^a-z])(markers?|triggers?|events?|stim(ulus)?|annotations?)([^a-z]|$)", re.IGNORECASE)
+_NAMES = {
+    # EEG last: `EEG lab GSR` is skin conductance.
+    **{name: MODALITIES[name].names for name in sorted(MODALITIES, key=EEG.__eq__)},
+    "marker": r"markers?|triggers?|events?|stim(ulus)?|annotations?",
+}
+_PATTERNS = {name: re.compile(rf"(^|[^a-z])({words})([^a-z]|$)", re.IGNORECASE) for name, words in _NAMES.items()}
 # "pulse rate" and "EDA quality" are numbers about a signal.
 _NO_SIGNAL = re.compile(r"rate|quality|status|\bhr\b|index", re.IGNORECASE)
 
-WANTED_UNIT = {"eeg": "uV", "ppg": "a.u.", "gsr": "uS"}
-MODALITIES = tuple(WANTED_UNIT)
+WANTED_UNIT = {modality.name: modality.unit for modality in MODALITIES.values()}
 
 
 @dataclass(frozen=True)
@@ -45,9 +47,10 @@ class Label:
     def modality(self) -> str | None:
         """eeg, ppg, gsr, marker, or nothing known; a place on the head is EEG."""
         if is_electrode(self.name):
-            return "eeg"
+            return EEG
         words = modality_of_words(self.name)
-        return words if words == "marker" or (words in ("ppg", "gsr") and not _NO_SIGNAL.search(self.name)) else None
+        # "EEG" alone names no place, and a number about a signal is not the signal.
+        return None if words == EEG or (words in MODALITIES and _NO_SIGNAL.search(self.name)) else words
 
     @property
     def place(self) -> str:
@@ -68,9 +71,9 @@ def electrode_name(name: str) -> str:
 
 
 def modality_of_words(text: str) -> str | None:
-    """What a stream's type or a column's name says it is: eeg, ppg, gsr, marker, or nothing known."""
+    """What a stream's type or a column's name says it is: a modality, marker, or nothing known."""
     words = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", text).replace("_", " ")
-    for modality, pattern in (("ppg", _PPG), ("gsr", _GSR), ("eeg", _EEG), ("marker", _MARKER)):
+    for modality, pattern in _PATTERNS.items():
         if pattern.search(words) or pattern.search(text):
             return modality
     return None

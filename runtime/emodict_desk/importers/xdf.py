@@ -367,7 +367,7 @@ def _channels(modality: str, info: Any, count: int, path: Path, account: Account
     units = {described[i].unit for i in columns} - {""}
     if len(units) > 1:
         raise RecordingError(f"{path}: the channels of stream {name} have different units", got=sorted(units))
-    unit = "a.u." if modality == "ppg" else next(iter(units), "")
+    unit = "a.u." if WANTED_UNIT[modality] == "a.u." else next(iter(units), "")
     if not unit:
         account.note(f"stream {name}: no unit in its header, taken for {WANTED_UNIT[modality]}")
     unit_factor(unit or WANTED_UNIT[modality], WANTED_UNIT[modality], of=f"{path}, stream {name}")
