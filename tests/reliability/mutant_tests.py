@@ -7,7 +7,10 @@ from pathlib import Path
 
 REPOSITORY = Path(__file__).parents[2]
 _IMPORTERS = "runtime/desk/test_import_join runtime/desk/test_importers runtime/desk/test_import_clock"
-_TABLES = "runtime/desk/test_import_tables runtime/desk/test_importers runtime/desk/test_import_clock"
+_TABLES = " ".join(
+    f"runtime/desk/test_{name}"
+    for name in ("import_dsi", "import_muse", "import_brainflow", "import_csv", "importers", "import_clock")
+)
 _FOUND = "reliability/fuzz/test_found_recordings"
 _XDF = f"runtime/desk/test_import_xdf {_FOUND} runtime/desk/test_importers"
 _STREAM = "runtime/features/test_extract runtime/features/test_stream runtime/features/test_fewer_channels reliability/test_limits"

@@ -15,7 +15,7 @@ ROOMS = {
         "errors", "files", "recording", "features", "engine", "results", "predict", "face", "check", "live", "cli",
     ),
     "emodict_desk": (
-        "wording", "sensors", "svg", "tables", "recordings", "board_columns", "boards", "importers", "faces",
+        "wording", "sensors", "svg", "lights", "tables", "recordings", "board_columns", "boards", "importers", "faces",
         "report", "many", "cli",
     ),
 }  # fmt: skip

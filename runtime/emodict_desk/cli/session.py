@@ -202,9 +202,11 @@ def import_recording(form: Form, options: dict[str, Any], request: "ImportReques
     refuse_overwriting(request.out, [request.source, *files])
     check_writable(request.out, ending=".h5")
     with contextlib.ExitStack() as stack:
+        only = split_names(request.only) if request.only else ()
+        options = {**options, "only": only} if form.reads_only else options
         recording = form.read(request.source, subject_id=request.subject, session_id=request.session, **options)
-        if request.only:
-            recording = keep_only(recording, split_names(request.only))
+        if only:
+            recording = keep_only(recording, only)
         recording = recording.inverted(split_names(request.invert))
         companions = [
             Companion(
