@@ -13,9 +13,10 @@ import torch
 from scipy.io import savemat
 from tests.recordings import noise_recording
 from tests.runtime.desk.test_import_dmer import arrays
+from tests.runtime.desk.test_import_dsi import DSI_COLUMNS, dsi_file
 from tests.runtime.desk.test_import_embraceplus import avro_file
+from tests.runtime.desk.test_import_muse import muse_file
 from tests.runtime.desk.test_import_opensignals import add_device
-from tests.runtime.desk.test_import_tables import DSI_COLUMNS, dsi_file, muse_file
 from tests.runtime.desk.test_import_xdf import eeg_and_wrist
 from tests.runtime.face.test_face_video import face_for, write_video
 

@@ -7,7 +7,10 @@ from pathlib import Path
 
 REPOSITORY = Path(__file__).parents[2]
 _IMPORTERS = "runtime/desk/test_import_join runtime/desk/test_importers runtime/desk/test_import_clock"
-_TABLES = "runtime/desk/test_import_tables runtime/desk/test_importers runtime/desk/test_import_clock"
+_TABLES = " ".join(
+    f"runtime/desk/test_{name}"
+    for name in ("import_dsi", "import_muse", "import_brainflow", "import_csv", "importers", "import_clock")
+)
 _FOUND = "reliability/fuzz/test_found_recordings"
 _XDF = f"runtime/desk/test_import_xdf {_FOUND} runtime/desk/test_importers"
 _STREAM = "runtime/features/test_extract runtime/features/test_stream runtime/features/test_fewer_channels reliability/test_limits"
@@ -25,7 +28,7 @@ GROUPS: dict[str, dict[str, str]] = {
         "runtime/emodict/features/face_kinds.py": f"runtime/face/test_face_stream runtime/desk/test_validate {_STREAM}",
         "runtime/emodict/features/filters.py": f"runtime/features/test_filters {_STREAM}",
         "runtime/emodict/features/hog.py": "runtime/features/test_face_hog",
-        "runtime/emodict/features/sensors.py": "runtime/features/test_fewer_channels integration/test_fewer_sensors",
+        "runtime/emodict_desk/sensors.py": "runtime/features/test_fewer_channels integration/test_fewer_sensors",
         "runtime/emodict/features/spec.py": f"runtime/features/test_spec {_STREAM}",
         "runtime/emodict/features/spec_checks.py": "runtime/features/test_spec reliability/fuzz/test_found_models",
         "runtime/emodict/features/truth.py": "runtime/features/test_truth runtime/desk/test_table",

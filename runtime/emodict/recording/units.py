@@ -5,17 +5,18 @@ from __future__ import annotations
 from emodict.errors import RecordingError
 
 # What one of a unit is, in the unit that a spec asks for.
-_UNIT_FACTORS = {
+UNIT_FACTORS = {
     "uV": {"uV": 1.0, "mV": 1e3, "V": 1e6, "nV": 1e-3},
     "uS": {"uS": 1.0, "mS": 1e3, "S": 1e6, "nS": 1e-3},
     "a.u.": {"a.u.": 1.0},
+    "degC": {"degC": 1.0},
 }
 # By their small letters.
 _UNIT_WORDS = {
     "microvolt": "uV", "millivolt": "mV", "nanovolt": "nV", "volt": "V", "v": "V", "uv": "uV", "mv": "mV", "nv": "nV",
     "microsiemens": "uS", "microsiemen": "uS", "millisiemens": "mS", "nanosiemens": "nS", "siemens": "S", "us": "uS",
     "ms": "mS", "ns": "nS", "umho": "uS", "micromho": "uS", "mho": "S", "s": "S", "a.u.": "a.u.", "au": "a.u.",
-    "arbitrary": "a.u.", "nw": "a.u.",
+    "arbitrary": "a.u.", "nw": "a.u.", "degc": "degC", "°c": "degC", "celsius": "degC", "c": "degC",
 }  # fmt: skip
 
 
@@ -28,7 +29,7 @@ def unit_factor(unit: str, wanted: str, *, of: str) -> float:
         RecordingError: emodict knows no way from one to the other.
     """
     plain = _with_u(unit)
-    factors = _UNIT_FACTORS.get(wanted, {wanted: 1.0})
+    factors = UNIT_FACTORS.get(wanted, {wanted: 1.0})
     if plain not in factors:
         raise RecordingError(
             f"{of}: the unit cannot be used",

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from emodict.features.plausible import doubts_of
 from emodict.recording.grid import GAP_PERIODS
 from emodict.recording.recording import Recording, Signal
 from emodict.recording.session import open_session
@@ -41,7 +42,10 @@ class SignalSummary:
 
 @dataclass(frozen=True)
 class SessionSummary:
-    """What a session holds; face_form is None without video, face_frames None for an external file."""
+    """What a session holds; face_form is None without video, face_frames None for an external file.
+
+    `doubts` are sentences on what in its signals cannot be, such as a wrong unit.
+    """
 
     session_id: str
     subject_id: str
@@ -56,6 +60,7 @@ class SessionSummary:
     label_names: tuple[str, ...]
     events: int
     attributes: dict[str, str]
+    doubts: tuple[str, ...] = ()
 
 
 def inspect_session(path: str | os.PathLike[str]) -> SessionSummary:
@@ -86,6 +91,7 @@ def summarise(recording: Recording) -> SessionSummary:
         label_names=() if trials is None else trials.label_names,
         events=len(recording.events),
         attributes=dict(recording.attributes),
+        doubts=doubts_of(recording),
     )
 
 
