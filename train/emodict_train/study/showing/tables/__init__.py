@@ -44,7 +44,6 @@ from emodict_train.study.showing.tables.wording import ends_of, mean_sd, p_value
 
 __all__ = ["Cell", "Table", "protocols_of", "study_tables", "write_tables"]
 
-_PROTOCOL_WORDS = {**SPLIT_NAMES, "subjects": "grouped by subject: nobody stands on both sides"}
 _ROWS_WORDS = "random rows: which of them belong together is not known"
 METRIC_TITLES = {
     name: ("KL" if name == "kl" else name.capitalize()) + (" ↑" if name in LARGER_IS_BETTER else " ↓")
@@ -201,7 +200,7 @@ class _Maker:
         grouped = clusters_of(self.results.data, "trials").unit == "trials"
         quick = " QUICK: fewer seeds." if self.results.about.get("quick") else ""
         return (
-            f"Protocol: {_PROTOCOL_WORDS[protocol] if grouped else _ROWS_WORDS}. Data: {_data_words(self.results)}. "
+            f"Protocol: {SPLIT_NAMES[protocol] if grouped else _ROWS_WORDS}. Data: {_data_words(self.results)}. "
             f"{count_of(folds, 'fold')}, {count_of(seeds, 'seed')} (one of a deterministic method).{quick}"
         )
 
