@@ -287,7 +287,8 @@ def _print_parts(
         if options.prints_rows:
             if not printed:
                 print(printable(header_line(part.emotions, part.modalities)))
-            print("\n".join(row_lines(part, plain=_plain(sys.stdout.encoding))) + "\n" * bool(len(part)), end="")
+            for line in row_lines(part, plain=_plain(sys.stdout.encoding)):
+                print(line)
         elif options.as_json:
             from emodict.results.outputs import row_as_dict
 

@@ -118,12 +118,17 @@ def _objects_of_collection(handle: BinaryIO, start: int) -> Iterator[bool]:
         handle.seek(start + at)
         index, size = struct.unpack("<H6xQ", handle.read(_HEAD_BYTES).ljust(_HEAD_BYTES, b"\0"))
         # The free space, number 0, counts its head in its size; the others are padded to eight bytes. C's arithmetic.
-        step = size if index == 0 else (_HEAD_BYTES + (size + 7 & ~7)) & (1 << 64) - 1
+        step = size if index == 0 else (_HEAD_BYTES + _to_eight(size)) % (1 << 64)
         leads_back = not 0 < step < 1 << 63
         yield leads_back
         if leads_back:
             return
         at += step
+
+
+def _to_eight(size: int) -> int:
+    """The next multiple of eight, or the size itself."""
+    return -(-size // 8) * 8
 
 
 def check_cut_off(path: Path) -> None:
@@ -176,22 +181,22 @@ def lookup3(data: bytes) -> int:
     for at in range(0, whole, 12):
         a, b, c = (x + int.from_bytes(data[at + i : at + i + 4], "little") for x, i in ((a, 0), (b, 4), (c, 8)))
         for turn in (4, 6, 8, 16, 19, 4):
-            a = (a - c & _WORD) ^ _turned(c, turn)
-            c = c + b & _WORD
+            a = ((a - c) & _WORD) ^ _turned(c, turn)
+            c = (c + b) & _WORD
             a, b, c = b, c, a
     rest = data[whole:].ljust(12, b"\0")
-    a, b, c = (x + int.from_bytes(rest[i : i + 4], "little") & _WORD for x, i in ((a, 0), (b, 4), (c, 8)))
+    a, b, c = ((x + int.from_bytes(rest[i : i + 4], "little")) & _WORD for x, i in ((a, 0), (b, 4), (c, 8)))
     if not data:
         return c
     for turn in (14, 11, 25, 16, 4, 14, 24):
-        c = (c ^ b) - _turned(b, turn) & _WORD
+        c = ((c ^ b) - _turned(b, turn)) & _WORD
         a, b, c = b, c, a
     return b
 
 
 def _turned(word: int, by: int) -> int:
     word &= _WORD
-    return (word << by | word >> 32 - by) & _WORD
+    return ((word << by) | (word >> (32 - by))) & _WORD
 
 
 def _objects(file: h5py.File) -> Iterator[tuple[str, Any]]:

@@ -264,16 +264,21 @@ def _require_few(group: h5py.Group, names: Sequence[str], most: int) -> None:
 
 def read_trials(group: h5py.Group) -> Trials:
     """/trials."""
+    return Trials(**trial_fields(group))
+
+
+def trial_fields(group: h5py.Group) -> dict[str, Any]:
+    """What Trials is made of, unchecked."""
     _require_few(group, ("start", "stop", "trial_id"), MOST_TRIALS)
     _require_few(group, ("distribution",), MOST_TRIALS * MOST_LABELS)
     truth = group["distribution"][:].astype(np.float64) if "distribution" in group else None
-    return Trials(
-        start_s=group["start"][:].astype(np.float64),
-        stop_s=group["stop"][:].astype(np.float64),
-        trial_id=tuple(read_text(name) for name in group["trial_id"][:]),
-        distribution=truth,
-        label_names=_texts(group.attrs.get("label_names", ())),
-    )
+    return {
+        "start_s": group["start"][:].astype(np.float64),
+        "stop_s": group["stop"][:].astype(np.float64),
+        "trial_id": tuple(read_text(name) for name in group["trial_id"][:]),
+        "distribution": truth,
+        "label_names": _texts(group.attrs.get("label_names", ())),
+    }
 
 
 def read_events(group: h5py.Group) -> tuple[Event, ...]:

@@ -241,7 +241,7 @@ BROKEN = [
     (_set("signals/eeg", "channel_names", ["P3", "T3", "T7"]), "eeg: channel T3 is there twice"),
     (_set("signals/gsr", "start_offset", np.inf), "gsr: start_offset is not a time"),
     (_add("signals/gsr/timestamps", np.r_[np.arange(47), 5.0]), "timestamps.*run back at sample 47.*46.0"),
-    (_add("signals/gsr/timestamps", np.full(48, np.nan)), "timestamps.*no finite number"),
+    (_add("signals/gsr/timestamps", np.full(48, np.nan)), "timestamps.*not a finite number"),
     (_add("signals/gsr/timestamps", np.arange(48) + 1.7e9), "gsr: the last sample.*days.*not Unix time"),
     (_add("signals/gsr/timestamps", np.arange(47.0)), r"gsr: timestamps and data disagree.*\(48,\)"),
     (_add("signals/gsr/sequence", np.r_[np.arange(47), 2**40]), "gsr: the last sample lies .* days"),
