@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import io
+import logging
 import math
 import os
+import re
 import struct
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -14,6 +17,8 @@ from emodict.errors import RecordingError
 
 if TYPE_CHECKING:
     import h5py
+
+logger = logging.getLogger(__name__)
 
 # What h5py and numpy raise on content that is not what the format promises.
 DAMAGE = (KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError, RuntimeError, OSError)
@@ -47,6 +52,30 @@ def members(node: Mapping[str, Any]) -> dict[str, Any]:
     lock until the garbage collector finds it; found from another thread, for ever: nobody reads HDF5 any more.
     """
     return dict(node.items())
+
+
+def open_to_read(path: Path, *, swmr: bool = False) -> h5py.File:
+    """An HDF5 file, read without HDF5's lock, and said to be, where its drive has no locks; nothing is written.
+
+    Raises:
+        RecordingError: another program has it open for writing.
+        OSError: HDF5 cannot open it.
+    """
+    import h5py
+
+    try:
+        return h5py.File(path, "r", swmr=swmr)
+    except OSError as error:
+        found = re.search(r"unable to lock file, errno = (\d+)", str(error))
+        if found is None:
+            raise
+        if int(found[1]) in (errno.EAGAIN, errno.EACCES):
+            raise RecordingError(
+                f"{path} is open for writing in another program, so it may change while it is read",
+                fix="Close it there (a notebook, MATLAB, HDFView), or wait until it is written",
+            ) from error
+        logger.warning("%s: read without a lock, for its drive has none (%s)", path, os.strerror(int(found[1])))
+    return h5py.File(path, "r", swmr=swmr, locking=False)
 
 
 def check_contents(file: h5py.File, path: Path | None = None) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 
 from emodict.errors import RecordingError
 from emodict.files.atomic import atomic_path
-from emodict.files.hdf5 import DAMAGE, check_contents, check_cut_off, members
+from emodict.files.hdf5 import DAMAGE, check_contents, check_cut_off, members, open_to_read
 from emodict.files.hdf5_writing import hdf5_to_write
 from emodict.recording.recording import Event, FaceVideo, Recording, Samples, Signal, Trials
 from emodict.recording.unfinished import FirstRows, is_cut_off, is_unfinished, rows_written, what_became_of
@@ -106,16 +106,14 @@ def open_hdf5(path: Path) -> h5py.File:
 
 
 def _opened(path: Path) -> h5py.File:
-    import h5py
-
     try:
-        return h5py.File(path, "r")
+        return open_to_read(path)
     except OSError as error:
         with contextlib.suppress(*DAMAGE):
             # A recording that nobody closed, or that still goes on.
             if is_cut_off(path):
                 check_cut_off(path)
-            return h5py.File(path, "r", swmr=True)
+            return open_to_read(path, swmr=True)
         raise RecordingError(
             f"{path} is HDF5 but cannot be opened, probably cut off: {error}",
             fix="Copy or record it again",

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from emodict.errors import RecordingError
-from emodict.files.hdf5 import DAMAGE
+from emodict.files.hdf5 import DAMAGE, open_to_read
 from emodict.recording.recording import Event, FaceVideo, Recording, Signal, Trials
 from emodict.recording.session import open_session
 from emodict_desk.importers.clock import parse_time
@@ -60,7 +60,7 @@ def _is_session(path: Path) -> bool:
     if not path.is_file() or not h5py.is_hdf5(path):
         return False
     try:
-        with h5py.File(path, "r") as file:
+        with open_to_read(path) as file:
             return "format" in file.attrs
     except DAMAGE:
         return False
