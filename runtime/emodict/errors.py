@@ -64,6 +64,10 @@ class RecordingError(InputError):
     """A recording, or a file meant to be one, cannot be used."""
 
 
+class ClockError(RecordingError):
+    """Times in a recording that cannot be; `emodict-session repair` may correct them."""
+
+
 class SpecError(InputError):
     """A feature spec is unknown, broken, or not the one the model was trained on."""
 

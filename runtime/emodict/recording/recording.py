@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Protocol
@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from emodict.errors import InputError, RecordingError
+from emodict.errors import ClockError, InputError, RecordingError
 
 FloatArray = NDArray[np.floating[Any]]
 
@@ -221,7 +221,11 @@ class Event:
 
 @dataclass(frozen=True)
 class Recording:
-    """All that was recorded of one person in one sitting; times count from `start_time`."""
+    """All that was recorded of one person in one sitting; times count from `start_time`.
+
+    Attributes:
+        unusable: what is wrong with each modality of the file that cannot be used, and is left out.
+    """
 
     session_id: str
     subject_id: str
@@ -233,10 +237,22 @@ class Recording:
     device: str = ""
     software: str = ""
     attributes: Mapping[str, str] = field(default_factory=dict)
+    unusable: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def modality_names(self) -> tuple[str, ...]:
         return (*self.signals, *(("video",) if self.face is not None else ()))
+
+    def require_usable(self, modalities: Iterable[str]) -> None:
+        """Refuse a modality that is broken in its file.
+
+        Raises:
+            RecordingError: one of them is; it says what is wrong.
+        """
+        for name in modalities:
+            if name in self.unusable:
+                fix = f"Or do without {name}: a model of the others, or --modalities"
+                raise RecordingError(self.unusable[name], fix=fix if self.modality_names else None)
 
     @property
     def simulated(self) -> bool:
@@ -281,16 +297,16 @@ def rate_problems(modality: str, rate_hz: float) -> Iterator[RecordingError]:
         )
 
 
-def length_problems(modality: str, stop_s: float, sampled_s: float) -> Iterator[RecordingError]:
+def length_problems(modality: str, stop_s: float, sampled_s: float) -> Iterator[ClockError]:
     """Times that no sitting has: days, or few samples that claim days, so that nearly all is gap."""
     if stop_s > LONGEST_S:
-        yield RecordingError(
+        yield ClockError(
             f"{modality}: the last sample lies {stop_s / 86400:.0f} days after the start",
             expected=f"at most {LONGEST_S / 86400:.0f}",
             fix="Count timestamps in seconds from start_time (not Unix time)",
         )
     elif stop_s > LONGEST_GAPS_S + GAPS_PER_SAMPLED_S * sampled_s:
-        yield RecordingError(
+        yield ClockError(
             f"{modality}: nearly all of it is missing",
             expected=f"gaps of at most {LONGEST_GAPS_S / 3600:.0f} h, or {GAPS_PER_SAMPLED_S:.0f} times the samples",
             got=f"{sampled_s:.0f} s of samples in {stop_s / 3600:.0f} h",
@@ -318,17 +334,17 @@ def channel_problems(modality: str, shape: tuple[int, ...], names: Sequence[str]
         )
 
 
-def clock_problems(modality: str, name: str, values: NDArray[Any], sample_count: int) -> Iterator[RecordingError]:
+def clock_problems(modality: str, name: str, values: NDArray[Any], sample_count: int) -> Iterator[ClockError]:
     """Where timestamps or counters are not one per sample, finite and growing: the first place of each kind."""
     if values.shape != (sample_count,):
-        yield RecordingError(
+        yield ClockError(
             f"{modality}: {name} and data disagree",
             expected=f"one of {name} per sample, shape ({sample_count},)",
             got=values.shape,
             fix=f"Write one of {name} per sample, or leave it out",
         )
     if values.dtype.kind not in "fiu" or not np.isfinite(values).all():
-        yield RecordingError(
+        yield ClockError(
             f"{modality}: {name} holds something that is not a finite number",
             expected="a finite number per sample",
             fix=f"Leave the {name} out, or write it whole",
@@ -338,7 +354,7 @@ def clock_problems(modality: str, name: str, values: NDArray[Any], sample_count:
     back = np.flatnonzero(values[1:] <= values[:-1])
     if len(back):
         at = int(back[0])
-        yield RecordingError(
+        yield ClockError(
             f"{modality}: the values of {name} stand still or run back at sample {at + 1}",
             expected="values that grow from sample to sample",
             got=f"{values[at]} then {values[at + 1]}",
@@ -381,9 +397,10 @@ def distribution_problems(
     """Each row of (rows, labels) that is not non-negative with sum 1."""
     sums = values.sum(axis=1)
     bad = np.flatnonzero(~((values >= 0).all(axis=1) & (np.abs(sums - 1) <= LABEL_SUM_ATOL)))
+    several = f" ({len(bad)} such rows)" if len(bad) > 1 else ""
     for row in bad.tolist():
         yield error(
-            f"{name_row(row)} is not a distribution ({len(bad)} such rows)",
+            f"{name_row(row)} is not a distribution{several}",
             expected="non-negative numbers that sum to 1",
             got=f"sum {sums[row]:.6g}, smallest {values[row].min():.4g}",
             fix="Divide each row of scores by its sum",

@@ -45,7 +45,9 @@ def read_companion(path: Path, kind: str | None, stack: contextlib.ExitStack) ->
     if not path.exists():
         raise RecordingError(f"There is no file {path}", expected="a second recording", fix="Check the path")
     if kind == SESSION or (kind is None and _is_session(path)):
-        return stack.enter_context(open_session(path))
+        session = stack.enter_context(open_session(path))
+        session.require_usable(session.unusable)
+        return session
     found = kind or kind_of(path)
     if found is None:
         raise RecordingError(

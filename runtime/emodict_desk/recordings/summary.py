@@ -41,7 +41,10 @@ class SignalSummary:
 
 @dataclass(frozen=True)
 class SessionSummary:
-    """What a session holds; face_form is None without video, face_frames None for an external file."""
+    """What a session holds; face_form is None without video, face_frames None for an external file.
+
+    `unusable` says of each modality that cannot be used why.
+    """
 
     session_id: str
     subject_id: str
@@ -56,6 +59,7 @@ class SessionSummary:
     label_names: tuple[str, ...]
     events: int
     attributes: dict[str, str]
+    unusable: dict[str, str]
 
 
 def inspect_session(path: str | os.PathLike[str]) -> SessionSummary:
@@ -86,6 +90,7 @@ def summarise(recording: Recording) -> SessionSummary:
         label_names=() if trials is None else trials.label_names,
         events=len(recording.events),
         attributes=dict(recording.attributes),
+        unusable=dict(recording.unusable),
     )
 
 
