@@ -7,7 +7,6 @@ from typing import Any
 
 from emodict_desk.recordings.account import Account
 
-UNITS = {"eeg": "uV", "ppg": "a.u.", "gsr": "uS"}
 # Of a Muse's lights the second is infrared.
 _INFRARED = 1
 

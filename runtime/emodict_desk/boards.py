@@ -12,7 +12,8 @@ from typing import Any
 
 from emodict.errors import InputError, MissingDependencyError
 from emodict.live.source import LiveStream
-from emodict_desk.board_columns import UNITS, pick_columns
+from emodict.recording.modalities import EEG, MODALITIES
+from emodict_desk.board_columns import pick_columns
 from emodict_desk.recordings.account import Account
 
 # Boards that repeat what another one has measured, which must be named as master_board.
@@ -189,7 +190,7 @@ def _presets(
     notes: dict[str, None],
 ) -> Iterator[Preset]:
     """Each preset with the wanted modalities that no preset before it has."""
-    left = [modality for modality in wanted if modality in UNITS]
+    left = [modality for modality in wanted if modality in MODALITIES]
     for number in sorted(shim.BoardShim.get_board_presets(layout.value)):
         preset = next(p for p in shim.BrainFlowPresets if p.value == number)
         file = values.get(_PLAYBACK_FILES[preset.name.removesuffix("_PRESET")])
@@ -198,13 +199,13 @@ def _presets(
         descr = shim.BoardShim.get_board_descr(layout.value, preset)
         account = Account(board.name)
         columns, names = pick_columns(descr, account)
-        if electrodes and "eeg" in columns:
-            names["eeg"] = _placed(board.name, electrodes, len(columns["eeg"]))
+        if electrodes and EEG in columns:
+            names[EEG] = _placed(board.name, electrodes, len(columns[EEG]))
         there = [modality for modality in left if modality in columns]
         left = [modality for modality in left if modality not in there]
         rate_hz = float(descr.get("sampling_rate", 0))
         modalities = tuple(
-            Column(LiveStream(m, rate_hz, names[m], UNITS[m], f"BrainFlow {board.name}"), tuple(columns[m]))
+            Column(LiveStream(m, rate_hz, names[m], MODALITIES[m].unit, f"BrainFlow {board.name}"), tuple(columns[m]))
             for m in there
         )
         if modalities:

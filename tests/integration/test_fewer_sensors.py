@@ -15,9 +15,9 @@ from tests.recordings import noise_recording
 
 from emodict.engine.onnx import OnnxEngine
 from emodict.errors import SpecError
-from emodict.features.sensors import Sensors
 from emodict.features.spec import load_spec
 from emodict.recording.session import open_session, write_session
+from emodict_desk.sensors import Sensors
 from emodict_desk.tables.table import read_table
 from emodict_train.checkpoint import load_checkpoint
 from emodict_train.data import read_training_data

@@ -25,7 +25,7 @@ GROUPS: dict[str, dict[str, str]] = {
         "runtime/emodict/features/face_kinds.py": f"runtime/face/test_face_stream runtime/desk/test_validate {_STREAM}",
         "runtime/emodict/features/filters.py": f"runtime/features/test_filters {_STREAM}",
         "runtime/emodict/features/hog.py": "runtime/features/test_face_hog",
-        "runtime/emodict/features/sensors.py": "runtime/features/test_fewer_channels integration/test_fewer_sensors",
+        "runtime/emodict_desk/sensors.py": "runtime/features/test_fewer_channels integration/test_fewer_sensors",
         "runtime/emodict/features/spec.py": f"runtime/features/test_spec {_STREAM}",
         "runtime/emodict/features/spec_checks.py": "runtime/features/test_spec reliability/fuzz/test_found_models",
         "runtime/emodict/features/truth.py": "runtime/features/test_truth runtime/desk/test_table",

@@ -12,9 +12,9 @@ import typer
 from emodict.cli import options as given
 from emodict.cli.app import Progress, log_to_stderr, new_app, run_app
 from emodict.errors import InterruptedByUserError
-from emodict.features.sensors import Sensors, names_given, sensors_from_options
 from emodict.files.atomic import check_writable
 from emodict.results.metrics import METRICS
+from emodict_desk.sensors import Sensors, names_given, sensors_from_options
 from emodict_train.cli_study import add_study
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ import typer
 from emodict.cli import options as given
 from emodict.cli.app import Progress, log_to_stderr
 from emodict.errors import InterruptedByUserError
-from emodict.features.sensors import Sensors, names_given, sensors_from_options
+from emodict_desk.sensors import Sensors, names_given, sensors_from_options
 
 if TYPE_CHECKING:
     from emodict_train.study.compared.data import StudyData

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from emodict.features.spec import EEG
+from emodict.recording.modalities import EEG
 
 AUXILIARY_FORMS = ("none", "kl", "literal", "mse")
 # Equation 13 brings the central latent and h together, equation 14 the peripheral ones and h.

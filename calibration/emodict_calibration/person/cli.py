@@ -10,9 +10,9 @@ import typer
 
 from emodict.cli import options as given
 from emodict.cli.app import log_to_stderr
-from emodict.features.sensors import sensors_from_options
 from emodict.features.spec import DEFAULT_SPEC_ID, load_spec
 from emodict.files.atomic import check_writable, refuse_overwriting
+from emodict_desk.sensors import sensors_from_options
 
 
 def add_person(app: typer.Typer) -> None:

@@ -28,6 +28,7 @@ from emodict.features.stream import (
 )
 from emodict.features.windows import FeatureWindows, ModalityRows, assemble, concatenate, finite_rows
 from emodict.recording.grid import face_rows, signal_blocks
+from emodict.recording.modalities import modality_of
 from emodict.recording.recording import Recording
 from emodict.recording.units import unit_factor
 
@@ -39,7 +40,7 @@ BLOCK_S = 64.0
 # Times in seconds are sums of sample periods: what is this close to a whole number is one.
 _TIME_ATOL_S = 1e-6
 # A sensor's clock may run slow by this much; slower, and the even clock has a hole every few windows.
-GSR_LEAST_RATE_SHARE = 0.99
+LEAST_RATE_SHARE = 0.99
 # What a filter makes of a signal that has long stood still is the rounding of its arithmetic (scipy's 0.01 Hz filter of
 # the pulse: 1e-11 of the level), and no sensor resolves 1e-9 of its largest sample (24 bits: 6e-8).
 FILTER_ROUNDING_SHARE = 1e-9
@@ -253,8 +254,8 @@ def check_source(recording: Recording, modality: ModalitySpec, spec: FeatureSpec
             require_face_features(recording.face, spec)
         return
     unit_factor(signal.unit, modality.unit, of=signal.modality)
-    if modality.name == "gsr" and signal.timestamps_s is not None:
-        _check_gsr_timestamps(np.asarray(signal.timestamps_s, dtype=np.float64), modality.rate_hz)
+    if modality_of(modality.name).coarse and signal.timestamps_s is not None:
+        _check_coarse_timestamps(np.asarray(signal.timestamps_s, dtype=np.float64), modality)
     if _named_places(modality):
         signal.channel_columns(modality.channel_names)
     if signal.rate_hz != modality.rate_hz:
@@ -267,15 +268,15 @@ def _named_places(modality: ModalitySpec) -> bool:
     return modality.channel_names not in ((), (modality.name,))
 
 
-def _check_gsr_timestamps(times_s: Float64Array, rate_hz: float) -> None:
-    """Refuse skin conductance whose samples come more slowly than the features need them."""
+def _check_coarse_timestamps(times_s: Float64Array, modality: ModalitySpec) -> None:
+    """Refuse samples that come more slowly than the features need them: these are never interpolated."""
     if len(times_s) < 2:
         return
     period_s = float(np.median(np.diff(times_s)))
-    if period_s * rate_hz * GSR_LEAST_RATE_SHARE > 1:
+    if period_s * modality.rate_hz * LEAST_RATE_SHARE > 1:
         raise RecordingError(
-            "gsr: the timestamps are too far apart, and gsr is never interpolated",
-            expected=f"at least {rate_hz:g} Hz",
+            f"{modality.name}: the timestamps are too far apart, and {modality.name} is never interpolated",
+            expected=f"at least {modality.rate_hz:g} Hz",
             got=f"{1 / period_s:.4g} Hz (median)",
-            fix="Record faster, or use a model without gsr",
+            fix=f"Record faster, or use a model without {modality.name}",
         )

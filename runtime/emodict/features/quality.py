@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emodict.features.spec import ModalitySpec
+from emodict.recording.modalities import modality_of
 
 Float64Array = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
@@ -20,13 +21,9 @@ CONSTANT_SHARE = 1e-12
 # A signal that spends most of its time within 1 % of its own extremes is clipped, or dwarfed by one spike.
 RAIL_SHARE_OF_RANGE = 0.01
 SATURATED_SHARE = 0.5
-# Scalp EEG swings about 100 uV peak to peak in a second; more than this is movement or a bad electrode.
-EEG_CLEAN_SWING_UV = 200.0
 # A person's pulse lies between 42 and 180 a minute.
 PULSE_HZ = (0.7, 3.0)
 PULSE_BAND_HZ = (0.5, 8.0)
-# Skin conductance moves by under 1 uS a second (responses rise 0.1-1 uS in 1-3 s); faster is a lost contact.
-GSR_CLEAN_STEP_US_S = 1.0
 
 _LARGEST = float(np.finfo(np.float64).max)
 # Below this many windows, short cuts for many windows cost more than they save.
@@ -105,9 +102,9 @@ def _assess_moving(
     modality: ModalitySpec, windows: Float64Array, low: Float64Array, swing: Float64Array, still: Float64Array
 ) -> tuple[BoolArray, Float64Array]:
     """The same for windows in which every sample is there, in range, and not constant."""
-    quality = _SCORES.get(modality.name, _no_score)(modality, windows, swing)
-    if modality.name == "gsr":
-        # Skin conductance is slow and coarsely quantised: it may well sit at its extremes for five seconds.
+    quality = _score(modality)(modality, windows, swing)
+    if modality_of(modality.name).coarse:
+        # It may well sit at its extremes for five seconds.
         return np.ones(len(windows), dtype=bool), quality
     if len(windows) < _FEW:
         good = _all_channels(~_saturated(windows, low, swing))
@@ -196,9 +193,10 @@ def fold(operation: np.ufunc, windows: NDArray[Any], *, folds: int = 8) -> NDArr
     return np.asarray(operation.reduce(windows, axis=1))
 
 
-def _eeg_score(modality: ModalitySpec, windows: Float64Array, swing: Float64Array) -> Float64Array:
-    """Mean over channels of min(1, 200 uV / peak-to-peak)."""
-    mean: Float64Array = (EEG_CLEAN_SWING_UV / np.maximum(swing, EEG_CLEAN_SWING_UV)).mean(axis=1)
+def _swing_score(modality: ModalitySpec, windows: Float64Array, swing: Float64Array) -> Float64Array:
+    """Mean over channels of min(1, clean / peak-to-peak)."""
+    clean = modality_of(modality.name).clean
+    mean: Float64Array = (clean / np.maximum(swing, clean)).mean(axis=1)
     return mean
 
 
@@ -249,10 +247,11 @@ def _pulse_score(modality: ModalitySpec, windows: Float64Array, swing: Float64Ar
     return np.minimum(share, 1.0)
 
 
-def _gsr_score(modality: ModalitySpec, windows: Float64Array, swing: Float64Array) -> Float64Array:
-    """min(1, 1 uS/s / steepest step)."""
+def _step_score(modality: ModalitySpec, windows: Float64Array, swing: Float64Array) -> Float64Array:
+    """min(1, clean / steepest step), both in the unit a second."""
+    clean = modality_of(modality.name).clean
     steepest = np.abs(np.diff(windows, axis=1)).max(axis=(1, 2)) * modality.rate_hz
-    score: Float64Array = GSR_CLEAN_STEP_US_S / np.maximum(steepest, GSR_CLEAN_STEP_US_S)
+    score: Float64Array = clean / np.maximum(steepest, clean)
     return score
 
 
@@ -266,11 +265,12 @@ def _constant_score(modality: ModalitySpec, windows: Float64Array) -> float:
     Of zeros, for the rounding of a level would pass for the power of a pulse.
     """
     still = np.zeros_like(windows[:1])
-    return float(_SCORES.get(modality.name, _no_score)(modality, still, still[:, 0])[0])
+    return float(_score(modality)(modality, still, still[:, 0])[0])
 
 
-_SCORES: dict[str, Callable[[ModalitySpec, Float64Array, Float64Array], Float64Array]] = {
-    "eeg": _eeg_score,
-    "ppg": _pulse_score,
-    "gsr": _gsr_score,
-}
+_Score = Callable[[ModalitySpec, Float64Array, Float64Array], Float64Array]
+_SCORES: dict[str, _Score] = {"": _no_score, "swing": _swing_score, "pulse": _pulse_score, "step": _step_score}
+
+
+def _score(modality: ModalitySpec) -> _Score:
+    return _SCORES[modality_of(modality.name).score]

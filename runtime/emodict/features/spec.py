@@ -15,6 +15,7 @@ from typing import Any
 from emodict.errors import SpecError
 from emodict.features.spec_checks import check_spec
 from emodict.recording.electrodes import electrode_names
+from emodict.recording.modalities import EEG
 
 KINDS = ("band_power", "statistics", "embedding", "table")
 FILTER_MODES = ("causal", "zero-phase-window", "zero-phase-trial", "zero-phase-recording")
@@ -26,7 +27,6 @@ _MODES_OF_KIND = {
 # Kinds of face features: gradients, or VGG-16's of pixels scaled as torchvision does, or as the released code does.
 HOG, VGG_CLEAN, VGG_REFERENCE = "hog", "vgg16-clean", "vgg16-reference"
 DEFAULT_SPEC_ID = "emodict-1"
-EEG = "eeg"
 
 
 @dataclass(frozen=True)
@@ -141,6 +141,9 @@ class ModalitySpec:
                 expected="band powers or statistics of a single channel",
                 got=f"{self.kind} of {len(self.channel_names)} channels",
             )
+        if self.constant_usable and self.filter is not None and self.filter.mode == "causal":
+            # A stuck channel is cut out before the filter, and what was cut out has no features.
+            raise SpecError(f"{self.name}: constant windows cannot be usable behind a causal filter")
 
     def _check_filter(self, filter_spec: FilterSpec) -> None:
         modes = _MODES_OF_KIND.get(self.kind, ())
@@ -236,8 +239,6 @@ class FeatureSpec:
                     f"{self.id}: {modality.name}'s filter does not fit a spec with streaming {self.streaming}",
                     got=repr(modality.filter.mode),
                 )
-            if modality.constant_usable and self.streaming:
-                raise SpecError(f"{self.id}: {modality.name}'s constant windows cannot be usable in a stream")
 
     @property
     def modality_names(self) -> tuple[str, ...]:

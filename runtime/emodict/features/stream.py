@@ -17,6 +17,7 @@ from emodict.features.resample import Resampler
 from emodict.features.spec import FeatureSpec, ModalitySpec
 from emodict.features.statistics import WindowStatistics
 from emodict.features.windows import FeatureWindows, ModalityRows, assemble, numeric_rows
+from emodict.recording.modalities import EEG, modality_of
 
 Float64Array = NDArray[np.float64]
 
@@ -267,7 +268,7 @@ def kernel_for(modality: ModalitySpec, unmixing: Float64Array | None = None) -> 
     if modality.kind == "band_power":
         causal = modality.filter is not None and modality.filter.mode == "causal"
         kernel = CausalBandPower(modality) if causal else BandPower(modality)
-        if unmixing is None or modality.name != "eeg":
+        if unmixing is None or modality.name != EEG:
             return kernel
         size = channel_count(modality)
         if unmixing.shape != (size, size):
@@ -354,15 +355,15 @@ def resampler_for(modality: ModalitySpec, rate_hz: float) -> Resampler | None:
     """What brings a device's rate to the spec's, None where they agree.
 
     Raises:
-        InputError: GSR slower than the spec's rate; its tie ratios would be made up.
+        InputError: a coarse modality slower than the spec's rate; its tie ratios would be made up.
     """
     if rate_hz == modality.rate_hz:
         return None
-    if modality.name == "gsr" and rate_hz < modality.rate_hz:
+    if modality_of(modality.name).coarse and rate_hz < modality.rate_hz:
         raise InputError(
-            "gsr: recorded too slowly, and never resampled upwards",
+            f"{modality.name}: recorded too slowly, and never resampled upwards",
             expected=f"at least {modality.rate_hz:g} Hz",
             got=f"{rate_hz:g} Hz",
-            fix="Record faster, or use a model without gsr",
+            fix=f"Record faster, or use a model without {modality.name}",
         )
     return Resampler(rate_hz, modality.rate_hz, channels=channel_count(modality))

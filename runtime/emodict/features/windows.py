@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emodict.errors import SpecError
-from emodict.features.spec import EEG, FeatureSpec
+from emodict.features.spec import FeatureSpec
+from emodict.recording.modalities import EEG
 
 Float64Array = NDArray[np.float64]
 # Named here, where `slice` is Python's own: in the classes below it is a method.

@@ -17,8 +17,9 @@ from emodict.errors import EmodictError, StreamError
 from emodict.features.spec import FeatureSpec
 from emodict.live.clock import CounterClock, SmoothClock, counts_samples
 from emodict.live.liblsl import Inlet, LostError, NotYetError, Resolver, StreamInfo, library, local_clock_s
-from emodict.live.lsl_streams import TYPES, Picked, Wanted, channels_of, choose, identity, pick
+from emodict.live.lsl_streams import Picked, Wanted, channels_of, choose, identity, pick
 from emodict.live.source import Chunk, Connected, Happening, LiveStream, Lost
+from emodict.recording.modalities import modality_of
 
 logger = logging.getLogger(__name__)
 
@@ -52,7 +53,7 @@ class LslSource:
 
     def __init__(self, spec: FeatureSpec, *, names: Mapping[str, str] | None = None) -> None:
         self._names = dict(names or {})
-        self._wanted = {modality.name: modality for modality in spec.modalities if modality.name in TYPES}
+        self._wanted = {modality.name: modality for modality in spec.modalities if modality_of(modality.name).types}
         unknown = sorted(set(self._names) - set(self._wanted))
         if unknown:
             raise StreamError(
@@ -260,7 +261,8 @@ class _Keeper:
         return None
 
     def _say_nothing_is_there(self, streams: list[StreamInfo]) -> None:
-        looked_for = f"called {self._name}" if self._name else f"of type {' or '.join(TYPES[self._wanted.name])}"
+        types = modality_of(self._wanted.name).types
+        looked_for = f"called {self._name}" if self._name else f"of type {' or '.join(types)}"
         seen = ", ".join(sorted({f"'{stream.name}' (type {stream.kind})" for stream in streams})) or "none at all"
         self._say(f"{self._wanted.name}: no LSL stream {looked_for} so far (there is {seen}); still looking")
 

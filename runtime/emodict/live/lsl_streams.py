@@ -13,13 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emodict.errors import RecordingError, StreamError
+from emodict.recording.modalities import MODALITIES, modality_of
 from emodict.recording.recording import canonical_channel
 from emodict.recording.units import plain_unit, unit_factor
 
 logger = logging.getLogger(__name__)
 
-# What streams and channels are called in the wild, by modality.
-TYPES = {"eeg": ("EEG",), "ppg": ("PPG", "BVP"), "gsr": ("GSR", "EDA", "SC")}
 _COUNTERS = frozenset(
     ("ADCSEQUENCE", "SEQ", "NSEQ", "SEQUENCE", "SEQUENCENUMBER", "COUNTER", "SAMPLECOUNTER", "PACKETCOUNTER", "CNT")
 )
@@ -120,9 +119,9 @@ def _candidates(streams: Iterable[Announced], modality: str, name: str | None) -
     numeric = [stream for stream in streams if stream.numeric]
     if name is not None:
         return [s for s in numeric if name.casefold() in (s.name.casefold(), s.source_id.casefold())]
-    types = TYPES[modality]
+    types = modality_of(modality).types
     by_type = [s for s in numeric if s.kind.strip().upper() in types]
-    known = {kind for kinds in TYPES.values() for kind in kinds}
+    known = {kind for other in MODALITIES.values() for kind in other.types}
     # A stream of another known type is not taken for its name: "EEG lab GSR" of type GSR is no EEG.
     unknown = [s for s in numeric if s.kind.strip().upper() not in known]
     return by_type or [s for s in unknown if _words(s.name) & set(types)]
@@ -136,7 +135,7 @@ def pick(wanted: Wanted, stream_name: str, channels: Sequence[Channel]) -> Picke
     """
     counter = next((i for i, channel in enumerate(channels) if _is_counter(channel)), None)
     signals = [i for i, channel in enumerate(channels) if i != counter and not _plain(channel) & _NO_SIGNAL]
-    if wanted.name == "eeg":
+    if modality_of(wanted.name).placed:
         columns = _named(wanted, stream_name, channels, signals)
         names = wanted.channel_names or tuple(_name(channels, i) for i in columns)
     else:
@@ -181,7 +180,7 @@ def _name(channels: Sequence[Channel], i: int) -> str:
 
 def _only(wanted: Wanted, stream_name: str, channels: Sequence[Channel], signals: Sequence[int]) -> int:
     asked = {name.upper() for name in wanted.channel_names}
-    types = set(TYPES[wanted.name])
+    types = set(modality_of(wanted.name).types)
     for hits in (
         [i for i in signals if channels[i].label.strip().upper() in asked],
         list(signals),

@@ -20,6 +20,7 @@ from emodict.live.channels import columns_for
 from emodict.live.placing import Placer
 from emodict.live.row import ABSENT, LIVE, LOST, STALLED
 from emodict.live.source import Chunk, Connected, Happening, LiveStream, Lost
+from emodict.recording.modalities import modality_of
 
 logger = logging.getLogger(__name__)
 
@@ -28,8 +29,6 @@ logger = logging.getLogger(__name__)
 PATIENCE_S = 1.0
 # What the last sample of a second takes to get here.
 ARRIVAL_S = 0.02
-# Ties of skin conductance and the one face a second are moved, never mixed with their neighbours.
-SNAPPED = ("gsr", "video")
 # A sample that claims to be from so far in the future has a broken clock; to wait for its time would take memory.
 AHEAD_S = 60.0
 # Clocks are compared with sums of sample periods, which are rounded.
@@ -241,7 +240,8 @@ class LivePipeline:
                 sensor.stream.rate_hz,
                 channel_count(modality),
                 anchor_s=self.start_s + second,
-                snapped=name in SNAPPED,
+                # Ties, and the one face a second, are moved and never mixed with their neighbours.
+                snapped=modality.kind == "embedding" or modality_of(name).coarse,
                 missed_before=gave_up,
             )
 

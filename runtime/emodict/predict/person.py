@@ -20,9 +20,10 @@ from numpy.typing import NDArray
 
 from emodict.engine.manifest import Manifest
 from emodict.errors import EmodictError, PersonError, SpecError
-from emodict.features.spec import EEG, FeatureSpec
+from emodict.features.spec import FeatureSpec
 from emodict.files.atomic import atomic_path
 from emodict.files.jsontext import parse_json
+from emodict.recording.modalities import EEG
 from emodict.recording.recording import Recording, canonical_channel
 
 Float64Array = NDArray[np.float64]
@@ -142,7 +143,7 @@ class Adaptation:
                 got=f"subject '{recording.subject_id}'" if recording.subject_id else "a recording without subject_id",
                 fix="Give this subject's own person.json, or leave --person out",
             )
-        eeg = recording.signals.get("eeg")
+        eeg = recording.signals.get(EEG)
         if self.unmixing is None or eeg is None or person.unmixing is None:
             return
         ours, theirs = person.unmixing.reference, eeg.reference
@@ -204,8 +205,8 @@ class Person:
             self.require_same(features, name)
             shift[part] = STRENGTH * (rest[name] - self.baselines[name].mean)
         unmixing = None
-        if self.unmixing is not None and "eeg" in features.modality_names:
-            unmixing = self.unmixing.in_order(features.modality("eeg").channel_names)
+        if self.unmixing is not None and EEG in features.modality_names:
+            unmixing = self.unmixing.in_order(features.modality(EEG).channel_names)
         lacking = tuple(name for name in features.modality_names if name not in shared)
         return Adaptation(self, shift, shared, lacking, unmixing)
 

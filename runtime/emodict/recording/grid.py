@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emodict.errors import RecordingError
+from emodict.recording.modalities import modality_of
 from emodict.recording.recording import FaceVideo, Signal
 
 Float64Array = NDArray[np.float64]
@@ -36,14 +37,14 @@ def signal_blocks(
 
     A late start, a jump of the sequence counter and a hole in the timestamps become NaN. Samples whose
     timestamps lie off the even clock are interpolated (cubic, four neighbours), never across a gap, and
-    that is logged. Skin conductance, whose ties matter, is not interpolated but moved to the nearest tick.
+    that is logged. A coarse modality, whose ties matter, is not interpolated but moved to the nearest tick.
     `usable` puts NaN in place of samples that are none before interpolation would spread them over their neighbours;
     where nothing is interpolated they are left as they are.
     """
     columns = signal.channel_columns(channels)
     block = max(1, round(block_s * signal.rate_hz))
     if signal.timestamps_s is not None:
-        if signal.modality == "gsr":
+        if modality_of(signal.modality).coarse:
             yield from _snapped_blocks(signal, columns, block)
         else:
             yield from _timed_blocks(signal, columns, block, usable)

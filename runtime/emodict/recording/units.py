@@ -9,13 +9,14 @@ _UNIT_FACTORS = {
     "uV": {"uV": 1.0, "mV": 1e3, "V": 1e6, "nV": 1e-3},
     "uS": {"uS": 1.0, "mS": 1e3, "S": 1e6, "nS": 1e-3},
     "a.u.": {"a.u.": 1.0},
+    "degC": {"degC": 1.0},
 }
 # By their small letters.
 _UNIT_WORDS = {
     "microvolt": "uV", "millivolt": "mV", "nanovolt": "nV", "volt": "V", "v": "V", "uv": "uV", "mv": "mV", "nv": "nV",
     "microsiemens": "uS", "microsiemen": "uS", "millisiemens": "mS", "nanosiemens": "nS", "siemens": "S", "us": "uS",
     "ms": "mS", "ns": "nS", "umho": "uS", "micromho": "uS", "mho": "S", "s": "S", "a.u.": "a.u.", "au": "a.u.",
-    "arbitrary": "a.u.", "nw": "a.u.",
+    "arbitrary": "a.u.", "nw": "a.u.", "degc": "degC", "°c": "degC", "celsius": "degC", "c": "degC",
 }  # fmt: skip
 
 

@@ -25,8 +25,8 @@ from emodict_desk.recordings.summary import inspect_session, summarise
 if TYPE_CHECKING:
     import typer
 
-    from emodict.features.sensors import Sensors
     from emodict_desk.recordings.validate import Finding
+    from emodict_desk.sensors import Sensors
 
 NAME = "emodict-session"
 
@@ -97,7 +97,7 @@ def _add_features_command(app: "typer.Typer") -> None:
         channels: given.Channels = None,
     ) -> None:
         """Extract features alone: arrays eeg, gsr, ppg, video, tokens, valid, quality, start_s, names."""
-        from emodict.features.sensors import sensors_from_options
+        from emodict_desk.sensors import sensors_from_options
 
         print(extract_to_file(files, out, spec_id=spec, sensors=sensors_from_options(modalities, channels)))
 

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from emodict.errors import MissingDependencyError, RecordingError
 from emodict.files.jsontext import parse_json
+from emodict.recording.modalities import MODALITIES
 from emodict.recording.recording import Event, Recording, Signal
-from emodict_desk.board_columns import UNITS, pick_columns
+from emodict_desk.board_columns import pick_columns
 from emodict_desk.importers.clock import counter_from_arrivals, gap_or_none, lost_samples, unwrapped_counter, utc_text
 from emodict_desk.importers.form import Form, Option
 from emodict_desk.importers.spool import Growing, Spool
@@ -54,7 +55,8 @@ def read_brainflow(
     sequence = _sequence(rows, rate_hz, account)
     at_s = (np.arange(len(rows.unix_s)) if sequence is None else sequence) / rate_hz
     signals = {
-        m: Signal(m, rate_hz, UNITS[m], names, rows.samples[m], sequence=sequence) for m, names in rows.names.items()
+        m: Signal(m, rate_hz, MODALITIES[m].unit, names, rows.samples[m], sequence=sequence)
+        for m, names in rows.names.items()
     }
     return Recording(
         session_id=session_id or path.stem,

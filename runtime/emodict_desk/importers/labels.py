@@ -5,17 +5,19 @@ from __future__ import annotations
 import re
 
 from emodict.recording.electrodes import ELECTRODES
+from emodict.recording.modalities import EEG, MODALITIES
 from emodict.recording.recording import canonical_channel
 
 _ELECTRODES = frozenset(canonical_channel(name) for name in ELECTRODES)
 
-_PPG = re.compile(r"(^|[^a-z])(ppg|bvp|pleth|photopleth\w*|pulse|blood_?volume_?pulse)([^a-z]|$)", re.IGNORECASE)
-_GSR = re.compile(r"(^|[^a-z])(gsr|eda|sc|scl|skin_?conductance|electrodermal\w*|galvanic\w*)([^a-z]|$)", re.IGNORECASE)
-_EEG = re.compile(r"(^|[^a-z])eeg([^a-z]|$)", re.IGNORECASE)
-_MARKER = re.compile(r"(^|[^a-z])(markers?|triggers?|events?|stim(ulus)?|annotations?)([^a-z]|$)", re.IGNORECASE)
+_NAMES = {
+    # EEG last: `EEG lab GSR` is skin conductance.
+    **{name: MODALITIES[name].names for name in sorted(MODALITIES, key=EEG.__eq__)},
+    "marker": r"markers?|triggers?|events?|stim(ulus)?|annotations?",
+}
+_PATTERNS = {name: re.compile(rf"(^|[^a-z])({words})([^a-z]|$)", re.IGNORECASE) for name, words in _NAMES.items()}
 
-WANTED_UNIT = {"eeg": "uV", "ppg": "a.u.", "gsr": "uS"}
-MODALITIES = tuple(WANTED_UNIT)
+WANTED_UNIT = {modality.name: modality.unit for modality in MODALITIES.values()}
 
 
 def is_electrode(name: str) -> bool:
@@ -31,9 +33,9 @@ def electrode_name(name: str) -> str:
 
 
 def modality_of_words(text: str) -> str | None:
-    """What a stream's type or a column's name says it is: eeg, ppg, gsr, marker, or nothing known."""
+    """What a stream's type or a column's name says it is: a modality, marker, or nothing known."""
     words = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", text).replace("_", " ")
-    for modality, pattern in (("ppg", _PPG), ("gsr", _GSR), ("eeg", _EEG), ("marker", _MARKER)):
+    for modality, pattern in _PATTERNS.items():
         if pattern.search(words) or pattern.search(text):
             return modality
     return None

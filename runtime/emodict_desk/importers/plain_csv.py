@@ -12,13 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emodict.errors import RecordingError
+from emodict.recording.modalities import EEG, MODALITIES
 from emodict.recording.recording import Event, Recording, Signal
 from emodict.recording.units import plain_unit, unit_factor
 from emodict_desk.importers.clock import parse_time, start_and_times, usual_rate_hz, utc_text
 from emodict_desk.importers.form import Form, Option, pairs
 from emodict_desk.importers.kinds import E4_FILES, first_text_line, kind_of, wrong_kind
 from emodict_desk.importers.labels import (
-    MODALITIES,
     WANTED_UNIT,
     electrode_name,
     is_electrode,
@@ -115,13 +115,14 @@ def _choose(table: TextTable, columns: Sequence[str]) -> dict[str, list[int]]:
         chosen = {}
         for modality, names in pairs(columns, "columns", "ppg=BVP,eeg=AF7+AF8"):
             if modality not in MODALITIES:
-                raise RecordingError(f"--columns {modality}=... names no modality", expected=MODALITIES)
+                raise RecordingError(
+                    f"--columns {modality}=... names no modality", expected=f"one of {', '.join(MODALITIES)}"
+                )
             chosen[modality] = [table.column(name) for name in names.split("+")]
     else:
         chosen = _by_name(table)
-    for modality in ("ppg", "gsr"):
-        of = chosen.get(modality, [])
-        if len(of) > 1:
+    for modality, of in chosen.items():
+        if len(of) > 1 and not MODALITIES[modality].placed:
             raise RecordingError(
                 f"{table.path}: {modality} has one channel, and {len(of)} columns could be it",
                 expected=f"one of {', '.join(table.columns[c] for c in of)}",
@@ -147,8 +148,8 @@ def _by_name(table: TextTable) -> dict[str, list[int]]:
         name = split_unit(label)[0]
         words = modality_of_words(name)
         if is_electrode(name):
-            chosen.setdefault("eeg", []).append(i)
-        elif words in ("ppg", "gsr") and not _NO_SIGNAL.search(name):
+            chosen.setdefault(EEG, []).append(i)
+        elif words in MODALITIES and words != EEG and not _NO_SIGNAL.search(name):
             chosen.setdefault(words, []).append(i)
     return {modality: chosen[modality] for modality in MODALITIES if modality in chosen}
 
@@ -170,7 +171,7 @@ def _units(table: TextTable, chosen: dict[str, list[int]], unit: Sequence[str], 
         if len(named) > 1:
             raise RecordingError(f"{table.path}: the columns of {modality} have different units", got=sorted(named))
         found = plain_unit(asked.get(modality, "")) or (next(iter(named)) if named else "")
-        if modality == "ppg":
+        if WANTED_UNIT[modality] == "a.u.":
             found = "a.u."
         elif not found:
             account.note(f"{modality}: no unit given, taken for {WANTED_UNIT[modality]}")
@@ -361,7 +362,7 @@ def _signal(
             fix="Check the file",
         )
     start_s, timestamps_s = start_and_times(times_s, rate_hz or 1.0)
-    names = [electrode_name(split_unit(table.columns[c])[0]) for c in of] if modality == "eeg" else [modality]
+    names = [electrode_name(split_unit(table.columns[c])[0]) for c in of] if MODALITIES[modality].placed else [modality]
     return Signal(modality, rate_hz or 1.0, unit, tuple(names), stream.samples, "", start_s, timestamps_s)
 
 

@@ -15,6 +15,7 @@ from emodict.errors import EmodictError
 from emodict.features.face_kinds import embedding_dims
 from emodict.features.spec import DEFAULT_SPEC_ID, FeatureSpec, load_spec
 from emodict.files.hdf5 import DAMAGE
+from emodict.recording.modalities import modality_of
 from emodict.recording.recording import (
     FaceVideo,
     FloatArray,
@@ -55,8 +56,6 @@ _MISSING_WORTH_SAYING = 0.001
 _FLAT_WORTH_SAYING = 0.5
 # Timestamps may drift from the nominal rate by this much before it must be the rate that is wrong.
 _RATE_TOLERANCE = 0.02
-# What the highest band (EEG 45 Hz, PPG 8 Hz) needs; GSR is never resampled up.
-_LOWEST_RATE_HZ = {"eeg": 100.0, "ppg": 20.0, "gsr": 4.0}
 # The headset of the data set (DSI-24) measures against Pz.
 _EEG_REFERENCE = "Pz"
 
@@ -185,7 +184,7 @@ def _check_signal(found: _Findings, group: h5py.Group, spec: FeatureSpec) -> Sig
     signal = found.attempt(where, read_signal, modality, group)
     if signal is not None:
         _check_times(found, where, signal, spec)
-        if modality == "eeg" and signal.reference not in ("", _EEG_REFERENCE):
+        if modality_of(modality).placed and signal.reference not in ("", _EEG_REFERENCE):
             found.warn(where, f"reference is '{signal.reference}'. The features were defined against {_EEG_REFERENCE}.")
     # A wrong rate or clock does not keep the samples from being looked at.
     found.attempt(where, _check_samples, found, where, signal or _samples_alone(modality, group))
@@ -228,8 +227,8 @@ def _check_channel_set(found: _Findings, where: str, modality: str, names: Seque
 
 
 def _check_times(found: _Findings, where: str, signal: Signal, spec: FeatureSpec) -> None:
-    if signal.rate_hz < _LOWEST_RATE_HZ.get(signal.modality, 0.0):
-        lowest = _LOWEST_RATE_HZ[signal.modality]
+    lowest = modality_of(signal.modality).lowest_rate_hz
+    if signal.rate_hz < lowest:
         found.warn(where, f"{signal.rate_hz:g} Hz is too slow for the features. Expected at least {lowest:g} Hz.")
     if signal.timestamps_s is not None and signal.sample_count > 1:
         measured = 1.0 / float(np.median(np.diff(signal.timestamps_s)))

@@ -803,7 +803,7 @@ GOOD = "".join(f"{n / 100:.2f},{n},{n}\n" for n in range(100))
         (("time,alpha,x\n" + GOOD).encode(), {}, r"no column that is known.*time, alpha, x.*--columns"),
         (("time,PPG,BVP\n" + GOOD).encode(), {}, r"ppg has one channel, and 2 columns could be it.*PPG, BVP"),
         (("time,PPG,x\n" + GOOD).encode(), {"columns": ["ppg=bpv"]}, r"no column 'bpv'.*time, PPG, x"),
-        (("time,PPG,x\n" + GOOD).encode(), {"columns": ["ecg=x"]}, r"names no modality.*one of eeg, ppg, gsr"),
+        (("time,PPG,x\n" + GOOD).encode(), {"columns": ["ecg=x"]}, r"names no modality.*one of eeg, ppg, gsr, skt"),
         (("time,PPG,x\n" + GOOD).encode(), {"columns": ["PPG"]}, r"--columns 'PPG' cannot be read.*NAME=VALUE"),
         (("time,PPG,x\n" + GOOD).encode(), {"time": "when"}, r"no column 'when'"),
         (("time,PPG,x\n" + GOOD).encode(), {"time": "time:min"}, r"names no unit of time"),

@@ -14,7 +14,6 @@ import pytest
 from emodict.engine.model_spec import ModelSpec
 from emodict.errors import InputError, RecordingError, SpecError
 from emodict.features import FeatureStream, extract_features
-from emodict.features.sensors import Sensors, sensors_from_options
 from emodict.features.spec import (
     FeatureSpec,
     load_spec,
@@ -27,6 +26,7 @@ from emodict.features.windows import assemble, ready_made_rows
 from emodict.predict.scoring import table_for_model
 from emodict.recording.electrodes import ELECTRODES, electrode_names
 from emodict.recording.recording import Recording, Signal
+from emodict_desk.sensors import Sensors, sensors_from_options
 from emodict_desk.tables.table import FeatureTable, read_table, write_table
 
 EMODICT, SAMPLE = load_spec("emodict-1"), load_spec("dmer-sample")

@@ -227,7 +227,6 @@ def test_a_model_of_an_older_recipe_is_refused_with_both_fingerprints_and_what_t
         (("modalities", 0, "filter", "sos", 0), [1.0, 0.0, 0.0, 1.0, -2.0, 1.0], "unstable"),
         (("modalities", 0, "filter", "sos", 0), [1.0, 0.0, 0.0, 1.0, 0.0, 1.5], "unstable"),
         (("modalities", 1, "constant_usable"), 1, "not true or false"),
-        (("modalities", 1, "constant_usable"), True, "gsr's constant windows cannot be usable in a stream"),
         (("modalities", 0, "constant_usable"), True, "eeg: its constant windows.*band_power of 18 channels"),
         (("modalities", 3, "constant_usable"), True, "video: its constant windows.*embedding"),
         (("modalities", 1, "name"), "eeg", "distinct modalities"),

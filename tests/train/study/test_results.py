@@ -13,8 +13,8 @@ from scipy.special import rel_entr
 from tests.train.study import synthetic
 
 from emodict.errors import MissingDependencyError
-from emodict.features.sensors import names_given
 from emodict.results.metrics import METRICS
+from emodict_desk.sensors import names_given
 from emodict_train.study.compared.ablations import BLOCKS, PAPER, ROBUST, blocks_for, is_variant
 from emodict_train.study.judging.results import COLUMNS, RESULTS_FILE, Predictions, Results, scores, write_results
 

@@ -10,8 +10,8 @@ import scipy.io
 from tests.train.study.fixtures import EMOTIONS, SPEC, make_table
 
 from emodict.errors import TableError
-from emodict.features.sensors import Sensors
 from emodict.features.windows import assemble, ready_made_rows
+from emodict_desk.sensors import Sensors
 from emodict_desk.tables.table import FeatureTable, write_table
 from emodict_train.study.compared.data import from_table, read_study_data
 

@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from emodict.errors import InputError, TableError
-from emodict.features.sensors import ALL_SENSORS, Sensors
 from emodict.features.spec import DEFAULT_SPEC_ID, FeatureSpec, load_spec
+from emodict_desk.sensors import ALL_SENSORS, Sensors
 from emodict_desk.tables.table import FeatureTable, join_tables, no_parts, read_table
 from emodict_train.data.dmer import is_dmer_folder, read_dmer_folder
 from emodict_train.data.edl import read_edl

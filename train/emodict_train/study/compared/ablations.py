@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from emodict.features.spec import EEG
+from emodict.recording.modalities import EEG
 from emodict_desk.tables.table import SAMPLE_MODALITIES
 
 PAPER = "EmotionDict (paper)"

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emodict.errors import TableError
-from emodict.features.sensors import ALL_SENSORS, Sensors
+from emodict_desk.sensors import ALL_SENSORS, Sensors
 from emodict_desk.tables.matfile import read_mat
 from emodict_desk.tables.table import FeatureTable, check_labels
 from emodict_train.data import read_training_data

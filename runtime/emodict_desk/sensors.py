@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 from emodict.errors import InputError
-from emodict.features.spec import EEG, FeatureSpec
+from emodict.features.spec import FeatureSpec
 from emodict.recording.electrodes import electrode_names
+from emodict.recording.modalities import EEG
 
 if TYPE_CHECKING:
     from emodict_desk.tables.table import FeatureTable
