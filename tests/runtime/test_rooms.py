@@ -15,8 +15,8 @@ ROOMS = {
         "errors", "files", "recording", "features", "engine", "results", "predict", "face", "check", "live", "cli",
     ),
     "emodict_desk": (
-        "wording", "sensors", "svg", "lights", "tables", "recordings", "board_columns", "boards", "importers", "faces",
-        "report", "many", "cli",
+        "wording", "page", "sensors", "svg", "lights", "tables", "recordings", "board_columns", "boards", "importers",
+        "faces", "report", "many", "cli",
     ),
 }  # fmt: skip
 # What only a desk has is imported late, in the function that is asked for it.

@@ -91,6 +91,7 @@ def predict_recording(
     """
     features, model = engine.manifest.features, engine.manifest.model
     session = recording.session_id or name
+    recording.require_usable(model.modalities)
     missing = [m for m in model.required_modalities if m not in recording.modality_names]
     if missing:
         raise RecordingError(

@@ -20,6 +20,7 @@ def describe(summary: SessionSummary) -> str:
     who += [summary.device] if summary.device else []
     lines = [", ".join(who)]
     lines += [_describe_signal(signal) for signal in summary.signals] or ["no signals"]
+    lines += [f"  {name}   cannot be used. {sentence}" for name, sentence in summary.unusable.items()]
     if summary.face_form is not None:
         frames = "a video file" if summary.face_frames is None else f"{summary.face_frames} frames"
         lines.append(f"  face  {frames} ({summary.face_form})")

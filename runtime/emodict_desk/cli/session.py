@@ -60,6 +60,20 @@ def build() -> "typer.Typer":
         if any(finding.severity == "error" for finding in findings):
             raise typer.Exit(2)
 
+    @app.command()
+    def repair(
+        file: SessionFile,
+        out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="The session.h5 to write.")],
+    ) -> None:
+        """Write anew a session whose times cannot be: Unix times, times that run back or jump by days."""
+        from emodict_desk.recordings.repair import repair_session
+
+        refuse_overwriting(out, [file])
+        check_writable(out, ending=".h5")
+        for sentence in repair_session(file, out):
+            print(printable(sentence))
+        print(printable(f"Wrote {out}\n{describe(inspect_session(out))}"))
+
     _add_features_command(app)
     add_faces_command(app)
     add_record_command(app)

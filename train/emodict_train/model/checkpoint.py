@@ -137,7 +137,7 @@ def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
             metrics=parse_json(content["metrics"]),
             training=parse_json(content["training"]),
         )
-    require_known_spec(checkpoint.features, fingerprint, source=str(path))
+    require_known_spec(checkpoint.features, source=str(path), fingerprint=fingerprint)
     with _damage_named(path):
         _check(checkpoint)
     return checkpoint
