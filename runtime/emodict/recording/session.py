@@ -15,6 +15,7 @@ from emodict.errors import ClockError, RecordingError
 from emodict.files.atomic import atomic_path
 from emodict.files.hdf5 import DAMAGE, check_contents, check_cut_off, members, open_to_read
 from emodict.files.hdf5_writing import hdf5_to_write
+from emodict.files.mistaken import mistaken_for
 from emodict.recording.recording import Event, FaceVideo, Recording, Samples, Signal, Trials
 from emodict.recording.unfinished import FirstRows, is_cut_off, is_unfinished, rows_written, what_became_of
 
@@ -92,12 +93,9 @@ def open_hdf5(path: Path) -> h5py.File:
     if not os.access(path, os.R_OK):
         raise RecordingError(f"{path} cannot be read: no permission", fix=f"chmod u+r '{path}'")
     if not h5py.is_hdf5(path):
-        raise RecordingError(
-            f"{path} is not an HDF5 file",
-            expected="a session.h5",
-            got=f"a file that starts with {_head(path)!r}" if path.stat().st_size else "an empty file",
-            fix=HOW_TO_GET_ONE,
-        )
+        starts = f"a file that starts with {_head(path)!r}" if path.stat().st_size else "an empty file"
+        got, fix = mistaken_for(path) or (starts, HOW_TO_GET_ONE)
+        raise RecordingError(f"{path} is not an HDF5 file", expected="a session.h5", got=got, fix=fix)
     file = _opened(path)
     try:
         check_contents(file)
