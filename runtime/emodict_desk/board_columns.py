@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from emodict.recording.modalities import pulse_light
 from emodict_desk.recordings.account import Account
-
-# Of a Muse's lights the second is infrared.
-_INFRARED = 1
 
 
 def pick_columns(descr: Mapping[str, Any], account: Account) -> tuple[dict[str, list[int]], dict[str, tuple[str, ...]]]:
@@ -25,7 +23,8 @@ def pick_columns(descr: Mapping[str, Any], account: Account) -> tuple[dict[str, 
     for modality, key in (("ppg", "ppg_channels"), ("gsr", "eda_channels")):
         there = list(descr.get(key) or ())
         if there:
-            taken = _INFRARED if modality == "ppg" and len(there) > 1 else 0
+            # BrainFlow names no lights.
+            taken = (pulse_light([modality] * len(there)) or 0) if modality == "ppg" else 0
             columns[modality], names[modality] = [there[taken]], (modality,)
             if len(there) > 1:
                 account.note(f"{modality}: column {there[taken] + 1} taken of {', '.join(str(c + 1) for c in there)}")
