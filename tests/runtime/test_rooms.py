@@ -15,7 +15,7 @@ ROOMS = {
         "errors", "files", "recording", "features", "engine", "results", "predict", "face", "check", "live", "cli",
     ),
     "emodict_desk": (
-        "wording", "page", "sensors", "svg", "lights", "tables", "recordings", "board_columns", "boards", "importers",
+        "wording", "page", "sensors", "svg", "tables", "recordings", "board_columns", "boards", "importers",
         "faces", "report", "many", "cli",
     ),
 }  # fmt: skip

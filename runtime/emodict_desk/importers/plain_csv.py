@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emodict.errors import RecordingError
+from emodict.recording.lights import of_one_sensor, pulse_light
 from emodict.recording.modalities import MODALITIES
 from emodict.recording.recording import Event, Recording, Signal
 from emodict.recording.units import plain_unit, unit_factor
@@ -21,7 +22,6 @@ from emodict_desk.importers.kinds import E4_FILES, first_text_line, kind_of, wro
 from emodict_desk.importers.labels import WANTED_UNIT, Label, split_unit
 from emodict_desk.importers.spool import Growing, Spool
 from emodict_desk.importers.text import Block, TextTable, numbers, open_table, time_runs_back
-from emodict_desk.lights import of_one_sensor, pulse_light
 from emodict_desk.recordings.account import Account
 from emodict_desk.wording import count_of
 
