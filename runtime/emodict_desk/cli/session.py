@@ -22,6 +22,7 @@ from emodict_desk.importers.form import Form, Option
 from emodict_desk.importers.join import Companion, join_recordings, keep_only, read_companion
 from emodict_desk.importers.kinds import describe as describe_file
 from emodict_desk.importers.kinds import kind_of
+from emodict_desk.importers.places import with_places
 from emodict_desk.recordings.summary import inspect_session, summarise
 
 if TYPE_CHECKING:
@@ -206,6 +207,13 @@ def _shared_options() -> dict[str, tuple[Any, Any]]:
         "subject": (Annotated[str | None, option(help="Name of the person; default: as in SOURCE.")], None),
         "session": (Annotated[str | None, option(help="Name of the sitting; default: as in SOURCE.")], None),
         "only": (Annotated[str | None, option(metavar="M,...", help="Modalities to take of SOURCE: eeg,ppg.")], None),
+        "channels": (
+            Annotated[
+                str | None,
+                option(metavar="NAME,...", help="Places of unnamed EEG channels: Fp1,Fp2,... or ch1=Fp1,ch2=Fp2."),
+            ],
+            None,
+        ),
         "join": (
             Annotated[
                 list[Path] | None,
@@ -258,6 +266,8 @@ def import_recording(form: Form, options: dict[str, Any], request: "ImportReques
         recording = form.read(request.source, subject_id=request.subject, session_id=request.session, **options)
         if only:
             recording = keep_only(recording, only)
+        if request.channels:
+            recording = with_places(recording, request.channels)
         companions = [
             Companion(
                 file.name,
@@ -285,6 +295,7 @@ class ImportRequest:
     subject: str | None = None
     session: str | None = None
     only: str | None = None
+    channels: str | None = None
     join: list[Path] | None = None
     offset: list[float] | None = None
     with_kind: list[str] | None = None

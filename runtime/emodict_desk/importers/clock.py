@@ -24,6 +24,7 @@ _CLOCK = re.compile(
 # a Muse's samples in packets of 12, 47 ms, of which several may come together, and stalls for seconds.
 LATE_S = 0.1
 LOOK_AHEAD_S = 10.0
+_HOUR_S, _HOUR_TOLERANCE_S = 3600.0, 2.0
 # Crystals are right to 100 ppm; a mean over seconds to a little less.
 WHOLE_RATE_TOLERANCE = 0.0005
 
@@ -91,6 +92,11 @@ def usual_rate_hz(times_s: Float64Array) -> float:
     rate_hz = len(near) / float(near.sum())
     whole = round(rate_hz)
     return float(whole) if whole and abs(rate_hz / whole - 1) < WHOLE_RATE_TOLERANCE else rate_hz
+
+
+def looks_like_summer_time(step_s: Any, tolerance_s: float = 0.0) -> Any:
+    """Is a step of a local clock, or each of several, just the hour by which it is set twice a year?"""
+    return np.abs(step_s - _HOUR_S) < _HOUR_TOLERANCE_S + tolerance_s
 
 
 def utc_text(unix_s: float) -> str | None:
