@@ -24,6 +24,7 @@ ASKED_FOR = {
     ("emodict.cli.run", "emodict_desk.many"),
     ("emodict.cli.run", "emodict_desk.report"),
     ("emodict.live.brainflow", "emodict_desk.boards"),
+    ("emodict.predict.scoring", "emodict_desk.importers.on_the_way"),
     ("emodict.predict.scoring", "emodict_desk.tables.table"),
 }
 

@@ -15,7 +15,13 @@ from numpy.typing import NDArray
 from emodict.errors import RecordingError
 from emodict.recording.lights import pulse_light
 from emodict.recording.recording import Event, Recording, Signal
-from emodict_desk.importers.clock import counter_from_arrivals, gap_or_none, lost_samples, parse_time
+from emodict_desk.importers.clock import (
+    counter_from_arrivals,
+    gap_or_none,
+    looks_like_summer_time,
+    lost_samples,
+    parse_time,
+)
 from emodict_desk.importers.form import Form
 from emodict_desk.importers.kinds import first_text_line, wrong_kind
 from emodict_desk.importers.labels import Label
@@ -139,7 +145,9 @@ class _Rows:
             self.start = self.start or moment
             out[i] = (moment - self.start).total_seconds()
             if out[i] < self._latest_s - _PAUSE_S:
-                fix = "The phone's clock was set: cut the file there, and import the parts as recordings of their own"
+                summer = looks_like_summer_time(self._latest_s - float(out[i]))
+                fix = "It looks like the end of summer time: " if summer else "The phone's clock was set: "
+                fix += "cut the file there, and import the parts as recordings of their own"
                 raise time_runs_back(
                     self.table, block.lines[i], f"{self._latest_s:.3f} s", f"{out[i]:.3f} s after the start", fix
                 )
