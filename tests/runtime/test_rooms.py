@@ -15,11 +15,12 @@ import pytest
 RUNTIME = Path(__file__).resolve().parents[2] / "runtime"
 ROOMS = {
     "emodict": (
-        "errors", "files", "recording", "features", "engine", "results", "predict", "face", "check", "live", "cli",
+        "errors", "showing", "files", "recording", "features", "engine", "results", "predict", "face", "check", "live",
+        "cli",
     ),
     "emodict_desk": (
-        "wording", "page", "sensors", "svg", "tables", "recordings", "board_columns", "boards", "importers", "faces",
-        "report", "many", "cli",
+        "wording", "page", "sensors", "svg", "shown", "tables", "recordings", "board_columns", "boards", "importers",
+        "faces", "report", "many", "cli",
     ),
 }  # fmt: skip
 # What only a desk has is imported late, in the function that is asked for it.
@@ -28,6 +29,7 @@ ASKED_FOR = {
     ("emodict.cli.run", "emodict_desk.report"),
     ("emodict.live.brainflow", "emodict_desk.boards"),
     ("emodict.predict.scoring", "emodict_desk.tables.table"),
+    ("emodict.showing", "emodict_desk.shown"),
 }
 
 
