@@ -90,6 +90,7 @@ def _index(predictions: Sequence[Prediction]) -> str:
 
 def _section(prediction: Prediction, name: str) -> str:
     parts = [f'<section id="{name}"><h2>{escape(prediction.session)}</h2>{_badge(prediction)}', _facts(prediction)]
+    parts += [f'<p class="doubt"><strong>Doubtful:</strong> {escape(doubt)}.</p>' for doubt in prediction.doubts]
     if not len(prediction):
         return "".join([*parts, "<p>Nothing to show: the session is shorter than one window.</p></section>"])
     line = svg.timeline(prediction.start_s)
@@ -105,7 +106,7 @@ def _section(prediction: Prediction, name: str) -> str:
 
 
 def _badge(prediction: Prediction) -> str:
-    return '<span class="badge">simulated</span>' if prediction.simulated else ""
+    return "".join(f'<span class="badge">{escape(part)}</span>' for part in prediction.simulated_parts)
 
 
 def _facts(prediction: Prediction) -> str:

@@ -7,7 +7,10 @@ from pathlib import Path
 
 REPOSITORY = Path(__file__).parents[2]
 _IMPORTERS = "runtime/desk/test_import_join runtime/desk/test_importers runtime/desk/test_import_clock"
-_TABLES = "runtime/desk/test_import_tables runtime/desk/test_importers runtime/desk/test_import_clock"
+_TABLES = " ".join(
+    f"runtime/desk/test_{name}"
+    for name in ("import_dsi", "import_muse", "import_brainflow", "import_csv", "importers", "import_clock")
+)
 _FOUND = "reliability/fuzz/test_found_recordings"
 _XDF = f"runtime/desk/test_import_xdf {_FOUND} runtime/desk/test_importers"
 _STREAM = "runtime/features/test_extract runtime/features/test_stream runtime/features/test_fewer_channels reliability/test_limits"
@@ -67,8 +70,8 @@ GROUPS: dict[str, dict[str, str]] = {
     "graph": {"export/emodict_export/graph.py": "export/test_graph export/test_export export/test_fold"},
     "metrics": {"runtime/emodict/results/metrics.py": "runtime/results/test_metrics"},
     "model": {
-        "train/emodict_train/model.py": "train/test_model train/test_losses train/test_checkpoint",
-        "train/emodict_train/losses.py": "train/test_losses",
+        "train/emodict_train/model/emotion_dict.py": "train/model/test_emotion_dict train/model/test_losses train/model/test_checkpoint",
+        "train/emodict_train/model/losses.py": "train/model/test_losses",
     },
 }
 

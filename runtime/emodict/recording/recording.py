@@ -6,7 +6,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Protocol
 
@@ -214,6 +214,21 @@ class Trials:
 
 
 @dataclass(frozen=True)
+class _UpsideDown:
+    """Samples with their sign turned, as they are read."""
+
+    samples: Samples
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.samples.shape
+
+    def __getitem__(self, key: Any) -> NDArray[Any]:
+        # Times a float: whole numbers without a sign have no other side.
+        return np.asarray(self.samples[key]) * -1.0
+
+
+@dataclass(frozen=True)
 class Event:
     """Something that happened at one moment."""
 
@@ -274,6 +289,25 @@ class Recording(Shown):
     def simulated(self) -> bool:
         """True where the recording says that it is of a simulated person."""
         return self.attributes.get("simulated") == "true"
+
+    def inverted(self, modalities: Sequence[str]) -> Recording:
+        """The recording with these signals upside down, which it then says.
+
+        Raises:
+            RecordingError: it has none of that name.
+        """
+        strange = [name for name in modalities if name not in self.signals]
+        if strange:
+            raise RecordingError(f"--invert {strange[0]}: there is no such signal", expected=tuple(self.signals))
+        if not modalities:
+            return self
+        turned = {
+            name: replace(signal, samples=_UpsideDown(signal.samples))
+            for name, signal in self.signals.items()
+            if name in modalities
+        }
+        attributes = {**self.attributes, "inverted": ", ".join(modalities)}
+        return replace(self, signals={**self.signals, **turned}, attributes=attributes)
 
     @property
     def duration_s(self) -> float:

@@ -26,6 +26,8 @@ class Prediction(Shown):
         truth: (rows, emotions) of the trial a row lies in, NaN outside trials; None where nothing is known.
         mean_label: (emotions,) of the rows the model was trained on: the prediction to beat.
         simulated: the recording is of a simulated person.
+        model_simulated: the model was trained on simulated people.
+        doubts: a sentence for each thing in the signals that cannot be, such as a wrong unit.
     """
 
     session: str
@@ -39,6 +41,8 @@ class Prediction(Shown):
     truth: Float64Array | None = None
     mean_label: Float64Array | None = None
     simulated: bool = False
+    model_simulated: bool = False
+    doubts: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.start_s)
@@ -54,6 +58,12 @@ class Prediction(Shown):
             quality=self.quality[rows],
             truth=None if self.truth is None else self.truth[rows],
         )
+
+    @property
+    def simulated_parts(self) -> tuple[str, ...]:
+        """What of this is simulated: the person, the model, both, or nothing."""
+        parts = {"a SIMULATED person": self.simulated, "a model of SIMULATED people": self.model_simulated}
+        return tuple(part for part, is_so in parts.items() if is_so)
 
     @property
     def answered(self) -> NDArray[np.bool_]:
@@ -100,4 +110,6 @@ def concatenate_predictions(parts: Sequence[Prediction]) -> Prediction:
         truth=truth,
         mean_label=first.mean_label,
         simulated=first.simulated,
+        model_simulated=first.model_simulated,
+        doubts=parts[-1].doubts,
     )

@@ -27,6 +27,7 @@ def describe(summary: SessionSummary) -> str:
     labels = f" of {' '.join(summary.label_names)}" if summary.label_names else ""
     lines.append(f"  {count_of(summary.trials, 'trial')}{labels}, {count_of(summary.events, 'event')}")
     lines += [f"  {name.replace('_', ' ')}: {value}" for name, value in summary.attributes.items()]
+    lines += [f"  doubtful: {doubt}" for doubt in summary.doubts]
     return "\n".join(lines)
 
 

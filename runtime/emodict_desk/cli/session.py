@@ -171,6 +171,10 @@ def _shared_options() -> dict[str, tuple[Any, Any]]:
         "subject": (Annotated[str | None, option(help="Name of the person; default: as in SOURCE.")], None),
         "session": (Annotated[str | None, option(help="Name of the sitting; default: as in SOURCE.")], None),
         "only": (Annotated[str | None, option(metavar="M,...", help="Modalities to take of SOURCE: eeg,ppg.")], None),
+        "invert": (
+            Annotated[str | None, option(metavar="M,...", help="Signals to turn upside down: ppg.")],
+            None,
+        ),
         "join": (
             Annotated[
                 list[Path] | None,
@@ -215,9 +219,12 @@ def import_recording(form: Form, options: dict[str, Any], request: "ImportReques
     refuse_overwriting(request.out, [request.source, *files])
     check_writable(request.out, ending=".h5")
     with contextlib.ExitStack() as stack:
+        only = split_names(request.only) if request.only else ()
+        options = {**options, "only": only} if form.reads_only else options
         recording = form.read(request.source, subject_id=request.subject, session_id=request.session, **options)
-        if request.only:
-            recording = keep_only(recording, split_names(request.only))
+        if only:
+            recording = keep_only(recording, only)
+        recording = recording.inverted(split_names(request.invert))
         companions = [
             Companion(
                 file.name,
@@ -241,6 +248,7 @@ class ImportRequest:
     subject: str | None = None
     session: str | None = None
     only: str | None = None
+    invert: str | None = None
     join: list[Path] | None = None
     offset: list[float] | None = None
     with_kind: list[str] | None = None

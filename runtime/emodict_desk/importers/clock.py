@@ -1,4 +1,4 @@
-"""Clocks of recordings: counters that wrap, time stamps that come in bursts, and times that are even after all."""
+"""Clocks of recordings: time stamps that come in bursts, times that are even after all, and what text says of time."""
 
 from __future__ import annotations
 
@@ -21,33 +21,6 @@ LATE_S = 0.1
 LOOK_AHEAD_S = 10.0
 # Crystals are right to 100 ppm; a mean over seconds to a little less.
 WHOLE_RATE_TOLERANCE = 0.0005
-# Below this share of plain steps, a column is no counter of samples.
-_COUNTER_SHARE = 0.5
-
-
-def unwrapped_counter(counter: NDArray[Any]) -> Int64Array | None:
-    """(samples,) counter of few bits -> one that grows by 1 per sample and jumps where samples are missing.
-
-    The counter wraps at the power of two above its largest value. One that stands still at its largest
-    value has run out of bits: from there each row counts as one sample. Losses of a whole turn cannot be seen.
-    None if it is no counter of samples.
-    """
-    values = np.asarray(counter).astype(np.int64)
-    if len(values) < 2:
-        return np.arange(len(values), dtype=np.int64)
-    steps = np.diff(values)
-    full = int(values.max())
-    if not steps.any():
-        return None
-    steps[(steps == 0) & (values[1:] == full)] = 1
-    if (steps < 0).any():
-        steps[steps < 0] += 1 << full.bit_length()
-    if (steps <= 0).any() or np.count_nonzero(steps == 1) < _COUNTER_SHARE * len(steps):
-        return None
-    # In place: at 1000 Hz every copy of an hour is 29 MB.
-    values[0] = 0
-    np.cumsum(steps, out=values[1:])
-    return values
 
 
 def lost_samples(sequence: Int64Array) -> int:
@@ -93,7 +66,7 @@ def start_and_times(times_s: Float64Array, rate_hz: float) -> tuple[float, Float
     return 0.0, times_s
 
 
-def growing(times_s: Float64Array) -> NDArray[np.bool_]:
+def growing(times_s: NDArray[Any]) -> NDArray[np.bool_]:
     """(samples,) True for the samples that come after all before them."""
     if not len(times_s):
         return np.ones(0, dtype=bool)

@@ -13,6 +13,7 @@ from emodict.errors import RecordingError
 from emodict.recording.recording import Event, Recording, Signal
 from emodict_desk.importers.form import Form
 from emodict_desk.importers.kinds import describe
+from emodict_desk.wording import count_of
 
 # File, modality, unit. TEMP, ACC, HR and IBI are in the folder too; no model uses them.
 _SENSORS = (("BVP.csv", "ppg", "a.u."), ("EDA.csv", "gsr", "uS"))
@@ -113,7 +114,7 @@ def _read_sensor(path: Path) -> _SensorFile:
         raise RecordingError(
             f"{path} holds no samples",
             expected="a start time, a sampling rate, then one sample a line",
-            got=f"{len(values)} line{'s' * (len(values) != 1)}",
+            got=count_of(len(values), "line"),
             fix="Export it again, or take the file out of the folder to import the rest",
         )
     start, rate = float(values[0]), float(values[1])

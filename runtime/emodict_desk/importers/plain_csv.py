@@ -12,22 +12,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emodict.errors import RecordingError
-from emodict.recording.modalities import EEG, MODALITIES
+from emodict.recording.modalities import MODALITIES
 from emodict.recording.recording import Event, Recording, Signal
 from emodict.recording.units import plain_unit, unit_factor
 from emodict_desk.importers.clock import parse_time, start_and_times, usual_rate_hz, utc_text
 from emodict_desk.importers.form import Form, Option, pairs
 from emodict_desk.importers.kinds import E4_FILES, first_text_line, kind_of, wrong_kind
-from emodict_desk.importers.labels import (
-    WANTED_UNIT,
-    electrode_name,
-    is_electrode,
-    modality_of_words,
-    split_unit,
-)
+from emodict_desk.importers.labels import WANTED_UNIT, Label, split_unit
 from emodict_desk.importers.spool import Growing, Spool
 from emodict_desk.importers.text import Block, TextTable, numbers, open_table, time_runs_back
+from emodict_desk.lights import of_one_sensor, pulse_light
 from emodict_desk.recordings.account import Account
+from emodict_desk.wording import count_of
 
 _EXPECTED = "a table of text with a header line"
 _TIME_NAME = re.compile(
@@ -43,7 +39,6 @@ _TICK_WORDS = {
 _UNIX_S = (1e8, 2e10)
 # A relative time without a unit that steps by this or more could be milliseconds as well as seconds.
 _AMBIGUOUS_STEP = 0.5
-_NO_SIGNAL = re.compile(r"rate|quality|status|\bhr\b|index", re.IGNORECASE)
 
 
 def read_csv(
@@ -72,7 +67,7 @@ def read_csv(
     table = open_table(path, _EXPECTED)
     account = Account(f"CSV {path.name}")
     _say_kind(path, account)
-    chosen = _choose(table, columns)
+    chosen = _choose(table, columns, account)
     clock = _clock(table, time, rate, chosen, account)
     units = _units(table, chosen, unit, account)
     marker = _marker_column(table, {column for of in chosen.values() for column in of})
@@ -109,7 +104,7 @@ def looks_like_csv(path: Path, head: bytes) -> bool:
     return len(cells) > 1 and not all(re.fullmatch(r"\s*-?[\d.eE+-]*\s*", cell) for cell in cells)
 
 
-def _choose(table: TextTable, columns: Sequence[str]) -> dict[str, list[int]]:
+def _choose(table: TextTable, columns: Sequence[str], account: Account) -> dict[str, list[int]]:
     """The columns of each modality."""
     if columns:
         chosen = {}
@@ -121,6 +116,7 @@ def _choose(table: TextTable, columns: Sequence[str]) -> dict[str, list[int]]:
             chosen[modality] = [table.column(name) for name in names.split("+")]
     else:
         chosen = _by_name(table)
+        _take_one_light(table, chosen, account)
     for modality, of in chosen.items():
         if len(of) > 1 and not MODALITIES[modality].placed:
             raise RecordingError(
@@ -132,31 +128,34 @@ def _choose(table: TextTable, columns: Sequence[str]) -> dict[str, list[int]]:
         if table.path.name in E4_FILES:
             raise wrong_kind(table.path, "a table with a column for each channel")
         kind = kind_of(table.path)
+        known = "" if kind in (None, "csv") else f"; it looks like a file for `emodict-session import {kind}`"
         raise RecordingError(
             f"{table.path} has no column that is known to be EEG, PPG or GSR",
             expected="electrodes (AF7, Cz), PPG or BVP, GSR or EDA",
-            got=table.names()
-            + (f"; it looks like a file for `emodict-session import {kind}`" * (kind not in (None, "csv"))),
+            got=table.names() + known,
             fix="Say which is which: --columns ppg=NAME,gsr=NAME,eeg=NAME+NAME",
         )
     return chosen
 
 
 def _by_name(table: TextTable) -> dict[str, list[int]]:
-    chosen: dict[str, list[int]] = {}
-    for i, label in enumerate(table.columns):
-        name = split_unit(label)[0]
-        words = modality_of_words(name)
-        if is_electrode(name):
-            chosen.setdefault(EEG, []).append(i)
-        elif words in MODALITIES and words != EEG and not _NO_SIGNAL.search(name):
-            chosen.setdefault(words, []).append(i)
-    return {modality: chosen[modality] for modality in MODALITIES if modality in chosen}
+    labels = [Label.read(column).modality for column in table.columns]
+    columns = {modality: [i for i, of in enumerate(labels) if of == modality] for modality in MODALITIES}
+    return {modality: of for modality, of in columns.items() if of}
+
+
+def _take_one_light(table: TextTable, chosen: dict[str, list[int]], account: Account) -> None:
+    """Of columns that are the lights of one sensor (PPG1 PPG2 PPG3, PPG_IR PPG_Red) the one of the pulse is taken."""
+    names = [split_unit(table.columns[column])[0] for column in chosen.get("ppg", [])]
+    light = pulse_light(names)
+    if len(names) > 1 and light is not None and of_one_sensor(names):
+        account.note(f"ppg: column {names[light]} taken of {', '.join(names)}, as the infrared light")
+        chosen["ppg"] = [chosen["ppg"][light]]
 
 
 def _marker_column(table: TextTable, taken: set[int]) -> int | None:
-    there = [i for i, name in enumerate(table.columns) if i not in taken and modality_of_words(name) == "marker"]
-    return there[0] if there else None
+    there = (i for i, name in enumerate(table.columns) if i not in taken and Label.read(name).modality == "marker")
+    return next(there, None)
 
 
 def _units(table: TextTable, chosen: dict[str, list[int]], unit: Sequence[str], account: Account) -> dict[str, str]:
@@ -167,7 +166,7 @@ def _units(table: TextTable, chosen: dict[str, list[int]], unit: Sequence[str], 
         raise RecordingError(f"--unit {strange[0]}=...: there is no {strange[0]} in {table.path}", expected=[*chosen])
     units = {}
     for modality, of in chosen.items():
-        named = {plain_unit(split_unit(table.columns[c])[1]) for c in of} - {""}
+        named = {Label.read(table.columns[c]).unit for c in of} - {""}
         if len(named) > 1:
             raise RecordingError(f"{table.path}: the columns of {modality} have different units", got=sorted(named))
         found = plain_unit(asked.get(modality, "")) or (next(iter(named)) if named else "")
@@ -196,6 +195,12 @@ class _Clock:
     first_tick: float | None = None
     first_moment: datetime.datetime | None = None
     latest_s: float = -np.inf
+
+    def how(self) -> str:
+        """In which form the column gives the time."""
+        if not self.ticks:
+            return "ISO 8601"
+        return f"{'Unix time' if self.unix else 'time'} in {_tick_name(self.ticks)}"
 
     def start_time(self) -> str:
         """Of the first row, where the column says."""
@@ -270,8 +275,9 @@ def _clock(
             )
         return _Clock(None, rate)
     clock = _Clock(column, rate, *_ticks(table, column, tick))
-    how = "ISO 8601" if not clock.ticks else f"{'Unix time' if clock.unix else 'time'} in {_tick_name(clock.ticks)}"
-    account.note(f"time: column {table.columns[column]}, {how}" + ", for the start alone" * (rate is not None))
+    account.note(
+        f"time: column {table.columns[column]}, {clock.how()}{'' if rate is None else ', for the start alone'}"
+    )
     return clock
 
 
@@ -357,12 +363,12 @@ def _signal(
         account.leave_out(modality, "no samples")
     elif not rate_hz:
         raise RecordingError(
-            f"{table.path}: {modality} has {len(times_s)} sample{'s' * (len(times_s) != 1)}, too few for a rate",
+            f"{table.path}: {modality} has {count_of(len(times_s), 'sample')}, too few for a rate",
             expected="many samples",
             fix="Check the file",
         )
     start_s, timestamps_s = start_and_times(times_s, rate_hz or 1.0)
-    names = [electrode_name(split_unit(table.columns[c])[0]) for c in of] if MODALITIES[modality].placed else [modality]
+    names = [Label.read(table.columns[c]).place for c in of] if MODALITIES[modality].placed else [modality]
     return Signal(modality, rate_hz or 1.0, unit, tuple(names), stream.samples, "", start_s, timestamps_s)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from emodict.features.plausible import doubts_of
 from emodict.recording.grid import GAP_PERIODS
 from emodict.recording.recording import Recording, Signal
 from emodict.recording.session import open_session
@@ -43,7 +44,8 @@ class SignalSummary:
 class SessionSummary:
     """What a session holds; face_form is None without video, face_frames None for an external file.
 
-    `unusable` says of each modality that cannot be used why.
+    `unusable` says of each modality that cannot be used why; `doubts` are sentences on what in its signals cannot be,
+    such as a wrong unit.
     """
 
     session_id: str
@@ -60,6 +62,7 @@ class SessionSummary:
     events: int
     attributes: dict[str, str]
     unusable: dict[str, str]
+    doubts: tuple[str, ...] = ()
 
 
 def inspect_session(path: str | os.PathLike[str]) -> SessionSummary:
@@ -91,6 +94,7 @@ def summarise(recording: Recording) -> SessionSummary:
         events=len(recording.events),
         attributes=dict(recording.attributes),
         unusable=dict(recording.unusable),
+        doubts=doubts_of(recording),
     )
 
 

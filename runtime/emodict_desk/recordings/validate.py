@@ -13,6 +13,7 @@ import numpy as np
 
 from emodict.errors import EmodictError
 from emodict.features.face_kinds import embedding_dims
+from emodict.features.plausible import doubts_of_signal
 from emodict.features.spec import DEFAULT_SPEC_ID, FeatureSpec, load_spec
 from emodict.files.hdf5 import DAMAGE
 from emodict.recording.modalities import modality_of
@@ -265,6 +266,8 @@ def _check_samples(found: _Findings, where: str, signal: Signal) -> None:
     share = missing_share(signal, scan)
     if share > _MISSING_WORTH_SAYING:
         found.warn(where, f"{share:.1%} of the samples are missing; windows that touch a gap give no result.")
+    for doubt in doubts_of_signal(signal):
+        found.warn(where, f"{doubt.partition(': ')[2]}.")
 
 
 def _check_face(found: _Findings, group: h5py.Group, path: Path, spec: FeatureSpec) -> FaceVideo:

@@ -335,3 +335,14 @@ def test_two_readers_may_open_one_session(written: Path, tmp_path: Path) -> None
     shutil.copy(written, tmp_path / "copy.h5")
     with open_session(written) as one, open_session(written) as two:
         assert one.subject_id == two.subject_id
+
+
+def test_a_signal_turned_upside_down_is_read_so_and_the_recording_says_so(tmp_path: Path) -> None:
+    ppg = Signal("ppg", 10.0, "a.u.", ("ppg",), np.arange(40, dtype=np.uint16)[:, None])
+    turned = Recording("s", "p", {"ppg": ppg}).inverted(["ppg"])
+    write_session(turned, tmp_path / "s.h5")
+    with open_session(tmp_path / "s.h5") as read:
+        np.testing.assert_array_equal(read.signals["ppg"].read(3, 6)[:, 0], [-3, -4, -5])
+        assert read.attributes["inverted"] == "ppg"
+    with pytest.raises(RecordingError, match=r"--invert gsr: there is no such signal. Expected one of ppg"):
+        turned.inverted(["gsr"])
