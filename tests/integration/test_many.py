@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+import operator
 import os
 import pickle
 import signal
 import subprocess
 import sys
 import sysconfig
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -28,6 +30,7 @@ from emodict.predict.scoring import joined
 from emodict.recording.session import write_session
 from emodict_desk.many import iter_many
 from emodict_desk.many.cluster import open_cluster
+from emodict_desk.many.processes import in_processes
 
 # The first takes by far the longest: whatever is finished first is not what is printed first.
 SECONDS = (120, 12, 14, 16)
@@ -306,6 +309,25 @@ def processes_of(group: int) -> list[int]:
         if int(process_group) == group and state not in "ZX":
             found.append(int(stat.parent.name))
     return found
+
+
+def test_a_pool_left_early_says_nothing_of_dropped_work_and_other_threads_still_do(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    said: list[str] = []
+    monkeypatch.setattr("threading.excepthook", lambda failed: said.append(str(failed.exc_type.__name__)))
+    with in_processes(operator.add, 1, [1, 2, 3], jobs=2) as outcomes:
+        next(outcomes)
+
+    def fails(error: Exception) -> None:
+        raise error
+
+    for name, error in (("ExecutorManagerThread", KeyError(1)), ("ExecutorManagerThread", ValueError()),
+                        ("mine", KeyError(1))):  # fmt: skip
+        thread = threading.Thread(target=fails, args=(error,), name=name)
+        thread.start()
+        thread.join()
+    assert said == ["ValueError", "KeyError"]
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="running processes are read from /proc")

@@ -175,7 +175,7 @@ def _look(modality: Modality, stretch: Float64Array, rate_hz: float) -> Look | N
 
 def _slope_skewness(samples: Float64Array, rate_hz: float) -> float:
     """The third standardised moment of the first difference of a clean pulse, smoothed over 80 ms; NaN of others."""
-    if pulse_share(samples[None], rate_hz)[0] < _CLEAN_PULSE:
+    if not pulse_share(samples[None], rate_hz)[0] >= _CLEAN_PULSE:
         return float("nan")
     width = max(1, round(0.08 * rate_hz))
     slope = np.diff(np.convolve(samples[:, 0], np.full(width, 1 / width), mode="valid"))
