@@ -151,7 +151,7 @@ def _check_root(found: _Findings, file: h5py.File) -> None:
         found.warn("/", f"attribute {', '.join(missing)} missing; read as empty.")
     start = read_text(file.attrs.get("start_time", ""))
     if start and not _is_iso_time(start):
-        found.warn("/", f"start_time is no ISO 8601 time. Expected 2024-05-01T09:30:00Z, got '{start}'.")
+        found.warn("/", f"start_time is not an ISO 8601 time. Expected 2024-05-01T09:30:00Z, got '{start}'.")
 
 
 def _is_iso_time(text: str) -> bool:

@@ -53,7 +53,7 @@ def write_features(tables: Sequence[FeatureTable], path: str | os.PathLike[str])
     .csv and .parquet get a first column `session` if there are several.
 
     Raises:
-        TableError: they tell different emotions apart.
+        TableError: they have different emotions.
         OutputError, MissingDependencyError: as `check_features_output`.
     """
     path = Path(path)
