@@ -147,6 +147,11 @@ def make_my_session(page: Path, folder: Path) -> None:
     """What the page on sessions writes in Python, and the same spoilt in the ways that it lists."""
     (snippet, *_) = re.findall(r"^```python\n(.*?)^```$", page.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
     exec(compile(snippet, str(page), "exec"), {"__name__": "__main__"})
+    shutil.copy(folder / "my_session.h5", folder / "old.h5")
+    with h5py.File(folder / "old.h5", "r+") as file:
+        times_s = 1714555800.25 + np.arange(len(file["signals/ppg/data"])) / 64
+        times_s[1000] = 0.0
+        file["signals/ppg/timestamps"] = times_s
     shutil.copy(folder / "my_session.h5", folder / "broken.h5")
     with h5py.File(folder / "broken.h5", "r+") as file:
         eeg = file["signals/eeg"].attrs

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TextIO, cast
 
 from emodict.cli.app import OutlivesItsReader, Progress, log_to_stderr, new_app, plain_output, run_app
 from emodict.cli.trusted import face_models, require_trusted
-from emodict.errors import OutputError, RecordingError, printable
+from emodict.errors import OutputError, printable
 from emodict.files.atomic import check_writable, refuse_overwriting
 
 if TYPE_CHECKING:
@@ -113,12 +113,12 @@ def run_all(engine_path: Path, recordings: Sequence[Path], options: "RunOptions"
             whose = {} if options.wearer is None else {"person": options.wearer.subject_id}
             for path, prediction in zip(recordings, predictions, strict=True):
                 print(json.dumps({"summary": {"file": str(path), **summary_as_dict(prediction), **whose}}))
-        _write(predictions, engine, engine_path, options)
+        _write(predictions, recordings, engine, engine_path, options)
 
 
 def _read_besides(engine_path: Path, options: "RunOptions") -> list[Path]:
     """What a run reads besides its recordings: the model, what describes a plan, and the person."""
-    from emodict.engine.sidecar import sidecar_path
+    from emodict.engine.held import sidecar_path
 
     return [engine_path, sidecar_path(engine_path), *([options.person] if options.person else [])]
 
@@ -135,15 +135,8 @@ def _model_lines(engine: "Engine", engine_path: Path, options: "RunOptions") -> 
 
 
 def _expand(path: Path) -> list[Path]:
-    """A folder stands for the sessions in it."""
-    if not path.is_dir():
-        return [path]
-    inside = sorted(path.glob("*.h5"))
-    if not inside:
-        raise RecordingError(
-            f"There is no session in the folder {path}", expected="session.h5 files", fix="Check the path"
-        )
-    return inside
+    """A folder stands for the sessions in it; without any it may be a recording itself."""
+    return (sorted(path.glob("*.h5")) if path.is_dir() else []) or [path]
 
 
 def _told_apart(predictions: "list[Prediction]", recordings: Sequence[Path]) -> "list[Prediction]":
@@ -273,7 +266,13 @@ def _progress(path: Path, options: "RunOptions") -> Iterator[_RowCounter]:
         yield _RowCounter(progress)
 
 
-def _write(predictions: "Sequence[Prediction]", engine: "Engine", engine_path: Path, options: "RunOptions") -> None:
+def _write(
+    predictions: "Sequence[Prediction]",
+    recordings: Sequence[Path],
+    engine: "Engine",
+    engine_path: Path,
+    options: "RunOptions",
+) -> None:
     if options.out == STDOUT:
         from emodict.results.outputs import write_csv
 
@@ -284,10 +283,10 @@ def _write(predictions: "Sequence[Prediction]", engine: "Engine", engine_path: P
         write_predictions(predictions, options.out, with_weights=options.weights)
         _say(options)(f"Wrote {options.out}")
     if options.report is not None:
-        from emodict_desk.report import write_report
+        from emodict_desk.report import read_wearer, write_report
 
-        lines = _model_lines(engine, engine_path, options)
-        write_report(predictions, options.report, title="emodict report", model_lines=lines)
+        lines, wearers = _model_lines(engine, engine_path, options), [read_wearer(path) for path in recordings]
+        write_report(predictions, options.report, title="emodict report", model_lines=lines, wearers=wearers)
         _say(options)(f"Wrote {options.report}")
 
 

@@ -105,7 +105,7 @@ def manifest_from_metadata(metadata: Mapping[str, str], *, source: str) -> Manif
         raise
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise ModelError(f"{source}: its description is damaged: {error}", fix="Export it again") from error
-    require_known_spec(manifest.features, fingerprint, source=source)
+    require_known_spec(manifest.features, source=source, fingerprint=fingerprint)
     return manifest
 
 

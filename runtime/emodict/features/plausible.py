@@ -175,12 +175,13 @@ def _look(modality: Modality, stretch: Float64Array, rate_hz: float) -> Look | N
 
 def _slope_skewness(samples: Float64Array, rate_hz: float) -> float:
     """The third standardised moment of the first difference of a clean pulse, smoothed over 80 ms; NaN of others."""
-    if pulse_share(samples[None], rate_hz)[0] < _CLEAN_PULSE:
+    if not pulse_share(samples[None], rate_hz)[0] >= _CLEAN_PULSE:
         return float("nan")
     width = max(1, round(0.08 * rate_hz))
     slope = np.diff(np.convolve(samples[:, 0], np.full(width, 1 / width), mode="valid"))
     centred = slope - slope.mean()
-    return float(np.mean(centred**3) / np.mean(centred**2) ** 1.5)
+    power = float(np.mean(centred**2))
+    return float(np.mean(centred**3)) / power**1.5 if power > 0 else float("nan")
 
 
 def _mostly(each: Iterator[bool]) -> bool:

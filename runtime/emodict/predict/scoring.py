@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 
 from emodict.engine import Engine
 from emodict.engine.model_spec import ModelSpec
-from emodict.errors import PersonError, RecordingError, SpecError
+from emodict.errors import PersonError, RecordingError
 from emodict.features import iter_features
 from emodict.features.plausible import doubts_of
 from emodict.features.spec import FeatureSpec, require_same_spec
@@ -71,8 +72,21 @@ def iter_predictions(
 
         yield from predict_table(engine, read_table(path, part=part), on_start=on_start)
     else:
-        with open_session(path) as recording:
+        with _opened(Path(path)) as recording:
             yield from predict_recording(engine, recording, person=person, on_start=on_start, name=Path(path).stem)
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[Recording]:
+    """A session.h5; another maker's recording is imported on the way."""
+    with contextlib.ExitStack() as stack:
+        try:
+            recording = stack.enter_context(open_session(path))
+        except RecordingError as error:
+            from emodict_desk.importers.on_the_way import imported
+
+            recording = imported(path, otherwise=error)
+        yield recording
 
 
 def predict_recording(
@@ -91,6 +105,7 @@ def predict_recording(
     """
     features, model = engine.manifest.features, engine.manifest.model
     session = recording.session_id or name
+    recording.require_usable(model.modalities)
     missing = [m for m in model.required_modalities if m not in recording.modality_names]
     if missing:
         raise RecordingError(
@@ -133,7 +148,8 @@ def table_for_model(table: FeatureTable, features: FeatureSpec, model: ModelSpec
     """The table with the model's modalities and EEG channels alone.
 
     Raises:
-        SpecError: its features or its emotions are not the model's.
+        SpecError: its features are not the model's.
+        TableError: its emotions are not; another order of them is put right.
     """
     if set(features.modality_names) <= set(table.spec.modality_names):
         table = table.with_modalities(features.modality_names)
@@ -141,14 +157,7 @@ def table_for_model(table: FeatureTable, features: FeatureSpec, model: ModelSpec
         if wanted != there and set(wanted) <= set(there):
             table = table.with_channels(wanted)
     require_same_spec(features, table.spec, ours_is="The model", theirs_is=table.source)
-    if table.labels is not None and table.emotions != model.emotions:
-        raise SpecError(
-            f"{table.source} and the model tell different emotions apart",
-            expected=", ".join(model.emotions),
-            got=", ".join(table.emotions),
-            fix="Use a model trained on these emotions",
-        )
-    return table
+    return table if table.labels is None else table.with_emotions(model.emotions, asked_by="The model")
 
 
 def score(

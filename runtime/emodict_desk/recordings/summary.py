@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from emodict.features.plausible import doubts_of
 from emodict.recording.grid import GAP_PERIODS
 from emodict.recording.recording import Recording, Signal
 from emodict.recording.session import open_session
@@ -44,7 +43,8 @@ class SignalSummary:
 class SessionSummary:
     """What a session holds; face_form is None without video, face_frames None for an external file.
 
-    `doubts` are sentences on what in its signals cannot be, such as a wrong unit.
+    `doubts` are sentences on what in its signals cannot be, such as a wrong unit; `unusable` says of each modality
+    that cannot be used why.
     """
 
     session_id: str
@@ -60,6 +60,7 @@ class SessionSummary:
     label_names: tuple[str, ...]
     events: int
     attributes: dict[str, str]
+    unusable: dict[str, str]
     doubts: tuple[str, ...] = ()
 
 
@@ -75,6 +76,8 @@ def inspect_session(path: str | os.PathLike[str]) -> SessionSummary:
 
 def summarise(recording: Recording) -> SessionSummary:
     """Summarise a recording, in memory or in a file."""
+    from emodict.features.plausible import doubts_of
+
     face, trials = recording.face, recording.trials
     frames = None if face is None or face.form == "external_file" else len(face.timestamps_s)
     return SessionSummary(
@@ -92,6 +95,7 @@ def summarise(recording: Recording) -> SessionSummary:
         events=len(recording.events),
         attributes=dict(recording.attributes),
         doubts=doubts_of(recording),
+        unusable=dict(recording.unusable),
     )
 
 

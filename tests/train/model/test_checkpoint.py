@@ -193,7 +193,7 @@ def test_features_that_this_emodict_computes_otherwise_are_refused_with_both_ids
     gsr, ppg = FEATURES.modalities
     other = dataclasses.replace(FEATURES, modalities=(gsr, dataclasses.replace(ppg, settle_s=ppg.settle_s + 1)))
     save_checkpoint(dataclasses.replace(checkpoint, features=other), tmp_path / "old.pt")
-    said = rf"old\.pt was trained on other features .*emodict-1.*{FEATURES.fingerprint}.*emodict-1.*{other.fingerprint}"
+    said = rf"old\.pt is of other features .*emodict-1.*{FEATURES.fingerprint}.*emodict-1.*{other.fingerprint}"
     with pytest.raises(SpecError, match=said):
         load_checkpoint(tmp_path / "old.pt")
     own = dataclasses.replace(other, id="mine")
