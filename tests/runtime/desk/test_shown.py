@@ -105,7 +105,7 @@ def test_plots_have_a_panel_for_each_sensor_and_are_pictures(noise_session: Path
         for thing, panels in things:
             figure = thing.plot()
             assert len(figure.axes) == panels
-            assert figure._repr_png_().startswith(b"\x89PNG")  # type: ignore[attr-defined]
+            assert figure._repr_png_().startswith(b"\x89PNG")
 
 
 @pytest.mark.parametrize(("package", "way"), [("pandas", "to_dataframe"), ("matplotlib.figure", "plot")])
