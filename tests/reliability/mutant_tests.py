@@ -47,8 +47,14 @@ GROUPS: dict[str, dict[str, str]] = {
         "runtime/emodict_desk/importers/join.py": _IMPORTERS,
         **{
             f"runtime/emodict_desk/importers/{name}.py": _TABLES
-            for name in ("brainflow", "dsi", "muse", "plain_csv", "text")
+            for name in ("brainflow", "dsi", "muse", "plain_csv", "row_clock", "text")
         },
+        "runtime/emodict_desk/importers/on_the_way.py": "integration/test_run_imports",
+        "runtime/emodict_desk/importers/openbci.py": "runtime/desk/test_import_openbci",
+        "runtime/emodict_desk/importers/order.py": f"runtime/desk/test_import_order {_TABLES} {_XDF}",
+        "runtime/emodict_desk/importers/places.py": "runtime/desk/test_places",
+        "runtime/emodict_desk/importers/stamps.py": _XDF,
+        "runtime/emodict_desk/importers/xdf_streams.py": _XDF,
         "runtime/emodict_desk/importers/opensignals.py": "runtime/desk/test_import_opensignals runtime/desk/test_importers",
         "runtime/emodict_desk/importers/xdf.py": _XDF,
         "runtime/emodict_desk/importers/xdf_chunks.py": _XDF,

@@ -16,8 +16,8 @@ ROOMS = {
         "cli",
     ),
     "emodict_desk": (
-        "wording", "page", "sensors", "svg", "lights", "shown", "tables", "recordings", "board_columns", "boards",
-        "importers", "faces", "report", "many", "cli",
+        "wording", "page", "sensors", "svg", "shown", "tables", "recordings", "board_columns", "boards", "importers",
+        "faces", "report", "many", "cli",
     ),
 }  # fmt: skip
 # What only a desk has is imported late, in the function that is asked for it.
@@ -25,6 +25,7 @@ ASKED_FOR = {
     ("emodict.cli.run", "emodict_desk.many"),
     ("emodict.cli.run", "emodict_desk.report"),
     ("emodict.live.brainflow", "emodict_desk.boards"),
+    ("emodict.predict.scoring", "emodict_desk.importers.on_the_way"),
     ("emodict.predict.scoring", "emodict_desk.tables.table"),
     ("emodict.showing", "emodict_desk.shown"),
 }

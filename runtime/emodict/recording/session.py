@@ -13,7 +13,6 @@ import numpy as np
 from emodict.errors import ClockError, RecordingError
 from emodict.files.atomic import atomic_path
 from emodict.files.hdf5 import DAMAGE, check_contents, check_cut_off, members, open_to_read
-from emodict.files.hdf5_writing import hdf5_to_write
 from emodict.recording.recording import Event, FaceVideo, Recording, Samples, Signal, Trials
 from emodict.recording.unfinished import FirstRows, is_cut_off, is_unfinished, rows_written, what_became_of
 
@@ -60,6 +59,8 @@ def open_session(path: str | os.PathLike[str]) -> Recording:
 
 def write_session(recording: Recording, path: str | os.PathLike[str]) -> None:
     """Write a recording as session.h5, whole or not at all; data as float32, gzip + shuffle."""
+    from emodict.files.hdf5_writing import hdf5_to_write
+
     with atomic_path(path) as part, hdf5_to_write(part, "w") as file:
         own = {name: getattr(recording, name) for name in ROOT_ATTRIBUTES}
         own |= {"format": FORMAT, "format_version": FORMAT_VERSION}
@@ -92,12 +93,11 @@ def open_hdf5(path: Path) -> h5py.File:
     if not os.access(path, os.R_OK):
         raise RecordingError(f"{path} cannot be read: no permission", fix=f"chmod u+r '{path}'")
     if not h5py.is_hdf5(path):
-        raise RecordingError(
-            f"{path} is not an HDF5 file",
-            expected="a session.h5",
-            got=f"a file that starts with {_head(path)!r}" if path.stat().st_size else "an empty file",
-            fix=HOW_TO_GET_ONE,
-        )
+        from emodict.files.mistaken import mistaken_for
+
+        starts = f"a file that starts with {_head(path)!r}" if path.stat().st_size else "an empty file"
+        got, fix = mistaken_for(path) or (starts, HOW_TO_GET_ONE)
+        raise RecordingError(f"{path} is not an HDF5 file", expected="a session.h5", got=got, fix=fix)
     file = _opened(path)
     try:
         check_contents(file)

@@ -12,6 +12,8 @@ from emodict_desk.wording import count_of
 if TYPE_CHECKING:
     from emodict_desk.recordings.validate import Finding
 
+_LATE_S = 0.0005
+
 
 def describe(summary: SessionSummary) -> str:
     """A summary as text, one fact a line."""
@@ -34,7 +36,8 @@ def describe(summary: SessionSummary) -> str:
 def _describe_signal(signal: SignalSummary) -> str:
     names = signal.channel_names
     channels = f"{len(names)} channels {' '.join(names)}" if len(names) > 1 else "1 channel"
-    late = f", from {signal.start_s:g} s on" if signal.start_s else ""
+    # Clocks that were brought together differ by millionths of a second.
+    late = f", from {signal.start_s:g} s on" if abs(signal.start_s) >= _LATE_S else ""
     reference = f", reference {signal.reference}" if signal.reference else ""
     length = _duration(signal.stop_s - signal.start_s)
     return (

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,9 +16,9 @@ from emodict.files.jsontext import parse_json
 from emodict.recording.modalities import MODALITIES
 from emodict.recording.recording import Event, Recording, Signal
 from emodict_desk.board_columns import pick_columns
-from emodict_desk.importers.clock import counter_from_arrivals, utc_text
+from emodict_desk.importers.clock import utc_text
 from emodict_desk.importers.form import Form, Option
-from emodict_desk.importers.order import Order, by_counter, by_time
+from emodict_desk.importers.order import Order, by_counter_or_arrivals
 from emodict_desk.importers.spool import Growing, Spool
 from emodict_desk.importers.text import Block, TextTable, numbers, open_table
 from emodict_desk.recordings.account import Account
@@ -199,23 +198,10 @@ def _column(table: TextTable, block: Block, column: object) -> NDArray[np.float6
 
 def _order(rows: _Rows, rate_hz: float, account: Account) -> Order:
     """Samples by the board's package counter; where that counts packets of several samples, by their time."""
-    values, stamps_s = _All(rows.samples), rows.unix_s if np.isfinite(rows.unix_s).all() else None
-    order = by_counter(rows.packages, values, times_s=stamps_s, rate_hz=rate_hz) if len(rows.packages) else Order()
-    if order is not None:
-        order.say("", "the package counter", account)
-        return order
-    if np.isfinite(rows.packages).all():
-        account.note("the package counter does not count samples: it is not used")
-    if stamps_s is None:
-        account.note("neither package counter nor time stamps: lost samples cannot be seen")
-        return Order()
-    order = by_time(stamps_s, values, in_bursts=True)
-    if order is None:
-        account.note("the time stamps run back: samples are placed by row, so lost ones cannot be seen")
-        return Order()
-    order = dataclasses.replace(order, sequence=counter_from_arrivals(order.of(stamps_s), rate_hz))
-    order.say("", "the time stamps", account)
-    return order
+    stamps_s = rows.unix_s if np.isfinite(rows.unix_s).all() else None
+    return by_counter_or_arrivals(
+        rows.packages, _All(rows.samples), stamps_s, rate_hz, account, counter_is="the package counter"
+    )
 
 
 @dataclass(frozen=True)

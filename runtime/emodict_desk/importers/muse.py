@@ -13,14 +13,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emodict.errors import RecordingError
+from emodict.recording.lights import pulse_light
 from emodict.recording.recording import Event, Recording, Signal
-from emodict_desk.importers.clock import counter_from_arrivals, gap_or_none, lost_samples, parse_time
+from emodict_desk.importers.clock import (
+    counter_from_arrivals,
+    gap_or_none,
+    looks_like_summer_time,
+    lost_samples,
+    parse_time,
+)
 from emodict_desk.importers.form import Form
 from emodict_desk.importers.kinds import first_text_line, wrong_kind
 from emodict_desk.importers.labels import Label
 from emodict_desk.importers.spool import Growing, Spool
 from emodict_desk.importers.text import Block, TextTable, numbers, open_table, time_runs_back
-from emodict_desk.lights import pulse_light
 from emodict_desk.recordings.account import Account
 
 _EXPECTED = "a CSV of Mind Monitor: TimeStamp, ..., RAW_TP9, RAW_AF7, RAW_AF8, RAW_TP10, ..., Elements"
@@ -139,7 +145,9 @@ class _Rows:
             self.start = self.start or moment
             out[i] = (moment - self.start).total_seconds()
             if out[i] < self._latest_s - _PAUSE_S:
-                fix = "The phone's clock was set: cut the file there, and import the parts as recordings of their own"
+                summer = looks_like_summer_time(self._latest_s - float(out[i]))
+                fix = "It looks like the end of summer time: " if summer else "The phone's clock was set: "
+                fix += "cut the file there, and import the parts as recordings of their own"
                 raise time_runs_back(
                     self.table, block.lines[i], f"{self._latest_s:.3f} s", f"{out[i]:.3f} s after the start", fix
                 )

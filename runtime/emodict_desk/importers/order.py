@@ -5,13 +5,14 @@ What never came is a gap: a jump of the counter, or of the times.
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from emodict_desk.importers.clock import growing, lost_samples
+from emodict_desk.importers.clock import counter_from_arrivals, growing, lost_samples
 from emodict_desk.recordings.account import Account
 from emodict_desk.wording import count_of
 
@@ -128,6 +129,34 @@ def by_time(times_s: Float64Array, values: Rows, *, in_bursts: bool = False) -> 
     if not growing(times_s[order]).all() or _even_steps(times_s[order]) <= _even_steps(times_s[rows]):
         return None
     return Order(order, twice, late)
+
+
+def by_counter_or_arrivals(
+    counter: Float64Array,
+    values: Rows,
+    arrived_s: Float64Array | None,
+    rate_hz: float,
+    account: Account,
+    *,
+    counter_is: str,
+) -> Order:
+    """Rows by their counter; where that counts packets of several samples, by when they arrived; all of it is said."""
+    order = by_counter(counter, values, times_s=arrived_s, rate_hz=rate_hz)
+    if order is not None:
+        order.say("", counter_is, account)
+        return order
+    if np.isfinite(counter).all():
+        account.note(f"{counter_is} does not count samples: it is not used")
+    if arrived_s is None:
+        account.note(f"neither {counter_is.removeprefix('the ')} nor time stamps: lost samples cannot be seen")
+        return Order()
+    order = by_time(arrived_s, values, in_bursts=True)
+    if order is None:
+        account.note("the time stamps run back: samples are placed by row, so lost ones cannot be seen")
+        return Order()
+    order = dataclasses.replace(order, sequence=counter_from_arrivals(order.of(arrived_s), rate_hz))
+    order.say("", "the time stamps", account)
+    return order
 
 
 def _behind(times_s: Float64Array, *, in_bursts: bool) -> NDArray[np.bool_]:

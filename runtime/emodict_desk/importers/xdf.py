@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emodict.errors import InputError, MissingDependencyError, RecordingError
+from emodict.recording.lights import pulse_light
 from emodict.recording.recording import Event, Recording, Signal, channel_and_reference
 from emodict.recording.units import plain_unit, unit_factor
 from emodict_desk.importers.clock import growing, parse_time, start_and_times, usual_rate_hz
@@ -29,7 +30,6 @@ from emodict_desk.importers.spool import Spool
 from emodict_desk.importers.stamps import even_times, mended_glitches
 from emodict_desk.importers.xdf_chunks import check_chunks
 from emodict_desk.importers.xdf_streams import MARKER, StreamInfo, choose_streams, several_streams
-from emodict_desk.lights import pulse_light
 from emodict_desk.recordings.account import Account
 from emodict_desk.wording import count_of
 
@@ -40,6 +40,7 @@ _FIRST_PYXDF = (1, 17, 3)
 _UNIX_S = 1e8
 # No device pauses for so long within one file: its clock was set.
 _LONGEST_PAUSE_S = 24 * 3600.0
+_NAME_THEM = " (--channels names them)"
 # What pyxdf says where it was not asked to make stamps even.
 _ITS_SEGMENTS = "Segments and clock-segments differ"
 # A stream whose samples come this much off its nominal rate has the measured one.
@@ -352,13 +353,15 @@ def _channels(modality: str, info: Any, count: int, path: Path, account: Account
     described = _described(info)
     if len(described) != count:
         if described:
-            account.note(f"stream {name}: {len(described)} channels described, {count} there; they are numbered")
+            account.note(
+                f"stream {name}: {len(described)} channels described, {count} there; they are numbered{_NAME_THEM}"
+            )
         described = [Label("")] * count
     columns = list(range(count))
     if modality == "eeg":
         columns = [i for i, label in enumerate(described) if label.kind.upper() in ("", "EEG")] or columns
         if not any(label.name for label in described):
-            account.note(f"stream {name}: its header names no channels, they are numbered")
+            account.note(f"stream {name}: its header names no channels, they are numbered{_NAME_THEM}")
     elif count > 1:
         columns = [(pulse_light([label.name for label in described]) or 0) if modality == "ppg" else 0]
         account.note(f"{modality}: channel {described[columns[0]].name or columns[0] + 1} taken of {count}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
@@ -274,6 +275,97 @@ def test_csv_gaps_in_the_time_stay_gaps(tmp_path: Path) -> None:
     ppg = read_csv(write(tmp_path / "a.csv", f"time,BVP\n{rows}\n")).signals["ppg"]
     assert ppg.rate_hz == 100.0
     np.testing.assert_allclose(np.diff(ppg.timestamps_s).max(), 1.01)
+
+
+def test_csv_rows_that_came_late_are_put_in_their_place_and_said(tmp_path: Path) -> None:
+    order = np.arange(960).reshape(-1, 12).copy()
+    order[::4] = order[::4, ::-1]
+    rows = [f"{1700000000 + n / 64:.6f},{n},{int(n == 500)}\n" for n in range(960)]
+    path = write(tmp_path / "a.csv", "time,PPG,marker\n" + "".join(rows[n] for n in order.ravel()))
+    recording = read_csv(path)
+    ppg = recording.signals["ppg"]
+    np.testing.assert_array_equal(ppg.samples[:, 0], np.arange(960))
+    assert (ppg.start_s, ppg.rate_hz) == (0.0, 64.0)
+    assert recording.start_time == "2023-11-14T22:13:20Z"  # of the earliest row, which is not the first
+    assert "ppg: 220 samples came late, by its times" in recording.attributes["notes"]  # 20 packets, 11 of each
+    assert [e.onset_s for e in recording.events] == [pytest.approx(500 / 64)]
+
+
+def test_csv_rows_that_stand_twice_count_once(tmp_path: Path) -> None:
+    rows = [f"{n / 64:.6f},{n},{'' if n % 16 else n}\n" for n in range(320)]
+    path = write(tmp_path / "a.csv", "time,PPG,EDA\n" + "".join([*rows[:200], *rows[128:200], *rows[200:]]))
+    recording = read_csv(path)
+    np.testing.assert_array_equal(recording.signals["ppg"].samples[:, 0], np.arange(320))
+    np.testing.assert_array_equal(recording.signals["gsr"].samples[:, 0], np.arange(0, 320, 16))
+    notes = recording.attributes["notes"]
+    assert "ppg: 72 samples came twice" in notes
+    assert "gsr: 5 samples came twice" in notes  # 128, 144, ..., 192
+
+
+def local_times(*, jump_s: float) -> str:
+    """An hour and a half at 1 Hz in local time, the clock set in its middle."""
+    start = datetime.datetime(2024, 10, 27, 2, 15)
+    rows = [(start + datetime.timedelta(seconds=n + jump_s * (n >= 2700))).isoformat(" ") for n in range(5400)]
+    return "date,EDA\n" + "".join(f"{row},{n}\n" for n, row in enumerate(rows))
+
+
+def test_csv_end_of_summer_time_is_recognised_and_not_sorted(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.csv", local_times(jump_s=-3600))
+    said = r"line 2702: the time.*goes backwards.*looks like the end of summer time\. Write the times in UTC.*--rate HZ"
+    with pytest.raises(RecordingError, match=said):
+        read_csv(path)
+    assert read_csv(path, rate=1.0).signals["gsr"].sample_count == 5400
+
+
+def test_csv_beginning_of_summer_time_is_said(tmp_path: Path) -> None:
+    recording = read_csv(write(tmp_path / "a.csv", local_times(jump_s=3600)))
+    assert "an hour is missing after 2699.0 s, as where summer time begins" in recording.attributes["notes"]
+    assert recording.duration_s == 9000.0
+
+
+@pytest.mark.parametrize(
+    ("cells", "start_time"),
+    [
+        (["23:59:59.000", "23:59:59.500", "00:00:00.000", "00:00:00.500"], ""),
+        (["01/02/2024 11:59:59.0 PM", "01/02/2024 11:59:59.5 PM", "01/03/2024 12:00:00 AM", "01/03/2024 12:00:00.5 AM"],
+         "2024-01-02T23:59:59"),
+        (["1.2.2024 23:59:59", "1.2.2024 23:59:59.5", "2.2.2024 00:00:00", "2.2.2024 0:00:00.5"],
+         "2024-02-01T23:59:59"),
+        (["13/02/2024 23:59:59", "13/02/2024 23:59:59.5", "14/02/2024 00:00:00", "14/02/2024 00:00:00.5"],
+         "2024-02-13T23:59:59"),
+        (["01/02/2024 23:59:59", "01/02/2024 23:59:59.5", "02/02/2024 00:00:00", "02/02/2024 00:00:00.5"], ""),
+        (["2024/02/01 23:59:59", "2024/02/01 23:59:59.5", "2024/02/02 00:00:00", "2024/02/02 00:00:00.5"],
+         "2024-02-01T23:59:59"),
+    ],
+)  # fmt: skip
+def test_csv_times_of_day_are_read_through_midnight(tmp_path: Path, cells: list[str], start_time: str) -> None:
+    path = write(tmp_path / "a.csv", "time;EDA\n" + "".join(f"{cell};{n}\n" for n, cell in enumerate(cells)))
+    recording = read_csv(path)
+    gsr = recording.signals["gsr"]
+    assert (gsr.rate_hz, gsr.sample_count, gsr.timestamps_s) == (2.0, 4, None)
+    assert recording.start_time == start_time
+    assert "time: column time, time of day" in recording.attributes["notes"]
+
+
+def test_csv_what_is_not_a_time_of_day_is_refused_with_another_way(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.csv", "time,EDA\n23:30:00,1\n23:30:01,2\n24:00:00,3\n")
+    with pytest.raises(RecordingError, match=r"line 4, column time: not a time.*a time of day, as in.*--rate HZ"):
+        read_csv(path)
+
+
+@pytest.mark.parametrize("separator", [";", "\t"])
+def test_csv_decimals_may_have_a_comma_where_it_is_said(tmp_path: Path, separator: str) -> None:
+    rows = "".join(f"{n / 4:.2f};{n / 8:.3f};x\n".replace(".", ",").replace(";", separator) for n in range(40))
+    plain = write(tmp_path / "a.csv", "time;EDA;mood, maybe\n".replace(";", separator) + rows)
+    path = write(tmp_path / "b.csv", "time, s;EDA;mood, maybe\n".replace(";", separator) + rows)
+    said = r"not a number.*with a point.*'0,00'. Say .*--decimal , \(of import csv\)"
+    with pytest.raises(RecordingError, match=said):
+        read_csv(plain)
+    gsr = read_csv(path, time="time, s", decimal=",").signals["gsr"]
+    assert gsr.rate_hz == 4.0
+    np.testing.assert_array_equal(gsr.samples[:, 0], np.arange(40) / 8)
+    with pytest.raises(RecordingError, match="--decimal x is not a sign"):
+        read_csv(path, decimal="x")
 
 
 GOOD = "".join(f"{n / 100:.2f},{n},{n}\n" for n in range(100))

@@ -194,6 +194,14 @@ def test_muse_clock_that_is_set_back_is_refused_by_line(tmp_path: Path) -> None:
         read_muse(tmp_path / "a.csv")
 
 
+def test_muse_of_the_end_of_summer_time_is_recognised(tmp_path: Path) -> None:
+    stamps = [f"2025-10-26 02:{59 - 59 * (n >= 256):02}:{59 * (n < 256) + n % 256 / 256:06.3f}" for n in range(512)]
+    rows = "".join(f"{stamp},{n}\n" for n, stamp in enumerate(stamps))
+    path = write(tmp_path / "a.csv", f"TimeStamp,RAW_AF7\n{rows}")
+    with pytest.raises(RecordingError, match=r"line 258.*It looks like the end of summer time: cut the file there"):
+        read_muse(path)
+
+
 def test_muse_says_what_another_csv_looks_like(tmp_path: Path) -> None:
     dsi_file(tmp_path / "a.csv")
     with pytest.raises(RecordingError, match="looks like a file for `emodict-session import dsi`"):
