@@ -17,8 +17,7 @@ def _start(module: str, name: str) -> None:
 
 @contextlib.contextmanager
 def importing(name: str) -> Iterator[None]:
-    """Ctrl-C ends the process at once: raised within a library's import it would become any error of that library."""
-    # A shell's `&` ignores it, and so it stays.
+    """Ctrl-C, unless it is ignored, ends the process at once: within a library's import it would become its error."""
     heeded = signal.getsignal(signal.SIGINT) is signal.default_int_handler
     heeded &= threading.current_thread() is threading.main_thread()
     if heeded:
