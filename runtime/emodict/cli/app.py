@@ -69,9 +69,9 @@ def run_app(build: Callable[[], Any], name: str) -> None:
     except BaseException as error:
         if os.environ.get("EMODICT_DEBUG") and not isinstance(error, SystemExit | EmodictError):
             raise
-        message, code = _ending(error, name)
-        _quit(message, code)
-    sys.exit(outcome if isinstance(outcome, int) else 0)
+        _quit(*_ending(error, name))
+    # typer makes 130 of Ctrl-C, and says nothing.
+    _quit(f"{name}: stopped" if outcome == 130 else "", outcome if isinstance(outcome, int) else 0)
 
 
 def _open_standard_streams() -> None:

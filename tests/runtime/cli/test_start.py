@@ -8,6 +8,7 @@ import sys
 import textwrap
 
 import pytest
+import typer
 
 from emodict.cli import app, start
 
@@ -77,3 +78,22 @@ def test_an_interrupt_that_a_library_made_an_error_of_is_still_one() -> None:
     with pytest.raises(RuntimeError) as error:
         stopped_in_a_library()
     assert app._ending(error.value, "emodict-run") == ("emodict-run: stopped", 130)
+
+
+def test_ctrl_c_within_a_command_is_said_in_one_line_too(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["emodict-run"])
+
+    def build() -> typer.Typer:
+        made = app.new_app("Stopped at once.")
+
+        @made.command()
+        def stopped() -> None:
+            raise KeyboardInterrupt
+
+        return made
+
+    with pytest.raises(SystemExit) as ended:
+        app.run_app(build, "emodict-run")
+    assert (ended.value.code, capsys.readouterr().err) == (130, "emodict-run: stopped\n")
