@@ -31,9 +31,12 @@ def test_the_time_left_is_what_finished_cells_took_for_a_row_times_the_rows_left
     assert ledger.left_s == 0
 
 
-def test_a_method_of_which_nothing_is_known_is_taken_to_be_as_quick_as_the_others() -> None:
-    ledger, known, unknown = Ledger(), cell(10), cell(40, "other")
-    ledger.expect(known)
-    ledger.expect(unknown)
-    ledger.learn(known, 1.0, now=True)
-    assert ledger.left_s == pytest.approx(4.0)
+@pytest.mark.parametrize(("rows_of_known", "left_s"), [(50, 9.0), (30, math.nan)])
+def test_a_method_that_has_shown_nothing_is_taken_to_be_as_quick_as_the_others_if_it_is_the_smaller_part(
+    rows_of_known: int, left_s: float
+) -> None:
+    ledger = Ledger()
+    for expected in (cell(10), cell(rows_of_known), cell(40, "other")):
+        ledger.expect(expected)
+    ledger.learn(cell(10), 1.0, now=True)
+    assert ledger.left_s == pytest.approx(left_s, nan_ok=True)

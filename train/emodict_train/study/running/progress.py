@@ -51,8 +51,10 @@ class Ledger:
 
     @property
     def left_s(self) -> float:
-        """Processor time of what is still to be done; NaN before any cell has shown what one takes."""
-        return self._left_s() if sum(self._cpu_s.values()) > 0 else math.nan
+        """Processor time of what is still to be done; NaN while half of it is of methods that nothing is known of."""
+        known = sum(rows * self._rate(key) for key, rows in self._left.items() if self._rows[key])
+        left = self._left_s()
+        return left if known >= left / 2 else math.nan
 
     def _left_s(self) -> float:
         return sum(rows * self._rate(key) for key, rows in self._left.items() if rows)
