@@ -37,7 +37,7 @@ def main() -> None:
             for appears_s, stream in PLAN:
                 if now_s >= appears_s and stream not in sent:
                     sent[stream], current[stream.modality] = 0, stream
-                    recorder.happened(Connected(stream, appears_s))
+                    recorder.keep(Connected(stream, appears_s))
             for appears_s, stream in PLAN:
                 if current.get(stream.modality) is not stream:
                     continue
@@ -45,7 +45,7 @@ def main() -> None:
                 numbers = np.arange(sent[stream], count)
                 if len(numbers):
                     samples = counters(sent[stream], count, len(stream.channel_names))
-                    recorder.happened(Chunk(stream.modality, samples, appears_s + numbers / stream.rate_hz))
+                    recorder.keep(Chunk(stream.modality, samples, appears_s + numbers / stream.rate_hz))
                     sent[stream] = count
                     print(stream.modality, stream.rate_hz, count, flush=True)
             time.sleep(TICK_S)

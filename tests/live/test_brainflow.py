@@ -34,47 +34,47 @@ SYNTHETIC_EEG = (
 
 
 def listen(
-    source: BrainFlowSource, seconds: float = PATIENCE_S, *, until: Callable[..., Any] = lambda happened: False
+    source: BrainFlowSource, seconds: float = PATIENCE_S, *, until: Callable[..., Any] = lambda events: False
 ) -> list[Any]:
     """All that happens until the end, until that is true of it, or in so many seconds."""
-    happened, stop_s = [], time.monotonic() + seconds
-    while time.monotonic() < stop_s and not source.finished and not until(happened):
-        happened += source.poll(0.05)
-    return happened
+    events, stop_s = [], time.monotonic() + seconds
+    while time.monotonic() < stop_s and not source.finished and not until(events):
+        events += source.poll(0.05)
+    return events
 
 
-def streams(happened: list[Any]) -> dict[Any, Any]:
-    return {h.stream.modality: h.stream for h in happened if isinstance(h, Connected)}
+def streams(events: list[Any]) -> dict[Any, Any]:
+    return {h.stream.modality: h.stream for h in events if isinstance(h, Connected)}
 
 
-def has_samples(happened: list[Any], modality: str) -> bool:
-    return any(isinstance(h, Chunk) and h.modality == modality for h in happened)
+def has_samples(events: list[Any], modality: str) -> bool:
+    return any(isinstance(h, Chunk) and h.modality == modality for h in events)
 
 
-def all_three(happened: list[Any]) -> bool:
-    return set(streams(happened)) == {"eeg", "ppg", "gsr"}
+def all_three(events: list[Any]) -> bool:
+    return set(streams(events)) == {"eeg", "ppg", "gsr"}
 
 
-def lost_in(happened: list[Any]) -> list[Any]:
-    return [h for h in happened if isinstance(h, Lost)]
+def lost_in(events: list[Any]) -> list[Any]:
+    return [h for h in events if isinstance(h, Lost)]
 
 
-def joined(happened: list[Any], modality: str) -> tuple[np.ndarray, np.ndarray]:
+def joined(events: list[Any], modality: str) -> tuple[np.ndarray, np.ndarray]:
     """(times, samples) of one modality."""
-    chunks = [h for h in happened if isinstance(h, Chunk) and h.modality == modality]
+    chunks = [h for h in events if isinstance(h, Chunk) and h.modality == modality]
     return np.concatenate([c.times_s for c in chunks]), np.concatenate([c.samples for c in chunks])
 
 
 @pytest.fixture(scope="module")
 def synthetic() -> tuple[list[Any], float, float]:
-    """Three seconds of the synthetic board: what happened, and when it was entered and left."""
+    """Three seconds of the synthetic board: what events, and when it was entered and left."""
     with BrainFlowSource("synthetic", SPEC) as source:
         began_s = source.now_s()
-        happened = listen(source, 3.0)
+        events = listen(source, 3.0)
         ended_s = source.now_s()
         assert not source.finished
         assert (source.name, source.simulated) == ("BrainFlow SYNTHETIC_BOARD", True)
-    return happened, began_s, ended_s
+    return events, began_s, ended_s
 
 
 def test_the_synthetic_board_gives_eeg_ppg_and_gsr(synthetic: tuple[list[Any], float, float]) -> None:
@@ -87,8 +87,8 @@ def test_the_synthetic_board_gives_eeg_ppg_and_gsr(synthetic: tuple[list[Any], f
 
 
 def test_times_are_even_and_on_the_clock_of_this_machine(synthetic: tuple[list[Any], float, float]) -> None:
-    happened, began_s, ended_s = synthetic
-    times_s, _ = joined(happened, "eeg")
+    events, began_s, ended_s = synthetic
+    times_s, _ = joined(events, "eeg")
     # The board sleeps between two samples, and a busy machine lets it sleep longer: how even times become is tested
     # in test_clock.py. Taken as they come, half of the steps would be next to nothing, for samples come in pairs.
     steps_s = np.diff(times_s)
@@ -125,29 +125,29 @@ def recorded() -> np.ndarray:
 def play(path: Path) -> tuple[list[Any], bool]:
     params = {"file": str(path), "master_board": "SYNTHETIC_BOARD"}
     with BrainFlowSource("PLAYBACK_FILE_BOARD", SPEC, params=params) as source:
-        happened = listen(source)
-        return happened, source.finished
+        events = listen(source)
+        return events, source.finished
 
 
 def test_a_file_is_played_back_to_its_end(recorded: np.ndarray, tmp_path: Path) -> None:
     write_playback(tmp_path / "board.csv", recorded)
-    happened, finished = play(tmp_path / "board.csv")
+    events, finished = play(tmp_path / "board.csv")
     assert finished
-    assert sorted(h.modality for h in happened if isinstance(h, Ended)) == ["eeg", "gsr", "ppg"]
+    assert sorted(h.modality for h in events if isinstance(h, Ended)) == ["eeg", "gsr", "ppg"]
     descr = import_brainflow().BoardShim.get_board_descr(-1)
     for modality, column in (("eeg", descr["eeg_channels"][3]), ("gsr", descr["eda_channels"][0])):
         index = 3 if modality == "eeg" else 0
         # Six decimals are written.
-        np.testing.assert_allclose(joined(happened, modality)[1][:, index], recorded[:, column], rtol=0, atol=0.51e-6)
+        np.testing.assert_allclose(joined(events, modality)[1][:, index], recorded[:, column], rtol=0, atol=0.51e-6)
 
 
 def test_lost_packages_leave_a_gap_as_long_as_the_counter_says(recorded: np.ndarray, tmp_path: Path) -> None:
     # A third of a second is missing, and its packages with it.
     lost = slice(200, 283)
     write_playback(tmp_path / "lossy.csv", np.delete(recorded, lost, axis=0))
-    happened, finished = play(tmp_path / "lossy.csv")
+    events, finished = play(tmp_path / "lossy.csv")
     assert finished
-    steps = np.diff(joined(happened, "eeg")[0]) * 250
+    steps = np.diff(joined(events, "eeg")[0]) * 250
     gap = int(np.argmax(steps))
     assert gap == 199
     # 83 lost packages: 84 periods. Playback sleeps by the recorded stamps, which jitter by a period.
@@ -197,11 +197,11 @@ def test_a_board_that_stops_is_lost_and_connected_again(monkeypatch: pytest.Monk
             assert all_three(listen(source, until=all_three))
             board.release_session()
             stopped_s = source.now_s()
-            lost = lost_in(listen(source, until=lambda happened: len(lost_in(happened)) == 3))
+            lost = lost_in(listen(source, until=lambda events: len(lost_in(events)) == 3))
             assert sorted(h.modality for h in lost) == ["eeg", "gsr", "ppg"]
             assert lost[0].reason == "no samples for 2 s"
             start()
-            again = listen(source, until=lambda happened: all_three(happened) and has_samples(happened, "eeg"))
+            again = listen(source, until=lambda events: all_three(events) and has_samples(events, "eeg"))
             assert all_three(again)
             assert joined(again, "eeg")[0][0] > stopped_s
     finally:
@@ -247,7 +247,7 @@ def test_electrodes_of_a_board_that_leaves_them_free_are_named_by_its_user() -> 
 
 def test_a_board_that_is_not_there_is_looked_for_and_said_once(caplog: pytest.LogCaptureFixture) -> None:
     with BrainFlowSource("CYTON", SPEC, params={"serial_port": "/dev/no_such_port"}) as source:
-        assert listen(source, until=lambda happened: "does not answer" in caplog.text) == []
+        assert listen(source, until=lambda events: "does not answer" in caplog.text) == []
         # It is looked for again meanwhile.
         assert listen(source, 1.5) == []
         assert not source.finished

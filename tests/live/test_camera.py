@@ -37,9 +37,9 @@ def test_a_run_of_a_video_alone_ends_when_the_video_is_through(grey_video: Path)
         assert source.name == f"camera {grey_video}"
         # The last frame is shown at 1.9 s; a run that does not end would stand still here for a minute.
         while not source.finished and source.now_s() - source._start_s < 60:
-            for happening in source.poll(0.05):
-                pipeline.happened(happening)
-            pipeline.let_go(source.now_s())
+            for event in source.poll(0.05):
+                pipeline.push(event)
+            pipeline.flush(source.now_s())
         assert source.finished
     pipeline.finish()
     rows = pipeline.take()

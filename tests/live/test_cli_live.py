@@ -16,6 +16,7 @@ import pytest
 from numpy.typing import NDArray
 
 from emodict.cli import run as cli
+from emodict.cli.options import SourceOptions
 from emodict.errors import OutputError
 from emodict.recording.session import open_session
 from emodict_desk.cli.record import RecordRequest, record_session
@@ -154,7 +155,7 @@ def test_a_recording_that_is_there_is_refused_before_a_sensor_is_looked_for(
     assert code == 2
     assert "a recording is never overwritten" in err
     with pytest.raises(OutputError, match="a recording is never overwritten"):
-        record_session(RecordRequest(live="lsl", out=session))
+        record_session(RecordRequest(SourceOptions(live="lsl"), out=session))
 
 
 def test_a_live_run_needs_a_model(run: Run, session: Path) -> None:

@@ -26,7 +26,7 @@ from emodict.features.spec import FeatureSpec, ModalitySpec, load_spec
 from emodict.live.liblsl import StreamInfo
 from emodict.live.row import LIVE, LOST, LiveRow
 from emodict.live.run import live_rows
-from emodict.live.source import Chunk, Connected, Happening, Lost
+from emodict.live.source import Chunk, Connected, Lost, SensorEvent
 from emodict.results.prediction import Prediction
 
 if importlib.util.find_spec("mne_lsl") is None:
@@ -113,20 +113,20 @@ class Ear:
 
     def __init__(self, source: LslSource) -> None:
         self.source = source
-        self.heard: list[Happening] = []
+        self.heard: list[SensorEvent] = []
 
     def listen(self, until: Callable[[], bool], *, at_most_s: float = PATIENCE_S) -> None:
         end_s = time.monotonic() + at_most_s
         while not until():
             assert time.monotonic() < end_s, [type(h).__name__ for h in self.heard if not isinstance(h, Chunk)]
-            for happening in self.source.poll(0.2):
-                self.hear(happening)
+            for event in self.source.poll(0.2):
+                self.hear(event)
 
-    def hear(self, happening: Happening) -> None:
-        self.heard.append(happening)
+    def hear(self, event: SensorEvent) -> None:
+        self.heard.append(event)
 
     def of(self, kind: type, modality: str | None = None) -> list:
-        found = [happening for happening in self.heard if isinstance(happening, kind)]
+        found = [event for event in self.heard if isinstance(event, kind)]
         return [h for h in found if modality in (None, h.stream.modality if kind is Connected else h.modality)]
 
     def seconds(self, modality: str) -> float:
@@ -176,7 +176,7 @@ def test_rows_keep_coming_aligned_and_invalid_only_where_a_device_was_dead(
     rows: list[LiveRow] = []
     with open_engine(model) as engine, LslSource(engine.manifest.features) as source:
         ear = Ear(source)
-        live = live_rows(engine, source, on_happening=ear.hear)
+        live = live_rows(engine, source, on_event=ear.hear)
         wait_for_row(live, rows, lambda row: all(sensor.valid for sensor in row.sensors))
         wrist.kill()
         killed_s = source.now_s()

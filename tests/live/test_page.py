@@ -73,6 +73,18 @@ def test_who_comes_is_told_who_runs_and_the_last_minute_then_every_second(
     assert starts(second) == [90]
 
 
+def test_a_model_of_simulated_people_is_marked_beside_a_person_of_flesh(
+    page: PageListener, rng: np.random.Generator
+) -> None:
+    row = noise(15, rng)
+    shown = {"simulated": False, "model_simulated": True, "doubts": ("eeg: its spread is 1e-05 uV",)}
+    page.row(dataclasses.replace(row, prediction=dataclasses.replace(row.prediction, **shown)))
+    with connect(rows_url(page)) as stream:
+        now = told(stream)["now"]
+    assert now["simulated"] == ["a model of SIMULATED people"]
+    assert now["doubts"] == ["eeg: its spread is 1e-05 uV"]
+
+
 def test_a_row_arrives_as_it_was(page: PageListener, rng: np.random.Generator) -> None:
     row = noise(15, rng)
     page.row(row)
@@ -81,7 +93,7 @@ def test_a_row_arrives_as_it_was(page: PageListener, rng: np.random.Generator) -
     rounding = 0.6e-5  # five digits
     np.testing.assert_allclose(now["answer"], row.prediction.distribution[0], atol=rounding)
     np.testing.assert_allclose(now["weights"], row.prediction.weights[0], atol=rounding)
-    assert now["simulated"] is True
+    assert now["simulated"] == ["a SIMULATED person"]
     assert now["unix_s"] == pytest.approx(row.unix_s, abs=1e-3)
     assert [(s["modality"], s["state"], s["valid"]) for s in now["sensors"]] == [
         ("eeg", "live", True), ("gsr", "live", True), ("ppg", "live", True), ("video", "stalled", False)

@@ -48,7 +48,7 @@ class Wrist:
 
     def connect(self, name: str, rate_hz: float | None = None) -> None:
         stream = LiveStream(name, rate_hz or RATES[name], (name,), "")
-        self.pipeline.happened(Connected(stream, self.now_s))
+        self.pipeline.push(Connected(stream, self.now_s))
 
     def run(self, until_s: float, alive: tuple[str, ...] = ("gsr", "ppg"), *, delay_s: float = 0.0) -> None:
         """Wind the clock to `until_s` of the run; who is not alive loses what it would have sent."""
@@ -59,8 +59,8 @@ class Wrist:
                 fresh = np.arange(self.sent[name], max(self.sent[name], min(known, len(self.values[name]))))
                 self.sent[name] += len(fresh)
                 if name in alive and len(fresh):
-                    self.pipeline.happened(Chunk(name, self.values[name][fresh], T0 + fresh / rate))
-            self.pipeline.let_go(self.now_s)
+                    self.pipeline.push(Chunk(name, self.values[name][fresh], T0 + fresh / rate))
+            self.pipeline.flush(self.now_s)
             self.take()
 
     def take(self) -> None:
@@ -149,7 +149,7 @@ def test_a_sensor_that_comes_late_is_used_from_its_first_whole_second_on() -> No
 
 def test_a_lost_sensor_is_not_waited_for(wrist: Wrist) -> None:
     wrist.run(9.95)
-    wrist.pipeline.happened(Lost("ppg", wrist.now_s, "battery"))
+    wrist.pipeline.push(Lost("ppg", wrist.now_s, "battery"))
     wrist.run(14.0, alive=("gsr",))
     assert wrist.pipeline.state("ppg")[0] == LOST
     assert (np.array(wrist.came_s) - wrist.all.start_s - 1).max() <= 0.1 + 1e-6
@@ -157,17 +157,17 @@ def test_a_lost_sensor_is_not_waited_for(wrist: Wrist) -> None:
 
 def test_a_sensor_may_come_back_at_another_rate(wrist: Wrist) -> None:
     wrist.run(10.0)
-    wrist.pipeline.happened(Lost("ppg", wrist.now_s))
+    wrist.pipeline.push(Lost("ppg", wrist.now_s))
     wrist.run(12.4, alive=("gsr",))
     wrist.connect("ppg", rate_hz=50.0)
     slow = samples("ppg", rate_hz=50.0)
     for tenth in range(125, 260):
         wrist.now_s = T0 + tenth / 10
         fresh = np.arange(round((tenth - 1) * 5), round(tenth * 5))
-        wrist.pipeline.happened(Chunk("ppg", slow[fresh], T0 + fresh / 50))
+        wrist.pipeline.push(Chunk("ppg", slow[fresh], T0 + fresh / 50))
         gsr = np.arange(round((tenth - 1) * 0.4), round(tenth * 0.4))
-        wrist.pipeline.happened(Chunk("gsr", wrist.values["gsr"][gsr], T0 + gsr / 4))
-        wrist.pipeline.let_go(wrist.now_s)
+        wrist.pipeline.push(Chunk("gsr", wrist.values["gsr"][gsr], T0 + gsr / 4))
+        wrist.pipeline.flush(wrist.now_s)
         wrist.take()
     ppg = wrist.valid_seconds("ppg")
     assert ppg == [*range(4, 10), *range(17, ppg[-1] + 1)]
@@ -194,7 +194,7 @@ def test_a_time_in_the_far_future_takes_no_memory_and_is_left_out(
     wrist: Wrist, caplog: pytest.LogCaptureFixture
 ) -> None:
     wrist.run(6.0)
-    wrist.pipeline.happened(Chunk("ppg", np.ones((3, 1)), np.array([T0 + 1e12] * 3)))
+    wrist.pipeline.push(Chunk("ppg", np.ones((3, 1)), np.array([T0 + 1e12] * 3)))
     assert "times in the far future" in caplog.text
     wrist.run(12.0)
     assert wrist.valid_seconds("ppg") == list(range(4, 12))
@@ -206,7 +206,7 @@ def test_a_time_is_in_the_far_future_a_minute_after_the_second_that_is_due(
 ) -> None:
     # The second from 6 to 7 s is due.
     wrist.run(6.0)
-    wrist.pipeline.happened(Chunk("ppg", np.ones((1, 1)), np.array([T0 + ahead_s])))
+    wrist.pipeline.push(Chunk("ppg", np.ones((1, 1)), np.array([T0 + ahead_s])))
     assert ("times in the far future" in caplog.text) == left_out
 
 
@@ -215,8 +215,8 @@ def test_a_row_waits_for_a_sensor_that_is_live_for_a_second(wrist: Wrist, waited
     wrist.run(9.5)
     wrist.run(9.9, alive=("gsr",))
     # Nothing of the pulse any more, and all of the skin.
-    wrist.pipeline.happened(Chunk("gsr", wrist.values["gsr"][39:42], T0 + np.arange(39, 42) / 4))
-    wrist.pipeline.let_go(T0 + 10 + waited_s)
+    wrist.pipeline.push(Chunk("gsr", wrist.values["gsr"][39:42], T0 + np.arange(39, 42) / 4))
+    wrist.pipeline.flush(T0 + 10 + waited_s)
     wrist.take()
     assert wrist.all.start_s[-1] == (9.0 if comes else 8.0)
     assert wrist.pipeline.state("ppg")[0] == (STALLED if comes else LIVE)
@@ -224,9 +224,9 @@ def test_a_row_waits_for_a_sensor_that_is_live_for_a_second(wrist: Wrist, waited
 
 def test_an_ended_modality_is_invalid_and_the_rest_goes_on_to_its_end(wrist: Wrist) -> None:
     wrist.run(10.0)
-    wrist.pipeline.happened(Ended("ppg"))
+    wrist.pipeline.push(Ended("ppg"))
     wrist.run(15.0, alive=("gsr",))
-    wrist.pipeline.happened(Ended("gsr"))
+    wrist.pipeline.push(Ended("gsr"))
     wrist.pipeline.finish()
     wrist.take()
     assert wrist.valid_seconds("ppg") == list(range(4, 10))
@@ -234,8 +234,8 @@ def test_an_ended_modality_is_invalid_and_the_rest_goes_on_to_its_end(wrist: Wri
 
 
 def test_signals_that_the_model_does_not_read_are_passed_over(wrist: Wrist) -> None:
-    wrist.pipeline.happened(Connected(LiveStream("eeg", 300.0, ("Fz",), "uV"), T0))
-    wrist.pipeline.happened(Chunk("eeg", np.ones((300, 1)), T0 + np.arange(300) / 300))
+    wrist.pipeline.push(Connected(LiveStream("eeg", 300.0, ("Fz",), "uV"), T0))
+    wrist.pipeline.push(Chunk("eeg", np.ones((300, 1)), T0 + np.arange(300) / 300))
     wrist.run(8.0)
     assert wrist.valid_seconds("ppg") == list(range(4, 8))
 
@@ -246,7 +246,7 @@ def test_waiting_is_no_longer_than_nothing_can_become_due(wrist: Wrist) -> None:
     assert wrist.pipeline.wait_s(wrist.now_s, 10.0) == pytest.approx(0.8 + ARRIVAL_S, abs=1e-5)
     assert wrist.pipeline.wait_s(wrist.now_s + 1.0, 10.0) == ARRIVAL_S
     for name in RATES:
-        wrist.pipeline.happened(Lost(name, wrist.now_s))
+        wrist.pipeline.push(Lost(name, wrist.now_s))
     assert wrist.pipeline.wait_s(wrist.now_s, 10.0) == pytest.approx(0.8, abs=1e-5)
     assert LivePipeline(SPEC).wait_s(0.0, 0.5) == 0.5
 
@@ -259,8 +259,8 @@ def test_channels_are_found_by_their_names_in_whatever_order_the_device_has_them
 
     def tokens(*names: str) -> np.ndarray:
         pipeline = LivePipeline(spec)
-        pipeline.happened(Connected(LiveStream("eeg", 300.0, names, "uV", "headband"), T0))
-        pipeline.happened(Chunk("eeg", np.stack([wave[name] for name in names], axis=1), T0 + times_s))
+        pipeline.push(Connected(LiveStream("eeg", 300.0, names, "uV", "headband"), T0))
+        pipeline.push(Chunk("eeg", np.stack([wave[name] for name in names], axis=1), T0 + times_s))
         pipeline.finish()
         rows = pipeline.take()
         assert rows is not None
@@ -282,13 +282,13 @@ def test_skin_conductance_that_is_resampled_is_waited_for_as_long_as_it_comes(ra
     rng = np.random.default_rng(3)
     values = 3 + np.cumsum(rng.normal(scale=0.1 / rate_hz, size=(round(20 * rate_hz), 1)), axis=0)
     pipeline, rows, came_s = LivePipeline(spec), [], []
-    pipeline.happened(Connected(LiveStream("gsr", rate_hz, ("gsr",), "uS"), T0))
+    pipeline.push(Connected(LiveStream("gsr", rate_hz, ("gsr",), "uS"), T0))
     for tenth in range(1, 221):
         count = np.arange(round((tenth - 1) * rate_hz / 10), round(tenth * rate_hz / 10))
         # It stalls after 15 s.
         if tenth <= 150:
-            pipeline.happened(Chunk("gsr", values[count], T0 + count / rate_hz))
-        pipeline.let_go(T0 + tenth / 10)
+            pipeline.push(Chunk("gsr", values[count], T0 + count / rate_hz))
+        pipeline.flush(T0 + tenth / 10)
         if (new := pipeline.take()) is not None:
             rows.append(new)
             came_s += [tenth / 10] * len(new)

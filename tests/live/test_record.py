@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from emodict.cli.options import SourceOptions
 from emodict.errors import InputError
 from emodict.features.spec import load_spec
 from emodict.live.lsl_streams import Channel, pick
@@ -101,5 +102,7 @@ def test_without_a_model_all_electrodes_of_an_lsl_stream_are_recorded() -> None:
 
 def test_channels_of_a_board_cannot_be_chosen(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="--channels chooses nothing of a BrainFlow board"):
-        record_session(RecordRequest("brainflow:SYNTHETIC_BOARD", tmp_path / "x.h5", channels=["Fz"]))
+        record_session(
+            RecordRequest(SourceOptions(live="brainflow:SYNTHETIC_BOARD"), tmp_path / "x.h5", channels=["Fz"])
+        )
     assert not (tmp_path / "x.h5").exists()

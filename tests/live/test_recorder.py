@@ -117,8 +117,8 @@ def test_each_second_is_on_the_disk_itself(tmp_path: Path, monkeypatch: pytest.M
 
     monkeypatch.setattr(os, "fdatasync", fdatasync)
     with SessionRecorder(out, start_s=0.0) as recorder:
-        recorder.happened(Connected(GSR, 0.0))
-        recorder.happened(chunk(GSR, 0.0, 5.0))
+        recorder.keep(Connected(GSR, 0.0))
+        recorder.keep(chunk(GSR, 0.0, 5.0))
         deadline_s = time.monotonic() + PATIENCE_S
         while (not held or held[-1] < 20) and time.monotonic() < deadline_s:
             time.sleep(0.01)
@@ -146,13 +146,13 @@ def test_a_clean_end_gives_a_normal_session(tmp_path: Path) -> None:
     with SessionRecorder(
         out, start_s=100.0, start_unix_s=1_700_000_000.25, subject_id="P07", simulated=True
     ) as recorder:
-        recorder.happened(Connected(EEG, 100.0))
-        recorder.happened(Connected(GSR, 100.5))
-        recorder.happened(chunk(EEG, 100.0, 110.0))
-        recorder.happened(chunk(GSR, 100.5, 110.5, at=7))
+        recorder.keep(Connected(EEG, 100.0))
+        recorder.keep(Connected(GSR, 100.5))
+        recorder.keep(chunk(EEG, 100.0, 110.0))
+        recorder.keep(chunk(GSR, 100.5, 110.5, at=7))
         recorder.note(104.0, "film 1 starts")
-        recorder.happened(Lost("gsr", 109.0, "out of reach"))
-        recorder.happened(Ended("eeg"))
+        recorder.keep(Lost("gsr", 109.0, "out of reach"))
+        recorder.keep(Ended("eeg"))
     assert recorder.failure is None
     with h5py.File(out, "r") as file:
         assert not file.swmr_mode
@@ -185,15 +185,15 @@ def test_a_stream_that_appears_late_is_added(tmp_path: Path, monkeypatch: pytest
     out = tmp_path / "late.h5"
     with SessionRecorder(out, start_s=0.0) as recorder:
         bytes_of_nothing = out.stat().st_size
-        recorder.happened(Connected(EEG, 0.0))
-        recorder.happened(chunk(EEG, 0.0, 5.0))
+        recorder.keep(Connected(EEG, 0.0))
+        recorder.keep(chunk(EEG, 0.0, 5.0))
         end_s = time.monotonic() + PATIENCE_S
         while out.stat().st_size == bytes_of_nothing:
             assert time.monotonic() < end_s
             time.sleep(0.02)
-        recorder.happened(Connected(GSR, 5.0))
-        recorder.happened(chunk(GSR, 5.0, 10.0))
-        recorder.happened(chunk(EEG, 5.0, 10.0, at=1500))
+        recorder.keep(Connected(GSR, 5.0))
+        recorder.keep(chunk(GSR, 5.0, 10.0))
+        recorder.keep(chunk(EEG, 5.0, 10.0, at=1500))
     with open_session(out) as recording:
         eeg, gsr = recording.signals["eeg"], recording.signals["gsr"]
         np.testing.assert_array_equal(eeg.read(0, 4000)[:, 0], np.arange(3000))
@@ -204,9 +204,9 @@ def test_a_stream_that_comes_back_at_another_rate_goes_on_in_a_signal_of_its_own
     slower = LiveStream("eeg", 250.0, EEG.channel_names, "uV", "headset")
     with SessionRecorder(tmp_path / "rates.h5", start_s=0.0) as recorder:
         for stream, start_s, at in ((EEG, 0.0, 0), (slower, 6.0, 0), (EEG, 12.0, 1500)):
-            recorder.happened(Connected(stream, start_s))
-            recorder.happened(chunk(stream, start_s, start_s + 5.0, at=at))
-            recorder.happened(Lost("eeg", start_s + 5.0))
+            recorder.keep(Connected(stream, start_s))
+            recorder.keep(chunk(stream, start_s, start_s + 5.0, at=at))
+            recorder.keep(Lost("eeg", start_s + 5.0))
     with open_session(tmp_path / "rates.h5") as recording:
         assert {name: (s.rate_hz, s.sample_count) for name, s in recording.signals.items()} == {
             "eeg": (300.0, 3000),
@@ -220,9 +220,9 @@ def test_a_stream_that_comes_back_at_another_rate_goes_on_in_a_signal_of_its_own
 
 def test_samples_out_of_order_are_left_out_and_said(tmp_path: Path) -> None:
     with SessionRecorder(tmp_path / "back.h5", start_s=0.0) as recorder:
-        recorder.happened(Connected(GSR, 0.0))
-        recorder.happened(chunk(GSR, 0.0, 5.0))
-        recorder.happened(chunk(GSR, 4.0, 6.0, at=16))
+        recorder.keep(Connected(GSR, 0.0))
+        recorder.keep(chunk(GSR, 0.0, 5.0))
+        recorder.keep(chunk(GSR, 4.0, 6.0, at=16))
     with open_session(tmp_path / "back.h5") as recording:
         np.testing.assert_array_equal(recording.signals["gsr"].read(0, 30)[:, 0], np.arange(24))
         assert recording.events[-1].description == "4 samples out of order left out of gsr"
@@ -233,8 +233,8 @@ def test_faces_and_missing_samples_are_kept(tmp_path: Path) -> None:
     rows = np.arange(3 * 72.0).reshape(3, 72)
     rows[1] = np.nan
     with SessionRecorder(tmp_path / "face.h5", start_s=0.0) as recorder:
-        recorder.happened(Connected(face, 0.0))
-        recorder.happened(Chunk("video", rows, np.arange(3.0)))
+        recorder.keep(Connected(face, 0.0))
+        recorder.keep(Chunk("video", rows, np.arange(3.0)))
     with open_session(tmp_path / "face.h5") as recording:
         assert recording.face.features == "hog"
         np.testing.assert_array_equal(recording.face.embedding[:], rows)
@@ -257,8 +257,8 @@ def test_of_two_that_start_on_one_name_the_second_is_refused(tmp_path: Path, mon
     with SessionRecorder(out, start_s=0.0) as recorder:
         with pytest.raises(OutputError, match="File exists"):
             SessionRecorder(out, start_s=0.0)
-        recorder.happened(Connected(GSR, 0.0))
-        recorder.happened(chunk(GSR, 0.0, 5.0))
+        recorder.keep(Connected(GSR, 0.0))
+        recorder.keep(chunk(GSR, 0.0, 5.0))
     monkeypatch.undo()
     with open_session(out) as recording:
         assert recording.signals["gsr"].sample_count == 20
@@ -278,12 +278,12 @@ out = Path(sys.argv[1])
 recorder_module.FLUSH_EVERY_S = 0.1
 recorder = SessionRecorder(out, start_s=0.0)
 resource.setrlimit(resource.RLIMIT_FSIZE, (3_000_000, 3_000_000))
-recorder.happened(Connected(stream, 0.0))
+recorder.keep(Connected(stream, 0.0))
 slowest_s = 0.0
 for second in range(600):
     numbers = np.arange(second * 300, second * 300 + 300)
     began_s = time.perf_counter()
-    recorder.happened(Chunk("eeg", counters(second * 300, second * 300 + 300, 3), numbers / 300))
+    recorder.keep(Chunk("eeg", counters(second * 300, second * 300 + 300, 3), numbers / 300))
     slowest_s = max(slowest_s, time.perf_counter() - began_s)
     time.sleep(0.004)
 recorder.close()
@@ -317,9 +317,9 @@ def test_a_disk_that_is_too_slow_ends_the_recording(
     # As if the disk had not taken the first second yet.
     monkeypatch.setattr(recorder_module, "FLUSH_EVERY_S", 3600.0)
     with SessionRecorder(tmp_path / "slow.h5", start_s=0.0) as recorder:
-        recorder.happened(Connected(EEG, 0.0))
+        recorder.keep(Connected(EEG, 0.0))
         for second in range(20):
-            recorder.happened(chunk(EEG, second, second + 1.0, at=300 * second))
+            recorder.keep(chunk(EEG, second, second + 1.0, at=300 * second))
     assert "the disk is too slow" in recorder.failure
     assert len(caplog.records) == 1
 
@@ -328,9 +328,9 @@ def test_a_patient_recorder_waits_rather_than_stops(tmp_path: Path, monkeypatch:
     monkeypatch.setattr(recorder_module, "MOST_WAITING_BYTES", 50_000)
     monkeypatch.setattr(recorder_module, "_WRITE_AT_BYTES", 20_000)
     with SessionRecorder(tmp_path / "patient.h5", start_s=0.0, patient=True) as recorder:
-        recorder.happened(Connected(EEG, 0.0))
+        recorder.keep(Connected(EEG, 0.0))
         for second in range(60):
-            recorder.happened(chunk(EEG, second, second + 1.0, at=300 * second))
+            recorder.keep(chunk(EEG, second, second + 1.0, at=300 * second))
     assert recorder.failure is None
     with open_session(tmp_path / "patient.h5") as recording:
         np.testing.assert_array_equal(recording.signals["eeg"].read(0, 20_000)[:, 0], np.arange(18_000))
@@ -341,10 +341,10 @@ def test_memory_does_not_grow_with_the_recording(tmp_path: Path) -> None:
         pytest.skip("no /proc here")
 
     with SessionRecorder(tmp_path / "long.h5", start_s=0.0, patient=True) as recorder:
-        recorder.happened(Connected(EEG, 0.0))
+        recorder.keep(Connected(EEG, 0.0))
         seen = []
         for minute in range(120):
-            recorder.happened(chunk(EEG, minute * 60.0, minute * 60.0 + 60.0))
+            recorder.keep(chunk(EEG, minute * 60.0, minute * 60.0 + 60.0))
             if minute in (40, 119):
                 seen.append(resident_bytes())
     # What may wait to be written, twice: queued, and being written.

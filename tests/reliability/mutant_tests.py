@@ -76,8 +76,8 @@ GROUPS: dict[str, dict[str, str]] = {
     "graph": {"export/emodict_export/graph.py": "export/test_graph export/test_export export/test_fold"},
     "metrics": {"runtime/emodict/results/metrics.py": "runtime/results/test_metrics"},
     "model": {
-        "train/emodict_train/model.py": "train/test_model train/test_losses train/test_checkpoint",
-        "train/emodict_train/losses.py": "train/test_losses",
+        "train/emodict_train/model/emotion_dict.py": "train/model/test_emotion_dict train/model/test_losses train/model/test_checkpoint",
+        "train/emodict_train/model/losses.py": "train/model/test_losses",
     },
 }
 

@@ -128,7 +128,7 @@ def _run(engine: Engine, wrist: SimulatedWrist, seconds: int, rows: Path, record
         SessionRecorder(recording, start_s=wrist.now_s(), simulated=True, patient=True) as recorder,
     ):
         watch = _Watch(seconds, progress)
-        run_live(engine, wrist, [JsonListener(with_weights=False), watch], on_happening=recorder.happened)
+        run_live(engine, wrist, [JsonListener(with_weights=False), watch], on_event=recorder.keep)
     return watch.grown_mib
 
 

@@ -16,7 +16,7 @@ from tests.reliability.soak_faults import Fault, draw_faults
 
 from emodict.features.spec import FeatureSpec
 from emodict.live.clock import CounterClock, SmoothClock
-from emodict.live.source import Chunk, Connected, Happening, LiveStream, Lost
+from emodict.live.source import Chunk, Connected, LiveStream, Lost, SensorEvent
 
 Float64Array = NDArray[np.float64]
 
@@ -246,7 +246,7 @@ class SimulatedWrist:
     def finished(self) -> bool:
         return not self._arriving and all(head[0] == math.inf for head in self._heads)
 
-    def poll(self, timeout_s: float) -> Sequence[Happening]:
+    def poll(self, timeout_s: float) -> Sequence[SensorEvent]:
         """What arrives next, if it arrives within the timeout; the clock goes on to it, or by the timeout."""
         until_s = self._now_s + timeout_s
         self._send(until_s)
@@ -254,13 +254,13 @@ class SimulatedWrist:
             self._now_s = until_s
             return ()
         self._now_s = max(self._now_s, self._arriving[0][0])
-        happened: list[Happening] = []
+        events: list[SensorEvent] = []
         while self._arriving and self._arriving[0][0] <= self._now_s:
             what = heapq.heappop(self._arriving)[2]
-            happening = self._placed(what) if isinstance(what, _Packet) else what
-            if happening is not None:
-                happened.append(happening)
-        return happened
+            event = self._placed(what) if isinstance(what, _Packet) else what
+            if event is not None:
+                events.append(event)
+        return events
 
     def _send(self, until_s: float) -> None:
         """Put on the way what is sent by then."""

@@ -173,10 +173,10 @@ def off_the_grid(name: str, samples: Array) -> tuple[Array, Array]:
     modality = spec.modality(name)
     times_s = (np.arange(len(samples)) + 0.5) / rate_hz
     pipeline = LivePipeline(spec)
-    pipeline.happened(Connected(LiveStream(name, rate_hz, modality.channel_names, modality.unit), 0.0))
+    pipeline.push(Connected(LiveStream(name, rate_hz, modality.channel_names, modality.unit), 0.0))
     parts = []
     for start in range(0, len(samples), 70):
-        pipeline.happened(Chunk(name, samples[start : start + 70], times_s[start : start + 70]))
+        pipeline.push(Chunk(name, samples[start : start + 70], times_s[start : start + 70]))
         if (rows := pipeline.take()) is not None:
             parts.append(rows)
     live = concatenate(spec, parts)

@@ -227,6 +227,15 @@ def _drop_standard_output() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.__stdout__.fileno() if sys.__stdout__ else 1)
 
 
+def plain_output() -> bool:
+    """Is standard output unable to show bars of blocks?"""
+    try:
+        "▁×".encode(sys.stdout.encoding)
+    except UnicodeEncodeError:
+        return True
+    return False
+
+
 def split_names(text: str | None) -> list[str]:
     """`ppg,gsr` -> ["ppg", "gsr"]; nothing given -> []."""
     return [name.strip() for name in (text or "").split(",") if name.strip()]

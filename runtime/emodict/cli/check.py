@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Sequence
 from pathlib import Path
 
 from emodict.errors import InputError
@@ -28,7 +28,8 @@ def require_recordings(engine: Path | None, recordings: list[Path] | None) -> tu
         InputError: one of them is not named.
     """
     if engine is None or not recordings:
-        missing = ["--engine model.onnx"] * (engine is None) + ["recordings"] * (not recordings)
+        needed = {"--engine model.onnx": engine, "recordings": recordings}
+        missing = [name for name, value in needed.items() if not value]
         raise InputError(
             f"Nothing to run: {' and '.join(missing)} not given",
             expected="a model and recordings",
@@ -37,17 +38,29 @@ def require_recordings(engine: Path | None, recordings: list[Path] | None) -> tu
     return engine, recordings
 
 
-def refuse_idle_options(recordings: list[Path] | None, idle: Mapping[str, object]) -> None:
+def refuse_idle_options(given: Sequence[str]) -> None:
     """--check runs no model: what only a run heeds is refused beside it.
 
     Raises:
         InputError: naming what would do nothing.
     """
-    given = ["recordings"] * bool(recordings) + [name for name, value in idle.items() if value]
     if given:
         raise InputError(
             "--check looks at this machine and runs nothing",
             expected="at most --engine, --device and --json beside it",
             got=", ".join(given),
             fix="Leave one of the two out",
+        )
+
+
+def refuse_live_options(given: Sequence[str]) -> None:
+    """Without --live these options would do nothing.
+
+    Raises:
+        InputError: naming them.
+    """
+    if given:
+        raise InputError(
+            f"{', '.join(given)} {'is' if len(given) == 1 else 'are'} for a live run",
+            expected="--live lsl, brainflow:BOARD or replay:session.h5 beside it",
         )

@@ -7,84 +7,33 @@ import math
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from emodict.cli.app import plain_output
 from emodict.errors import InputError, printable
 
 if TYPE_CHECKING:
+    from emodict.cli.options import LiveOptions, RunOptions, SourceOptions
     from emodict.engine import Engine
     from emodict.features.spec import FeatureSpec
     from emodict.live.page.listener import PageListener
     from emodict.live.recorder import SessionRecorder
     from emodict.live.row import Listener, LiveRow
-    from emodict.live.source import Happening, LiveSource
-    from emodict.predict.person import Adaptation, Person
+    from emodict.live.source import LiveSource, SensorEvent
+    from emodict.predict.person import Adaptation
 
 
-@dataclass(frozen=True)
-class LiveOptions:
-    """Where signals come from, and where rows go.
-
-    Attributes:
-        source: what stands after --live; None with a camera alone.
-        streams: "eeg=NAME" for each LSL stream that is chosen by name; board: "key=value" of a BrainFlow board.
-        plain: standard output knows ASCII alone.
-    """
-
-    source: str | None
-    speed: str | None = None
-    streams: Sequence[str] = ()
-    board: Sequence[str] = ()
-    camera: str | None = None
-    face: str | None = None
-    face_model: Path | None = None
-    record: Path | None = None
-    subject: str = ""
-    outlet: bool = False
-    serve: str | None = None
-    token: str | None = field(default=None, repr=False)
-    seconds: int | None = None
-    as_json: bool = False
-    quiet: bool = False
-    with_weights: bool = False
-    plain: bool = False
-    person: Person | None = None
-    device: str | None = None
-
-    @property
-    def wanted(self) -> bool:
-        """Is this a live run at all?"""
-        return self.source is not None or self.camera is not None
-
-    def refuse_idle(self) -> None:
-        """Without --live these options would do nothing.
-
-        Raises:
-            InputError: naming them.
-        """
-        names = ("speed", "streams", "board", "face", "face_model", "record", "subject", "outlet", "serve", "token")
-        given = [name for name in (*names, "seconds") if getattr(self, name)]
-        if given:
-            words = {"streams": "stream", "face_model": "face-model"}
-            raise InputError(
-                f"--{', --'.join(words.get(name, name) for name in given)} is for a live run",
-                expected="--live lsl, brainflow:BOARD or replay:session.h5 beside it",
-            )
-
-
-def require_live_alone(engine: Path | None, idle: Mapping[str, object]) -> Path:
+def require_live_alone(engine: Path | None, idle: Sequence[str]) -> Path:
     """The model of a live run, beside which what belongs to recordings does nothing.
 
     Raises:
         InputError: no model, or options of another kind of run.
     """
-    given = [name for name, value in idle.items() if value]
-    if given:
+    if idle:
         raise InputError(
-            f"A live run has no use for {', '.join(given)}",
+            f"A live run has no use for {', '.join(idle)}",
             fix="--json writes rows, --record keeps the signals, to be run as a recording afterwards",
         )
     if engine is None:
@@ -92,44 +41,42 @@ def require_live_alone(engine: Path | None, idle: Mapping[str, object]) -> Path:
     return engine
 
 
-def run_live_command(engine_path: Path, options: LiveOptions) -> None:
+def run_live_command(engine_path: Path, options: RunOptions, sensors: LiveOptions) -> None:
     """Run the model on sensors until they end, or Ctrl-C."""
     from emodict.engine import open_engine
     from emodict.live.run import run_live
     from emodict.results.console import describe_model
 
     say = _say(options)
-    if options.record is not None:
+    if sensors.record is not None:
         from emodict.live.recorder import require_new_file
 
         # Before a sensor is connected, which takes its time.
-        require_new_file(options.record)
+        require_new_file(sensors.record)
     with open_engine(engine_path, device=options.device) as engine, contextlib.ExitStack() as stack:
         manifest = engine.manifest
-        adaptation = None if options.person is None else options.person.adapt(manifest)
+        adaptation = None if options.wearer is None else options.wearer.adapt(manifest)
         if adaptation is not None:
-            _require_subject(adaptation, options)
+            _require_subject(adaptation, sensors.subject)
         counter = _Counter()
-        listeners = [counter, *_listeners(engine_path, options)]
-        source = _source(engine, options)
+        listeners = [counter, *_listeners(engine_path, options, sensors)]
+        source = _source(engine, sensors)
         for listener in listeners:
             stack.enter_context(listener)
         say(describe_model(manifest, engine_path.name))
         if adaptation is not None:
             say(adaptation.describe())
         stack.enter_context(source)
-        recorder = _recorder(options, source, stack)
-        say(f"Live from {source.name}" + (", SIMULATED" if source.simulated else "") + "; Ctrl-C ends it")
+        recorder = _recorder(sensors, source, stack)
+        say(f"Live from {source.name}{', SIMULATED' if source.simulated else ''}; Ctrl-C ends it")
         with ended_by_signals():
-            on_happening = _ignored if recorder is None else recorder.happened
-            run_live(
-                engine, source, listeners, adaptation=adaptation, on_happening=on_happening, seconds=options.seconds
-            )
+            on_event = _ignored if recorder is None else recorder.keep
+            run_live(engine, source, listeners, adaptation=adaptation, on_event=on_event, seconds=sensors.seconds)
         stack.close()
         say(f"{counter.rows} rows, {counter.answered} answered")
         if recorder is not None:
             recorder.require_whole()
-            say(f"Recorded {options.record}")
+            say(f"Recorded {sensors.record}")
 
 
 class _Counter:
@@ -152,29 +99,34 @@ class _Counter:
 
 
 def _source(engine: Engine, options: LiveOptions) -> LiveSource:
-    from emodict.live.open_source import open_source
+    from emodict.live.camera import NoSensors, WithCamera
 
     spec = engine.manifest.features
-    if options.source is not None:
-        sensors = open_source(
-            options.source,
-            spec if options.camera is None else _without_video(spec),
-            speed=read_speed(options.speed),
-            streams=read_pairs(options.streams, "--stream eeg=NAME"),
-            board=read_pairs(options.board, "--board serial_port=/dev/ttyUSB0"),
-        )
     if options.camera is None:
         if options.face or options.face_model:
             raise InputError("--face and --face-model describe what --camera sees", expected="--camera 0 beside them")
-        return sensors
-    from emodict.live.camera import NoSensors, WithCamera
-
+        return open_sensors(options, spec)
     return WithCamera(
-        NoSensors() if options.source is None else sensors,
+        NoSensors() if options.live is None else open_sensors(options, _without_video(spec)),
         options.camera,
         spec,
         face=options.face,
         face_model=options.face_model,
+    )
+
+
+def open_sensors(options: SourceOptions, spec: FeatureSpec) -> LiveSource:
+    """The source that `--live` names, not yet entered."""
+    from emodict.live.open_source import FORMS, open_source
+
+    if options.live is None:
+        raise InputError("No sensors are named", expected=f"--live {FORMS}")
+    return open_source(
+        options.live,
+        spec,
+        speed=read_speed(options.speed),
+        streams=read_pairs(options.stream or (), "--stream eeg=NAME"),
+        board=read_pairs(options.board or (), "--board serial_port=/dev/ttyUSB0"),
     )
 
 
@@ -186,21 +138,21 @@ def _without_video(spec: FeatureSpec) -> FeatureSpec:
     return spec.with_modalities(others)
 
 
-def _listeners(engine_path: Path, options: LiveOptions) -> list[Listener]:
+def _listeners(engine_path: Path, options: RunOptions, sensors: LiveOptions) -> list[Listener]:
     from emodict.live.printing import JsonListener, TableListener
 
     listeners: list[Listener] = []
     if options.as_json:
-        listeners.append(JsonListener(with_weights=options.with_weights))
+        listeners.append(JsonListener(with_weights=options.weights))
     elif not options.quiet:
-        listeners.append(TableListener(plain=options.plain))
-    if options.outlet:
+        listeners.append(TableListener(plain=plain_output()))
+    if sensors.outlet:
         from emodict.live.outlet import LslOutlet
 
         listeners.append(LslOutlet())
-    if options.serve is not None:
-        listeners.append(_page(engine_path, options.serve, options.token))
-    elif options.token is not None:
+    if sensors.serve is not None:
+        listeners.append(_page(engine_path, sensors.serve, sensors.token))
+    elif sensors.token is not None:
         raise InputError("--token guards a page, and none is served", expected="--serve beside it")
     return listeners
 
@@ -213,7 +165,7 @@ def _page(engine_path: Path, address: str, token: str | None) -> PageListener:
     return PageListener(page_address(address), token=token or os.environ.get("EMODICT_TOKEN"), model=engine_path.name)
 
 
-def _ignored(happening: Happening) -> None:
+def _ignored(event: SensorEvent) -> None:
     """What happens, where nothing is recorded."""
 
 
@@ -234,14 +186,14 @@ def _recorder(options: LiveOptions, source: LiveSource, stack: contextlib.ExitSt
     )
 
 
-def _require_subject(adaptation: Adaptation, options: LiveOptions) -> None:
+def _require_subject(adaptation: Adaptation, subject: str) -> None:
     """A baseline is never applied to somebody else: who wears the sensors must be said."""
     wearer = adaptation.person.subject_id
-    if options.subject != wearer:
+    if subject != wearer:
         raise InputError(
             "The person.json is of somebody else, or nobody said who wears the sensors",
             expected=f"--subject {wearer}",
-            got=f"--subject {options.subject}" if options.subject else "no --subject",
+            got=f"--subject {subject}" if subject else "no --subject",
         )
 
 
@@ -253,7 +205,9 @@ def ended_by_signals() -> Iterator[None]:
         raise KeyboardInterrupt
 
     # Under nohup a terminal may go away.
-    endings = [signal.SIGTERM] + [signal.SIGHUP] * (signal.getsignal(signal.SIGHUP) != signal.SIG_IGN)
+    endings = [signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+        endings.append(signal.SIGHUP)
     before = {ending: signal.signal(ending, interrupt) for ending in endings}
     try:
         yield
@@ -285,6 +239,6 @@ def read_pairs(words: Sequence[str], form: str) -> dict[str, str]:
     return pairs
 
 
-def _say(options: LiveOptions) -> Callable[[str], None]:
+def _say(options: RunOptions) -> Callable[[str], None]:
     """People's lines go to standard error where standard output belongs to a program."""
     return lambda line: print(printable(line), file=sys.stderr if options.as_json else sys.stdout, flush=True)

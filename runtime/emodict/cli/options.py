@@ -1,10 +1,17 @@
 """The options of `emodict-run`, and those that other commands share with it, each with what help says of it."""
 
 # typer stands at the top: only a command that is being built imports this module.
+import functools
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 from typer import Argument, Option  # noqa: TID253
+
+if TYPE_CHECKING:
+    from emodict.predict.person import Person as PersonOfRun
 
 Engine = Annotated[Path | None, Option(help="The model: a model.onnx or model.plan of emodict-export.")]
 Recordings = Annotated[
@@ -78,3 +85,94 @@ Token = Annotated[
     str | None,
     Option(help="Secret that the page asks for, or EMODICT_TOKEN; a must where others can reach it."),
 ]
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """Where the results go, and in which form; each field is an option of `emodict-run`."""
+
+    out: Results = None
+    report: Report = None
+    weights: Weights = False
+    as_json: AsJsonLines = False
+    quiet: Quiet = False
+    part: Part = None
+    device: Device = None
+    person: Person = None
+    jobs: Jobs = 1
+    dask: Dask = None
+
+    @property
+    def works_elsewhere(self) -> bool:
+        return self.jobs != 1 or self.dask is not None
+
+    @functools.cached_property
+    def wearer(self) -> "PersonOfRun | None":
+        """The person of `--person`, read once."""
+        if self.person is None:
+            return None
+        from emodict.predict.person import read_person
+
+        return read_person(self.person)
+
+
+@dataclass(frozen=True)
+class SourceOptions:
+    """Where live signals come from; each field is an option of whatever reads sensors."""
+
+    live: Live = None
+    speed: Speed = None
+    stream: Stream = None
+    board: Board = None
+
+
+@dataclass(frozen=True)
+class LiveOptions(SourceOptions):
+    """Besides, the face, and where rows and signals go; each field is an option of `emodict-run`."""
+
+    camera: Camera = None
+    face: Face = None
+    face_model: FaceModel = None
+    record: Record = None
+    subject: Subject = ""
+    outlet: Outlet = False
+    serve: Serve = None
+    token: Token = field(default=None, repr=False)
+    seconds: Rows = None
+
+    @property
+    def wanted(self) -> bool:
+        """Is this a live run at all?"""
+        return self.live is not None or self.camera is not None
+
+
+def given_options(options: Any, *, but: tuple[str, ...] = ()) -> list[str]:
+    """Which options of a group were given, as they are typed; `but`: fields that are passed over."""
+    given = [one.name for one in fields(options) if getattr(options, one.name) != one.default]
+    return [f"--{name.replace('_', '-')}" for name in given if name not in but]
+
+
+def unfolded(command: Callable[..., Any]) -> Callable[..., Any]:
+    """A command with a parameter that is a group of options -> one with a parameter for each, as typer wants it."""
+    parameters: list[inspect.Parameter] = []
+    groups: dict[str, Any] = {}
+    for parameter in inspect.signature(command).parameters.values():
+        if not is_dataclass(parameter.annotation):
+            parameters.append(parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY))
+            continue
+        groups[parameter.name] = group = parameter.annotation
+        kinds = get_type_hints(group, include_extras=True)
+        parameters += [
+            inspect.Parameter(one.name, inspect.Parameter.KEYWORD_ONLY, default=one.default, annotation=kinds[one.name])
+            for one in fields(group)
+        ]
+
+    def flat(**given: Any) -> Any:
+        for name, group in groups.items():
+            given[name] = group(**{one.name: given.pop(one.name) for one in fields(group)})
+        return command(**given)
+
+    flat.__doc__ = command.__doc__
+    flat.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    flat.__annotations__ = {one.name: one.annotation for one in parameters}
+    return flat

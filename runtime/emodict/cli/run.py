@@ -8,12 +8,11 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO, cast
 
-from emodict.cli.app import OutlivesItsReader, Progress, log_to_stderr, new_app, run_app
-from emodict.cli.live import LiveOptions, require_live_alone, run_live_command
+from emodict.cli.app import OutlivesItsReader, Progress, log_to_stderr, new_app, plain_output, run_app
 from emodict.cli.trusted import face_models, require_trusted
 from emodict.errors import OutputError, printable
 from emodict.files.atomic import check_writable, refuse_overwriting
@@ -21,8 +20,8 @@ from emodict.files.atomic import check_writable, refuse_overwriting
 if TYPE_CHECKING:
     import typer
 
+    from emodict.cli.options import LiveOptions, RunOptions
     from emodict.engine import Engine
-    from emodict.predict.person import Person
     from emodict.results.prediction import Prediction
 
 NAME = "emodict-run"
@@ -37,31 +36,6 @@ def main() -> None:
     run_app(build, NAME)
 
 
-@dataclass(frozen=True)
-class RunOptions:
-    """Where the results go, and in which form."""
-
-    out: str | None = None
-    report: Path | None = None
-    as_json: bool = False
-    quiet: bool = False
-    with_weights: bool = False
-    part: str | None = None
-    device: str | None = None
-    person: "Person | None" = None
-    jobs: int = 1
-    dask: str | None = None
-    person_file: Path | None = None
-
-    @property
-    def works_elsewhere(self) -> bool:
-        return self.jobs != 1 or self.dask is not None
-
-    @property
-    def prints_rows(self) -> bool:
-        return not (self.quiet or self.as_json or self.out == STDOUT)
-
-
 def build() -> "typer.Typer":
     """The command."""
     from emodict.cli import options as given
@@ -69,68 +43,43 @@ def build() -> "typer.Typer":
     app = new_app("")
 
     @app.command()
+    @given.unfolded
     def run(
+        *,
         recordings: given.Recordings = None,
         engine: given.Engine = None,
-        out: given.Results = None,
-        report: given.Report = None,
-        weights: given.Weights = False,
-        as_json: given.AsJsonLines = False,
-        quiet: given.Quiet = False,
-        part: given.Part = None,
-        device: given.Device = None,
-        person: given.Person = None,
-        jobs: given.Jobs = 1,
-        dask: given.Dask = None,
-        live: given.Live = None,
-        speed: given.Speed = None,
-        stream: given.Stream = None,
-        board: given.Board = None,
-        camera: given.Camera = None,
-        face: given.Face = None,
-        face_model: given.FaceModel = None,
-        record: given.Record = None,
-        subject: given.Subject = "",
-        outlet: given.Outlet = False,
-        serve: given.Serve = None,
-        token: given.Token = None,
-        seconds: given.Rows = None,
+        options: given.RunOptions,
+        sensors: given.LiveOptions,
         trust: given.Trust = None,
         check: given.Check = False,
     ) -> int:
         """Run a model on recordings, or live: one distribution over emotions a second."""
         log_to_stderr()
         if trust is not None:
-            require_trusted(trust, engine, *face_models(face, face_model, looks=camera is not None))
-        options = RunOptions(
-            out, report, as_json, quiet, weights, part, device, _read_person(person), jobs, dask, person
-        )
-        sensors = LiveOptions(
-            live, speed, stream or (), board or (), camera, face, face_model, record, subject, outlet, serve, token,
-            seconds, as_json, quiet, weights, _plain(sys.stdout.encoding), options.person, device,
-        )  # fmt: skip
+            faces = face_models(sensors.face, sensors.face_model, looks=sensors.camera is not None)
+            require_trusted(trust, engine, *faces)
         return run_command(engine, recordings or [], options, sensors, check=check)
 
     return app
 
 
 def run_command(
-    engine: Path | None, recordings: list[Path], options: RunOptions, sensors: LiveOptions, *, check: bool
+    engine: Path | None, recordings: list[Path], options: "RunOptions", sensors: "LiveOptions", *, check: bool
 ) -> int:
     """Do what the options ask for: run live, look at this machine, or score recordings; the exit code."""
-    from emodict.cli.check import print_check, refuse_idle_options, require_recordings
+    from emodict.cli.check import print_check, refuse_idle_options, refuse_live_options, require_recordings
+    from emodict.cli.options import given_options
 
-    files = {"--out": options.out, "--report": options.report, "--part": options.part}
-    workers = {"--jobs": options.jobs != 1, "--dask": options.dask}
+    named = ["recordings"] if recordings else []
     if sensors.wanted:
-        idle = {"recordings": recordings, **files, **workers, "--check": check}
-        run_live_command(require_live_alone(engine, idle), sensors)
+        from emodict.cli.live import require_live_alone, run_live_command
+
+        idle = named + given_options(options, but=("weights", "as_json", "quiet", "device", "person"))
+        run_live_command(require_live_alone(engine, idle + (["--check"] if check else [])), options, sensors)
         return 0
-    sensors.refuse_idle()
+    refuse_live_options(given_options(sensors))
     if check:
-        idle = {**files, "--weights": options.with_weights, "--quiet": options.quiet}
-        idle |= {"--person": options.person_file, **workers, "--device": options.device if engine is None else None}
-        refuse_idle_options(recordings, idle)
+        refuse_idle_options(named + given_options(options, but=("as_json", "device" if engine else "")))
         return print_check(engine, options.device, as_json=options.as_json)
     # Whoever looks at the first lines only (head, less) still gets the files.
     files_wanted = options.out not in (None, STDOUT) or options.report is not None
@@ -140,7 +89,7 @@ def run_command(
     return 0
 
 
-def run_all(engine_path: Path, recordings: Sequence[Path], options: RunOptions) -> None:
+def run_all(engine_path: Path, recordings: Sequence[Path], options: "RunOptions") -> None:
     """Score each recording, print as it goes, and write what was asked for."""
     recordings = [file for path in recordings for file in _expand(path)]
     check_outputs(options, [*recordings, *_read_besides(engine_path, options)])
@@ -161,35 +110,27 @@ def run_all(engine_path: Path, recordings: Sequence[Path], options: RunOptions) 
             for line in summary_lines(prediction):
                 say(line)
         if options.as_json:
-            whose = {} if options.person is None else {"person": options.person.subject_id}
+            whose = {} if options.wearer is None else {"person": options.wearer.subject_id}
             for path, prediction in zip(recordings, predictions, strict=True):
                 print(json.dumps({"summary": {"file": str(path), **summary_as_dict(prediction), **whose}}))
         _write(predictions, engine, engine_path, options)
 
 
-def _read_besides(engine_path: Path, options: RunOptions) -> list[Path]:
+def _read_besides(engine_path: Path, options: "RunOptions") -> list[Path]:
     """What a run reads besides its recordings: the model, what describes a plan, and the person."""
     from emodict.engine.sidecar import sidecar_path
 
-    return [engine_path, sidecar_path(engine_path), *([options.person_file] if options.person_file else [])]
+    return [engine_path, sidecar_path(engine_path), *([options.person] if options.person else [])]
 
 
-def _read_person(path: Path | None) -> "Person | None":
-    if path is None:
-        return None
-    from emodict.predict.person import read_person
-
-    return read_person(path)
-
-
-def _model_lines(engine: "Engine", engine_path: Path, options: RunOptions) -> list[str]:
+def _model_lines(engine: "Engine", engine_path: Path, options: "RunOptions") -> list[str]:
     """Which model, and what is done for which person."""
     from emodict.results.console import describe_model
 
     manifest = engine.manifest
     lines = [describe_model(manifest, engine_path.name)]
-    if options.person is not None:
-        lines.append(options.person.adapt(manifest).describe())
+    if options.wearer is not None:
+        lines.append(options.wearer.adapt(manifest).describe())
     return lines
 
 
@@ -207,7 +148,7 @@ def _told_apart(predictions: "list[Prediction]", recordings: Sequence[Path]) -> 
     ]
 
 
-def check_outputs(options: RunOptions, inputs: Sequence[Path]) -> None:
+def check_outputs(options: "RunOptions", inputs: Sequence[Path]) -> None:
     """Refuse outputs that cannot work, or would destroy an input, before any long work starts."""
     for out in (options.out, options.report):
         if out is not None and out != STDOUT:
@@ -218,7 +159,7 @@ def check_outputs(options: RunOptions, inputs: Sequence[Path]) -> None:
         check_output(options.out)
     if options.report is not None:
         check_writable(options.report, ending=".html")
-    if options.with_weights and options.out is None and not options.as_json:
+    if options.weights and options.out is None and not options.as_json:
         raise OutputError(
             "--weights has nowhere to go", expected="--out FILE or --json beside it", fix="Add one of them"
         )
@@ -235,13 +176,17 @@ def summary_as_dict(prediction: "Prediction") -> dict[str, object]:
         "rows": len(prediction),
         "answered": int(answered.sum()),
         "simulated": prediction.simulated,
+        "model_simulated": prediction.model_simulated,
+        "doubts": list(prediction.doubts),
         "mean_distribution": None if mean is None else dict(zip(prediction.emotions, mean, strict=True)),
         "metrics": prediction.metrics(),
         "metrics_of_mean_label": prediction.metrics_of_mean_label(),
     }
 
 
-def _score(engine: "Engine", engine_path: Path, recordings: Sequence[Path], options: RunOptions) -> "list[Prediction]":
+def _score(
+    engine: "Engine", engine_path: Path, recordings: Sequence[Path], options: "RunOptions"
+) -> "list[Prediction]":
     """All recordings, their rows printed in order: one after the other, or by several workers."""
     if options.dask is None and min(options.jobs, len(recordings)) == 1:
         return [_run_one(engine, path, options) for path in recordings]
@@ -251,7 +196,7 @@ def _score(engine: "Engine", engine_path: Path, recordings: Sequence[Path], opti
     with Progress("Scoring", len(recordings), unit=" recordings") as progress:
         many = iter_many(
             engine_path, recordings, jobs=options.jobs, dask=options.dask, device=options.device, part=options.part,
-            person=options.person, on_done=progress.show,
+            person=options.wearer, on_done=progress.show,
         )  # fmt: skip
         with contextlib.closing(many):
             for path, parts in zip(recordings, many, strict=True):
@@ -260,16 +205,16 @@ def _score(engine: "Engine", engine_path: Path, recordings: Sequence[Path], opti
     return predictions
 
 
-def _run_one(engine: "Engine", path: Path, options: RunOptions) -> "Prediction":
+def _run_one(engine: "Engine", path: Path, options: "RunOptions") -> "Prediction":
     from emodict.predict.scoring import iter_predictions
 
     with _progress(path, options) as on_rows:
-        parts = iter_predictions(engine, path, part=options.part, person=options.person, on_start=on_rows.start)
+        parts = iter_predictions(engine, path, part=options.part, person=options.wearer, on_start=on_rows.start)
         return _print_parts(parts, path, options, on_rows.add)
 
 
 def _print_parts(
-    parts: "Iterator[Prediction]", path: Path, options: RunOptions, on_rows: Callable[[int], None] = lambda rows: None
+    parts: "Iterator[Prediction]", path: Path, options: "RunOptions", on_rows: Callable[[int], None] = lambda rows: None
 ) -> "Prediction":
     """Print the rows of one recording as they come, and put them together."""
     from emodict.predict.scoring import joined
@@ -277,28 +222,24 @@ def _print_parts(
 
     printed: list[Prediction] = []
     for part in parts:
-        if options.prints_rows:
+        if _prints_rows(options):
             if not printed:
                 print(printable(header_line(part.emotions, part.modalities)))
-            print("\n".join(row_lines(part, plain=_plain(sys.stdout.encoding))) + "\n" * bool(len(part)), end="")
+            for line in row_lines(part, plain=plain_output()):
+                print(line)
         elif options.as_json:
             from emodict.results.outputs import row_as_dict
 
             for i in range(len(part)):
-                row = row_as_dict(part, i, with_weights=options.with_weights)
+                row = row_as_dict(part, i, with_weights=options.weights)
                 print(json.dumps({"file": str(path), "session": part.session, **row}))
         printed.append(part)
         on_rows(len(part))
     return joined(printed, path)
 
 
-def _plain(encoding: str) -> bool:
-    """Can standard output not show bars of blocks?"""
-    try:
-        "▁×".encode(encoding)
-    except UnicodeEncodeError:
-        return True
-    return False
+def _prints_rows(options: "RunOptions") -> bool:
+    return not (options.quiet or options.as_json or options.out == STDOUT)
 
 
 class _RowCounter:
@@ -317,23 +258,23 @@ class _RowCounter:
 
 
 @contextlib.contextmanager
-def _progress(path: Path, options: RunOptions) -> Iterator[_RowCounter]:
-    if options.prints_rows and sys.stdout.isatty():
+def _progress(path: Path, options: "RunOptions") -> Iterator[_RowCounter]:
+    if _prints_rows(options) and sys.stdout.isatty():
         yield _RowCounter(None)
         return
     with Progress(f"Scoring {path.name}", 1, unit=" s") as progress:
         yield _RowCounter(progress)
 
 
-def _write(predictions: "Sequence[Prediction]", engine: "Engine", engine_path: Path, options: RunOptions) -> None:
+def _write(predictions: "Sequence[Prediction]", engine: "Engine", engine_path: Path, options: "RunOptions") -> None:
     if options.out == STDOUT:
         from emodict.results.outputs import write_csv
 
-        write_csv(predictions, sys.stdout, with_weights=options.with_weights)
+        write_csv(predictions, sys.stdout, with_weights=options.weights)
     elif options.out is not None:
         from emodict.results.outputs import write_predictions
 
-        write_predictions(predictions, options.out, with_weights=options.with_weights)
+        write_predictions(predictions, options.out, with_weights=options.weights)
         _say(options)(f"Wrote {options.out}")
     if options.report is not None:
         from emodict_desk.report import write_report
@@ -343,7 +284,7 @@ def _write(predictions: "Sequence[Prediction]", engine: "Engine", engine_path: P
         _say(options)(f"Wrote {options.report}")
 
 
-def _say(options: RunOptions) -> Callable[[str], None]:
+def _say(options: "RunOptions") -> Callable[[str], None]:
     """People's lines go to standard error where standard output belongs to a program."""
     stream = sys.stderr if options.as_json or options.out == STDOUT else sys.stdout
     return lambda line: print(printable(line), file=stream)

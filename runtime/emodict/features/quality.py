@@ -236,8 +236,12 @@ def _pulse_bins(samples: int, rate_hz: float) -> _PulseBins:
 
 
 def _pulse_score(modality: ModalitySpec, windows: Float64Array, swing: Float64Array) -> Float64Array:
-    """Share of the 0.5-8 Hz power that lies at one pulse frequency and its first overtone."""
-    bins = _pulse_bins(windows.shape[1], modality.rate_hz)
+    return pulse_share(windows, modality.rate_hz)
+
+
+def pulse_share(windows: Float64Array, rate_hz: float) -> Float64Array:
+    """(windows, samples, 1) -> the share of the 0.5-8 Hz power that lies at one pulse and its first overtone."""
+    bins = _pulse_bins(windows.shape[1], rate_hz)
     parts = np.square(np.ascontiguousarray(windows[:, :, 0]) @ bins.dft)
     power = parts[:, : len(bins.in_band)] + parts[:, len(bins.in_band) :]
     total = power @ bins.in_band

@@ -8,6 +8,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -17,8 +18,9 @@ from numpy.typing import NDArray
 
 from emodict.errors import InputError
 from emodict.features.spec import FeatureSpec
-from emodict.live.clock import CounterClock, SmoothClock, counts_samples
-from emodict.live.source import Chunk, Connected, Ended, Happening, Lost
+from emodict.live.clock import counts_samples
+from emodict.live.source import Chunk, Connected, Ended, Lost, SensorEvent
+from emodict.live.stamps import SampleClock
 
 if TYPE_CHECKING:
     from emodict_desk.boards import Board, Preset
@@ -58,7 +60,7 @@ class BrainFlowSource:
         self.name = f"BrainFlow {self._board.name}"
         self.session = "live"
         self.simulated = self._board.simulated
-        self._happened: queue.SimpleQueue[Happening] = queue.SimpleQueue()
+        self._events: queue.SimpleQueue[SensorEvent] = queue.SimpleQueue()
         self._error: BaseException | None = None
         self._tried, self._stopping, self._ended = threading.Event(), threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._run, name="emodict-brainflow", daemon=True)
@@ -69,15 +71,15 @@ class BrainFlowSource:
 
     @property
     def finished(self) -> bool:
-        return self._ended.is_set() and self._happened.empty()
+        return self._ended.is_set() and self._events.empty()
 
-    def poll(self, timeout_s: float) -> Sequence[Happening]:
+    def poll(self, timeout_s: float) -> Sequence[SensorEvent]:
         """What happened since the last call."""
-        found: list[Happening] = []
+        found: list[SensorEvent] = []
         wait_s = max(0.0, timeout_s)
         while True:
             try:
-                found.append(self._happened.get(timeout=wait_s) if wait_s else self._happened.get_nowait())
+                found.append(self._events.get(timeout=wait_s) if wait_s else self._events.get_nowait())
             except queue.Empty:
                 break
             wait_s = 0.0
@@ -106,7 +108,7 @@ class BrainFlowSource:
             shim = import_brainflow()
             retries, said = 0, ""
             while not self._stopping.is_set() and not self._ended.is_set():
-                session = _Session(shim, self._board, self._happened.put)
+                session = _Session(shim, self._board, self._events.put)
                 problem = session.read_while_it_lasts(self._stopping, self._tried)
                 if session.ended:
                     self._ended.set()
@@ -127,7 +129,7 @@ class BrainFlowSource:
 class _Session:
     """The board from one connection to its loss."""
 
-    def __init__(self, shim: ModuleType, board: Board, tell: Callable[[Happening], None]) -> None:
+    def __init__(self, shim: ModuleType, board: Board, tell: Callable[[SensorEvent], None]) -> None:
         self._shim, self._board, self._tell = shim, board, tell
         self._streams = [_PresetStream(preset) for preset in board.presets]
 
@@ -160,8 +162,8 @@ class _Session:
             except self._shim.BrainFlowError as error:
                 problem = self._in_words(error)
             for stream in self._streams:
-                for happening in stream.close(time.monotonic(), problem):
-                    self._tell(happening)
+                for event in stream.close(time.monotonic(), problem):
+                    self._tell(event)
         finally:
             # After the loss is told: some boards take seconds to be released.
             self._release(shim_board)
@@ -176,8 +178,8 @@ class _Session:
                 if not len(rows):
                     continue
                 heard_s = now_s
-                for happening in stream.take(rows, now_s):
-                    self._tell(happening)
+                for event in stream.take(rows, now_s):
+                    self._tell(event)
             if self.ended:
                 return ""
             if time.monotonic() - heard_s > LOST_S and not self._plays:
@@ -221,21 +223,21 @@ class _PresetStream:
         self.rows_in_file = math.inf if preset.playback is None else _count_rows(preset.playback, preset.rows)
         self._first: list[NDArray[np.float64]] = []
         self._first_stamps_s: list[NDArray[np.float64]] = []
-        self._clock: SmoothClock | None = None
+        self._clock: SampleClock | None = None
 
-    def take(self, rows: NDArray[np.float64], now_s: float) -> list[Happening]:
+    def take(self, rows: NDArray[np.float64], now_s: float) -> list[SensorEvent]:
         """(samples, columns) that have just been read."""
         self.rows += len(rows)
         stamps_s = self._stamps(rows, now_s)
         if self._clock is not None:
-            return [*self._chunks(rows, stamps_s)]
+            return self._chunks(self._clock, rows, stamps_s, now_s)
         self._first.append(rows)
         self._first_stamps_s.append(stamps_s)
         if self.rows < FIRST_S * self.preset.rate_hz and self.rows < self.rows_in_file:
             return []
-        return self._begin()
+        return self._begin(now_s)
 
-    def close(self, now_s: float, reason: str) -> list[Happening]:
+    def close(self, now_s: float, reason: str) -> list[SensorEvent]:
         """The end of this connection."""
         if self._clock is None:
             return []
@@ -243,27 +245,31 @@ class _PresetStream:
             return [Ended(column.stream.modality) for column in self.preset.modalities]
         return [Lost(column.stream.modality, now_s, reason) for column in self.preset.modalities]
 
-    def _begin(self) -> list[Happening]:
+    def _begin(self, now_s: float) -> list[SensorEvent]:
         rows, stamps_s = np.concatenate(self._first), np.concatenate(self._first_stamps_s)
         counts = self.preset.counter is not None and counts_samples(rows[:, self.preset.counter])
-        self._clock = (CounterClock if counts else SmoothClock)(self.preset.rate_hz)
+        modalities = ", ".join(column.stream.modality for column in self.preset.modalities)
+        counter = self.preset.counter if counts else None
+        self._clock = SampleClock(self.preset.rate_hz, counter=counter, of=modalities)
         self._first, self._first_stamps_s = [], []
-        chunks = self._chunks(rows, stamps_s)
-        start_s = min((float(chunk.times_s[0]) for chunk in chunks if len(chunk.times_s)), default=float(stamps_s[0]))
+        chunks = self._chunks(self._clock, rows, stamps_s, now_s)
+        start_s = min((float(one.times_s[0]) for one in chunks if isinstance(one, Chunk)), default=float(stamps_s[0]))
         return [*(Connected(column.stream, start_s) for column in self.preset.modalities), *chunks]
 
-    def _chunks(self, rows: NDArray[np.float64], stamps_s: NDArray[np.float64]) -> list[Chunk]:
-        if isinstance(self._clock, CounterClock):
-            times_s = self._clock.counted_times_s(stamps_s, rows[:, self.preset.counter])
-        else:
-            assert self._clock is not None
-            times_s = self._clock.times_s(stamps_s)
-        kept = np.isfinite(times_s)
-        return [
-            Chunk(column.stream.modality, rows[kept][:, list(column.columns)], times_s[kept])
-            for column in self.preset.modalities
-            if kept.any()
-        ]
+    def _chunks(
+        self, clock: SampleClock, rows: NDArray[np.float64], stamps_s: NDArray[np.float64], now_s: float
+    ) -> list[SensorEvent]:
+        announced_hz = clock.rate_hz
+        rows, times_s = clock.place(rows, stamps_s, now_s)
+        if not len(times_s):
+            return []
+        events: list[SensorEvent] = []
+        for column in self.preset.modalities:
+            if clock.rate_hz != announced_hz:
+                stream = replace(column.stream, rate_hz=clock.rate_hz, measured=True)
+                events.append(Connected(stream, float(times_s[0])))
+            events.append(Chunk(column.stream.modality, rows[:, list(column.columns)], times_s))
+        return events
 
     def _stamps(self, rows: NDArray[np.float64], now_s: float) -> NDArray[np.float64]:
         """(samples,) when BrainFlow received each, on our clock; when it was read, for a board that says nonsense."""

@@ -17,7 +17,7 @@ from emodict.face.stream import FaceStream
 from emodict.face.video import TimedFrame, video_frames
 from emodict.features.face_kinds import face_kinds
 from emodict.features.spec import HOG, FeatureSpec
-from emodict.live.source import Chunk, Connected, Happening, LiveSource, LiveStream
+from emodict.live.source import Chunk, Connected, LiveSource, LiveStream, SensorEvent
 
 VIDEO = "video"
 # What is known of a face is asked for at least this often.
@@ -60,7 +60,7 @@ class WithCamera:
         self._through = threading.Event()
         self._faces = _open(camera, stream, lambda: self.now_s() - self._start_s, self._through)
         self._start_s = 0.0
-        self._told = False
+        self._announced = False
 
     @property
     def session(self) -> str:
@@ -78,17 +78,17 @@ class WithCamera:
     def now_s(self) -> float:
         return self._source.now_s()
 
-    def poll(self, timeout_s: float) -> Sequence[Happening]:
+    def poll(self, timeout_s: float) -> Sequence[SensorEvent]:
         """What the other source tells, and the seconds of the face that are known."""
-        happened: list[Happening] = []
-        if not self._told:
-            self._told = True
-            happened.append(Connected(self._stream, self._start_s))
-        happened += self._source.poll(timeout_s)
+        events: list[SensorEvent] = []
+        if not self._announced:
+            self._announced = True
+            events.append(Connected(self._stream, self._start_s))
+        events += self._source.poll(timeout_s)
         rows = self._faces.take(self.now_s() - self._start_s)
         if len(rows):
-            happened.append(Chunk(VIDEO, rows.embedding, self._start_s + rows.start_s))
-        return happened
+            events.append(Chunk(VIDEO, rows.embedding, self._start_s + rows.start_s))
+        return events
 
     def __enter__(self) -> WithCamera:
         with contextlib.ExitStack() as stack:
@@ -111,7 +111,7 @@ class NoSensors:
     def now_s(self) -> float:
         return time.monotonic()
 
-    def poll(self, timeout_s: float) -> Sequence[Happening]:
+    def poll(self, timeout_s: float) -> Sequence[SensorEvent]:
         time.sleep(min(timeout_s, 0.05))
         return ()
 

@@ -22,8 +22,8 @@ def columns_for(stream: LiveStream, modality: ModalitySpec) -> list[int] | None:
     missing = [name for name in wanted if canonical_channel(name) not in columns]
     if missing:
         raise StreamError(
-            f"{modality.name}: {stream.device or 'the stream'} lacks channel{'s' * (len(missing) > 1)} "
-            + ", ".join(missing),
+            f"{modality.name}: {stream.device or 'the stream'} lacks "
+            + f"{'channels' if len(missing) > 1 else 'channel'} {', '.join(missing)}",
             expected=f"{len(wanted)} channels {' '.join(wanted)}",
             got=" ".join(stream.channel_names) or "none",
             fix="Use a model trained on channels that it has: emodict-train fit --channels",

@@ -117,8 +117,8 @@ class _Line:
 
     def _fit(self, blocks: list[_Block], now: float) -> None:
         before_s = self._offset_s(now)
-        points = np.asarray(blocks)
-        x, y = (points[:, 0] - now) / self.rate_hz, points[:, 1]
+        x = (np.array([block.number for block in blocks]) - now) / self.rate_hz
+        y = np.array([block.offset_s for block in blocks])
         level_s, slope, scale_s = _robust_line(x, y, self._slope)
         recent_s = (y - level_s - slope * x)[-_BESIDE_BLOCKS:]
         limit_s = max(0.5 / self.rate_hz, 3 * scale_s)

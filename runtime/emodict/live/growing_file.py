@@ -117,6 +117,11 @@ class GrowingFile:
         self._signals.append(GrowingSignal(name, stream))
         return self._signals[-1]
 
+    def amend_rate(self, signal: GrowingSignal) -> None:
+        """The stream of a signal has shown another rate than it announced."""
+        if signal.path in self._file:
+            self._file[signal.path].attrs.modify("sampling_rate", signal.stream.rate_hz)
+
     def write(self, events: Sequence[tuple[float, str]]) -> None:
         """Write what was added since the last call, and events (onset_s, description)."""
         news = [signal for signal in self._signals if signal.has_news]

@@ -8,6 +8,7 @@ import queue
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,10 +16,11 @@ from numpy.typing import NDArray
 
 from emodict.errors import EmodictError, StreamError
 from emodict.features.spec import FeatureSpec
-from emodict.live.clock import CounterClock, SmoothClock, counts_samples
+from emodict.live.clock import counts_samples
 from emodict.live.liblsl import Inlet, LostError, NotYetError, Resolver, StreamInfo, library, local_clock_s
 from emodict.live.lsl_streams import Picked, Wanted, channels_of, choose, identity, pick
-from emodict.live.source import Chunk, Connected, Happening, LiveStream, Lost
+from emodict.live.source import Chunk, Connected, LiveStream, Lost, SensorEvent
+from emodict.live.stamps import SampleClock
 from emodict.recording.modalities import modality_of
 
 logger = logging.getLogger(__name__)
@@ -63,6 +65,8 @@ class LslSource:
             )
         self._news: queue.SimpleQueue[_Link | StreamError] = queue.SimpleQueue()
         self._links: dict[str, _Link] = {}
+        # Of each modality the last link, live or lost.
+        self._known: dict[str, _Link] = {}
         self._stop = threading.Event()
         self._keepers: list[threading.Thread] = []
         self._last_read_s = -READ_STEP_S
@@ -76,7 +80,7 @@ class LslSource:
         """This machine's LSL clock."""
         return local_clock_s()
 
-    def poll(self, timeout_s: float) -> Sequence[Happening]:
+    def poll(self, timeout_s: float) -> Sequence[SensorEvent]:
         """See `LiveSource.poll`.
 
         Raises:
@@ -87,33 +91,32 @@ class LslSource:
             now_s = time.monotonic()
             time.sleep(max(0.0, min(self._last_read_s + READ_STEP_S, until_s) - now_s))
             self._last_read_s = time.monotonic()
-            happenings = [*self._arrived(), *self._read()]
-            if happenings or self._last_read_s >= until_s:
-                return happenings
+            events = [*self._arrived(), *self._read()]
+            if events or self._last_read_s >= until_s:
+                return events
 
-    def _arrived(self) -> list[Happening]:
-        happenings: list[Happening] = []
+    def _arrived(self) -> list[SensorEvent]:
+        events: list[SensorEvent] = []
         while not self._news.empty():
             news = self._news.get()
             if isinstance(news, StreamError):
                 raise news
-            self._links[news.stream.modality] = news
-            happenings.append(Connected(news.stream, self.now_s()))
-        return happenings
+            if (before := self._known.get(news.stream.modality)) is not None:
+                news.resume(before)
+            self._links[news.stream.modality] = self._known[news.stream.modality] = news
+            events.append(Connected(news.stream, self.now_s()))
+        return events
 
-    def _read(self) -> list[Happening]:
-        happenings: list[Happening] = []
+    def _read(self) -> list[SensorEvent]:
+        events: list[SensorEvent] = []
         for modality, link in list(self._links.items()):
             try:
-                chunk = link.pull()
+                events += link.pull()
             except LostError as error:
                 del self._links[modality]
                 link.gone.set()
-                happenings.append(Lost(modality, self.now_s(), str(error).rstrip(".")))
-            else:
-                if chunk is not None:
-                    happenings.append(chunk)
-        return happenings
+                events.append(Lost(modality, self.now_s(), str(error).rstrip(".")))
+        return events
 
     def __enter__(self) -> LslSource:
         library()
@@ -150,16 +153,23 @@ class _Link:
             rate_hz=info.rate_hz,
             channel_names=self._picked.names,
             unit=wanted.unit,
-            device=" ".join(filter(None, (info.name, f"on {info.hostname}" * bool(info.hostname)))),
+            device=f"{info.name} on {info.hostname}" if info.hostname else info.name,
         )
         self.gone, self.mute = threading.Event(), threading.Event()
         self.heard_s = time.monotonic()
         self._correction_s, self._corrected_s = correction_s, time.monotonic()
-        self._clock: SmoothClock | None = SmoothClock(info.rate_hz) if self._picked.counter is None else None
+        self._announced_hz = info.rate_hz
+        self._clock = self._new_clock(None) if self._picked.counter is None else None
         self._waiting: list[tuple[NDArray[Any], NDArray[np.float64]]] = []
-        self._left_out = 0
 
-    def pull(self) -> Chunk | None:
+    def resume(self, before: _Link) -> None:
+        """The same device as before sends at the rate that was measured then."""
+        same = identity(self.inlet.info) == identity(before.inlet.info) and self._announced_hz == before._announced_hz
+        if same and before.stream.measured:
+            self.stream = before.stream
+            self._clock = None if self._clock is None else self._new_clock(None)
+
+    def pull(self) -> Sequence[SensorEvent]:
         """What has come since the last call.
 
         Raises:
@@ -170,16 +180,16 @@ class _Link:
         self._correct()
         values, stamps_s = self.inlet.pull()
         if not len(stamps_s):
-            return None
+            return ()
         self.heard_s = time.monotonic()
         stamps_s += self._correction_s
         if self._clock is None:
             self._waiting.append((values, stamps_s))
             if sum(len(stamps) for _, stamps in self._waiting) < _COUNTER_SAMPLES:
-                return None
+                return ()
             values, stamps_s = (np.concatenate(parts) for parts in zip(*self._waiting, strict=True))
-            self._clock = self._chosen_clock(values)
-        return self._chunk(self._clock, values, stamps_s)
+            self._clock = self._new_clock(self._counter(values))
+        return self._events(self._clock, values, stamps_s)
 
     def _correct(self) -> None:
         """LSL measures the other clock anew every 2 s; where it cannot, the last measurement holds."""
@@ -188,25 +198,25 @@ class _Link:
             with contextlib.suppress(NotYetError):
                 self._correction_s = self.inlet.time_correction_s(timeout_s=0.0)
 
-    def _chosen_clock(self, values: NDArray[Any]) -> SmoothClock:
-        if counts_samples(values[:, self._picked.counter]):
-            return CounterClock(self.stream.rate_hz)
-        logger.warning("%s: the counter of '%s' does not count samples.", self.stream.modality, self.inlet.info.name)
-        return SmoothClock(self.stream.rate_hz)
+    def _new_clock(self, counter: int | None) -> SampleClock:
+        return SampleClock(self.stream.rate_hz, counter=counter, of=self.stream.modality)
 
-    def _chunk(self, clock: SmoothClock, values: NDArray[Any], stamps_s: NDArray[np.float64]) -> Chunk | None:
-        if isinstance(clock, CounterClock):
-            times_s = clock.counted_times_s(stamps_s, values[:, self._picked.counter])
-        else:
-            times_s = clock.times_s(stamps_s)
-        samples = values[:, self._columns] * self._picked.factors
-        timed = np.isfinite(times_s)
-        if not timed.all():
-            if not self._left_out:
-                logger.warning("%s: samples that came twice or out of order are left out.", self.stream.modality)
-            self._left_out += int((~timed).sum())
-            samples, times_s = samples[timed], times_s[timed]
-        return Chunk(self.stream.modality, samples, times_s) if len(times_s) else None
+    def _counter(self, values: NDArray[Any]) -> int | None:
+        """The column of the counter, if it does count samples."""
+        if counts_samples(values[:, self._picked.counter]):
+            return self._picked.counter
+        logger.warning("%s: the counter of '%s' does not count samples.", self.stream.modality, self.inlet.info.name)
+        return None
+
+    def _events(self, clock: SampleClock, values: NDArray[Any], stamps_s: NDArray[np.float64]) -> list[SensorEvent]:
+        values, times_s = clock.place(values, stamps_s, local_clock_s())
+        if not len(times_s):
+            return []
+        chunk = Chunk(self.stream.modality, values[:, self._columns] * self._picked.factors, times_s)
+        if clock.rate_hz == self.stream.rate_hz:
+            return [chunk]
+        self.stream = replace(self.stream, rate_hz=clock.rate_hz, measured=True)
+        return [Connected(self.stream, float(times_s[0])), chunk]
 
 
 class _Keeper:

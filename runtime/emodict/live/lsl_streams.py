@@ -163,8 +163,8 @@ def _named(wanted: Wanted, stream_name: str, channels: Sequence[Channel], signal
     missing = [name for name in wanted.channel_names if canonical_channel(name) not in by_name]
     if missing:
         raise StreamError(
-            f"{wanted.name}: the LSL stream '{stream_name}' lacks channel{'s' * (len(missing) > 1)} "
-            + ", ".join(missing),
+            f"{wanted.name}: the LSL stream '{stream_name}' lacks "
+            + f"{'channels' if len(missing) > 1 else 'channel'} {', '.join(missing)}",
             expected=f"{len(wanted.channel_names)} channels {' '.join(wanted.channel_names)}",
             got=" ".join(channels[i].label or "(no name)" for i in signals) or "none",
             fix="Name the channels by the 10-20 system in the program that sends them, "

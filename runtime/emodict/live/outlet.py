@@ -38,7 +38,9 @@ class LslOutlet:
         self._outlet.push(row.prediction.distribution[0], local_clock_s() - row.delay_s)
 
     def _opened(self, row: LiveRow) -> Outlet:
-        about = [("source", self._source), ("simulated", str(row.prediction.simulated).lower())]
+        prediction = row.prediction
+        marks = {"simulated": prediction.simulated, "model_simulated": prediction.model_simulated}
+        about = [("source", self._source), *((name, str(value).lower()) for name, value in marks.items())]
         if self._manifest is not None:
             about += [
                 ("model_sha256", self._manifest.graph_sha256),

@@ -12,14 +12,16 @@ from numpy.typing import NDArray
 
 from emodict.errors import InputError
 from emodict.features import FeatureStream
+from emodict.features.plausible import Watch
 from emodict.features.quality import without_unusable
 from emodict.features.spec import FeatureSpec
 from emodict.features.stream import channel_count
 from emodict.features.windows import FeatureWindows, concatenate
 from emodict.live.channels import columns_for
 from emodict.live.placing import Placer
+from emodict.live.rarely import RarelyLogger
 from emodict.live.row import ABSENT, LIVE, LOST, STALLED
-from emodict.live.source import Chunk, Connected, Happening, LiveStream, Lost
+from emodict.live.source import Chunk, Connected, LiveStream, Lost, SensorEvent
 from emodict.recording.modalities import modality_of
 
 logger = logging.getLogger(__name__)
@@ -48,6 +50,7 @@ class _Sensor:
     ended: bool = False
     # Chunks wait until they complete a second: a dozen small ones cost as much as one large one each.
     waiting: list[Chunk] = field(default_factory=list)
+    watch: Watch | None = None
     complete_at_s: float = -math.inf
     newest_s: float = -math.inf
 
@@ -63,8 +66,8 @@ class LivePipeline:
         spec: the model's features.
         unmixing: (channels, channels) that the EEG is multiplied by.
 
-    The run's second 0 begins with the first `Connected`. `happened` takes what a source tells, `take` gives the rows
-    that are complete, `let_go` ends the waiting for sensors that do not deliver.
+    The run's second 0 begins with the first `Connected`. `push` takes what a source tells, `take` gives the rows
+    that are complete, `flush` ends the waiting for sensors that do not deliver.
     """
 
     def __init__(self, spec: FeatureSpec, *, unmixing: NDArray[np.float64] | None = None) -> None:
@@ -73,25 +76,26 @@ class LivePipeline:
         self._features = FeatureStream(spec, {m.name: m.rate_hz for m in spec.modalities}, unmixing=unmixing)
         self._sensors = {m.name: _Sensor() for m in spec.modalities}
         self._rows: list[FeatureWindows] = []
+        self._log = RarelyLogger(logger)
         self.start_s: float | None = None
 
-    def happened(self, happening: Happening) -> None:
-        """Take one happening; those of modalities that the model does not use are passed over.
+    def push(self, event: SensorEvent) -> None:
+        """Take one event; those of modalities that the model does not use are passed over.
 
         Raises:
             StreamError: a stream lacks channels that the model reads.
         """
-        name = happening.stream.modality if isinstance(happening, Connected) else happening.modality
+        name = event.stream.modality if isinstance(event, Connected) else event.modality
         sensor = self._sensors.get(name)
         if sensor is None or sensor.ended:
             return
-        if isinstance(happening, Connected):
-            self._connect(name, sensor, happening)
-        elif isinstance(happening, Chunk):
-            self._place(name, sensor, happening)
-        elif isinstance(happening, Lost):
+        if isinstance(event, Connected):
+            self._connect(name, sensor, event)
+        elif isinstance(event, Chunk):
+            self._place(name, sensor, event)
+        elif isinstance(event, Lost):
             sensor.state = LOST
-            logger.warning("%s: lost%s", name, f" ({happening.reason})" if happening.reason else "")
+            self._log.warning("%s: lost%s", name, f" ({event.reason})" if event.reason else "")
         else:
             self._end(name, sensor)
 
@@ -101,7 +105,7 @@ class LivePipeline:
         rows = [part for part in rows if len(part)]
         return concatenate(self._spec, rows) if rows else None
 
-    def let_go(self, now_s: float) -> None:
+    def flush(self, now_s: float) -> None:
         """Complete the rows that have waited long enough; whoever is missing from them is invalid there."""
         while self.start_s is not None:
             second = self._features.next_second
@@ -109,9 +113,9 @@ class LivePipeline:
             if not missing or now_s < self._deadline_s(second, missing):
                 return
             for name in missing:
-                self._work_off(name, self._sensors[name])
+                self._drain(name, self._sensors[name])
             for name in self._features.missing(second):
-                self._give_up(name, second + 1)
+                self._drop(name, second + 1)
 
     def wait_s(self, now_s: float, longest_s: float) -> float:
         """How long nothing can become due, at most `longest_s`."""
@@ -133,13 +137,23 @@ class LivePipeline:
         if self.start_s is None:
             return
         for name, sensor in self._sensors.items():
-            self._work_off(name, sensor)
+            self._drain(name, sensor)
         self._keep(self._features.finish())
 
     def state(self, name: str) -> tuple[str, LiveStream | None, int]:
         """(state, stream, late samples) of a modality."""
         sensor = self._sensors[name]
         return sensor.state, sensor.stream, sensor.late
+
+    def doubts(self) -> tuple[str, ...]:
+        """A sentence for each thing in the signals of the last minutes that cannot be; a new one is logged."""
+        watches = [sensor.watch for sensor in self._sensors.values() if sensor.watch is not None]
+        for watch in watches:
+            for doubt in watch.doubts[watch.said :]:
+                logger.warning("%s", doubt)
+            # Their figures change with every look; only one more is news.
+            watch.said = max(watch.said, len(watch.doubts))
+        return tuple(doubt for watch in watches for doubt in watch.doubts)
 
     def _deadline_s(self, second: int, missing: list[str]) -> float:
         """Sensors that are live are waited for; of the others nothing can be expected once the second is over."""
@@ -158,37 +172,39 @@ class LivePipeline:
         if self.start_s is None:
             self.start_s = connected.time_s
         columns = columns_for(connected.stream, self._spec.modality(name))
-        self._work_off(name, sensor)
+        self._drain(name, sensor)
         again = sensor.stream is not None
         same_rate = again and sensor.stream is not None and sensor.stream.rate_hz == connected.stream.rate_hz
         sensor.stream, sensor.columns = connected.stream, columns
+        if again and sensor.state != LIVE:
+            self._log.warning("%s: back%s", name, "" if same_rate else f", now at {connected.stream.rate_hz:g} Hz")
         sensor.state = LIVE
-        if again:
-            logger.warning("%s: back%s", name, "" if same_rate else f", now at {connected.stream.rate_hz:g} Hz")
         # At the old rate the samples go on where they belong; a new rate, like a new sensor, begins with a second.
         if not same_rate:
             since = math.ceil(connected.time_s - self.start_s - _ROUNDING_S)
-            self._restart(name, max(since, self._features.earliest_restart(name)), gave_up=False)
+            modality = self._spec.modality(name)
+            sensor.watch = Watch(name, connected.stream.rate_hz, modality.unit, modality.channel_names)
+            self._restart(name, max(since, self._features.earliest_restart(name)), dropped=False)
 
     def _place(self, name: str, sensor: _Sensor, chunk: Chunk) -> None:
         if sensor.placer is None:
             raise InputError(f"{name}: samples came before the stream was connected")
         if sensor.state != LIVE:
             sensor.state = LIVE
-            logger.warning("%s: samples come again", name)
+            self._log.warning("%s: samples come again", name)
         if not len(chunk.times_s):
             return
         sensor.waiting.append(chunk)
         sensor.newest_s = float(chunk.times_s[-1])
         if chunk.times_s[-1] >= sensor.complete_at_s or self._overdue(name, float(chunk.times_s[-1])):
-            self._work_off(name, sensor)
+            self._drain(name, sensor)
 
     def _overdue(self, name: str, time_s: float) -> bool:
         """The next row still lacks this modality, whose resampler looks a little beyond the second."""
         second = self._features.next_second
         return time_s >= self.end_s(second) and name in self._features.missing(second)
 
-    def _work_off(self, name: str, sensor: _Sensor) -> None:
+    def _drain(self, name: str, sensor: _Sensor) -> None:
         """Turn the chunks that wait into features."""
         if not sensor.waiting:
             return
@@ -200,9 +216,11 @@ class LivePipeline:
         sensor.waiting.clear()
         if sensor.columns is not None:
             samples = samples[:, sensor.columns]
+        assert sensor.watch is not None
+        sensor.watch.push(samples)
         plausible = times_s < self.end_s(self._features.next_second) + AHEAD_S
         if not plausible.all():
-            logger.warning("%s: times in the far future, left out", name)
+            self._log.warning("%s: times in the far future, left out", name)
             samples, times_s = samples[plausible], times_s[plausible]
         # Between ticks samples are interpolated, which would spread one that is none over its neighbours.
         usable = without_unusable(self._spec.modality(name), np.asarray(samples, dtype=np.float64))
@@ -214,19 +232,19 @@ class LivePipeline:
             sensor.complete_at_s = self.start_s + whole_s + 1 - early_s
 
     def _end(self, name: str, sensor: _Sensor) -> None:
-        self._work_off(name, sensor)
+        self._drain(name, sensor)
         sensor.ended = True
         sensor.state = LOST if sensor.stream is not None else ABSENT
         self._keep(self._features.end(name))
 
-    def _give_up(self, name: str, second: int) -> None:
+    def _drop(self, name: str, second: int) -> None:
         sensor = self._sensors[name]
         if sensor.state == LIVE:
             sensor.state = STALLED
-            logger.warning("%s: nothing comes any more", name)
-        self._restart(name, second, gave_up=True)
+            self._log.warning("%s: nothing comes any more", name)
+        self._restart(name, second, dropped=True)
 
-    def _restart(self, name: str, second: int, *, gave_up: bool) -> None:
+    def _restart(self, name: str, second: int, *, dropped: bool) -> None:
         """From this second on the modality is expected, the samples before it are given up."""
         assert self.start_s is not None
         sensor = self._sensors[name]
@@ -242,7 +260,7 @@ class LivePipeline:
                 anchor_s=self.start_s + second,
                 # Ties, and the one face a second, are moved and never mixed with their neighbours.
                 snapped=modality.kind == "embedding" or modality_of(name).coarse,
-                missed_before=gave_up,
+                missed_before=dropped,
             )
 
     def _keep(self, rows: Any) -> None:

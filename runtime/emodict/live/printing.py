@@ -43,6 +43,8 @@ class JsonListener:
         content = {
             "session": row.prediction.session,
             "simulated": row.prediction.simulated,
+            "model_simulated": row.prediction.model_simulated,
+            "doubts": row.prediction.doubts,
             "unix_s": round(row.unix_s, 3),
             "delay_s": round(row.delay_s, 4),
             **row_as_dict(row.prediction, 0, with_weights=self._with_weights),

@@ -17,7 +17,7 @@ import emodict
 from emodict.errors import OutputError
 from emodict.files.atomic import check_writable, output_error
 from emodict.live.growing_file import GrowingFile, GrowingSignal
-from emodict.live.source import Chunk, Connected, Ended, Happening, LiveStream, Lost
+from emodict.live.source import Chunk, Connected, Ended, LiveStream, Lost, SensorEvent
 
 logger = logging.getLogger(__name__)
 
@@ -53,7 +53,7 @@ class SessionRecorder:
         start_s: time 0 of the recording, on the clock of the samples.
         start_unix_s: the same moment since 1970; now if not given.
         simulated: the signals are of no real person, which the recording then says.
-        patient: `happened` waits for the disk where it must, as in a replay that is quicker than any disk.
+        patient: `keep` waits for the disk where it must, as in a replay that is quicker than any disk.
 
     Raises:
         OutputError: the file exists, or cannot be written.
@@ -82,7 +82,7 @@ class SessionRecorder:
         self._streams: dict[str, LiveStream] = {}
         self._layouts: dict[str, list[_Layout]] = {}
         self._heard = threading.Condition()
-        self._waiting: list[Happening | tuple[float, str]] = []
+        self._waiting: list[SensorEvent | tuple[float, str]] = []
         self._waiting_bytes = 0
         self._closing = False
         self._failure: str | None = None
@@ -103,11 +103,11 @@ class SessionRecorder:
         if self._failure is not None:
             raise OutputError(self._failure)
 
-    def happened(self, happening: Happening) -> Happening:
+    def keep(self, event: SensorEvent) -> SensorEvent:
         """Keep this, and hand it on; returns at once. The arrays of a chunk must not change afterwards."""
-        size = happening.samples.nbytes + happening.times_s.nbytes if isinstance(happening, Chunk) else 0
-        self._hear(happening, size)
-        return happening
+        size = event.samples.nbytes + event.times_s.nbytes if isinstance(event, Chunk) else 0
+        self._hear(event, size)
+        return event
 
     def note(self, time_s: float, description: str) -> None:
         """Keep an event of the listener's own."""
@@ -130,7 +130,7 @@ class SessionRecorder:
     ) -> None:
         self.close()
 
-    def _hear(self, what: Happening | tuple[float, str], size: int) -> None:
+    def _hear(self, what: SensorEvent | tuple[float, str], size: int) -> None:
         if self._failure is not None:
             return
         with self._heard:
@@ -170,13 +170,13 @@ class SessionRecorder:
             with self._heard:
                 self._heard.notify_all()
 
-    def _write(self, heard: list[Happening | tuple[float, str]]) -> None:
+    def _write(self, heard: list[SensorEvent | tuple[float, str]]) -> None:
         events: list[tuple[float, str]] = []
         for what in heard:
             if isinstance(what, Chunk):
                 self._take(what)
             elif isinstance(what, Connected):
-                self._streams[what.stream.modality] = what.stream
+                self._connect(what.stream)
                 events.append((what.time_s - self._start_s, _describe(what.stream)))
             elif isinstance(what, Lost):
                 reason = f": {what.reason}" if what.reason else ""
@@ -191,6 +191,15 @@ class SessionRecorder:
                     count, layout.out_of_order = layout.out_of_order, 0
                     events.append((layout.last_s, f"{count} samples out of order left out of {layout.signal.name}"))
         self._file.write(events)
+
+    def _connect(self, stream: LiveStream) -> None:
+        before = self._streams.get(stream.modality)
+        self._streams[stream.modality] = stream
+        for layout in self._layouts.get(stream.modality, ()):
+            # What came before came at that rate, too.
+            if stream.measured and layout.stream == before:
+                layout.stream = layout.signal.stream = stream
+                self._file.amend_rate(layout.signal)
 
     def _take(self, chunk: Chunk) -> None:
         """Add samples to their signal; what is no later than the sample before cannot be stored, and is counted."""

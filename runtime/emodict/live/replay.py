@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from emodict.errors import InputError
 from emodict.features.extract import check_source, source_blocks, source_rate_hz
 from emodict.features.spec import FeatureSpec, ModalitySpec
-from emodict.live.source import Chunk, Connected, Ended, Happening, LiveStream
+from emodict.live.source import Chunk, Connected, Ended, LiveStream, SensorEvent
 from emodict.recording.recording import Recording
 from emodict.recording.session import open_session
 
@@ -44,6 +44,7 @@ class ReplaySource:
 
     def __enter__(self) -> ReplaySource:
         recording = self._stack.enter_context(open_session(self._path))
+        recording.require_usable(self._spec.modality_names)
         self.simulated = recording.simulated
         self.session = recording.session_id or self._path.stem
         present = [m for m in self._spec.modalities if m.name in recording.modality_names]
@@ -63,7 +64,7 @@ class ReplaySource:
             self._now_s = (time.monotonic() - self._began_s) * self._speed
         return self._now_s
 
-    def poll(self, timeout_s: float) -> Sequence[Happening]:
+    def poll(self, timeout_s: float) -> Sequence[SensorEvent]:
         """What has been reached; at full speed the next second."""
         if self._next is None:
             self.finished = True
@@ -73,17 +74,17 @@ class ReplaySource:
             self._now_s = due_s
         elif (wait_s := (due_s - self.now_s()) / self._speed) > 0:
             time.sleep(min(wait_s, timeout_s))
-        happened: list[Happening] = []
+        events: list[SensorEvent] = []
         now_s = self.now_s()
         while self._next is not None and self._next[0] <= now_s:
-            happened.append(self._next[1])
+            events.append(self._next[1])
             self._next = next(self._coming, None)
-        return happened
+        return events
 
 
 def _in_time(
     recording: Recording, present: Sequence[ModalitySpec], chunk_s: float
-) -> Iterator[tuple[float, Happening]]:
+) -> Iterator[tuple[float, SensorEvent]]:
     """(when it is known, what happened), in order of time."""
     for modality in present:
         yield 0.0, Connected(_stream_of(recording, modality), time_s=0.0)

@@ -10,13 +10,13 @@ from emodict.errors import RecordingError
 from emodict.features.windows import FeatureWindows
 from emodict.live.pipeline import LivePipeline
 from emodict.live.row import Listener, LiveRow, SensorState
-from emodict.live.source import Happening, LiveSource
+from emodict.live.source import LiveSource, SensorEvent
 from emodict.predict.person import Adaptation
 from emodict.predict.scoring import score
 
 # Nothing can be due before a sensor has been found: look whether the run is to end this often.
 LONGEST_WAIT_S = 0.5
-OnHappening = Callable[[Happening], object]
+OnEvent = Callable[[SensorEvent], object]
 
 
 def run_live(
@@ -25,18 +25,18 @@ def run_live(
     listeners: Sequence[Listener],
     *,
     adaptation: Adaptation | None = None,
-    on_happening: OnHappening = lambda happening: None,
+    on_event: OnEvent = lambda event: None,
     seconds: float | None = None,
 ) -> int:
     """Run until the source is finished, `seconds` rows are out, or Ctrl-C; returns the number of rows.
 
-    The source and the listeners are entered and left by the caller. `on_happening` hears everything the source tells
+    The source and the listeners are entered and left by the caller. `on_event` hears everything the source tells
     before it is used: a recorder.
     """
     count = 0
     for listener in listeners:
         listener.begin(engine.manifest, source.name)
-    for row in live_rows(engine, source, adaptation=adaptation, on_happening=on_happening):
+    for row in live_rows(engine, source, adaptation=adaptation, on_event=on_event):
         for listener in listeners:
             listener.row(row)
         count += 1
@@ -50,7 +50,7 @@ def live_rows(
     source: LiveSource,
     *,
     adaptation: Adaptation | None = None,
-    on_happening: OnHappening = lambda happening: None,
+    on_event: OnEvent = lambda event: None,
 ) -> Iterator[LiveRow]:
     """The rows of a live run, each as soon as it is known.
 
@@ -62,25 +62,28 @@ def live_rows(
     # The wall clock is read once: it may be set while we run, the source's clock is not.
     unix_offset_s = time.time() - source.now_s()
     while not source.finished:
-        for happening in source.poll(pipeline.wait_s(source.now_s(), LONGEST_WAIT_S)):
-            on_happening(happening)
-            pipeline.happened(happening)
-        pipeline.let_go(source.now_s())
-        yield from _told(engine, source, pipeline, adaptation, unix_offset_s)
+        for event in source.poll(pipeline.wait_s(source.now_s(), LONGEST_WAIT_S)):
+            on_event(event)
+            pipeline.push(event)
+        pipeline.flush(source.now_s())
+        yield from _rows(engine, source, pipeline, adaptation, unix_offset_s)
     pipeline.finish()
     if pipeline.start_s is None:
         wanted = ", ".join(engine.manifest.features.modality_names)
         raise RecordingError(f"{source.name} has none of the signals this model reads", expected=wanted, got="none")
-    yield from _told(engine, source, pipeline, adaptation, unix_offset_s)
+    yield from _rows(engine, source, pipeline, adaptation, unix_offset_s)
 
 
-def _told(
+def _rows(
     engine: Engine, source: LiveSource, pipeline: LivePipeline, adaptation: Adaptation | None, unix_offset_s: float
 ) -> Iterator[LiveRow]:
     windows = pipeline.take()
     if windows is None:
         return
-    prediction = score(engine, windows, session=source.session, simulated=source.simulated, adaptation=adaptation)
+    prediction = score(
+        engine, windows, session=source.session, simulated=source.simulated, adaptation=adaptation,
+        doubts=pipeline.doubts(),
+    )  # fmt: skip
     assert pipeline.start_s is not None
     ready_s = source.now_s()
     for i in range(len(prediction)):

@@ -20,6 +20,7 @@ class LiveStream:
         channel_names: of its columns; the names by which a model finds its channels.
         unit: of its samples, such as "uV"; what a recording of it says.
         device: what it calls itself, for people.
+        measured: the rate is what its samples showed, not what it announced; it was connected before.
     """
 
     modality: str
@@ -27,6 +28,7 @@ class LiveStream:
     channel_names: tuple[str, ...]
     unit: str
     device: str = ""
+    measured: bool = False
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,7 @@ class Ended:
     modality: str
 
 
-Happening = Connected | Chunk | Lost | Ended
+SensorEvent = Connected | Chunk | Lost | Ended
 
 
 class LiveSource(Protocol):
@@ -95,7 +97,7 @@ class LiveSource(Protocol):
         """The time now, on the clock of the samples' times."""
         ...
 
-    def poll(self, timeout_s: float) -> Sequence[Happening]:
+    def poll(self, timeout_s: float) -> Sequence[SensorEvent]:
         """What happened since the last call, in order; waits for something to happen, at most `timeout_s`.
 
         Waiting longer than that would delay a row. Nothing ever raises because a device went away: that is `Lost`.

@@ -15,6 +15,7 @@ from emodict.engine import Engine
 from emodict.engine.model_spec import ModelSpec
 from emodict.errors import PersonError, RecordingError, SpecError
 from emodict.features import iter_features
+from emodict.features.plausible import doubts_of
 from emodict.features.spec import FeatureSpec, require_same_spec
 from emodict.features.truth import truth_of_rows
 from emodict.features.windows import FeatureWindows
@@ -104,6 +105,7 @@ def predict_recording(
     """
     features, model = engine.manifest.features, engine.manifest.model
     session = recording.session_id or name
+    recording.require_usable(model.modalities)
     missing = [m for m in model.required_modalities if m not in recording.modality_names]
     if missing:
         raise RecordingError(
@@ -117,9 +119,13 @@ def predict_recording(
         adaptation = person.adapt(engine.manifest)
         adaptation.check(recording)
     on_start(max(0.0, recording.duration_s - features.first_row_s))
+    doubts = doubts_of(recording, features.modality_names)
     for windows in iter_features(recording, features, unmixing=adaptation.unmixing if adaptation else None):
         truth = truth_of_rows(windows.start_s, features, recording.trials, model.emotions)
-        yield score(engine, windows, session=session, truth=truth, simulated=recording.simulated, adaptation=adaptation)
+        yield score(
+            engine, windows, session=session, truth=truth, simulated=recording.simulated, adaptation=adaptation,
+            doubts=doubts,
+        )  # fmt: skip
 
 
 def predict_table(
@@ -168,6 +174,7 @@ def score(
     truth: NDArray[np.float64] | None = None,
     simulated: bool = False,
     adaptation: Adaptation | None = None,
+    doubts: tuple[str, ...] = (),
 ) -> Prediction:
     """Run the engine on rows that have all required modalities and at least one; the others have no answer.
 
@@ -194,6 +201,8 @@ def score(
         truth=truth,
         mean_label=manifest.mean_label,
         simulated=simulated,
+        model_simulated=manifest.simulated,
+        doubts=doubts,
     )
 
 

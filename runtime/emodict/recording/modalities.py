@@ -22,6 +22,8 @@ class Modality:
         lowest_rate_hz: what its usual features need.
         score: how the quality of a window is judged, by its name in features/quality.py; "": valid is good.
         clean: up to where the score is 1, in the unit (`swing`), or the unit a second (`step`).
+        usual_level, usual_spread: between which the median, and the deviation from the mean of a second, lie in any
+            person; wide, for what is outside is in another unit.
     """
 
     name: str
@@ -33,6 +35,8 @@ class Modality:
     lowest_rate_hz: float = 0.0
     score: str = ""
     clean: float = 0.0
+    usual_level: tuple[float, float] | None = None
+    usual_spread: tuple[float, float] | None = None
 
 
 # Scalp EEG swings about 100 uV peak to peak in a second; more than 200 uV is movement or a bad electrode. Its highest
@@ -41,13 +45,14 @@ class Modality:
 # A wrist's skin moves by 0.04 degC from sample to sample in 99 of 100 at 4 Hz (Empatica E4, an hour of stress and
 # rest); half a degree a second is a sensor that is put on or taken off.
 _TABLE = (
-    Modality(EEG, "uV", ("EEG",), "eeg", placed=True, lowest_rate_hz=100.0, score="swing", clean=200.0),
+    Modality(EEG, "uV", ("EEG",), "eeg", placed=True, lowest_rate_hz=100.0, score="swing", clean=200.0,
+             usual_spread=(0.5, 1000.0)),
     Modality("ppg", "a.u.", ("PPG", "BVP"), r"ppg|bvp|pleth|photopleth\w*|pulse|blood[_ ]?volume[_ ]?pulse",
              lowest_rate_hz=20.0, score="pulse"),
     Modality("gsr", "uS", ("GSR", "EDA", "SC"), r"gsr|eda|sc|scl|skin[_ ]?conductance|electrodermal\w*|galvanic\w*",
-             coarse=True, lowest_rate_hz=4.0, score="step", clean=1.0),
+             coarse=True, lowest_rate_hz=4.0, score="step", clean=1.0, usual_level=(0.01, 60.0)),
     Modality("skt", "degC", ("SKT",), r"skt|skin[_ ]?temp(erature)?",
-             coarse=True, lowest_rate_hz=1.0, score="step", clean=0.5),
+             coarse=True, lowest_rate_hz=1.0, score="step", clean=0.5, usual_level=(15.0, 45.0)),
 )  # fmt: skip
 MODALITIES = {modality.name: modality for modality in _TABLE}
 

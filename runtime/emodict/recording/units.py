@@ -5,7 +5,7 @@ from __future__ import annotations
 from emodict.errors import RecordingError
 
 # What one of a unit is, in the unit that a spec asks for.
-_UNIT_FACTORS = {
+UNIT_FACTORS = {
     "uV": {"uV": 1.0, "mV": 1e3, "V": 1e6, "nV": 1e-3},
     "uS": {"uS": 1.0, "mS": 1e3, "S": 1e6, "nS": 1e-3},
     "a.u.": {"a.u.": 1.0},
@@ -29,7 +29,7 @@ def unit_factor(unit: str, wanted: str, *, of: str) -> float:
         RecordingError: emodict knows no way from one to the other.
     """
     plain = _with_u(unit)
-    factors = _UNIT_FACTORS.get(wanted, {wanted: 1.0})
+    factors = UNIT_FACTORS.get(wanted, {wanted: 1.0})
     if plain not in factors:
         raise RecordingError(
             f"{of}: the unit cannot be used",

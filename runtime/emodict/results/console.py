@@ -45,7 +45,7 @@ def describe_model(manifest: Manifest, name: str) -> str:
     parts = [f"Model {name}: {manifest.features.sensors} -> {len(manifest.model.emotions)} emotions"]
     parts.append(f"features {manifest.features.id} ({manifest.features.fingerprint})")
     if training:
-        kind = "SIMULATED people" if training.get("simulated") else "recordings"
+        kind = "SIMULATED people" if manifest.simulated else "recordings"
         parts.append(f"trained on {training.get('rows')} windows of {kind}")
         if isinstance(output := training.get("output"), dict):
             parts.append(f"calibrated (temperature {output.get('temperature', float('nan')):.3g})")
@@ -58,10 +58,8 @@ def summary_lines(prediction: Prediction) -> list[str]:
     The mean label stands beside the model: a model that does not beat it knows nothing.
     """
     answered = prediction.answered
-    lines = [
-        f"{prediction.session}: {len(prediction)} rows, {int(answered.sum())} answered"
-        + (", SIMULATED person" if prediction.simulated else "")
-    ]
+    marks = "".join(f", {part}" for part in prediction.simulated_parts)
+    lines = [f"{prediction.session}: {len(prediction)} rows, {int(answered.sum())} answered{marks}"]
     if not len(prediction):
         return lines
     used = [
@@ -71,6 +69,7 @@ def summary_lines(prediction: Prediction) -> list[str]:
         )
     ]
     lines.append("valid: " + ", ".join(used))
+    lines += [f"doubtful: {doubt}" for doubt in prediction.doubts]
     never = [prediction.modalities[i] for i in np.flatnonzero(~prediction.valid.any(axis=0))]
     if never and answered.any():
         lines.append(f"never valid: {', '.join(never)}. The model can do without, but knew less than in training.")

@@ -8,6 +8,7 @@ import json
 import math
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, TextIO
@@ -62,12 +63,13 @@ def check_output(path: str | os.PathLike[str]) -> None:
 def write_csv(predictions: Sequence[Prediction], handle: TextIO, *, with_weights: bool) -> None:
     """One row per window, empty cells where there is no answer; a first column `session` if there are several."""
     several = len(predictions) > 1
-    formats = column_formats(_same_columns(predictions), with_weights=with_weights)
+    table = _same_columns(predictions)
+    formats = column_formats(table, with_weights=with_weights)
     handle.write(_csv_line((*(["session"] * several), *formats)) + "\n")
     template = ",".join(formats.values()) + "\n"
     for prediction in predictions:
         prefix = _csv_line((prediction.session,)) + "," if several else ""
-        for cells in _cells(prediction, with_weights=with_weights):
+        for cells in _cells(prediction, table, with_weights=with_weights):
             line = template % tuple(cells.tolist())
             # NaN has no place in a table: what is not known is left empty.
             handle.write(prefix + line.replace("nan", ""))
@@ -82,7 +84,14 @@ def column_formats(prediction: Prediction, *, with_weights: bool) -> dict[str, s
         **{f"valid_{name}": _FLAG for name in prediction.modalities},
         **{f"quality_{name}": _QUALITY for name in prediction.modalities},
         **{f"w{i:02d}": _SHARE for i in weights},
+        **dict.fromkeys(_simulated_columns(prediction), _FLAG),
     }
+
+
+def _simulated_columns(prediction: Prediction) -> tuple[str, ...]:
+    """Columns that only a table has in which something is simulated."""
+    flags = {"simulated": prediction.simulated, "model_simulated": prediction.model_simulated}
+    return tuple(name for name, is_so in flags.items() if is_so)
 
 
 def row_as_dict(prediction: Prediction, i: int, *, with_weights: bool) -> dict[str, Any]:
@@ -107,6 +116,8 @@ def session_as_dict(prediction: Prediction) -> dict[str, Any]:
     return {
         "session": prediction.session,
         "simulated": bool(prediction.simulated),
+        "model_simulated": bool(prediction.model_simulated),
+        "doubts": list(prediction.doubts),
         "emotions": list(prediction.emotions),
         "modalities": list(prediction.modalities),
         "metrics": _measures(prediction.metrics()),
@@ -119,7 +130,7 @@ def _measures(metrics: Mapping[str, float] | None) -> dict[str, float | None] | 
 
 
 def _same_columns(predictions: Sequence[Prediction]) -> Prediction:
-    """The first of predictions that fit into one table."""
+    """The first of predictions that fit into one table; simulated where any of them is."""
     first = predictions[0]
     for other in predictions[1:]:
         ours, theirs = ((*p.emotions, *p.modalities, p.weights.shape[1]) for p in (first, other))
@@ -130,15 +141,21 @@ def _same_columns(predictions: Sequence[Prediction]) -> Prediction:
                 got=" ".join(map(str, theirs[:-1])),
                 fix="Write .json or .h5, or one table per session",
             )
-    return first
+    return replace(
+        first,
+        simulated=any(p.simulated for p in predictions),
+        model_simulated=any(p.model_simulated for p in predictions),
+    )
 
 
-def _cells(prediction: Prediction, *, with_weights: bool) -> Float64Array:
-    """(rows, numeric columns), NaN where a cell stays empty."""
+def _cells(prediction: Prediction, table: Prediction, *, with_weights: bool) -> Float64Array:
+    """(rows, numeric columns) of the `table` that `_same_columns` gives, NaN where a cell stays empty."""
     columns = [prediction.start_s[:, None], prediction.distribution]
     columns += [prediction.valid.astype(np.float64), prediction.quality]
     if with_weights:
         columns.append(prediction.weights)
+    flags = [getattr(prediction, name) for name in _simulated_columns(table)]
+    columns.append(np.tile(np.asarray(flags, dtype=np.float64), (len(prediction), 1)))
     cells = np.concatenate(columns, axis=1).astype(np.float64)
     return np.where(np.isfinite(cells), cells, np.nan)
 
@@ -199,11 +216,11 @@ def _write_parquet(predictions: Sequence[Prediction], path: Path, with_weights: 
         names = [p.session.encode("utf-8", "backslashreplace").decode() for p in predictions]
         columns["session"] = pa.array([name for name, p in zip(names, predictions, strict=True) for _ in range(len(p))],
                                       type=pa.string())  # fmt: skip
-    cells = np.concatenate([_cells(p, with_weights=with_weights) for p in predictions])
+    cells = np.concatenate([_cells(p, first, with_weights=with_weights) for p in predictions])
     for i, (name, how) in enumerate(column_formats(first, with_weights=with_weights).items()):
         dtype = {_TIME: "f8", _FLAG: "?"}.get(how, "f4")
         columns[name] = pa.array(cells[:, i].astype(dtype), mask=np.isnan(cells[:, i]))
-    simulated = {"simulated": "true"} if any(p.simulated for p in predictions) else None
+    simulated = dict.fromkeys(_simulated_columns(first), "true") or None
     # A file of ours, not a path: a full disk is then Python's own OSError.
     with path.open("wb") as handle:
         pq.write_table(pa.table(columns).replace_schema_metadata(simulated), handle)
@@ -239,7 +256,8 @@ def _write_attributes(group: h5py.Group, prediction: Prediction) -> None:
     metrics: Mapping[str, float] = about.pop("metrics") or {}
     mean: Mapping[str, float] = about.pop("metrics_of_mean_label") or {}
     for name, value in {**about, **metrics, **{f"{name}_of_mean_label": v for name, v in mean.items()}}.items():
-        group.attrs[name] = value
+        if value != []:
+            group.attrs[name] = value
 
 
 def _datasets(prediction: Prediction, *, with_weights: bool) -> dict[str, NDArray[Any]]:

@@ -25,6 +25,8 @@ class Prediction:
         truth: (rows, emotions) of the trial a row lies in, NaN outside trials; None where nothing is known.
         mean_label: (emotions,) of the rows the model was trained on: the prediction to beat.
         simulated: the recording is of a simulated person.
+        model_simulated: the model was trained on simulated people.
+        doubts: a sentence for each thing in the signals that cannot be, such as a wrong unit.
     """
 
     session: str
@@ -38,6 +40,8 @@ class Prediction:
     truth: Float64Array | None = None
     mean_label: Float64Array | None = None
     simulated: bool = False
+    model_simulated: bool = False
+    doubts: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.start_s)
@@ -53,6 +57,12 @@ class Prediction:
             quality=self.quality[rows],
             truth=None if self.truth is None else self.truth[rows],
         )
+
+    @property
+    def simulated_parts(self) -> tuple[str, ...]:
+        """What of this is simulated: the person, the model, both, or nothing."""
+        parts = {"a SIMULATED person": self.simulated, "a model of SIMULATED people": self.model_simulated}
+        return tuple(part for part, is_so in parts.items() if is_so)
 
     @property
     def answered(self) -> NDArray[np.bool_]:
@@ -99,4 +109,6 @@ def concatenate_predictions(parts: Sequence[Prediction]) -> Prediction:
         truth=truth,
         mean_label=first.mean_label,
         simulated=first.simulated,
+        model_simulated=first.model_simulated,
+        doubts=parts[-1].doubts,
     )

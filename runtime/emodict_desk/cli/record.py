@@ -15,6 +15,7 @@ from emodict.errors import InputError
 if TYPE_CHECKING:
     import typer
 
+    from emodict.cli.options import SourceOptions
     from emodict.features.spec import FeatureSpec
     from emodict_desk.recordings.record import StreamCount
 
@@ -23,16 +24,13 @@ if TYPE_CHECKING:
 class RecordRequest:
     """What is to be recorded, as on the command line."""
 
-    live: str
+    sensors: "SourceOptions"
     out: Path
     subject: str = ""
     session: str | None = None
     seconds: float | None = None
     spec_id: str = "emodict-1"
     channels: list[str] = field(default_factory=list)
-    speed: float | None = None
-    streams: dict[str, str] = field(default_factory=dict)
-    board: dict[str, str] = field(default_factory=dict)
 
 
 def add_record_command(app: "typer.Typer") -> None:
@@ -42,8 +40,10 @@ def add_record_command(app: "typer.Typer") -> None:
     from emodict.cli import options as given
 
     @app.command("record")
+    @given.unfolded
     def record_(
-        live: Annotated[str, Option(metavar="SOURCE", help="lsl, brainflow:BOARD or replay:session.h5.")],
+        *,
+        sensors: given.SourceOptions,
         out: Annotated[Path, Option("--out", "-o", metavar="FILE", help="The session.h5 to write; a new file.")],
         subject: given.Subject = "",
         session: Annotated[str | None, Option(help="Name of the sitting; default: as FILE.")] = None,
@@ -52,33 +52,16 @@ def add_record_command(app: "typer.Typer") -> None:
         channels: Annotated[
             str | None, Option(metavar="NAME,...", help="EEG channels to record, of LSL (default: all) or a replay.")
         ] = None,
-        speed: given.Speed = None,
-        stream: given.Stream = None,
-        board: given.Board = None,
     ) -> None:
         """Record sensors, without a model, until Ctrl-C; safe against being killed."""
         log_to_stderr()
-        from emodict.cli.live import read_pairs, read_speed
-
-        request = RecordRequest(
-            live=live,
-            out=out,
-            subject=subject,
-            session=session,
-            seconds=seconds,
-            spec_id=spec,
-            channels=split_names(channels),
-            speed=read_speed(speed),
-            streams=read_pairs(stream or (), "--stream eeg=NAME"),
-            board=read_pairs(board or (), "--board serial_port=/dev/ttyUSB0"),
-        )
+        request = RecordRequest(sensors, out, subject, session, seconds, spec, split_names(channels))
         print(record_session(request))
 
 
 def record_session(request: RecordRequest) -> str:
     """Record, saying once a second how it goes; what was written, as text."""
-    from emodict.cli.live import ended_by_signals
-    from emodict.live.open_source import open_source
+    from emodict.cli.live import ended_by_signals, open_sensors, read_speed
     from emodict.live.recorder import SessionRecorder, require_new_file
     from emodict_desk.cli.describe import describe
     from emodict_desk.recordings.record import record, require_samples
@@ -88,21 +71,14 @@ def record_session(request: RecordRequest) -> str:
         raise InputError("A recording lasts a while", expected="--seconds above 0", got=request.seconds)
     # Before a sensor is connected, which takes its time.
     require_new_file(request.out)
-    opened = open_source(
-        request.live,
-        _wanted(request),
-        speed=request.speed,
-        streams=request.streams or None,
-        board=request.board or None,
-    )
-    with ended_by_signals(), opened as source:
+    with ended_by_signals(), open_sensors(request.sensors, _wanted(request)) as source:
         recorder = SessionRecorder(
             request.out,
             start_s=source.now_s(),
             subject_id=request.subject,
             session_id=request.session,
             simulated=source.simulated,
-            patient=request.speed == math.inf,
+            patient=read_speed(request.sensors.speed) == math.inf,
         )
         try:
             with recorder:
@@ -123,8 +99,8 @@ def _wanted(request: RecordRequest) -> "FeatureSpec":
 
     spec = load_spec(request.spec_id)
     if not request.channels:
-        return _of_all_electrodes(spec) if request.live == "lsl" else spec
-    if request.live.startswith("brainflow"):
+        return _of_all_electrodes(spec) if request.sensors.live == "lsl" else spec
+    if (request.sensors.live or "").startswith("brainflow"):
         raise InputError(
             "--channels chooses nothing of a BrainFlow board: all its electrodes are recorded",
             fix="Leave it out; --board channels=NAME,... says where they are",

@@ -65,6 +65,20 @@ def build() -> "typer.Typer":
         if any(finding.severity == "error" for finding in findings):
             raise typer.Exit(2)
 
+    @app.command()
+    def repair(
+        file: SessionFile,
+        out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="The session.h5 to write.")],
+    ) -> None:
+        """Write anew a session whose times cannot be: Unix times, times that run back or jump by days."""
+        from emodict_desk.recordings.repair import repair_session
+
+        refuse_overwriting(out, [file])
+        check_writable(out, ending=".h5")
+        for sentence in repair_session(file, out):
+            print(printable(sentence))
+        print(printable(f"Wrote {out}\n{describe(inspect_session(out))}"))
+
     _add_features_command(app)
     add_faces_command(app)
     add_record_command(app)
@@ -214,6 +228,10 @@ def _shared_options() -> dict[str, tuple[Any, Any]]:
             ],
             None,
         ),
+        "invert": (
+            Annotated[str | None, option(metavar="M,...", help="Signals to turn upside down: ppg.")],
+            None,
+        ),
         "join": (
             Annotated[
                 list[Path] | None,
@@ -268,6 +286,7 @@ def import_recording(form: Form, options: dict[str, Any], request: "ImportReques
             recording = keep_only(recording, only)
         if request.channels:
             recording = with_places(recording, request.channels)
+        recording = recording.inverted(split_names(request.invert))
         companions = [
             Companion(
                 file.name,
@@ -296,6 +315,7 @@ class ImportRequest:
     session: str | None = None
     only: str | None = None
     channels: str | None = None
+    invert: str | None = None
     join: list[Path] | None = None
     offset: list[float] | None = None
     with_kind: list[str] | None = None

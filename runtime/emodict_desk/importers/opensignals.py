@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emodict.errors import RecordingError
-from emodict.files.hdf5 import DAMAGE, check_contents, members
+from emodict.files.hdf5 import DAMAGE, check_contents, members, open_to_read
 from emodict.recording.recording import Event, Recording, Signal
 from emodict_desk.importers.form import Form, Option, pairs
 from emodict_desk.importers.kinds import check_there, wrong_kind
@@ -102,10 +102,8 @@ def looks_like_opensignals(path: Path, head: bytes) -> bool:
     """HDF5 whose groups hold raw/nSeq."""
     if not head.startswith(_HDF5_MAGIC):
         return False
-    import h5py
-
     try:
-        with h5py.File(path, "r") as file:
+        with open_to_read(path) as file:
             check_contents(file)
             return _has_channels(file)
     except RecordingError:
@@ -163,7 +161,7 @@ def _open(path: Path) -> h5py.File:
     if not h5py.is_hdf5(path):
         raise wrong_kind(path, _EXPECTED)
     try:
-        file = h5py.File(path, "r")
+        file = open_to_read(path)
     except OSError as error:
         raise RecordingError(
             f"{path} is HDF5 but cannot be opened: {error}", fix="It is cut off: copy it again"

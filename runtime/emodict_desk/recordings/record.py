@@ -9,7 +9,7 @@ import numpy as np
 
 from emodict.errors import RecordingError
 from emodict.live.recorder import SessionRecorder
-from emodict.live.source import Chunk, Connected, Ended, Happening, LiveSource, LiveStream, Lost
+from emodict.live.source import Chunk, Connected, Ended, LiveSource, LiveStream, Lost, SensorEvent
 from emodict.recording.grid import GAP_PERIODS
 
 # The rate is measured over this much of the past.
@@ -80,9 +80,9 @@ def record(
             if elapsed_s >= told + 1:
                 told = int(elapsed_s)
                 each_second(elapsed_s, tuple(counts.values()))
-            for happening in source.poll(_LONGEST_WAIT_S):
-                recorder.happened(happening)
-                _count(counts, happening)
+            for event in source.poll(_LONGEST_WAIT_S):
+                recorder.keep(event)
+                _count(counts, event)
     except KeyboardInterrupt:
         # The way a recording of no set length ends.
         pass
@@ -100,16 +100,16 @@ def require_samples(counts: Sequence[StreamCount], source: LiveSource) -> None:
         raise RecordingError(f"{source.name} has brought no samples", fix="Check that the sensors are on and sending")
 
 
-def _count(counts: dict[str, StreamCount], happening: Happening) -> None:
-    if isinstance(happening, Connected):
-        stream = happening.stream
+def _count(counts: dict[str, StreamCount], event: SensorEvent) -> None:
+    if isinstance(event, Connected):
+        stream = event.stream
         count = counts.setdefault(stream.modality, StreamCount(stream))
         if count.stream != stream:
             count.stream, count._recent = stream, []
         count.state = "live"
-    elif isinstance(happening, Lost):
-        counts[happening.modality].state = "lost"
-    elif isinstance(happening, Ended):
-        counts[happening.modality].state = "ended"
-    elif len(happening.times_s):
-        counts[happening.modality].add(happening)
+    elif isinstance(event, Lost):
+        counts[event.modality].state = "lost"
+    elif isinstance(event, Ended):
+        counts[event.modality].state = "ended"
+    elif len(event.times_s):
+        counts[event.modality].add(event)

@@ -19,7 +19,7 @@ from tests.runtime.desk.test_import_muse import muse_file
 from tests.runtime.desk.test_import_openbci import openbci_file
 from tests.runtime.desk.test_import_opensignals import add_device
 from tests.runtime.desk.test_import_xdf import EEG, XdfWriter
-from tests.train.test_data import write_dmer, write_edl
+from tests.train.data.test_data import write_dmer, write_edl
 
 from emodict.errors import EmodictError
 from emodict.features import extract_features

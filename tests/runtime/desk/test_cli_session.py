@@ -27,7 +27,7 @@ def run(run_in_process: Callable[..., Any]) -> Callable[..., Any]:
 
 @pytest.fixture
 def gsr_session(tmp_path: Path) -> Path:
-    samples = np.random.default_rng(1).normal(size=(400, 1))
+    samples = 5 + 0.01 * np.random.default_rng(1).normal(size=(400, 1))
     signal = Signal("gsr", 4.0, "uS", ("gsr",), samples, start_offset_s=2.0)
     write_session(Recording("sitting", "anna", {"gsr": signal}), tmp_path / "s.h5")
     return tmp_path / "s.h5"

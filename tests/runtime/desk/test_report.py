@@ -266,6 +266,13 @@ def test_only_a_simulated_session_wears_the_badge() -> None:
     ours = prediction()
     assert page_of(ours).count("span", "badge") == 0
     assert page_of(dataclasses.replace(ours, simulated=True)).count("span", "badge") == 1
+    assert page_of(dataclasses.replace(ours, simulated=True, model_simulated=True)).count("span", "badge") == 2
+
+
+def test_a_session_shows_what_is_doubtful_in_its_signals() -> None:
+    doubts = ("eeg: its spread is 1e-05 uV", "ppg: looks upside down")
+    assert page_of(prediction()).count("p", "doubt") == 0
+    assert page_of(dataclasses.replace(prediction(), doubts=doubts)).count("p", "doubt") == 2
 
 
 def test_a_session_without_any_answer_says_so_and_shows_the_signals_alone() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -103,6 +104,7 @@ def test_rows_without_an_answer_are_nan_and_the_others_what_the_engine_says(engi
     assert np.isnan(got.distribution[2:]).all()
     assert np.isnan(got.weights[2:]).all()
     assert (got.session, got.emotions, got.modalities, got.simulated) == ("s", PANAS, ("gsr", "ppg"), True)
+    assert got.simulated_parts == ("a SIMULATED person",)
     none = score(engine, windows([[0, 0], [1, 0]]), session="s")
     assert not none.answered.any()
     assert none.simulated is False
@@ -127,6 +129,19 @@ def test_a_recording_is_scored_and_how_many_rows_to_expect_is_told(engine: Engin
     assert heard == [pytest.approx(16.25)]
     assert whole.session == "file"
     assert next(predict_recording(engine, recording(session_id="sitting"), name="file")).session == "sitting"
+
+
+def test_every_block_says_what_is_doubtful_in_the_signals_that_the_model_reads(engine: Engine) -> None:
+    usual = list(predict_recording(engine, recording(90.0), name="file"))
+    assert {part.doubts for part in usual} == {()}
+    signals = recording(90.0).signals
+    samples = 1e-3 * np.asarray(signals["gsr"].samples)
+    off = replace(recording(90.0), signals={**signals, "gsr": replace(signals["gsr"], samples=samples)})
+    parts = list(predict_recording(engine, off, name="file"))
+    assert len(parts) > 1
+    for part in parts:
+        (doubt,) = part.doubts
+        assert doubt.startswith("gsr: its level is")
 
 
 def test_a_modality_may_be_absent_where_the_model_can_do_without(engine: Engine) -> None:

@@ -66,7 +66,7 @@ def test_a_csv_has_one_row_per_window_and_every_float32_to_the_bit(tmp_path: Pat
     write_predictions([ours], tmp_path / "x.csv", with_weights=True)
     rows = read_csv(tmp_path / "x.csv")
     assert list(rows[0]) == ["start_s", *EMOTIONS, "valid_gsr", "valid_ppg", "quality_gsr", "quality_ppg",
-                             "w00", "w01", "w02", "w03"]  # fmt: skip
+                             "w00", "w01", "w02", "w03", "simulated"]  # fmt: skip
     np.testing.assert_array_equal(column(rows, "start_s"), ours.start_s)
     for i, name in enumerate(EMOTIONS):
         np.testing.assert_array_equal(column(rows, name).astype(np.float32), ours.distribution[:, i].astype("f4"))
@@ -168,6 +168,27 @@ def test_a_parquet_has_the_columns_of_the_csv_and_nulls_where_there_is_no_answer
     assert table.schema.metadata == {b"simulated": b"true"}
     write_predictions([dataclasses.replace(ours, simulated=False)], tmp_path / "x.parquet", with_weights=True)
     assert pq.read_table(tmp_path / "x.parquet").schema.metadata is None
+
+
+def test_a_model_of_simulated_people_and_doubts_are_marked_in_every_format(tmp_path: Path) -> None:
+    ours = dataclasses.replace(prediction(), simulated=False, model_simulated=True, doubts=("eeg: in V",))
+    real = dataclasses.replace(prediction(session="b"), simulated=False)
+    for ending in ("csv", "parquet", "json", "h5"):
+        write_predictions([ours, real], tmp_path / f"x.{ending}", with_weights=False)
+    rows = read_csv(tmp_path / "x.csv")
+    assert [row["model_simulated"] for row in rows] == ["1"] * 6 + ["0"] * 6
+    assert "simulated" not in rows[0]
+    table = pq.read_table(tmp_path / "x.parquet")
+    assert table["model_simulated"].to_pylist() == [True] * 6 + [False] * 6
+    assert table.schema.metadata == {b"model_simulated": b"true"}
+    first, second = json.loads((tmp_path / "x.json").read_text())["sessions"]
+    assert [(s["simulated"], s["model_simulated"], s["doubts"]) for s in (first, second)] == [
+        (False, True, ["eeg: in V"]), (False, False, [])
+    ]  # fmt: skip
+    with h5py.File(tmp_path / "x.h5") as file:
+        assert file["sitting"].attrs["model_simulated"]
+        assert list(file["sitting"].attrs["doubts"]) == ["eeg: in V"]
+        assert not file["b"].attrs["model_simulated"]
 
 
 def test_parquet_without_pyarrow_names_the_package_before_any_work(

@@ -77,8 +77,11 @@ function begin(said) {
 // ---- a second ----
 
 function show(row) {
-  byId("simulated").hidden = !row.simulated;
-  document.title = (row.simulated ? "SIMULATED · " : "") + "emodict live";
+  byId("simulated").hidden = !row.simulated.length;
+  setText(byId("simulated-what"), row.simulated.join(" and "));
+  byId("doubts").hidden = !row.doubts.length;
+  setText(byId("doubts"), row.doubts.map((doubt) => "Doubtful: " + doubt + ".").join(" "));
+  document.title = (row.simulated.length ? "SIMULATED · " : "") + "emodict live";
   const start = Math.round(row.start_s);
   setText(byId("when"), clockOf(start) + " into the run");
   setText(byId("until"), "until " + new Date(1000 * (row.unix_s + 1)).toLocaleTimeString());

@@ -10,7 +10,7 @@ import numpy as np
 
 from emodict.results.metrics import LARGER_IS_BETTER, METRICS
 from emodict_desk.wording import count_of
-from emodict_train.split import SPLIT_NAMES
+from emodict_train.data.split import SPLIT_NAMES
 from emodict_train.study.compared.ablations import OURS, Block, blocks_for, is_variant
 from emodict_train.study.compared.protocols import PROTOCOLS
 from emodict_train.study.judging.results import Results, Score, scores

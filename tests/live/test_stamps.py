@@ -1,0 +1,320 @@
+"""Stamps that glitch, step, are on another clock or of another rate: what is placed, and what is said of it."""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+
+from emodict.live.rarely import EVERY_S, RarelyLogger
+from emodict.live.stamps import RateWatch, SampleClock, Stamped, TrustedStamps
+
+LOGGER = logging.getLogger("emodict.test")
+RATE_HZ = 64.0
+START_S = 1000.0
+# Streams are read so often; samples arrive when they were taken.
+POLL_S = 0.125
+
+
+def even(seconds: float, rate_hz: float = RATE_HZ) -> np.ndarray:
+    return START_S + np.arange(round(seconds * rate_hz)) / rate_hz
+
+
+@dataclass
+class Placed:
+    """(samples,) which were placed, at what times, and when they were."""
+
+    numbers: np.ndarray
+    times_s: np.ndarray
+    at_s: np.ndarray
+    clock: SampleClock = field(repr=False)
+
+
+def place(stamps_s: np.ndarray, taken_s: np.ndarray, rate_hz: float = RATE_HZ, *, counter: bool = False) -> Placed:
+    """Samples that arrive when they are taken, read eight times a second."""
+    now_s = 0.0
+    log = RarelyLogger(LOGGER, clock=lambda: now_s)
+    clock = SampleClock(rate_hz, counter=0 if counter else None, of="ppg", log=log)
+    numbers = np.arange(len(stamps_s), dtype=np.float64)[:, None]
+    parts, first = [], 0
+    for now_s in np.arange(taken_s[0], taken_s[-1] + 2 * POLL_S, POLL_S).tolist():
+        stop = int(np.searchsorted(taken_s, now_s, side="right"))
+        if stop > first:
+            kept, times_s = clock.place(numbers[first:stop], stamps_s[first:stop], now_s)
+            parts.append((kept[:, 0].astype(int), times_s, np.full(len(kept), now_s)))
+            first = stop
+    return Placed(*(np.concatenate(part) for part in zip(*parts, strict=True)), clock)
+
+
+@pytest.mark.parametrize("glitch_s", [200_000.0, -200_000.0, 30.0, -30.0, 1.2])
+@pytest.mark.parametrize("last_of_a_read", [True, False])
+def test_one_glitched_stamp_costs_one_sample(glitch_s: float, last_of_a_read: bool) -> None:
+    true_s = even(30)
+    # Eight samples a read, the first alone.
+    number = 64 * 10 if last_of_a_read else 64 * 10 + 4
+    stamps_s = true_s.copy()
+    stamps_s[number] += glitch_s
+    placed = place(stamps_s, true_s)
+    assert np.setdiff1d(np.arange(len(true_s)), placed.numbers).tolist() == [number]
+    np.testing.assert_allclose(placed.times_s, true_s[placed.numbers], rtol=0, atol=1e-8)  # seconds of 1000
+
+
+def test_two_glitched_stamps_cost_two_samples_and_three_a_stay_of_less_than_two_seconds() -> None:
+    true_s = even(30)
+    for many in (2, 3, 60):
+        stamps_s = true_s.copy()
+        stamps_s[640 : 640 + many] += 200_000.0
+        assert len(place(stamps_s, true_s).numbers) == len(true_s) - many
+
+
+@pytest.mark.parametrize("step_s", [-15.0, 200_000.0, -1.5, 1.5, 1e9])
+@pytest.mark.parametrize("back_s", [30.0, 45.0])
+def test_a_clock_that_steps_and_stays_is_followed_within_five_seconds_and_no_sample_is_lost(
+    step_s: float, back_s: float, caplog: pytest.LogCaptureFixture
+) -> None:
+    true_s = even(60)
+    stamps_s = true_s + np.where((true_s >= START_S + 15) & (true_s < START_S + back_s), step_s, 0.0)
+    placed = place(stamps_s, true_s)
+    assert len(placed.numbers) == len(true_s)
+    # When it was read is how a sample's time is known after a step.
+    np.testing.assert_allclose(placed.times_s, true_s, rtol=0, atol=POLL_S)
+    late_s = placed.at_s - placed.times_s
+    held = late_s > 1.0
+    near = (np.abs(true_s - START_S - 15) < 2.5) | (np.abs(true_s - START_S - back_s) < 2.5)
+    assert not (held & ~near).any()
+    assert [record.message for record in caplog.records] == [
+        f"ppg: its clock has stepped by {step:+.1f} s, which is taken out again" for step in (step_s, -step_s)
+    ]
+
+
+def test_unix_stamps_are_taken_up_within_seconds_and_said_once(caplog: pytest.LogCaptureFixture) -> None:
+    true_s = even(60)
+    placed = place(true_s - START_S + time.time(), true_s)
+    assert len(placed.numbers) == len(true_s)
+    np.testing.assert_allclose(placed.times_s, true_s, rtol=0, atol=POLL_S)
+    assert placed.at_s[0] - START_S < 3.0
+    assert [record.message for record in caplog.records] == [
+        "ppg: its stamps are Unix time; its samples are placed by when they came"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("off_s", "taken_over"), [(-9.9, False), (-10.1, True), (1.0, False), (1.3, True), (-900.0, True)]
+)
+def test_a_stream_that_begins_more_than_ten_seconds_late_or_one_ahead_is_on_another_clock(
+    off_s: float, taken_over: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    true_s = even(10)
+    placed = place(true_s + off_s, true_s)
+    np.testing.assert_allclose(placed.times_s - true_s, 0.0 if taken_over else off_s, rtol=0, atol=POLL_S)
+    assert ("off this clock" in caplog.text) == taken_over
+
+
+def test_samples_that_are_lost_for_long_or_held_up_are_no_step(caplog: pytest.LogCaptureFixture) -> None:
+    true_s = even(60)
+    away = (true_s > START_S + 20) & (true_s < START_S + 35)
+    kept_s = true_s[~away]
+    np.testing.assert_allclose(place(kept_s, kept_s).times_s, kept_s, rtol=0, atol=1e-8)
+    # Held up for 15 s, and then sent at one go.
+    placed = place(true_s, np.where(away, START_S + 35.0, true_s))
+    np.testing.assert_allclose(placed.times_s, true_s, rtol=0, atol=1e-8)
+    assert not caplog.records
+
+
+def guard_of(rate_hz: float) -> TrustedStamps:
+    return TrustedStamps(rate_hz, of="ppg", log=RarelyLogger(LOGGER))
+
+
+def released(guard: TrustedStamps, stamps_s: list[float], now_s: float) -> list[float]:
+    stamps = np.array(stamps_s)
+    return [float(s) for part in guard.take(Stamped(stamps[:, None], stamps), now_s) for s in part.stamps_s]
+
+
+@pytest.mark.parametrize(("rate_hz", "step_s"), [(64.0, 1.0), (4.0, 1.0), (2.0, 2.0)])
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_step_of_a_second_or_four_periods_is_believed_at_once(rate_hz: float, step_s: float, sign: int) -> None:
+    for beyond_s, believed in ((0.0, True), (2**-10, False)):
+        guard = guard_of(rate_hz)
+        assert released(guard, [100.0], 100.0) == [100.0]
+        stamp_s = 100.0 + sign * (step_s + beyond_s)
+        assert released(guard, [stamp_s], 100.0) == ([stamp_s] if believed else [])
+
+
+@pytest.mark.parametrize("passed_s", [0.0, 5.0])
+def test_a_gap_may_be_as_long_as_nothing_came_and_a_second_more(passed_s: float) -> None:
+    for beyond_s, believed in ((0.0, True), (2**-10, False)):
+        guard = guard_of(RATE_HZ)
+        released(guard, [100.0], 103.0)
+        stamp_s = 101.0 + passed_s + beyond_s
+        assert released(guard, [stamp_s], 103.0 + passed_s) == ([stamp_s] if believed else [])
+
+
+def test_three_stamps_in_a_row_say_that_samples_were_lost() -> None:
+    guard = guard_of(RATE_HZ)
+    released(guard, [90.0], 100.0)
+    # Ten seconds late before, and now in time.
+    assert released(guard, [99.0], 100.1) == []
+    assert released(guard, [99.0625], 100.1) == []
+    assert released(guard, [99.125], 100.2) == [99.0, 99.0625, 99.125]
+
+
+@pytest.mark.parametrize(("ahead_s", "believed"), [(1.0, True), (1.0625, False)])
+def test_stamps_more_than_a_second_in_the_future_are_never_believed(ahead_s: float, believed: bool) -> None:
+    guard = guard_of(RATE_HZ)
+    released(guard, [90.0], 100.0)
+    first = 100.0 + ahead_s - 0.125
+    assert bool(released(guard, [first, first + 0.0625, first + 0.125], 100.0)) == believed
+
+
+@pytest.mark.parametrize(("stays_s", "taken"), [(1.9375, False), (2.0, True)])
+def test_a_clock_must_stay_stepped_for_two_seconds_of_three_samples(stays_s: float, taken: bool) -> None:
+    guard = guard_of(RATE_HZ)
+    released(guard, [100.0], 100.0)
+    released(guard, [50.0, 50.5], 100.5)
+    # Before, they took no time to come: the newest of what was read first was taken when it was read.
+    assert released(guard, [50.5], 100.5 + stays_s) == ([100.0, 100.5, 100.5] if taken else [])
+    two = guard_of(RATE_HZ)
+    released(two, [100.0], 100.0)
+    released(two, [50.0], 100.5)
+    assert released(two, [50.5], 103.0) == []
+
+
+def test_samples_take_as_long_to_arrive_after_a_step_as_before() -> None:
+    guard = guard_of(RATE_HZ)
+    # Late by a quarter of a second at least.
+    released(guard, [100.0], 100.5)
+    released(guard, [100.5], 100.75)
+    released(guard, [50.75], 101.25)
+    released(guard, [51.25], 101.5)
+    released(guard, [52.25], 102.75)
+    # The least late of them was the second, taken a quarter of a second before it came.
+    assert released(guard, [53.0], 103.25) == [100.75, 101.25, 102.25, 103.0]
+
+
+@pytest.mark.parametrize("waited_s", [10.0, 20.0])
+def test_the_usual_delay_grows_by_a_fiftieth_of_the_time_at_most(waited_s: float) -> None:
+    guard = guard_of(RATE_HZ)
+    released(guard, [100.0], 100.0)
+    stamp_s = 100.0 + waited_s - 0.9
+    released(guard, [stamp_s], 100.0 + waited_s)
+    now_s = 100.0 + waited_s
+    for at_s in (0.0, 1.0, 2.0):
+        got = released(guard, [50.0 + at_s], now_s + at_s)
+    assert got[-1] == pytest.approx(now_s + 2.0 - 0.02 * waited_s, abs=1e-9)
+
+
+# The rate
+
+
+def watched(stamps_s: np.ndarray, rate_hz: float = RATE_HZ, *, read: int = 8) -> tuple[float, float]:
+    """(the rate, after how many seconds it was taken; infinity for never)."""
+    watch, first_s = RateWatch(rate_hz), np.inf
+    for at in range(0, len(stamps_s), read):
+        part = stamps_s[at : at + read]
+        if watch.add(part, np.ones(len(part))):
+            first_s = min(first_s, float(part[-1] - stamps_s[0]))
+    return watch.rate_hz, first_s
+
+
+@pytest.mark.parametrize("rate_hz", [62.5, 60.0, 65.5])
+@pytest.mark.parametrize("jitter_s", [0.0, 0.003])
+def test_a_rate_that_is_off_is_measured_within_ten_seconds_and_once(rate_hz: float, jitter_s: float) -> None:
+    stamps_s = even(120, rate_hz) + np.random.default_rng(4).normal(0, jitter_s, round(120 * rate_hz))
+    measured_hz, taken_s = watched(stamps_s)
+    assert measured_hz == rate_hz
+    assert 3.0 <= taken_s <= 10.0
+
+
+@pytest.mark.parametrize(("share", "taken"), [(1.0049, False), (1.0055, True)])
+def test_a_rate_that_is_off_by_half_a_per_cent_is_taken(share: float, taken: bool) -> None:
+    measured_hz, _ = watched(even(60, 256.0 / share), 256.0)
+    assert measured_hz == (pytest.approx(256 / share, rel=1e-3) if taken else 256.0)  # to four digits
+
+
+@pytest.mark.parametrize(("seconds", "taken"), [(3.0, False), (3.6, True)])
+def test_a_rate_is_looked_at_after_three_seconds_twice_a_second(seconds: float, taken: bool) -> None:
+    assert (watched(even(seconds, 60.0))[0] == 60.0) == taken
+
+
+def test_a_rate_that_changes_is_found_within_four_seconds() -> None:
+    rate_hz, taken_s = watched(np.concatenate([even(20.0), START_S + 20.0 + np.arange(1200) / 60]))
+    assert rate_hz == pytest.approx(60.0, rel=1e-3)
+    assert 22.0 <= taken_s <= 24.0
+
+
+def test_of_a_slow_stream_eighty_samples_are_looked_at() -> None:
+    # In ten seconds of 4 Hz a rate 1 % lower is less than half a sample off, which is not told from a lost one.
+    rate_hz, taken_s = watched(even(60, 3.96), 4.0, read=1)
+    assert rate_hz == pytest.approx(3.96, rel=1e-3)
+    assert 10.0 < taken_s <= 20.5
+
+
+@pytest.mark.parametrize("jitter_s", [0.0, 0.001, 0.002])
+def test_samples_that_are_lost_now_and_then_are_no_slower_rate(jitter_s: float) -> None:
+    rng = np.random.default_rng(5)
+    true_s = even(120)
+    kept = rng.random(len(true_s)) > 0.023
+    stamps_s = true_s + rng.normal(0, jitter_s, len(true_s))
+    assert watched(stamps_s[kept]) == (RATE_HZ, np.inf)
+
+
+@pytest.mark.parametrize("gap_s", [0.5, 0.9, 1.2])
+@pytest.mark.parametrize("at_s", [1.5, 20.3])
+def test_one_long_gap_is_no_slower_rate_however_the_stamps_jitter(gap_s: float, at_s: float) -> None:
+    true_s = even(60)
+    stamps_s = true_s + np.random.default_rng(6).normal(0, 0.006, len(true_s))
+    kept = (true_s < START_S + at_s) | (true_s > START_S + at_s + gap_s)
+    assert watched(stamps_s[kept])[0] == RATE_HZ
+
+
+@pytest.mark.parametrize("rate_hz", [64.0, 62.5])
+def test_bursts_are_measured_from_end_to_end(rate_hz: float) -> None:
+    true_s = even(60, rate_hz)
+    ends = np.minimum((np.arange(len(true_s)) // 12 + 1) * 12 - 1, len(true_s) - 1)
+    late_s = np.random.default_rng(7).exponential(0.001, len(true_s))[ends]
+    assert watched(true_s[ends] + late_s)[0] == pytest.approx(rate_hz, rel=1e-3)
+
+
+def test_a_counter_tells_lost_samples_from_a_slower_rate() -> None:
+    rng = np.random.default_rng(8)
+    true_s = even(60)
+    kept = rng.random(len(true_s)) > 0.05
+    stamps_s = (true_s + rng.normal(0, 0.004, len(true_s)))[kept]
+    counter = np.arange(len(true_s), dtype=np.float64)[kept] % 256
+    clock = SampleClock(RATE_HZ, counter=0, of="eeg")
+    for at in range(0, len(stamps_s), 8):
+        part = slice(at, at + 8)
+        clock.place(counter[part, None], stamps_s[part], float(stamps_s[part].max()))
+    assert clock.rate_hz == RATE_HZ
+
+
+def test_a_rate_that_was_taken_is_used_and_said(caplog: pytest.LogCaptureFixture) -> None:
+    true_s = even(60, 62.5)
+    placed = place(true_s, true_s)
+    assert placed.clock.rate_hz == 62.5
+    assert len(placed.numbers) == len(true_s)
+    # At 64 Hz they run apart by 0.023 of the time, which the clock lets go to a quarter of a second.
+    assert np.abs(placed.times_s - true_s).max() < 0.25
+    np.testing.assert_allclose(placed.times_s[640:], true_s[640:], rtol=0, atol=1e-6)
+    assert [record.message for record in caplog.records] == ["ppg: 62.5 Hz come where 64 Hz were announced"]
+
+
+# The log
+
+
+def test_a_line_of_one_kind_is_logged_once_in_ten_seconds_with_how_often_it_was_due(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    now_s = 0.0
+    log = RarelyLogger(LOGGER, clock=lambda: now_s)
+    for tenth in range(201):
+        now_s = tenth / 10
+        log.warning("%s: late", "ppg")
+    log.warning("%s: late", "gsr")
+    assert [record.message for record in caplog.records] == [
+        "ppg: late", "ppg: late (100 times)", "ppg: late (100 times)", "gsr: late"
+    ]  # fmt: skip
+    assert EVERY_S == 10.0
