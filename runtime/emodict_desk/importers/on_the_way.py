@@ -28,8 +28,9 @@ def imported(path: Path, otherwise: RecordingError) -> Recording:
     try:
         recording = IMPORTERS[kind].read(path)
     except RecordingError as error:
+        why = str(error).removeprefix(f"{path}: ").removeprefix(f"{path}, ").rstrip(".")
         raise RecordingError(
-            f"{path} is not a session.h5, and cannot be imported on the way, as {kind}: {str(error).rstrip('.')}",
+            f"{path} is not a session.h5, and cannot be imported on the way, as {kind}: {why}",
             fix=f"Import it first: emodict-session import {kind} '{path}' -o session.h5",
         ) from error
     said = [f"{name.replace('_', ' ')}: {recording.attributes[name]}" for name in ("left_out", "notes")
