@@ -159,7 +159,8 @@ def _precision(checkpoint: "Checkpoint", options: ExportOptions) -> "Precision":
     from emodict_export.windows import engine_tokens
 
     table = read_table(checkpoint, options.data)
-    print(f"INT8 ranges from {len(table)} windows of {table.source}" + " (simulated people)" * table.simulated)
+    whose = " (simulated people)" if table.simulated else ""
+    print(f"INT8 ranges from {len(table)} windows of {table.source}{whose}")
     return Precision(options.precision, choice, engine_tokens(checkpoint, table))
 
 

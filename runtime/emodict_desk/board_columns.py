@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from emodict_desk.lights import pulse_light
+from emodict.recording.lights import pulse_light
 from emodict_desk.recordings.account import Account
 
 # BrainFlow names no lights. By its source an EmotiBit's first is infrared; of two (Galea) it is the second.

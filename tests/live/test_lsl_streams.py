@@ -10,7 +10,8 @@ import pytest
 
 from emodict.errors import StreamError
 from emodict.features.spec import load_spec
-from emodict.live.lsl_streams import Channel, channels_of, choose, pick
+from emodict.live.lsl_streams import Channel, asked_of, channels_of, choose, pick
+from emodict.recording.lights import pulse_light
 
 SPEC = load_spec("emodict-1")
 EEG, PPG, GSR = (SPEC.modality(name) for name in ("eeg", "ppg", "gsr"))
@@ -49,6 +50,74 @@ def test_a_name_or_a_source_id_chooses_among_several() -> None:
     assert choose(streams, "gsr", name="Right") is streams[1]
     assert choose(streams, "gsr", name="e4-1") is streams[0]
     assert choose(streams, "gsr", name="middle") is None
+
+
+def test_twins_are_told_apart_by_their_machines() -> None:
+    streams = [Stream("RDA", "EEG", "RDA 127.0.0.1", host) for host in ("left.lab", "right.lab")]
+    with pytest.raises(StreamError, match="by the machine it comes from: --stream eeg=NAME@HOST"):
+        choose(streams, "eeg", name="RDA")
+    assert choose(streams, "eeg", name="rda@Right.lab") is streams[1]
+    assert choose(streams, "eeg", name="RDA 127.0.0.1@left.lab:Cz") is streams[0]
+    assert choose(streams, "eeg", name="RDA@nowhere") is None
+
+
+@pytest.mark.parametrize(
+    ("text", "channel"),
+    [("Muse", ""), ("Muse:PPG2", "PPG2"), ("muse@lab:2", "2"), ("Muse00:55", ""), ("Muse00:55:PPG3", "PPG3")],
+)
+def test_a_channel_is_named_behind_the_stream_whose_id_may_hold_colons(text: str, channel: str) -> None:
+    asked = asked_of(Stream("Muse", "PPG", source_id="Muse00:55"), text)
+    assert asked is not None
+    assert asked.channel == channel
+    assert asked_of(Stream("Muse", "PPG", source_id="Muse00:55"), "Muse00") is None
+
+
+@pytest.mark.parametrize(
+    ("labels", "taken"),
+    [
+        (["PPG1", "PPG2", "PPG3"], 1),
+        (["", "", ""], 1),
+        (["red", "ir", "green"], 1),
+        (["infrared", "red"], 0),
+        (["PPG_IR", "PPG_RED"], 0),
+        (["Ambient", "infra-red", "red"], 1),
+        (["red", "green"], None),
+        (["first", "mirror"], None),
+    ],
+)
+def test_of_several_lights_infrared_is_the_pulse_and_that_is_said(
+    labels: list[str], taken: int | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert pulse_light(labels) == taken
+    channels = [Channel(label, kind="PPG") for label in labels]
+    if taken is None:
+        with pytest.raises(StreamError, match="--stream ppg=NAME:CHANNEL"):
+            pick(PPG, "lights", channels)
+    else:
+        assert pick(PPG, f"lights of {labels}", channels).columns == (taken,)
+        assert "infrared light" in caplog.text
+    assert pick(PPG, "lights", channels, channel="2").columns == (1,)
+    with pytest.raises(StreamError, match="has no channel 9"):
+        pick(PPG, "lights", channels, channel="9")
+
+
+def test_places_are_given_to_channels_without_names_and_to_no_others() -> None:
+    anything = dataclasses.replace(EEG, channel_names=())
+    places = ("Fp1", "Fp2", "T7", "T8")
+    for labels in (["", "", "", ""], ["ch1", "ch2", "ch3", "ch4"], ["EEG 1", "EEG 2", "EEG 3", "EEG 4"]):
+        channels = [Channel("SEQ"), *(Channel(label, "uV") for label in labels)]
+        picked = pick(anything, "obci_eeg1", channels, places=places)
+        assert (picked.names, picked.columns) == (places, (1, 2, 3, 4))
+    wanted = dataclasses.replace(EEG, channel_names=("T8", "Fp1"))
+    assert pick(wanted, "obci_eeg1", channels, places=places).columns == (4, 1)
+    with pytest.raises(StreamError, match=r"in its order\. Expected 4 names, got 3"):
+        pick(wanted, "obci_eeg1", channels, places=places[:3])
+    with pytest.raises(StreamError, match="--channels Fp1,Fp2"):
+        pick(wanted, "obci_eeg1", channels)
+    named = [Channel(label, "uV") for label in places]
+    assert pick(wanted, "cap", named, places=("T8", "Fp1")).columns == (3, 0)
+    with pytest.raises(StreamError, match=r"names its channels itself\. Expected Fp1 Fp2 T7 T8, got --channels O1,O2"):
+        pick(wanted, "cap", named, places=("O1", "O2"))
 
 
 def test_the_stream_that_was_there_before_is_taken_again_and_its_newest_outlet() -> None:
@@ -129,6 +198,14 @@ def test_channels_without_names_are_numbered_and_two_of_one_place_refused() -> N
     # A model trained on a recording of unnamed channels finds them again.
     numbered = dataclasses.replace(EEG, channel_names=("ch2", "ch4"))
     assert pick(numbered, "cap", channels).columns == (1, 3)
+
+
+@pytest.mark.parametrize("unit", ["MOhm", "kOhms", "ohm", "k\u2126", "k\u03a9", "mV", "degC"])
+def test_a_unit_of_something_else_is_refused_and_not_guessed(unit: str) -> None:
+    with pytest.raises(
+        StreamError, match=r"gsr: the LSL stream 'watch' is in a unit .* Expected uS or mS .* got '" + unit
+    ):
+        pick(GSR, "watch", [Channel("gsr", unit)])
 
 
 def test_an_unknown_unit_is_said_once_and_the_samples_taken_as_they_are(caplog: pytest.LogCaptureFixture) -> None:

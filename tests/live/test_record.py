@@ -100,9 +100,8 @@ def test_without_a_model_all_electrodes_of_an_lsl_stream_are_recorded() -> None:
     assert pick(eeg, "Muse", channels).columns == (0, 1)
 
 
-def test_channels_of_a_board_cannot_be_chosen(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="--channels chooses nothing of a BrainFlow board"):
-        record_session(
-            RecordRequest(SourceOptions(live="brainflow:SYNTHETIC_BOARD"), tmp_path / "x.h5", channels=["Fz"])
-        )
+def test_channels_of_a_board_say_where_its_electrodes_are(tmp_path: Path) -> None:
+    sensors = SourceOptions(live="brainflow:SYNTHETIC_BOARD", channels="Fz")
+    with pytest.raises(InputError, match=r"channels names the places of its electrodes\. Expected 16 names, got 1"):
+        record_session(RecordRequest(sensors, tmp_path / "x.h5"))
     assert not (tmp_path / "x.h5").exists()

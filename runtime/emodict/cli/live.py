@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from emodict.cli.app import plain_output
+from emodict.cli.app import plain_output, split_names
 from emodict.errors import InputError, printable
 
 if TYPE_CHECKING:
@@ -101,6 +101,8 @@ class _Counter:
 def _source(engine: Engine, options: LiveOptions) -> LiveSource:
     from emodict.live.camera import NoSensors, WithCamera
 
+    if options.channels and (options.live or "").startswith("replay"):
+        raise InputError("--channels has no use in a replay, whose channels have names", fix="Leave it out")
     spec = engine.manifest.features
     if options.camera is None:
         if options.face or options.face_model:
@@ -127,6 +129,7 @@ def open_sensors(options: SourceOptions, spec: FeatureSpec) -> LiveSource:
         speed=read_speed(options.speed),
         streams=read_pairs(options.stream or (), "--stream eeg=NAME"),
         board=read_pairs(options.board or (), "--board serial_port=/dev/ttyUSB0"),
+        places=split_names(options.channels),
     )
 
 

@@ -54,11 +54,22 @@ Live = Annotated[
 Speed = Annotated[str | None, Option(metavar="FACTOR", help="Of a replay: 1 (the default), 10, max.")]
 Stream = Annotated[
     list[str] | None,
-    Option(metavar="MODALITY=NAME", help="Which LSL stream, where several could be; may be repeated."),
+    Option(
+        metavar="MODALITY=NAME",
+        help="Which LSL stream: NAME, NAME@HOST or NAME:CHANNEL, where several could be; may be repeated.",
+    ),
 ]
 Board = Annotated[
     list[str] | None,
     Option(metavar="KEY=VALUE", help="A BrainFlow board's parameter, as serial_port; may be repeated."),
+]
+Places = Annotated[
+    str | None,
+    Option(
+        "--channels",
+        metavar="NAME,...",
+        help="Where the electrodes are, in their order, for a device that names none; of a recording: which to keep.",
+    ),
 ]
 Record = Annotated[Path | None, Option(help="Keep all that comes live in a session.h5.")]
 Subject = Annotated[str, Option(help="Who wears the sensors.")]
@@ -124,6 +135,7 @@ class SourceOptions:
     speed: Speed = None
     stream: Stream = None
     board: Board = None
+    channels: Places = None
 
 
 @dataclass(frozen=True)

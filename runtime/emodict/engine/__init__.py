@@ -69,6 +69,10 @@ def open_engine(path: str | os.PathLike[str], *, device: str | None = None) -> E
         from emodict.engine.tensorrt import TensorRTEngine
 
         return TensorRTEngine(path)
+    from emodict.files.mistaken import mistaken_for
+
     fix = f"emodict-export {path} -o model.onnx" if path.suffix == ".pt" else None
-    raise ModelError(f"{path} is not a model that emodict can run", expected="a file ending in .onnx or .plan",
-                     got=path.suffix or "no ending", fix=fix)  # fmt: skip
+    what, do = mistaken_for(path) or (path.suffix or "no ending", fix)
+    raise ModelError(
+        f"{path} is not a model that emodict can run", expected="a file ending in .onnx or .plan", got=what, fix=do
+    )

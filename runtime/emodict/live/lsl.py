@@ -18,7 +18,7 @@ from emodict.errors import EmodictError, StreamError
 from emodict.features.spec import FeatureSpec
 from emodict.live.clock import counts_samples
 from emodict.live.liblsl import Inlet, LostError, NotYetError, Resolver, StreamInfo, library, local_clock_s
-from emodict.live.lsl_streams import Picked, Wanted, channels_of, choose, identity, pick
+from emodict.live.lsl_streams import Picked, Wanted, asked_of, channels_of, choose, identity, pick
 from emodict.live.source import Chunk, Connected, LiveStream, Lost, SensorEvent
 from emodict.live.stamps import SampleClock
 from emodict.recording.modalities import modality_of
@@ -46,15 +46,18 @@ class LslSource:
 
     Args:
         spec: its sensors are wanted, with their channels and units; video is left out.
-        names: stream name or source id by modality, where several could be it.
+        names: NAME, NAME@HOST or NAME:CHANNEL by modality, where several could be it.
+        places: of the electrodes, in the order of an EEG stream that does not name its channels.
     """
 
     finished = False
     session = "live"
     simulated = False
 
-    def __init__(self, spec: FeatureSpec, *, names: Mapping[str, str] | None = None) -> None:
-        self._names = dict(names or {})
+    def __init__(
+        self, spec: FeatureSpec, *, names: Mapping[str, str] | None = None, places: Sequence[str] = ()
+    ) -> None:
+        self._names, self._places = dict(names or {}), places
         self._wanted = {modality.name: modality for modality in spec.modalities if modality_of(modality.name).types}
         unknown = sorted(set(self._names) - set(self._wanted))
         if unknown:
@@ -122,7 +125,8 @@ class LslSource:
         library()
         started_s = time.monotonic()
         for modality, wanted in self._wanted.items():
-            keeper = _Keeper(wanted, self._names.get(modality), self._news, self._stop, started_s)
+            name = self._names.get(modality)
+            keeper = _Keeper(wanted, name, self._news, self._stop, started_s, self._places)
             thread = threading.Thread(target=keeper.run, name=f"lsl-{modality}", daemon=True)
             thread.start()
             self._keepers.append(thread)
@@ -143,10 +147,19 @@ class _Link:
         mute: set by the keeper when the stream is silent and no longer answers.
     """
 
-    def __init__(self, inlet: Inlet, wanted: Wanted, *, correction_s: float) -> None:
+    def __init__(
+        self, inlet: Inlet, wanted: Wanted, *, correction_s: float, name: str | None = None, places: Sequence[str] = ()
+    ) -> None:
         self.inlet = inlet
         info = inlet.info
-        self._picked: Picked = pick(wanted, info.name, channels_of(info.xml(), info.channel_count))
+        asked = asked_of(info, name) if name else None
+        self._picked: Picked = pick(
+            wanted,
+            info.name,
+            channels_of(info.xml(), info.channel_count),
+            channel=asked.channel if asked else "",
+            places=places,
+        )
         self._columns = list(self._picked.columns)
         self.stream = LiveStream(
             modality=wanted.name,
@@ -229,7 +242,9 @@ class _Keeper:
         news: queue.SimpleQueue[_Link | StreamError],
         stop: threading.Event,
         started_s: float,
+        places: Sequence[str],
     ) -> None:
+        self._places = places
         self._wanted, self._name, self._news, self._stop, self._started_s = wanted, name, news, stop, started_s
         self._before: tuple[str, str, str] | None = None
         self._said = ""
@@ -284,7 +299,9 @@ class _Keeper:
         link = None
         try:
             inlet.open(timeout_s=_ANSWER_S)
-            link = _Link(inlet, self._wanted, correction_s=self._correction_s(inlet))
+            link = _Link(
+                inlet, self._wanted, correction_s=self._correction_s(inlet), name=self._name, places=self._places
+            )
         except (LostError, NotYetError):
             # It is looked for again.
             return None

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Protocol
 from xml.etree import ElementTree
 
@@ -13,9 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emodict.errors import RecordingError, StreamError
+from emodict.recording.lights import pulse_light
 from emodict.recording.modalities import MODALITIES, modality_of
 from emodict.recording.recording import canonical_channel
-from emodict.recording.units import plain_unit, unit_factor
+from emodict.recording.units import UNIT_FACTORS, is_known_unit, plain_unit, unit_factor
 
 logger = logging.getLogger(__name__)
 
@@ -102,7 +103,7 @@ def choose(
             f"{modality}: several LSL streams could be it",
             expected="one",
             got=listed,
-            fix=f"Choose one by its name or source id: --stream {modality}=NAME",
+            fix=_how_to_choose(modality, list(newest.values())),
         )
     chosen = next(iter(newest.values()), None)
     if chosen is not None and not chosen.rate_hz > 0:
@@ -118,7 +119,7 @@ def choose(
 def _candidates(streams: Iterable[Announced], modality: str, name: str | None) -> list[Announced]:
     numeric = [stream for stream in streams if stream.numeric]
     if name is not None:
-        return [s for s in numeric if name.casefold() in (s.name.casefold(), s.source_id.casefold())]
+        return [stream for stream in numeric if asked_of(stream, name) is not None]
     types = modality_of(modality).types
     by_type = [s for s in numeric if s.kind.strip().upper() in types]
     known = {kind for other in MODALITIES.values() for kind in other.types}
@@ -127,8 +128,47 @@ def _candidates(streams: Iterable[Announced], modality: str, name: str | None) -
     return by_type or [s for s in unknown if _words(s.name) & set(types)]
 
 
-def pick(wanted: Wanted, stream_name: str, channels: Sequence[Channel]) -> Picked:
+def _how_to_choose(modality: str, streams: Sequence[Announced]) -> str:
+    if len({stream.name for stream in streams}) == 1 and len({stream.hostname for stream in streams}) > 1:
+        return f"Choose one by the machine it comes from: --stream {modality}=NAME@HOST"
+    return f"Choose one by its name or source id: --stream {modality}=NAME"
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What `--stream` says of a stream: its name or source id, and perhaps its machine and which channel."""
+
+    name: str
+    host: str = ""
+    channel: str = ""
+
+
+def asked_of(stream: Announced, text: str) -> Asked | None:
+    """What of NAME, NAME@HOST, NAME:CHANNEL and NAME@HOST:CHANNEL this stream is called; names may hold both signs."""
+    for asked in _readings(text):
+        named = asked.name.casefold() in (stream.name.casefold(), stream.source_id.casefold())
+        if named and asked.host.casefold() in ("", stream.hostname.casefold()):
+            return asked
+    return None
+
+
+def _readings(text: str) -> Iterator[Asked]:
+    before, _, channel = text.rpartition(":")
+    for rest, chosen in ((text, ""), (before, channel)):
+        name, _, host = rest.rpartition("@")
+        yield Asked(rest, channel=chosen)
+        if name:
+            yield Asked(name, host, chosen)
+
+
+def pick(
+    wanted: Wanted, stream_name: str, channels: Sequence[Channel], *, channel: str = "", places: Sequence[str] = ()
+) -> Picked:
     """The wanted channels of a stream.
+
+    Args:
+        channel: which one, by its label or number from 1, of a modality that has one.
+        places: of the electrodes, in order, for a stream that does not name its channels.
 
     Raises:
         StreamError: one is missing, or which one it is cannot be said.
@@ -136,13 +176,32 @@ def pick(wanted: Wanted, stream_name: str, channels: Sequence[Channel]) -> Picke
     counter = next((i for i, channel in enumerate(channels) if _is_counter(channel)), None)
     signals = [i for i, channel in enumerate(channels) if i != counter and not _plain(channel) & _NO_SIGNAL]
     if modality_of(wanted.name).placed:
+        channels = _placed(wanted, stream_name, channels, signals, places) if places else channels
         columns = _named(wanted, stream_name, channels, signals)
         names = wanted.channel_names or tuple(_name(channels, i) for i in columns)
     else:
-        columns = (_only(wanted, stream_name, channels, signals),)
+        columns = (_only(wanted, stream_name, channels, signals, channel),)
         names = wanted.channel_names or (wanted.name,)
     factors = [_factor(wanted, stream_name, channels[i].unit) for i in columns]
     return Picked(tuple(columns), tuple(names), np.asarray(factors), counter)
+
+
+def _placed(
+    wanted: Wanted, stream_name: str, channels: Sequence[Channel], signals: Sequence[int], places: Sequence[str]
+) -> Sequence[Channel]:
+    """The channels under the names that were given for them."""
+    labels = [channels[i].label for i in signals]
+    if not all(re.fullmatch(r"(ch(annel)?|eeg)?[ _-]?\d*", label, re.IGNORECASE) for label in labels):
+        known = {canonical_channel(label) for label in labels}
+        if all(canonical_channel(place) in known for place in places):
+            return channels
+        what = f"{wanted.name}: the LSL stream '{stream_name}' names its channels itself"
+        raise StreamError(what, expected=" ".join(labels), got=f"--channels {','.join(places)}")
+    if len(places) != len(signals):
+        what = f"{wanted.name}: --channels names the channels of the LSL stream '{stream_name}', in its order"
+        raise StreamError(what, expected=f"{len(signals)} names", got=len(places))
+    named = dict(zip(signals, places, strict=True))
+    return [replace(one, label=named.get(i, one.label)) for i, one in enumerate(channels)]
 
 
 def _named(wanted: Wanted, stream_name: str, channels: Sequence[Channel], signals: Sequence[int]) -> tuple[int, ...]:
@@ -167,7 +226,7 @@ def _named(wanted: Wanted, stream_name: str, channels: Sequence[Channel], signal
             + f"{'channels' if len(missing) > 1 else 'channel'} {', '.join(missing)}",
             expected=f"{len(wanted.channel_names)} channels {' '.join(wanted.channel_names)}",
             got=" ".join(channels[i].label or "(no name)" for i in signals) or "none",
-            fix="Name the channels by the 10-20 system in the program that sends them, "
+            fix="Say where its electrodes are (--channels Fp1,Fp2,... in its order, if it names none), "
             f"choose another stream (--stream {wanted.name}=NAME), or use a model trained on these channels",
         )
     return tuple(by_name[canonical_channel(name)] for name in wanted.channel_names)
@@ -178,7 +237,9 @@ def _name(channels: Sequence[Channel], i: int) -> str:
     return channels[i].label or f"ch{i + 1}"
 
 
-def _only(wanted: Wanted, stream_name: str, channels: Sequence[Channel], signals: Sequence[int]) -> int:
+def _only(wanted: Wanted, stream_name: str, channels: Sequence[Channel], signals: Sequence[int], channel: str) -> int:
+    if channel:
+        return _chosen(wanted, stream_name, channels, channel)
     asked = {name.upper() for name in wanted.channel_names}
     types = set(modality_of(wanted.name).types)
     for hits in (
@@ -189,12 +250,28 @@ def _only(wanted: Wanted, stream_name: str, channels: Sequence[Channel], signals
     ):
         if len(hits) == 1:
             return hits[0]
+    light = pulse_light([channels[i].label for i in signals]) if wanted.name == "ppg" else None
+    if light is not None:
+        lights = [_name(channels, i) for i in signals]
+        _say_once(f"ppg: of {', '.join(lights)} of '{stream_name}' {lights[light]} is taken: infrared light")
+        return signals[light]
     raise StreamError(
         f"{wanted.name}: which channel of the LSL stream '{stream_name}' it is cannot be said",
         expected=f"one channel, or one called {' or '.join(sorted(types))}",
         got=" ".join(channels[i].label or "(no name)" for i in signals) or "none",
-        fix=f"Choose another stream: --stream {wanted.name}=NAME",
+        fix=f"Choose one: --stream {wanted.name}=NAME:CHANNEL",
     )
+
+
+def _chosen(wanted: Wanted, stream_name: str, channels: Sequence[Channel], channel: str) -> int:
+    names = {str(i + 1): i for i in range(len(channels))} | {one.label.casefold(): i for i, one in enumerate(channels)}
+    if channel.casefold() not in names:
+        raise StreamError(
+            f"{wanted.name}: the LSL stream '{stream_name}' has no channel {channel}",
+            expected=" ".join(one.label for one in channels).strip() or f"a number from 1 to {len(channels)}",
+            fix=f"Correct --stream {wanted.name}=NAME:CHANNEL",
+        )
+    return names[channel.casefold()]
 
 
 def _factor(wanted: Wanted, stream_name: str, unit: str) -> float:
@@ -202,7 +279,14 @@ def _factor(wanted: Wanted, stream_name: str, unit: str) -> float:
         return 1.0
     try:
         return unit_factor(plain_unit(unit), wanted.unit, of=wanted.name)
-    except RecordingError:
+    except RecordingError as error:
+        if is_known_unit(unit):
+            raise StreamError(
+                f"{wanted.name}: the LSL stream '{stream_name}' is in a unit that cannot be used",
+                expected=" or ".join(UNIT_FACTORS[wanted.unit]),
+                got=f"'{unit}'",
+                fix=f"Have the program that sends it convert its samples to {wanted.unit}",
+            ) from error
         given = f"gives its unit as '{unit}'" if unit else "gives no unit"
         _say_once(
             f"{wanted.name}: the LSL stream '{stream_name}' {given}; its samples are taken to be in {wanted.unit}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from emodict.errors import InputError
@@ -20,6 +20,7 @@ def open_source(
     speed: float | None = None,
     streams: Mapping[str, str] | None = None,
     board: Mapping[str, str] | None = None,
+    places: Sequence[str] = (),
 ) -> LiveSource:
     """The source, not yet entered.
 
@@ -29,6 +30,7 @@ def open_source(
         speed: of a replay; 1 unless told otherwise.
         streams: which LSL stream is a modality's, where several could be.
         board: parameters of a BrainFlow board, such as serial_port.
+        places: of the electrodes, in order, where the device does not say them; nothing to a replay.
 
     Raises:
         InputError: no such source, or an option that belongs to another one.
@@ -38,11 +40,12 @@ def open_source(
     if kind == "lsl" and not rest:
         from emodict.live.lsl import LslSource
 
-        return LslSource(spec, names=streams or {})
+        return LslSource(spec, names=streams or {}, places=places)
     if kind == "brainflow" and rest:
         from emodict.live.brainflow import BrainFlowSource
 
-        return BrainFlowSource(rest, spec, params=board or {})
+        params = {**(board or {}), **({"channels": ",".join(places)} if places else {})}
+        return BrainFlowSource(rest, spec, params=params)
     if kind == "replay" and rest:
         from emodict.live.replay import ReplaySource
 

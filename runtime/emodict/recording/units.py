@@ -20,6 +20,19 @@ _UNIT_WORDS = {
 }  # fmt: skip
 
 
+# What is known, and never what a spec asks for: 1 over a resistance would be a conductance.
+_OTHERS = frozenset(
+    f"{prefix}{ohm}" for prefix in ("", "k", "m", "kilo", "mega") for ohm in ("ohm", "\u2126", "\u03c9")
+)
+
+
+def is_known_unit(text: str) -> bool:
+    """Is this a unit, and not a word that says nothing, such as `counts`?"""
+    word = text.strip().lower()
+    plain = plain_unit(text)
+    return bool({word, word.removesuffix("s")} & _OTHERS) or any(plain in units for units in UNIT_FACTORS.values())
+
+
 def unit_factor(unit: str, wanted: str, *, of: str) -> float:
     """What samples in `unit` are multiplied by to be in `wanted`.
 

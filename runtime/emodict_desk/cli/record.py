@@ -5,7 +5,7 @@
 import contextlib
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -30,7 +30,6 @@ class RecordRequest:
     session: str | None = None
     seconds: float | None = None
     spec_id: str = "emodict-1"
-    channels: list[str] = field(default_factory=list)
 
 
 def add_record_command(app: "typer.Typer") -> None:
@@ -49,13 +48,10 @@ def add_record_command(app: "typer.Typer") -> None:
         session: Annotated[str | None, Option(help="Name of the sitting; default: as FILE.")] = None,
         seconds: Annotated[float | None, Option(help="Stop after so long; default: at Ctrl-C.")] = None,
         spec: Annotated[str, Option(help="Whose signals to record: the models' id of features.")] = "emodict-1",
-        channels: Annotated[
-            str | None, Option(metavar="NAME,...", help="EEG channels to record, of LSL (default: all) or a replay.")
-        ] = None,
     ) -> None:
         """Record sensors, without a model, until Ctrl-C; safe against being killed."""
         log_to_stderr()
-        request = RecordRequest(sensors, out, subject, session, seconds, spec, split_names(channels))
+        request = RecordRequest(sensors, out, subject, session, seconds, spec)
         print(record_session(request))
 
 
@@ -98,14 +94,11 @@ def _wanted(request: RecordRequest) -> "FeatureSpec":
     from emodict.features.spec import load_spec
 
     spec = load_spec(request.spec_id)
-    if not request.channels:
-        return _of_all_electrodes(spec) if request.sensors.live == "lsl" else spec
-    if (request.sensors.live or "").startswith("brainflow"):
-        raise InputError(
-            "--channels chooses nothing of a BrainFlow board: all its electrodes are recorded",
-            fix="Leave it out; --board channels=NAME,... says where they are",
-        )
-    return spec.with_channels(request.channels)
+    channels = split_names(request.sensors.channels)
+    # Those of a board say where its electrodes are, all of which are recorded.
+    if channels and not (request.sensors.live or "").startswith("brainflow"):
+        return spec.with_channels(channels)
+    return _of_all_electrodes(spec) if request.sensors.live == "lsl" else spec
 
 
 def _of_all_electrodes(spec: "FeatureSpec") -> "FeatureSpec":

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emodict.errors import RecordingError
+from emodict.recording.lights import pulse_light
 from emodict.recording.recording import Event, Recording, Signal
 from emodict_desk.importers.clock import (
     counter_from_arrivals,
@@ -26,7 +27,6 @@ from emodict_desk.importers.kinds import first_text_line, wrong_kind
 from emodict_desk.importers.labels import Label
 from emodict_desk.importers.spool import Growing, Spool
 from emodict_desk.importers.text import Block, TextTable, numbers, open_table, time_runs_back
-from emodict_desk.lights import pulse_light
 from emodict_desk.recordings.account import Account
 
 _EXPECTED = "a CSV of Mind Monitor: TimeStamp, ..., RAW_TP9, RAW_AF7, RAW_AF8, RAW_TP10, ..., Elements"

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emodict.errors import RecordingError
+from emodict.recording.lights import of_one_sensor, pulse_light
 from emodict.recording.modalities import MODALITIES
 from emodict.recording.recording import Event, Recording, Signal
 from emodict.recording.units import plain_unit, unit_factor
@@ -22,7 +23,6 @@ from emodict_desk.importers.order import by_time
 from emodict_desk.importers.row_clock import RowClock, back_in_file, row_clock, say_summer_time
 from emodict_desk.importers.spool import Growing, Spool
 from emodict_desk.importers.text import TextTable, numbers, open_table
-from emodict_desk.lights import of_one_sensor, pulse_light
 from emodict_desk.recordings.account import Account
 from emodict_desk.wording import count_of
 

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emodict.errors import InputError, MissingDependencyError, RecordingError
+from emodict.recording.lights import pulse_light
 from emodict.recording.recording import Event, Recording, Signal, channel_and_reference
 from emodict.recording.units import plain_unit, unit_factor
 from emodict_desk.importers.clock import growing, parse_time, start_and_times, usual_rate_hz
@@ -29,7 +30,6 @@ from emodict_desk.importers.spool import Spool
 from emodict_desk.importers.stamps import even_times, mended_glitches
 from emodict_desk.importers.xdf_chunks import check_chunks
 from emodict_desk.importers.xdf_streams import MARKER, StreamInfo, choose_streams, several_streams
-from emodict_desk.lights import pulse_light
 from emodict_desk.recordings.account import Account
 from emodict_desk.wording import count_of
 

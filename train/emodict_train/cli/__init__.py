@@ -62,7 +62,7 @@ _Patience = Annotated[
     int | None,
     typer.Option(min=1, help="Epochs to wait for a better held-out KL. [default: 10; windows: 25]"),
 ]
-_Ensemble = Annotated[int, typer.Option(min=1, help="Seeds folded into one model.")]
+_Ensemble = Annotated[int, typer.Option(min=1, help="Seeds joined in one model.")]
 _Readout = Annotated[
     str | None,
     typer.Option(help="flatten, last or mean: from tokens to one vector. [default: flatten; paper: last]"),

@@ -147,9 +147,9 @@ def describe(results: "Results", failures: "Sequence[Failure]", out: Path) -> st
     rows = f"{len(data)} windows, {len(np.unique(data.trial))} trials, {len(data.subjects)} subject(s)"
     lines = [
         f"Compared {methods} methods on {f'{len(data)} rows' if data.table is None else rows}"
-        + ", SIMULATED" * data.simulated + "; held out: "
+        + (", SIMULATED" if data.simulated else "") + "; held out: "
         + ", ".join(f"{protocol} ({count} folds)" for protocol, count in about["folds"].items())
-        + "; QUICK: fewer seeds" * about["quick"],
+        + ("; QUICK: fewer seeds" if about["quick"] else ""),
     ]  # fmt: skip
     if failures:
         lines.append(f"Not all could be run: {', '.join(dict.fromkeys(f.what for f in failures))}")

@@ -24,7 +24,7 @@ class FitOptions:
     Attributes:
         split: `trials` holds whole trials out, `windows` random ones (see data.split).
         patience: epochs without a better held-out KL before training stops; None: PATIENCE of the split.
-        members: seeds trained on all rows and folded into one checkpoint.
+        members: seeds trained on all rows and joined in one checkpoint.
         model: sizes and switches of ModelSpec to change, by name.
     """
 

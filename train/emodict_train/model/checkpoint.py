@@ -23,6 +23,7 @@ from emodict.errors import EmodictError, ModelError
 from emodict.features.spec import FeatureSpec, require_known_spec, spec_from_dict
 from emodict.files.atomic import atomic_path
 from emodict.files.jsontext import parse_json
+from emodict.files.mistaken import mistaken_for
 from emodict_desk.tables.npz import check_archive
 from emodict_train.model.emotion_dict import EmotionDict
 
@@ -235,9 +236,8 @@ def _check_sums(path: Path) -> None:
 def _not_a_checkpoint(path: Path, what: str) -> ModelError:
     with path.open("rb") as handle:
         head = handle.read(8)
-    return ModelError(
-        f"{path} cannot be read as a PyTorch file",
-        expected=what,
-        got=f"a damaged or another file, starting with {head!r}",
-        fix="Copy it again, or train one: emodict-train fit DATA -o model.pt",
+    got, fix = mistaken_for(path) or (
+        f"a damaged or another file, starting with {head!r}",
+        "Copy it again, or train one: emodict-train fit DATA -o model.pt",
     )
+    return ModelError(f"{path} cannot be read as a PyTorch file", expected=what, got=got, fix=fix)
