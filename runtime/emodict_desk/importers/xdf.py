@@ -340,10 +340,8 @@ def _rate(info: Any, times_s: NDArray[np.float64], name: str, path: Path, accoun
         raise RecordingError(f"{path}: stream {name} has one sample only", expected="many samples")
     if nominal > 0 and (not measured or abs(measured / nominal - 1) <= _RATE_TOLERANCE):
         return nominal
-    account.note(
-        f"stream {name}: {measured:.4g} Hz measured"
-        + (f", not the {nominal:g} Hz of its header" if nominal > 0 else ", its header names no rate")
-    )
+    wrong = f", not the {nominal:g} Hz of its header: if samples were lost, its frequencies are wrong"
+    account.note(f"stream {name}: {measured:.4g} Hz measured{wrong if nominal > 0 else ', its header names no rate'}")
     return measured
 
 

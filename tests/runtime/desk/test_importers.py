@@ -149,6 +149,11 @@ def test_e4_zip_of_several_sittings_or_damaged_is_refused(e4_folder: Path) -> No
     both.write_bytes(content.replace(b"1.25", b"1.26"))  # its sum no longer fits
     with pytest.raises(RecordingError, match="is a damaged zip"):
         read_e4(both)
+    # The size that a part takes stands at byte 20 of its entry in the list of parts (PKZIP, APPNOTE 4.3.12).
+    at = content.index(b"PK\x01\x02") + 20
+    both.write_bytes(content[:at] + b"\xff\xff\xff\x7f" + content[at + 4 :])
+    with pytest.raises(RecordingError, match="is a damaged zip: a part of it claims more than the whole"):
+        read_e4(both)
     both.write_bytes(b"PK" + bytes(30))
     assert kind_of(both) is None
 
