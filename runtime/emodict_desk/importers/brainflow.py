@@ -197,7 +197,7 @@ def _column(table: TextTable, block: Block, column: object) -> NDArray[np.float6
 
 
 def _order(rows: _Rows, rate_hz: float, account: Account) -> Order:
-    """Samples by the board's package counter; where that counts packets of several samples, by their time."""
+    """Samples by the board's package counter; where that counts packets of samples, by their time."""
     stamps_s = rows.unix_s if np.isfinite(rows.unix_s).all() else None
     return by_counter_or_arrivals(
         rows.packages, _All(rows.samples), stamps_s, rate_hz, account, counter_is="the package counter"
@@ -206,7 +206,7 @@ def _order(rows: _Rows, rate_hz: float, account: Account) -> Order:
 
 @dataclass(frozen=True)
 class _All:
-    """The samples of all modalities side by side: rows that are equal in all of them are the same row."""
+    """The samples of all modalities side by side: rows that are equal in all are the same row."""
 
     samples: Mapping[str, Spool]
 

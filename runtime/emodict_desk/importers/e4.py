@@ -1,4 +1,4 @@
-"""Empatica E4: the folder of CSV files that one sitting with the wristband leaves, or the zip that the maker gives."""
+"""Empatica E4: the folder of CSV files that one sitting leaves, or the zip that the maker gives."""
 
 from __future__ import annotations
 
