@@ -18,6 +18,7 @@ from emodict.recording.recording import Event, Recording, Signal
 from emodict_desk.board_columns import pick_columns
 from emodict_desk.importers.clock import utc_text
 from emodict_desk.importers.form import Form, Option
+from emodict_desk.importers.kinds import wrong_kind
 from emodict_desk.importers.order import Order, by_counter_or_arrivals
 from emodict_desk.importers.spool import Growing, Spool
 from emodict_desk.importers.text import Block, TextTable, numbers, open_table
@@ -48,6 +49,8 @@ def read_brainflow(
     """
     path = Path(source)
     table = open_table(path, _EXPECTED, delimiter="\t", has_header=False)
+    if len(table.columns) == 1:
+        raise wrong_kind(path, _EXPECTED)
     descr = _description(path, board, preset)
     _check_width(table, descr)
     account = Account(f"BrainFlow {descr.get('name', 'board')} file {path.name}")
