@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -79,22 +78,19 @@ def iter_predictions(
 
         yield from predict_table(engine, read_table(path, part=part), on_start=on_start)
     else:
-        with _opened(Path(path)) as recording:
+        with open_recording(Path(path)) as recording:
             recording = recording.inverted(invert)
             yield from predict_recording(engine, recording, person=person, on_start=on_start, name=Path(path).stem)
 
 
-@contextlib.contextmanager
-def _opened(path: Path) -> Iterator[Recording]:
-    """A session.h5; another maker's recording is imported on the way."""
-    with contextlib.ExitStack() as stack:
-        try:
-            recording = stack.enter_context(open_session(path))
-        except RecordingError as error:
-            from emodict_desk.importers.on_the_way import imported
+def open_recording(path: Path, *, again: bool = False) -> Recording:
+    """A session.h5; another maker's recording is imported on the way, which is said, but not of one read `again`."""
+    try:
+        return open_session(path)
+    except RecordingError as error:
+        from emodict_desk.importers.on_the_way import imported
 
-            recording = imported(path, otherwise=error)
-        yield recording
+        return imported(path, otherwise=error, again=again)
 
 
 def predict_recording(
