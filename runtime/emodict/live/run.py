@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 
 from emodict.engine import Engine
 from emodict.errors import RecordingError
@@ -25,18 +25,19 @@ def run_live(
     listeners: Sequence[Listener],
     *,
     adaptation: Adaptation | None = None,
+    invert: Collection[str] = (),
     on_event: OnEvent = lambda event: None,
     seconds: float | None = None,
 ) -> int:
     """Run until the source is finished, `seconds` rows are out, or Ctrl-C; returns the number of rows.
 
-    The source and the listeners are entered and left by the caller. `on_event` hears everything the source tells
-    before it is used: a recorder.
+    The source and the listeners are entered and left by the caller. `invert` names the signals that are turned upside
+    down. `on_event` hears everything the source tells, before it is used or turned: a recorder.
     """
     count = 0
     for listener in listeners:
         listener.begin(engine.manifest, source.name)
-    for row in live_rows(engine, source, adaptation=adaptation, on_event=on_event):
+    for row in live_rows(engine, source, adaptation=adaptation, invert=invert, on_event=on_event):
         for listener in listeners:
             listener.row(row)
         count += 1
@@ -50,6 +51,7 @@ def live_rows(
     source: LiveSource,
     *,
     adaptation: Adaptation | None = None,
+    invert: Collection[str] = (),
     on_event: OnEvent = lambda event: None,
 ) -> Iterator[LiveRow]:
     """The rows of a live run, each as soon as it is known.
@@ -58,7 +60,7 @@ def live_rows(
         RecordingError: the source ended without one of the model's modalities ever appearing.
     """
     unmixing = None if adaptation is None else adaptation.unmixing
-    pipeline = LivePipeline(engine.manifest.features, unmixing=unmixing)
+    pipeline = LivePipeline(engine.manifest.features, unmixing=unmixing, invert=invert)
     # The wall clock is read once: it may be set while we run, the source's clock is not.
     unix_offset_s = time.time() - source.now_s()
     while not source.finished:
