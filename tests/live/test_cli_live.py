@@ -62,7 +62,7 @@ def test_json_lines_carry_the_sensors(run: Run, model: Path, session: Path) -> N
         "--json",
         "--weights",
         "--seconds",
-        "3",
+        "7",
     ]
     code, out, err = run(*words)
     assert code == 0

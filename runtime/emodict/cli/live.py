@@ -130,6 +130,7 @@ def open_sensors(options: SourceOptions, spec: FeatureSpec) -> LiveSource:
         streams=read_pairs(options.stream or (), "--stream eeg=NAME"),
         board=read_pairs(options.board or (), "--board serial_port=/dev/ttyUSB0"),
         places=split_names(options.channels),
+        wait_s=options.wait,
     )
 
 

@@ -71,9 +71,12 @@ Places = Annotated[
         help="Where the electrodes are, in their order, for a device that names none; of a recording: which to keep.",
     ),
 ]
+Wait = Annotated[
+    float, Option(metavar="SECONDS", min=1.0, help="How long to look for the first sensor, before giving up.")
+]
 Record = Annotated[Path | None, Option(help="Keep all that comes live in a session.h5.")]
 Subject = Annotated[str, Option(help="Who wears the sensors.")]
-Rows = Annotated[int | None, Option("--seconds", min=1, help="End a live run after so many rows.")]
+Rows = Annotated[int | None, Option("--seconds", min=1, help="End a live run after so many seconds.")]
 
 # Faces.
 Camera = Annotated[
@@ -136,6 +139,7 @@ class SourceOptions:
     stream: Stream = None
     board: Board = None
     channels: Places = None
+    wait: Wait = 30.0
 
 
 @dataclass(frozen=True)

@@ -127,6 +127,16 @@ def _candidates(streams: Iterable[Announced], modality: str, name: str | None) -
     return by_type or [s for s in unknown if _words(s.name) & set(types)]
 
 
+def looked_for(modality: str, name: str | None) -> str:
+    """Which stream would be it, as the end of a sentence."""
+    return f"called {name}" if name else f"of type {' or '.join(modality_of(modality).types)}"
+
+
+def describe_streams(streams: Iterable[Announced]) -> str:
+    """All that are there."""
+    return ", ".join(sorted({f"'{stream.name}' (type {stream.kind})" for stream in streams})) or "none at all"
+
+
 def _how_to_choose(modality: str, streams: Sequence[Announced]) -> str:
     if len({stream.name for stream in streams}) == 1 and len({stream.hostname for stream in streams}) > 1:
         return f"Choose one by the machine it comes from: --stream {modality}=NAME@HOST"
