@@ -15,7 +15,7 @@ BINDINGS := tensorrt-cu12-bindings==10.3.0 tensorrt-cu13-bindings==10.16.1.11 te
 # What docs/python-api.md calls public.
 PUBLIC := $(addprefix emodict.,recording features engine predict results.outputs errors) \
 	$(addprefix emodict_desk.,recordings.validate tables.table report) \
-	$(addprefix emodict_train.,data fit checkpoint trainer model_card) emodict_export.export
+	$(addprefix emodict_train.,data fit model) emodict_export.export
 
 .PHONY: demo test test-cpus check fuzz kill mutants soak aarch64 bench lint specs pages api dist clean
 

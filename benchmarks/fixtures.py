@@ -21,8 +21,8 @@ def untrained_model(
     import torch
 
     from emodict_export.export import export_onnx
-    from emodict_train.checkpoint import Checkpoint
-    from emodict_train.model import EmotionDict
+    from emodict_train.model.checkpoint import Checkpoint
+    from emodict_train.model.emotion_dict import EmotionDict
 
     features = load_spec(spec_id).with_modalities(modalities)
     spec = ModelSpec(DMER_EMOTIONS, features.modality_names, tuple(required))

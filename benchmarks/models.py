@@ -21,8 +21,8 @@ from emodict.engine.model_spec import READOUTS, ModelSpec
 from emodict.features.spec import load_spec
 from emodict_desk.tables.table import DMER_EMOTIONS
 from emodict_export.export import export_onnx
-from emodict_train.checkpoint import Checkpoint
-from emodict_train.model import EmotionDict
+from emodict_train.model.checkpoint import Checkpoint
+from emodict_train.model.emotion_dict import EmotionDict
 
 PROMISED = {"dynamo": 3, "eager": 12}
 

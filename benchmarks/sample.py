@@ -11,9 +11,9 @@ import torch
 
 from emodict.results.metrics import METRICS, mean_metrics
 from emodict_desk.tables.table import read_table
-from emodict_train.checkpoint import predict
+from emodict_train.data.split import SPLITS, complement, k_folds
 from emodict_train.fit import FitOptions, fit
-from emodict_train.split import SPLITS, complement, k_folds
+from emodict_train.model.checkpoint import predict
 
 FOLDS = 5
 

@@ -9,16 +9,14 @@ import torch
 
 from benchmarks.result import Bound, Result
 from benchmarks.timing import interleaved
-from emodict.engine.model_spec import ModelSpec
 from emodict.features.spec import load_spec
 from emodict.features.windows import FeatureWindows
 from emodict.results.metrics import mean_metrics
 from emodict_desk.tables.table import DMER_EMOTIONS, FeatureTable
-from emodict_train.ensemble import Member
-from emodict_train.standardisation import fit_standardisation
 from emodict_train.study.compared.network_method import emotion_dict_ensemble
 from emodict_train.study.compared.networks import Variant
-from emodict_train.trainer import Trainer, TrainingPlan, TrainingRows
+from emodict_train.training.ensemble import Member, standardised
+from emodict_train.training.plan import TrainingPlan
 
 MEMBERS, ALONE, EPOCHS = 28, 12, 6
 ROWS, HELD_OUT = 480, 120
@@ -31,8 +29,8 @@ def measure() -> Iterator[Result | Bound]:
     torch.set_num_threads(1)
     table = planted()
     rows = np.arange(ROWS)
-    ensemble = emotion_dict_ensemble(table, members(table, rows), Variant(PLAN))
-    alone = [trainer(table, rows, seed=100 + i) for i in range(ALONE)]
+    ensemble = emotion_dict_ensemble(table, members(table, rows, *range(MEMBERS)), Variant(PLAN))
+    alone = [emotion_dict_ensemble(table, members(table, rows, 100 + i), Variant(PLAN)) for i in range(ALONE)]
 
     def train_alone() -> None:
         for one in alone:
@@ -46,8 +44,7 @@ def measure() -> Iterator[Result | Bound]:
     )  # fmt: skip
     held_out = np.arange(ROWS, ROWS + HELD_OUT)
     at_once = [kl(table, held_out, part) for part in ensemble.predict(rows=[held_out] * MEMBERS)]
-    tokens = torch.from_numpy(fit_standardisation(table.windows.tokens[rows]).apply(table.windows.tokens[held_out]))
-    one_by_one = [kl(table, held_out, one.predict(tokens.float())) for one in alone]
+    one_by_one = [kl(table, held_out, one.predict(rows=[held_out])[0]) for one in alone]
     gap = abs(float(np.mean(at_once) - np.mean(one_by_one))) / float(np.std([*at_once, *one_by_one]))
     yield Bound(f"KL {np.mean(at_once):.4f} at once, {np.mean(one_by_one):.4f} alone, apart by", gap, "sd", at_most=1.0)
 
@@ -65,19 +62,8 @@ def planted() -> FeatureTable:
     return FeatureTable(windows, DMER_EMOTIONS, labels, np.full(count, "nobody"), names, "planted")
 
 
-def members(table: FeatureTable, rows: np.ndarray) -> list[Member]:
-    scaling = fit_standardisation(table.windows.tokens[rows])
-    return [Member(rows, seed, scaling) for seed in range(MEMBERS)]
-
-
-def trainer(table: FeatureTable, rows: np.ndarray, *, seed: int) -> Trainer:
-    tokens = table.windows.tokens[rows]
-    training = TrainingRows(
-        tokens=torch.from_numpy(fit_standardisation(tokens).apply(tokens)).float(),
-        labels=torch.from_numpy(table.labels[rows]).float(),
-        valid=torch.from_numpy(table.windows.valid[rows]),
-    )
-    return Trainer(table.spec, ModelSpec(DMER_EMOTIONS, table.spec.modality_names), PLAN, training, seed=seed)
+def members(table: FeatureTable, rows: np.ndarray, *seeds: int) -> list[Member]:
+    return standardised(table.windows.tokens, [Member(rows, seed) for seed in seeds])
 
 
 def kl(table: FeatureTable, rows: np.ndarray, predicted: np.ndarray) -> float:

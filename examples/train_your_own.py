@@ -7,9 +7,9 @@ import sys
 from pathlib import Path
 
 from emodict_export.export import export_onnx
-from emodict_train.checkpoint import save_checkpoint
 from emodict_train.data import read_training_data
 from emodict_train.fit import FitOptions, fit
+from emodict_train.model import save_checkpoint
 
 if len(sys.argv) != 2:
     sys.exit("usage: python examples/train_your_own.py FOLDER_OF_SESSIONS")

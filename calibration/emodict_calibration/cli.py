@@ -27,7 +27,7 @@ class _PrecisionByDefault(TyperGroup):
     """Words that begin with no command's name are those of `precision`, whose options the help lists too."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        if args and not self._names_command(args[0]) and args[0] not in ctx.help_option_names:
+        if args and not self._names_command(args[0]) and args[0] not in (*ctx.help_option_names, "--version"):
             args = [DEFAULT_COMMAND, *args]
         return super().parse_args(ctx, args)
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from emodict_desk.tables.table import FeatureTable
     from emodict_export.export import ExportReport, Precision
-    from emodict_train.checkpoint import Checkpoint
+    from emodict_train.model.checkpoint import Checkpoint
 
 NAME = "emodict-export"
 
@@ -136,7 +136,7 @@ def _sign(options: ExportOptions, key: "Ed25519PrivateKey") -> None:
 
 def _export_emotions(model: Path, options: ExportOptions) -> None:
     from emodict_export.export import export_onnx
-    from emodict_train.checkpoint import load_checkpoint
+    from emodict_train.model.checkpoint import load_checkpoint
 
     checkpoint = load_checkpoint(model)
     _say_onnx(export_onnx(checkpoint, options.onnx, _precision(checkpoint, options)))
@@ -159,7 +159,8 @@ def _precision(checkpoint: "Checkpoint", options: ExportOptions) -> "Precision":
     from emodict_export.windows import engine_tokens
 
     table = read_table(checkpoint, options.data)
-    print(f"INT8 ranges from {len(table)} windows of {table.source}" + " (simulated people)" * table.simulated)
+    whose = " (simulated people)" if table.simulated else ""
+    print(f"INT8 ranges from {len(table)} windows of {table.source}{whose}")
     return Precision(options.precision, choice, engine_tokens(checkpoint, table))
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from emodict.engine.onnx import DISTRIBUTION, INPUT, WEIGHTS
 from emodict.errors import EmodictError, ModelError
-from emodict_train.checkpoint import Checkpoint, predict
+from emodict_train.model.checkpoint import Checkpoint, predict
 
 Runner = Callable[[NDArray[np.float32]], Any]
 

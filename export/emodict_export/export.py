@@ -27,8 +27,8 @@ from emodict_export.precision import (
     to_fp16,
     to_int8,
 )
-from emodict_train.checkpoint import Checkpoint
-from emodict_train.model import EmotionDict
+from emodict_train.model.checkpoint import Checkpoint
+from emodict_train.model.emotion_dict import EmotionDict
 
 BATCH_NORM_EPS = 1e-5  # torch's default
 

@@ -14,8 +14,8 @@ from emodict.predict.scoring import answerable, table_for_model, with_missing_fi
 from emodict.recording.session import open_session
 from emodict_desk.tables.table import FeatureTable, join_tables, table_from_recording, with_unknown_labels
 from emodict_export.export import missing_value
-from emodict_train.checkpoint import Checkpoint
 from emodict_train.data import OnFile, expand_paths, read_training_data
+from emodict_train.model.checkpoint import Checkpoint
 
 
 def calibration_table(

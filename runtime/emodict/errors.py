@@ -23,8 +23,8 @@ class EmodictError(Exception):
     def __init__(self, what: str, *, expected: object = None, got: object = None, fix: str | None = None) -> None:
         if isinstance(expected, tuple) and all(isinstance(choice, str) for choice in expected):
             expected = f"one of {', '.join(expected)}"
-        sides = [f"expected {expected}" * (expected is not None), f"got {got}" * (got is not None)]
-        mismatch = ", ".join(side for side in sides if side)
+        sides = (("expected", expected), ("got", got))
+        mismatch = ", ".join(f"{name} {value}" for name, value in sides if value is not None)
         mismatch = mismatch[:1].upper() + mismatch[1:]
         parts = (shown(part) for part in (what, mismatch, fix) if part)
         super().__init__(" ".join(s if s.endswith("?") else s.rstrip(".") + "." for s in parts))
@@ -62,6 +62,10 @@ class InterruptedByUserError(EmodictError):
 
 class RecordingError(InputError):
     """A recording, or a file meant to be one, cannot be used."""
+
+
+class ClockError(RecordingError):
+    """Times in a recording that cannot be; `emodict-session repair` may correct them."""
 
 
 class SpecError(InputError):

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from emodict.recording.modalities import pulse_light
+from emodict.recording.lights import pulse_light
 from emodict_desk.recordings.account import Account
+
+# BrainFlow names no lights. By its source an EmotiBit's first is infrared; of two (Galea) it is the second.
+_LIGHTS = {"Emotibit": ("infrared", "red", "green")}
+_TWO_LIGHTS = ("red", "infrared")
 
 
 def pick_columns(descr: Mapping[str, Any], account: Account) -> tuple[dict[str, list[int]], dict[str, tuple[str, ...]]]:
@@ -23,8 +27,7 @@ def pick_columns(descr: Mapping[str, Any], account: Account) -> tuple[dict[str, 
     for modality, key in (("ppg", "ppg_channels"), ("gsr", "eda_channels")):
         there = list(descr.get(key) or ())
         if there:
-            # BrainFlow names no lights.
-            taken = (pulse_light([modality] * len(there)) or 0) if modality == "ppg" else 0
+            taken = (pulse_light(_lights(descr, len(there))) or 0) if modality == "ppg" else 0
             columns[modality], names[modality] = [there[taken]], (modality,)
             if len(there) > 1:
                 account.note(f"{modality}: column {there[taken] + 1} taken of {', '.join(str(c + 1) for c in there)}")
@@ -36,3 +39,8 @@ def pick_columns(descr: Mapping[str, Any], account: Account) -> tuple[dict[str, 
         if unused and descr[key] and not set(descr[key]) <= set(columns.get("eeg", ())):
             account.leave_out(f"columns {', '.join(str(c + 1) for c in descr[key])}", key.removesuffix("_channels"))
     return columns, names
+
+
+def _lights(descr: Mapping[str, Any], count: int) -> Sequence[str]:
+    named = _LIGHTS.get(str(descr.get("name", "")), _TWO_LIGHTS)
+    return named if len(named) == count else [""] * count

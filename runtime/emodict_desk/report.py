@@ -13,11 +13,11 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from emodict.files.atomic import atomic_path
 from emodict.results.colours import emotion_colours
 from emodict.results.metrics import LARGER_IS_BETTER, METRICS
 from emodict.results.prediction import Prediction
 from emodict_desk import svg
+from emodict_desk.page import html_page, write_page
 from emodict_desk.wording import count_of
 
 # Truth that changes more often than this is no list of trials.
@@ -53,10 +53,7 @@ def write_report(
     Raises:
         OutputError: the folder does not exist or cannot be written, or the disk is full.
     """
-    page = report_html(predictions, title=title, model_lines=model_lines)
-    with atomic_path(path) as part:
-        # A file name that is no UTF-8 may have become a session's name.
-        part.write_bytes(page.encode("utf-8", "backslashreplace"))
+    write_page(report_html(predictions, title=title, model_lines=model_lines), path)
 
 
 def report_html(predictions: Sequence[Prediction], *, title: str, model_lines: Sequence[str]) -> str:
@@ -64,26 +61,14 @@ def report_html(predictions: Sequence[Prediction], *, title: str, model_lines: S
     files = importlib.resources.files("emodict_desk")
     style, script = ((files / name).read_text("utf-8") for name in ("report.css", "report.js"))
     sections = "\n".join(_section(prediction, f"s{i}") for i, prediction in enumerate(predictions))
-    return f"""<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{escape(title)}</title>
-<style>
-{style}</style>
-</head>
-<body>
-{_HATCH}
+    body = f"""{_HATCH}
 <h1>{escape(title)}</h1>
 {"".join(f'<p class="model">{escape(line)}</p>' for line in model_lines)}
 {_index(predictions) if len(predictions) > 1 else ""}
 {sections}
 <script>
-{script}</script>
-</body>
-</html>
-"""
+{script}</script>"""
+    return html_page(title, body, style=style)
 
 
 def _index(predictions: Sequence[Prediction]) -> str:

@@ -8,7 +8,7 @@ from tests.export.conftest import MakeCheckpoint, one_thread, trained
 
 from emodict.features.windows import FeatureWindows
 from emodict_desk.tables.table import FeatureTable
-from emodict_train.checkpoint import Checkpoint
+from emodict_train.model.checkpoint import Checkpoint
 
 __all__ = ["MakeCheckpoint", "one_thread", "plausible_table", "trained"]
 

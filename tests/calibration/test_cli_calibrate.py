@@ -13,7 +13,7 @@ from tests.calibration.conftest import plausible_table
 from emodict_calibration import cli
 from emodict_desk.tables.table import write_table
 from emodict_export.precision import read_precision
-from emodict_train.checkpoint import Checkpoint, save_checkpoint
+from emodict_train.model.checkpoint import Checkpoint, save_checkpoint
 
 Run = Callable[..., tuple[int, str, str]]
 

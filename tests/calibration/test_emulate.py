@@ -18,7 +18,7 @@ from emodict_calibration.precision.ranges import absmax_of, measure_ranges
 from emodict_export.export import folded_onnx
 from emodict_export.precision import to_fp16, to_int8
 from emodict_export.windows import engine_tokens
-from emodict_train.checkpoint import Checkpoint
+from emodict_train.model.checkpoint import Checkpoint
 
 MODELS: dict[str, dict[str, Any]] = {
     "flatten": {"readout": "flatten"},

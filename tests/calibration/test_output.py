@@ -29,8 +29,8 @@ from emodict_calibration.output.temperature import (
 from emodict_desk.tables.table import FeatureTable
 from emodict_export.export import export_onnx, folded_onnx
 from emodict_export.windows import engine_tokens
-from emodict_train.checkpoint import Checkpoint
-from emodict_train.record import trial_digests
+from emodict_train.data.trial_digests import trial_digests
+from emodict_train.model.checkpoint import Checkpoint
 
 from .conftest import plausible_table
 

@@ -19,7 +19,7 @@ from emodict.recording.recording import FaceVideo, Recording, Signal, Trials
 from emodict_calibration.person.calibrate import RestOptions, calibrate_person, describe
 from emodict_calibration.person.population import describe_population, with_population
 from emodict_calibration.person.unmixing import Removal, _strongest, fit_unmixing, matrix_without
-from emodict_train.checkpoint import Checkpoint
+from emodict_train.model.checkpoint import Checkpoint
 
 SPEC = load_spec("emodict-1")
 WRIST = SPEC.with_modalities(["gsr", "ppg"])

@@ -20,7 +20,7 @@ from emodict.recording.session import open_session, write_session
 from emodict_calibration import cli
 from emodict_desk.tables.table import write_table
 from emodict_export.export import export_onnx
-from emodict_train.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from emodict_train.model.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 
 from .test_output import sharpened, unbiased_table
 from .test_person_calibration import WRIST, wrist_rest

@@ -20,7 +20,7 @@ from emodict_calibration.precision.ranges import NodeRange
 from emodict_export.export import folded_onnx, graph_hash
 from emodict_export.precision import kept_by, read_precision, to_fp16
 from emodict_export.windows import calibration_table, engine_tokens
-from emodict_train.checkpoint import Checkpoint
+from emodict_train.model.checkpoint import Checkpoint
 
 FEED_FORWARD = "encoder.transformer.layers.0.linear{}.{}"
 
@@ -162,7 +162,7 @@ def test_on_the_real_sample_fp16_and_int8_cost_next_to_nothing(shared_data: Path
     """Fitted for three epochs on the released one-subject sample."""
     from emodict_train.data import read_training_data
     from emodict_train.fit import FitOptions, fit
-    from emodict_train.trainer import TrainingPlan
+    from emodict_train.training.plan import TrainingPlan
 
     path = shared_data / "dmer_sample" / "train.mat"
     checkpoint = fit(read_training_data([path]), FitOptions(split="windows", plan=TrainingPlan(epochs=3)))

@@ -14,7 +14,7 @@ from emodict_calibration.precision.emulate import Emulator
 from emodict_calibration.precision.ranges import NodeRange, measure_ranges, too_large_for_half
 from emodict_export.export import folded_onnx
 from emodict_export.windows import engine_tokens
-from emodict_train.checkpoint import Checkpoint
+from emodict_train.model.checkpoint import Checkpoint
 
 
 def every_output(model: onnx.ModelProto, tokens: np.ndarray) -> dict[str, Any]:

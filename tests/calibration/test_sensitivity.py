@@ -12,7 +12,7 @@ from emodict_calibration.precision.ranges import absmax_of, measure_ranges
 from emodict_calibration.precision.sensitivity import Bench, Cost, choose, half_plan, int8_plan
 from emodict_export.export import folded_onnx
 from emodict_export.windows import engine_tokens
-from emodict_train.checkpoint import Checkpoint
+from emodict_train.model.checkpoint import Checkpoint
 
 
 @pytest.fixture

@@ -11,9 +11,17 @@ import torch
 
 from emodict.engine.model_spec import ModelSpec
 from emodict.features.spec import load_spec
-from emodict_train.checkpoint import Checkpoint
-from emodict_train.standardisation import fit_standardisation
-from emodict_train.trainer import Trainer, TrainingPlan, TrainingRows
+from emodict.features.windows import FeatureWindows
+from emodict_desk.tables.table import FeatureTable
+from emodict_train.model.checkpoint import Checkpoint
+from emodict_train.training.emotion_dict import (
+    TrainedEmotionDict,
+    multi_modal_state,
+    start_at_mean_label,
+    table_ensemble,
+)
+from emodict_train.training.ensemble import Member, standardised
+from emodict_train.training.plan import TrainingPlan
 
 EMOTIONS = tuple(f"emotion{i}" for i in range(10))
 MakeCheckpoint = Callable[..., Checkpoint]
@@ -38,25 +46,26 @@ def _train(
     shape = (64, features.tokens, features.token_width)
     tokens = offset + rng.standard_normal(shape) * rng.uniform(0.5, 2, shape[1:])
     labels = rng.dirichlet(np.ones(len(EMOTIONS)), 64)
-    standardisation = fit_standardisation(tokens)
-    rows = TrainingRows(
-        torch.from_numpy(standardisation.apply(tokens)).float(),
-        torch.from_numpy(labels).float(),
-        torch.ones(64, len(features.modalities), dtype=torch.bool),
-    )
     model = ModelSpec(EMOTIONS, features.modality_names, members=members, **sizes)
     plan = TrainingPlan(epochs=4, batch_size=16, learning_rate=1e-2, average=0.5)
-    states = []
-    for seed in range(members):
-        trainer = Trainer(features, model, plan, rows, seed=seed)
-        for _ in range(4):
-            trainer.run_epoch()
-        state = trainer.averaged_state()
-        state["standardise.mean"] = torch.from_numpy(standardisation.mean).float()
-        state["standardise.scale"] = torch.from_numpy(standardisation.scale).float()
-        states.append(state)
+    rows = np.arange(64)
+    seeds = standardised(tokens, [Member(rows, seed) for seed in range(members)])
+
+    def build(_: Member) -> TrainedEmotionDict:
+        network = TrainedEmotionDict(model, features, plan)
+        start_at_mean_label(network.emotion_dict, torch.from_numpy(labels).float().mean(dim=0))
+        return network
+
+    valid = np.ones((64, len(features.modalities)), dtype=bool)
+    windows = FeatureWindows(features, rows.astype(float), tokens, valid, np.ones(valid.shape))
+    names = rows.astype(str)
+    table = FeatureTable(windows, EMOTIONS, labels, names, names, "random")
+    ensemble = table_ensemble(build, table, seeds, plan)
+    for _ in range(4):
+        ensemble.run_epoch()
+    states = tuple(multi_modal_state(*own) for own in zip(ensemble.states(), seeds, strict=True))
     metrics = {"model": {"kl": 0.1}, "mean_label": {"kl": 0.2}}
-    return Checkpoint(features, model, tuple(states), labels.mean(axis=0), metrics, {"data": "random", "rows": 64})
+    return Checkpoint(features, model, states, labels.mean(axis=0), metrics, {"data": "random", "rows": 64})
 
 
 @pytest.fixture(scope="session")

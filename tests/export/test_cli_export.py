@@ -22,7 +22,7 @@ from emodict.features.windows import FeatureWindows
 from emodict_desk.tables.table import FeatureTable, write_table
 from emodict_export import cli, compare
 from emodict_export.export import folded_graph, graph_hash
-from emodict_train.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from emodict_train.model.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 
 Run = Callable[..., tuple[int, str, str]]
 

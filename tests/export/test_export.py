@@ -9,12 +9,13 @@ import onnx
 import pytest
 import torch
 
+from emodict.engine import open_engine
 from emodict.errors import EmodictError, OutputError
 from emodict_export import compare
 from emodict_export import export as export_module
 from emodict_export.export import export_onnx, missing_value
 from emodict_export.fold import Affine, FoldedModel
-from emodict_train.checkpoint import Checkpoint
+from emodict_train.model.checkpoint import Checkpoint
 
 MakeCheckpoint = Callable[..., Checkpoint]
 
@@ -98,3 +99,13 @@ def test_members_that_standardise_differently_are_refused(trained: MakeCheckpoin
     mixed = dataclasses.replace(checkpoint, states=(checkpoint.states[0], other, checkpoint.states[2]))
     with pytest.raises(EmodictError, match=r"members.*standardise"):
         export_onnx(mixed, tmp_path / "model.onnx")
+
+
+@pytest.mark.parametrize("simulated", [True, False])
+def test_an_engine_tells_whether_its_model_learned_from_simulated_people(
+    simulated: bool, trained: MakeCheckpoint, tmp_path: Path
+) -> None:
+    checkpoint = dataclasses.replace(trained("emodict-1"), training={"simulated": simulated})
+    export_onnx(checkpoint, tmp_path / "model.onnx")
+    with open_engine(tmp_path / "model.onnx") as engine:
+        assert engine.manifest.simulated is simulated

@@ -16,7 +16,7 @@ from emodict_export import fold
 from emodict_export.export import fold_network
 from emodict_export.fold import Affine, FoldedLayer, Norm
 from emodict_export.graph import build_graph
-from emodict_train.checkpoint import Checkpoint
+from emodict_train.model.checkpoint import Checkpoint
 
 # float64 keeps 16 digits; the sums here have at most a few hundred terms of size 1 to 10.
 ATOL = 1e-12

@@ -14,7 +14,7 @@ import torch
 
 from emodict.engine.manifest import manifest_from_metadata
 from emodict_export.export import export_onnx, folded_onnx, graph_hash, missing_value
-from emodict_train.checkpoint import Checkpoint, predict
+from emodict_train.model.checkpoint import Checkpoint, predict
 
 ort = pytest.importorskip("onnxruntime")
 MakeCheckpoint = Callable[..., Checkpoint]

@@ -29,7 +29,7 @@ from emodict_export.plan.builder import Order, _configure
 from emodict_export.plan.layers import count_layers, describe_layers
 from emodict_export.plan.tensorrt_module import load_rtx
 from emodict_export.precision import to_fp16
-from emodict_train.checkpoint import Checkpoint
+from emodict_train.model.checkpoint import Checkpoint
 
 tensorrt_rtx = pytest.importorskip(
     "tensorrt_rtx", reason="tensorrt_rtx, which builds plans without a GPU, is not installed"

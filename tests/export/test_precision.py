@@ -27,7 +27,7 @@ from emodict_export.precision import (
     to_fp16,
     to_int8,
 )
-from emodict_train.checkpoint import Checkpoint, predict
+from emodict_train.model.checkpoint import Checkpoint, predict
 
 MakeCheckpoint = Callable[..., Checkpoint]
 Array = np.ndarray

@@ -14,7 +14,7 @@ from emodict_export.export import folded_onnx
 from emodict_export.plan import build_plan_with
 from emodict_export.plan.tensorrt_module import Backend, load_rtx
 from emodict_export.plan.timing_cache import cache_file, cache_folder, read_cache, write_cache
-from emodict_train.checkpoint import Checkpoint
+from emodict_train.model.checkpoint import Checkpoint
 
 
 def test_the_cache_lies_in_the_users_cache_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from emodict.errors import InputError, ModelError, OutputError
 from emodict_export.export import export_onnx
 from emodict_export.plan import BuiltPlan, describe_plan, manifest_of
 from emodict_export.triton import write_triton_repository
-from emodict_train.checkpoint import Checkpoint
+from emodict_train.model.checkpoint import Checkpoint
 
 MakeCheckpoint = Callable[..., Checkpoint]
 # The part of Triton's model_config.proto that we write: field -> (number, type); [] is repeated.

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from emodict_export.export import described, folded_graph
 from emodict_export.precision import to_fp16, to_int8
-from emodict_train.checkpoint import Checkpoint
-from emodict_train.model import EmotionDict
+from emodict_train.model.checkpoint import Checkpoint
+from emodict_train.model.emotion_dict import EmotionDict
 
 ROWS = 64
 

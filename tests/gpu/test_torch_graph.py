@@ -20,7 +20,7 @@ from tests.gpu.models import Frozen, Model, chebyshev, kl, make_model, windows_f
 from tests.gpu.torch_graph import OPERATORS, TorchGraph
 
 from emodict.engine.driver import read_driver
-from emodict_train.checkpoint import predict
+from emodict_train.model.checkpoint import predict
 
 CASES: list[dict[str, Any]] = [
     {"readout": "flatten"},

@@ -13,9 +13,10 @@ import torch
 from scipy.io import savemat
 from tests.recordings import noise_recording
 from tests.runtime.desk.test_import_dmer import arrays
+from tests.runtime.desk.test_import_dsi import DSI_COLUMNS, dsi_file
 from tests.runtime.desk.test_import_embraceplus import avro_file
+from tests.runtime.desk.test_import_muse import muse_file
 from tests.runtime.desk.test_import_opensignals import add_device
-from tests.runtime.desk.test_import_tables import DSI_COLUMNS, dsi_file, muse_file
 from tests.runtime.desk.test_import_xdf import eeg_and_wrist
 from tests.runtime.face.test_face_video import face_for, write_video
 
@@ -25,12 +26,12 @@ from emodict.recording.session import write_session
 from emodict_desk.importers.e4 import read_e4
 from emodict_desk.tables.table import DMER_EMOTIONS
 from emodict_export.export import export_onnx
-from emodict_train.checkpoint import Checkpoint, save_checkpoint
 from emodict_train.data import read_training_data
-from emodict_train.model import EmotionDict
+from emodict_train.model.checkpoint import Checkpoint, save_checkpoint
+from emodict_train.model.emotion_dict import EmotionDict
+from emodict_train.model.standardisation import fit_standardisation
 from emodict_train.simulate import simulate_people
 from emodict_train.simulate.course import SimulationPlan
-from emodict_train.standardisation import fit_standardisation
 
 # The shortest trials that leave every fold something to learn from.
 SMALL = SimulationPlan(trials=5, trial_s=8.0)
@@ -146,6 +147,11 @@ def make_my_session(page: Path, folder: Path) -> None:
     """What the page on sessions writes in Python, and the same spoilt in the ways that it lists."""
     (snippet, *_) = re.findall(r"^```python\n(.*?)^```$", page.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
     exec(compile(snippet, str(page), "exec"), {"__name__": "__main__"})
+    shutil.copy(folder / "my_session.h5", folder / "old.h5")
+    with h5py.File(folder / "old.h5", "r+") as file:
+        times_s = 1714555800.25 + np.arange(len(file["signals/ppg/data"])) / 64
+        times_s[1000] = 0.0
+        file["signals/ppg/timestamps"] = times_s
     shutil.copy(folder / "my_session.h5", folder / "broken.h5")
     with h5py.File(folder / "broken.h5", "r+") as file:
         eeg = file["signals/eeg"].attrs

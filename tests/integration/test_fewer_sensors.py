@@ -19,8 +19,8 @@ from emodict.features.spec import load_spec
 from emodict.recording.session import open_session, write_session
 from emodict_desk.sensors import Sensors
 from emodict_desk.tables.table import read_table
-from emodict_train.checkpoint import load_checkpoint
 from emodict_train.data import read_training_data
+from emodict_train.model.checkpoint import load_checkpoint
 from emodict_train.simulate import simulate_people
 from emodict_train.simulate.course import SimulationPlan
 

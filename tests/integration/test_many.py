@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+import operator
 import os
 import pickle
 import signal
 import subprocess
 import sys
 import sysconfig
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -24,9 +26,11 @@ from tests.recordings import noise_recording
 import emodict.cli.run
 import emodict.errors
 from emodict.errors import ClusterError, EmodictError, InputError, MissingDependencyError, RecordingError
+from emodict.predict.scoring import joined
 from emodict.recording.session import write_session
-from emodict_desk.many import iter_many, predict_many
+from emodict_desk.many import iter_many
 from emodict_desk.many.cluster import open_cluster
+from emodict_desk.many.processes import in_processes
 
 # The first takes by far the longest: whatever is finished first is not what is printed first.
 SECONDS = (120, 12, 14, 16)
@@ -194,21 +198,22 @@ def test_the_library_gives_predictions_in_order_and_the_type_of_an_error(
     paths = sorted(sittings.glob("*.h5"))
     done: list[int] = []
     monkeypatch.setenv("OPENBLAS_NUM_THREADS", "1")
-    found = predict_many(model, [*paths, tmp_path / "absent.h5"], jobs=2, on_done=done.append)
+    found = iter_many(model, [*paths, tmp_path / "absent.h5"], jobs=2, on_done=done.append)
     # With one BLAS thread here as well, as the library promises, these are the very same calls on the same processor.
     with threadpoolctl.threadpool_limits(1):
-        wanted = list(predict_many(model, paths))
+        wanted = [joined(list(blocks), path) for path, blocks in zip(paths, iter_many(model, paths), strict=True)]
     for path, expected in zip(paths, wanted, strict=True):
-        prediction = next(found)
+        prediction = joined(list(next(found)), path)
         assert prediction.session == expected.session == f"noise-{path.stem}"
         np.testing.assert_array_equal(prediction.distribution, expected.distribution)
     with pytest.raises(RecordingError, match=r"There is no file .*absent\.h5"):
-        next(found)
+        list(next(found))
     assert done == [1, 2, 3, 4, 5]
 
 
 def test_more_jobs_than_recordings_are_fine(model: Path, sittings: Path) -> None:
-    assert [len(p) for p in predict_many(model, [sittings / "1.h5", sittings / "2.h5"], jobs=64)] == [8, 10]
+    many = iter_many(model, [sittings / "1.h5", sittings / "2.h5"], jobs=64)
+    assert [sum(map(len, blocks)) for blocks in many] == [8, 10]
 
 
 @pytest.mark.parametrize("jobs", ["0", "-1"])
@@ -304,6 +309,25 @@ def processes_of(group: int) -> list[int]:
         if int(process_group) == group and state not in "ZX":
             found.append(int(stat.parent.name))
     return found
+
+
+def test_a_pool_left_early_says_nothing_of_dropped_work_and_other_threads_still_do(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    said: list[str] = []
+    monkeypatch.setattr("threading.excepthook", lambda failed: said.append(str(failed.exc_type.__name__)))
+    with in_processes(operator.add, 1, [1, 2, 3], jobs=2) as outcomes:
+        next(outcomes)
+
+    def fails(error: Exception) -> None:
+        raise error
+
+    for name, error in (("ExecutorManagerThread", KeyError(1)), ("ExecutorManagerThread", ValueError()),
+                        ("mine", KeyError(1))):  # fmt: skip
+        thread = threading.Thread(target=fails, args=(error,), name=name)
+        thread.start()
+        thread.join()
+    assert said == ["ValueError", "KeyError"]
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="running processes are read from /proc")

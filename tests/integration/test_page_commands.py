@@ -29,7 +29,7 @@ NOT_TYPED = {
     "docker ": "no Docker here; `make dist` runs the Dockerfile's steps without it",
     "emodict-run --engine model.onnx --live lsl": "needs two sensors on the network; tests/live/test_lsl.py has them",
     "emodict-run --engine model.onnx people --dask": "waits 10 s for nobody; tests/integration/test_many.py does",
-    "emodict-train fit people -o again.pt": "is stopped by Ctrl-C; tests/train/test_cli_train.py stops it",
+    "emodict-train fit people -o again.pt": "is stopped by Ctrl-C; tests/train/cli/test_cli_train.py stops it",
     "emodict-export --face": "needs 58 MB of weights and seconds; tests/export/test_face_export.py makes them",
     "emodict-calibrate person people/sub-07.h5 --to 73 --ica": "20 s; tests/calibration/test_person_cli.py does it",
     "emodict-export model.pt -o half.onnx --precision fp16 --calibration": "tests/export/test_cli_export.py types it",

@@ -11,7 +11,7 @@ import pytest
 from emodict.errors import StreamError
 from emodict.features.spec import load_spec
 from emodict.live.lsl_streams import Channel, asked_of, channels_of, choose, pick
-from emodict.recording.modalities import pulse_light
+from emodict.recording.lights import pulse_light
 
 SPEC = load_spec("emodict-1")
 EEG, PPG, GSR = (SPEC.modality(name) for name in ("eeg", "ppg", "gsr"))

@@ -12,7 +12,7 @@ from tests.changed import judges_of
 def tree(tmp_path: Path) -> Path:
     for name in (
         "runtime/features/test_quality", "runtime/features/test_stream", "runtime/desk/test_report", "live/test_clock",
-        "train/test_fit", "export/test_fold", "train/study/test_quality",
+        "train/fit/test_fitting", "export/test_fold", "train/study/test_quality",
     ):  # fmt: skip
         path = tmp_path / "tests" / f"{name}.py"
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -26,7 +26,7 @@ def tree(tmp_path: Path) -> Path:
         ("runtime/emodict/features/quality.py", ["runtime/features/test_quality", "runtime/features/test_stream"]),
         ("runtime/emodict/live/clock.py", ["live/test_clock"]),
         ("runtime/emodict_desk/report.py", ["runtime/desk/test_report"]),
-        ("train/emodict_train/fit.py", ["train/test_fit"]),
+        ("train/emodict_train/fit/fitting.py", ["train/fit/test_fitting"]),
         ("tests/export/test_fold.py", ["export/test_fold"]),
         ("docs/run.md", []),
         ("tests/conftest.py", []),

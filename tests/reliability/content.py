@@ -48,7 +48,7 @@ def _plan(path: Path) -> bytes:
 
 
 def _checkpoint(path: Path) -> Any:
-    from emodict_train.checkpoint import load_checkpoint
+    from emodict_train.model.checkpoint import load_checkpoint
 
     checkpoint = load_checkpoint(path)
     states = [{k: v.numpy().tobytes() for k, v in state.items()} for state in checkpoint.states]
@@ -57,7 +57,7 @@ def _checkpoint(path: Path) -> Any:
 
 
 def _tensors(path: Path) -> Any:
-    from emodict_train.checkpoint import load_tensors
+    from emodict_train.model.checkpoint import load_tensors
 
     return load_tensors(path, what="a state")
 

@@ -107,7 +107,7 @@ _FIT = ("fit", "rows.npz", "-o", "model.pt", *_WRIST)
 _STUDY = ("--quick", "--methods", "AA-kNN,kernel ridge", "--protocols", "trials", "--jobs", "1")
 _SIMULATE = ("simulate", "made", "--people", "2", "--trials", "2", "--trial-s", "6", "--channels", HEADBAND)
 _RUN = ("--engine", "model.onnx", "-q", "--weights")
-_FIT_LOADS = ("torch._dynamo", "emodict_train.fit", "scipy.optimize", "scipy.stats", "sklearn.kernel_ridge")
+_FIT_LOADS = ("torch._dynamo", "emodict_train.fit.fitting", "scipy.optimize", "scipy.stats", "sklearn.kernel_ridge")
 _STUDY_LOADS = (*_FIT_LOADS, "matplotlib.figure")
 _EXPORT_LOADS = ("torch._dynamo", "onnx", "onnxruntime", "cryptography.hazmat.primitives.asymmetric.ed25519")
 _RUN_READS = ("people", "model.onnx")
@@ -155,9 +155,9 @@ def load(jobs: Sequence[Job]) -> None:
     """Import what these commands import, which must start no thread."""
     for name in {name for job in jobs for name in (job.module, *job.loads)}:
         importlib.import_module(name)
-    if "emodict_train.fit" in sys.modules:
+    if "emodict_train.fit.resume" in sys.modules:
         # After every epoch, so that a kill finds something to go on from.
-        sys.modules["emodict_train.fit"].SAVE_EVERY_S = 0.0  # type: ignore[attr-defined]
+        sys.modules["emodict_train.fit.resume"].SAVE_EVERY_S = 0.0  # type: ignore[attr-defined]
 
 
 def make_materials(folder: Path, names: set[str]) -> Path:
@@ -199,8 +199,8 @@ def _make_model(path: Path, seed: int) -> None:
     from emodict.engine.model_spec import ModelSpec
     from emodict.features.spec import load_spec
     from emodict_desk.tables.table import DMER_EMOTIONS
-    from emodict_train.checkpoint import Checkpoint, save_checkpoint
-    from emodict_train.model import EmotionDict
+    from emodict_train.model.checkpoint import Checkpoint, save_checkpoint
+    from emodict_train.model.emotion_dict import EmotionDict
 
     features = load_spec("emodict-1").with_modalities(("gsr", "ppg"))
     spec = ModelSpec(DMER_EMOTIONS, features.modality_names, ())

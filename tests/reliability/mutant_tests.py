@@ -7,7 +7,10 @@ from pathlib import Path
 
 REPOSITORY = Path(__file__).parents[2]
 _IMPORTERS = "runtime/desk/test_import_join runtime/desk/test_importers runtime/desk/test_import_clock"
-_TABLES = "runtime/desk/test_import_tables runtime/desk/test_importers runtime/desk/test_import_clock"
+_TABLES = " ".join(
+    f"runtime/desk/test_{name}"
+    for name in ("import_dsi", "import_muse", "import_brainflow", "import_csv", "importers", "import_clock")
+)
 _FOUND = "reliability/fuzz/test_found_recordings"
 _XDF = f"runtime/desk/test_import_xdf {_FOUND} runtime/desk/test_importers"
 _STREAM = "runtime/features/test_extract runtime/features/test_stream runtime/features/test_fewer_channels reliability/test_limits"
@@ -44,8 +47,14 @@ GROUPS: dict[str, dict[str, str]] = {
         "runtime/emodict_desk/importers/join.py": _IMPORTERS,
         **{
             f"runtime/emodict_desk/importers/{name}.py": _TABLES
-            for name in ("brainflow", "dsi", "muse", "plain_csv", "text")
+            for name in ("brainflow", "dsi", "muse", "plain_csv", "row_clock", "text")
         },
+        "runtime/emodict_desk/importers/on_the_way.py": "integration/test_run_imports",
+        "runtime/emodict_desk/importers/openbci.py": "runtime/desk/test_import_openbci",
+        "runtime/emodict_desk/importers/order.py": f"runtime/desk/test_import_order {_TABLES} {_XDF}",
+        "runtime/emodict_desk/importers/places.py": "runtime/desk/test_places",
+        "runtime/emodict_desk/importers/stamps.py": _XDF,
+        "runtime/emodict_desk/importers/xdf_streams.py": _XDF,
         "runtime/emodict_desk/importers/opensignals.py": "runtime/desk/test_import_opensignals runtime/desk/test_importers",
         "runtime/emodict_desk/importers/xdf.py": _XDF,
         "runtime/emodict_desk/importers/xdf_chunks.py": _XDF,
@@ -67,8 +76,8 @@ GROUPS: dict[str, dict[str, str]] = {
     "graph": {"export/emodict_export/graph.py": "export/test_graph export/test_export export/test_fold"},
     "metrics": {"runtime/emodict/results/metrics.py": "runtime/results/test_metrics"},
     "model": {
-        "train/emodict_train/model.py": "train/test_model train/test_losses train/test_checkpoint",
-        "train/emodict_train/losses.py": "train/test_losses",
+        "train/emodict_train/model/emotion_dict.py": "train/model/test_emotion_dict train/model/test_losses train/model/test_checkpoint",
+        "train/emodict_train/model/losses.py": "train/model/test_losses",
     },
 }
 

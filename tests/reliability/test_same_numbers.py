@@ -24,8 +24,8 @@ from emodict.features.windows import FeatureWindows, concatenate
 from emodict.predict.scoring import score
 from emodict_desk.tables.table import DMER_EMOTIONS
 from emodict_export.export import export_onnx
-from emodict_train.checkpoint import Checkpoint
-from emodict_train.model import EmotionDict
+from emodict_train.model.checkpoint import Checkpoint
+from emodict_train.model.emotion_dict import EmotionDict
 
 # float64 keeps 16 digits; sums of 500 products of size 1 in another order differ in the last three of them.
 REORDERED = 1e-9

@@ -38,7 +38,7 @@ def add_output(app: typer.Typer) -> None:
         from emodict_calibration.output.table import describe, draw_reliability
         from emodict_calibration.output.temperature import calibrate_output, with_temperature
         from emodict_export.cli import read_table
-        from emodict_train.checkpoint import load_checkpoint, save_checkpoint
+        from emodict_train.model.checkpoint import load_checkpoint, save_checkpoint
 
         checkpoint = load_checkpoint(model)
         report = calibrate_output(checkpoint, read_table(checkpoint, data))

@@ -21,8 +21,8 @@ from emodict.errors import InputError, ModelError, TableError
 from emodict.results.metrics import CLIP
 from emodict_calibration.output.reliability import Reliability, reliability
 from emodict_desk.tables.table import FeatureTable
-from emodict_train.checkpoint import Checkpoint
-from emodict_train.record import trial_digests
+from emodict_train.data.trial_digests import trial_digests
+from emodict_train.model.checkpoint import Checkpoint
 
 Float64Array = NDArray[np.float64]
 logger = logging.getLogger(__name__)

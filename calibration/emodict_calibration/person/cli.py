@@ -68,7 +68,7 @@ def add_population(app: typer.Typer) -> None:
         refuse_overwriting(out, [model, *people])
         from emodict.predict.person import read_person
         from emodict_calibration.person.population import describe_population, with_population
-        from emodict_train.checkpoint import load_checkpoint, save_checkpoint
+        from emodict_train.model.checkpoint import load_checkpoint, save_checkpoint
 
         told = with_population(load_checkpoint(model), [read_person(path) for path in people])
         save_checkpoint(told, out)

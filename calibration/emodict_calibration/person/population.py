@@ -12,7 +12,7 @@ import numpy as np
 from emodict.errors import PersonError
 from emodict.features.spec import FeatureSpec
 from emodict.predict.person import REST, Person
-from emodict_train.checkpoint import Checkpoint
+from emodict_train.model.checkpoint import Checkpoint
 
 # The mean of one person is that person.
 FEWEST_PEOPLE = 3

@@ -19,7 +19,7 @@ from emodict_desk.tables.table import FeatureTable
 from emodict_export.export import folded_onnx, graph_hash
 from emodict_export.precision import MOVING
 from emodict_export.windows import engine_tokens
-from emodict_train.checkpoint import Checkpoint
+from emodict_train.model.checkpoint import Checkpoint
 
 # Of the measured rows at most this share is chosen for its extremes; the others are spread evenly.
 EXTREME_SHARE = 0.25

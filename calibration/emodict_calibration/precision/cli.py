@@ -79,7 +79,7 @@ def _check_outputs(out: Path, picture: Path, *, inputs: Sequence[Path]) -> None:
 def _calibrate(model: Path, data: Sequence[Path], options: PrecisionOptions) -> "PrecisionReport":
     from emodict_calibration.precision.calibrate import calibrate_precision
     from emodict_export.cli import read_table
-    from emodict_train.checkpoint import load_checkpoint
+    from emodict_train.model.checkpoint import load_checkpoint
 
     checkpoint = load_checkpoint(model)
     table = read_table(checkpoint, data)

@@ -7,6 +7,7 @@ import textwrap
 
 from emodict_calibration.precision.calibrate import NodeReport, PrecisionReport
 from emodict_calibration.precision.sensitivity import Choice
+from emodict_desk.wording import count_of
 
 
 def describe(report: PrecisionReport) -> str:
@@ -65,7 +66,7 @@ def _choice_line(name: str, choice: Choice, max_kl: float) -> str:
     c, count = choice.cost, len(choice.keep_fp32)
     return (
         f"{f'{name} (budget KL {max_kl:g})':<28}{_number(c.kl_mean):>10}{_number(c.kl_max):>10}"
-        f"{_number(c.chebyshev_mean):>16}{_number(c.chebyshev_max):>10}  {count} node{'s' * (count != 1)}"
+        f"{_number(c.chebyshev_mean):>16}{_number(c.chebyshev_max):>10}  {count_of(count, 'node')}"
     )
 
 

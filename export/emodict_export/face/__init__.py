@@ -23,7 +23,7 @@ from emodict.files.atomic import atomic_path, check_writable, refuse_overwriting
 from emodict_export.export import graph_hash
 from emodict_export.face.fp16 import face_to_fp16, run_in_half
 from emodict_export.graph import IR_VERSION, OPSET
-from emodict_train.checkpoint import read_torch
+from emodict_train.model.checkpoint import read_torch
 
 # Configuration D of Simonyan and Zisserman (2015): channels of the 3 x 3 convolutions, 0 for a halving of the picture.
 VGG16 = (64, 64, 0, 128, 128, 0, 256, 256, 256, 0, 512, 512, 512, 0, 512, 512, 512, 0)

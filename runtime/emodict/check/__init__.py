@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from emodict import __version__
 from emodict.check.machine import Machine, Module
 from emodict.check.traps import Trap, find_traps
 from emodict.engine.placement import (
@@ -108,6 +109,7 @@ def as_dict(check: Check) -> dict[str, Any]:
     return {
         "format": "emodict-check",
         "version": 1,
+        "emodict": __version__,
         "machine": dataclasses.asdict(check.machine),
         "runs": [dataclasses.asdict(way) for way in check.ways],
         "traps": [dataclasses.asdict(trap) for trap in check.traps],
@@ -117,7 +119,7 @@ def as_dict(check: Check) -> dict[str, Any]:
 
 def lines(check: Check) -> Iterator[str]:
     """For people: the machine, what it runs, its traps and, where asked, the verdict on one model."""
-    yield "This machine"
+    yield f"emodict {__version__} on this machine"
     yield from _columns(_facts(check.machine))
     yield ""
     yield "What it can run"

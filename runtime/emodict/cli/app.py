@@ -62,7 +62,9 @@ def run_app(build: Callable[[], Any], name: str) -> None:
         # A terminal that cannot show a sign gets a question mark, not a crash.
         sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]
         _require_working_folder()
-        outcome = build()(prog_name=name, standalone_mode=False)
+        from emodict.cli.command import complete_command
+
+        outcome = complete_command(build(), name).main(prog_name=name, standalone_mode=False)
         sys.stdout.flush()
     except BaseException as error:
         if os.environ.get("EMODICT_DEBUG") and not isinstance(error, SystemExit | EmodictError):
@@ -115,7 +117,10 @@ def _ending(error: BaseException, name: str) -> tuple[str, int]:
         return f"{name}: stopped", 130
     if hasattr(error, "show") and hasattr(error, "exit_code"):
         error.show()
-        return "", int(error.exit_code)
+        from emodict.cli.command import hint_at
+
+        hint = hint_at(error) if isinstance(error, Exception) else ""
+        return f"Here it is called: {hint}" if hint else "", int(error.exit_code)
     return _failure(error, name)
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TextIO, cast
 
 from emodict.cli.app import OutlivesItsReader, Progress, log_to_stderr, new_app, plain_output, run_app
 from emodict.cli.trusted import face_models, require_trusted
-from emodict.errors import OutputError, RecordingError, printable
+from emodict.errors import OutputError, printable
 from emodict.files.atomic import check_writable, refuse_overwriting
 
 if TYPE_CHECKING:
@@ -135,15 +135,8 @@ def _model_lines(engine: "Engine", engine_path: Path, options: "RunOptions") -> 
 
 
 def _expand(path: Path) -> list[Path]:
-    """A folder stands for the sessions in it."""
-    if not path.is_dir():
-        return [path]
-    inside = sorted(path.glob("*.h5"))
-    if not inside:
-        raise RecordingError(
-            f"There is no session in the folder {path}", expected="session.h5 files", fix="Check the path"
-        )
-    return inside
+    """A folder stands for the sessions in it; without any it may be a recording itself."""
+    return (sorted(path.glob("*.h5")) if path.is_dir() else []) or [path]
 
 
 def _told_apart(predictions: "list[Prediction]", recordings: Sequence[Path]) -> "list[Prediction]":

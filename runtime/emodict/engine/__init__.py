@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from emodict.engine.manifest import Manifest
 from emodict.errors import ModelError
+from emodict.files.mistaken import mistaken_for
 
 Float32Array = NDArray[np.float32]
 DEVICES = ("cpu", "cuda")
@@ -70,5 +71,7 @@ def open_engine(path: str | os.PathLike[str], *, device: str | None = None) -> E
 
         return TensorRTEngine(path)
     fix = f"emodict-export {path} -o model.onnx" if path.suffix == ".pt" else None
-    raise ModelError(f"{path} is not a model that emodict can run", expected="a file ending in .onnx or .plan",
-                     got=path.suffix or "no ending", fix=fix)  # fmt: skip
+    what, do = mistaken_for(path) or (path.suffix or "no ending", fix)
+    raise ModelError(
+        f"{path} is not a model that emodict can run", expected="a file ending in .onnx or .plan", got=what, fix=do
+    )

@@ -43,11 +43,6 @@ class Manifest:
     software: str = ""
     precision: str = "fp32"
 
-    @property
-    def simulated(self) -> bool:
-        """Whether the model was trained on simulated people."""
-        return bool(self.training.get("simulated", False))
-
     def __post_init__(self) -> None:
         shapes = {
             "missing_value": (self.features.tokens, self.features.token_width),
@@ -57,6 +52,11 @@ class Manifest:
             got = getattr(self, name).shape
             if got != shape:
                 raise ModelError(f"The model's {name} has the wrong shape", expected=shape, got=got)
+
+    @property
+    def simulated(self) -> bool:
+        """The model learned from simulated people, if only from some: it knows nothing of how real ones feel."""
+        return bool(self.training.get("simulated"))
 
 
 def manifest_to_metadata(manifest: Manifest) -> dict[str, str]:
@@ -105,7 +105,7 @@ def manifest_from_metadata(metadata: Mapping[str, str], *, source: str) -> Manif
         raise
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise ModelError(f"{source}: its description is damaged: {error}", fix="Export it again") from error
-    require_known_spec(manifest.features, fingerprint, source=source)
+    require_known_spec(manifest.features, source=source, fingerprint=fingerprint)
     return manifest
 
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from emodict.engine.held import held
 from emodict.engine.manifest import Manifest, manifest_from_metadata
 from emodict.errors import MissingDependencyError, ModelError
+from emodict.files.mistaken import AN_ONNX, mistaken_for
 
 Float32Array = NDArray[np.float32]
 Run = Callable[[Float32Array], tuple[Float32Array, Float32Array]]
@@ -227,6 +228,10 @@ def _content(path: Path) -> bytes | str:
 def _cannot_open(path: Path, error: Exception, *, where: str = "", expected: str, fix: str) -> ModelError:
     import onnxruntime
 
+    mistaken = mistaken_for(path)
+    # It may well be an ONNX file, of a kind that ONNX Runtime does not open.
+    if mistaken is not None and mistaken.what != AN_ONNX:
+        return ModelError(f"{path} is not an ONNX model", expected=expected, got=mistaken.what, fix=mistaken.fix)
     # ONNX Runtime's own exceptions have no common base that it exports.
     reason = str(error).split(" : ")[-1].strip().rstrip(".")
     return ModelError(

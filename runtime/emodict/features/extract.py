@@ -63,6 +63,7 @@ def iter_features(
     recording: Recording, spec: FeatureSpec, *, unmixing: Float64Array | None = None
 ) -> Iterator[FeatureWindows]:
     """The rows of `extract_features` in blocks, in memory that does not grow with the recording."""
+    recording.require_usable(spec.modality_names)
     present = [m for m in spec.modalities if m.name in recording.modality_names]
     if not present:
         raise RecordingError(

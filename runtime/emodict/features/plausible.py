@@ -73,9 +73,9 @@ class Watch:
         """(samples, channels) as they were recorded, NaN where there is none."""
         self._waiting.append(samples)
         if sum(map(len, self._waiting)) >= self.look_samples:
-            stretch = np.concatenate(self._waiting).astype(np.float64)
+            stretch = np.concatenate(self._waiting)[-self.look_samples :].astype(np.float64)
             self._waiting.clear()
-            look = _look(self._modality, stretch[np.isfinite(stretch).all(axis=1)], self._rate_hz)
+            look = _look(self._modality, stretch, self._rate_hz)
             if look is not None:
                 self._looks.append(look)
                 self.__dict__.pop("doubts", None)
@@ -134,25 +134,24 @@ class Watch:
 
 
 def doubts_of(recording: Recording, modalities: Sequence[str] | None = None) -> tuple[str, ...]:
-    """What cannot be, of the signals of a recording, from up to 30 looks at each, spread over its length."""
-    said: list[str] = []
-    for name, signal in recording.signals.items():
-        if modalities is None or name in modalities:
-            said += _watched(signal).doubts
-    return tuple(said)
+    """A sentence for each thing in the signals of a recording that cannot be."""
+    signals = [signal for name, signal in recording.signals.items() if modalities is None or name in modalities]
+    return tuple(doubt for signal in signals for doubt in doubts_of_signal(signal))
 
 
-def _watched(signal: Signal) -> Watch:
+def doubts_of_signal(signal: Signal) -> tuple[str, ...]:
+    """The same of one signal, from up to 30 looks at it, spread over its length."""
     watch = Watch(signal.modality, signal.rate_hz, signal.unit, signal.channel_names)
     size = watch.look_samples
     whole = signal.sample_count // size
     for stretch in np.unique(np.linspace(0, whole - 1, min(whole, _LOOKS)).astype(int)):
         watch.push(signal.read(int(stretch) * size, (int(stretch) + 1) * size))
-    return watch
+    return watch.doubts
 
 
-def _look(modality: Modality, samples: Float64Array, rate_hz: float) -> Look | None:
-    """Of (samples, channels), none of them missing; None where there are too few."""
+def _look(modality: Modality, stretch: Float64Array, rate_hz: float) -> Look | None:
+    """Of (samples, channels); None where too few of them are there."""
+    samples = stretch[np.isfinite(stretch).all(axis=1)]
     second = max(2, round(rate_hz))
     seconds = len(samples) // second
     if not seconds:
@@ -168,18 +167,21 @@ def _look(modality: Modality, samples: Float64Array, rate_hz: float) -> Look | N
     still = bool((samples == samples[0]).all())
     np.fill_diagonal(alike, False)
     alike &= np.outer(spread > 0, spread > 0)
-    slope = _slope_skewness(samples, rate_hz) if modality.score == "pulse" else float("nan")
+    # Of a stretch with gaps the pulse is not looked for; below the lowest rate there is none to be seen.
+    whole = len(samples) == len(stretch) and rate_hz >= modality.lowest_rate_hz
+    slope = _slope_skewness(samples, rate_hz) if whole and modality.score == "pulse" else float("nan")
     return Look(level, float(np.median(spread)), still, alike, slope)
 
 
 def _slope_skewness(samples: Float64Array, rate_hz: float) -> float:
     """The third standardised moment of the first difference of a clean pulse, smoothed over 80 ms; NaN of others."""
-    if pulse_share(samples[None], rate_hz)[0] < _CLEAN_PULSE:
+    if not pulse_share(samples[None], rate_hz)[0] >= _CLEAN_PULSE:
         return float("nan")
     width = max(1, round(0.08 * rate_hz))
     slope = np.diff(np.convolve(samples[:, 0], np.full(width, 1 / width), mode="valid"))
     centred = slope - slope.mean()
-    return float(np.mean(centred**3) / np.mean(centred**2) ** 1.5)
+    power = float(np.mean(centred**2))
+    return float(np.mean(centred**3)) / power**1.5 if power > 0 else float("nan")
 
 
 def _mostly(each: Iterator[bool]) -> bool:

@@ -284,8 +284,8 @@ class FeatureSpec:
     @property
     def sensors(self) -> str:
         """The modalities, and of the EEG the channels where they were chosen."""
-        chosen = f"[{' '.join(self.chosen_channels)}]" if self.chosen_channels else ""
-        return "+".join(name + chosen * (name == EEG) for name in self.modality_names)
+        chosen = f"{EEG}[{' '.join(self.chosen_channels)}]" if self.chosen_channels else EEG
+        return "+".join(chosen if name == EEG else name for name in self.modality_names)
 
     def __str__(self) -> str:
         return f"{self.id} ({self.sensors}, {self.fingerprint})"
@@ -386,13 +386,15 @@ def require_same_spec(ours: FeatureSpec, theirs: FeatureSpec, *, ours_is: str, t
         )
 
 
-def require_known_spec(features: FeatureSpec, fingerprint: str, *, source: str) -> None:
-    """A stored spec must be what its stored fingerprint says, and what this emodict knows under its id.
+def require_known_spec(features: FeatureSpec, *, source: str, fingerprint: str = "", again: str = "train") -> None:
+    """A stored spec must be what this emodict knows under its id, and what its stored `fingerprint` says, if any.
+
+    `again` says what is done again where it is not.
 
     Raises:
         SpecError: it is not; both specs are in the sentence.
     """
-    if features.fingerprint != fingerprint:
+    if fingerprint and features.fingerprint != fingerprint:
         raise SpecError(
             f"{source}: the feature spec was changed after it was written",
             expected=f"feature spec {features.id} with fingerprint {fingerprint}",
@@ -402,26 +404,10 @@ def require_known_spec(features: FeatureSpec, fingerprint: str, *, source: str) 
     ours = _ours_if_other(features)
     if ours is not None:
         raise SpecError(
-            f"{source} was trained on other features than this emodict computes",
+            f"{source} is of other features than this emodict computes",
             expected=f"feature spec {ours}",
             got=str(features),
-            fix="Use the emodict that trained it, or train again",
-        )
-
-
-def require_current_spec(features: FeatureSpec, *, source: str) -> None:
-    """A table's spec must be what this emodict knows under its id: what is trained on it is to be used with it.
-
-    Raises:
-        SpecError: it is not; both specs are in the sentence.
-    """
-    ours = _ours_if_other(features)
-    if ours is not None:
-        raise SpecError(
-            f"{source} holds other features than this emodict computes",
-            expected=f"feature spec {ours}",
-            got=str(features),
-            fix="Extract the features again, or use the emodict that extracted them",
+            fix=f"Use the emodict that wrote it, or {again} again",
         )
 
 

@@ -16,7 +16,7 @@ from emodict.features.quality import assess, without_bad_channels, without_unusa
 from emodict.features.resample import Resampler
 from emodict.features.spec import FeatureSpec, ModalitySpec
 from emodict.features.statistics import WindowStatistics
-from emodict.features.windows import FeatureWindows, ModalityRows, assemble, usable_rows
+from emodict.features.windows import FeatureWindows, ModalityRows, assemble, numeric_rows
 from emodict.recording.modalities import EEG, modality_of
 
 Float64Array = NDArray[np.float64]
@@ -323,7 +323,7 @@ def _window_values(kernel: Kernel, windows: Float64Array) -> Float64Array:
 
 def checked_rows(values: Float64Array, valid: NDArray[np.bool_], quality: Float64Array) -> ModalityRows:
     """A row whose features are not all usable is invalid, and an invalid row holds NaN and quality 0."""
-    valid = valid & usable_rows(values)
+    valid = valid & numeric_rows(values)
     if valid.all():
         return ModalityRows(values, valid, quality)
     values[~valid] = np.nan

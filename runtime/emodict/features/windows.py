@@ -37,14 +37,14 @@ class ModalityRows:
 
 
 def ready_made_rows(values: Float64Array) -> ModalityRows:
-    """Rows whose features arrive computed: one that `usable_rows` does not pass is not valid."""
+    """Rows whose features arrive computed: one that `numeric_rows` does not pass is not valid."""
     values = values.copy()
-    valid = usable_rows(values)
+    valid = numeric_rows(values)
     values[~valid] = np.nan
     return ModalityRows(values, valid, valid.astype(np.float64))
 
 
-def usable_rows(values: Float64Array) -> NDArray[np.bool_]:
+def numeric_rows(values: Float64Array) -> NDArray[np.bool_]:
     """(rows, ...) features -> (rows,): nothing but numbers up to LARGEST_FEATURE in it."""
     # NaN compares false.
     usable: NDArray[np.bool_] = np.logical_and.reduce(
@@ -107,8 +107,8 @@ class FeatureWindows:
         missing = [name for name in wanted if name not in there]
         if missing:
             raise SpecError(
-                f"The features are ready-made, and there are none of EEG channel{'s' * (len(missing) > 1)}"
-                f" {', '.join(missing)}",
+                "The features are ready-made, and there are none of EEG "
+                f"{'channels' if len(missing) > 1 else 'channel'} {', '.join(missing)}",
                 expected=f"some of {' '.join(there)}",
                 fix="Choose among these, or read the recordings themselves",
             )

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import io
+import logging
 import math
 import os
+import re
 import struct
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -14,6 +17,8 @@ from emodict.errors import RecordingError
 
 if TYPE_CHECKING:
     import h5py
+
+logger = logging.getLogger(__name__)
 
 # What h5py and numpy raise on content that is not what the format promises.
 DAMAGE = (KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError, RuntimeError, OSError)
@@ -47,6 +52,30 @@ def members(node: Mapping[str, Any]) -> dict[str, Any]:
     lock until the garbage collector finds it; found from another thread, for ever: nobody reads HDF5 any more.
     """
     return dict(node.items())
+
+
+def open_to_read(path: Path, *, swmr: bool = False) -> h5py.File:
+    """An HDF5 file, read without HDF5's lock, and said to be, where its drive has no locks; nothing is written.
+
+    Raises:
+        RecordingError: another program has it open for writing.
+        OSError: HDF5 cannot open it.
+    """
+    import h5py
+
+    try:
+        return h5py.File(path, "r", swmr=swmr)
+    except OSError as error:
+        found = re.search(r"unable to lock file, errno = (\d+)", str(error))
+        if found is None:
+            raise
+        if int(found[1]) in (errno.EAGAIN, errno.EACCES):
+            raise RecordingError(
+                f"{path} is open for writing in another program, so it may change while it is read",
+                fix="Close it there (a notebook, MATLAB, HDFView), or wait until it is written",
+            ) from error
+        logger.warning("%s: read without a lock, for its drive has none (%s)", path, os.strerror(int(found[1])))
+    return h5py.File(path, "r", swmr=swmr, locking=False)
 
 
 def check_contents(file: h5py.File, path: Path | None = None) -> None:
@@ -118,12 +147,17 @@ def _objects_of_collection(handle: BinaryIO, start: int) -> Iterator[bool]:
         handle.seek(start + at)
         index, size = struct.unpack("<H6xQ", handle.read(_HEAD_BYTES).ljust(_HEAD_BYTES, b"\0"))
         # The free space, number 0, counts its head in its size; the others are padded to eight bytes. C's arithmetic.
-        step = size if index == 0 else (_HEAD_BYTES + (size + 7 & ~7)) & (1 << 64) - 1
+        step = size if index == 0 else (_HEAD_BYTES + _to_eight(size)) % (1 << 64)
         leads_back = not 0 < step < 1 << 63
         yield leads_back
         if leads_back:
             return
         at += step
+
+
+def _to_eight(size: int) -> int:
+    """The next multiple of eight, or the size itself."""
+    return -(-size // 8) * 8
 
 
 def check_cut_off(path: Path) -> None:
@@ -176,22 +210,22 @@ def lookup3(data: bytes) -> int:
     for at in range(0, whole, 12):
         a, b, c = (x + int.from_bytes(data[at + i : at + i + 4], "little") for x, i in ((a, 0), (b, 4), (c, 8)))
         for turn in (4, 6, 8, 16, 19, 4):
-            a = (a - c & _WORD) ^ _turned(c, turn)
-            c = c + b & _WORD
+            a = ((a - c) & _WORD) ^ _turned(c, turn)
+            c = (c + b) & _WORD
             a, b, c = b, c, a
     rest = data[whole:].ljust(12, b"\0")
-    a, b, c = (x + int.from_bytes(rest[i : i + 4], "little") & _WORD for x, i in ((a, 0), (b, 4), (c, 8)))
+    a, b, c = ((x + int.from_bytes(rest[i : i + 4], "little")) & _WORD for x, i in ((a, 0), (b, 4), (c, 8)))
     if not data:
         return c
     for turn in (14, 11, 25, 16, 4, 14, 24):
-        c = (c ^ b) - _turned(b, turn) & _WORD
+        c = ((c ^ b) - _turned(b, turn)) & _WORD
         a, b, c = b, c, a
     return b
 
 
 def _turned(word: int, by: int) -> int:
     word &= _WORD
-    return (word << by | word >> 32 - by) & _WORD
+    return ((word << by) | (word >> (32 - by))) & _WORD
 
 
 def _objects(file: h5py.File) -> Iterator[tuple[str, Any]]:

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emodict.errors import RecordingError, StreamError
-from emodict.recording.modalities import MODALITIES, modality_of, pulse_light
+from emodict.recording.lights import pulse_light
+from emodict.recording.modalities import MODALITIES, modality_of
 from emodict.recording.recording import canonical_channel
 from emodict.recording.units import UNIT_FACTORS, is_known_unit, plain_unit, unit_factor
 

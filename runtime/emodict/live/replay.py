@@ -44,6 +44,7 @@ class ReplaySource:
 
     def __enter__(self) -> ReplaySource:
         recording = self._stack.enter_context(open_session(self._path))
+        recording.require_usable(self._spec.modality_names)
         self.simulated = recording.simulated
         self.session = recording.session_id or self._path.stem
         present = [m for m in self._spec.modalities if m.name in recording.modality_names]

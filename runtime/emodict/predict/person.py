@@ -219,7 +219,8 @@ class Person:
         baseline, wanted = self.baselines[name], modality_fingerprint(features, name)
         part = features.token_slices[name]
         tokens = part.stop - part.start
-        chosen = f" --channels {','.join(features.chosen_channels)}" * bool(name == EEG and features.chosen_channels)
+        channels = features.chosen_channels if name == EEG else ()
+        chosen = f" --channels {','.join(channels)}" if channels else ""
         if baseline.fingerprint != wanted or baseline.mean.shape != (tokens, features.token_width):
             raise SpecError(
                 f"The person.json of subject '{self.subject_id}' and the model use different features of {name}",

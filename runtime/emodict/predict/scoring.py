@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -71,8 +72,21 @@ def iter_predictions(
 
         yield from predict_table(engine, read_table(path, part=part), on_start=on_start)
     else:
-        with open_session(path) as recording:
+        with _opened(Path(path)) as recording:
             yield from predict_recording(engine, recording, person=person, on_start=on_start, name=Path(path).stem)
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[Recording]:
+    """A session.h5; another maker's recording is imported on the way."""
+    with contextlib.ExitStack() as stack:
+        try:
+            recording = stack.enter_context(open_session(path))
+        except RecordingError as error:
+            from emodict_desk.importers.on_the_way import imported
+
+            recording = imported(path, otherwise=error)
+        yield recording
 
 
 def predict_recording(
@@ -91,6 +105,7 @@ def predict_recording(
     """
     features, model = engine.manifest.features, engine.manifest.model
     session = recording.session_id or name
+    recording.require_usable(model.modalities)
     missing = [m for m in model.required_modalities if m not in recording.modality_names]
     if missing:
         raise RecordingError(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 EEG = "eeg"
@@ -57,18 +55,6 @@ _TABLE = (
              coarse=True, lowest_rate_hz=1.0, score="step", clean=0.5, usual_level=(15.0, 45.0)),
 )  # fmt: skip
 MODALITIES = {modality.name: modality for modality in _TABLE}
-
-
-def pulse_light(labels: Sequence[str]) -> int | None:
-    """Which of a pulse sensor's several lights is taken: infrared. None where that cannot be said.
-
-    Labels that differ by their number alone are those of a Muse, whose second is infrared, and first ambient light.
-    """
-    infrared = [i for i, label in enumerate(labels) if re.search(r"(^|[^a-z])(ir|infra-?red)([^a-z]|$)", label, re.I)]
-    if len(infrared) == 1:
-        return infrared[0]
-    alike = len({re.sub(r"\d+", "", label).strip().casefold() for label in labels}) == 1
-    return 1 if alike and len(labels) > 1 else None
 
 
 def modality_of(name: str) -> Modality:

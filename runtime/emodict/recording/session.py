@@ -5,21 +5,24 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from emodict.errors import RecordingError
+from emodict.errors import ClockError, RecordingError
 from emodict.files.atomic import atomic_path
-from emodict.files.hdf5 import DAMAGE, check_contents, check_cut_off, members
+from emodict.files.hdf5 import DAMAGE, check_contents, check_cut_off, members, open_to_read
 from emodict.files.hdf5_writing import hdf5_to_write
+from emodict.files.mistaken import mistaken_for
 from emodict.recording.recording import Event, FaceVideo, Recording, Samples, Signal, Trials
 from emodict.recording.unfinished import FirstRows, is_cut_off, is_unfinished, rows_written, what_became_of
 
 if TYPE_CHECKING:
     import h5py
+
+_T = TypeVar("_T")
 
 FORMAT = "emodict-session"
 FORMAT_VERSION = 1
@@ -38,7 +41,7 @@ def open_session(path: str | os.PathLike[str]) -> Iterator[Recording]:
     """Open a session.h5; its samples stay in the file and are read as they are sliced.
 
     Of a session whose recording was cut off, or still goes on, all is read that is whole; `attributes["recording"]`
-    then says so.
+    then says so. A modality that cannot be used is left out where there are others: see `unusable`.
 
     Raises:
         RecordingError: the file is missing, is not HDF5, is cut off, or is not a session of version 1.
@@ -48,7 +51,7 @@ def open_session(path: str | os.PathLike[str]) -> Iterator[Recording]:
         try:
             recording = _read_recording(file, Path(path))
         except RecordingError as error:
-            raise RecordingError(f"{path}: {error}") from error
+            raise _said_of(path, error) from error
         except DAMAGE as error:
             raise RecordingError(
                 f"{path} is damaged or incomplete: {error}", fix=f"emodict-session validate '{path}'"
@@ -90,12 +93,9 @@ def open_hdf5(path: Path) -> h5py.File:
     if not os.access(path, os.R_OK):
         raise RecordingError(f"{path} cannot be read: no permission", fix=f"chmod u+r '{path}'")
     if not h5py.is_hdf5(path):
-        raise RecordingError(
-            f"{path} is not an HDF5 file",
-            expected="a session.h5",
-            got=f"a file that starts with {_head(path)!r}" if path.stat().st_size else "an empty file",
-            fix=HOW_TO_GET_ONE,
-        )
+        starts = f"a file that starts with {_head(path)!r}" if path.stat().st_size else "an empty file"
+        got, fix = mistaken_for(path) or (starts, HOW_TO_GET_ONE)
+        raise RecordingError(f"{path} is not an HDF5 file", expected="a session.h5", got=got, fix=fix)
     file = _opened(path)
     try:
         check_contents(file)
@@ -106,16 +106,14 @@ def open_hdf5(path: Path) -> h5py.File:
 
 
 def _opened(path: Path) -> h5py.File:
-    import h5py
-
     try:
-        return h5py.File(path, "r")
+        return open_to_read(path)
     except OSError as error:
         with contextlib.suppress(*DAMAGE):
             # A recording that nobody closed, or that still goes on.
             if is_cut_off(path):
                 check_cut_off(path)
-            return h5py.File(path, "r", swmr=True)
+            return open_to_read(path, swmr=True)
         raise RecordingError(
             f"{path} is HDF5 but cannot be opened, probably cut off: {error}",
             fix="Copy or record it again",
@@ -168,22 +166,46 @@ def check_format(file: h5py.File, path: str | os.PathLike[str]) -> None:
 
 
 def _read_recording(file: h5py.File, path: Path) -> Recording:
-    signals = {name: read_signal(name, group) for name, group in members(file.get("signals", {})).items()}
+    unusable: dict[str, RecordingError] = {}
+    found = members(file.get("signals", {}))
+    read = {name: _unless_broken(unusable, name, read_signal, name, group) for name, group in found.items()}
+    signals = {name: signal for name, signal in read.items() if signal is not None}
     face = file.get("video/face")
+    face = None if face is None else _unless_broken(unusable, "video", read_face, face, path)
+    if unusable and not signals and face is None:
+        raise next(iter(unusable.values()))
+    sentences = {name: str(_said_of(path, error)) for name, error in unusable.items()}
+    return Recording(signals=signals, face=face, unusable=sentences, **other_fields(file, path))
+
+
+def other_fields(file: h5py.File, path: Path) -> dict[str, Any]:
+    """What Recording is made of besides its signals and its face."""
+    texts = {name: read_text(value) for name, value in members(file.attrs).items()}
     unfinished = {"recording": what_became_of(path)} if is_unfinished(file) else {}
-    return Recording(
-        **{name: read_text(file.attrs.get(name, "")) for name in ROOT_ATTRIBUTES},
-        signals=signals,
-        face=None if face is None else read_face(face, path),
-        trials=read_trials(file["trials"]) if "trials" in file else None,
-        events=read_events(file["events"]) if "events" in file else (),
-        attributes={
-            k: read_text(v)
-            for k, v in members(file.attrs).items()
-            if k not in (*ROOT_ATTRIBUTES, "format", "format_version")
-        }
-        | unfinished,
-    )
+    own = (*ROOT_ATTRIBUTES, "format", "format_version")
+    return {
+        **{name: texts.get(name, "") for name in ROOT_ATTRIBUTES},
+        "trials": read_trials(file["trials"]) if "trials" in file else None,
+        "events": read_events(file["events"]) if "events" in file else (),
+        "attributes": {name: text for name, text in texts.items() if name not in own} | unfinished,
+    }
+
+
+def _unless_broken(broken: dict[str, RecordingError], name: str, read: Callable[..., _T], *args: Any) -> _T | None:
+    """One modality; of one that is broken, its error is kept, without the frames that hold the file."""
+    try:
+        return read(*args)
+    except RecordingError as error:
+        broken[name] = error.with_traceback(None)
+    except DAMAGE as error:
+        broken[name] = RecordingError(f"{name}: is damaged: {error}", fix="Copy or record it again")
+    return None
+
+
+def _said_of(path: str | os.PathLike[str], error: RecordingError) -> RecordingError:
+    """An error of a file's content with the file's name, and the way to repair it where there is one."""
+    fix = f"Or emodict-session repair '{path}' -o REPAIRED.h5" if isinstance(error, ClockError) else None
+    return RecordingError(f"{path}: {error}", fix=fix)
 
 
 def missing_parts(group: h5py.Group) -> list[str]:
@@ -199,6 +221,11 @@ def read_channel_names(modality: str, group: h5py.Group) -> tuple[str, ...]:
 
 def read_signal(modality: str, group: h5py.Group) -> Signal:
     """/signals/<modality>; its samples stay in the file."""
+    return Signal(**signal_fields(modality, group))
+
+
+def signal_fields(modality: str, group: h5py.Group) -> dict[str, Any]:
+    """What Signal is made of, its times and channels unchecked."""
     missing = missing_parts(group)
     if missing:
         raise RecordingError(
@@ -214,17 +241,17 @@ def read_signal(modality: str, group: h5py.Group) -> Signal:
         )
     unfinished = is_unfinished(group) and "timestamps" in group
     rows = rows_written(group, "timestamps", "data") if unfinished else None
-    return Signal(
-        modality=modality,
-        rate_hz=_number(group.attrs["sampling_rate"], f"{modality}: sampling_rate"),
-        unit=read_text(group.attrs["units"]),
-        channel_names=read_channel_names(modality, group),
-        samples=group["data"] if rows is None else FirstRows(group["data"], rows),
-        reference=read_text(group.attrs.get("reference", "")),
-        start_offset_s=_number(group.attrs.get("start_offset", 0.0), f"{modality}: start_offset"),
-        timestamps_s=group["timestamps"][:rows].astype(np.float64) if "timestamps" in group else None,
-        sequence=group["sequence"][:] if "sequence" in group else None,
-    )
+    return {
+        "modality": modality,
+        "rate_hz": _number(group.attrs["sampling_rate"], f"{modality}: sampling_rate"),
+        "unit": read_text(group.attrs["units"]),
+        "channel_names": read_channel_names(modality, group),
+        "samples": group["data"] if rows is None else FirstRows(group["data"], rows),
+        "reference": read_text(group.attrs.get("reference", "")),
+        "start_offset_s": _number(group.attrs.get("start_offset", 0.0), f"{modality}: start_offset"),
+        "timestamps_s": group["timestamps"][:rows].astype(np.float64) if "timestamps" in group else None,
+        "sequence": group["sequence"][:] if "sequence" in group else None,
+    }
 
 
 def read_face(group: h5py.Group, path: Path) -> FaceVideo:
@@ -264,16 +291,21 @@ def _require_few(group: h5py.Group, names: Sequence[str], most: int) -> None:
 
 def read_trials(group: h5py.Group) -> Trials:
     """/trials."""
+    return Trials(**trial_fields(group))
+
+
+def trial_fields(group: h5py.Group) -> dict[str, Any]:
+    """What Trials is made of, unchecked."""
     _require_few(group, ("start", "stop", "trial_id"), MOST_TRIALS)
     _require_few(group, ("distribution",), MOST_TRIALS * MOST_LABELS)
     truth = group["distribution"][:].astype(np.float64) if "distribution" in group else None
-    return Trials(
-        start_s=group["start"][:].astype(np.float64),
-        stop_s=group["stop"][:].astype(np.float64),
-        trial_id=tuple(read_text(name) for name in group["trial_id"][:]),
-        distribution=truth,
-        label_names=_texts(group.attrs.get("label_names", ())),
-    )
+    return {
+        "start_s": group["start"][:].astype(np.float64),
+        "stop_s": group["stop"][:].astype(np.float64),
+        "trial_id": tuple(read_text(name) for name in group["trial_id"][:]),
+        "distribution": truth,
+        "label_names": _texts(group.attrs.get("label_names", ())),
+    }
 
 
 def read_events(group: h5py.Group) -> tuple[Event, ...]:

@@ -12,6 +12,8 @@ from emodict_desk.wording import count_of
 if TYPE_CHECKING:
     from emodict_desk.recordings.validate import Finding
 
+_LATE_S = 0.0005
+
 
 def describe(summary: SessionSummary) -> str:
     """A summary as text, one fact a line."""
@@ -20,19 +22,22 @@ def describe(summary: SessionSummary) -> str:
     who += [summary.device] if summary.device else []
     lines = [", ".join(who)]
     lines += [_describe_signal(signal) for signal in summary.signals] or ["no signals"]
+    lines += [f"  {name}   cannot be used. {sentence}" for name, sentence in summary.unusable.items()]
     if summary.face_form is not None:
         frames = "a video file" if summary.face_frames is None else f"{summary.face_frames} frames"
         lines.append(f"  face  {frames} ({summary.face_form})")
     labels = f" of {' '.join(summary.label_names)}" if summary.label_names else ""
     lines.append(f"  {count_of(summary.trials, 'trial')}{labels}, {count_of(summary.events, 'event')}")
     lines += [f"  {name.replace('_', ' ')}: {value}" for name, value in summary.attributes.items()]
+    lines += [f"  doubtful: {doubt}" for doubt in summary.doubts]
     return "\n".join(lines)
 
 
 def _describe_signal(signal: SignalSummary) -> str:
     names = signal.channel_names
     channels = f"{len(names)} channels {' '.join(names)}" if len(names) > 1 else "1 channel"
-    late = f", from {signal.start_s:g} s on" if signal.start_s else ""
+    # Clocks that were brought together differ by millionths of a second.
+    late = f", from {signal.start_s:g} s on" if abs(signal.start_s) >= _LATE_S else ""
     reference = f", reference {signal.reference}" if signal.reference else ""
     length = _duration(signal.stop_s - signal.start_s)
     return (

@@ -76,6 +76,7 @@ def convert_pictures(source: Path, out: Path, finder: "FaceFinder", embedder: "F
     from emodict_desk.faces import faces_of_recording
 
     with open_session(source) as recording:
+        recording.require_usable(recording.unusable)
         with Progress("Looking for a face", recording.duration_s, unit=" s") as progress:
             described, report = faces_of_recording(recording, finder, embedder, on_progress=progress.show)
         write_session(described, out)

@@ -20,6 +20,9 @@ from emodict_desk.cli.record import add_record_command
 from emodict_desk.importers import IMPORTERS
 from emodict_desk.importers.form import Form, Option
 from emodict_desk.importers.join import Companion, join_recordings, keep_only, read_companion
+from emodict_desk.importers.kinds import describe as describe_file
+from emodict_desk.importers.kinds import kind_of
+from emodict_desk.importers.places import with_places
 from emodict_desk.recordings.summary import inspect_session, summarise
 
 if TYPE_CHECKING:
@@ -29,6 +32,8 @@ if TYPE_CHECKING:
     from emodict_desk.sensors import Sensors
 
 NAME = "emodict-session"
+# The command that `import SOURCE` stands for; no kind is called so.
+_ANY = "any"
 
 
 def main() -> None:
@@ -60,6 +65,20 @@ def build() -> "typer.Typer":
         if any(finding.severity == "error" for finding in findings):
             raise typer.Exit(2)
 
+    @app.command()
+    def repair(
+        file: SessionFile,
+        out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="The session.h5 to write.")],
+    ) -> None:
+        """Write anew a session whose times cannot be: Unix times, times that run back or jump by days."""
+        from emodict_desk.recordings.repair import repair_session
+
+        refuse_overwriting(out, [file])
+        check_writable(out, ending=".h5")
+        for sentence in repair_session(file, out):
+            print(printable(sentence))
+        print(printable(f"Wrote {out}\n{describe(inspect_session(out))}"))
+
     _add_features_command(app)
     add_faces_command(app)
     add_record_command(app)
@@ -89,11 +108,21 @@ def _add_features_command(app: "typer.Typer") -> None:
 
 
 def _importing() -> "typer.Typer":
-    """`import KIND`, with a command for each kind of recording."""
+    """`import SOURCE`, which finds the kind of recording by itself, and `import KIND`, a command for each kind."""
+    from typer.core import TyperGroup
+
+    class KindOrSource(TyperGroup):
+        def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+            asks = not args or args[0] in (*self.commands, *ctx.help_option_names) or _is_word(args[0])
+            return super().parse_args(ctx, args if asks else [_ANY, *args])
+
     importing = new_app(
-        "Make a session.h5 from recordings in other formats: emodict-session import KIND SOURCE -o session.h5. "
-        "Recordings of several devices join on one clock: import e4 FOLDER --with eeg.edf --offset 1.25."
+        "Make a session.h5 from a recording in another format: emodict-session import SOURCE -o session.h5. "
+        "Its kind is found, or named: import KIND SOURCE. "
+        "Recordings of several devices join on one clock: import e4 FOLDER --with eeg.edf --offset 1.25.",
+        cls=KindOrSource,
     )
+    importing.command(_ANY, help="Find the kind of SOURCE, and read it.", hidden=True)(_import_command(None))
     for name, form in IMPORTERS.items():
         importing.command(name, help=form.help, short_help=form.help)(_import_command(form))
     return importing
@@ -121,15 +150,16 @@ def extract_to_file(files: Sequence[Path], out: Path, *, spec_id: str, sensors: 
     return f"Wrote {len(table)} windows of {spec} to {out}; valid: {valid}"
 
 
-def _import_command(form: Form) -> Callable[..., None]:
-    """The command of one importer: the options of all, and its own."""
+def _import_command(form: Form | None) -> Callable[..., None]:
+    """The command of one importer, with the options of all and its own; of None, the one that finds the kind."""
+    options = form.options if form else _options_of_all()
 
     def command(**words: Any) -> None:
-        own = {option.name: words[option.name] for option in form.options if words[option.name] not in (None, [])}
-        print(printable(import_recording(form, own, ImportRequest(**{name: words[name] for name in _SHARED}))))
+        own = {option.name: words[option.name] for option in options if words[option.name] not in (None, [])}
+        request = ImportRequest(**{name: words[name] for name in _SHARED})
+        print(printable(import_recording(form or _found_form(request.source, own), own, request)))
 
-    defaults = {p.name: p.default for p in inspect.signature(form.read).parameters.values()}
-    own = {o.name: (_own_annotation(o), None if o.many else defaults[o.name]) for o in form.options}
+    own = {option.name: (_own_annotation(option), None) for option in options}
     signature = [
         inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
         for name, (annotation, default) in {**_shared_options(), **own}.items()
@@ -138,6 +168,43 @@ def _import_command(form: Form) -> Callable[..., None]:
     command.__signature__ = inspect.Signature(signature)  # type: ignore[attr-defined]
     command.__annotations__ = {parameter.name: parameter.annotation for parameter in signature}
     return command
+
+
+def _is_word(text: str) -> bool:
+    """A word that is meant for a kind: no option, and no file of that name."""
+    return text.isidentifier() and not Path(text).exists()
+
+
+def _options_of_all() -> tuple[Option, ...]:
+    """Of all importers, each name once."""
+    return tuple({option.name: option for form in IMPORTERS.values() for option in form.options}.values())
+
+
+def _found_form(source: Path, options: dict[str, Any]) -> Form:
+    """The importer of a file whose kind was not named; it is printed.
+
+    Raises:
+        InputError: no importer knows the file, or its own does not know an option that was given.
+    """
+    kind = kind_of(source)
+    if kind is None:
+        there = source.exists()
+        raise InputError(
+            f"The kind of {source} cannot be told" if there else f"There is no file {source}",
+            expected=f"one of the kinds that were tried: {', '.join(IMPORTERS)}",
+            got=describe_file(source) if there else None,
+            fix=f"Name it: emodict-session import KIND '{source}'" if there else "Check the path",
+        )
+    form = IMPORTERS[kind]
+    strange = [name for name in options if name not in {option.name for option in form.options}]
+    if strange:
+        raise InputError(
+            f"{source} looks like a recording of kind {kind}, whose import has no --{strange[0]}",
+            expected=", ".join(f"--{option.name}" for option in form.options) or "no options of its own",
+            fix=f"Leave it out, or name the kind: emodict-session import KIND '{source}'",
+        )
+    print(printable(f"{source.name} is read as kind {kind}"))
+    return form
 
 
 def _shared_options() -> dict[str, tuple[Any, Any]]:
@@ -154,6 +221,17 @@ def _shared_options() -> dict[str, tuple[Any, Any]]:
         "subject": (Annotated[str | None, option(help="Name of the person; default: as in SOURCE.")], None),
         "session": (Annotated[str | None, option(help="Name of the sitting; default: as in SOURCE.")], None),
         "only": (Annotated[str | None, option(metavar="M,...", help="Modalities to take of SOURCE: eeg,ppg.")], None),
+        "invert": (
+            Annotated[str | None, option(metavar="M,...", help="Signals to turn upside down: ppg.")],
+            None,
+        ),
+        "channels": (
+            Annotated[
+                str | None,
+                option(metavar="NAME,...", help="Places of unnamed EEG channels: Fp1,Fp2,... or ch1=Fp1,ch2=Fp2."),
+            ],
+            None,
+        ),
         "join": (
             Annotated[
                 list[Path] | None,
@@ -195,12 +273,20 @@ def import_recording(form: Form, options: dict[str, Any], request: "ImportReques
             raise InputError(
                 f"--{name} is there {len(values)} times, and --with {len(files)} times", expected="one for each --with"
             )
+    twice = [file for i, file in enumerate(files) if _same_file(file, request.source) or file in files[:i]]
+    if twice:
+        raise InputError(f"{twice[0]} is given twice", expected="each recording once", fix="Leave one of them out")
     refuse_overwriting(request.out, [request.source, *files])
     check_writable(request.out, ending=".h5")
     with contextlib.ExitStack() as stack:
+        only = split_names(request.only) if request.only else ()
+        options = {**options, "only": only} if form.reads_only else options
         recording = form.read(request.source, subject_id=request.subject, session_id=request.session, **options)
-        if request.only:
-            recording = keep_only(recording, split_names(request.only))
+        if only:
+            recording = keep_only(recording, only)
+        recording = recording.inverted(split_names(request.invert))
+        if request.channels:
+            recording = with_places(recording, request.channels)
         companions = [
             Companion(
                 file.name,
@@ -215,6 +301,10 @@ def import_recording(form: Form, options: dict[str, Any], request: "ImportReques
         return f"Wrote {request.out}\n{describe(summarise(recording))}"
 
 
+def _same_file(one: Path, other: Path) -> bool:
+    return one.exists() and other.exists() and one.samefile(other)
+
+
 @dataclasses.dataclass(frozen=True)
 class ImportRequest:
     """What every importer is asked for, as on the command line."""
@@ -224,6 +314,8 @@ class ImportRequest:
     subject: str | None = None
     session: str | None = None
     only: str | None = None
+    invert: str | None = None
+    channels: str | None = None
     join: list[Path] | None = None
     offset: list[float] | None = None
     with_kind: list[str] | None = None

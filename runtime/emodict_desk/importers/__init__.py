@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-from emodict_desk.importers import brainflow, dmer, dsi, e4, edf, embraceplus, muse, opensignals, plain_csv, xdf
+from emodict_desk.importers import (
+    brainflow,
+    dmer,
+    dsi,
+    e4,
+    edf,
+    embraceplus,
+    muse,
+    openbci,
+    opensignals,
+    plain_csv,
+    xdf,
+)
 from emodict_desk.importers.form import IMPORTERS
 
 # A new format is one module and one line here; the first line of its reader's docstring is its help.
@@ -16,6 +28,7 @@ IMPORTERS |= {
     "xdf": xdf.FORM,
     "opensignals": opensignals.FORM,
     "brainflow": brainflow.FORM,
+    "openbci": openbci.FORM,
     "dmer": dmer.FORM,
     "csv": plain_csv.FORM,
 }

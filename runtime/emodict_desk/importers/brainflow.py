@@ -16,8 +16,9 @@ from emodict.files.jsontext import parse_json
 from emodict.recording.modalities import MODALITIES
 from emodict.recording.recording import Event, Recording, Signal
 from emodict_desk.board_columns import pick_columns
-from emodict_desk.importers.clock import counter_from_arrivals, gap_or_none, lost_samples, unwrapped_counter, utc_text
+from emodict_desk.importers.clock import utc_text
 from emodict_desk.importers.form import Form, Option
+from emodict_desk.importers.order import Order, by_counter_or_arrivals
 from emodict_desk.importers.spool import Growing, Spool
 from emodict_desk.importers.text import Block, TextTable, numbers, open_table
 from emodict_desk.recordings.account import Account
@@ -52,18 +53,18 @@ def read_brainflow(
     account = Account(f"BrainFlow {descr.get('name', 'board')} file {path.name}")
     rows = _read_rows(table, descr, account)
     rate_hz = float(descr["sampling_rate"])
-    sequence = _sequence(rows, rate_hz, account)
-    at_s = (np.arange(len(rows.unix_s)) if sequence is None else sequence) / rate_hz
+    order = _order(rows, rate_hz, account)
+    at_s = order.onsets_s(len(rows.unix_s), rate_hz)
     signals = {
-        m: Signal(m, rate_hz, MODALITIES[m].unit, names, rows.samples[m], sequence=sequence)
+        m: Signal(m, rate_hz, MODALITIES[m].unit, names, order.of(rows.samples[m]), sequence=order.gaps)
         for m, names in rows.names.items()
     }
     return Recording(
         session_id=session_id or path.stem,
         subject_id=subject_id or path.stem,
         signals=signals,
-        events=tuple(Event(float(at_s[row]), code, "marker") for row, code in rows.marks),
-        start_time=(utc_text(float(rows.unix_s[0])) or "") if len(rows.unix_s) else "",
+        events=tuple(Event(float(at_s[row]), code, "marker") for row, code in rows.marks if np.isfinite(at_s[row])),
+        start_time=(utc_text(float(order.of(rows.unix_s)[0])) or "") if len(rows.unix_s) else "",
         device=str(descr.get("name", "")),
         attributes=account.attributes(),
     )
@@ -195,20 +196,22 @@ def _column(table: TextTable, block: Block, column: object) -> NDArray[np.float6
     return values
 
 
-def _sequence(rows: _Rows, rate_hz: float, account: Account) -> NDArray[np.int64] | None:
+def _order(rows: _Rows, rate_hz: float, account: Account) -> Order:
     """Samples by the board's package counter; where that counts packets of several samples, by their time."""
-    sequence: NDArray[np.int64] | None = None
-    if np.isfinite(rows.packages).all():
-        sequence = unwrapped_counter(rows.packages)
-    by = "the package counter"
-    if sequence is None and np.isfinite(rows.unix_s).all():
-        sequence, by = counter_from_arrivals(rows.unix_s, rate_hz), "the time stamps"
-    if sequence is None:
-        account.note("neither package counter nor time stamps: lost samples cannot be seen")
-        return None
-    if lost_samples(sequence):
-        account.note(f"{lost_samples(sequence)} samples lost, by {by}")
-    return gap_or_none(sequence)
+    stamps_s = rows.unix_s if np.isfinite(rows.unix_s).all() else None
+    return by_counter_or_arrivals(
+        rows.packages, _All(rows.samples), stamps_s, rate_hz, account, counter_is="the package counter"
+    )
+
+
+@dataclass(frozen=True)
+class _All:
+    """The samples of all modalities side by side: rows that are equal in all of them are the same row."""
+
+    samples: Mapping[str, Spool]
+
+    def take(self, indices: NDArray[np.int64], /, axis: int) -> NDArray[np.float32]:
+        return np.concatenate([np.asarray(spool.take(indices, axis=axis)) for spool in self.samples.values()], axis=1)
 
 
 FORM = Form(

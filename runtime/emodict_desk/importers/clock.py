@@ -1,9 +1,10 @@
-"""Clocks of recordings: counters that wrap, time stamps that come in bursts, and times that are even after all."""
+"""Clocks of recordings: time stamps that come in bursts, times that are even after all, and what text says of time."""
 
 from __future__ import annotations
 
 import datetime
 import re
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,39 +16,17 @@ Int64Array = NDArray[np.int64]
 Float64Array = NDArray[np.float64]
 
 _ISO = re.compile(r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d(?::\d\d)?)(?:[.,](\d+))?\s*(Z|[+-]\d\d:?\d\d)?", re.IGNORECASE)
+_CLOCK = re.compile(
+    r"(?:(\d{1,4}[/.-]\d{1,2}[/.-]\d{1,4}),?\s+)?(\d{1,2}):([0-5]\d):([0-5]\d|60)(?:[.,:](\d{1,9}))?\s*([AP]M)?",
+    re.IGNORECASE,
+)
 # Samples that come this much later than their number says, and stay so, tell of lost ones. Bluetooth delivers
 # a Muse's samples in packets of 12, 47 ms, of which several may come together, and stalls for seconds.
 LATE_S = 0.1
 LOOK_AHEAD_S = 10.0
+_HOUR_S, _HOUR_TOLERANCE_S = 3600.0, 2.0
 # Crystals are right to 100 ppm; a mean over seconds to a little less.
 WHOLE_RATE_TOLERANCE = 0.0005
-# Below this share of plain steps, a column is no counter of samples.
-_COUNTER_SHARE = 0.5
-
-
-def unwrapped_counter(counter: NDArray[Any]) -> Int64Array | None:
-    """(samples,) counter of few bits -> one that grows by 1 per sample and jumps where samples are missing.
-
-    The counter wraps at the power of two above its largest value. One that stands still at its largest
-    value has run out of bits: from there each row counts as one sample. Losses of a whole turn cannot be seen.
-    None if it is no counter of samples.
-    """
-    values = np.asarray(counter).astype(np.int64)
-    if len(values) < 2:
-        return np.arange(len(values), dtype=np.int64)
-    steps = np.diff(values)
-    full = int(values.max())
-    if not steps.any():
-        return None
-    steps[(steps == 0) & (values[1:] == full)] = 1
-    if (steps < 0).any():
-        steps[steps < 0] += 1 << full.bit_length()
-    if (steps <= 0).any() or np.count_nonzero(steps == 1) < _COUNTER_SHARE * len(steps):
-        return None
-    # In place: at 1000 Hz every copy of an hour is 29 MB.
-    values[0] = 0
-    np.cumsum(steps, out=values[1:])
-    return values
 
 
 def lost_samples(sequence: Int64Array) -> int:
@@ -93,7 +72,7 @@ def start_and_times(times_s: Float64Array, rate_hz: float) -> tuple[float, Float
     return 0.0, times_s
 
 
-def growing(times_s: Float64Array) -> NDArray[np.bool_]:
+def growing(times_s: NDArray[Any]) -> NDArray[np.bool_]:
     """(samples,) True for the samples that come after all before them."""
     if not len(times_s):
         return np.ones(0, dtype=bool)
@@ -115,6 +94,11 @@ def usual_rate_hz(times_s: Float64Array) -> float:
     return float(whole) if whole and abs(rate_hz / whole - 1) < WHOLE_RATE_TOLERANCE else rate_hz
 
 
+def looks_like_summer_time(step_s: Any, tolerance_s: float = 0.0) -> Any:
+    """Is a step of a local clock, or each of several, just the hour by which it is set twice a year?"""
+    return np.abs(step_s - _HOUR_S) < _HOUR_TOLERANCE_S + tolerance_s
+
+
 def utc_text(unix_s: float) -> str | None:
     """Unix time as ISO 8601 in UTC; None where it is no time."""
     try:
@@ -122,6 +106,43 @@ def utc_text(unix_s: float) -> str | None:
     except (OverflowError, ValueError, OSError):
         return None
     return moment.isoformat().replace("+00:00", "Z")
+
+
+@dataclass(frozen=True)
+class ClockTime:
+    """A time of day; `date` is the text before it, "" where there is none."""
+
+    date: str
+    second_of_day: float
+    twelve_hours: bool = False
+
+    def day(self) -> datetime.date | None:
+        """The day, where it can be told: the year first, or a number that is not a month, or AM and PM (US)."""
+        parts = [int(part) for part in re.findall(r"\d+", self.date)]
+        if len(parts) != 3:
+            return None
+        first, second, third = parts
+        month_first = second > 12 or (self.twelve_hours and first <= 12)
+        day_first = first > 12 or "." in self.date
+        try:
+            if first > 31:
+                return datetime.date(first, second, third)
+            if month_first:
+                return datetime.date(third, first, second)
+            return datetime.date(third, second, first) if day_first else None
+        except ValueError:
+            return None
+
+
+def clock_time(text: str) -> ClockTime | None:
+    """`23:30:00.000`, `01/02/2024 01:30:00 PM`, `1.2.2024 13:30:00`; None where it is none of them."""
+    found = _CLOCK.fullmatch(text.strip())
+    if not found:
+        return None
+    date, hour, minute, second, fraction, half = found.groups()
+    hours = int(hour) % 12 + 12 * (half.upper() == "PM") if half else int(hour)
+    seconds = hours * 3600 + int(minute) * 60 + float(f"{second}.{fraction or 0}")
+    return ClockTime(date or "", seconds, bool(half)) if hours < 24 else None
 
 
 def parse_time(text: str) -> datetime.datetime | None:

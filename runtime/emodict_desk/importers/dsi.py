@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from emodict.errors import RecordingError
 from emodict.recording.recording import Event, Recording, Signal
 from emodict.recording.units import plain_unit, unit_factor
-from emodict_desk.importers.clock import gap_or_none, lost_samples, parse_time, unwrapped_counter
+from emodict_desk.importers.clock import parse_time
 from emodict_desk.importers.form import Form
 from emodict_desk.importers.kinds import first_text_line, wrong_kind
+from emodict_desk.importers.order import Order, by_counter
 from emodict_desk.importers.spool import Growing, Spool
 from emodict_desk.importers.text import Block, TextTable, numbers, open_table
 from emodict_desk.recordings.account import Account
@@ -42,14 +43,14 @@ def read_dsi(source: Path, /, *, subject_id: str | None = None, session_id: str 
     read = _read_rows(table, channels, account)
     if not len(read.samples):
         raise RecordingError(f"{path} holds no samples", expected=_EXPECTED, fix="Export it again")
-    sequence = _sequence(read.counter, account)
-    at_s = (np.arange(len(read.samples)) if sequence is None else sequence) / rate_hz
+    order = _order(read, rate_hz, account)
+    at_s = order.onsets_s(len(read.samples), rate_hz)
     start = parse_time(f"{_find(header, r'date')} {_find(header, r'(start )?time')}".strip())
     return Recording(
         session_id=session_id or path.stem,
         subject_id=subject_id or _find(header, r"(subject|patient)( id)?( code)?") or path.stem,
-        signals={"eeg": _signal(table, channels, read, header, rate_hz, sequence, account)},
-        events=tuple(Event(float(at_s[row]), code, text) for row, code, text in read.marks),
+        signals={"eeg": _signal(table, channels, read, header, rate_hz, order, account)},
+        events=tuple(Event(float(at_s[row]), code, text) for row, code, text in read.marks if np.isfinite(at_s[row])),
         start_time=start.isoformat().replace("+00:00", "Z") if start else "",
         device=_find(header, r"(product|headset( type)?|device|hardware)( name)?") or "DSI headset",
         attributes=account.attributes(),
@@ -71,15 +72,16 @@ def _channels(table: TextTable) -> list[int]:
 
 @dataclass
 class _Rows:
-    """What the rows hold; marks are (row, code, text)."""
+    """What the rows hold; marks are (row, code, text), times_s is None where a cell is not a number."""
 
     samples: Spool
     counter: NDArray[np.float64] | None
+    times_s: NDArray[np.float64] | None
     marks: list[tuple[int, int, str]]
 
 
 def _read_rows(table: TextTable, channels: Sequence[int], account: Account) -> _Rows:
-    samples, counter = Spool(len(channels)), Growing()
+    samples, counter, times_s = Spool(len(channels)), Growing(), Growing()
     marks: list[tuple[int, int, str]] = []
     trigger = 0.0
     names = list(table.columns)
@@ -95,9 +97,20 @@ def _read_rows(table: TextTable, channels: Sequence[int], account: Account) -> _
         marks += [(first + row, code, text) for row, code, text in _remarks(table, block)]
         if counted:
             counter.append(numbers(table, block, counted)[:, 0])
+            times_s.append(_times_s(table, block))
     for name in (n for n in names if n in ("Time", "Time_Offset", "ADC_Status")):
         account.leave_out(name, "not used")
-    return _Rows(samples, counter.all() if counted else None, sorted(marks))
+    stamps_s = times_s.all()
+    known = stamps_s if np.isfinite(stamps_s).all() else None
+    return _Rows(samples, counter.all() if counted else None, known, sorted(marks))
+
+
+def _times_s(table: TextTable, block: Block) -> NDArray[np.float64]:
+    """(rows,) the column Time, which only helps the counter: NaN where it cannot be read."""
+    try:
+        return numbers(table, block, [0])[:, 0]
+    except RecordingError:
+        return np.full(len(block), np.nan)
 
 
 def _held(values: NDArray[np.float64], before: float) -> NDArray[np.float64]:
@@ -120,17 +133,16 @@ def _remarks(table: TextTable, block: Block) -> list[tuple[int, int, str]]:
     return found
 
 
-def _sequence(counter: NDArray[np.float64] | None, account: Account) -> NDArray[np.int64] | None:
-    if counter is None or not np.isfinite(counter).all():
+def _order(read: _Rows, rate_hz: float, account: Account) -> Order:
+    if read.counter is None or not np.isfinite(read.counter).all():
         account.note("no whole sample counter (ADC_Sequence): samples are placed by row, so lost ones cannot be seen")
-        return None
-    sequence = unwrapped_counter(counter)
-    if sequence is None:
+        return Order()
+    order = by_counter(read.counter, read.samples, times_s=read.times_s, rate_hz=rate_hz)
+    if order is None:
         account.note("ADC_Sequence does not count samples: they are placed by row, so lost ones cannot be seen")
-        return None
-    if lost_samples(sequence):
-        account.note(f"{lost_samples(sequence)} samples lost by the counter ADC_Sequence")
-    return gap_or_none(sequence)
+        return Order()
+    order.say("", "the counter ADC_Sequence", account)
+    return order
 
 
 def _signal(
@@ -139,7 +151,7 @@ def _signal(
     read: _Rows,
     header: dict[str, str],
     rate_hz: float,
-    sequence: NDArray[np.int64] | None,
+    order: Order,
     account: Account,
 ) -> Signal:
     unit = plain_unit(_find(header, r".*\bunits?"))
@@ -151,9 +163,9 @@ def _signal(
         rate_hz=rate_hz,
         unit=unit or "uV",
         channel_names=tuple(table.columns[c] for c in channels),
-        samples=read.samples,
+        samples=order.of(read.samples),
         reference=_find(header, r"reference( location| channel| electrode)?"),
-        sequence=sequence,
+        sequence=order.gaps,
     )
 
 

@@ -1,8 +1,11 @@
-"""Empatica E4: the folder of CSV files that one sitting with the wristband leaves."""
+"""Empatica E4: the folder of CSV files that one sitting with the wristband leaves, or the zip that the maker gives."""
 
 from __future__ import annotations
 
 import datetime
+import zipfile
+import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +16,7 @@ from emodict.errors import RecordingError
 from emodict.recording.recording import Event, Recording, Signal
 from emodict_desk.importers.form import Form
 from emodict_desk.importers.kinds import describe
+from emodict_desk.wording import count_of
 
 # File, modality, unit. TEMP, ACC, HR and IBI are in the folder too; no model uses them.
 _SENSORS = (("BVP.csv", "ppg", "a.u."), ("EDA.csv", "gsr", "uS"))
@@ -21,6 +25,27 @@ _TAGS = "tags.csv"
 _EXPECTED = "a folder with BVP.csv or EDA.csv"
 _TAG_CODE = 1
 _HEADER_LINES = 2
+# A charge lasts two days, of which BVP.csv takes 90 MB.
+_MOST_ZIPPED_BYTES = 1 << 28
+# What reading a zip runs into where it is damaged, encrypted or packed in another way.
+_ZIP_DAMAGE = (
+    zipfile.BadZipFile,
+    zlib.error,
+    EOFError,
+    KeyError,
+    NotImplementedError,
+    OSError,
+    RuntimeError,
+    ValueError,
+)
+
+
+_ZIP_MAGIC = b"PK"
+# Larger numbers are not Unix times, whatever rounded them.
+_LATEST_S = 1e11
+
+# A folder, or one inside a zip: both have names, are listed and read alike.
+Folder = Path | zipfile.Path
 
 
 @dataclass(frozen=True)
@@ -33,7 +58,7 @@ class _SensorFile:
 
 
 def read_e4(source: Path, /, *, subject_id: str | None = None, session_id: str | None = None) -> Recording:
-    """Read the folder of an Empatica E4.
+    """Read the folder of an Empatica E4, or its zip.
 
     BVP.csv becomes ppg, EDA.csv gsr, tags.csv events. The recording starts with the earlier of the two.
     Samples are kept as they are: the 0.0 uS before the skin makes contact is for the features to judge.
@@ -42,14 +67,34 @@ def read_e4(source: Path, /, *, subject_id: str | None = None, session_id: str |
     Raises:
         RecordingError: neither file is there, or one cannot be read; file and line are named.
     """
-    folder = Path(source)
-    _check_folder(folder)
+    path = Path(source)
+    if not zipfile.is_zipfile(path):
+        _check_folder(path)
+        return _read(path, path.resolve().name, subject_id, session_id)
+    try:
+        with zipfile.ZipFile(path) as packed:
+            return _read(_folder_in(packed, path), path.stem, subject_id, session_id)
+    except _ZIP_DAMAGE as error:
+        raise RecordingError(f"{path} is a damaged zip: {error}", fix="Download it again") from error
+
+
+def looks_like_e4(path: Path, head: bytes) -> bool:
+    """A folder, or a zip, with one of the two files that emodict reads."""
+    if not head.startswith(_ZIP_MAGIC):
+        return path.is_dir() and any((path / name).is_file() for name, _, _ in _SENSORS)
+    try:
+        with zipfile.ZipFile(path) as packed:
+            return bool(_folders_in(packed))
+    except _ZIP_DAMAGE:
+        return False
+
+
+def _read(folder: Folder, name: str, subject_id: str | None, session_id: str | None) -> Recording:
     files = {
-        modality: (_read_sensor(folder / name), unit) for name, modality, unit in _SENSORS if (folder / name).is_file()
+        modality: (_read_sensor(folder / file), unit) for file, modality, unit in _SENSORS if (folder / file).is_file()
     }
     start_unix_s = min(file.start_unix_s for file, _ in files.values())
     start = _utc(start_unix_s, folder)
-    name = folder.resolve().name
     return Recording(
         session_id=session_id or f"{name}-{start:%Y%m%dT%H%M%SZ}",
         subject_id=subject_id or name,
@@ -61,9 +106,29 @@ def read_e4(source: Path, /, *, subject_id: str | None = None, session_id: str |
     )
 
 
-def looks_like_e4(path: Path, head: bytes) -> bool:
-    """A folder with one of the two files that emodict reads."""
-    return path.is_dir() and any((path / name).is_file() for name, _, _ in _SENSORS)
+def _folders_in(packed: zipfile.ZipFile) -> list[str]:
+    """Where in the zip sensors lie: "" for its top, else ending in a slash."""
+    wanted = {name for name, _, _ in _SENSORS}
+    parts = (name.rpartition("/") for name in packed.namelist())
+    return list(dict.fromkeys(folder + slash for folder, slash, name in parts if name in wanted))
+
+
+def _folder_in(packed: zipfile.ZipFile, path: Path) -> zipfile.Path:
+    folders = _folders_in(packed)
+    unpack = f"Unpack it: unzip '{path}' -d '{path.with_suffix('')}', and give one of its folders"
+    if len(folders) != 1:
+        raise RecordingError(
+            f"{path} is not the zip of one sitting with an Empatica E4",
+            expected="BVP.csv or EDA.csv in one folder",
+            got=", ".join(folders) or describe(path),
+            fix=unpack if folders else None,
+        )
+    large = [info.filename for info in packed.infolist() if info.file_size > _MOST_ZIPPED_BYTES]
+    if large:
+        raise RecordingError(
+            f"{path}: {large[0]} is too large for an Empatica E4", expected=f"at most {_MOST_ZIPPED_BYTES >> 20} MiB"
+        )
+    return zipfile.Path(packed, folders[0])
 
 
 def _check_folder(folder: Path) -> None:
@@ -74,7 +139,7 @@ def _check_folder(folder: Path) -> None:
                 f"{folder} is not the folder of an Empatica E4",
                 expected=_EXPECTED,
                 got=f"one {inside}" if inside else "an empty one",
-                fix="Give the folder that the E4's zip file unpacks to",
+                fix="Give the folder that the E4's zip file unpacks to, or the zip",
             )
         return
     if not folder.exists():
@@ -86,13 +151,13 @@ def _check_folder(folder: Path) -> None:
 
 def _how_to_get_the_folder(file: Path) -> str | None:
     if file.suffix.lower() == ".zip":
-        return f"Unpack it first: unzip '{file}' -d '{file.with_suffix('')}'"
+        return "Download it again: it cannot be unpacked"
     return f"Give the folder instead: '{file.parent}'" if file.suffix.lower() == ".csv" else None
 
 
-def _left_out(folder: Path) -> dict[str, str]:
+def _left_out(folder: Folder) -> dict[str, str]:
     used = {name for name, _, _ in _SENSORS} | {_TAGS}
-    names = sorted(path.name for path in folder.glob("*.csv") if path.name not in used)
+    names = sorted(path.name for path in folder.iterdir() if path.name.endswith(".csv") and path.name not in used)
     return {"left_out": ", ".join(names)} if names else {}
 
 
@@ -107,18 +172,20 @@ def _signal(modality: str, file: _SensorFile, unit: str, start_unix_s: float) ->
     )
 
 
-def _read_sensor(path: Path) -> _SensorFile:
-    values = _read_numbers(path)
+def _read_sensor(path: Folder) -> _SensorFile:
+    lines = _read_lines(path)
+    values = _numbers(path, lines)
     if len(values) <= _HEADER_LINES:
         raise RecordingError(
             f"{path} holds no samples",
             expected="a start time, a sampling rate, then one sample a line",
-            got=f"{len(values)} line{'s' * (len(values) != 1)}",
+            got=count_of(len(values), "line"),
             fix="Export it again, or take the file out of the folder to import the rest",
         )
     start, rate = float(values[0]), float(values[1])
     if not np.isfinite(start):
         raise RecordingError(f"{path}, line 1: no start time", expected="a Unix time", got=start)
+    _check_seconds(path, lines[:1])
     if not (np.isfinite(rate) and rate > 0):
         raise RecordingError(
             f"{path}, line 2: the sampling rate cannot be used", expected="a positive number of Hz", got=rate
@@ -126,22 +193,41 @@ def _read_sensor(path: Path) -> _SensorFile:
     return _SensorFile(start, rate, values[_HEADER_LINES:].astype(np.float32))
 
 
-def _read_tags(path: Path, start_unix_s: float) -> tuple[Event, ...]:
+def _read_tags(path: Folder, start_unix_s: float) -> tuple[Event, ...]:
     """One Unix time a line, each a press of the button; no press, no line."""
     if not path.is_file():
         return ()
-    return tuple(Event(float(t) - start_unix_s, _TAG_CODE, "button") for t in _read_numbers(path))
+    lines = _read_lines(path)
+    times_s = _numbers(path, lines)
+    _check_seconds(path, lines)
+    return tuple(Event(float(t) - start_unix_s, _TAG_CODE, "button") for t in times_s)
 
 
-def _read_numbers(path: Path) -> NDArray[np.float64]:
+def _check_seconds(path: Folder, lines: Sequence[str]) -> None:
+    """Refuse Unix times that a spreadsheet has rounded: 1.64423E+09 may be an hour off."""
+    for i, line in enumerate(lines):
+        digits, _, power = line.strip().lower().partition("e")
+        rounded = int(power or 0) - len(digits.partition(".")[2])
+        if rounded > 0 and abs(float(line)) < _LATEST_S:
+            raise RecordingError(
+                f"{path}, line {i + 1}: the time was rounded to {10**rounded} s by a spreadsheet",
+                expected="a Unix time to the second, such as 1644226061",
+                got=line.strip(),
+                fix="Take the file as it was before it was saved there (download it again), or correct the line",
+            )
+
+
+def _read_lines(path: Folder) -> list[str]:
+    lines = path.read_text(encoding="utf-8-sig", errors="replace").rstrip().split("\n")
+    return [] if lines == [""] else lines
+
+
+def _numbers(path: Folder, lines: list[str]) -> NDArray[np.float64]:
     """One number a line, nan for a missing one.
 
     Raises:
         RecordingError: a line is no number; it is named.
     """
-    lines = path.read_text(encoding="utf-8-sig", errors="replace").rstrip().split("\n")
-    if lines == [""]:
-        return np.empty(0)
     try:
         values = np.array(lines, dtype=np.float64)
     except ValueError:
@@ -161,7 +247,7 @@ def _is_number(line: str) -> bool:
     return True
 
 
-def _bad_line(path: Path, lines: list[str], index: int) -> RecordingError:
+def _bad_line(path: Folder, lines: list[str], index: int) -> RecordingError:
     return RecordingError(
         f"{path}, line {index + 1}: not a number",
         expected="one number a line, with a point for the decimals",
@@ -170,7 +256,7 @@ def _bad_line(path: Path, lines: list[str], index: int) -> RecordingError:
     )
 
 
-def _utc(unix_s: float, folder: Path) -> datetime.datetime:
+def _utc(unix_s: float, folder: Folder) -> datetime.datetime:
     try:
         return datetime.datetime.fromtimestamp(unix_s, tz=datetime.timezone.utc)
     except (OverflowError, ValueError, OSError):

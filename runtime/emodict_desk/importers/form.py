@@ -38,11 +38,13 @@ class Form:
 
     Attributes:
         looks_like: told from the path and the first bytes of the file, quickly.
+        reads_only: its reader takes `only`, the modalities to read; of others they are picked afterwards.
     """
 
     read: Reader
     looks_like: Callable[[Path, bytes], bool]
     options: tuple[Option, ...] = ()
+    reads_only: bool = False
 
     @property
     def help(self) -> str:

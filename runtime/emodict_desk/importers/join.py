@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from emodict.errors import RecordingError
-from emodict.files.hdf5 import DAMAGE
+from emodict.files.hdf5 import DAMAGE, open_to_read
 from emodict.recording.recording import Event, FaceVideo, Recording, Signal, Trials
 from emodict.recording.session import open_session
 from emodict_desk.importers.clock import parse_time
@@ -45,7 +45,9 @@ def read_companion(path: Path, kind: str | None, stack: contextlib.ExitStack) ->
     if not path.exists():
         raise RecordingError(f"There is no file {path}", expected="a second recording", fix="Check the path")
     if kind == SESSION or (kind is None and _is_session(path)):
-        return stack.enter_context(open_session(path))
+        session = stack.enter_context(open_session(path))
+        session.require_usable(session.unusable)
+        return session
     found = kind or kind_of(path)
     if found is None:
         raise RecordingError(
@@ -60,7 +62,7 @@ def _is_session(path: Path) -> bool:
     if not path.is_file() or not h5py.is_hdf5(path):
         return False
     try:
-        with h5py.File(path, "r") as file:
+        with open_to_read(path) as file:
             return "format" in file.attrs
     except DAMAGE:
         return False

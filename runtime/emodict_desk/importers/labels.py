@@ -1,12 +1,14 @@
-"""What names mean: which column or stream is which modality, and what its unit is in our words."""
+"""What names mean: which column, channel or stream is which modality, at which place, in which unit."""
 
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 
 from emodict.recording.electrodes import ELECTRODES
 from emodict.recording.modalities import EEG, MODALITIES
 from emodict.recording.recording import canonical_channel
+from emodict.recording.units import plain_unit
 
 _ELECTRODES = frozenset(canonical_channel(name) for name in ELECTRODES)
 
@@ -16,8 +18,44 @@ _NAMES = {
     "marker": r"markers?|triggers?|events?|stim(ulus)?|annotations?",
 }
 _PATTERNS = {name: re.compile(rf"(^|[^a-z])({words})([^a-z]|$)", re.IGNORECASE) for name, words in _NAMES.items()}
+# "pulse rate" and "EDA quality" are numbers about a signal.
+_NO_SIGNAL = re.compile(r"rate|quality|status|\bhr\b|index", re.IGNORECASE)
 
 WANTED_UNIT = {modality.name: modality.unit for modality in MODALITIES.values()}
+
+
+@dataclass(frozen=True)
+class Label:
+    """What a column or channel calls itself.
+
+    Attributes:
+        unit: in emodict's words, "" where the file names none.
+        kind: the type that the file gives it, "" where it gives none.
+    """
+
+    name: str
+    unit: str = ""
+    kind: str = ""
+
+    @classmethod
+    def read(cls, text: str) -> Label:
+        """`EDA (uS)`, `Fp1 [µV]`: the name, and the unit in brackets."""
+        name, unit = split_unit(text)
+        return cls(name, plain_unit(unit))
+
+    @property
+    def modality(self) -> str | None:
+        """eeg, ppg, gsr, marker, or nothing known; a place on the head is EEG."""
+        if is_electrode(self.name):
+            return EEG
+        words = modality_of_words(self.name)
+        # "EEG" alone names no place, and a number about a signal is not the signal.
+        return None if words == EEG or (words in MODALITIES and _NO_SIGNAL.search(self.name)) else words
+
+    @property
+    def place(self) -> str:
+        """`RAW_TP9`, `EEG.AF7` -> the bare place; what is not one stays as it is."""
+        return electrode_name(self.name)
 
 
 def is_electrode(name: str) -> bool:
@@ -27,7 +65,7 @@ def is_electrode(name: str) -> bool:
 
 
 def electrode_name(name: str) -> str:
-    """`RAW_TP9`, `EEG.AF7` -> the bare place; what is none stays as it is."""
+    """`RAW_TP9`, `EEG.AF7` -> the bare place; what is not one stays as it is."""
     bare = re.sub(r"^(eeg|raw)[_ .]+", "", name.strip(), flags=re.IGNORECASE)
     return bare if is_electrode(bare) else name.strip()
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,18 +13,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emodict.errors import RecordingError
+from emodict.recording.lights import pulse_light
 from emodict.recording.recording import Event, Recording, Signal
-from emodict_desk.importers.clock import counter_from_arrivals, gap_or_none, lost_samples, parse_time
+from emodict_desk.importers.clock import (
+    counter_from_arrivals,
+    gap_or_none,
+    looks_like_summer_time,
+    lost_samples,
+    parse_time,
+)
 from emodict_desk.importers.form import Form
 from emodict_desk.importers.kinds import first_text_line, wrong_kind
+from emodict_desk.importers.labels import Label
 from emodict_desk.importers.spool import Growing, Spool
 from emodict_desk.importers.text import Block, TextTable, numbers, open_table, time_runs_back
 from emodict_desk.recordings.account import Account
 
 _EXPECTED = "a CSV of Mind Monitor: TimeStamp, ..., RAW_TP9, RAW_AF7, RAW_AF8, RAW_TP10, ..., Elements"
 _RAW = ("RAW_TP9", "RAW_AF7", "RAW_AF8", "RAW_TP10")
-# Of Muse's three lights infrared tells the pulse best.
-_PPG = ("PPG_IR", "PPG2", "PPG_2", "PPG_Infrared")
+# The first light is that of the room, which is not the pulse even where it stands alone.
+_ROOM_LIGHT = re.compile(r"ppg_?(1|ambient)", re.IGNORECASE)
 # Muse 2 and S sample at 256 Hz, the Muse of 2014 at 220 Hz; PPG comes at 64 Hz.
 _RATES_HZ = {"eeg": (256.0, 220.0), "ppg": (64.0,)}
 _RATE_TOLERANCE = 0.1
@@ -95,11 +105,11 @@ class _Rows:
         names = table.columns
         eeg = [name for name in _RAW if name in names]
         self.contacts = [f"HSI_{name[4:]}" for name in eeg if f"HSI_{name[4:]}" in names]
-        lights = next(([name] for name in _PPG if name in names), [])
-        self.used = [*eeg, *lights]
+        pulse = _pulse(names)
+        self.used = [*eeg, *pulse]
         self.streams = {
             modality: _Stream([names.index(n) for n in columns], Spool(len(columns)))
-            for modality, columns in (("eeg", eeg), ("ppg", lights))
+            for modality, columns in (("eeg", eeg), ("ppg", pulse))
             if columns
         }
         self._latest_s = -np.inf
@@ -135,7 +145,9 @@ class _Rows:
             self.start = self.start or moment
             out[i] = (moment - self.start).total_seconds()
             if out[i] < self._latest_s - _PAUSE_S:
-                fix = "The phone's clock was set: cut the file there, and import the parts as recordings of their own"
+                summer = looks_like_summer_time(self._latest_s - float(out[i]))
+                fix = "It looks like the end of summer time: " if summer else "The phone's clock was set: "
+                fix += "cut the file there, and import the parts as recordings of their own"
                 raise time_runs_back(
                     self.table, block.lines[i], f"{self._latest_s:.3f} s", f"{out[i]:.3f} s after the start", fix
                 )
@@ -156,6 +168,14 @@ class _Rows:
         return bad
 
 
+def _pulse(names: Sequence[str]) -> list[str]:
+    """The column of the infrared light; empty where there is none."""
+    lights = [name for name in names if Label(name).modality == "ppg"]
+    light = pulse_light(lights)
+    candidates = lights if light is None else [lights[light]]
+    return [name for name in candidates if not _ROOM_LIGHT.fullmatch(name)][:1]
+
+
 def _signals(read: _Rows, account: Account) -> dict[str, Signal]:
     signals = {}
     for modality, stream in read.streams.items():
@@ -170,7 +190,7 @@ def _signals(read: _Rows, account: Account) -> dict[str, Signal]:
         counter = counter_from_arrivals(arrived_s, rate_hz)
         if lost_samples(counter):
             account.note(f"{modality}: {lost_samples(counter)} samples lost, by the time stamps")
-        names = [read.table.columns[c].removeprefix("RAW_") for c in stream.columns]
+        names = [Label(read.table.columns[c]).place for c in stream.columns]
         signals[modality] = Signal(
             modality=modality,
             rate_hz=rate_hz,

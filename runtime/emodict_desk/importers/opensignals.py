@@ -19,13 +19,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emodict.errors import RecordingError
-from emodict.files.hdf5 import DAMAGE, check_contents, members
+from emodict.files.hdf5 import DAMAGE, check_contents, members, open_to_read
 from emodict.recording.recording import Event, Recording, Signal
-from emodict_desk.importers.clock import gap_or_none, lost_samples, unwrapped_counter
 from emodict_desk.importers.form import Form, Option, pairs
 from emodict_desk.importers.kinds import check_there, wrong_kind
+from emodict_desk.importers.order import by_counter
 from emodict_desk.importers.spool import Spool
 from emodict_desk.recordings.account import Account
+from emodict_desk.wording import count_of
 
 if TYPE_CHECKING:
     import h5py
@@ -101,10 +102,8 @@ def looks_like_opensignals(path: Path, head: bytes) -> bool:
     """HDF5 whose groups hold raw/nSeq."""
     if not head.startswith(_HDF5_MAGIC):
         return False
-    import h5py
-
     try:
-        with h5py.File(path, "r") as file:
+        with open_to_read(path) as file:
             check_contents(file)
             return _has_channels(file)
     except RecordingError:
@@ -162,7 +161,7 @@ def _open(path: Path) -> h5py.File:
     if not h5py.is_hdf5(path):
         raise wrong_kind(path, _EXPECTED)
     try:
-        file = h5py.File(path, "r")
+        file = open_to_read(path)
     except OSError as error:
         raise RecordingError(
             f"{path} is HDF5 but cannot be opened: {error}", fix="It is cut off: copy it again"
@@ -292,16 +291,16 @@ def _signal(of: Sequence[tuple[_Channel, _Sensor, str]], start: datetime.datetim
 
 def _sequence(channel: _Channel, account: Account) -> NDArray[np.int64] | None:
     counter = channel.counter[:, 0]
-    sequence = unwrapped_counter(counter)
-    if sequence is None:
+    order = by_counter(counter, channel.counter)
+    if order is None:
         account.note(f"{channel.device_name}: nSeq does not count samples, so lost ones cannot be seen")
-    elif lost_samples(sequence):
-        account.note(f"{channel.device_name}: {lost_samples(sequence)} samples lost, by nSeq")
+        return None
+    order.say(f"{channel.device_name}: ", "nSeq", account)
     stuck = np.flatnonzero(np.diff(counter.astype(np.int64)) == 0)
-    if sequence is not None and len(stuck):
+    if len(stuck):
         at_s = stuck[0] / channel.rate_hz
         account.note(f"{channel.device_name}: nSeq ran out at {at_s:.2f} s; samples are counted by row from there")
-    return gap_or_none(sequence)
+    return order.gaps
 
 
 def _digital_events(device: _Device, start: datetime.datetime | None, account: Account) -> Iterator[Event]:
@@ -316,7 +315,7 @@ def _digital_events(device: _Device, start: datetime.datetime | None, account: A
             yield Event(late_s + row / device.rate_hz, i + 1, f"{name} {values[row - 1]} -> {values[row]}")
     for name, rows in sorted(members(device.group.get("events", {})).items()):
         if len(rows):
-            account.leave_out(f"events/{name}", f"{len(rows)} row{'s' * (len(rows) != 1)} of unknown layout")
+            account.leave_out(f"events/{name}", f"{count_of(len(rows), 'row')} of unknown layout")
 
 
 FORM = Form(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import itertools
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,6 +46,7 @@ class TextTable:
     Attributes:
         skipped_lines: lines before the header's, or before the first row where there is no header.
         optional: how many of the last cells a row may lack.
+        decimal: what stands before the decimals of its numbers, a point or a comma.
     """
 
     path: Path
@@ -54,6 +56,7 @@ class TextTable:
     skipped_lines: int
     has_header: bool = True
     optional: int = 0
+    decimal: str = "."
 
     def column(self, name: str) -> int:
         """The column of that name; case and outer blanks do not matter.
@@ -131,7 +134,9 @@ class TextTable:
         )
 
 
-def open_table(path: Path, expected: str, *, delimiter: str | None = None, has_header: bool = True) -> TextTable:
+def open_table(
+    path: Path, expected: str, *, delimiter: str | None = None, has_header: bool = True, decimal: str = "."
+) -> TextTable:
     """Find the header of a table; lines before it that start with # are its comments.
 
     Raises:
@@ -146,13 +151,14 @@ def open_table(path: Path, expected: str, *, delimiter: str | None = None, has_h
     comments, line, skipped = _read_header(path)
     if not line:
         raise RecordingError(f"{path} holds nothing but comments", expected=expected)
-    delimiter = delimiter or max(_DELIMITERS, key=line.count)
+    # Between the cells of a table whose numbers have commas stands another sign, if there is one.
+    delimiter = delimiter or max(_DELIMITERS, key=lambda sign: (sign != decimal and sign in line, line.count(sign)))
     try:
         cells = next(csv.reader([line], delimiter=delimiter))
     except csv.Error as error:
         raise RecordingError(f"{path}: the first line is no header of a table: {error}", expected=expected) from None
     columns = tuple(c.strip() for c in cells) if has_header else tuple(str(i) for i in range(len(cells)))
-    return TextTable(path, delimiter, columns, tuple(comments), skipped, has_header)
+    return TextTable(path, delimiter, columns, tuple(comments), skipped, has_header, decimal=decimal)
 
 
 def numbers(table: TextTable, block: Block, columns: Sequence[int]) -> NDArray[np.float64]:
@@ -164,6 +170,8 @@ def numbers(table: TextTable, block: Block, columns: Sequence[int]) -> NDArray[n
     out = np.empty((len(block), len(columns)))
     for i, column in enumerate(columns):
         cells = [row[column] for row in block.rows]
+        if table.decimal == ",":
+            cells = [cell.replace(",", ".") for cell in cells]
         try:
             out[:, i] = cells
         except ValueError:
@@ -188,9 +196,11 @@ def _not_a_number(table: TextTable, cell: str, line: int, column: int) -> Record
     name = f"column {table.columns[column]}" if table.has_header else f"cell {column + 1}"
     return RecordingError(
         f"{table.path}, line {line}, {name}: not a number",
-        expected="a number, with a point for the decimals",
+        expected=f"a number, with a {'comma' if table.decimal == ',' else 'point'} for the decimals",
         got=repr(cell.strip()[:40]),
-        fix="Correct the cell (empty means missing), or export the file again",
+        fix="Say that its decimals have a comma: --decimal , (of import csv)"
+        if re.fullmatch(r"\s*-?\d*,\d+\s*", cell)
+        else "Correct the cell (empty means missing), or export the file again",
     )
 
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
+import functools
 import importlib.metadata
+import itertools
 import logging
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,22 +18,31 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emodict.errors import InputError, MissingDependencyError, RecordingError
+from emodict.recording.lights import pulse_light
 from emodict.recording.recording import Event, Recording, Signal, channel_and_reference
 from emodict.recording.units import plain_unit, unit_factor
 from emodict_desk.importers.clock import growing, parse_time, start_and_times, usual_rate_hz
 from emodict_desk.importers.form import Form, Option
 from emodict_desk.importers.kinds import check_there, read_head, wrong_kind
-from emodict_desk.importers.labels import WANTED_UNIT, modality_of_words
+from emodict_desk.importers.labels import WANTED_UNIT, Label
+from emodict_desk.importers.order import by_time
 from emodict_desk.importers.spool import Spool
+from emodict_desk.importers.stamps import even_times, mended_glitches
 from emodict_desk.importers.xdf_chunks import check_chunks
+from emodict_desk.importers.xdf_streams import MARKER, StreamInfo, choose_streams, several_streams
 from emodict_desk.recordings.account import Account
+from emodict_desk.wording import count_of
 
 _EXPECTED = "an XDF file (LabRecorder)"
 _MAGIC = b"XDF:"
 _FIRST_PYXDF = (1, 17, 3)
-# Longer steps are pauses, shorter ones jitter to be evened out. pyxdf's own limit is 500 samples: at 100 Hz it would
-# spread a pause of up to 5 s over the whole recording.
-_BREAK_S, _BREAK_SAMPLES = 0.5, 2
+# Unix time of 1973 and later; LSL's clock counts from when a computer was started.
+_UNIX_S = 1e8
+# No device pauses for so long within one file: its clock was set.
+_LONGEST_PAUSE_S = 24 * 3600.0
+_NAME_THEM = " (--channels names them)"
+# What pyxdf says where it was not asked to make stamps even.
+_ITS_SEGMENTS = "Segments and clock-segments differ"
 # A stream whose samples come this much off its nominal rate has the measured one.
 _RATE_TOLERANCE = 0.01
 # Of one number, by the format that a stream's header names.
@@ -38,16 +50,23 @@ _BYTES = {"double64": 8, "float32": 4, "int64": 8, "int32": 4, "int16": 2, "int8
 
 
 def read_xdf(
-    source: Path, /, *, subject_id: str | None = None, session_id: str | None = None, stream: Sequence[str] = ()
+    source: Path,
+    /,
+    *,
+    subject_id: str | None = None,
+    session_id: str | None = None,
+    stream: Sequence[str] = (),
+    only: Sequence[str] = (),
 ) -> Recording:
     """Read an XDF file (LabRecorder, Lab Streaming Layer).
 
     Streams become eeg, ppg or gsr by their type, or else their name; streams of text become events. Their
     clocks are brought together, clock resets included. Where two streams could be one modality, `stream`
-    chooses by name or number; MODALITY=NAME also says what a stream of another type is.
+    chooses by name or number; MODALITY=NAME also says what a stream of another type is. Streams of one name,
+    source and host that follow one another are one signal with a gap. `only` names the modalities to take.
 
     Raises:
-        RecordingError: no XDF, no stream of use, or several for one modality; they are listed.
+        RecordingError: no XDF, no stream of use, several for one modality, or clocks that have nothing in common.
         MissingDependencyError: pyxdf is not installed.
         InputError: the pyxdf that is installed loses samples.
     """
@@ -59,10 +78,12 @@ def read_xdf(
     # First what is a chunk at all, then what is in those of samples.
     _check_chunks(path, ())
     infos = _infos(path)
-    _check_chunks(path, infos)
-    chosen = _choose(infos, stream, path, account)
+    counts = _check_chunks(path, infos)
+    infos = [dataclasses.replace(info, samples=counts.get(info.number, 0)) for info in infos]
+    chosen = choose_streams(infos, stream, path, account)
+    chosen = {number: of for number, of in chosen.items() if not only or of in (*only, MARKER)}
     loaded, header = _load(path, [*chosen], account)
-    signals, origin_s = _signals(loaded, chosen, path, account)
+    signals, origin_s = _signals(infos, loaded, chosen, path, account)
     # The file's own header may be missing.
     start = parse_time(_first((header or {}).get("info"), "datetime"))
     if start:
@@ -71,7 +92,7 @@ def read_xdf(
         session_id=session_id or path.stem,
         subject_id=subject_id or path.stem,
         signals=signals,
-        events=tuple(_events(loaded, chosen, origin_s)),
+        events=tuple(_events(loaded, chosen, origin_s, account)),
         start_time=start.isoformat().replace("+00:00", "Z") if start else "",
         device=" + ".join(dict.fromkeys(info.name for info in infos if chosen.get(info.number) in signals)),
         attributes=account.attributes(),
@@ -83,42 +104,14 @@ def looks_like_xdf(path: Path, head: bytes) -> bool:
     return head.startswith(_MAGIC)
 
 
-@dataclass(frozen=True)
-class _Info:
-    """One stream as its header describes it."""
-
-    number: int
-    name: str
-    type: str
-    host: str
-    channels: int
-    form: str
-
-    @property
-    def is_text(self) -> bool:
-        return self.form == "string"
-
-    @property
-    def shown(self) -> str:
-        count = f"{self.channels} channel{'s' * (self.channels != 1)}"
-        return f"{self.name} (type {self.type or 'none'}, {count}, number {self.number})"
-
-    def is_called(self, wanted: str) -> bool:
-        return wanted in (self.name, str(self.number), f"{self.name}@{self.host}")
-
-    def modality(self) -> str | None:
-        if self.is_text:
-            return "marker"
-        return modality_of_words(self.type) or modality_of_words(self.name)
-
-
 @contextlib.contextmanager
 def _said_by_pyxdf(account: Account) -> Iterator[None]:
     """What pyxdf warns of goes into the notes instead of onto the screen."""
 
     class Notes(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
-            account.note(f"pyxdf: {record.getMessage().rstrip('.')}")
+            if _ITS_SEGMENTS not in record.getMessage():
+                account.note(f"pyxdf: {record.getMessage().rstrip('.')}")
 
     log, handler = logging.getLogger("pyxdf"), Notes(logging.WARNING)
     passed_on = log.propagate
@@ -147,7 +140,7 @@ def _pyxdf() -> Any:
     return pyxdf
 
 
-def _infos(path: Path) -> list[_Info]:
+def _infos(path: Path) -> list[StreamInfo]:
     pyxdf = _pyxdf()
     try:
         with _said_by_pyxdf(Account("")):
@@ -156,104 +149,34 @@ def _infos(path: Path) -> list[_Info]:
         # pyxdf raises whatever its parsing runs into; the file's fault, whichever it is.
         raise _damaged(path, error) from error
     return [
-        _Info(
-            int(info["stream_id"]),
-            str(info["name"] or f"stream {info['stream_id']}"),
-            str(info["type"] or ""),
-            str(info["hostname"] or ""),
-            int(info["channel_count"]),
-            str(info["channel_format"]),
+        StreamInfo(
+            number=int(info["stream_id"]),
+            name=str(info["name"] or f"stream {info['stream_id']}"),
+            type=str(info["type"] or ""),
+            source_id=str(info["source_id"] or ""),
+            host=str(info["hostname"] or ""),
+            channels=int(info["channel_count"]),
+            form=str(info["channel_format"]),
+            samples=0,
         )
         for info in found
     ]
 
 
-def _check_chunks(path: Path, infos: Sequence[_Info]) -> None:
+def _check_chunks(path: Path, infos: Sequence[StreamInfo]) -> dict[int, int]:
+    """How many samples the file has of each stream."""
     try:
-        check_chunks(path, {info.number: (info.channels, _BYTES[info.form]) for info in infos})
+        return check_chunks(path, {info.number: (info.channels, _BYTES[info.form]) for info in infos})
     except (ValueError, KeyError) as error:
         raise _damaged(path, error) from error
-
-
-def _choose(infos: Sequence[_Info], asked: Sequence[str], path: Path, account: Account) -> dict[int, str]:
-    """Stream number -> modality, or marker."""
-    said = _asked(infos, asked, path)
-    chosen = {number: modality for number, modality in said.items() if modality}
-    for info in infos:
-        modality = info.modality()
-        if info.number in said or modality is None:
-            continue
-        if info.is_text or (modality in WANTED_UNIT and modality not in said.values()):
-            chosen[info.number] = modality
-    for modality in WANTED_UNIT:
-        several = [info for info in infos if chosen.get(info.number) == modality]
-        if len(several) > 1:
-            raise RecordingError(
-                f"{path} holds {len(several)} streams of {modality}",
-                expected="one",
-                got="; ".join(info.shown for info in several),
-                fix=f"Choose one: --stream '{several[0].name}', or by number, --stream {several[0].number}",
-            )
-    for info in infos:
-        if info.number not in chosen:
-            account.leave_out(f"stream {info.name}", f"type {info.type or 'none'}, not EEG, PPG, GSR or text")
-    if not set(chosen.values()) & set(WANTED_UNIT):
-        raise RecordingError(
-            f"{path} holds no stream of EEG, PPG or GSR",
-            expected="one of that type or name",
-            got="; ".join(info.shown for info in infos) or "no streams",
-            fix="Say what a stream is: --stream eeg=NAME" if infos else "It was cut off before the first stream",
-        )
-    return chosen
-
-
-def _asked(infos: Sequence[_Info], asked: Sequence[str], path: Path) -> dict[int, str]:
-    """What the user chose: stream number -> modality."""
-    said: dict[int, str] = {}
-    for words in asked:
-        modality, equals, name = words.partition("=")
-        if not equals or modality not in WANTED_UNIT:
-            modality, name = "", words
-        matches = [info for info in infos if info.is_called(name)]
-        if len(matches) != 1:
-            what = "names no stream" if not matches else f"names {len(matches)} streams"
-            raise RecordingError(
-                f"--stream '{name}' {what} of {path}",
-                expected="; ".join(info.shown for info in matches or infos) or "nothing: the file has no streams",
-                fix="Choose by number" if matches else None,
-            )
-        said[matches[0].number] = _told(matches[0], modality, name)
-    return said
-
-
-def _told(info: _Info, modality: str, name: str) -> str:
-    """What a stream is, by the user's word for it or else its own."""
-    if modality and info.is_text:
-        raise RecordingError(
-            f"{info.shown} holds text, not samples",
-            expected=f"a stream of numbers for {modality}",
-            fix="Name another one; streams of text become events by themselves",
-        )
-    found = modality or info.modality()
-    if found is None:
-        raise RecordingError(
-            f"{info.shown} does not say what it measures",
-            expected="a type such as EEG, PPG or GSR",
-            fix=f"Say it: --stream 'eeg={name}'",
-        )
-    return found
 
 
 def _load(path: Path, numbers: list[int], account: Account) -> tuple[dict[int, dict[str, Any]], dict[str, Any]]:
     pyxdf = _pyxdf()
     try:
         with _said_by_pyxdf(account):
-            streams, header = pyxdf.load_xdf(
-                str(path),
-                select_streams=numbers,
-                jitter_break_threshold_seconds=_BREAK_S,
-                jitter_break_threshold_samples=_BREAK_SAMPLES,
-            )
+            # Stamps as they are: pyxdf would give samples out of order even times, and spread the rest over lost ones.
+            streams, header = pyxdf.load_xdf(str(path), select_streams=numbers, dejitter_timestamps=False)
     except Exception as error:
         # As above.
         raise _damaged(path, error) from error
@@ -267,39 +190,135 @@ def _damaged(path: Path, error: Exception) -> RecordingError:
     )
 
 
+@dataclass(frozen=True)
+class _Stream:
+    """One stream's samples in the order in which they were taken; times_s is (samples,), on the recorder's clock."""
+
+    info: Any
+    times_s: NDArray[np.float64]
+    values: NDArray[np.float32]
+
+    @property
+    def name(self) -> str:
+        return _first(self.info, "name")
+
+    @property
+    def is_unix(self) -> bool:
+        return bool(self.times_s[0] > _UNIX_S)
+
+
 def _signals(
-    loaded: dict[int, dict[str, Any]], chosen: dict[int, str], path: Path, account: Account
+    infos: Sequence[StreamInfo],
+    loaded: dict[int, dict[str, Any]],
+    chosen: dict[int, str],
+    path: Path,
+    account: Account,
 ) -> tuple[dict[str, Signal], float]:
     """The signals, and the time on the recorder's clock that is their time 0."""
-    there: dict[str, dict[str, Any]] = {}
+    there: dict[str, list[_Stream]] = {}
     for number, modality in chosen.items():
         found = loaded.get(number)
         if found is None or not len(found["time_stamps"]):
             name = _first(found["info"], "name") if found else f"number {number}"
             account.leave_out(f"stream {name}", "no samples")
-        elif modality != "marker":
-            there[modality] = found
+        elif modality != MARKER:
+            there.setdefault(modality, []).append(_stream(found, path, account))
     if not there:
         raise RecordingError(
             f"{path}: its streams of EEG, PPG and GSR are empty", expected="samples", fix="Record it again"
         )
-    origin_s = min(float(found["time_stamps"][0]) for found in there.values())
-    return {m: _signal(m, found, origin_s, path, account) for m, found in there.items()}, origin_s
+    joined = {}
+    for modality, parts in there.items():
+        several = [info for info in infos if chosen.get(info.number) == modality]
+        joined[modality] = _joined(parts, functools.partial(several_streams, several, modality, path), account)
+    _check_clocks(joined, path)
+    origin_s = min(float(stream.times_s[0]) for stream in joined.values())
+    return {m: _signal(m, stream, origin_s, path, account) for m, stream in joined.items()}, origin_s
 
 
-def _signal(modality: str, found: dict[str, Any], origin_s: float, path: Path, account: Account) -> Signal:
-    name = _first(found["info"], "name")
-    times_s = np.asarray(found["time_stamps"], dtype=np.float64) - origin_s
+def _stream(found: dict[str, Any], path: Path, account: Account) -> _Stream:
+    """Samples in order, at even times where they came at a rate; what was found wrong is said."""
+    info, of = found["info"], f"stream {_first(found['info'], 'name')}"
+    times_s = np.asarray(found["time_stamps"], dtype=np.float64)
     values: NDArray[np.float32] = np.asarray(found["time_series"], dtype=np.float32).reshape(len(times_s), -1)
+    nominal = float(_first(info, "nominal_srate") or 0)
+    times_s, glitches = mended_glitches(times_s, nominal)
+    if glitches:
+        account.note(f"{of}: {count_of(glitches, 'sample')} with a wrong time stamp, placed between the next ones")
+    order = by_time(times_s, values, in_bursts=len(times_s) > 1 and float(np.median(np.diff(times_s))) == 0)
+    if order is not None:
+        order.say(f"{of}: ", "its time stamps", account)
+        times_s, values = order.of(times_s), order.of(values)
+    if nominal > 0 and not _may_drop_samples(info):
+        times_s, lost = even_times(times_s, nominal)
+        if lost and np.diff(times_s).max() <= _LONGEST_PAUSE_S:
+            account.note(f"{of}: {count_of(lost, 'sample')} lost, by its time stamps")
     kept = growing(times_s)
     if not kept.all():
-        account.leave_out(f"{int((~kept).sum())} samples of stream {name}", "their time runs back")
-        times_s, values = times_s[kept], values[kept]
-    columns, names, unit = _channels(modality, found["info"], values.shape[1], path, account)
-    rate_hz = _rate(found["info"], times_s, name, path, account)
+        account.leave_out(f"{count_of(int((~kept).sum()), 'sample')} of {of}", "their time runs back")
+    return _Stream(info, times_s[kept], values[kept])
+
+
+def _may_drop_samples(info: Any) -> bool:
+    """A camera's stream, say, whose stamps are right as they are."""
+    desc = (info.get("desc") or [None])[0] or {}
+    synchronization = (desc.get("synchronization") or [None])[0] or {}
+    return _first(synchronization, "can_drop_samples").lower() == "true"
+
+
+def _joined(parts: Sequence[_Stream], twins: Callable[[], RecordingError], account: Account) -> _Stream:
+    """Streams of one device whose program was started again, as one.
+
+    Raises:
+        RecordingError: they overlap, so that they are several; made by `twins`.
+    """
+    parts = sorted(parts, key=lambda part: float(part.times_s[0]))
+    first = parts[0]
+    for before, after in itertools.pairwise(parts):
+        if after.times_s[0] <= before.times_s[-1]:
+            raise twins()
+        at_s = after.times_s[0] - first.times_s[0]
+        account.note(f"stream {first.name}: started again at {at_s:.1f} s; its parts are one signal with a gap")
+    if len(parts) == 1:
+        return first
+    return _Stream(
+        first.info, np.concatenate([part.times_s for part in parts]), np.concatenate([part.values for part in parts])
+    )
+
+
+def _check_clocks(streams: Mapping[str, _Stream], path: Path) -> None:
+    """Refuse clocks that have nothing in common, and one that was set while it was recorded."""
+    unix = [modality for modality, stream in streams.items() if stream.is_unix]
+    others = [modality for modality in streams if modality not in unix]
+    if unix and others:
+        names = " and ".join(streams[modality].name for modality in unix)
+        raise RecordingError(
+            f"{path}: stream {names} is stamped in Unix time, the others in LSL's: they have no clock in common",
+            expected="all in one of the two",
+            fix=f"Import them apart, with --only {','.join(unix)} and with --only {','.join(others)}, and join the two "
+            f"with --with FILE --offset SECONDS",
+        )
+    for modality, stream in streams.items():
+        steps_s = np.diff(stream.times_s)
+        if len(steps_s) and steps_s.max() > _LONGEST_PAUSE_S:
+            at = int(steps_s.argmax())
+            raise RecordingError(
+                f"{path}: the clock of stream {stream.name} was set while it was recorded",
+                expected=f"pauses of at most {_LONGEST_PAUSE_S / 3600:.0f} h",
+                got=f"a step of {steps_s[at]:.0f} s after {stream.times_s[at] - stream.times_s[0]:.1f} s",
+                fix=f"Leave the stream out: --only {','.join(m for m in streams if m != modality)}"
+                if len(streams) > 1
+                else "Record it again",
+            )
+
+
+def _signal(modality: str, stream: _Stream, origin_s: float, path: Path, account: Account) -> Signal:
+    times_s = stream.times_s - origin_s
+    columns, names, unit = _channels(modality, stream.info, stream.values.shape[1], path, account)
+    rate_hz = _rate(stream.info, times_s, stream.name, path, account)
     start_s, timestamps_s = start_and_times(times_s, rate_hz)
     samples = Spool(len(columns))
-    samples.append(values[:, columns])
+    samples.append(stream.values[:, columns])
     parts = [channel_and_reference(label) for label in names]
     references = list(dict.fromkeys(reference for _, reference in parts if reference))
     return Signal(
@@ -334,34 +353,36 @@ def _channels(modality: str, info: Any, count: int, path: Path, account: Account
     described = _described(info)
     if len(described) != count:
         if described:
-            account.note(f"stream {name}: {len(described)} channels described, {count} there; they are numbered")
-        described = [("", "", "")] * count
+            account.note(
+                f"stream {name}: {len(described)} channels described, {count} there; they are numbered{_NAME_THEM}"
+            )
+        described = [Label("")] * count
     columns = list(range(count))
     if modality == "eeg":
-        columns = [i for i, (_, _, kind) in enumerate(described) if kind.upper() in ("", "EEG")] or columns
-        if not any(label for label, _, _ in described):
-            account.note(f"stream {name}: its header names no channels, they are numbered")
+        columns = [i for i, label in enumerate(described) if label.kind.upper() in ("", "EEG")] or columns
+        if not any(label.name for label in described):
+            account.note(f"stream {name}: its header names no channels, they are numbered{_NAME_THEM}")
     elif count > 1:
-        columns = [next((i for i, (label, _, _) in enumerate(described) if "IR" in label.upper()), 0)]
-        account.note(f"{modality}: channel {described[columns[0]][0] or columns[0] + 1} taken of {count}")
+        columns = [(pulse_light([label.name for label in described]) or 0) if modality == "ppg" else 0]
+        account.note(f"{modality}: channel {described[columns[0]].name or columns[0] + 1} taken of {count}")
     for i in sorted(set(range(count)) - set(columns)):
-        account.leave_out(f"channel {described[i][0] or i + 1} of {name}", described[i][2] or "one is taken")
-    units = {plain_unit(described[i][1]) for i in columns} - {""}
+        account.leave_out(f"channel {described[i].name or i + 1} of {name}", described[i].kind or "one is taken")
+    units = {described[i].unit for i in columns} - {""}
     if len(units) > 1:
         raise RecordingError(f"{path}: the channels of stream {name} have different units", got=sorted(units))
-    unit = "a.u." if modality == "ppg" else next(iter(units), "")
+    unit = "a.u." if WANTED_UNIT[modality] == "a.u." else next(iter(units), "")
     if not unit:
         account.note(f"stream {name}: no unit in its header, taken for {WANTED_UNIT[modality]}")
     unit_factor(unit or WANTED_UNIT[modality], WANTED_UNIT[modality], of=f"{path}, stream {name}")
-    return columns, [described[i][0] or f"ch{i + 1}" for i in columns], unit or WANTED_UNIT[modality]
+    return columns, [described[i].name or f"ch{i + 1}" for i in columns], unit or WANTED_UNIT[modality]
 
 
-def _described(info: Any) -> list[tuple[str, str, str]]:
-    """(label, unit, type) of each channel, "" where the header is silent."""
+def _described(info: Any) -> list[Label]:
+    """What the header says of each channel."""
     desc = (info.get("desc") or [None])[0] or {}
     channels = (desc.get("channels") or [None])[0] or {}
     found = channels.get("channel") or []
-    return [(_first(c, "label"), _first(c, "unit"), _first(c, "type")) for c in found if c]
+    return [Label(_first(c, "label"), plain_unit(_first(c, "unit")), _first(c, "type")) for c in found if c]
 
 
 def _first(info: Any, key: str) -> str:
@@ -370,10 +391,15 @@ def _first(info: Any, key: str) -> str:
     return str(values[0] or "") if isinstance(values, list) else str(values)
 
 
-def _events(loaded: dict[int, dict[str, Any]], chosen: dict[int, str], origin_s: float) -> Iterator[Event]:
+def _events(
+    loaded: dict[int, dict[str, Any]], chosen: dict[int, str], origin_s: float, account: Account
+) -> Iterator[Event]:
     events = []
     for number, found in loaded.items():
-        if chosen.get(number) != "marker":
+        if chosen.get(number) != MARKER or not len(found["time_stamps"]):
+            continue
+        if (found["time_stamps"][0] > _UNIX_S) != (origin_s > _UNIX_S):
+            account.leave_out(f"events of {_first(found['info'], 'name')}", "no clock in common with the samples")
             continue
         for at_s, words in zip(found["time_stamps"], found["time_series"], strict=True):
             text = " ".join(str(word) for word in np.ravel(np.asarray(words, dtype=object))).strip()
@@ -391,4 +417,5 @@ FORM = Form(
             many=True,
         ),
     ),
+    reads_only=True,
 )  # fmt: skip

@@ -25,24 +25,27 @@ _MOST_CUT_OFF_BYTES = 64 << 20
 Row = tuple[int, int]
 
 
-def check_chunks(path: Path, rows: Mapping[int, Row]) -> None:
-    """Refuse chunks that hold other than they claim; `rows` is by the number of the stream.
+def check_chunks(path: Path, rows: Mapping[int, Row]) -> dict[int, int]:
+    """How many samples there are of each stream of `rows`; chunks that hold other than they claim are refused.
 
     Raises:
         ValueError: with the chunk's place.
     """
     size = path.stat().st_size
+    counts: dict[int, int] = {}
     with path.open("rb") as file:
         file.seek(_MAGIC_BYTES)
         while (start := file.tell()) < size:
             try:
-                _check_chunk(file, size, rows)
+                number, count = _check_chunk(file, size, rows)
+                counts[number] = counts.get(number, 0) + count
             except (struct.error, IndexError, ValueError) as error:
                 raise ValueError(f"the chunk at byte {start} is damaged: {error}") from error
+    return counts
 
 
-def _check_chunk(file: BinaryIO, size: int, rows: Mapping[int, Row]) -> None:
-    """The chunk that the file stands at; it stands behind it then."""
+def _check_chunk(file: BinaryIO, size: int, rows: Mapping[int, Row]) -> tuple[int, int]:
+    """The stream and samples of the chunk that the file stands at; it stands behind it then."""
     length = _length(file)
     stop = file.tell() + length
     if length < 2:
@@ -55,9 +58,9 @@ def _check_chunk(file: BinaryIO, size: int, rows: Mapping[int, Row]) -> None:
     # A recorder that was killed leaves such a chunk, and nothing can follow on it.
     if missing and (tag == _HEADER_TAG or _BOUNDARY in content):
         raise ValueError("it is cut off")
-    if tag == _SAMPLES_TAG:
-        _check_samples(memoryview(content), rows, missing)
+    found = _check_samples(memoryview(content), rows, missing) if tag == _SAMPLES_TAG else (0, 0)
     file.seek(stop)
+    return found
 
 
 def _length(file: BinaryIO) -> int:
@@ -67,11 +70,11 @@ def _length(file: BinaryIO) -> int:
     return int(struct.unpack(form, file.read(struct.calcsize(form)))[0])
 
 
-def _check_samples(content: memoryview, rows: Mapping[int, Row], missing: int) -> None:
-    """Number of the stream, number of samples, samples."""
+def _check_samples(content: memoryview, rows: Mapping[int, Row], missing: int) -> tuple[int, int]:
+    """Number of the stream, number of samples, samples; the first two are returned."""
     number = struct.unpack_from("<I", content)[0]
     if number not in rows:
-        return
+        return number, 0
     count, at = _number_at(content, 4)
     channels, width = rows[number]
     if channels < 0:
@@ -83,10 +86,11 @@ def _check_samples(content: memoryview, rows: Mapping[int, Row], missing: int) -
     except (IndexError, struct.error):
         if missing:
             # They lead to where it is cut off, and pyxdf finds nothing behind that.
-            return
+            return number, count
         raise
     if end != len(content) + missing:
         raise ValueError(f"its samples end at {end} of its {len(content) + missing} bytes")
+    return number, count
 
 
 def _number_at(content: memoryview, at: int) -> tuple[int, int]:

@@ -12,7 +12,7 @@ from typing import Any
 from emodict.engine import open_engine
 from emodict.errors import InputError, MissingDependencyError
 from emodict.predict.person import Person
-from emodict.predict.scoring import iter_predictions, joined
+from emodict.predict.scoring import iter_predictions
 from emodict.results.prediction import Prediction
 from emodict_desk.many.cluster import open_cluster
 from emodict_desk.many.processes import BLAS_THREADS, guarded_processes, in_processes, spread_out
@@ -31,34 +31,6 @@ StrPath = str | os.PathLike[str]
 OnDone = Callable[[int], None]
 
 
-def predict_many(
-    engine_path: StrPath,
-    recordings: Sequence[StrPath],
-    *,
-    jobs: int = 1,
-    dask: str | None = None,
-    device: str | None = None,
-    part: str | None = None,
-    person: Person | None = None,
-    on_done: OnDone = lambda recordings: None,
-) -> Generator[Prediction, None, None]:
-    """`predict` for each recording, in their order, whatever finishes first.
-
-    `jobs` processes of this machine, or all workers of the `dask` cluster at tcp://host:port, each with the model
-    opened once. The numbers are those of `predict`, to the last bit where BLAS has one thread here as well
-    (OPENBLAS_NUM_THREADS=1; emodict-run sees to it). `on_done` hears how many recordings have been scored so far.
-
-    Raises:
-        InputError: a recording, the model, or the cluster cannot be used; what comes before it has been yielded.
-    """
-    many = iter_many(
-        engine_path, recordings, jobs=jobs, dask=dask, device=device, part=part, person=person, on_done=on_done
-    )
-    with contextlib.closing(many):
-        for path, blocks in zip(recordings, many, strict=True):
-            yield joined(list(blocks), path)
-
-
 def iter_many(
     engine_path: StrPath,
     recordings: Sequence[StrPath],
@@ -70,7 +42,16 @@ def iter_many(
     person: Person | None = None,
     on_done: OnDone = lambda recordings: None,
 ) -> Generator[Iterator[Prediction], None, None]:
-    """`iter_predictions` for each recording; iterate each to its end before the next. Close it if left early."""
+    """`iter_predictions` for each recording, in their order, whatever finishes first.
+
+    Iterate each to its end before the next (`joined` makes a Prediction of one), and close the whole if left early.
+    `jobs` processes of this machine, or all workers of the `dask` cluster at tcp://host:port, each with the model
+    opened once. The numbers are those of `predict`, to the last bit where BLAS has one thread here as well
+    (OPENBLAS_NUM_THREADS=1; emodict-run sees to it). `on_done` hears how many recordings have been scored so far.
+
+    Raises:
+        InputError: a recording, the model, or the cluster cannot be used; what comes before it has been yielded.
+    """
     require_jobs(jobs, dask)
     jobs = min(jobs, len(recordings))
     if jobs <= 1 and dask is None:

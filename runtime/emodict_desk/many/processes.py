@@ -21,6 +21,7 @@ Outcome = TypeVar("Outcome")
 
 # Matrix products are small here: more BLAS threads fight for the cores, and another number of them rounds otherwise.
 BLAS_THREADS = 1
+_POOL_THREAD = "ExecutorManagerThread"
 # Of the pool used last: see _keep_queue.
 _kept_queue: Any = None
 
@@ -61,6 +62,7 @@ def in_processes(
             spread = spread_out(function, shared, items, **backend)
             outcomes = stack.enter_context(spread)
             _keep_queue()
+            stack.callback(_expect_dropped_work)
         yield outcomes
 
 
@@ -113,6 +115,23 @@ def _keep_queue() -> None:
     from joblib.externals.loky import reusable_executor
 
     _kept_queue = getattr(reusable_executor._executor, "_call_queue", None)
+
+
+def _expect_dropped_work() -> None:
+    """Say nothing where loky (joblib 1.6) looks for work that was dropped when a pool was left early.
+
+    Its thread takes a number of work from one list and looks it up in another, which the end of the pool has emptied.
+    The thread ends by that KeyError, as it should end; Python would print a traceback.
+    """
+    told = threading.excepthook
+
+    def hook(failed: threading.ExceptHookArgs) -> None:
+        of_pool = failed.thread is not None and failed.thread.name == _POOL_THREAD
+        if not (of_pool and failed.exc_type is KeyError):
+            told(failed)
+
+    if getattr(told, "__module__", None) != __name__:
+        threading.excepthook = hook
 
 
 @contextlib.contextmanager

@@ -41,7 +41,11 @@ class SignalSummary:
 
 @dataclass(frozen=True)
 class SessionSummary:
-    """What a session holds; face_form is None without video, face_frames None for an external file."""
+    """What a session holds; face_form is None without video, face_frames None for an external file.
+
+    `doubts` are sentences on what in its signals cannot be, such as a wrong unit; `unusable` says of each modality
+    that cannot be used why.
+    """
 
     session_id: str
     subject_id: str
@@ -56,6 +60,8 @@ class SessionSummary:
     label_names: tuple[str, ...]
     events: int
     attributes: dict[str, str]
+    unusable: dict[str, str]
+    doubts: tuple[str, ...] = ()
 
 
 def inspect_session(path: str | os.PathLike[str]) -> SessionSummary:
@@ -70,6 +76,8 @@ def inspect_session(path: str | os.PathLike[str]) -> SessionSummary:
 
 def summarise(recording: Recording) -> SessionSummary:
     """Summarise a recording, in memory or in a file."""
+    from emodict.features.plausible import doubts_of
+
     face, trials = recording.face, recording.trials
     frames = None if face is None or face.form == "external_file" else len(face.timestamps_s)
     return SessionSummary(
@@ -86,6 +94,8 @@ def summarise(recording: Recording) -> SessionSummary:
         label_names=() if trials is None else trials.label_names,
         events=len(recording.events),
         attributes=dict(recording.attributes),
+        doubts=doubts_of(recording),
+        unusable=dict(recording.unusable),
     )
 
 

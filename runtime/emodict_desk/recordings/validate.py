@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -13,8 +13,8 @@ import numpy as np
 
 from emodict.errors import EmodictError
 from emodict.features.face_kinds import embedding_dims
+from emodict.features.plausible import doubts_of_signal
 from emodict.features.spec import DEFAULT_SPEC_ID, FeatureSpec, load_spec
-from emodict.features.truth import LABEL_SUM_ATOL
 from emodict.files.hdf5 import DAMAGE
 from emodict.recording.modalities import modality_of
 from emodict.recording.recording import (
@@ -22,9 +22,11 @@ from emodict.recording.recording import (
     FloatArray,
     Signal,
     canonical_channel,
-    check_channels,
-    check_clock,
-    check_rate,
+    channel_problems,
+    clock_problems,
+    distribution_problems,
+    rate_problems,
+    trial_problems,
 )
 from emodict.recording.session import (
     ROOT_ATTRIBUTES,
@@ -37,6 +39,7 @@ from emodict.recording.session import (
     read_signal,
     read_text,
     read_trials,
+    trial_fields,
 )
 from emodict.recording.unfinished import is_unfinished
 from emodict.recording.units import unit_factor
@@ -93,13 +96,18 @@ class _Findings:
         try:
             return check(*args)
         except EmodictError as error:
-            sentence = str(error)
-            for part in where.split("/"):
-                sentence = sentence.removeprefix(f"{part}: ")
-            self.error(where, sentence)
+            self.list(where, [error])
         except DAMAGE as error:
             self.error(where, f"cannot be read: {error}")
         return None
+
+    def list(self, where: str, problems: Iterable[EmodictError]) -> None:
+        """All that a check yields; a sentence need not say once more where it is."""
+        for problem in problems:
+            sentence = str(problem)
+            for part in where.split("/"):
+                sentence = sentence.removeprefix(f"{part}: ")
+            self.error(where, sentence)
 
     def _add(self, finding: Finding) -> None:
         # The same check may run once by itself and once as part of reading the whole.
@@ -163,14 +171,14 @@ def _check_signal(found: _Findings, group: h5py.Group, spec: FeatureSpec) -> Sig
     names = found.attempt(where, read_channel_names, modality, group) or ()
     rate = group.attrs.get("sampling_rate")
     if rate is not None:
-        found.attempt(where, check_rate, modality, _as_number(rate))
+        found.list(where, rate_problems(modality, _as_number(rate)))
     _check_unit(found, where, modality, group, spec)
     if "data" in group:
-        found.attempt(where, check_channels, modality, group["data"].shape, names)
+        found.list(where, channel_problems(modality, group["data"].shape, names))
         for clock in ("timestamps", "sequence"):
             # Of a recording that was cut off the last samples lack their times; reading leaves them out.
             if clock in group and not is_unfinished(group):
-                found.attempt(where, check_clock, modality, clock, group[clock][:], len(group["data"]))
+                found.list(where, clock_problems(modality, clock, group[clock][:], len(group["data"])))
     _check_channel_set(found, where, modality, names, spec)
     if missing_parts(group):
         return None
@@ -254,10 +262,12 @@ def _check_samples(found: _Findings, where: str, signal: Signal) -> None:
     ):
         names = [name for name, bad in zip(signal.channel_names, mask, strict=True) if bad]
         if names:
-            found.warn(where, f"{says} in channel{'s' * (len(names) > 1)} {', '.join(names)}.")
+            found.warn(where, f"{says} in {'channels' if len(names) > 1 else 'channel'} {', '.join(names)}.")
     share = missing_share(signal, scan)
     if share > _MISSING_WORTH_SAYING:
         found.warn(where, f"{share:.1%} of the samples are missing; windows that touch a gap give no result.")
+    for doubt in doubts_of_signal(signal):
+        found.warn(where, f"{doubt.partition(': ')[2]}.")
 
 
 def _check_face(found: _Findings, group: h5py.Group, path: Path, spec: FeatureSpec) -> FaceVideo:
@@ -280,15 +290,18 @@ def _check_trials(found: _Findings, group: h5py.Group, duration_s: float | None)
         found.error(group.name, f"has no dataset '{name}'.")
     if missing:
         return
-    names = [read_text(name) for name in group["trial_id"][:]]
-    start, stop = group["start"][:].astype(np.float64), group["stop"][:].astype(np.float64)
-    if len(start) == len(stop) == len(names):
-        _check_spans(found, group.name, names, start, stop, duration_s)
-    if "distribution" in group:
-        _check_distribution(found, group.name, names, group["distribution"][:].astype(np.float64))
-    labels = found.attempt(group.name, read_trials, group)
-    if labels is not None and len(set(labels.label_names)) < len(labels.label_names):
-        found.error(group.name, f"a label name is there twice: {' '.join(labels.label_names)}.")
+    trials = trial_fields(group)
+    start_s, stop_s, names = trials["start_s"], trials["stop_s"], trials["trial_id"]
+    found.list(group.name, trial_problems(start_s, stop_s, names))
+    if len(start_s) == len(stop_s) == len(names):
+        _check_spans(found, group.name, names, start_s, stop_s, duration_s)
+        found.attempt(group.name, read_trials, group)
+    if trials["distribution"] is not None and trials["distribution"].ndim == 2:
+        rows = trials["distribution"][: len(names)]
+        found.list(group.name, distribution_problems(rows, lambda row: f"the label row of trial '{names[row]}'"))
+    labels = trials["label_names"]
+    if len(set(labels)) < len(labels):
+        found.error(group.name, f"a label name is there twice: {' '.join(labels)}.")
 
 
 def _check_spans(
@@ -299,29 +312,9 @@ def _check_spans(
     stop_s: FloatArray,
     duration_s: float | None,
 ) -> None:
-    last_s, last = -np.inf, ""
-    for i in np.argsort(start_s, kind="stable"):
-        trial = f"trial '{names[i]}' ({start_s[i]:g} s to {stop_s[i]:g} s)"
-        if not stop_s[i] > start_s[i]:
-            found.error(where, f"{trial} does not stop after it starts.")
-        if start_s[i] < 0 or (duration_s is not None and stop_s[i] > duration_s + _SLACK_S):
-            end = "" if duration_s is None else f" (0 s to {duration_s:g} s)"
-            found.error(where, f"{trial} lies outside the recording{end}.")
-        if start_s[i] < last_s:
-            found.error(where, f"{trial} starts before trial '{last}' stops at {last_s:g} s.")
-        if stop_s[i] > last_s:
-            last_s, last = stop_s[i], names[i]
-
-
-def _check_distribution(found: _Findings, where: str, names: Sequence[str], distribution: FloatArray) -> None:
-    for name, row in zip(names, distribution, strict=False):
-        if not np.isfinite(row).all():
-            found.error(where, f"trial '{name}': the distribution holds something that is no finite number.")
-        elif (row < 0).any():
-            found.error(where, f"trial '{name}': the distribution has a negative entry, {row.min():g}.")
-        elif abs(row.sum() - 1) > LABEL_SUM_ATOL:
-            found.error(
-                where,
-                f"trial '{name}': the distribution sums to {row.sum():.6g}. Expected 1. "
-                "Divide the scores by their sum.",
-            )
+    """Trials that the recording does not reach."""
+    end_s = np.inf if duration_s is None else duration_s + _SLACK_S
+    recorded = "" if duration_s is None else f" (0 s to {duration_s:g} s)"
+    for at in np.flatnonzero((start_s < 0) | (stop_s > end_s)).tolist():
+        trial = f"trial '{names[at]}' ({start_s[at]:g} s to {stop_s[at]:g} s)"
+        found.error(where, f"{trial} lies outside the recording{recorded}.")

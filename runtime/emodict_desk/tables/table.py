@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import json
 import os
@@ -15,12 +16,12 @@ from numpy.typing import NDArray
 
 from emodict.errors import EmodictError, TableError
 from emodict.features.extract import extract_features
-from emodict.features.spec import FeatureSpec, load_spec, require_current_spec, require_same_spec, spec_from_dict
-from emodict.features.truth import LABEL_SUM_ATOL, check_distributions, refuse_other_than_distributions, trial_of_rows
-from emodict.features.windows import FeatureWindows, ModalityRows, assemble, concatenate, ready_made_rows, usable_rows
+from emodict.features.spec import FeatureSpec, load_spec, require_known_spec, require_same_spec, spec_from_dict
+from emodict.features.truth import trial_of_rows
+from emodict.features.windows import FeatureWindows, ModalityRows, assemble, concatenate, numeric_rows, ready_made_rows
 from emodict.files.atomic import atomic_path
 from emodict.files.jsontext import parse_json
-from emodict.recording.recording import Recording
+from emodict.recording.recording import LABEL_SUM_ATOL, Recording, distribution_problems, raise_first
 from emodict_desk.tables.matfile import read_mat
 from emodict_desk.tables.npz import DAMAGE, open_npz
 
@@ -77,21 +78,22 @@ class FeatureTable:
     def rows(self, which: NDArray[Any]) -> FeatureTable:
         """Some of the rows, by mask or index."""
         labels = None if self.labels is None else self.labels[which]
-        return dataclasses.replace(
-            self,
-            windows=self.windows.slice(which),
-            labels=labels,
-            subject=self.subject[which],
-            trial=self.trial[which],
-        )
+        windows = self.windows.slice(which)
+        return self._with(windows=windows, labels=labels, subject=self.subject[which], trial=self.trial[which])
 
     def with_modalities(self, names: Sequence[str]) -> FeatureTable:
         """The same rows with these modalities only."""
-        return dataclasses.replace(self, windows=self.windows.with_modalities(names))
+        return self._with(windows=self.windows.with_modalities(names))
 
     def with_channels(self, names: Sequence[str]) -> FeatureTable:
         """The same rows with these EEG channels only, in this order; see `FeatureWindows.with_channels`."""
-        return dataclasses.replace(self, windows=self.windows.with_channels(names))
+        return self._with(windows=self.windows.with_channels(names))
+
+    def _with(self, **parts: Any) -> FeatureTable:
+        """A table of this one's parts, whose labels need not be added up again."""
+        table = copy.copy(self)
+        vars(table).update(parts)
+        return table
 
 
 def table_from_recording(recording: Recording, spec: FeatureSpec, *, name: str) -> FeatureTable:
@@ -111,7 +113,7 @@ def table_from_recording(recording: Recording, spec: FeatureSpec, *, name: str) 
         trial_names = np.where(trial >= 0, names[trial], "")
         if trials.distribution is not None:
             emotions = trials.label_names
-            labels = np.where((trial >= 0)[:, None], check_distributions(trials)[trial], np.nan)
+            labels = np.where((trial >= 0)[:, None], trials.truth[trial], np.nan)
     return FeatureTable(
         windows=windows,
         emotions=emotions,
@@ -181,8 +183,8 @@ def check_labels(labels: NDArray[Any], *, rows: int, emotions: Sequence[str], so
         raise TableError(f"{source}: the labels have the wrong shape", expected=(rows, len(emotions)), got=labels.shape)
     known = ~np.isnan(labels).all(axis=1)
     rows_of_known = np.flatnonzero(known)
-    refuse_other_than_distributions(
-        labels[known], lambda row: f"{source}: label row {rows_of_known[row]}", error=TableError
+    raise_first(
+        distribution_problems(labels[known], lambda row: f"{source}: label row {rows_of_known[row]}", error=TableError)
     )
 
 
@@ -288,7 +290,7 @@ def _read_npz(path: Path) -> FeatureTable:
 
 def _table_of(file: Mapping[str, NDArray[Any]], path: Path) -> FeatureTable:
     spec = spec_from_dict(parse_json(str(file["spec"])))
-    require_current_spec(spec, source=str(path))
+    require_known_spec(spec, source=str(path), again="extract the features")
     start_s, tokens, quality = (np.asarray(file[name], dtype=np.float64) for name in ("start_s", "tokens", "quality"))
     windows = FeatureWindows(spec, start_s, tokens, np.asarray(file["valid"], dtype=bool), quality)
     _check_windows(windows, path)
@@ -304,7 +306,7 @@ def _agreeing(windows: FeatureWindows) -> FeatureWindows:
     valid, tokens = windows.valid.copy(), windows.tokens.copy()
     for column, name in enumerate(windows.spec.modality_names):
         part = tokens[:, windows.spec.token_slices[name]]
-        valid[:, column] &= usable_rows(part)
+        valid[:, column] &= numeric_rows(part)
         part[~valid[:, column]] = np.nan
     return FeatureWindows(windows.spec, windows.start_s, tokens, valid, np.where(valid, windows.quality, 0.0))
 

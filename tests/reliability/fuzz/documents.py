@@ -37,8 +37,8 @@ from emodict_calibration.person.population import with_population
 from emodict_desk.tables.table import DMER_EMOTIONS, FeatureTable, read_table, write_table
 from emodict_export.export import export_onnx
 from emodict_export.precision import read_precision
-from emodict_train.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from emodict_train.model import EmotionDict
+from emodict_train.model.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from emodict_train.model.emotion_dict import EmotionDict
 
 WRIST = load_spec("emodict-1").with_modalities(["gsr", "ppg"])
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))

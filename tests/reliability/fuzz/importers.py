@@ -12,11 +12,14 @@ import edfio
 import numpy as np
 from scipy.io import savemat
 from tests.reliability.fuzz.target import Target
+from tests.runtime.desk.test_import_brainflow import brainflow_file
+from tests.runtime.desk.test_import_dsi import dsi_file
 from tests.runtime.desk.test_import_embraceplus import avro_file
+from tests.runtime.desk.test_import_muse import muse_file
+from tests.runtime.desk.test_import_openbci import openbci_file
 from tests.runtime.desk.test_import_opensignals import add_device
-from tests.runtime.desk.test_import_tables import brainflow_file, dsi_file, muse_file
 from tests.runtime.desk.test_import_xdf import EEG, XdfWriter
-from tests.train.test_data import write_dmer, write_edl
+from tests.train.data.test_data import write_dmer, write_edl
 
 from emodict.errors import EmodictError
 from emodict.features import extract_features
@@ -65,6 +68,7 @@ FILES: dict[str, tuple[str, Write]] = {
     "dsi": ("a.csv", lambda path: dsi_file(path, rows=20)),
     "muse": ("a.csv", lambda path: muse_file(path, seconds=1)),
     "brainflow": ("a.txt", lambda path: brainflow_file(path, seconds=1)),
+    "openbci": ("a.txt", lambda path: openbci_file(path, samples=range(40))),
     "csv": ("a.csv", table),
     "e4": ("EDA.csv", e4),
     "edf": ("a.edf", edf),

@@ -17,6 +17,7 @@ import pytest
 from emodict.recording.recording import Recording, Signal
 from emodict.recording.session import open_session, write_session
 from emodict_desk.cli import session as cli
+from emodict_desk.importers import IMPORTERS
 
 
 @pytest.fixture
@@ -26,7 +27,7 @@ def run(run_in_process: Callable[..., Any]) -> Callable[..., Any]:
 
 @pytest.fixture
 def gsr_session(tmp_path: Path) -> Path:
-    samples = np.random.default_rng(1).normal(size=(400, 1))
+    samples = 5 + 0.01 * np.random.default_rng(1).normal(size=(400, 1))
     signal = Signal("gsr", 4.0, "uS", ("gsr",), samples, start_offset_s=2.0)
     write_session(Recording("sitting", "anna", {"gsr": signal}), tmp_path / "s.h5")
     return tmp_path / "s.h5"
@@ -106,6 +107,42 @@ def test_import_never_writes_over_the_recording_it_reads(run: Callable[..., Any]
     assert source.read_bytes() == b"0       precious"
 
 
+def test_import_finds_the_kind_wherever_the_options_stand(
+    run: Callable[..., Any], e4_folder: Path, tmp_path: Path
+) -> None:
+    for n, words in enumerate([(e4_folder, "-o", tmp_path / "0.h5"), ("-o", tmp_path / "1.h5", e4_folder)]):
+        code, out, _ = run("import", *words)
+        assert code == 0
+        assert out.startswith(f"S07 is read as kind e4\nWrote {tmp_path / f'{n}.h5'}\n")
+    table = tmp_path / "a.csv"
+    table.write_text("n,puls\n" + "".join(f"{n},{n}\n" for n in range(640)))
+    code, out, _ = run("import", table, "--rate", "64", "--columns", "ppg=puls", "-o", tmp_path / "a.h5")
+    assert code == 0
+    assert "a.csv is read as kind csv" in out
+
+
+def test_import_of_what_no_kind_knows_says_which_were_tried(run: Callable[..., Any], tmp_path: Path) -> None:
+    (tmp_path / "a.bin").write_bytes(bytes(range(99)))
+    code, _, err = run("import", tmp_path / "a.bin", "-o", tmp_path / "a.h5")
+    assert code == 2
+    assert f"The kind of {tmp_path / 'a.bin'} cannot be told" in err
+    assert all(kind in err.partition("that were tried: ")[2] for kind in IMPORTERS)
+
+
+def test_import_refuses_options_that_the_kind_it_found_does_not_have(
+    run: Callable[..., Any], e4_folder: Path, tmp_path: Path
+) -> None:
+    code, _, err = run("import", e4_folder, "--rate", "4", "-o", tmp_path / "a.h5")
+    assert code == 2
+    assert "looks like a recording of kind e4, whose import has no --rate" in err
+
+
+def test_import_of_one_file_given_twice_is_refused(run: Callable[..., Any], e4_folder: Path, tmp_path: Path) -> None:
+    code, _, err = run("import", "e4", e4_folder, "--with", f"{e4_folder}/", "-o", tmp_path / "a.h5")
+    assert code == 2
+    assert f"{e4_folder} is given twice" in err
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [
@@ -114,6 +151,7 @@ def test_import_never_writes_over_the_recording_it_reads(run: Callable[..., Any]
         (("imprt",), "No such command 'imprt'"),
         (("import", "e5", "x"), "No such command 'e5'"),
         (("import", "e4", "nowhere", "-o", "x.h5"), "There is no folder nowhere"),
+        (("import", "nowhere.xdf", "-o", "x.h5"), "There is no file nowhere.xdf"),
         (("import", "e4", "."), "Missing option '--out'"),
         (("import", "edf", "nowhere.edf", "-o", "x.h5"), "There is no file nowhere.edf"),
         (("validate",), "Missing argument"),

@@ -21,7 +21,6 @@ from emodict_desk.importers.clock import (
     lost_samples,
     parse_time,
     start_and_times,
-    unwrapped_counter,
     usual_rate_hz,
     utc_text,
 )
@@ -31,27 +30,6 @@ from emodict_desk.importers.spool import Growing, Spool
 from emodict_desk.recordings.account import Account, joined_attributes
 
 RNG = np.random.default_rng(11)
-
-
-@pytest.mark.parametrize("bits", [4, 8, 15, 16])
-def test_a_wrapping_counter_is_unwrapped_with_its_losses(bits: int) -> None:
-    kept = np.flatnonzero(RNG.random(1 << (bits + 2)) > 0.01)
-    np.testing.assert_array_equal(unwrapped_counter((kept + 5) % (1 << bits)), kept - kept[0])
-
-
-def test_a_counter_turns_at_a_power_of_two_even_where_its_largest_value_was_lost() -> None:
-    assert unwrapped_counter(np.array([252, 253, 254, 0, 1, 3])).tolist() == [0, 1, 2, 4, 5, 7]
-    assert unwrapped_counter(np.array([253, 254, 255, 0, 1, 2])).tolist() == [0, 1, 2, 3, 4, 5]
-    # 256 takes nine bits: the turn is 512.
-    assert unwrapped_counter(np.array([255, 256, 0, 1])).tolist() == [0, 1, 257, 258]
-
-
-def test_a_counter_that_has_run_out_of_bits_counts_every_row_from_there() -> None:
-    assert unwrapped_counter(np.array([12, 13, 15, 15, 15])).tolist() == [0, 1, 3, 4, 5]
-
-
-def test_a_single_step_that_is_not_plain_makes_no_counter() -> None:
-    assert unwrapped_counter(np.array([7, 9])) is None
 
 
 def test_samples_lost_are_those_between_the_first_and_the_last() -> None:
@@ -67,16 +45,6 @@ def test_samples_lost_are_those_between_the_first_and_the_last() -> None:
 )
 def test_unix_time_is_written_in_utc(unix_s: float, text: str | None) -> None:
     assert utc_text(unix_s) == text
-
-
-@pytest.mark.parametrize("count", [0, 1])
-def test_a_counter_of_one_sample_or_none_starts_at_zero(count: int) -> None:
-    assert unwrapped_counter(np.full(count, 7)).tolist() == list(range(count))
-
-
-@pytest.mark.parametrize("counter", [np.zeros(9), np.arange(9) // 2, np.arange(0, 90, 10), [1, 2, 3, 3, 4, 5, 9]])
-def test_what_does_not_count_samples_is_no_counter(counter: list[int] | np.ndarray) -> None:
-    assert unwrapped_counter(np.array(counter)) is None
 
 
 def test_bursts_and_a_stall_lose_nothing() -> None:
@@ -355,10 +323,3 @@ def test_times_within_a_hundredth_of_a_period_lie_on_an_even_clock(off_periods: 
     times_s[50] += off_periods / 64
     start_s, uneven_s = start_and_times(times_s, 64.0)
     assert (start_s, uneven_s is None) == ((3.5, True) if even else (0.0, False))
-
-
-@pytest.mark.parametrize(("plain", "counts"), [(2, True), (1, False)])
-def test_a_counter_has_at_least_half_plain_steps(plain: int, counts: bool) -> None:
-    steps = [1] * plain + [2] * (4 - plain)
-    found = unwrapped_counter(np.cumsum([5, *steps]))
-    assert (found is not None) == counts

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -225,7 +226,8 @@ def test_import_joins_several_files_of_any_kind(
         (["--offset", "1"], "--offset is there 1 times, and --with 0 times"),
         (["--with", "{edf}", "--with-kind", "gpx"], "--with-kind gpx is no kind of recording"),
         (["--with", "{edf}", "--with-kind", "xdf"], "emodict-session import edf"),
-        (["--with", "{e4}"], "both hold ppg"),
+        (["--with", "{copy}"], "both hold ppg"),
+        (["--with", "{e4}"], "S07 is given twice"),
         (["--only", "eeg"], "the recording has no eeg"),
         (["--with", "{edf}", "--offset", "9999"], "does not overlap"),
     ],
@@ -233,7 +235,8 @@ def test_import_joins_several_files_of_any_kind(
 def test_import_refuses_what_cannot_be_joined(
     run_in_process: Callable[..., Any], e4_folder: Path, edf_file: Path, tmp_path: Path, words: list[str], says: str
 ) -> None:
-    words = [word.format(edf=edf_file, e4=e4_folder) for word in words]
+    copy = shutil.copytree(e4_folder, tmp_path / "copy")
+    words = [word.format(edf=edf_file, e4=e4_folder, copy=copy) for word in words]
     code, _, err = run_in_process(cli, "import", "e4", e4_folder, *words, "-o", tmp_path / "x.h5")
     assert code == 2
     assert says in err

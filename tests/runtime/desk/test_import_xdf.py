@@ -234,19 +234,148 @@ def test_session_and_subject_are_the_files_or_as_asked(tmp_path: Path) -> None:
     assert "start_time" not in notes_of(plain)
 
 
+def in_bursts(pause_s: float) -> np.ndarray:
+    """6 s of 100 Hz, each ten samples stamped when they came; between two of the bursts lies a pause."""
+    times_s = np.floor(np.arange(600) / 10) / 10
+    return times_s + (pause_s - 0.1) * (np.arange(600) >= 300)
+
+
 @pytest.mark.parametrize(("pause_s", "kept"), [(0.49, False), (0.52, True)])
-def test_a_pause_of_more_than_half_a_second_is_not_evened_out(tmp_path: Path, pause_s: float, kept: bool) -> None:
-    times = np.concatenate([np.arange(300) / 100, 2.99 + pause_s + np.arange(300) / 100])
-    eeg = read_xdf(one_stream(times=times).write(tmp_path / "a.xdf")).signals["eeg"]
+def test_of_bursts_a_pause_of_more_than_half_a_second_is_not_evened_out(
+    tmp_path: Path, pause_s: float, kept: bool
+) -> None:
+    eeg = read_xdf(one_stream(times=in_bursts(pause_s)).write(tmp_path / "a.xdf")).signals["eeg"]
     assert (longest_step_s(eeg) > 0.4) is kept
 
 
-def test_a_pause_of_more_than_two_samples_of_a_slow_stream_is_not_evened_out(tmp_path: Path) -> None:
-    for pause_s, kept in ((0.74, True), (0.49, False)):
-        times = np.concatenate([np.arange(40) / 4, 39 / 4 + pause_s + np.arange(40) / 4])
-        xdf = one_stream("GSR", rate=4.0, channels=[("", "uS", "")], times=times)
-        gsr = read_xdf(xdf.write(tmp_path / "a.xdf")).signals["gsr"]
-        assert (longest_step_s(gsr) > 0.48) is kept
+@pytest.mark.parametrize("lost", [1, 30, 300])
+def test_samples_lost_from_a_steady_stream_are_a_gap_of_their_length(tmp_path: Path, lost: int) -> None:
+    taken = np.delete(np.arange(2000), np.arange(700, 700 + lost))
+    recording = read_xdf(one_stream(times=taken / 100).write(tmp_path / "a.xdf"))
+    eeg = recording.signals["eeg"]
+    assert (eeg.rate_hz, eeg.sample_count) == (100.0, len(taken))
+    np.testing.assert_allclose(eeg.timestamps_s, taken / 100, atol=1e-9)  # of sums of seconds as float64
+    assert f"stream Cap: {lost} sample{'' if lost == 1 else 's'} lost, by its time stamps" in notes_of(recording)
+
+
+def test_samples_stay_at_their_rate_though_a_third_is_lost_and_packets_come_late(tmp_path: Path) -> None:
+    """Of 250 Hz in packets of 5, each late by up to 12 ms: none becomes 170 Hz."""
+    rng = np.random.default_rng(4)
+    packets = np.flatnonzero(rng.random(2000) > 0.35)
+    taken = (packets[:, None] * 5 + np.arange(5)).ravel()
+    late_s = np.repeat(rng.uniform(0, 0.012, len(packets)), 5)
+    recording = read_xdf(one_stream(times=taken / 250 + late_s, rate=250.0).write(tmp_path / "a.xdf"))
+    eeg = recording.signals["eeg"]
+    assert eeg.rate_hz == 250.0
+    placed_s = eeg.timestamps_s - eeg.timestamps_s[0] - (taken - taken[0]) / 250
+    assert np.abs(placed_s).max() < 0.012 + 1 / 250  # as late as the packets, and a sample
+    assert np.diff(eeg.timestamps_s).min() > 0.9 / 250
+    assert "not the 250 Hz" not in notes_of(recording)
+
+
+def test_packets_that_come_late_lose_nothing(tmp_path: Path) -> None:
+    late_s = np.repeat(np.random.default_rng(4).uniform(0, 0.03, 200), 10)
+    recording = read_xdf(one_stream(times=np.arange(2000) / 100 + late_s).write(tmp_path / "a.xdf"))
+    assert longest_step_s(recording.signals["eeg"]) < 0.011
+    assert "lost" not in notes_of(recording)
+
+
+def test_samples_in_another_order_are_put_where_their_stamps_say(tmp_path: Path) -> None:
+    order = np.arange(1200).reshape(-1, 12).copy()
+    order[::3] = order[::3, ::-1]
+    taken = order.ravel()
+    xdf = XdfWriter().stream(1, "Cap", "EEG", rate=100, channels=[("Cz", "uV", "EEG")])
+    xdf.samples(1, taken / 100, np.sin(taken)[:, None])
+    recording = read_xdf(xdf.write(tmp_path / "a.xdf"))
+    eeg = recording.signals["eeg"]
+    np.testing.assert_array_equal(eeg.samples[:, 0], np.sin(np.arange(1200)).astype(np.float32))
+    assert eeg.timestamps_s is None
+    assert "stream Cap: 374 samples came late, by its time stamps" in notes_of(recording)  # 34 packets, 11 of each
+
+
+def test_samples_that_stand_twice_count_once(tmp_path: Path) -> None:
+    taken = np.concatenate([np.arange(500), np.arange(400, 1000)])
+    xdf = XdfWriter().stream(1, "Cap", "EEG", rate=100, channels=[("Cz", "uV", "EEG")])
+    xdf.samples(1, taken / 100, np.sin(taken)[:, None])
+    recording = read_xdf(xdf.write(tmp_path / "a.xdf"))
+    assert recording.signals["eeg"].sample_count == 1000
+    assert "stream Cap: 100 samples came twice, by its time stamps" in notes_of(recording)
+
+
+def test_a_clock_that_is_set_back_leaves_out_what_runs_back(tmp_path: Path) -> None:
+    times = np.arange(1000) / 100 - 2.005 * (np.arange(1000) >= 500)
+    recording = read_xdf(one_stream(times=times).write(tmp_path / "a.xdf"))
+    assert recording.signals["eeg"].sample_count == 800
+    assert "200 samples of stream Cap (their time runs back)" in recording.attributes["left_out"]
+
+
+def test_one_wrong_stamp_is_placed_between_the_next_ones(tmp_path: Path) -> None:
+    times = np.arange(1000) / 100
+    times[500] += 200_000
+    recording = read_xdf(one_stream(times=times).write(tmp_path / "a.xdf"))
+    eeg = recording.signals["eeg"]
+    assert (eeg.sample_count, eeg.timestamps_s) == (1000, None)
+    assert "stream Cap: 1 sample with a wrong time stamp" in notes_of(recording)
+
+
+def test_a_clock_that_is_set_forward_by_days_is_refused_by_the_streams_name(tmp_path: Path) -> None:
+    times = np.arange(1000) / 100 + 200_000 * (np.arange(1000) >= 500)
+    with pytest.raises(RecordingError, match=r"clock of stream Cap was set.*got a step of 200000 s after 5\.0 s"):
+        read_xdf(one_stream(times=times).write(tmp_path / "a.xdf"))
+
+
+def restarted(*starts_s: float, source: str = "x1") -> XdfWriter:
+    """A stream for each start, of 20 s at 64 Hz, all of one name and source."""
+    xdf = XdfWriter()
+    for number, _ in enumerate(starts_s, start=1):
+        xdf.stream(number, "bvp", "BVP", rate=64)
+        xdf.content = xdf.content.replace(f"<source_id>x{number}<".encode(), f"<source_id>{source}<".encode())
+    for number, start_s in enumerate(starts_s, start=1):
+        if np.isfinite(start_s):
+            xdf.samples(number, start_s + np.arange(1280) / 64, np.full((1280, 1), number))
+    return xdf
+
+
+def test_a_stream_that_was_started_again_is_one_signal_with_a_gap(tmp_path: Path) -> None:
+    recording = read_xdf(restarted(30.0, 0.0).write(tmp_path / "a.xdf"))
+    ppg = recording.signals["ppg"]
+    assert (ppg.sample_count, ppg.rate_hz, ppg.stop_s) == (2560, 64.0, 50.0)
+    assert (ppg.samples[0, 0], ppg.samples[-1, 0]) == (2, 1)
+    assert "stream bvp: started again at 30.0 s; its parts are one signal with a gap" in notes_of(recording)
+
+
+def test_streams_of_one_name_that_overlap_are_two(tmp_path: Path) -> None:
+    path = restarted(0.0, 10.0).write(tmp_path / "a.xdf")
+    with pytest.raises(RecordingError, match=r"holds 2 streams of ppg.*Choose one: by its number, --stream 1"):
+        read_xdf(path)
+    assert read_xdf(path, stream=["2"]).signals["ppg"].samples[0, 0] == 2
+
+
+@pytest.mark.parametrize("stream", [[], ["bvp"], ["2"]])
+def test_an_empty_twin_is_left_out(tmp_path: Path, stream: list[str]) -> None:
+    recording = read_xdf(restarted(np.nan, 0.0).write(tmp_path / "a.xdf"), stream=stream)
+    assert recording.signals["ppg"].sample_count == 1280
+    assert recording.attributes["left_out"] == "stream bvp (no samples)"
+
+
+def unix_and_lsl() -> XdfWriter:
+    xdf = one_stream("BVP", name="bvp", rate=64.0, channels=[("", "", "")], times=1.7e9 + np.arange(640) / 64)
+    xdf.stream(2, "gsr", "GSR", rate=4, channels=[("", "uS", "")])
+    xdf.samples(2, 1000 + np.arange(40) / 4, np.ones((40, 1)))
+    return xdf.stream(3, "Tasks", "Markers", form="string").samples(3, [1002.0], ["begin"], form="string")
+
+
+def test_streams_of_two_clocks_are_refused_with_what_to_do(tmp_path: Path) -> None:
+    path = unix_and_lsl().write(tmp_path / "a.xdf")
+    with pytest.raises(
+        RecordingError, match=r"stream bvp is stamped in Unix time.*--only ppg and with --only gsr.*--offset"
+    ):
+        read_xdf(path)
+    wrist, skin = read_xdf(path, only=["ppg"]), read_xdf(path, only=["gsr"])
+    assert (wrist.modality_names, skin.modality_names) == (("ppg",), ("gsr",))
+    assert wrist.events == ()
+    assert "events of Tasks (no clock in common with the samples)" in wrist.attributes["left_out"]
+    assert [e.onset_s for e in skin.events] == [2.0]
 
 
 @pytest.mark.parametrize(
@@ -297,6 +426,9 @@ def test_of_several_lights_infrared_is_the_pulse_and_else_the_first(tmp_path: Pa
     assert recording.signals["ppg"].samples[5, 0] == 105
     assert "ppg: channel ir 940 taken of 3" in notes_of(recording)
     assert recording.attributes["left_out"] == "channel Red of Cap (one is taken), channel Green of Cap (one is taken)"
+    muse = read_xdf(one_stream("PPG", channels=[(f"PPG{n}", "", "") for n in (1, 2, 3)]).write(tmp_path / "a.xdf"))
+    assert muse.signals["ppg"].samples[5, 0] == 105
+    assert "ppg: channel PPG2 taken of 3" in notes_of(muse)
     plain = read_xdf(one_stream("PPG", channels=[("", "", "")] * 2).write(tmp_path / "a.xdf"))
     assert plain.signals["ppg"].samples[5, 0] == 5
     assert "ppg: channel 1 taken of 2" in notes_of(plain)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import sys
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from emodict.recording.session import open_session, write_session
 from emodict_desk.importers import IMPORTERS
 from emodict_desk.importers.e4 import read_e4
 from emodict_desk.importers.edf import read_edf
+from emodict_desk.importers.kinds import kind_of
 from emodict_desk.importers.plain_csv import read_csv
 
 
@@ -110,12 +112,72 @@ def test_e4_says_what_to_give_instead_of_a_wrong_path(e4_folder: Path, tmp_path:
     empty.mkdir()
     for wrong, sentence in (
         (e4_folder / "BVP.csv", "Give the folder instead"),
-        (zipped, "Unpack it first: unzip"),
+        (zipped, "it cannot be unpacked"),
         (tmp_path / "nowhere", "There is no folder"),
         (empty, "an empty one"),
     ):
         with pytest.raises(RecordingError, match=sentence):
             read_e4(wrong)
+
+
+def zipped(folder: Path, inside: str = "") -> Path:
+    """The folder as its maker packs it."""
+    path = folder.with_suffix(".zip")
+    with zipfile.ZipFile(path, "a") as packed:
+        for file in folder.iterdir():
+            packed.write(file, inside + file.name)
+    return path
+
+
+@pytest.mark.parametrize("inside", ["", "S07/", "export/S07/"])
+def test_e4_zip_is_the_folder_that_it_unpacks_to(e4_folder: Path, inside: str) -> None:
+    recording, folder = read_e4(zipped(e4_folder, inside)), read_e4(e4_folder)
+    assert kind_of(e4_folder.with_suffix(".zip")) == "e4"
+    assert (recording.session_id, recording.subject_id) == (folder.session_id, folder.subject_id)
+    assert (recording.events, recording.attributes) == (folder.events, folder.attributes)
+    for modality, signal in folder.signals.items():
+        np.testing.assert_array_equal(recording.signals[modality].samples, signal.samples)
+
+
+def test_e4_zip_of_several_sittings_or_damaged_is_refused(e4_folder: Path) -> None:
+    zipped(e4_folder, "a/")
+    both = zipped(e4_folder, "b/")
+    with pytest.raises(RecordingError, match=r"not the zip of one sitting.*got a/, b/"):
+        read_e4(both)
+    both.unlink()
+    content = zipped(e4_folder).read_bytes()
+    both.write_bytes(content.replace(b"1.25", b"1.26"))  # its sum no longer fits
+    with pytest.raises(RecordingError, match="is a damaged zip"):
+        read_e4(both)
+    both.write_bytes(b"PK" + bytes(30))
+    assert kind_of(both) is None
+
+
+def test_e4_zip_that_unpacks_to_more_than_a_wristband_records_is_refused(e4_folder: Path) -> None:
+    with (
+        zipfile.ZipFile(e4_folder.with_suffix(".zip"), "w", zipfile.ZIP_DEFLATED) as packed,
+        packed.open("BVP.csv", "w", force_zip64=True) as file,
+    ):
+        for _ in range(257):
+            file.write(b"0" * (1 << 20))
+    with pytest.raises(RecordingError, match=r"BVP\.csv is too large.*at most 256 MiB"):
+        read_e4(e4_folder.with_suffix(".zip"))
+
+
+@pytest.mark.parametrize(("start", "rounded_s"), [("1.64423E+09", 10_000), ("1.644226e9", 1000), ("2E+09", 10**9)])
+@pytest.mark.parametrize("name", ["EDA.csv", "tags.csv"])
+def test_e4_times_that_a_spreadsheet_has_rounded_are_refused(
+    e4_folder: Path, name: str, start: str, rounded_s: int
+) -> None:
+    lines = (e4_folder / name).read_text().splitlines()
+    (e4_folder / name).write_text("\n".join([start, *lines[1:]]) + "\n")
+    with pytest.raises(RecordingError, match=rf"{name}, line 1: the time was rounded to {rounded_s} s by a spread"):
+        read_e4(e4_folder)
+
+
+def test_e4_a_start_in_powers_of_ten_that_is_right_to_the_second_is_taken(e4_folder: Path) -> None:
+    (e4_folder / "EDA.csv").write_text("1.644226061E+09\n4\n0.0\n0.301\n")
+    assert read_e4(e4_folder).start_time == "2022-02-07T09:27:41Z"
 
 
 RATE_HZ = 300

@@ -44,6 +44,15 @@ def table_of(rows: int = 4, *, labels: bool = True) -> FeatureTable:
     )
 
 
+def test_the_labels_of_a_part_are_not_added_up_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    table = table_of()
+    monkeypatch.setattr("emodict_desk.tables.table.check_labels", None)
+    part = table.rows(np.array([False, True, True, False])).with_modalities(["eeg", "ppg"])
+    assert table.labels is not None
+    np.testing.assert_array_equal(part.labels, table.labels[1:3])
+    assert (len(part), part.spec.modality_names, part.emotions) == (2, ("eeg", "ppg"), table.emotions)
+
+
 def assert_same(got: FeatureTable, expected: FeatureTable) -> None:
     assert got.spec == expected.spec
     assert got.emotions == expected.emotions
@@ -165,7 +174,7 @@ def test_a_table_of_an_older_recipe_is_refused_before_anything_is_trained_on_it(
     theta = content["modalities"][0]["spectrum"]["bands"][0]
     theta["weights"] = [1 / 40] * 40
     rewritten(tmp_path / "table.npz", spec=np.array(json.dumps(content)))
-    with pytest.raises(SpecError, match=r"table\.npz holds other features.*dmer-sample.*Extract the features again"):
+    with pytest.raises(SpecError, match=r"table\.npz is of other features.*dmer-sample.*or extract the features again"):
         read_table(tmp_path / "table.npz")
 
 

@@ -113,13 +113,21 @@ CASES = [
     (lambda f: replace(f, "trials/start", [-3.0, 10.0]), "error", "'first' .* lies outside"),
     (lambda f: replace(f, "trials/start", [-0.001, 10.0]), "error", "'first' .* lies outside"),
     (lambda f: replace(f, "trials/distribution", [[1.0, 0.0009], [0.0, 1.0]]), None, ""),
-    (lambda f: replace(f, "trials/distribution", [[1.0, 0.0011], [0.0, 1.0]]), "error", "sums to 1.0011"),
+    (
+        lambda f: replace(f, "trials/distribution", [[1.0, 0.0011], [0.0, 1.0]]),
+        "error",
+        "trial 'first' is not a distribution.*sum 1.0011",
+    ),
     (
         lambda f: replace(f, "trials/stop", [12.5, 20.0]),
         "error",
-        "'second' .* before trial 'first' stops at 12.5",
+        "'first' and 'second' overlap.*first stops at 12.5 s, the second starts at 10 s",
     ),
-    (lambda f: replace(f, "trials/stop", [10.0, 9.0]), "error", "'second' .* does not stop after it starts"),
+    (
+        lambda f: replace(f, "trials/stop", [10.0, 9.0]),
+        "error",
+        "trial 'second' does not stop after it starts.*got 10 to 9",
+    ),
     (lambda f: f.__delitem__("trials/trial_id"), "error", "/trials: has no dataset 'trial_id'"),
     (lambda f: f["trials"].attrs.update(label_names=["a", "a"]), "error", "label name is there twice: a a"),
     (lambda f: replace(f, "events/onset", [np.nan]), "error", "/events: an onset is not a finite"),
@@ -150,12 +158,12 @@ def test_each_fault_is_found_and_named(
 
 @pytest.mark.parametrize(
     ("row", "says"),
-    [([0.6, 0.6], "sums to 1.2"), ([-0.5, 1.5], "negative entry, -0.5"), ([np.nan, 1], "no finite number")],
+    [([0.6, 0.6], "sum 1.2, smallest 0.6"), ([-0.5, 1.5], "sum 1, smallest -0.5"), ([np.nan, 1], "sum nan")],
 )
 def test_a_label_row_that_is_no_distribution_is_named_with_its_trial(flawless: Path, row: list[Any], says: str) -> None:
     findings = changed(flawless, lambda f: replace(f, "trials/distribution", [[0.0, 1.0], row]))
     assert len(findings) == 1
-    assert findings[0][1].startswith("/trials: trial 'second': the distribution")
+    assert findings[0][1].startswith("/trials: the label row of trial 'second' is not a distribution")
     assert says in findings[0][1]
 
 
@@ -218,8 +226,9 @@ def test_many_faults_are_all_listed_errors_first(flawless: Path) -> None:
         "/signals/gsr: has no attribute 'sampling_rate'",
         "/signals/ppg: the values of timestamps stand still or run back at sample 1999",
         "/signals/ppg: the values of sequence stand still or run back at sample 1",
-        "trial 'first': the distribution sums to 2",
-        "trial 'second': the distribution has a negative entry",
+        "trial 'first' is not a distribution (2 such rows). Expected non-negative numbers that sum to 1, got sum 2",
+        "trial 'second' is not a distribution (2 such rows). Expected non-negative numbers that sum to 1, got sum 1, "
+        "smallest -1",
         "color_order is 'GRAY'",
     ):
         assert expected in text

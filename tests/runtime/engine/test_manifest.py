@@ -65,3 +65,12 @@ def test_a_file_without_a_description_or_with_half_of_one_is_refused() -> None:
 
 def test_the_emotions_stand_in_the_description_for_whoever_reads_it_without_emodict() -> None:
     assert json.loads(manifest_to_metadata(MANIFEST)["emodict.emotions"]) == ["calm", "glad", "sad"]
+
+
+@pytest.mark.parametrize(("training", "simulated"), [({"simulated": True}, True), ({"simulated": False}, False),
+                                                     ({"rows": 7}, False)])  # fmt: skip
+def test_a_model_of_simulated_people_says_so_wherever_its_description_goes(
+    training: dict[str, Any], simulated: bool
+) -> None:
+    written = manifest_to_metadata(dataclasses.replace(MANIFEST, training=training))
+    assert manifest_from_metadata(written, source="model.onnx").simulated is simulated

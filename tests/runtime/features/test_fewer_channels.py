@@ -163,13 +163,13 @@ def test_a_derived_spec_is_known_again_from_a_file_and_a_changed_one_is_not(spec
     spec = load_spec(spec_id).with_modalities(("eeg", "gsr")).with_channels(BAND)
     again = spec_from_dict(json.loads(json.dumps(spec.to_dict())))
     assert again == spec
-    require_known_spec(again, spec.fingerprint, source="a.onnx")
+    require_known_spec(again, source="a.onnx", fingerprint=spec.fingerprint)
 
     content = spec.to_dict()
     content["modalities"][0]["spectrum"]["log_offset"] += 1e-3
     forged = spec_from_dict(content)
     with pytest.raises(SpecError, match=r"other features than this emodict computes.*AF7 AF8 TP9 TP10"):
-        require_known_spec(forged, forged.fingerprint, source="a.onnx")
+        require_known_spec(forged, source="a.onnx", fingerprint=forged.fingerprint)
 
 
 def test_two_devices_are_told_apart_by_their_channels() -> None:

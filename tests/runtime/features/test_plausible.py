@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from emodict.features.plausible import Watch, doubts_of
+from emodict.features.quality import _pulse_bins
 from emodict.recording import Recording, Signal, open_session
 from emodict.recording.electrodes import ELECTRODES
 from emodict_desk.importers import e4
@@ -141,6 +142,24 @@ def test_samples_come_in_any_pieces(rng: np.random.Generator) -> None:
         watch.push(piece)
     (doubt,) = watch.doubts
     assert "it looks like mV" in doubt
+
+
+def test_a_pulse_is_not_looked_for_where_the_rate_is_too_low_to_show_one() -> None:
+    watch = Watch("ppg", 1.0, "", ["ppg"])
+    for _ in range(9):
+        watch.push(np.array([0.0, 1, 0, 2, 0])[:, None])
+    assert watch.doubts == ()
+
+
+def test_pieces_of_any_length_and_gaps_keep_no_tables_of_their_own(rng: np.random.Generator) -> None:
+    watch = Watch("ppg", 100.0, "a.u.", ["ppg"])
+    beats = pulse(100, 600)
+    tables = _pulse_bins.cache_info().currsize
+    for start in range(0, 50_000, 611):
+        piece = beats[start : start + 500 + start % 97].copy()
+        piece[rng.integers(len(piece))] = np.nan if start % 2 else 0.5
+        watch.push(piece)
+    assert _pulse_bins.cache_info().currsize <= tables + 1
 
 
 def test_a_modality_that_is_not_in_the_table_is_not_doubted() -> None:

@@ -201,8 +201,8 @@ def test_a_model_of_an_older_recipe_is_refused_with_both_fingerprints_and_what_t
     for modality in content["modalities"]:
         modality.pop("constant_usable", None)
     older = spec_from_dict(content)
-    with pytest.raises(SpecError, match=r"m\.pt was trained on other features.*or train again") as refused:
-        require_known_spec(older, older.fingerprint, source="m.pt")
+    with pytest.raises(SpecError, match=r"m\.pt is of other features.*or train again") as refused:
+        require_known_spec(older, source="m.pt", fingerprint=older.fingerprint)
     assert older.fingerprint in str(refused.value)
     assert load_spec("dmer-sample").fingerprint in str(refused.value)
 

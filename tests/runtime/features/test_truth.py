@@ -11,7 +11,7 @@ import pytest
 from emodict.errors import RecordingError
 from emodict.features.spec import load_spec
 from emodict.features.truth import trial_of_rows, truth_of_rows
-from emodict.recording.recording import Trials
+from emodict.recording.recording import Trials, trial_problems
 
 SPEC = load_spec("emodict-1")  # a row looks at the four seconds before its own
 
@@ -66,5 +66,15 @@ def test_trials_that_overlap_are_refused_by_name() -> None:
 
 
 def test_a_trial_that_stops_before_it_starts_is_refused_by_name() -> None:
-    with pytest.raises(RecordingError, match=r"'t1' does not stop after it starts.*30.0 to 20.0"):
+    with pytest.raises(RecordingError, match=r"'t1' does not stop after it starts.*30 to 20"):
         trials((2, 22), (30, 20))
+
+
+def test_of_several_wrong_trials_each_is_a_problem_also_one_inside_another() -> None:
+    bounds = np.array([(0.0, 30.0), (5.0, 10.0), (12.0, 11.0), (40.0, 50.0)])
+    said = [str(problem) for problem in trial_problems(*bounds.T, ("a", "b", "c", "d"))]
+    assert [sentence.split(" Expected")[0] for sentence in said] == [
+        "trials: 'a' and 'b' overlap.",
+        "trials: trial 'c' does not stop after it starts.",
+        "trials: 'a' and 'c' overlap.",
+    ]

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import subprocess
 import sys
 import zlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -156,3 +159,36 @@ def test_refusing_takes_little_memory(stamped: Path) -> None:
     done = subprocess.run([sys.executable, "-c", code, stamped], capture_output=True, text=True, check=True)
     unit = 1 if sys.platform == "darwin" else 1024
     assert int(done.stdout) * unit < 64 << 20
+
+
+def test_a_file_that_another_program_writes_is_said_to_be_open_there_not_cut_off(stamped: Path) -> None:
+    with stamped.open("rb") as held:
+        # The lock that HDF5 holds in a program that writes.
+        fcntl.flock(held, fcntl.LOCK_EX)
+        with pytest.raises(RecordingError, match=r"open for writing in another program.*Close it there") as refused:
+            open_session(stamped).__enter__()
+    assert "cut off" not in str(refused.value)
+    with open_session(stamped) as recording:
+        assert recording.modality_names == ("gsr",)
+
+
+def test_on_a_drive_without_locks_a_file_is_read_without_one_and_that_is_said(
+    stamped: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    opened = h5py.File
+
+    def on_a_drive_without_locks(path: Path, mode: str, *, locking: bool | None = None, **how: Any) -> h5py.File:
+        if locking is not False:
+            # As h5py words it on an NFS without lockd (h5py#1101).
+            raise OSError(
+                "[Errno 37] Unable to synchronously open file "
+                f"(unable to lock file, errno = {errno.ENOLCK}, error message = 'No locks available')"
+            )
+        return opened(path, mode, locking=locking, **how)
+
+    monkeypatch.setattr(h5py, "File", on_a_drive_without_locks)
+    with open_session(stamped) as recording:
+        assert recording.signals["gsr"].read(0, 48).sum() == 48
+    assert [record.getMessage() for record in caplog.records] == [
+        f"{stamped}: read without a lock, for its drive has none (No locks available)"
+    ]

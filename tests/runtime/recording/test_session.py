@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import threading
 from collections.abc import Callable
@@ -232,6 +233,13 @@ def _replace(path: str, data: list[Any] | np.ndarray) -> Callable[..., Any]:
 
 
 BROKEN = [
+    (_replace("signals", np.zeros(3)), "is damaged or incomplete"),
+    (_delete("trials/stop"), "is damaged or incomplete.*stop"),
+    (_replace("trials/stop", [0.5, 10.0]), "does not stop after it starts"),
+    (_replace("trials/distribution", np.ones((2, 3))), r"shape is wrong.*\(2, 2\).*\(2, 3\)"),
+    (_delete("events/code"), "is damaged or incomplete.*code"),
+]
+BROKEN_MODALITY = [
     (_delete("signals/eeg/data"), "eeg: /signals/eeg has no dataset 'data'"),
     (_set("signals/eeg", "sampling_rate", 0.0), "eeg: the sampling rate cannot be used.*got 0.0"),
     (_set("signals/eeg", "sampling_rate", -100.0), "eeg: the sampling rate.*got -100.0"),
@@ -241,17 +249,12 @@ BROKEN = [
     (_set("signals/eeg", "channel_names", ["P3", "T3", "T7"]), "eeg: channel T3 is there twice"),
     (_set("signals/gsr", "start_offset", np.inf), "gsr: start_offset is not a time"),
     (_add("signals/gsr/timestamps", np.r_[np.arange(47), 5.0]), "timestamps.*run back at sample 47.*46.0"),
-    (_add("signals/gsr/timestamps", np.full(48, np.nan)), "timestamps.*no finite number"),
+    (_add("signals/gsr/timestamps", np.full(48, np.nan)), "timestamps.*not a finite number"),
     (_add("signals/gsr/timestamps", np.arange(48) + 1.7e9), "gsr: the last sample.*days.*not Unix time"),
     (_add("signals/gsr/timestamps", np.arange(47.0)), r"gsr: timestamps and data disagree.*\(48,\)"),
     (_add("signals/gsr/sequence", np.r_[np.arange(47), 2**40]), "gsr: the last sample lies .* days"),
     (_replace("signals/eeg", np.zeros(3)), "eeg: /signals/eeg has no dataset 'data'"),
-    (_replace("signals", np.zeros(3)), "is damaged or incomplete"),
     (_replace("signals/gsr/data", ["a"] * 48), "gsr: data holds no numbers"),
-    (_delete("trials/stop"), "is damaged or incomplete.*stop"),
-    (_replace("trials/stop", [0.5, 10.0]), "does not stop after it starts"),
-    (_replace("trials/distribution", np.ones((2, 3))), r"shape is wrong.*\(2, 2\).*\(2, 3\)"),
-    (_delete("events/code"), "is damaged or incomplete.*code"),
     (_add("video/face/frames", np.zeros((3, 4))), "video: frames has the wrong shape"),
     (_add("video/face/other", 0), "video: a face is held in one form"),
 ]
@@ -266,6 +269,40 @@ def test_what_is_wrong_inside_is_named(written: Path, change: Callable[..., Any]
     # The error holds the frames it passed through: what h5py locked in them is locked as long as it lives.
     assert held.value.__traceback__ is not None
     assert_other_threads_read(written)
+
+
+@pytest.mark.parametrize(("change", "sentence"), BROKEN_MODALITY, ids=[sentence for _, sentence in BROKEN_MODALITY])
+def test_a_broken_modality_is_named_and_does_not_take_the_others_with_it(
+    written: Path, change: Callable[..., Any], sentence: str
+) -> None:
+    with h5py.File(written, "r+") as file:
+        change(file)
+    with open_session(written) as read:
+        (broken,) = read.unusable
+        assert re.search(sentence, read.unusable[broken])
+        assert set(read.modality_names) == {"eeg", "gsr"} - {broken}
+        assert all(len(signal.read(0, 8)) == 8 for signal in read.signals.values())
+        with pytest.raises(RecordingError, match=sentence):
+            read.require_usable([broken])
+        read.require_usable(read.modality_names)
+    assert_other_threads_read(written)
+
+
+def test_where_the_only_modality_is_broken_the_session_is_refused(written: Path) -> None:
+    with h5py.File(written, "r+") as file:
+        del file["signals/eeg"], file["signals/gsr"].attrs["units"]
+    with (
+        pytest.raises(RecordingError, match=r"s\.h5: gsr: /signals/gsr has no attribute 'units'"),
+        open_session(written),
+    ):
+        pass
+
+
+def test_times_that_cannot_be_are_refused_with_the_command_that_repairs_them(written: Path) -> None:
+    with h5py.File(written, "r+") as file:
+        file["signals/gsr/timestamps"] = np.arange(48) + 1.7e9
+    with open_session(written) as read:
+        assert read.unusable["gsr"].endswith(f"Or emodict-session repair '{written}' -o REPAIRED.h5.")
 
 
 def test_a_missing_channel_is_named_when_it_is_asked_for(written: Path) -> None:
@@ -298,3 +335,14 @@ def test_two_readers_may_open_one_session(written: Path, tmp_path: Path) -> None
     shutil.copy(written, tmp_path / "copy.h5")
     with open_session(written) as one, open_session(written) as two:
         assert one.subject_id == two.subject_id
+
+
+def test_a_signal_turned_upside_down_is_read_so_and_the_recording_says_so(tmp_path: Path) -> None:
+    ppg = Signal("ppg", 10.0, "a.u.", ("ppg",), np.arange(40, dtype=np.uint16)[:, None])
+    turned = Recording("s", "p", {"ppg": ppg}).inverted(["ppg"])
+    write_session(turned, tmp_path / "s.h5")
+    with open_session(tmp_path / "s.h5") as read:
+        np.testing.assert_array_equal(read.signals["ppg"].read(3, 6)[:, 0], [-3, -4, -5])
+        assert read.attributes["inverted"] == "ppg"
+    with pytest.raises(RecordingError, match=r"--invert gsr: there is no such signal. Expected one of ppg"):
+        turned.inverted(["gsr"])

@@ -17,7 +17,6 @@ from torch.nn import functional
 
 from emodict.errors import InputError
 from emodict.results.metrics import METRICS, mean_metrics
-from emodict_train.ensemble import Ensemble, Member
 from emodict_train.rivals import back_propagation, cpnn, dldl, edlconv, misa, tailor
 from emodict_train.rivals.back_propagation import AABP
 from emodict_train.rivals.cpnn import CPNN, ConditionalProbabilityNetwork, label_codes
@@ -26,6 +25,7 @@ from emodict_train.rivals.edlconv import Convolution, EDLConv
 from emodict_train.rivals.misa import MISA, difference_loss, similarity_loss
 from emodict_train.rivals.neural import AttentionBlock, NeuralRival, RivalNetwork
 from emodict_train.rivals.tailor import TAILOR, orthogonality_loss, reverse_gradient
+from emodict_train.training.ensemble import Ensemble, Member
 
 ROWS, COLUMNS, LABELS = 40, 8, 5
 MODALITIES = (slice(0, 4), slice(4, 5), slice(5, 8))

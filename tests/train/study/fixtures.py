@@ -16,8 +16,8 @@ from emodict.features.windows import assemble, ready_made_rows
 from emodict_desk.tables.table import FeatureTable
 from emodict_train.study.compared.data import StudyData
 from emodict_train.study.compared.protocols import Split
-from emodict_train.study.compared.task import Task
-from emodict_train.study.judging.results import Latents, Results
+from emodict_train.study.compared.task import Latents, Task
+from emodict_train.study.judging.results import Results
 from emodict_train.study.running.run import StudyOptions, compute_study, plan_study
 from emodict_train.study.running.runner import Failure
 

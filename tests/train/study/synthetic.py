@@ -10,7 +10,8 @@ import numpy as np
 from emodict_desk.tables.table import DMER_EMOTIONS
 from emodict_train.study.compared.ablations import BLOCKS, PAPER, ROBUST
 from emodict_train.study.compared.data import StudyData
-from emodict_train.study.judging.results import Latents, Predictions, Results
+from emodict_train.study.compared.task import Latents
+from emodict_train.study.judging.results import Predictions, Results
 
 # How far each method's log-distribution stands from the truth: the smaller, the better.
 SPREADS: Mapping[str, float] = {

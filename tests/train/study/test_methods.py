@@ -15,8 +15,7 @@ from tests.train.study.synthetic import data as made_up_data
 from emodict.features.spec import load_spec
 from emodict.features.windows import assemble, ready_made_rows
 from emodict_desk.tables.table import FeatureTable
-from emodict_train.ensemble import Member
-from emodict_train.presets import preset
+from emodict_train.fit.presets import preset
 from emodict_train.rivals import RIVALS
 from emodict_train.study.compared.ablations import blocks_for
 from emodict_train.study.compared.data import StudyData, from_table
@@ -28,7 +27,8 @@ from emodict_train.study.compared.rival_method import RivalMethod
 from emodict_train.study.compared.task import Method
 from emodict_train.study.running.run import StudyOptions
 from emodict_train.study.running.selection import needs_selection
-from emodict_train.trainer import TrainingPlan
+from emodict_train.training.ensemble import Member
+from emodict_train.training.plan import TrainingPlan
 
 FULL, QUICK = StudyOptions(), StudyOptions(quick=True, seeds=2)
 # The paper's section 4.4, and two baselines.

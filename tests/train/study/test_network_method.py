@@ -11,16 +11,17 @@ from scipy.special import softmax
 from sklearn.preprocessing import StandardScaler
 from tests.train.study.fixtures import make_table
 
+import emodict_train.fit.distillation as distillation
 import emodict_train.study.compared.network_method as network_method
-from emodict_train.ensemble import Member
+from emodict_train.model.standardisation import fit_standardisation
 from emodict_train.rivals import GRIDS, RIVALS
-from emodict_train.standardisation import fit_standardisation
 from emodict_train.study.compared.data import StudyData, from_table
 from emodict_train.study.compared.network_method import EmotionDictMethod, NeuralRivalMethod, emotion_dict_ensemble
 from emodict_train.study.compared.networks import Variant
 from emodict_train.study.compared.protocols import Split
 from emodict_train.study.compared.task import Task
-from emodict_train.trainer import TrainingPlan
+from emodict_train.training.ensemble import Member
+from emodict_train.training.plan import TrainingPlan
 
 SMALL = {
     "d_model": 8, "heads": 2, "feed_forward": 8, "layers": 1, "elements": 4, "latent": 16, "bottleneck": 8,
@@ -135,7 +136,7 @@ def test_a_distilled_network_learns_what_its_teacher_says_and_not_the_labels(
     def roll(labels: np.ndarray) -> None:
         labels[part.train] = np.roll(labels[part.train], 1, axis=1)
 
-    monkeypatch.setattr(network_method, "softened_labels", teacher)
+    monkeypatch.setattr(distillation, "softened_labels", teacher)
     both = [Task(part, seed) for seed in (0, 1)]
     found = ours(plan={"distillation": 0.75}, grouping=grouping).predict(data, both, {})
     assert_same(found, ours().predict(with_labels(data, roll), both, {}))

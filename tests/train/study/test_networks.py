@@ -9,10 +9,10 @@ from torch import Tensor, nn
 
 from emodict.engine.model_spec import ModelSpec
 from emodict.features.spec import load_spec
-from emodict_train.ensemble import Ensemble, EnsemblePlan, Member
-from emodict_train.model import EmotionDict
+from emodict_train.model.emotion_dict import EmotionDict
 from emodict_train.study.compared.networks import AblationNetwork, Variant
-from emodict_train.trainer import TrainingPlan
+from emodict_train.training.ensemble import Ensemble, Member
+from emodict_train.training.plan import StepPlan, TrainingPlan
 
 EMOTIONS = ("a", "b", "c")
 FEATURES = load_spec("emodict-1")
@@ -83,7 +83,7 @@ def kl(p: np.ndarray, q: np.ndarray) -> float:
 
 
 def assert_classified(model: EmotionDict, latent: np.ndarray, log_distribution: Tensor) -> None:
-    """The rest of the path, from h on, is EmotionDict's own (see test_model.py)."""
+    """The rest of the path, from h on, is EmotionDict's own (see test_emotion_dict.py)."""
     logits = numpy(model.classifier(torch.from_numpy(latent).float()))
     np.testing.assert_allclose(numpy(log_distribution.exp()), softmax(logits), atol=1e-5)  # float32
 
@@ -244,7 +244,7 @@ def test_two_networks_trained_at_once_are_those_trained_one_by_one(changes: dict
     of = variant(**changes)
     x, d = rows(32)
     members = [Member(np.arange(16), 3), Member(np.arange(16, 32), 4)]
-    plan = EnsemblePlan(epochs=1, batch_size=8, learning_rate=1e-2)
+    plan = StepPlan(epochs=1, batch_size=8, learning_rate=1e-2)
     ensemble = Ensemble(
         lambda member: of.network(EMOTIONS, FEATURES, torch.full((3,), 1 / 3)), numpy(x), numpy(d), members, plan
     )

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.train.study.fixtures import make_table
 
 from emodict.errors import InputError, TableError
-from emodict_train.split import k_folds
+from emodict_train.data.split import k_folds
 from emodict_train.study.compared.data import StudyData, from_table
 from emodict_train.study.compared.protocols import (
     PROTOCOLS,

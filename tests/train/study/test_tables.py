@@ -12,7 +12,7 @@ from tests.train.study import synthetic
 
 from emodict.errors import OutputError
 from emodict.results.metrics import LARGER_IS_BETTER, METRICS
-from emodict_train.split import SPLIT_NAMES
+from emodict_train.data.split import SPLIT_NAMES
 from emodict_train.study.compared.ablations import PAPER, ROBUST
 from emodict_train.study.judging.results import Results, scores
 from emodict_train.study.judging.statistics import MEAN_LABEL, ranking, spread

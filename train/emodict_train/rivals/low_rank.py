@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import softmax
 
+from emodict_train.data.split import Indices
 from emodict_train.rivals.maximum_entropy import MaximumEntropy, descend, l2_penalties, regularised_kl
-from emodict_train.split import Indices
 
 Float64Array = NDArray[np.float64]
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from emodict_train.losses import main_loss
+from emodict_train.model.losses import main_loss
 from emodict_train.rivals.neural import AttentionBlock, MultimodalRival, RivalNetwork, pairs, part_widths
 
 MOMENTS = 5  # the paper's K

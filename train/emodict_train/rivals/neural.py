@@ -14,8 +14,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from emodict_train.ensemble import Ensemble, EnsemblePlan, Member
-from emodict_train.losses import main_loss
+from emodict_train.model.losses import main_loss
+from emodict_train.training.ensemble import Ensemble, Member
+from emodict_train.training.plan import StepPlan
 
 if TYPE_CHECKING:
     from typing_extensions import Self  # in typing from Python 3.11 on
@@ -60,9 +61,9 @@ class NeuralRival(ABC):
     def network(self, inputs: int, outputs: int) -> RivalNetwork:
         """A new network with random weights for this many features and labels."""
 
-    def plan(self) -> EnsemblePlan:
+    def plan(self) -> StepPlan:
         """How the network is trained."""
-        return EnsemblePlan(
+        return StepPlan(
             epochs=self.epochs,
             batch_size=self.batch_size,
             learning_rate=self.learning_rate,

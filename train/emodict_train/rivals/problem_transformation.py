@@ -15,7 +15,7 @@ from sklearn.calibration import CalibratedClassifierCV
 from sklearn.naive_bayes import GaussianNB
 from sklearn.svm import LinearSVC
 
-from emodict_train.split import Indices
+from emodict_train.data.split import Indices
 
 if TYPE_CHECKING:
     from typing_extensions import Self  # in typing from Python 3.11 on

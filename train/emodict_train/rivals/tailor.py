@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from emodict_train.losses import main_loss
+from emodict_train.model.losses import main_loss
 from emodict_train.rivals.neural import AttentionBlock, MultimodalRival, RivalNetwork, pairs, part_widths
 
 GRID = tuple(

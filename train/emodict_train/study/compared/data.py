@@ -164,11 +164,12 @@ def _from_arrays(arrays: Mapping[str, NDArray[Any]], path: Path) -> StudyData:
             got=", ".join(sorted(arrays)),
         )
     X, D = (arrays[name].astype(np.float64) for name in (FEATURES, found))
-    if X.ndim != 2 or D.ndim != 2 or len(X) != len(D) or not np.isfinite(X).all():
+    finite = bool(np.isfinite(X).all())
+    if X.ndim != 2 or D.ndim != 2 or len(X) != len(D) or not finite:
         raise TableError(
             f"{path}: features and labels do not fit together",
             expected="finite features (rows, features) and labels (rows, emotions)",
-            got=f"{X.shape} and {D.shape}" + ", some of the features no numbers" * (not np.isfinite(X).all()),
+            got=f"{X.shape} and {D.shape}" + ("" if finite else ", some of the features no numbers"),
         )
     emotions = tuple(f"label {i + 1}" for i in range(D.shape[1]))
     check_labels(D, rows=len(D), emotions=emotions, source=path.name)

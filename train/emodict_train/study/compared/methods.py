@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from emodict_train.presets import PRESETS
+from emodict_train.fit.presets import PRESETS
 from emodict_train.rivals import GRIDS, RIVALS
 from emodict_train.study.compared.ablations import PAPER, ROBUST, Block, blocks_for
 from emodict_train.study.compared.network_method import EmotionDictMethod, NeuralRivalMethod

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
@@ -11,18 +10,16 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from emodict_desk.tables.table import FeatureTable
-from emodict_train.augment import augmented, modality_of_token
-from emodict_train.distillation import softened_labels
-from emodict_train.ensemble import Augment, Ensemble, EnsemblePlan, Member
+from emodict_train.data.split import Indices
+from emodict_train.fit.distillation import taught
+from emodict_train.model.standardisation import fit_standardisation
 from emodict_train.rivals import RIVALS
-from emodict_train.split import Indices
-from emodict_train.standardisation import Standardisation, fit_standardisation
 from emodict_train.study.compared.networks import AblationNetwork, Variant
-from emodict_train.study.compared.task import Candidate, Task
-from emodict_train.study.judging.results import Latents
+from emodict_train.study.compared.task import Candidate, Latents, Task
+from emodict_train.training.emotion_dict import table_ensemble
+from emodict_train.training.ensemble import Ensemble, Member, standardised
 
 if TYPE_CHECKING:
     from emodict_train.rivals.neural import NeuralRival
@@ -144,7 +141,7 @@ class EmotionDictMethod:
         members = _members(table.windows.tokens, tasks)
         variant = self.variant.with_plan(**candidate)
         if variant.plan.distillation:
-            members = _taught(table, members, self._groups(data), share=variant.plan.distillation)
+            members = taught(table, members, self._groups(data), share=variant.plan.distillation)
         return emotion_dict_ensemble(table, members, variant, device=self.device)
 
     def _groups(self, data: StudyData) -> Indices:
@@ -158,60 +155,21 @@ def emotion_dict_ensemble(
     table: FeatureTable, members: Sequence[Member], variant: Variant, *, device: str = "cpu"
 ) -> Ensemble:
     """Networks of EmotionDict, or of an ablation, that share the rows of a labelled table."""
-    return Ensemble(
-        lambda member: _network(table, variant, member.rows),
-        table.windows.tokens, _labels(table), members, _plan(variant),
-        augment=_augment(table, variant), device=device,
-    )  # fmt: skip
+    return table_ensemble(
+        lambda member: _network(table, variant, member.rows), table, members, variant.plan, device=device
+    )
 
 
 def _network(table: FeatureTable, variant: Variant, rows: Indices) -> AblationNetwork:
-    mean_label = torch.from_numpy(_labels(table)[rows].mean(axis=0)).float()
+    assert table.labels is not None
+    mean_label = torch.from_numpy(table.labels[rows].mean(axis=0)).float()
     return variant.network(table.emotions, table.spec, mean_label)
 
 
-def _labels(table: FeatureTable) -> Float64Array:
-    assert table.labels is not None
-    return table.labels
-
-
-def _plan(variant: Variant) -> EnsemblePlan:
-    plan = variant.plan
-    names = ("epochs", "batch_size", "learning_rate", "weight_decay", "cosine", "average")
-    return EnsemblePlan(**{name: getattr(plan, name) for name in names})
-
-
-def _augment(table: FeatureTable, variant: Variant) -> Augment:
-    valid, plan = torch.from_numpy(table.windows.valid), variant.plan
-    return functools.partial(
-        _augmented, valid=valid, noise=plan.input_noise, modality_dropout=plan.modality_dropout,
-        modality_of_token=modality_of_token(table.spec),
-    )  # fmt: skip
-
-
-def _augmented(x: Tensor, rows: Tensor, generator: torch.Generator, *, valid: Tensor, **how: Any) -> Tensor:
-    return augmented(x, valid.to(x.device)[rows], generator=generator, **how)
-
-
 def _members(inputs: Float64Array, tasks: Sequence[Task], *, z_score: bool = True) -> list[Member]:
-    """A member for each task; tasks on the same rows share their standardisation."""
-    scalings: dict[int, Standardisation | None] = {}
-    for task in tasks:
-        rows = task.split.train
-        if id(rows) not in scalings:
-            scalings[id(rows)] = fit_standardisation(inputs[rows]) if z_score else None
-    return [Member(task.split.train, task.seed, scalings[id(task.split.train)]) for task in tasks]
-
-
-def _taught(table: FeatureTable, members: Sequence[Member], groups: Indices, *, share: float) -> list[Member]:
-    """The members with what a teacher makes of their labels; those of the same rows share a teacher."""
-    lessons: dict[int, Float64Array] = {}
-    for member in members:
-        if id(member.rows) not in lessons:
-            assert member.standardisation is not None
-            z = member.standardisation.apply(table.windows.tokens[member.rows])
-            lessons[id(member.rows)] = softened_labels(z, _labels(table)[member.rows], groups[member.rows], share=share)
-    return [dataclasses.replace(member, taught=lessons[id(member.rows)]) for member in members]
+    """A member for each task."""
+    members = [Member(task.split.train, task.seed) for task in tasks]
+    return standardised(inputs, members) if z_score else members
 
 
 def _in_parts(tasks: Sequence[Task], train: Callable[[Sequence[Task]], list[Float64Array]]) -> list[Float64Array]:

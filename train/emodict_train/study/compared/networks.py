@@ -12,9 +12,10 @@ from torch import Tensor, nn
 
 from emodict.engine.model_spec import ModelSpec
 from emodict.features.spec import FeatureSpec
-from emodict_train.losses import AUXILIARY_TASKS, auxiliary_loss, main_loss
-from emodict_train.model import Dictionary, EmotionDict, Output, Transformer, lbl
-from emodict_train.trainer import TrainingPlan, start_at_mean_label
+from emodict_train.model.emotion_dict import Dictionary, Output, Transformer, lbl
+from emodict_train.model.losses import AUXILIARY_TASKS
+from emodict_train.training.emotion_dict import TrainedEmotionDict, start_at_mean_label
+from emodict_train.training.plan import TrainingPlan
 
 
 @dataclass(frozen=True)
@@ -59,40 +60,14 @@ class Variant:
         return dataclasses.replace(self, plan=dataclasses.replace(self.plan, **changes))
 
 
-class AblationNetwork(nn.Module):
-    """EmotionDict with the losses of a variant, on standardised tokens."""
+class AblationNetwork(TrainedEmotionDict):
+    """EmotionDict, or a variant of it, with the losses of the variant's plan."""
 
     def __init__(self, spec: ModelSpec, features: FeatureSpec, variant: Variant) -> None:
-        super().__init__()
-        self.form, self.tasks = variant.plan.auxiliary, variant.tasks
+        super().__init__(spec, features, variant.plan, tasks=variant.tasks)
         self.dropout = variant.plan.dropout
-        self.emotion_dict = EmotionDict(
-            spec, features, dropout=variant.plan.dropout, auxiliary=self.needs_modality_encoders
-        )
         if variant.fusion == "none":
             self.emotion_dict.dictionary = NoDictionary()
-
-    @property
-    def needs_modality_encoders(self) -> bool:
-        """Whether anything looks at the modalities one by one."""
-        return self.form != "none"
-
-    def output(self, x: Tensor) -> Output:
-        """(rows, tokens, width) -> log-distribution, weights and h."""
-        return self.emotion_dict.from_standardised(x)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(rows, tokens, width) -> (rows, emotions) log-distribution."""
-        return self.output(x).log_distribution
-
-    def loss(self, x: Tensor, d: Tensor) -> Tensor:
-        """Equation 15: the main loss and the auxiliary ones."""
-        output = self.output(x)
-        loss = main_loss(output.log_distribution, d)
-        if self.form != "none":
-            latents = self.emotion_dict.auxiliary_latents(x)
-            loss = loss + auxiliary_loss(self.form, output.latent, latents, tasks=self.tasks)
-        return loss
 
 
 class NoDictionary(Dictionary):

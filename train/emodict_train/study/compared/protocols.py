@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emodict.errors import InputError, TableError
-from emodict_train.split import k_folds
+from emodict_train.data.split import k_folds
 from emodict_train.study.compared.data import StudyData
 
 logger = logging.getLogger(__name__)

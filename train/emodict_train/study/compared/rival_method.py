@@ -9,8 +9,8 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from emodict_train.model.standardisation import fit_standardisation
 from emodict_train.rivals import GRIDS, RIVALS
-from emodict_train.standardisation import fit_standardisation
 from emodict_train.study.compared.data import StudyData
 from emodict_train.study.compared.task import Candidate, Task
 

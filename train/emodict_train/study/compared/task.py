@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from emodict_train.study.compared.data import StudyData
 from emodict_train.study.compared.protocols import Split
-from emodict_train.study.judging.results import Latents
 
 Float64Array = NDArray[np.float64]
+Indices = NDArray[np.intp]
 Candidate = Mapping[str, Any]
 
 
@@ -23,6 +23,21 @@ class Task:
 
     split: Split
     seed: int
+
+
+@dataclass(frozen=True)
+class Latents:
+    """EmotionDict's inner values for held-out rows, of its first seed.
+
+    Attributes:
+        rows: (n,) rows of the data.
+        latent: (n, 128) h, what the dictionary composes (eq. 3 of the paper).
+        weights: (n, elements) the weight of each basic emotion element.
+    """
+
+    rows: Indices
+    latent: Float64Array
+    weights: Float64Array
 
 
 class Method(Protocol):

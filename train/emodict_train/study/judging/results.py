@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from emodict.errors import MissingDependencyError
 from emodict.files.atomic import atomic_path
 from emodict.results.metrics import METRICS, mean_metrics
+from emodict_train.study.compared.task import Latents
 
 if TYPE_CHECKING:
     from emodict_train.study.compared.data import StudyData
@@ -44,21 +45,6 @@ class Predictions:
     distribution: Float64Array
     chosen: tuple[Mapping[str, Any], ...]
     cpu_s: float
-
-
-@dataclass(frozen=True)
-class Latents:
-    """EmotionDict's inner values for held-out rows, of its first seed.
-
-    Attributes:
-        rows: (n,) rows of the data.
-        latent: (n, 128) h, what the dictionary composes (eq. 3 of the paper).
-        weights: (n, elements) the weight of each basic emotion element.
-    """
-
-    rows: Indices
-    latent: Float64Array
-    weights: Float64Array
 
 
 @dataclass(frozen=True)

@@ -25,8 +25,8 @@ from emodict_train.study.compared.protocols import (
     protocols_for,
     warn_of_unseen_emotions,
 )
-from emodict_train.study.compared.task import HasLatents, Method
-from emodict_train.study.judging.results import Latents, Predictions, Results
+from emodict_train.study.compared.task import HasLatents, Latents, Method
+from emodict_train.study.judging.results import Predictions, Results
 from emodict_train.study.judging.statistics import MEAN_LABEL
 from emodict_train.study.running.cells import CELLS_FOLDER, CellStore, Finished, software
 from emodict_train.study.running.lock import LOCK_FILE, locked

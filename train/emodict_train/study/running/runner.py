@@ -17,7 +17,7 @@ from emodict_train.study.running.cells import CellStore, Finished
 from emodict_train.study.running.pool import Workers
 from emodict_train.study.running.progress import Ledger
 from emodict_train.study.running.selection import Arrays, Cell
-from emodict_train.threads import one_thread
+from emodict_train.training.threads import one_thread
 
 logger = logging.getLogger(__name__)
 

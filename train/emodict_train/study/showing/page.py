@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
-from emodict.files.atomic import atomic_path
+from emodict_desk.page import html_page
+from emodict_desk.page import write_page as write_html
 from emodict_train.study.compared.ablations import OURS
 from emodict_train.study.judging.results import Results
 from emodict_train.study.judging.statistics import MEAN_LABEL, clusters_of
@@ -49,10 +50,7 @@ def write_page(
     Raises:
         OutputError: the folder does not exist or cannot be written, or the disk is full.
     """
-    page = page_html(results, tables, figures)
-    with atomic_path(path) as part:
-        # A file name that is no UTF-8 may have become the name of the data.
-        part.write_bytes(page.encode("utf-8", "backslashreplace"))
+    write_html(page_html(results, tables, figures), path)
 
 
 def page_html(results: Results, tables: Sequence[Table], figures: Sequence[DrawnFigure]) -> str:
@@ -62,17 +60,7 @@ def page_html(results: Results, tables: Sequence[Table], figures: Sequence[Drawn
     sections = [_findings(results, tables, figures), _reading(results)]
     sections += [_protocol(protocol, tables, figures, results) for protocol in protocols_of(results)]
     sections += [_across(figures), _made(results)]
-    return f"""<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{escape(title)}</title>
-<style>
-{style}</style>
-</head>
-<body>
-<header>
+    body = f"""<header>
 <h1>{escape(title)}</h1>
 {"".join(f'<span class="badge">{escape(said)}</span>' for said in warnings_of(results))}
 <p class="facts">{escape(computed_on(results))}</p>
@@ -80,10 +68,8 @@ def page_html(results: Results, tables: Sequence[Table], figures: Sequence[Drawn
 {_contents(results, figures)}
 <main>
 {"".join(sections)}
-</main>
-</body>
-</html>
-"""
+</main>"""
+    return html_page(title, body, style=style)
 
 
 def _contents(results: Results, figures: Sequence[DrawnFigure]) -> str:

@@ -89,7 +89,8 @@ def _drawing(results: Results, protocol: str) -> canvas.Drawing:
         "its number stands above it, thin lines tie its windows to their centre. Each panel is one network, that of "
         "the first seed, trained once more by itself: h of two networks cannot be compared. Distances between groups, "
         "and axes, mean nothing in t-SNE.",
-        f"Scatter plot{'s' * (len(found) > 1)} with {trials} groups of points in all, one for each held-out trial.",
+        f"{'Scatter plots' if len(found) > 1 else 'Scatter plot'} with {trials} groups of points in all, one for each "
+        "held-out trial.",
         protocol, width, 0.45 + 0.46 * canvas.PAGE_IN * math.ceil(len(found) / columns),
         partial(_paint, found, columns),
     )  # fmt: skip

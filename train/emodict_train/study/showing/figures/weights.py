@@ -45,7 +45,8 @@ def _drawing(results: Results, protocol: str) -> canvas.Drawing:
         "trial begins, its number above. Each strip is one network with a dictionary of its own: elements are sorted "
         "by how much they vary within the strip and cannot be compared between strips. Weights that change from trial "
         "to trial and not within one say that the network recognises trials.",
-        f"Heat map{'s' * (len(strips) > 1)} of up to {elements} elements by {rows} held-out windows in all.",
+        f"{'Heat maps' if len(strips) > 1 else 'Heat map'} of up to {elements} elements by {rows} held-out windows in "
+        "all.",
         protocol, canvas.PAGE_IN, _REST_IN + _STRIP_IN * len(strips), partial(_paint, strips),
     )  # fmt: skip
 

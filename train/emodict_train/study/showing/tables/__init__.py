@@ -10,7 +10,7 @@ import numpy as np
 
 from emodict.results.metrics import LARGER_IS_BETTER, METRICS
 from emodict_desk.wording import count_of
-from emodict_train.split import SPLIT_NAMES
+from emodict_train.data.split import SPLIT_NAMES
 from emodict_train.study.compared.ablations import OURS, Block, blocks_for, is_variant
 from emodict_train.study.compared.protocols import PROTOCOLS
 from emodict_train.study.judging.results import Results, Score, scores
@@ -157,7 +157,7 @@ class _Maker:
             remarks=(
                 _resampling_remark(found, self.resamples),
                 f"p: sign flips of the {found.unit}; Holm: adjusted for the {len(compared)} methods."
-                + " The best rival was found on these very rows, which flatters it." * (key == "best-rival"),
+                + (" The best rival was found on these very rows, which flatters it." if key == "best-rival" else ""),
             ),
         )
 
@@ -199,10 +199,11 @@ class _Maker:
         folds = max(len(np.unique(p.fold)) for p in of_protocol)
         seeds = max(len(p.distribution) for p in of_protocol)
         grouped = clusters_of(self.results.data, "trials").unit == "trials"
+        quick = " QUICK: fewer seeds." if self.results.about.get("quick") else ""
         return (
             f"Protocol: {_PROTOCOL_WORDS[protocol] if grouped else _ROWS_WORDS}. Data: {_data_words(self.results)}. "
-            f"{count_of(folds, 'fold')}, {count_of(seeds, 'seed')} (one of a deterministic method)."
-        ) + " QUICK: fewer seeds." * bool(self.results.about.get("quick"))
+            f"{count_of(folds, 'fold')}, {count_of(seeds, 'seed')} (one of a deterministic method).{quick}"
+        )
 
 
 def _data_words(results: Results) -> str:

@@ -73,10 +73,11 @@ def _effect(block: Block, variants: Sequence[str], verb: str, spreads: Mapping[s
     """A clause on variants that have the same effect."""
     reference = spreads[block.method(block.reference)]
     means = [spreads[block.method(variant)].mean["kl"] for variant in variants]
-    near = max(abs(mean - reference.mean["kl"]) for mean in means) <= reference.sd["kl"]
+    spread = max(abs(mean - reference.mean["kl"]) for mean in means)
+    near = " (within one sd)" if spread <= reference.sd["kl"] else ""
     return (
         f"{listed([_deed(variant, block) for variant in variants])} {verb}: KL "
-        f"{listed([f'{mean:.4f}' for mean in means])} against {reference.mean['kl']:.4f}" + " (within one sd)" * near
+        f"{listed([f'{mean:.4f}' for mean in means])} against {reference.mean['kl']:.4f}{near}"
     )
 
 

@@ -1,0 +1,60 @@
+"""Another maker's recording given where a session.h5 is expected: imported into memory, and said."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+from emodict.errors import RecordingError
+from emodict.files.hdf5 import DAMAGE
+from emodict.recording.recording import Recording
+from emodict_desk.importers import IMPORTERS
+from emodict_desk.importers.kinds import describe, kind_of
+
+logger = logging.getLogger(__name__)
+
+
+def imported(path: Path, otherwise: RecordingError) -> Recording:
+    """The recording, by the importer that knows the file; what an import would say of it is logged in one line.
+
+    Samples of a long one wait in a nameless temporary file.
+
+    Raises:
+        RecordingError: `otherwise` where no importer knows it; or what the importer says, with how to import it first.
+    """
+    kind = None if _is_meant_for_a_session(path) else kind_of(path)
+    if kind is None:
+        raise _no_session_in(path) if path.is_dir() else otherwise
+    try:
+        recording = IMPORTERS[kind].read(path)
+    except RecordingError as error:
+        raise RecordingError(
+            f"{path} is not a session.h5, and cannot be imported on the way, as {kind}: {str(error).rstrip('.')}",
+            fix=f"Import it first: emodict-session import {kind} '{path}' -o session.h5",
+        ) from error
+    said = [f"{name.replace('_', ' ')}: {recording.attributes[name]}" for name in ("left_out", "notes")
+            if name in recording.attributes]  # fmt: skip
+    logger.warning("%s: imported on the way, as %s%s", path.name, kind, "".join(f"; {words}" for words in said))
+    return recording
+
+
+def _is_meant_for_a_session(path: Path) -> bool:
+    """By its name, or HDF5 that cannot be opened or calls itself one: reading it as such says what is wrong with it."""
+    import h5py
+
+    if not path.is_file() or not h5py.is_hdf5(path):
+        return path.suffix == ".h5" and not path.is_dir()
+    try:
+        with h5py.File(path, "r") as file:
+            return "format" in file.attrs
+    except DAMAGE:
+        return True
+
+
+def _no_session_in(folder: Path) -> RecordingError:
+    return RecordingError(
+        f"There is no session in the folder {folder}",
+        expected="session.h5 files, or a recording that `emodict-session import` knows",
+        got=describe(folder),
+        fix="Check the path",
+    )

@@ -1,0 +1,259 @@
+"""One rule for all importers: samples stand in the order in which they were taken; what came twice or late is counted.
+
+What never came is a gap: a jump of the counter, or of the times.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emodict_desk.importers.clock import counter_from_arrivals, growing, lost_samples
+from emodict_desk.recordings.account import Account
+from emodict_desk.wording import count_of
+
+Int64Array = NDArray[np.int64]
+Float64Array = NDArray[np.float64]
+
+# Below this share of plain steps, or of rows that count on, a column is not a counter of samples.
+_COUNTER_SHARE = 0.5
+# Steps this near to the usual one are even.
+_EVEN_SHARE = 0.25
+# Behind a stall samples come late; within so long after it they are on time again.
+LOOK_AHEAD_S = 10.0
+# Floats hold whole numbers up to here.
+_LARGEST_COUNT = float(1 << 53)
+
+
+_T = TypeVar("_T")
+
+
+class Rows(Protocol):
+    """(samples, channels), read by rows: an array or a Spool."""
+
+    def take(self, indices: Int64Array, /, axis: int) -> Any: ...
+
+
+@dataclass(frozen=True)
+class Order:
+    """Which rows of a file are samples, in the order in which they were taken.
+
+    Attributes:
+        rows: (kept,) by their number in the file; None for all, as they stand.
+        twice, late: how many rows were there already, and how many stood behind later ones.
+        sequence: (kept,) number of each sample, which jumps where samples are missing; None where only times say.
+    """
+
+    rows: Int64Array | None = None
+    twice: int = 0
+    late: int = 0
+    sequence: Int64Array | None = None
+
+    @property
+    def gaps(self) -> Int64Array | None:
+        """The sequence where it shows gaps; without gaps a recording needs none."""
+        return self.sequence if self.sequence is not None and lost_samples(self.sequence) else None
+
+    def of(self, values: _T) -> _T:
+        """What each kept row has, in order: an array, or a Spool of samples."""
+        kept: _T = values if self.rows is None else values.take(self.rows, axis=0)  # type: ignore[attr-defined]
+        return kept
+
+    def onsets_s(self, count: int, rate_hz: float) -> Float64Array:
+        """(count,) rows of the file -> when each was taken; NaN for one that was left out."""
+        rows = np.arange(count) if self.rows is None else self.rows
+        found = np.full(count, np.nan)
+        found[rows] = (np.arange(len(rows)) if self.sequence is None else self.sequence) / rate_hz
+        return found
+
+    def say(self, of: str, by: str, account: Account) -> None:
+        """Tell the user; `of` is what was read ("stream bvp: " or ""), `by` what says so ("the package counter")."""
+        if self.twice:
+            account.note(f"{of}{count_of(self.twice, 'sample')} came twice, by {by}: left out once")
+        if self.late:
+            account.note(f"{of}{count_of(self.late, 'sample')} came late, by {by}: put where they were taken")
+        if self.sequence is not None and (lost := lost_samples(self.sequence)):
+            account.note(f"{of}{count_of(lost, 'sample')} lost, by {by}")
+
+
+def by_counter(
+    counter: NDArray[Any], values: Rows, *, times_s: Float64Array | None = None, rate_hz: float = 0.0
+) -> Order | None:
+    """Rows by a counter of few bits, which turns at the power of two above its largest value.
+
+    Where times of arrival are known at a rate, they tell a step back from a loss of nearly a turn, and find losses of
+    whole turns. A counter that stands still at its largest value to the end has run out of bits: from there each row
+    is one sample. None for what does not count samples.
+    """
+    if len(counter) < 2:
+        return Order(sequence=np.arange(len(counter)))
+    if not (np.isfinite(counter).all() and np.abs(counter).max() < _LARGEST_COUNT):
+        return None
+    place, turn = _unwrapped(np.asarray(counter).astype(np.int64), times_s, rate_hz)
+    if place is None:
+        return None
+    found = _sorted(place)
+    sequence = found.of(place)
+    plain = np.count_nonzero(np.diff(sequence) == 1)
+    if plain < _COUNTER_SHARE * (len(sequence) - 1) or len(sequence) < _COUNTER_SHARE * len(place):
+        return None
+    if found.twice and not _same_again(place, found, values):
+        return None
+    if times_s is not None:
+        sequence = _with_whole_turns(sequence, found.of(times_s), rate_hz, turn)
+    sequence -= sequence[0]
+    return Order(found.rows, found.twice, found.late, sequence)
+
+
+def by_time(times_s: Float64Array, values: Rows, *, in_bursts: bool = False) -> Order | None:
+    """Rows by their time: sorted where that makes their steps more even; a row there already is left out.
+
+    Args:
+        in_bursts: the times are of arrival, and may be the same for several samples.
+
+    None where the times run back and sorting does not make them even: the clock was set, or they are wrong.
+    """
+    behind = _behind(times_s, in_bursts=in_bursts)
+    if not behind.any():
+        return Order()
+    again = _again(times_s, values, behind)
+    rows = np.flatnonzero(~again)
+    twice, late = int(np.count_nonzero(again)), int(np.count_nonzero(behind & ~again))
+    if not late:
+        return Order(rows, twice)
+    order = rows[np.argsort(times_s[rows], kind="stable")]
+    if not growing(times_s[order]).all() or _even_steps(times_s[order]) <= _even_steps(times_s[rows]):
+        return None
+    return Order(order, twice, late)
+
+
+def by_counter_or_arrivals(
+    counter: Float64Array,
+    values: Rows,
+    arrived_s: Float64Array | None,
+    rate_hz: float,
+    account: Account,
+    *,
+    counter_is: str,
+) -> Order:
+    """Rows by their counter; where that counts packets of several samples, by when they arrived; all of it is said."""
+    order = by_counter(counter, values, times_s=arrived_s, rate_hz=rate_hz)
+    if order is not None:
+        order.say("", counter_is, account)
+        return order
+    if np.isfinite(counter).all():
+        account.note(f"{counter_is} does not count samples: it is not used")
+    if arrived_s is None:
+        account.note(f"neither {counter_is.removeprefix('the ')} nor time stamps: lost samples cannot be seen")
+        return Order()
+    order = by_time(arrived_s, values, in_bursts=True)
+    if order is None:
+        account.note("the time stamps run back: samples are placed by row, so lost ones cannot be seen")
+        return Order()
+    order = dataclasses.replace(order, sequence=counter_from_arrivals(order.of(arrived_s), rate_hz))
+    order.say("", "the time stamps", account)
+    return order
+
+
+def _behind(times_s: Float64Array, *, in_bursts: bool) -> NDArray[np.bool_]:
+    """(rows,) True for those that do not come after all before them; of bursts, from where they ran back."""
+    forward = growing(times_s)
+    if not in_bursts:
+        return ~forward
+    back = times_s < np.maximum.accumulate(times_s)
+    turned = np.maximum.accumulate(np.where(forward | back, np.arange(len(times_s)), 0))
+    return np.asarray(back[turned])
+
+
+def _again(times_s: Float64Array, values: Rows, behind: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """(rows,) True for those behind whose time and samples stood in the file before."""
+    looked_at = np.flatnonzero(np.isin(times_s, times_s[behind]))
+    contents = np.asarray(values.take(looked_at, axis=0))
+    keys = [(at_s, row.tobytes()) for at_s, row in zip(times_s[looked_at].tolist(), contents, strict=True)]
+    seen = {key for key, at in zip(keys, looked_at, strict=True) if not behind[at]}
+    again = np.zeros(len(times_s), dtype=bool)
+    for key, at in zip(keys, looked_at, strict=True):
+        again[at] = behind[at] and key in seen
+        seen.add(key)
+    return again
+
+
+def _unwrapped(values: Int64Array, times_s: Float64Array | None, rate_hz: float) -> tuple[Int64Array | None, int]:
+    """(samples,) the place of each row, and the turn of the counter."""
+    full = int(values.max())
+    turn = 1 << max(full, 1).bit_length()
+    steps = np.diff(values)
+    if not steps.any():
+        return None, turn
+    ran_out = len(values) - 1 - int((values[::-1] != full).argmax()) if times_s is not None else 0
+    stuck = (steps == 0) & (values[1:] == full) & (np.arange(1, len(values)) > ran_out)
+    steps %= turn
+    steps[stuck] = 1
+    if times_s is None:
+        return (None if (steps <= 0).any() else _summed(steps)), turn
+    if not np.isfinite(times_s).all():
+        return None, turn
+    turns = np.rint((np.diff(times_s) * rate_hz - steps) / turn)
+    # Of a loss of whole turns a late delivery looks the same; that takes more rows to tell.
+    turns = np.where((steps == 0) & ~stuck, turns, np.minimum(turns, 0))
+    turns[stuck] = 0
+    return _summed(steps + turn * turns.astype(np.int64)), turn
+
+
+def _summed(steps: Int64Array) -> Int64Array:
+    return np.concatenate([[0], np.cumsum(steps)])
+
+
+def _sorted(place: Int64Array) -> Order:
+    """By place; of several rows at one the first in the file."""
+    if growing(place).all():
+        return Order()
+    order = np.argsort(place, kind="stable")
+    first = np.concatenate([[True], np.diff(place[order]) > 0])
+    rows = order[first]
+    in_file = np.sort(rows)
+    late = np.count_nonzero(place[in_file] < np.maximum.accumulate(place[in_file]))
+    return Order(rows, twice=len(place) - len(rows), late=int(late))
+
+
+def _same_again(place: Int64Array, found: Order, values: Rows) -> bool:
+    """Do the rows that share a place hold the same samples? A counter of packets has several to a number."""
+    assert found.rows is not None
+    again = np.setdiff1d(np.arange(len(place)), found.rows, assume_unique=True)
+    first = found.rows[np.searchsorted(place[found.rows], place[again])]
+    return bool(_equal(values, again, first).all())
+
+
+def _equal(values: Rows, one: Int64Array, other: Int64Array) -> NDArray[np.bool_]:
+    """(rows,) whether they hold the same numbers, or lack the same."""
+    a, b = np.asarray(values.take(one, axis=0)), np.asarray(values.take(other, axis=0))
+    return np.asarray(((a == b) | ((a != a) & (b != b))).all(axis=1))
+
+
+def _even_steps(times_s: Float64Array) -> int:
+    """How many steps are near to the usual one forward."""
+    steps = np.diff(times_s)
+    usual = np.median(steps[steps > 0]) if (steps > 0).any() else 0.0
+    return int(np.count_nonzero(np.abs(steps - usual) < _EVEN_SHARE * usual))
+
+
+def _with_whole_turns(sequence: Int64Array, times_s: Float64Array, rate_hz: float, turn: int) -> Int64Array:
+    """The sequence with the whole turns of the counter that were lost in long pauses.
+
+    No sample arrives before it is taken: whole turns are missing where even the earliest of the rows behind a pause
+    are late by so much, against the earliest before it.
+    """
+    late_s = times_s - sequence / rate_hz
+    ahead = max(2, round(rate_hz * LOOK_AHEAD_S))
+    turn_s = turn / rate_hz
+    added = np.zeros(len(sequence), dtype=np.int64)
+    for at in np.flatnonzero(np.diff(late_s) > turn_s / 2) + 1:
+        later_s = late_s[at : at + ahead].min() - late_s[max(0, at - ahead) : at].min()
+        turns = max(0, round(float(later_s) / turn_s))
+        added[at:] += turns * turn
+        late_s[at:] -= turns * turn_s
+    return sequence + added

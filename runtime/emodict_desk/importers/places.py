@@ -1,0 +1,57 @@
+"""Names for the EEG channels of a recording whose file has none, or others: --channels Fp1,Fp2 or ch1=Fp1,ch2=Fp2."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from emodict.errors import RecordingError
+from emodict.recording.electrodes import electrode_names
+from emodict.recording.modalities import EEG
+from emodict.recording.recording import Recording
+
+
+def with_places(recording: Recording, channels: str) -> Recording:
+    """The recording with its EEG channels called by their places: a name for each in its order, or OLD=NEW for some.
+
+    Raises:
+        RecordingError: there is no EEG, another number of channels, or no channel of that name.
+        SpecError: a name that is not a place on the head, or one twice.
+    """
+    words = [word.strip() for word in channels.split(",")]
+    eeg = recording.signals.get(EEG)
+    if eeg is None:
+        raise RecordingError(
+            "--channels names the places of EEG electrodes, and the recording has none",
+            expected="a recording of EEG",
+            got=", ".join(recording.signals),
+            fix="Leave --channels out",
+        )
+    names = _some(words, eeg.channel_names) if any("=" in word for word in words) else _all(words, eeg.channel_names)
+    return dataclasses.replace(
+        recording, signals={**recording.signals, EEG: dataclasses.replace(eeg, channel_names=names)}
+    )
+
+
+def _all(words: list[str], there: tuple[str, ...]) -> tuple[str, ...]:
+    if len(words) != len(there):
+        raise RecordingError(
+            "--channels names each EEG channel of the recording, in its order",
+            expected=f"{len(there)} names for {' '.join(there)}",
+            got=f"{len(words)}",
+            fix=f"Name them all, or some of them: --channels {there[0]}=Fp1",
+        )
+    return electrode_names(words)
+
+
+def _some(words: list[str], there: tuple[str, ...]) -> tuple[str, ...]:
+    parts = [word.partition("=") for word in words]
+    renamed = {old.strip(): new.strip() for old, _, new in parts}
+    strange = [old for old in renamed if old not in there or not renamed[old]]
+    if strange:
+        raise RecordingError(
+            f"--channels: '{strange[0]}' is not a channel that can be renamed",
+            expected=f"OLD=NEW, with one of {' '.join(there)}",
+            got=",".join(words),
+        )
+    new = dict(zip(renamed, electrode_names(list(renamed.values())), strict=True))
+    return tuple(new.get(name, name) for name in there)

@@ -1,0 +1,254 @@
+"""When each row of a plain CSV was taken: by a column of times, in the ways they are written, or by counting rows."""
+
+from __future__ import annotations
+
+import datetime
+import re
+from collections.abc import Collection
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emodict.errors import RecordingError
+from emodict_desk.importers.clock import ClockTime, clock_time, looks_like_summer_time, parse_time, utc_text
+from emodict_desk.importers.labels import split_unit
+from emodict_desk.importers.text import Block, TextTable, numbers, time_runs_back
+from emodict_desk.recordings.account import Account
+
+Float64Array = NDArray[np.float64]
+
+_TIME_NAME = re.compile(
+    r"(lsl[ _]?)?(time([ _]?stamps?)?|t|sec(ond)?s?|date[ _]?time|date|unix([ _]?time)?|epoch|elapsed)"
+    r"[ _]*(s|sec|seconds|ms|msec|milliseconds|us|ns|unix|utc|iso)?",
+    re.IGNORECASE,
+)
+_TICKS = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
+_TICK_WORDS = {
+    "sec": "s", "secs": "s", "second": "s", "seconds": "s", "msec": "ms", "milliseconds": "ms", "µs": "us", "μs": "us",
+}  # fmt: skip
+# Unix time of 1973 to 2603 in seconds; in other units it is larger by their ticks.
+_UNIX_S = (1e8, 2e10)
+# A relative time without a unit that steps by this or more could be milliseconds as well as seconds.
+_AMBIGUOUS_STEP = 0.5
+_DAY_S = 86400.0
+_SORT = "Sort the rows by time, or count them with --rate HZ, if they come at an even rate"
+_SUMMER_TIME = (
+    "Write the times in UTC or with their offset (+02:00), cut the file there, or count the rows with --rate HZ; "
+    "sorted, two hours would be mixed"
+)
+
+
+class Ticks:
+    """Numbers: seconds or parts of them, from any start, or Unix time."""
+
+    def __init__(self, ticks: float, *, unix: bool) -> None:
+        self._ticks, self._unix = ticks, unix
+        self._first: float | None = None
+
+    def how(self) -> str:
+        name = next(name for name, value in _TICKS.items() if value == self._ticks)
+        return f"{'Unix time' if self._unix else 'time'} in {name}"
+
+    def times_s(self, table: TextTable, block: Block, column: int) -> Float64Array:
+        """(rows,) s after the first row of all."""
+        values = numbers(table, block, [column])[:, 0]
+        self._first = float(values[0]) if self._first is None else self._first
+        # Subtracted before dividing: Unix nanoseconds leave no room for fractions.
+        return np.asarray((values - self._first) / self._ticks)
+
+    def start_time(self, later_s: float) -> str:
+        if not self._unix or self._first is None:
+            return ""
+        return utc_text(self._first / self._ticks + later_s) or ""
+
+
+class IsoTimes:
+    """ISO 8601, all with a time zone or all without."""
+
+    def __init__(self) -> None:
+        self._first: datetime.datetime | None = None
+
+    def how(self) -> str:
+        return "ISO 8601"
+
+    def times_s(self, table: TextTable, block: Block, column: int) -> Float64Array:
+        """(rows,) s after the first row of all."""
+        return np.array([self._time_s(table, row[column], i, block, column) for i, row in enumerate(block.rows)])
+
+    def _time_s(self, table: TextTable, cell: str, row: int, block: Block, column: int) -> float:
+        moment = parse_time(cell)
+        first = self._first or moment
+        if moment is None or first is None or (moment.tzinfo is None) != (first.tzinfo is None):
+            raise _not_a_time(table, cell, block.lines[row], column, "ISO 8601")
+        self._first = first
+        return (moment - first).total_seconds()
+
+    def start_time(self, later_s: float) -> str:
+        if self._first is None:
+            return ""
+        return (self._first + datetime.timedelta(seconds=later_s)).isoformat().replace("+00:00", "Z")
+
+
+class ClockTimes:
+    """Times of day, with a date before them or without; another date, or a step back by half a day, is the next day."""
+
+    def __init__(self) -> None:
+        self._first: ClockTime | None = None
+        self._dates: dict[str, int] = {}
+        self._before_s, self._days = 0.0, 0
+
+    def how(self) -> str:
+        return "time of day"
+
+    def times_s(self, table: TextTable, block: Block, column: int) -> Float64Array:
+        """(rows,) s after the first row of all."""
+        return np.array([self._time_s(table, row[column], i, block, column) for i, row in enumerate(block.rows)])
+
+    def _time_s(self, table: TextTable, cell: str, row: int, block: Block, column: int) -> float:
+        time = clock_time(cell)
+        first = self._first or time
+        if time is None or first is None or bool(time.date) != bool(first.date):
+            raise _not_a_time(table, cell, block.lines[row], column, "a time of day")
+        self._first = first
+        if time.date:
+            self._days = self._dates.setdefault(time.date, len(self._dates))
+        elif time.second_of_day < self._before_s - _DAY_S / 2:
+            self._days += 1
+        self._before_s = time.second_of_day
+        return self._days * _DAY_S + time.second_of_day - first.second_of_day
+
+    def start_time(self, later_s: float) -> str:
+        """Empty where there is no date, or its day and month cannot be told apart."""
+        day = self._first.day() if self._first else None
+        if day is None or self._first is None:
+            return ""
+        midnight = datetime.datetime.combine(day, datetime.time())
+        return (midnight + datetime.timedelta(seconds=self._first.second_of_day + later_s)).isoformat()
+
+
+@dataclass
+class RowClock:
+    """How rows get their time: from a column, or by counting them at a rate, the column giving the start alone."""
+
+    column: int | None
+    rate_hz: float | None
+    written: Ticks | IsoTimes | ClockTimes = field(default_factory=lambda: Ticks(1.0, unix=False))
+
+    def start_time(self, later_s: float) -> str:
+        """Of the first row, or so much later, where the column says."""
+        return "" if self.column is None else self.written.start_time(later_s)
+
+    def times_s(self, table: TextTable, block: Block, first_row: int) -> Float64Array:
+        """(rows,) s after the first row."""
+        if self.column is None or self.rate_hz is not None:
+            if self.column is not None and not first_row:
+                self.written.times_s(table, Block(block.rows[:1], block.lines[:1]), self.column)
+            return np.asarray((first_row + np.arange(len(block))) / (self.rate_hz or 1.0))
+        times_s = self.written.times_s(table, block, self.column)
+        missing = np.flatnonzero(np.isnan(times_s))
+        if len(missing):
+            at = int(missing[0])
+            before = f"{times_s[at - 1]:g} s" if at else "nothing"
+            raise time_runs_back(table, block.lines[at], before, "an empty cell", _SORT)
+        return times_s
+
+
+def row_clock(
+    table: TextTable, time: str | None, rate: float | None, taken: Collection[int], account: Account
+) -> RowClock:
+    """The clock of a table, as asked or looked for; which it is goes into the notes.
+
+    Raises:
+        RecordingError: no such column, or none and no rate; a unit that is not clear.
+    """
+    if rate is not None and not (np.isfinite(rate) and rate > 0):
+        raise RecordingError(f"--rate {rate} is no sampling rate", expected="a positive number of Hz")
+    name, _, tick = (time or "").partition(":")
+    column: int | None = None
+    if time is not None:
+        column = table.column(name) if time not in table.columns else table.columns.index(time)
+        tick = "" if time in table.columns else tick
+    elif rate is None:
+        named = (i for i, n in enumerate(table.columns) if i not in taken and _TIME_NAME.fullmatch(split_unit(n)[0]))
+        column = next(named, None)
+    if column is None:
+        if rate is None:
+            raise RecordingError(
+                f"{table.path} has no time column",
+                expected="a column such as time or timestamp",
+                got=table.names(),
+                fix="Name it: --time NAME, or give the rate of the rows: --rate HZ",
+            )
+        return RowClock(None, rate)
+    clock = RowClock(column, rate, _written(table, column, tick))
+    use = "" if rate is None else ", for the start alone"
+    account.note(f"time: column {table.columns[column]}, {clock.written.how()}{use}")
+    return clock
+
+
+def back_in_file(table: TextTable, clock: RowClock) -> RecordingError:
+    """The error for times that run back and cannot be sorted, by the line of the first that does; `clock` is new."""
+    latest_s, step_s = -np.inf, 0.0
+    for block in table.blocks(Account("")):
+        for line, at_s in zip(block.lines, clock.times_s(table, block, 0).tolist(), strict=True):
+            if at_s <= latest_s:
+                summer = looks_like_summer_time(latest_s + step_s - at_s, step_s)
+                return time_runs_back(
+                    table, line, f"{latest_s:g} s", f"{at_s:g} s after the first row",
+                    f"It looks like the end of summer time. {_SUMMER_TIME}" if summer else _SORT,
+                )  # fmt: skip
+            latest_s, step_s = at_s, at_s - latest_s if np.isfinite(latest_s) else 0.0
+    return time_runs_back(table, 0, "a time", "an earlier one", _SORT)
+
+
+def say_summer_time(times_s: Float64Array, account: Account) -> None:
+    """Tell of a gap of just an hour."""
+    steps_s = np.diff(times_s)
+    if len(steps_s):
+        missing_s = steps_s - np.median(steps_s)
+        for at in np.flatnonzero(looks_like_summer_time(missing_s)):
+            account.note(f"an hour is missing after {times_s[at]:.1f} s, as where summer time begins; it stays a gap")
+
+
+def _written(table: TextTable, column: int, asked: str) -> Ticks | IsoTimes | ClockTimes:
+    """How the column's first rows are written.
+
+    Raises:
+        RecordingError: it could be seconds as well as milliseconds.
+    """
+    block = next(table.blocks(Account("")), None)
+    if block is None:
+        raise RecordingError(f"{table.path} holds no rows", expected="rows below the header")
+    first = block.rows[0][column]
+    if not asked and parse_time(first) is not None:
+        return IsoTimes()
+    if not asked and clock_time(first) is not None:
+        return ClockTimes()
+    values = numbers(table, block, [column])[:, 0]
+    name, in_label = split_unit(table.columns[column])
+    suffix = re.search(r"[_ ](ms|us|ns|msec|sec|seconds|milliseconds|s)$|(seconds|secs?)$", name, re.IGNORECASE)
+    word = (asked or in_label or (suffix.group().strip("_ ") if suffix else "")).lower()
+    word = _TICK_WORDS.get(word, word)
+    if asked and word not in _TICKS:
+        raise RecordingError(f"--time {name}:{asked} names no unit of time", expected=tuple(_TICKS))
+    for guess in [word] if word in _TICKS else list(_TICKS):
+        if _UNIX_S[0] < values[0] / _TICKS[guess] < _UNIX_S[1]:
+            return Ticks(_TICKS[guess], unix=True)
+    if word not in _TICKS and len(values) > 1 and float(np.median(np.diff(values))) >= _AMBIGUOUS_STEP:
+        raise RecordingError(
+            f"{table.path}: the unit of the time column {name} is not clear",
+            expected="seconds or milliseconds",
+            got=f"{values[0]:g}, {values[1]:g}, ...",
+            fix=f"Say it: --time '{name}:ms' or --time '{name}:s'",
+        )
+    return Ticks(_TICKS.get(word, 1.0), unix=False)
+
+
+def _not_a_time(table: TextTable, cell: str, line: int, column: int, form: str) -> RecordingError:
+    return RecordingError(
+        f"{table.path}, line {line}, column {table.columns[column]}: not a time",
+        expected=f"{form}, as in the first row",
+        got=repr(cell[:40]),
+        fix="Correct the cell, or count the rows: --rate HZ",
+    )

@@ -1,0 +1,163 @@
+"""The OpenBCI GUI's text files, of the layouts that its versions write: what comes out is what the rows say."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tests.runtime.desk.written import write
+
+from emodict.errors import RecordingError
+from emodict_desk.importers.openbci import read_openbci
+
+RNG = np.random.default_rng(9)
+UNIX_S = 1557936053.0
+OTHERS = "Accel Channel 0, Accel Channel 1, Accel Channel 2, Not Used, Digital Channel 0 (D11)"
+OLD = "%First Column = SampleIndex\n%Last Column = Timestamp \n%Other Columns = EEG data in microvolts\n"
+
+
+def clock(n: int, rate: float) -> str:
+    seconds = 50.5 + n / rate
+    return f"{(12 + int(seconds // 3600)) % 24}:{int(seconds // 60) % 60:02}:{seconds % 60:06.3f}"
+
+
+def of_version_6(n: int, values: str, rate: float) -> str:
+    mark = 2 if n == 40 else 0
+    return f"{values}, 0.040, 0.420, 0.238,0,0, {UNIX_S * 1000 + n // 8 * 8000 / rate:.0f},{mark}, {clock(n, rate)}"
+
+
+def of_version_3(n: int, values: str, rate: float) -> str:
+    return f"{values}, 0.070, 0.378, -0.922, {clock(n, rate)}"
+
+
+def of_version_1(n: int, values: str, rate: float) -> str:
+    return f"{of_version_3(n, values, rate)}, {UNIX_S * 1000 + n * 1000 / rate:.0f}"
+
+
+def header(version: int, channels: int, rate: float) -> str:
+    count = "%\n" if version == 3 else f"%Number of channels = {channels}\n"
+    start = f"%OpenBCI Raw E{'X' if version > 5 else 'E'}G Data\n{count}%Sample Rate = {rate} Hz\n"
+    if version < 5:
+        return start + OLD
+    names = ", ".join(f"EXG Channel {i}" for i in range(channels))
+    board = "%Board = OpenBCI_GUI$BoardCytonSerial\n"
+    columns = f"Sample Index, {names}, {OTHERS}, Timestamp, Marker Channel, Timestamp (Formatted)\n"
+    return start + board + (columns if version > 5 else "0.0," * (channels + 8) + "0.0\n")
+
+
+ROW: dict[int, Callable[[int, str, float], str]] = {1: of_version_1, 3: of_version_3, 5: of_version_6, 6: of_version_6}
+
+
+def openbci_file(
+    path: Path,
+    version: int = 6,
+    *,
+    channels: int = 8,
+    rate: float = 250,
+    samples: Iterable[int] = range(1000),
+    index: Callable[[int], int] = lambda n: n % 256,
+) -> np.ndarray:
+    """The rows of these samples, in this order; what they hold is (all samples, channels)."""
+    numbers = list(samples)
+    values = RNG.normal(0, 30, (max(numbers) + 1, channels)).round(2)
+    rows = (ROW[version](n, f"{index(n)}, " + ", ".join(f"{value:.2f}" for value in values[n]), rate) for n in numbers)
+    write(path, header(version, channels, rate) + "".join(f"{row}\n" for row in rows))
+    return values
+
+
+@pytest.mark.parametrize("version", ROW)
+@pytest.mark.parametrize("channels", [8, 16])
+def test_channels_rate_and_start_are_those_of_every_version(tmp_path: Path, version: int, channels: int) -> None:
+    values = openbci_file(tmp_path / "a.txt", version, channels=channels)
+    recording = read_openbci(tmp_path / "a.txt")
+    eeg = recording.signals["eeg"]
+    np.testing.assert_array_equal(eeg.samples[:], values.astype(np.float32))
+    assert (eeg.rate_hz, eeg.unit, eeg.sequence) == (250.0, "uV", None)
+    assert eeg.channel_names == tuple(f"ch{i + 1}" for i in range(channels))
+    assert recording.start_time == ("" if version == 3 else "2019-05-15T16:00:53Z")
+    assert "EEG channels are numbered (--channels names them)" in recording.attributes["notes"]
+
+
+def test_markers_are_events_and_a_row_of_zeros_is_left_out(tmp_path: Path) -> None:
+    openbci_file(tmp_path / "a.txt", 6)
+    assert [(e.onset_s, e.code) for e in read_openbci(tmp_path / "a.txt").events] == [(40 / 250, 2)]
+    openbci_file(tmp_path / "b.txt", 5)
+    assert read_openbci(tmp_path / "b.txt").attributes["left_out"] == "line 5 (no time)"
+
+
+@pytest.mark.parametrize("version", [1, 3, 6])
+@pytest.mark.parametrize("lost", [30, 700])
+def test_lost_samples_are_found_by_the_index_and_the_time(tmp_path: Path, version: int, lost: int) -> None:
+    taken = [n for n in range(3000) if not 1000 <= n < 1000 + lost]
+    openbci_file(tmp_path / "a.txt", version, samples=taken)
+    recording = read_openbci(tmp_path / "a.txt")
+    np.testing.assert_array_equal(recording.signals["eeg"].sequence, taken)
+    assert f"{lost} samples lost, by the sample index" in recording.attributes["notes"]
+
+
+def test_rows_that_stand_twice_count_once(tmp_path: Path) -> None:
+    values = openbci_file(tmp_path / "a.txt", 1, samples=[*range(500), *range(400, 1000)])
+    recording = read_openbci(tmp_path / "a.txt")
+    np.testing.assert_array_equal(recording.signals["eeg"].samples[:], values.astype(np.float32))
+    assert "100 samples came twice" in recording.attributes["notes"]
+
+
+def test_a_daisy_whose_index_counts_by_two_loses_nothing(tmp_path: Path) -> None:
+    openbci_file(tmp_path / "a.txt", channels=16, rate=125, index=lambda n: 2 * n % 256)
+    eeg = read_openbci(tmp_path / "a.txt").signals["eeg"]
+    assert (eeg.rate_hz, eeg.sample_count, eeg.sequence) == (125.0, 1000, None)
+
+
+def test_a_daisy_whose_index_counts_each_twice_is_placed_by_its_times(tmp_path: Path) -> None:
+    openbci_file(tmp_path / "a.txt", channels=16, rate=125, index=lambda n: n // 2 % 256)
+    recording = read_openbci(tmp_path / "a.txt")
+    assert recording.signals["eeg"].sequence is None
+    assert "the sample index does not count samples: it is not used" in recording.attributes["notes"]
+
+
+def test_times_of_day_go_on_through_midnight(tmp_path: Path) -> None:
+    openbci_file(tmp_path / "a.txt", 3)
+    text = (tmp_path / "a.txt").read_text()
+    new = ("23:59:58", "23:59:59", "0:00:00", "0:00:01", "0:00:02")
+    for day, midnight in zip(("50", "51", "52", "53", "54"), new, strict=True):
+        assert f" 12:00:{day}" in text
+        text = text.replace(f" 12:00:{day}", f" {midnight}")
+    recording = read_openbci(write(tmp_path / "b.txt", text))
+    assert recording.signals["eeg"].sequence is None
+    assert "late" not in recording.attributes["notes"]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("%OpenBCI Raw EXG Data\n0, 1, 2, 3\n", "names no sampling rate.*%Sample Rate = 250 Hz"),
+        ("%OpenBCI Raw EXG Data\n%Sample Rate = 0 Hz\n0, 1, 2, 3\n", "names no sampling rate.*got 0 Hz"),
+        ("%OpenBCI Raw EXG Data\n%Sample Rate = 250 Hz\n0, 1, 2\n", "its rows do not hold its channels"),
+        ("%OpenBCI Raw EXG Data\n%Sample Rate = 250 Hz\n", "its rows do not hold its channels"),
+        ("%OpenBCI\n%Sample Rate = 250 Hz\n%Number of channels = 8\n0, 1, 2, 3, 4, 5\n", "do not hold its channels"),
+        ("time,PPG\n0,1\n", "cannot be read.*import csv"),
+    ],
+)
+def test_what_cannot_be_read_is_refused(tmp_path: Path, text: str, said: str) -> None:
+    with pytest.raises(RecordingError, match=said):
+        read_openbci(write(tmp_path / "a.txt", text))
+
+
+def test_a_bad_cell_is_named_by_its_line(tmp_path: Path) -> None:
+    openbci_file(tmp_path / "a.txt")
+    lines = (tmp_path / "a.txt").read_text().splitlines()
+    lines[41] = lines[41].replace(lines[41].split(",")[2], " oops")
+    with pytest.raises(RecordingError, match=r"line 42, column EXG Channel 1: not a number.*'oops'"):
+        read_openbci(write(tmp_path / "a.txt", "\n".join(lines) + "\n"))
+
+
+def test_the_real_recording_of_a_cyton_has_what_its_rows_say(shared_data: Path) -> None:
+    path = shared_data / "openbci_gui" / "OpenBCI-RAW-v6.txt"
+    recording = read_openbci(path)
+    eeg = recording.signals["eeg"]
+    rows = [line.split(",") for line in path.read_text().splitlines() if line[0].isdigit()]
+    expected = np.array([[float(cell) for cell in row[1:9]] for row in rows], dtype=np.float32)
+    np.testing.assert_array_equal(eeg.samples[:], expected)
+    assert (eeg.rate_hz, eeg.sequence, recording.start_time) == (250.0, None, "2019-05-15T16:00:53.329000Z")

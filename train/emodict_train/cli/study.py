@@ -1,0 +1,156 @@
+"""emodict-train study: parse, run the study, and say where the tables are."""
+
+# No `from __future__ import annotations`: typer reads the annotations of functions made inside functions.
+
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from emodict.cli import options as given
+from emodict.cli.app import Progress, log_to_stderr
+from emodict.errors import InterruptedByUserError
+from emodict_desk.sensors import Sensors, names_given, sensors_from_options
+
+if TYPE_CHECKING:
+    from emodict_train.study.compared.data import StudyData
+    from emodict_train.study.judging.results import Results
+    from emodict_train.study.running.run import StudyOptions
+    from emodict_train.study.running.runner import Failure, Progressed
+
+_Data = Annotated[
+    list[Path],
+    typer.Argument(
+        metavar="DATA...",
+        help="What fit reads, or one .mat with features and labels (label distribution learning's benchmarks).",
+    ),
+]
+_Out = Annotated[Path, typer.Option("--out", "-o", help="The study's folder; a stopped study in it goes on.")]
+_Quick = Annotated[bool, typer.Option("--quick", help="A first look: fewer seeds and epochs, which every table says.")]
+_Protocols = Annotated[
+    str | None,
+    typer.Option(help="Of trials,subjects,windows: what is held out. [default: all that the data allow]"),
+]
+_Methods = Annotated[
+    str | None,
+    typer.Option(metavar="NAMES", help='Only these, e.g. "AA-kNN,kernel ridge,components". [default: all]'),
+]
+_Seeds = Annotated[int | None, typer.Option(min=1, help="Of each network. [default: 8; with --quick: 2]")]
+_Folds = Annotated[
+    int | None,
+    typer.Option(min=2, help="Of one subject's trials, or windows. [default: 5; without trials: 10]"),
+]
+_Seed = Annotated[int, typer.Option(min=0, help="Of the folds and the first network.")]
+_Jobs = Annotated[
+    int | None,
+    typer.Option(help="Processes of this machine that share the work. [default: one for each core]"),
+]
+_Dask = Annotated[
+    str | None,
+    typer.Option(metavar="ADDRESS", help="A Dask cluster that shares the work: tcp://host:8786."),
+]
+_Device = Annotated[str, typer.Option(help="What networks are trained on: auto, cpu or cuda.")]
+
+
+def add_study(app: typer.Typer) -> None:
+    """Add the command `study`."""
+
+    @app.command()
+    def study(
+        data: _Data,
+        out: _Out,
+        quick: _Quick = False,
+        protocols: _Protocols = None,
+        methods: _Methods = None,
+        seeds: _Seeds = None,
+        folds: _Folds = None,
+        seed: _Seed = 0,
+        jobs: _Jobs = None,
+        dask: _Dask = None,
+        device: _Device = "auto",
+        modalities: given.Modalities = None,
+        channels: given.Channels = None,
+        spec: given.Spec = None,
+        part: given.Part = None,
+    ) -> None:
+        """Compare EmotionDict with its rivals on held-out data: the paper's tables and figures."""
+        from emodict_desk.many import require_jobs
+        from emodict_train.fit.options import choose_device
+        from emodict_train.study.running.pool import cores
+        from emodict_train.study.running.run import QUICK_SEEDS, SEEDS, StudyOptions, refuse_failures
+
+        log_to_stderr()
+        trained_on = choose_device(device).type
+        options = StudyOptions(
+            protocols=names_given(protocols, "--protocols"),
+            methods=names_given(methods, "--methods"),
+            seeds=seeds or (QUICK_SEEDS if quick else SEEDS),
+            folds=folds, seed=seed, quick=quick, dask=dask,
+            # Processes that share a GPU wait for each other.
+            jobs=jobs if jobs is not None else 1 if dask or trained_on == "cuda" else cores(),
+            device=trained_on,
+        )  # fmt: skip
+        require_jobs(options.jobs, dask)
+        rows = _read(data, spec_id=spec, part=part, sensors=sensors_from_options(modalities, channels))
+        results, failures = _run(rows, options, out)
+        print(describe(results, failures, out))
+        refuse_failures(failures)
+
+
+def _read(data: Sequence[Path], *, spec_id: str | None, part: str | None, sensors: Sensors) -> "StudyData":
+    from emodict_train.study.compared.data import read_study_data
+
+    with Progress("Reading", 1, unit=" files") as progress:
+        return read_study_data(
+            data,
+            spec_id=spec_id,
+            part=part,
+            sensors=sensors,
+            on_file=progress.show_file,
+        )
+
+
+def _run(data: "StudyData", options: "StudyOptions", out: Path) -> "tuple[Results, tuple[Failure, ...]]":
+    """The study with its progress; stopped by the user, it says how to go on."""
+    from emodict_train.study.compared.methods import methods_for
+    from emodict_train.study.compared.protocols import protocols_for
+    from emodict_train.study.running.run import run_study
+
+    protocols = protocols_for(data, options.protocols)
+    methods = {protocol: methods_for(data, options, protocol) for protocol in protocols}
+    command, cells = shlex.join(["emodict-train", *sys.argv[1:]]), 0
+    with Progress("Study", 100, unit="%") as progress:
+
+        def on_progress(progressed: "Progressed") -> None:
+            nonlocal cells
+            cells = progressed.cells
+            # All that is left then is to write, which has no share: the bar stops short of its end.
+            progress.show(min(99.0, 100 * progressed.share), progressed.note)
+
+        try:
+            return run_study(data, methods, options, out, command=command, on_progress=on_progress)
+        except KeyboardInterrupt:
+            raise InterruptedByUserError(
+                f"stopped; {cells} finished cells are kept, and the same command goes on from there"
+            ) from None
+
+
+def describe(results: "Results", failures: "Sequence[Failure]", out: Path) -> str:
+    """What was compared on what, and where to look first."""
+    import numpy as np
+
+    data, about = results.data, results.about
+    methods = len({method for _, method in results.predictions})
+    rows = f"{len(data)} windows, {len(np.unique(data.trial))} trials, {len(data.subjects)} subject(s)"
+    lines = [
+        f"Compared {methods} methods on {f'{len(data)} rows' if data.table is None else rows}"
+        + (", SIMULATED" if data.simulated else "") + "; held out: "
+        + ", ".join(f"{protocol} ({count} folds)" for protocol, count in about["folds"].items())
+        + ("; QUICK: fewer seeds" if about["quick"] else ""),
+    ]  # fmt: skip
+    if failures:
+        lines.append(f"Not all could be run: {', '.join(dict.fromkeys(f.what for f in failures))}")
+    return "\n".join([*lines, f"Wrote {out}. Look at {out / 'study.html'}"])
