@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from emodict.cli.app import plain_output, split_names
-from emodict.errors import InputError, printable
+from emodict.errors import InputError, OutputError, printable
 
 if TYPE_CHECKING:
     from emodict.cli.options import LiveOptions, RunOptions, SourceOptions
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from emodict.live.page.listener import PageListener
     from emodict.live.recorder import SessionRecorder
     from emodict.live.row import Listener, LiveRow
+    from emodict.live.rows_file import RowsFile
     from emodict.live.source import LiveSource, SensorEvent
     from emodict.predict.person import Adaptation
 
@@ -58,8 +59,8 @@ def run_live_command(engine_path: Path, options: RunOptions, sensors: LiveOption
         adaptation = None if options.wearer is None else options.wearer.adapt(manifest)
         if adaptation is not None:
             _require_subject(adaptation, sensors.subject)
-        counter = _Counter()
-        listeners = [counter, *_listeners(engine_path, options, sensors)]
+        counter, rows = _Counter(), _rows_file(options)
+        listeners = [counter, *_listeners(engine_path, options, sensors), *([rows] if rows else [])]
         source = _source(engine, sensors)
         for listener in listeners:
             stack.enter_context(listener)
@@ -74,6 +75,9 @@ def run_live_command(engine_path: Path, options: RunOptions, sensors: LiveOption
             run_live(engine, source, listeners, adaptation=adaptation, on_event=on_event, seconds=sensors.seconds)
         stack.close()
         say(f"{counter.rows} rows, {counter.answered} answered")
+        if rows is not None:
+            rows.require_whole()
+            say(f"Wrote {options.out}" if counter.rows else f"No row came, so {options.out} was not made")
         if recorder is not None:
             recorder.require_whole()
             say(f"Recorded {sensors.record}")
@@ -96,6 +100,16 @@ class _Counter:
 
     def __exit__(self, *_: object) -> None:
         return None
+
+
+def _rows_file(options: RunOptions) -> RowsFile | None:
+    if options.weights and options.out is None and not options.as_json:
+        raise OutputError("--weights has nowhere to go", expected="--out FILE or --json beside it", fix="Add one")
+    if options.out is None:
+        return None
+    from emodict.live.rows_file import RowsFile
+
+    return RowsFile(Path(options.out), with_weights=options.weights)
 
 
 def _source(engine: Engine, options: LiveOptions) -> LiveSource:

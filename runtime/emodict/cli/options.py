@@ -20,7 +20,11 @@ Recordings = Annotated[
 ]
 Results = Annotated[
     str | None,
-    Option("--out", "-o", help="Write all rows: .csv .json .parquet .h5, or - for CSV on standard output."),
+    Option(
+        "--out",
+        "-o",
+        help="Write all rows: .csv .json .parquet .h5, or - for CSV on standard output; live: .csv .jsonl.",
+    ),
 ]
 Report = Annotated[Path | None, Option(help="Write a page to look at: report.html.")]
 Weights = Annotated[bool, Option("--weights", help="With the weights of the dictionary.")]
