@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from emodict.engine.sidecar import sidecar_path
+from emodict.engine.held import sidecar_path
 from emodict.errors import InputError
 from emodict.files.atomic import check_writable, refuse_overwriting
 

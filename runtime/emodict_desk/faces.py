@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import os
+import shutil
 from collections.abc import Callable, Generator
 from contextlib import closing
 from dataclasses import dataclass
@@ -14,7 +16,10 @@ from emodict.face.embed import FaceEmbedder
 from emodict.face.stream import FaceRows, FaceStream, join_face_rows
 from emodict.face.track import HOLD_S
 from emodict.face.video import TimedFrame, Wants, face_frames, video_frames
+from emodict.files.atomic import atomic_path
+from emodict.files.hdf5_writing import hdf5_to_write
 from emodict.recording.recording import FaceVideo, Recording
+from emodict.recording.session import check_format, open_hdf5, write_face
 
 OnProgress = Callable[[float], None]
 # Where frames come from, given which of them are wanted.
@@ -137,3 +142,21 @@ def _face_of(parts: list[FaceRows], finder: FaceFinder, embedder: FaceEmbedder) 
     )
     report = FaceReport(len(found), int(found.sum()), int(held.sum()), finder.description, embedder.features)
     return face, report
+
+
+def add_face(source: str | os.PathLike[str], face: FaceVideo, path: str | os.PathLike[str]) -> None:
+    """Copy a session.h5 byte by byte and give the copy this face; `path` may be the source itself.
+
+    Raises:
+        RecordingError: the source is not a session, or has a face already.
+    """
+    with open_hdf5(Path(source)) as file:
+        check_format(file, source)
+        if "video/face" in file:
+            raise RecordingError(
+                f"{source} has a face already", expected="a session without /video/face", fix="Leave it as it is"
+            )
+    with atomic_path(path) as part:
+        shutil.copyfile(source, part)
+        with hdf5_to_write(part, "r+") as file:
+            write_face(file, face, Path(path).parent)

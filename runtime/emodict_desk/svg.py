@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import base64
+import datetime
 import math
 import struct
 import zlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import escape
 
 import numpy as np
@@ -39,6 +40,7 @@ class Timeline:
         column: (rows,) from 0 to count - 1.
         rows_per_column: how many rows were averaged into one.
         by_time: the axis counts seconds; False if it counts rows.
+        zero: the time of day at second 0, with which the axis then is labelled; None: it counts from the start.
     """
 
     start: float
@@ -47,6 +49,14 @@ class Timeline:
     column: NDArray[np.intp]
     rows_per_column: int
     by_time: bool
+    zero: datetime.datetime | None = None
+
+    @property
+    def day_s(self) -> float:
+        """Seconds from midnight to second 0 of the recording."""
+        if self.zero is None:
+            return 0.0
+        return self.zero.hour * _HOUR + self.zero.minute * _MINUTE + self.zero.second + self.zero.microsecond / 1e6
 
     @property
     def hop(self) -> float:
@@ -64,13 +74,23 @@ class Timeline:
         rows = np.bincount(self.column[use], minlength=self.count)[:, None]
         return np.divide(sums, rows, out=np.full_like(sums, np.nan), where=rows > 0)
 
+    def placed(self, start_s: Float64Array) -> Timeline:
+        """The same columns for other rows than those it was made of; what lies outside goes into the nearest."""
+        column = np.floor((start_s - self.start) / self.width).astype(np.intp)
+        return replace(self, column=np.clip(column, 0, self.count - 1))
+
+    def covers(self, times_s: Float64Array) -> BoolArray:
+        """(times,) Which of them lie on the line."""
+        inside: BoolArray = (times_s >= self.start) & (times_s < self.stop)
+        return inside
+
     def any(self, rows: BoolArray) -> BoolArray:
         """(rows,) -> (columns,): is it so in any row of the column?"""
         return np.bincount(self.column[rows], minlength=self.count) > 0
 
 
-def timeline(start_s: Float64Array) -> Timeline:
-    """Lay rows out on at most MOST_COLUMNS columns of equal width, holes in time included."""
+def timeline(start_s: Float64Array, zero: datetime.datetime | None = None) -> Timeline:
+    """Lay rows out on at most MOST_COLUMNS columns of equal width, holes in time included; `zero` as in Timeline."""
     steps = np.diff(start_s)
     by_time = bool((steps > 0).all())
     hop = float(np.median(steps)) if by_time and len(steps) else 1.0
@@ -78,7 +98,7 @@ def timeline(start_s: Float64Array) -> Timeline:
     slots = np.round((start_s - start) / hop).astype(np.intp) if by_time else np.arange(len(start_s))
     each = math.ceil((int(slots[-1]) + 1) / MOST_COLUMNS)
     column = slots // each
-    return Timeline(start, hop * each, int(column[-1]) + 1, column, each, by_time)
+    return Timeline(start, hop * each, int(column[-1]) + 1, column, each, by_time, zero if by_time else None)
 
 
 def plot(inner: str, line: Timeline, *, height: int, label: str, y_ticks: Sequence[tuple[float, str]],
@@ -112,13 +132,18 @@ def time_ticks(line: Timeline) -> list[tuple[float, str]]:
     coarse = 10 ** math.ceil(math.log10(span))
     steps = _TIME_STEPS if line.by_time else tuple(sorted(n * 10**k for n in (1, 2, 5) for k in range(8)))
     step = next((s for s in steps if span / s <= MOST_TIME_TICKS - 1), coarse)
-    first = math.ceil(line.start / step)
-    times = [n * step for n in range(first, math.floor(line.stop / step) + 1)]
+    # Round times of day, where the axis shows these.
+    start, stop = line.start + line.day_s, line.stop + line.day_s
+    times = [n * step - line.day_s for n in range(math.ceil(start / step), math.floor(stop / step) + 1)]
     return [((t - line.start) / span, axis_time(t, line)) for t in times]
 
 
 def axis_time(at: float, line: Timeline) -> str:
     """A time as the axis of `line` writes it."""
+    if line.zero is not None:
+        # By adding, not by the clock of a zone: the recording goes on evenly when summer time ends.
+        time = line.zero + datetime.timedelta(seconds=at + 0.5)
+        return f"{time:%H:%M:%S}" if time.second else f"{time:%H:%M}"
     unit = axis_unit(line)
     if unit == "min:s":
         return f"{int(at) // _MINUTE}:{int(at) % _MINUTE:02d}"
@@ -151,6 +176,35 @@ def area(values: Float64Array) -> str:
     """(columns,) from 0 to 1 -> the area below, broken where there is no number."""
     runs = _runs(np.isfinite(values))
     return "".join(f'<polygon class="level" points="{_outline(values, first, stop)}"/>' for first, stop in runs)
+
+
+def curve(values: Float64Array) -> str:
+    """(columns,) from 0 to 1 -> a line through them, broken where there is no number."""
+    parts = []
+    for first, stop in _runs(np.isfinite(values)):
+        x = [2 * first, *(2 * np.arange(first, stop) + 1).tolist(), 2 * stop]
+        y = np.round(_Y * (1 - np.clip(values[first:stop], 0, 1))).astype(int).tolist()
+        points = " ".join(f"{a},{b}" for a, b in zip(x, [y[0], *y, y[-1]], strict=True))
+        parts.append(f'<polyline class="curve" points="{points}"/>')
+    return "".join(parts)
+
+
+def marks(places: Sequence[float], texts: Sequence[str]) -> str:
+    """A vertical line at each place (from 0 to 1), with a text that is seen when it is pointed at."""
+    return "".join(
+        f'<line class="event" y2="100%" x1="{100 * x:.3f}%" x2="{100 * x:.3f}%"><title>{escape(text)}</title></line>'
+        for x, text in zip(places, texts, strict=True)
+    )
+
+
+def round_range(values: Float64Array) -> tuple[float, float, float]:
+    """(low, high, step) of an axis around values that are not all NaN: multiples of a round step, at most 4 of them."""
+    low, high = float(np.nanmin(values)), float(np.nanmax(values))
+    least = max((high - low) / 3, 1e-3 * max(abs(high), 1.0))
+    power = 10 ** math.floor(math.log10(least))
+    step = next(n * power for n in (1, 2, 5, 10) if n * power >= least * (1 - 1e-9))
+    bottom = math.floor(low / step) * step
+    return bottom, max(math.ceil(high / step) * step, bottom + step), step
 
 
 def spans(where: BoolArray, name: str) -> str:

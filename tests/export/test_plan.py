@@ -19,7 +19,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
-from emodict.engine.sidecar import network_name, read_plan, read_sidecar, sidecar_path
+from emodict.engine.held import sidecar_path
+from emodict.engine.sidecar import network_name, read_plan, read_sidecar
 from emodict.engine.tensorrt_log import collecting_logger
 from emodict.errors import EmodictError, InputError, ModelError, OutputError
 from emodict_export import plan as plan_module

@@ -118,7 +118,7 @@ def test_an_example_without_its_arguments_says_how_it_is_used(example: str, monk
         runpy.run_path(str(ROOT / "examples" / example), run_name="__main__")
 
 
-@pytest.mark.parametrize("example", sorted((ROOT / "examples").glob("*.*")), ids=lambda path: path.name)
+@pytest.mark.parametrize("example", sorted((ROOT / "examples").glob("*.[pc]*")), ids=lambda path: path.name)
 def test_an_example_is_about_twenty_lines_below_its_imports(example: Path) -> None:
     start = r"^(?:int )?main\(|^int main" if example.suffix == ".cpp" else r"^(?:def main|if len\(sys\.argv\))"
     program = re.split(start, example.read_text(encoding="utf-8"), maxsplit=1, flags=re.MULTILINE)[1]

@@ -241,7 +241,7 @@ def test_without_joblib_the_sentence_says_what_to_install(model: Path, sittings:
 
 @pytest.mark.parametrize("address", ["here", "tcp://127.0.0.1", "http://127.0.0.1:80"])
 def test_what_is_no_address_is_refused_at_once(address: str, model: Path, sittings: Path) -> None:
-    with pytest.raises(ClusterError, match=f"{address} is no address of a Dask scheduler"):
+    with pytest.raises(ClusterError, match=f"{address} is not the address of a Dask scheduler"):
         next(iter_many(model, [sittings / "1.h5"], dask=address))
 
 

@@ -16,7 +16,8 @@ from tests.integration.conftest import Run
 from tests.stand_in.plans import write_plan
 
 from emodict.engine import held, open_engine
-from emodict.engine.sidecar import read_plan, read_sidecar, sidecar_path
+from emodict.engine.held import sidecar_path
+from emodict.engine.sidecar import read_plan, read_sidecar
 from emodict.engine.trust import read_signing_key, read_trusted_key, require_signed, sign_model
 
 

@@ -12,10 +12,11 @@ from tests.rooms import ROOT, arrows, imports_against, modules, modules_without_
 RUNTIME = ROOT / "runtime"
 ROOMS = {
     "emodict": (
-        "errors", "files", "recording", "features", "engine", "results", "predict", "face", "check", "live", "cli",
+        "errors", "showing", "files", "recording", "features", "engine", "results", "predict", "face", "check", "live",
+        "cli",
     ),
     "emodict_desk": (
-        "wording", "page", "sensors", "svg", "tables", "recordings", "board_columns", "boards", "importers",
+        "wording", "page", "sensors", "svg", "shown", "tables", "recordings", "board_columns", "boards", "importers",
         "faces", "report", "many", "cli",
     ),
 }  # fmt: skip
@@ -26,6 +27,7 @@ ASKED_FOR = {
     ("emodict.live.brainflow", "emodict_desk.boards"),
     ("emodict.predict.scoring", "emodict_desk.importers.on_the_way"),
     ("emodict.predict.scoring", "emodict_desk.tables.table"),
+    ("emodict.showing", "emodict_desk.shown"),
 }
 
 

@@ -30,7 +30,7 @@ WIDTH = 1100
 LIVE_SECONDS = 226
 MEASURES = "[...document.querySelectorAll('.measures div')].map((d) => [...d.children].map((c) => c.innerText))"
 # The weights and the table of the report are left out: they are for a closer look.
-END_OF_QUALITY = "document.querySelectorAll('figure')[1].getBoundingClientRect().bottom + 28"
+END_OF_QUALITY = "document.querySelector('figure.quality').getBoundingClientRect().bottom + 28"
 
 
 def require_chromium() -> str:

@@ -13,10 +13,11 @@ from pathlib import Path
 import onnx
 
 from emodict.engine.face_manifest import FaceManifest
+from emodict.engine.held import sidecar_path
 from emodict.engine.manifest import Manifest
 from emodict.engine.onnx import INPUT
 from emodict.engine.placement import this_platform
-from emodict.engine.sidecar import Sidecar, network_name, read_manifest, sidecar_path, write_sidecar
+from emodict.engine.sidecar import Sidecar, network_name, read_manifest, write_sidecar
 from emodict.errors import EmodictError, InputError
 from emodict.face.crop import INPUT as CROP
 from emodict.files.atomic import atomic_path, check_writable, flush

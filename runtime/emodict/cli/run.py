@@ -113,12 +113,12 @@ def run_all(engine_path: Path, recordings: Sequence[Path], options: "RunOptions"
             whose = {} if options.wearer is None else {"person": options.wearer.subject_id}
             for path, prediction in zip(recordings, predictions, strict=True):
                 print(json.dumps({"summary": {"file": str(path), **summary_as_dict(prediction), **whose}}))
-        _write(predictions, engine, engine_path, options)
+        _write(predictions, recordings, engine, engine_path, options)
 
 
 def _read_besides(engine_path: Path, options: "RunOptions") -> list[Path]:
     """What a run reads besides its recordings: the model, what describes a plan, and the person."""
-    from emodict.engine.sidecar import sidecar_path
+    from emodict.engine.held import sidecar_path
 
     return [engine_path, sidecar_path(engine_path), *([options.person] if options.person else [])]
 
@@ -266,7 +266,13 @@ def _progress(path: Path, options: "RunOptions") -> Iterator[_RowCounter]:
         yield _RowCounter(progress)
 
 
-def _write(predictions: "Sequence[Prediction]", engine: "Engine", engine_path: Path, options: "RunOptions") -> None:
+def _write(
+    predictions: "Sequence[Prediction]",
+    recordings: Sequence[Path],
+    engine: "Engine",
+    engine_path: Path,
+    options: "RunOptions",
+) -> None:
     if options.out == STDOUT:
         from emodict.results.outputs import write_csv
 
@@ -277,10 +283,10 @@ def _write(predictions: "Sequence[Prediction]", engine: "Engine", engine_path: P
         write_predictions(predictions, options.out, with_weights=options.weights)
         _say(options)(f"Wrote {options.out}")
     if options.report is not None:
-        from emodict_desk.report import write_report
+        from emodict_desk.report import read_wearer, write_report
 
-        lines = _model_lines(engine, engine_path, options)
-        write_report(predictions, options.report, title="emodict report", model_lines=lines)
+        lines, wearers = _model_lines(engine, engine_path, options), [read_wearer(path) for path in recordings]
+        write_report(predictions, options.report, title="emodict report", model_lines=lines, wearers=wearers)
         _say(options)(f"Wrote {options.report}")
 
 

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from emodict.engine.manifest import Manifest
 from emodict.errors import ModelError
-from emodict.files.mistaken import mistaken_for
 
 Float32Array = NDArray[np.float32]
 DEVICES = ("cpu", "cuda")
@@ -70,6 +69,8 @@ def open_engine(path: str | os.PathLike[str], *, device: str | None = None) -> E
         from emodict.engine.tensorrt import TensorRTEngine
 
         return TensorRTEngine(path)
+    from emodict.files.mistaken import mistaken_for
+
     fix = f"emodict-export {path} -o model.onnx" if path.suffix == ".pt" else None
     what, do = mistaken_for(path) or (path.suffix or "no ending", fix)
     raise ModelError(

@@ -39,3 +39,13 @@ def read_content(path: Path) -> bytes:
     """What is held of `path`, or else what lies there."""
     content = held(path)
     return path.read_bytes() if content is None else content
+
+
+def sidecar_path(plan: Path) -> Path:
+    """model.plan -> model.plan.json."""
+    return plan.with_name(plan.name + ".json")
+
+
+def model_files(model: Path) -> list[Path]:
+    """All that a model is read from: its file and, of a plan, the sidecar that says what it is."""
+    return [model, sidecar_path(model)] if model.suffix == ".plan" else [model]

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from emodict.engine.held import held
 from emodict.engine.manifest import Manifest, manifest_from_metadata
 from emodict.errors import MissingDependencyError, ModelError
-from emodict.files.mistaken import AN_ONNX, mistaken_for
 
 Float32Array = NDArray[np.float32]
 Run = Callable[[Float32Array], tuple[Float32Array, Float32Array]]
@@ -227,6 +226,8 @@ def _content(path: Path) -> bytes | str:
 
 def _cannot_open(path: Path, error: Exception, *, where: str = "", expected: str, fix: str) -> ModelError:
     import onnxruntime
+
+    from emodict.files.mistaken import AN_ONNX, mistaken_for
 
     mistaken = mistaken_for(path)
     # It may well be an ONNX file, of a kind that ONNX Runtime does not open.

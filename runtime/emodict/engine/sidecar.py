@@ -16,7 +16,7 @@ from emodict.engine.face_manifest import (
     is_face_engine,
     no_face_engine,
 )
-from emodict.engine.held import held, read_content
+from emodict.engine.held import held, read_content, sidecar_path
 from emodict.engine.manifest import Manifest, manifest_from_metadata, manifest_to_metadata, no_model_of_emotions
 from emodict.errors import ModelError
 from emodict.files.atomic import atomic_path
@@ -79,16 +79,6 @@ class Sidecar:
 def network_name(graph_sha256: str) -> str:
     """Name of a network: TensorRT has no metadata but this."""
     return f"emodict-{graph_sha256[:NAME_HASH_DIGITS]}"
-
-
-def sidecar_path(plan: Path) -> Path:
-    """model.plan -> model.plan.json."""
-    return plan.with_name(plan.name + ".json")
-
-
-def model_files(model: Path) -> list[Path]:
-    """All that a model is read from: its file and, of a plan, the sidecar that says what it is."""
-    return [model, sidecar_path(model)] if model.suffix == ".plan" else [model]
 
 
 def write_sidecar(sidecar: Sidecar, plan: Path) -> None:

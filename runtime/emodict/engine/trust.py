@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from emodict.engine.sidecar import model_files
+from emodict.engine.held import model_files
 from emodict.errors import InputError, MissingDependencyError, TrustError
 from emodict.files.atomic import atomic_path
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from emodict.errors import SpecError
 from emodict.features.spec import FeatureSpec
 from emodict.recording.modalities import EEG
+from emodict.showing import Shown
 
 Float64Array = NDArray[np.float64]
 # Named here, where `slice` is Python's own: in the classes below it is a method.
@@ -59,8 +60,8 @@ def finite_rows(values: Float64Array) -> NDArray[np.bool_]:
     return finite
 
 
-@dataclass(frozen=True)
-class FeatureWindows:
+@dataclass(frozen=True, repr=False)
+class FeatureWindows(Shown):
     """Rows of features, one a second.
 
     Attributes:

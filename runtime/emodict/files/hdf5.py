@@ -96,7 +96,7 @@ def check_contents(file: h5py.File, path: Path | None = None) -> None:
                 raise RecordingError(
                     f"{called}: {name} {problem}",
                     expected="a recording that holds all of itself, in sizes that its file can hold",
-                    fix="Write it anew, or do not trust where it came from",
+                    fix="Write it again, or do not trust where it came from",
                 )
     except DAMAGE as error:
         raise RecordingError(f"{called} is damaged or incomplete: {error}", fix="Copy or record it again") from error
@@ -168,7 +168,7 @@ def check_cut_off(path: Path) -> None:
 
     Raises:
         RecordingError: something in it is damaged.
-        OSError: it is no HDF5.
+        OSError: it is not HDF5.
     """
     import h5py
 

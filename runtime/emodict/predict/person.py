@@ -34,7 +34,7 @@ STRENGTH = 0.5
 # Where the training record of a model holds how people are at rest: {"people": n, "mean": {modality: [[...]]}}.
 REST = "rest"
 _MAKE_ONE = "Make one: emodict-calibrate person REST.h5 -o person.json"
-_MAKE_ANEW = "Make it anew: emodict-calibrate person REST.h5 -o person.json"
+_MAKE_AGAIN = "Make it again: emodict-calibrate person REST.h5 -o person.json"
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class Baseline:
         if self.rows < 1 or self.mean.ndim != 2 or self.scale.shape != self.mean.shape:
             raise PersonError("A baseline does not fit together", got=f"{self.mean.shape} and {self.scale.shape}")
         if not (np.isfinite(self.mean).all() and np.isfinite(self.scale).all() and (self.scale >= 0).all()):
-            raise PersonError("A baseline holds something that is no number")
+            raise PersonError("A baseline holds something that is not a number")
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ class Unmixing:
                 "The unmixing matrix is for other EEG channels than the model's",
                 expected=" ".join(channels),
                 got=" ".join(self.channel_names),
-                fix=_MAKE_ANEW,
+                fix=_MAKE_AGAIN,
             )
         order = [at[name] for name in wanted]
         return np.ascontiguousarray(self.matrix[np.ix_(order, order)])
@@ -152,7 +152,7 @@ class Adaptation:
                 "The unmixing matrix was fitted on EEG with another reference",
                 expected=f"reference {ours}",
                 got=theirs,
-                fix=_MAKE_ANEW,
+                fix=_MAKE_AGAIN,
             )
 
 
@@ -305,15 +305,17 @@ def read_person(path: str | os.PathLike[str]) -> Person:
             f"{path} was written for another version of emodict",
             expected=f"format_version {FORMAT_VERSION}",
             got=content.get("format_version"),
-            fix=_MAKE_ANEW,
+            fix=_MAKE_AGAIN,
         )
     stored = content.pop("sha256", None)
     if stored != _sha256(content):
-        raise PersonError(f"{path} was changed after it was written, or is damaged: its sha256 differs", fix=_MAKE_ANEW)
+        raise PersonError(
+            f"{path} was changed after it was written, or is damaged: its sha256 differs", fix=_MAKE_AGAIN
+        )
     try:
         return _person_from(content)
     except (EmodictError, KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
-        raise PersonError(f"{path} is damaged: {error}", fix=_MAKE_ANEW) from error
+        raise PersonError(f"{path} is damaged: {error}", fix=_MAKE_AGAIN) from error
 
 
 def _read_json(path: Path) -> Any:

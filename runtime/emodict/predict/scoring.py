@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from emodict.engine import Engine
 from emodict.engine.model_spec import ModelSpec
-from emodict.errors import PersonError, RecordingError, SpecError
+from emodict.errors import PersonError, RecordingError
 from emodict.features import iter_features
 from emodict.features.plausible import doubts_of
 from emodict.features.spec import FeatureSpec, require_same_spec
@@ -148,7 +148,8 @@ def table_for_model(table: FeatureTable, features: FeatureSpec, model: ModelSpec
     """The table with the model's modalities and EEG channels alone.
 
     Raises:
-        SpecError: its features or its emotions are not the model's.
+        SpecError: its features are not the model's.
+        TableError: its emotions are not; another order of them is put right.
     """
     if set(features.modality_names) <= set(table.spec.modality_names):
         table = table.with_modalities(features.modality_names)
@@ -156,14 +157,7 @@ def table_for_model(table: FeatureTable, features: FeatureSpec, model: ModelSpec
         if wanted != there and set(wanted) <= set(there):
             table = table.with_channels(wanted)
     require_same_spec(features, table.spec, ours_is="The model", theirs_is=table.source)
-    if table.labels is not None and table.emotions != model.emotions:
-        raise SpecError(
-            f"{table.source} and the model tell different emotions apart",
-            expected=", ".join(model.emotions),
-            got=", ".join(table.emotions),
-            fix="Use a model trained on these emotions",
-        )
-    return table
+    return table if table.labels is None else table.with_emotions(model.emotions, asked_by="The model")
 
 
 def score(

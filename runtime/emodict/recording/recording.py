@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emodict.errors import ClockError, InputError, RecordingError
+from emodict.showing import Shown
 
 FloatArray = NDArray[np.floating[Any]]
 
@@ -107,6 +108,8 @@ class Signal:
         try:
             return np.asarray(self.samples[start:stop])
         except OSError as error:
+            if not getattr(self.samples, "id", True):
+                raise RecordingError(f"{self.modality}: the recording is closed", fix="Read it before that") from error
             file = getattr(getattr(self.samples, "file", None), "filename", "the recording")
             raise RecordingError(
                 f"{file}: samples {start} to {stop} of {self.modality} cannot be read: {error}",
@@ -234,12 +237,13 @@ class Event:
     description: str = ""
 
 
-@dataclass(frozen=True)
-class Recording:
+@dataclass(frozen=True, repr=False)
+class Recording(Shown):
     """All that was recorded of one person in one sitting; times count from `start_time`.
 
     Attributes:
         unusable: what is wrong with each modality of the file that cannot be used, and is left out.
+        file: where the samples stay until they are read; closed by `close`, or at the end of a `with`.
     """
 
     session_id: str
@@ -253,6 +257,18 @@ class Recording:
     software: str = ""
     attributes: Mapping[str, str] = field(default_factory=dict)
     unusable: Mapping[str, str] = field(default_factory=dict)
+    file: Any = field(default=None, compare=False)
+
+    def __enter__(self) -> Recording:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file, where there is one: no more samples can be read."""
+        if self.file is not None:
+            self.file.close()
 
     @property
     def modality_names(self) -> tuple[str, ...]:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -14,8 +13,6 @@ import numpy as np
 from emodict.errors import ClockError, RecordingError
 from emodict.files.atomic import atomic_path
 from emodict.files.hdf5 import DAMAGE, check_contents, check_cut_off, members, open_to_read
-from emodict.files.hdf5_writing import hdf5_to_write
-from emodict.files.mistaken import mistaken_for
 from emodict.recording.recording import Event, FaceVideo, Recording, Samples, Signal, Trials
 from emodict.recording.unfinished import FirstRows, is_cut_off, is_unfinished, rows_written, what_became_of
 
@@ -36,9 +33,8 @@ HOW_TO_GET_ONE = (
 ROOT_ATTRIBUTES = ("session_id", "subject_id", "start_time", "device", "software")
 
 
-@contextlib.contextmanager
-def open_session(path: str | os.PathLike[str]) -> Iterator[Recording]:
-    """Open a session.h5; its samples stay in the file and are read as they are sliced.
+def open_session(path: str | os.PathLike[str]) -> Recording:
+    """Open a session.h5, in a `with` or until `close`; its samples stay in the file and are read as they are sliced.
 
     Of a session whose recording was cut off, or still goes on, all is read that is whole; `attributes["recording"]`
     then says so. A modality that cannot be used is left out where there are others: see `unusable`.
@@ -46,7 +42,8 @@ def open_session(path: str | os.PathLike[str]) -> Iterator[Recording]:
     Raises:
         RecordingError: the file is missing, is not HDF5, is cut off, or is not a session of version 1.
     """
-    with open_hdf5(Path(path)) as file:
+    with contextlib.ExitStack() as opened:
+        file = opened.enter_context(open_hdf5(Path(path)))
         check_format(file, path)
         try:
             recording = _read_recording(file, Path(path))
@@ -56,11 +53,14 @@ def open_session(path: str | os.PathLike[str]) -> Iterator[Recording]:
             raise RecordingError(
                 f"{path} is damaged or incomplete: {error}", fix=f"emodict-session validate '{path}'"
             ) from error
-        yield recording
+        opened.pop_all()
+        return recording
 
 
 def write_session(recording: Recording, path: str | os.PathLike[str]) -> None:
     """Write a recording as session.h5, whole or not at all; data as float32, gzip + shuffle."""
+    from emodict.files.hdf5_writing import hdf5_to_write
+
     with atomic_path(path) as part, hdf5_to_write(part, "w") as file:
         own = {name: getattr(recording, name) for name in ROOT_ATTRIBUTES}
         own |= {"format": FORMAT, "format_version": FORMAT_VERSION}
@@ -69,7 +69,7 @@ def write_session(recording: Recording, path: str | os.PathLike[str]) -> None:
         for signal in recording.signals.values():
             _write_signal(file, signal)
         if recording.face is not None:
-            _write_face(file, recording.face, Path(path).parent)
+            write_face(file, recording.face, Path(path).parent)
         if recording.trials is not None:
             _write_trials(file, recording.trials)
         if recording.events:
@@ -93,6 +93,8 @@ def open_hdf5(path: Path) -> h5py.File:
     if not os.access(path, os.R_OK):
         raise RecordingError(f"{path} cannot be read: no permission", fix=f"chmod u+r '{path}'")
     if not h5py.is_hdf5(path):
+        from emodict.files.mistaken import mistaken_for
+
         starts = f"a file that starts with {_head(path)!r}" if path.stat().st_size else "an empty file"
         got, fix = mistaken_for(path) or (starts, HOW_TO_GET_ONE)
         raise RecordingError(f"{path} is not an HDF5 file", expected="a session.h5", got=got, fix=fix)
@@ -118,24 +120,6 @@ def _opened(path: Path) -> h5py.File:
             f"{path} is HDF5 but cannot be opened, probably cut off: {error}",
             fix="Copy or record it again",
         ) from error
-
-
-def add_face(source: str | os.PathLike[str], face: FaceVideo, path: str | os.PathLike[str]) -> None:
-    """Copy a session.h5 byte by byte and give the copy this face; `path` may be the source itself.
-
-    Raises:
-        RecordingError: the source is no session, or has a face already.
-    """
-    with open_hdf5(Path(source)) as file:
-        check_format(file, source)
-        if "video/face" in file:
-            raise RecordingError(
-                f"{source} has a face already", expected="a session without /video/face", fix="Leave it as it is"
-            )
-    with atomic_path(path) as part:
-        shutil.copyfile(source, part)
-        with hdf5_to_write(part, "r+") as file:
-            _write_face(file, face, Path(path).parent)
 
 
 def _head(path: Path) -> bytes:
@@ -175,7 +159,7 @@ def _read_recording(file: h5py.File, path: Path) -> Recording:
     if unusable and not signals and face is None:
         raise next(iter(unusable.values()))
     sentences = {name: str(_said_of(path, error)) for name, error in unusable.items()}
-    return Recording(signals=signals, face=face, unusable=sentences, **other_fields(file, path))
+    return Recording(signals=signals, face=face, unusable=sentences, file=file, **other_fields(file, path))
 
 
 def other_fields(file: h5py.File, path: Path) -> dict[str, Any]:
@@ -334,7 +318,8 @@ def _write_signal(file: h5py.File, signal: Signal) -> None:
             group.create_dataset(name, data=values, compression="gzip", shuffle=True)
 
 
-def _write_face(file: h5py.File, face: FaceVideo, folder: Path) -> None:
+def write_face(file: h5py.File, face: FaceVideo, folder: Path) -> None:
+    """/video/face of a session in this folder."""
     import h5py
 
     group = file.create_group("video/face")

@@ -56,7 +56,7 @@ def check_output(path: str | os.PathLike[str]) -> None:
             got=f"'{path.suffix}'" if path.suffix else "no ending",
         )
     if path.suffix.lower() == ".parquet":
-        _import_pyarrow()
+        import_pyarrow()
     check_writable(path)
 
 
@@ -207,7 +207,7 @@ def _number(value: float, how: str) -> float | None:
 
 
 def _write_parquet(predictions: Sequence[Prediction], path: Path, with_weights: bool) -> None:
-    pa = _import_pyarrow()
+    pa = import_pyarrow()
     import pyarrow.parquet as pq
 
     first = _same_columns(predictions)
@@ -226,7 +226,12 @@ def _write_parquet(predictions: Sequence[Prediction], path: Path, with_weights: 
         pq.write_table(pa.table(columns).replace_schema_metadata(simulated), handle)
 
 
-def _import_pyarrow() -> ModuleType:
+def import_pyarrow() -> ModuleType:
+    """What writes .parquet.
+
+    Raises:
+        MissingDependencyError: it is not installed.
+    """
     try:
         import pyarrow
     except ImportError as error:

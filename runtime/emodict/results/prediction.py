@@ -9,12 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emodict.results.metrics import mean_metrics
+from emodict.showing import Shown
 
 Float64Array = NDArray[np.float64]
 
 
-@dataclass(frozen=True)
-class Prediction:
+@dataclass(frozen=True, repr=False)
+class Prediction(Shown):
     """Rows of one recording, one a second.
 
     Attributes:

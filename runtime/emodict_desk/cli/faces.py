@@ -12,7 +12,7 @@ from emodict.cli.trusted import face_models, require_trusted
 from emodict.errors import InputError
 from emodict.files.atomic import check_writable, refuse_overwriting
 from emodict.recording.recording import Recording
-from emodict.recording.session import add_face, open_session, write_session
+from emodict.recording.session import open_session, write_session
 
 if TYPE_CHECKING:
     import typer
@@ -95,7 +95,7 @@ def add_video(
 ) -> "FaceReport":
     """Write a video's face features as a session of their own, or with the session `into`."""
     from emodict.face.video import video_length_s
-    from emodict_desk.faces import faces_of_video
+    from emodict_desk.faces import add_face, faces_of_video
 
     with Progress("Looking for a face", video_length_s(source) + offset_s, unit=" s") as progress:
         face, report = faces_of_video(source, finder, embedder, offset_s=offset_s, on_progress=progress.show)

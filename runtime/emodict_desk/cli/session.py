@@ -94,14 +94,16 @@ def _add_features_command(app: "typer.Typer") -> None:
     @app.command()
     def features(
         files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="session.h5 files.")],
-        out: Annotated[Path, typer.Option("--out", "-o", help="Where the table goes: a .npz.")],
+        out: Annotated[
+            Path, typer.Option("--out", "-o", metavar="FILE", help="Where the table goes: a .npz, .csv or .parquet.")
+        ],
         spec: Annotated[
             str, typer.Option(help="Which features: emodict-1 (50 Hz mains), emodict-1-60hz, dmer-2024, dmer-sample.")
         ] = "emodict-1",
         modalities: given.Modalities = None,
         channels: given.Channels = None,
     ) -> None:
-        """Extract features alone: arrays eeg, gsr, ppg, video, tokens, valid, quality, start_s, names."""
+        """Extract features alone, a row a second: as arrays (.npz), or for pandas (.csv, .parquet)."""
         from emodict_desk.sensors import sensors_from_options
 
         print(extract_to_file(files, out, spec_id=spec, sensors=sensors_from_options(modalities, channels)))
@@ -129,11 +131,13 @@ def _importing() -> "typer.Typer":
 
 
 def extract_to_file(files: Sequence[Path], out: Path, *, spec_id: str, sensors: "Sensors") -> str:
-    """Write the features of sessions as one .npz; what was written, as a sentence."""
+    """Write the features of sessions as one table; what was written, as a sentence."""
     from emodict.features.spec import load_spec
-    from emodict_desk.tables.table import join_tables, table_from_recording, with_unknown_labels, write_table
+    from emodict_desk.tables.columns import check_features_output, write_features
+    from emodict_desk.tables.table import table_from_recording
 
-    check_writable(out, ending=".npz")
+    refuse_overwriting(out, files)
+    check_features_output(out)
     log_to_stderr()
     spec = sensors.of(load_spec(spec_id))
     tables = []
@@ -142,8 +146,7 @@ def extract_to_file(files: Sequence[Path], out: Path, *, spec_id: str, sensors: 
             progress.show(i, file.name)
             with open_session(file) as recording:
                 tables.append(table_from_recording(recording, spec, name=file.stem))
-    table = join_tables(with_unknown_labels(tables))
-    write_table(table, out)
+    table = write_features(tables, out)
     valid = ", ".join(
         f"{m} {s:.0%}" for m, s in zip(spec.modality_names, table.windows.valid.mean(axis=0), strict=True)
     )

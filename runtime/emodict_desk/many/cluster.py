@@ -59,7 +59,7 @@ def _connect(address: str) -> Any:
 
     # Dask's client would hang on these for a while when it is closed.
     if not re.fullmatch(r"(tcp|tls)://.+:\d+", address):
-        raise ClusterError(f"{address} is no address of a Dask scheduler", expected=EXAMPLE)
+        raise ClusterError(f"{address} is not the address of a Dask scheduler", expected=EXAMPLE)
     try:
         return Client(address, timeout=TIMEOUT_S, set_as_default=False)  # type: ignore[no-untyped-call]
     except (OSError, ValueError, TypeError, ImportError) as error:

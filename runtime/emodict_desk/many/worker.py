@@ -15,8 +15,7 @@ from pathlib import Path
 
 import emodict
 from emodict.engine import Engine, open_engine
-from emodict.engine.held import holding, read_content
-from emodict.engine.sidecar import model_files
+from emodict.engine.held import holding, model_files, read_content
 from emodict.errors import ClusterError, ModelError
 from emodict.predict.person import Person
 from emodict.predict.scoring import iter_predictions

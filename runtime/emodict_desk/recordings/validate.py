@@ -96,12 +96,12 @@ class _Findings:
         try:
             return check(*args)
         except EmodictError as error:
-            self.list(where, [error])
+            self.add_all(where, [error])
         except DAMAGE as error:
             self.error(where, f"cannot be read: {error}")
         return None
 
-    def list(self, where: str, problems: Iterable[EmodictError]) -> None:
+    def add_all(self, where: str, problems: Iterable[EmodictError]) -> None:
         """All that a check yields; a sentence need not say once more where it is."""
         for problem in problems:
             sentence = str(problem)
@@ -151,7 +151,7 @@ def _check_root(found: _Findings, file: h5py.File) -> None:
         found.warn("/", f"attribute {', '.join(missing)} missing; read as empty.")
     start = read_text(file.attrs.get("start_time", ""))
     if start and not _is_iso_time(start):
-        found.warn("/", f"start_time is no ISO 8601 time. Expected 2024-05-01T09:30:00Z, got '{start}'.")
+        found.warn("/", f"start_time is not an ISO 8601 time. Expected 2024-05-01T09:30:00Z, got '{start}'.")
 
 
 def _is_iso_time(text: str) -> bool:
@@ -171,14 +171,14 @@ def _check_signal(found: _Findings, group: h5py.Group, spec: FeatureSpec) -> Sig
     names = found.attempt(where, read_channel_names, modality, group) or ()
     rate = group.attrs.get("sampling_rate")
     if rate is not None:
-        found.list(where, rate_problems(modality, _as_number(rate)))
+        found.add_all(where, rate_problems(modality, _as_number(rate)))
     _check_unit(found, where, modality, group, spec)
     if "data" in group:
-        found.list(where, channel_problems(modality, group["data"].shape, names))
+        found.add_all(where, channel_problems(modality, group["data"].shape, names))
         for clock in ("timestamps", "sequence"):
             # Of a recording that was cut off the last samples lack their times; reading leaves them out.
             if clock in group and not is_unfinished(group):
-                found.list(where, clock_problems(modality, clock, group[clock][:], len(group["data"])))
+                found.add_all(where, clock_problems(modality, clock, group[clock][:], len(group["data"])))
     _check_channel_set(found, where, modality, names, spec)
     if missing_parts(group):
         return None
@@ -292,13 +292,13 @@ def _check_trials(found: _Findings, group: h5py.Group, duration_s: float | None)
         return
     trials = trial_fields(group)
     start_s, stop_s, names = trials["start_s"], trials["stop_s"], trials["trial_id"]
-    found.list(group.name, trial_problems(start_s, stop_s, names))
+    found.add_all(group.name, trial_problems(start_s, stop_s, names))
     if len(start_s) == len(stop_s) == len(names):
         _check_spans(found, group.name, names, start_s, stop_s, duration_s)
         found.attempt(group.name, read_trials, group)
     if trials["distribution"] is not None and trials["distribution"].ndim == 2:
         rows = trials["distribution"][: len(names)]
-        found.list(group.name, distribution_problems(rows, lambda row: f"the label row of trial '{names[row]}'"))
+        found.add_all(group.name, distribution_problems(rows, lambda row: f"the label row of trial '{names[row]}'"))
     labels = trials["label_names"]
     if len(set(labels)) < len(labels):
         found.error(group.name, f"a label name is there twice: {' '.join(labels)}.")

@@ -31,11 +31,11 @@ def open_npz(path: Path) -> Iterator[NpzFile]:
     """The arrays by name, read as they are asked for; no pickle is loaded.
 
     Raises:
-        ValueError: it is no .npz, or claims what it does not hold. Reading its arrays may raise any of DAMAGE.
+        ValueError: it is not a .npz, or claims what it does not hold. Reading its arrays may raise any of DAMAGE.
     """
     with path.open("rb") as handle:
         if not zipfile.is_zipfile(handle):
-            raise ValueError("it is no .npz, or is cut off")
+            raise ValueError("it is not a .npz, or is cut off")
         with zipfile.ZipFile(handle) as archive:
             check_archive(archive, path.stat().st_size)
             for entry in archive.infolist():

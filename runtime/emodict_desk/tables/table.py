@@ -89,6 +89,22 @@ class FeatureTable:
         """The same rows with these EEG channels only, in this order; see `FeatureWindows.with_channels`."""
         return self._with(windows=self.windows.with_channels(names))
 
+    def with_emotions(self, emotions: tuple[str, ...], *, asked_by: str) -> FeatureTable:
+        """The same rows, their labels in this order of the emotions.
+
+        Raises:
+            TableError: it has other emotions than `asked_by`, for whom this is.
+        """
+        if set(emotions) != set(self.emotions):
+            raise TableError(
+                f"{asked_by} and {self.source} have different emotions",
+                expected=", ".join(emotions),
+                got=", ".join(self.emotions),
+                fix="Use a model and recordings of the same emotions",
+            )
+        order = [self.emotions.index(name) for name in emotions]
+        return self._with(emotions=emotions, labels=None if self.labels is None else self.labels[:, order])
+
     def _with(self, **parts: Any) -> FeatureTable:
         """A table of this one's parts, whose labels need not be added up again."""
         table = copy.copy(self)
@@ -130,7 +146,7 @@ def join_tables(tables: Sequence[FeatureTable]) -> FeatureTable:
 
     Raises:
         SpecError: the tables use different features.
-        TableError: they tell different emotions apart, or only some have labels.
+        TableError: they have different emotions (another order of the same is put right), or only some have labels.
     """
     first = tables[0]
     for other in tables[1:]:
@@ -138,14 +154,9 @@ def join_tables(tables: Sequence[FeatureTable]) -> FeatureTable:
         if (other.labels is None) != (first.labels is None):
             bare = other if other.labels is None else first
             raise TableError(f"{bare.source} has no labels, the others have", fix="Leave it out")
-        if other.emotions != first.emotions:
-            raise TableError(
-                f"{first.source} and {other.source} tell different emotions apart",
-                expected=", ".join(first.emotions),
-                got=", ".join(other.emotions),
-            )
     if len(tables) == 1:
         return first
+    tables = [table.with_emotions(first.emotions, asked_by=first.source) for table in tables]
     labels = [t.labels for t in tables if t.labels is not None]
     return FeatureTable(
         windows=concatenate(first.spec, [t.windows for t in tables]),
@@ -215,7 +226,7 @@ def read_table(path: str | os.PathLike[str], *, part: str | None = None) -> Feat
 def no_parts(path: Path) -> TableError:
     """The answer to --part for anything but a .mat sample."""
     return TableError(
-        f"{path} has no parts to choose from", expected="--part with a .mat sample alone", fix="Leave --part out"
+        f"{path} has no parts to choose from", expected="--part only with a .mat sample", fix="Leave --part out"
     )
 
 

@@ -25,9 +25,10 @@ from tests.runtime.predict.test_person import person
 
 from emodict.engine import open_engine
 from emodict.engine.face_manifest import FaceManifest, face_manifest_to_metadata
+from emodict.engine.held import sidecar_path
 from emodict.engine.manifest import manifest_to_metadata
 from emodict.engine.model_spec import ModelSpec
-from emodict.engine.sidecar import Sidecar, read_manifest, read_sidecar, sidecar_path, write_sidecar
+from emodict.engine.sidecar import Sidecar, read_manifest, read_sidecar, write_sidecar
 from emodict.engine.trust import read_signing_key, read_trusted_key, require_signed, sign_model
 from emodict.errors import EmodictError
 from emodict.features.spec import load_spec, spec_from_dict

@@ -90,7 +90,7 @@ CASES = [
     (lambda f: f["signals/gsr"].attrs.update(sampling_rate=1.0), "warning", "1 Hz is too slow"),
     (lambda f: f["signals/eeg"].attrs.__delitem__("units"), "error", "has no attribute 'units'"),
     (lambda f: f.attrs.__delitem__("device"), "warning", "/: attribute device missing"),
-    (lambda f: f.attrs.update(start_time="1st of May"), "warning", "no ISO 8601 time.*1st of May"),
+    (lambda f: f.attrs.update(start_time="1st of May"), "warning", "not an ISO 8601 time.*1st of May"),
     (lambda f: fill(f, "gsr", np.nan), "error", "/signals/gsr: every sample is NaN"),
     (lambda f: fill(f, "eeg", np.nan, column=7), "warning", "only NaN in channel Cz"),
     (lambda f: fill(f, "eeg", 3.0, column=1), "warning", "flat most of the time.*channel C3"),

@@ -13,9 +13,9 @@ import pytest
 from tests.runtime.engine.test_manifest import MANIFEST
 
 from emodict.engine.face_manifest import FaceManifest
+from emodict.engine.held import model_files
 from emodict.engine.sidecar import (
     Sidecar,
-    model_files,
     network_name,
     read_plan,
     read_sidecar,

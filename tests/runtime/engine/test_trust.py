@@ -20,8 +20,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from emodict.engine import held
-from emodict.engine.held import hold, read_content
-from emodict.engine.sidecar import sidecar_path
+from emodict.engine.held import hold, read_content, sidecar_path
 from emodict.engine.trust import read_signing_key, read_trusted_key, require_signed, sign_model, signature_path
 from emodict.errors import InputError, TrustError
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +14,7 @@ from tests.runtime.predict.test_person import EEG, eeg_recording, manifest, mixi
 
 from emodict.engine import Engine, open_engine
 from emodict.engine.manifest import Manifest
-from emodict.errors import EmodictError, PersonError, RecordingError, SpecError
+from emodict.errors import EmodictError, PersonError, RecordingError, SpecError, TableError
 from emodict.features import extract_features
 from emodict.features.spec import FeatureSpec, load_spec
 from emodict.features.windows import FeatureWindows, ModalityRows, assemble
@@ -223,10 +224,16 @@ def test_a_table_of_more_than_the_model_reads_is_cut_to_it_and_one_of_less_is_re
         table_for_model(table(3, spec=few), eeg.with_channels(["Fz", "Cz"]), model)
 
 
-def test_a_table_of_other_emotions_is_refused_where_it_tells_any(engine: Engine) -> None:
+def test_a_table_of_other_emotions_is_refused_and_another_order_of_the_same_is_put_right(engine: Engine) -> None:
     manifest = engine.manifest
-    with pytest.raises(SpecError, match=r"tell different emotions apart.*got joy, fear"):
+    with pytest.raises(TableError, match=r"The model and .* have different emotions.*got joy, fear"):
         table_for_model(table(3, emotions=("joy", "fear")), manifest.features, manifest.model)
+    turned = table(3)
+    assert turned.labels is not None
+    swapped = dataclasses.replace(turned, emotions=PANAS[::-1], labels=turned.labels[:, ::-1])
+    again = table_for_model(swapped, manifest.features, manifest.model)
+    assert again.emotions == PANAS
+    np.testing.assert_array_equal(again.labels, turned.labels)
     other = table(3, emotions=("joy", "fear"), labels=False)
     assert len(table_for_model(other, manifest.features, manifest.model)) == 3
 

@@ -308,7 +308,7 @@ def test_tables_of_other_emotions_are_refused(tmp_path: Path) -> None:
     _session(tmp_path / "one.h5", trials=_trials())
     other = Trials(np.array([3.0]), np.array([12.0]), ("a",), np.array([[0.5, 0.5]]), ("calm", "sad"))
     _session(tmp_path / "two.h5", trials=other, session_id="s2")
-    with pytest.raises(TableError, match=r"tell different emotions apart\. Expected calm, tense, got calm, sad"):
+    with pytest.raises(TableError, match=r"have different emotions\. Expected calm, tense, got calm, sad"):
         read_training_data([tmp_path])
 
 

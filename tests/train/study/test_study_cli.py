@@ -123,7 +123,7 @@ def _relabelled(**changes: tuple[int, float]) -> FeatureTable:
         (make_table(), ("--seeds", "0"), "--seeds"),
         (make_table(), ("--jobs", "0"), "--jobs is the number of processes. Expected 1 or more, got 0"),
         (make_table(), ("--jobs", "2", "--dask", "tcp://127.0.0.1:1"), "--jobs and --dask are two places to work in"),
-        (make_table(), ("--dask", "here"), "here is no address of a Dask scheduler"),
+        (make_table(), ("--dask", "here"), "here is not the address of a Dask scheduler"),
         (make_table(), ("--modalities", "ecg"), "has no modality 'ecg'"),
         (make_table(), ("--spec", "emodict-1"), "--spec chooses features for sessions"),
         (make_table(), ("--part", "train"), "has no parts to choose from"),

@@ -136,7 +136,7 @@ def test_a_cluster_that_cannot_be_is_the_users_input(
     data: StudyData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(cluster_module, "TIMEOUT_S", 0.5)
-    with pytest.raises(ClusterError, match="here is no address of a Dask scheduler"):
+    with pytest.raises(ClusterError, match="here is not the address of a Dask scheduler"):
         compute(data, tmp_path, dask="here")
     with pytest.raises(ClusterError, match=r"There is no Dask scheduler at tcp://127\.0\.0\.1:1\."):
         compute(data, tmp_path, dask="tcp://127.0.0.1:1")

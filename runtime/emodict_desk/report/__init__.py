@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import importlib.resources
 import json
 import os
@@ -18,7 +19,12 @@ from emodict.results.metrics import LARGER_IS_BETTER, METRICS
 from emodict.results.prediction import Prediction
 from emodict_desk import svg
 from emodict_desk.page import html_page, write_page
+from emodict_desk.report.about_wearer import about_wearer, event_marks
+from emodict_desk.report.parts import box, plot_head, zone_of
+from emodict_desk.report.wearer import Wearer, read_wearer
 from emodict_desk.wording import count_of
+
+__all__ = ["read_wearer", "report_html", "write_report"]
 
 # Truth that changes more often than this is no list of trials.
 MOST_TRIALS = 40
@@ -43,24 +49,39 @@ class Trial:
 
 
 def write_report(
-    predictions: Sequence[Prediction], path: str | os.PathLike[str], *, title: str, model_lines: Sequence[str]
+    predictions: Sequence[Prediction],
+    path: str | os.PathLike[str],
+    *,
+    title: str,
+    model_lines: Sequence[str],
+    wearers: Sequence[Wearer | None] = (),
 ) -> None:
     """Write one HTML file that needs nothing else, whole or not at all.
 
     Args:
         model_lines: what to say of the model under the title, a line each.
+        wearers: what the recording of each prediction says of its wearer (`read_wearer`); none, or one for each.
 
     Raises:
         OutputError: the folder does not exist or cannot be written, or the disk is full.
     """
-    write_page(report_html(predictions, title=title, model_lines=model_lines), path)
+    write_page(report_html(predictions, title=title, model_lines=model_lines, wearers=wearers), path)
 
 
-def report_html(predictions: Sequence[Prediction], *, title: str, model_lines: Sequence[str]) -> str:
+def report_html(
+    predictions: Sequence[Prediction],
+    *,
+    title: str,
+    model_lines: Sequence[str],
+    wearers: Sequence[Wearer | None] = (),
+) -> str:
     """The page as text."""
-    files = importlib.resources.files("emodict_desk")
+    files = importlib.resources.files("emodict_desk.report")
     style, script = ((files / name).read_text("utf-8") for name in ("report.css", "report.js"))
-    sections = "\n".join(_section(prediction, f"s{i}") for i, prediction in enumerate(predictions))
+    pairs = zip(predictions, wearers or [None] * len(predictions), strict=True)
+    sections = "\n".join(
+        _section(prediction, f"s{i}", wearer or Wearer()) for i, (prediction, wearer) in enumerate(pairs)
+    )
     body = f"""{_HATCH}
 <h1>{escape(title)}</h1>
 {"".join(f'<p class="model">{escape(line)}</p>' for line in model_lines)}
@@ -88,20 +109,23 @@ def _index(predictions: Sequence[Prediction]) -> str:
     return f'<nav aria-label="Sessions"><div class="scroll"><table>{"".join(rows)}</table></div></nav>'
 
 
-def _section(prediction: Prediction, name: str) -> str:
-    parts = [f'<section id="{name}"><h2>{escape(prediction.session)}</h2>{_badge(prediction)}', _facts(prediction)]
+def _section(prediction: Prediction, name: str, wearer: Wearer) -> str:
+    parts = [f'<section id="{name}"><h2>{escape(prediction.session)}</h2>{_badge(prediction)}']
+    parts.append(_facts(prediction, wearer.start))
     parts += [f'<p class="doubt"><strong>Doubtful:</strong> {escape(doubt)}.</p>' for doubt in prediction.doubts]
     if not len(prediction):
         return "".join([*parts, "<p>Nothing to show: the session is shorter than one window.</p></section>"])
-    line = svg.timeline(prediction.start_s)
+    line = svg.timeline(prediction.start_s, wearer.start)
+    about = about_wearer(wearer, line)
     if prediction.answered.any():
-        parts += [_measures(prediction), _distribution(prediction, line), _quality(prediction, line)]
+        marks = event_marks(wearer, line) if line.by_time else ""
+        parts += [_measures(prediction), _distribution(prediction, line, marks), about, _quality(prediction, line)]
         parts += [_weights(prediction, line), _means(prediction, line), _column_data(prediction, line)]
     else:
         parts.append(
             "<p><strong>No row of this session has an answer.</strong> The signal quality below may say why.</p>"
         )
-        parts.append(_quality(prediction, line))
+        parts += [about, _quality(prediction, line)]
     return "".join([*parts, "</section>"])
 
 
@@ -109,13 +133,14 @@ def _badge(prediction: Prediction) -> str:
     return "".join(f'<span class="badge">{escape(part)}</span>' for part in prediction.simulated_parts)
 
 
-def _facts(prediction: Prediction) -> str:
+def _facts(prediction: Prediction, start: datetime.datetime | None) -> str:
     if not len(prediction):
         return '<p class="facts">no rows</p>'
     silent = int((~prediction.answered).sum())
     share = f" ({100 * silent / len(prediction):.0f}&nbsp;%)" if silent else ""
+    since = "" if start is None else f"from {start:%Y-%m-%d %H:%M:%S} {escape(zone_of(start))} · "
     return (
-        f'<p class="facts">{_length(prediction)} · {count_of(len(prediction), "row")} · '
+        f'<p class="facts">{since}{_length(prediction)} · {count_of(len(prediction), "row")} · '
         f"{silent or 'none'} without an answer{share}</p>"
     )
 
@@ -135,19 +160,20 @@ def _measures(prediction: Prediction) -> str:
     )
 
 
-def _distribution(prediction: Prediction, line: svg.Timeline) -> str:
+def _distribution(prediction: Prediction, line: svg.Timeline, marks: str) -> str:
     fills = emotion_colours(prediction.emotions)
     answered = prediction.answered
     shares = line.means(prediction.distribution, answered)
     gaps = np.isnan(shares[:, 0])
     truth = _truth(prediction, line, fills)
     plot = svg.plot(svg.stacked_area(shares, fills), line, height=260, label="Predicted distribution over time",
-                    y_ticks=_SHARE_TICKS, time_labels=not truth, under=svg.spans(gaps, "gap"))  # fmt: skip
+                    y_ticks=_SHARE_TICKS, time_labels=not truth, under=svg.spans(gaps, "gap"),
+                    over=marks)  # fmt: skip
     heading = "<h3>Distribution over time</h3>"
     rest = f"Mean of the {count_of(int(answered.sum()), 'row')} with an answer:"
     return (
         f'<figure>{heading}<p class="readout">{rest}</p>{_legend(prediction, fills, gaps=bool(gaps.any()))}'
-        f"{_plot_head('Predicted', 'share of each emotion')}{_box(plot, line, timed=not truth)}{truth}"
+        f"{plot_head('Predicted', 'share of each emotion')}{box(plot, line, timed=not truth)}{truth}"
         f'<figcaption class="caption">{_averaged(line)}</figcaption></figure>'
     )
 
@@ -173,14 +199,14 @@ def _truth(prediction: Prediction, line: svg.Timeline, fills: Sequence[str]) -> 
         return ""
     area = svg.stacked_area(line.means(prediction.truth, known), fills)
     plot = svg.plot(area, line, height=110, label="True distribution over time", y_ticks=_TRUTH_TICKS, time_labels=True)
-    return _plot_head("Truth", "blank outside trials") + _box(plot, line, timed=True)
+    return plot_head("Truth", "blank outside trials") + box(plot, line, timed=True)
 
 
 def _quality(prediction: Prediction, line: svg.Timeline) -> str:
     rows = np.ones(len(prediction), dtype=bool)
     quality = np.nan_to_num(prediction.quality, nan=0.0)
     levels = line.means(quality, rows)
-    parts = ["<figure><h3>Signal quality</h3>"]
+    parts = ['<figure class="quality"><h3>Signal quality</h3>']
     for i, name in enumerate(prediction.modalities):
         last = i == len(prediction.modalities) - 1
         invalid = ~prediction.valid[:, i]
@@ -188,7 +214,7 @@ def _quality(prediction: Prediction, line: svg.Timeline) -> str:
         marks = svg.spans(line.any(invalid), "invalid")
         plot = svg.plot(svg.area(levels[:, i]), line, height=34, label=f"Quality of {name} over time",
                         y_ticks=_QUALITY_TICKS, time_labels=last, over=marks)  # fmt: skip
-        parts.append(_plot_head(name, head) + _box(plot, line, timed=last))
+        parts.append(plot_head(name, head) + box(plot, line, timed=last))
     where = "invalid: not used" if line.rows_per_column == 1 else "some row of the column is invalid: not used"
     key = "Always valid" if prediction.valid.all() else f'<span class="swatch invalid"></span> {where}'
     parts.append(f'<figcaption class="caption">0 to 1. {key}. {_averaged(line)}</figcaption></figure>')
@@ -214,7 +240,7 @@ def _weights(prediction: Prediction, line: svg.Timeline) -> str:
     )
     return (
         f'<figure><h3>Dictionary weights</h3><div class="plothead"><b>element 0 to {elements - 1}</b>'
-        f"<span>{scale}</span></div>{_box(plot, line, timed=True)}"
+        f"<span>{scale}</span></div>{box(plot, line, timed=True)}"
         f'<figcaption class="caption">{_averaged(line)}</figcaption></figure>'
     )
 
@@ -292,19 +318,8 @@ def _column_data(prediction: Prediction, line: svg.Timeline) -> str:
     shares = line.means(prediction.distribution, prediction.answered)
     rows = [np.round(1000 * row).astype(int).tolist() if np.isfinite(row).all() else 0 for row in shares]
     data = {"start": line.start, "width": line.width, "unit": svg.axis_unit(line), "shares": rows}
+    data |= {} if line.zero is None else {"day": line.day_s}
     return f'<script type="application/json">{json.dumps(data, separators=(",", ":"))}</script>'
-
-
-def _plot_head(name: str, what: str) -> str:
-    return f'<div class="plothead"><b>{escape(name)}</b><span>{escape(what)}</span></div>'
-
-
-def _box(plot: str, line: svg.Timeline, *, timed: bool) -> str:
-    """The plot with room for the letters around it."""
-    axis = f"time from the start of the recording ({svg.axis_unit(line)})" if line.by_time else "row"
-    return (
-        f'<div class="plotbox timed" data-axis="{axis}">{plot}</div>' if timed else f'<div class="plotbox">{plot}</div>'
-    )
 
 
 def _averaged(line: svg.Timeline) -> str:

@@ -9,8 +9,9 @@ for (const section of document.querySelectorAll("section")) {
   const rest = values.map((value) => value.textContent);
   const restText = readout.textContent;
 
+  const two = (n) => String(Math.floor(n)).padStart(2, "0");
+  const day = (at) => [(at / 3600) % 24, (at / 60) % 60, at % 60].map(two).join(":");
   const clock = (at) => {
-    const two = (n) => String(Math.floor(n)).padStart(2, "0");
     if (data.unit === "row") return "row " + Math.round(at);
     if (data.unit === "s") return +at.toFixed(2) + " s";
     const minutes = data.unit === "min:s" ? Math.floor(at / 60) : Math.floor(at / 3600) + ":" + two((at % 3600) / 60);
@@ -18,7 +19,9 @@ for (const section of document.querySelectorAll("section")) {
   };
   const show = (column) => {
     const shares = data.shares[column];
-    readout.textContent = "At " + clock(data.start + column * data.width) + (shares ? ":" : ": no answer");
+    const at = data.start + column * data.width;
+    const when = data.day === undefined ? clock(at) : day(data.day + at) + " (" + clock(at) + " from the start)";
+    readout.textContent = "At " + when + (shares ? ":" : ": no answer");
     values.forEach((value, i) => (value.textContent = shares ? (shares[i] / 10).toFixed(1) + " %" : "–"));
     for (const cursor of cursors) {
       const x = (100 * (column + 0.5)) / data.shares.length + "%";

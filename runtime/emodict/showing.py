@@ -1,0 +1,43 @@
+"""Shown: what a notebook asks of recordings, features and predictions; emodict_desk does it, once it is asked."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pandas
+    from matplotlib.figure import Figure
+
+
+class Shown:
+    """A line of text, a table for a notebook, a picture, and a pandas.DataFrame of a thing."""
+
+    def __repr__(self) -> str:
+        from emodict_desk.shown import in_short
+
+        return in_short(self)
+
+    def _repr_html_(self) -> str:
+        from emodict_desk.shown import as_html
+
+        return as_html(self)
+
+    def to_dataframe(self) -> pandas.DataFrame:
+        """One row a window; of a recording, one a sensor.
+
+        Raises:
+            MissingDependencyError: pandas is not installed.
+        """
+        from emodict_desk.shown import as_dataframe
+
+        return as_dataframe(self)
+
+    def plot(self) -> Figure:
+        """A picture over time.
+
+        Raises:
+            MissingDependencyError: Matplotlib is not installed.
+        """
+        from emodict_desk.shown import as_figure
+
+        return as_figure(self)
