@@ -113,6 +113,21 @@ def test_a_stream_that_begins_more_than_ten_seconds_late_or_one_ahead_is_on_anot
     assert ("off this clock" in caplog.text) == taken_over
 
 
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize(("off_s", "unix"), [(86_399.0, True), (86_400.0, False)])
+def test_stamps_within_a_day_of_the_time_of_day_are_unix_time(
+    sign: int, off_s: float, unix: bool, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("time.time", lambda: 2e9)
+    guard = guard_of(RATE_HZ)
+    newest_s = 2e9 + sign * off_s
+    # Half a second from sample to sample: of the four, only the newest counts.
+    released(guard, [newest_s - 1.5, newest_s - 1.0], 100.0)
+    released(guard, [newest_s - 0.5, newest_s], 102.0)
+    assert ("Unix time" in caplog.text) == unix
+    assert ("off this clock" in caplog.text) != unix
+
+
 def test_samples_that_are_lost_for_long_or_held_up_are_no_step(caplog: pytest.LogCaptureFixture) -> None:
     true_s = even(60)
     away = (true_s > START_S + 20) & (true_s < START_S + 35)
@@ -289,6 +304,55 @@ def test_a_counter_tells_lost_samples_from_a_slower_rate() -> None:
         part = slice(at, at + 8)
         clock.place(counter[part, None], stamps_s[part], float(stamps_s[part].max()))
     assert clock.rate_hz == RATE_HZ
+
+
+@pytest.mark.parametrize("lost", [(), (100, 101, 102)])
+@pytest.mark.parametrize("turn", [100, 256, 65536])
+def test_samples_are_placed_by_their_counter_whose_turns_are_no_other_rate(turn: int, lost: tuple[int, ...]) -> None:
+    true_s = even(20)
+    kept = np.setdiff1d(np.arange(len(true_s)), lost)
+    clock = SampleClock(RATE_HZ, counter=0, of="eeg")
+    times_s, counter = [], (kept % turn).astype(np.float64)[:, None]
+    # Sixteen come together, all stamped with the time of the last: by these alone they would be a burst.
+    for part in np.array_split(np.arange(len(kept)), len(kept) // 16):
+        stamps_s = np.full(len(part), true_s[kept[part[-1]]])
+        times_s.append(clock.place(counter[part], stamps_s, float(stamps_s[-1]))[1])
+    assert clock.rate_hz == RATE_HZ
+    off_s = np.concatenate(times_s) - true_s[kept]
+    # Even to a thousandth of a period, once the line is known.
+    assert np.abs(np.diff(off_s[320:])).max() < 1e-3 / RATE_HZ
+
+
+def test_where_a_counter_wraps_or_begins_anew_a_sample_is_one_further() -> None:
+    clock = SampleClock(RATE_HZ, counter=0, of="eeg")
+    counter = np.array([200.0, 201.0, 203.0, 203.0, 255.0, 0.0, 255.0, 511.0, 7.0])
+    steps = clock._steps(Stamped(counter[:, None], np.zeros(9)))
+    assert steps.tolist() == [1, 1, 2, 1, 52, 1, 255, 1, 1]
+    assert clock._steps(Stamped(np.array([[9.0]]), np.zeros(1))).tolist() == [2]
+
+
+@pytest.mark.parametrize(("share", "taken"), [(1.008, False), (1.015, True)])
+def test_after_a_change_of_rate_the_next_must_be_twice_as_large(share: float, taken: bool) -> None:
+    stamps_s = np.concatenate([even(20, 60.0), START_S + 20.0 + np.arange(1500) / (60.0 * share)])
+    measured_hz, _ = watched(stamps_s)
+    assert measured_hz == (pytest.approx(60.0 * share, rel=2e-3) if taken else 60.0)
+
+
+def test_nine_samples_are_needed_to_measure_a_rate_and_one_more_to_know_their_end() -> None:
+    assert watched(even(40, 1.5), 1.0, read=1) == (1.5, 6.0)
+
+
+@pytest.mark.parametrize(("step_s", "measured_hz"), [(1 / 1024, 102.4), (1 / 1023, 1023.0)])
+def test_steps_of_a_tenth_of_a_period_are_within_a_burst(step_s: float, measured_hz: float) -> None:
+    assert watched(START_S + step_s * np.arange(8192), 102.4, read=64)[0] == measured_hz
+
+
+@pytest.mark.parametrize(("gap_s", "kept"), [(1.0, 2), (1.0 + 2**-10, 1), (0.0, 2), (-(2**-10), 1)])
+def test_a_rate_is_measured_between_gaps_of_more_than_a_second(gap_s: float, kept: int) -> None:
+    watch = RateWatch(RATE_HZ)
+    watch.add(np.array([START_S]), np.ones(1))
+    watch.add(np.array([START_S + gap_s]), np.ones(1))
+    assert len(watch._stamps) == kept
 
 
 def test_a_rate_that_was_taken_is_used_and_said(caplog: pytest.LogCaptureFixture) -> None:

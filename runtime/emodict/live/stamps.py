@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -230,7 +231,7 @@ class RateWatch:
         numbers, stamps_s = self._numbers[part], self._stamps[part]
         # Whether the last is one, the next will say.
         ends = np.append(np.diff(stamps_s) * self.rate_hz > _BURST_STEP, False)
-        x, y = numbers[ends] - numbers[0], stamps_s[ends] - stamps_s[0]
+        x, y = numbers[ends], stamps_s[ends] - stamps_s[0]
         if len(x) < 3 * _THIRDS:
             return None
         slope = _slope(x, y)
@@ -267,7 +268,7 @@ class SampleClock:
         self._trusted = TrustedStamps(rate_hz, of=of, log=self._log)
         self._watch = RateWatch(rate_hz)
         self._clock = self._new_clock()
-        self._counted = 0.0
+        self._counted = math.nan
 
     @property
     def rate_hz(self) -> float:
@@ -306,4 +307,4 @@ class SampleClock:
         counter = run.values[:, self._counter].astype(np.float64)
         steps = np.diff(counter, prepend=self._counted)
         self._counted = float(counter[-1])
-        return np.where((steps >= 1) & (steps < _COUNTED_STEP), steps, 1.0)
+        return np.where(steps < _COUNTED_STEP, np.maximum(steps, 1.0), 1.0)
