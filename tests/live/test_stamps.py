@@ -62,6 +62,17 @@ def test_one_glitched_stamp_costs_one_sample(glitch_s: float, last_of_a_read: bo
     np.testing.assert_allclose(placed.times_s, true_s[placed.numbers], rtol=0, atol=1e-8)  # seconds of 1000
 
 
+@pytest.mark.parametrize("stamp_s", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("number", [0, 640, 644])
+def test_a_stamp_that_is_no_number_costs_its_sample(stamp_s: float, number: int) -> None:
+    true_s = even(30)
+    stamps_s = true_s.copy()
+    stamps_s[number] = stamp_s
+    placed = place(stamps_s, true_s)
+    assert np.setdiff1d(np.arange(len(true_s)), placed.numbers).tolist() == [number]
+    np.testing.assert_allclose(placed.times_s, true_s[placed.numbers], rtol=0, atol=1e-8)  # seconds of 1000
+
+
 def test_two_glitched_stamps_cost_two_samples_and_three_a_stay_of_less_than_two_seconds() -> None:
     true_s = even(30)
     for many in (2, 3, 60):
@@ -81,6 +92,9 @@ def test_a_clock_that_steps_and_stays_is_followed_within_five_seconds_and_no_sam
     assert len(placed.numbers) == len(true_s)
     # When it was read is how a sample's time is known after a step.
     np.testing.assert_allclose(placed.times_s, true_s, rtol=0, atol=POLL_S)
+    # A clock that is back is the old one: where a line that is off by less than half a period may stay for a while.
+    later = true_s > START_S + back_s + 3
+    np.testing.assert_allclose(placed.times_s[later], true_s[later], rtol=0, atol=0.5 / RATE_HZ)
     late_s = placed.at_s - placed.times_s
     held = late_s > 1.0
     near = (np.abs(true_s - START_S - 15) < 2.5) | (np.abs(true_s - START_S - back_s) < 2.5)
@@ -110,6 +124,8 @@ def test_a_stream_that_begins_more_than_ten_seconds_late_or_one_ahead_is_on_anot
     true_s = even(10)
     placed = place(true_s + off_s, true_s)
     np.testing.assert_allclose(placed.times_s - true_s, 0.0 if taken_over else off_s, rtol=0, atol=POLL_S)
+    said = f"ppg: its stamps are {off_s:+.1f} s off this clock"
+    assert (said in caplog.text) == taken_over
     assert ("off this clock" in caplog.text) == taken_over
 
 
@@ -195,6 +211,19 @@ def test_a_clock_must_stay_stepped_for_two_seconds_of_three_samples(stays_s: flo
     released(two, [100.0], 100.0)
     released(two, [50.0], 100.5)
     assert released(two, [50.5], 103.0) == []
+
+
+@pytest.mark.parametrize(("off_s", "back"), [(0.1875, True), (-0.1875, True), (0.25, False), (-0.25, False)])
+def test_a_clock_that_steps_back_to_a_fifth_of_a_second_is_the_old_one_again(off_s: float, back: bool) -> None:
+    guard = guard_of(RATE_HZ)
+    released(guard, [100.0], 100.0)
+    for now_s in (100.0, 101.0, 102.0):
+        released(guard, [now_s - 50.0], now_s)
+    assert guard.shift_s == 50.0
+    for now_s in (102.0, 103.0, 104.0):
+        got = released(guard, [now_s + off_s], now_s)
+    assert guard.shift_s == (0.0 if back else -off_s)
+    assert got == [now_s + off_s + guard.shift_s for now_s in (102.0, 103.0, 104.0)]
 
 
 def test_samples_take_as_long_to_arrive_after_a_step_as_before() -> None:
@@ -323,6 +352,14 @@ def test_samples_are_placed_by_their_counter_whose_turns_are_no_other_rate(turn:
     assert np.abs(np.diff(off_s[320:])).max() < 1e-3 / RATE_HZ
 
 
+def test_what_is_left_out_is_logged_where_no_other_log_is_given(caplog: pytest.LogCaptureFixture) -> None:
+    clock = SampleClock(RATE_HZ, counter=None, of="ppg")
+    for stamps_s in (even(1), even(1)):
+        clock.place(np.zeros((64, 1)), stamps_s, START_S + 1)
+    said = [(record.name, record.message) for record in caplog.records]
+    assert said == [("emodict.live.stamps", "ppg: samples that came twice or out of order are left out (64 times)")]
+
+
 def test_where_a_counter_wraps_or_begins_anew_a_sample_is_one_further() -> None:
     clock = SampleClock(RATE_HZ, counter=0, of="eeg")
     counter = np.array([200.0, 201.0, 203.0, 203.0, 255.0, 0.0, 255.0, 511.0, 7.0])
@@ -331,11 +368,16 @@ def test_where_a_counter_wraps_or_begins_anew_a_sample_is_one_further() -> None:
     assert clock._steps(Stamped(np.array([[9.0]]), np.zeros(1))).tolist() == [2]
 
 
-@pytest.mark.parametrize(("share", "taken"), [(1.008, False), (1.015, True)])
+@pytest.mark.parametrize(("share", "taken"), [(1.008, False), (1.0125, True)])
 def test_after_a_change_of_rate_the_next_must_be_twice_as_large(share: float, taken: bool) -> None:
     stamps_s = np.concatenate([even(20, 60.0), START_S + 20.0 + np.arange(1500) / (60.0 * share)])
     measured_hz, _ = watched(stamps_s)
     assert measured_hz == (pytest.approx(60.0 * share, rel=2e-3) if taken else 60.0)
+
+
+@pytest.mark.parametrize(("rate_hz", "measured_hz"), [(60.02, 60.0), (62.4, 62.4), (61.04, 61.04), (61.52, 61.5)])
+def test_a_rate_is_a_half_where_it_is_as_near_as_crystals_are(rate_hz: float, measured_hz: float) -> None:
+    assert watched(even(20, rate_hz))[0] == measured_hz
 
 
 def test_nine_samples_are_needed_to_measure_a_rate_and_one_more_to_know_their_end() -> None:
