@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    import pandas
-    from matplotlib.figure import Figure
+from typing import Any
 
 
 class Shown:
@@ -22,8 +18,8 @@ class Shown:
 
         return as_html(self)
 
-    def to_dataframe(self) -> pandas.DataFrame:
-        """One row a window; of a recording, one a sensor.
+    def to_dataframe(self) -> Any:
+        """A pandas.DataFrame with a row for each window; of a recording, for each sensor.
 
         Raises:
             MissingDependencyError: pandas is not installed.
@@ -32,8 +28,8 @@ class Shown:
 
         return as_dataframe(self)
 
-    def plot(self) -> Figure:
-        """A picture over time.
+    def plot(self) -> Any:
+        """A matplotlib.figure.Figure of the thing over time.
 
         Raises:
             MissingDependencyError: Matplotlib is not installed.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 from emodict.errors import InputError
 from emodict.features.spec import FeatureSpec
 from emodict.recording.electrodes import electrode_names
-from emodict.recording.modalities import EEG
+from emodict.recording.modalities import EEG, modality_name
 
 if TYPE_CHECKING:
     from emodict_desk.tables.table import FeatureTable
@@ -59,7 +59,8 @@ def sensors_from_options(modalities: str | None, channels: str | None) -> Sensor
     Raises:
         InputError: an option names nothing, an electrode is unknown or there twice, or channels without EEG.
     """
-    return Sensors(names_given(modalities, "--modalities"), names_given(channels, "--channels"))
+    wanted = tuple(map(modality_name, names_given(modalities, "--modalities")))
+    return Sensors(wanted, names_given(channels, "--channels"))
 
 
 def names_given(text: str | None, option: str) -> tuple[str, ...]:

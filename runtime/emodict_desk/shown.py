@@ -94,7 +94,7 @@ def _recording_line(recording: Recording) -> str:
     sensors += ["video"] if recording.face is not None else []
     sensors += [f"{name} (cannot be used)" for name in recording.unusable]
     trials = 0 if recording.trials is None else len(recording.trials)
-    simulated = ", SIMULATED person" if recording.simulated else ""
+    simulated = ", a SIMULATED person" if recording.simulated else ""
     return (
         f"'{recording.session_id}' of '{recording.subject_id}'{simulated}: {recording.duration_s:.0f} s of "
         f"{', '.join(sensors) or 'nothing'}; {count_of(trials, 'trial')}, {count_of(len(recording.events), 'event')}"
@@ -106,12 +106,12 @@ def _windows_line(windows: FeatureWindows) -> str:
 
 
 def _prediction_line(prediction: Prediction) -> str:
-    simulated = ", SIMULATED person" if prediction.simulated else ""
+    marks = "".join(f", {part}" for part in prediction.simulated_parts)
     answered = int(prediction.answered.sum())
     means = _means(prediction)
     strongest = [f"{prediction.emotions[i]} {means[i]:.0%}" for i in np.argsort(-means)[:3]] if answered else []
     return (
-        f"'{prediction.session}'{simulated}: {_span(prediction.start_s)}, {answered} answered"
+        f"'{prediction.session}'{marks}: {_span(prediction.start_s)}, {answered} answered"
         f"{'; mean ' + ', '.join(strongest) + ', ...' if strongest else ''}"
     )
 
@@ -185,13 +185,14 @@ def _table_of_prediction(prediction: Prediction) -> tuple[Iterable[str], Iterabl
 
 
 def _columns_of_prediction(prediction: Prediction) -> dict[str, NDArray[Any]]:
-    """The columns of a table of predictions, and `truth_<emotion>` where it is known."""
+    """The columns of a table of predictions, its marks of simulation too, and `truth_<emotion>` where it is known."""
     columns: dict[str, NDArray[Any]] = {"start_s": prediction.start_s}
     columns |= {name: prediction.distribution[:, i] for i, name in enumerate(prediction.emotions)}
     columns |= _usable_columns(prediction, prediction.modalities)
     if prediction.truth is not None:
         columns |= {f"truth_{name}": prediction.truth[:, i] for i, name in enumerate(prediction.emotions)}
-    return columns
+    marks = {"simulated": prediction.simulated, "model_simulated": prediction.model_simulated}
+    return columns | {name: np.ones(len(prediction), dtype=bool) for name, so in marks.items() if so}
 
 
 Panels = list[tuple[str, Callable[["Axes"], object]]]

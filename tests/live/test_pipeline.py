@@ -233,6 +233,20 @@ def test_an_ended_modality_is_invalid_and_the_rest_goes_on_to_its_end(wrist: Wri
     assert wrist.valid_seconds("gsr") == list(range(4, 15))
 
 
+def test_a_signal_is_turned_upside_down_where_it_is_asked_for() -> None:
+    wrist = Wrist()
+    wrist.pipeline = LivePipeline(SPEC, invert=["ppg"])
+    for name in RATES:
+        wrist.connect(name)
+    wrist.run(SECONDS)
+    names = SPEC.modality("ppg").feature_names
+    low, high = names.index("x_min"), names.index("x_max")
+    part = SPEC.token_slices["ppg"]
+    straight, turned = (rows.tokens[:, part].reshape(len(rows), -1) for rows in (offline(), wrist.all))
+    # The lowest point of the turned pulse is the highest of the other, up to the rounding of a filter.
+    np.testing.assert_allclose(turned[:, low], -straight[:, high], rtol=0, atol=1e-9)
+
+
 def test_signals_that_the_model_does_not_read_are_passed_over(wrist: Wrist) -> None:
     wrist.pipeline.push(Connected(LiveStream("eeg", 300.0, ("Fz",), "uV"), T0))
     wrist.pipeline.push(Chunk("eeg", np.ones((300, 1)), T0 + np.arange(300) / 300))

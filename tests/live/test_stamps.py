@@ -352,6 +352,26 @@ def test_samples_are_placed_by_their_counter_whose_turns_are_no_other_rate(turn:
     assert np.abs(np.diff(off_s[320:])).max() < 1e-3 / RATE_HZ
 
 
+@pytest.mark.parametrize(("rate_hz", "kept"), [(4.0, 81), (64.0, 641)])
+def test_ten_seconds_or_eighty_samples_are_kept_to_measure_the_rate_by(rate_hz: float, kept: int) -> None:
+    watch, lengths = RateWatch(rate_hz), []
+    for stamp_s in even(40, rate_hz):
+        watch.add(np.array([stamp_s]), np.ones(1))
+        lengths.append(len(watch._stamps))
+    # Both ends count, and until the next look what has come since.
+    assert min(lengths[-40:]) == kept
+    assert max(lengths) < kept + 0.5 * rate_hz
+
+
+def test_of_samples_that_come_together_those_that_came_before_are_left_out() -> None:
+    clock = SampleClock(RATE_HZ, counter=None, of="ppg")
+    clock.place(np.arange(32.0)[:, None], even(0.5), START_S + 0.5)
+    values, times_s = clock.place(np.arange(64.0)[:, None], even(1), START_S + 1)
+    assert 0 < len(values) < 64
+    assert values[-1, 0] == 63.0
+    assert (np.diff(times_s) > 0).all()
+
+
 def test_what_is_left_out_is_logged_where_no_other_log_is_given(caplog: pytest.LogCaptureFixture) -> None:
     clock = SampleClock(RATE_HZ, counter=None, of="ppg")
     for stamps_s in (even(1), even(1)):
@@ -420,7 +440,9 @@ def test_a_line_of_one_kind_is_logged_once_in_ten_seconds_with_how_often_it_was_
         now_s = tenth / 10
         log.warning("%s: late", "ppg")
     log.warning("%s: late", "gsr")
+    log.warning("%s: %d Hz", "gsr", 4)
+    log.warning("%s: %d Hz", "gsr", 5)
     assert [record.message for record in caplog.records] == [
-        "ppg: late", "ppg: late (100 times)", "ppg: late (100 times)", "gsr: late"
+        "ppg: late", "ppg: late (100 times)", "ppg: late (100 times)", "gsr: late", "gsr: 4 Hz"
     ]  # fmt: skip
     assert EVERY_S == 10.0

@@ -246,6 +246,13 @@ def split_names(text: str | None) -> list[str]:
     return [name.strip() for name in (text or "").split(",") if name.strip()]
 
 
+def split_modalities(text: str | None) -> list[str]:
+    """The same for modalities, by whatever name: `EDA,Face` -> ["gsr", "video"]."""
+    from emodict.recording.modalities import modality_name
+
+    return [modality_name(word) for word in split_names(text)]
+
+
 def _duration(seconds: float) -> str:
     if seconds != seconds:
         return "?"

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from emodict.cli.app import plain_output, split_names
 from emodict.errors import InputError, OutputError, printable
+from emodict.recording.modalities import modality_name
 
 if TYPE_CHECKING:
     from emodict.cli.options import LiveOptions, RunOptions, SourceOptions
@@ -56,6 +57,10 @@ def run_live_command(engine_path: Path, options: RunOptions, sensors: LiveOption
         require_new_file(sensors.record)
     with open_engine(engine_path, device=options.device) as engine, contextlib.ExitStack() as stack:
         manifest = engine.manifest
+        strange = [name for name in options.upside_down if name not in manifest.features.modality_names]
+        if strange:
+            wanted = manifest.features.modality_names
+            raise InputError(f"--invert {strange[0]}: the model reads no such signal", expected=wanted)
         adaptation = None if options.wearer is None else options.wearer.adapt(manifest)
         if adaptation is not None:
             _require_subject(adaptation, sensors.subject)
@@ -72,7 +77,15 @@ def run_live_command(engine_path: Path, options: RunOptions, sensors: LiveOption
         say(f"Live from {source.name}{', SIMULATED' if source.simulated else ''}; Ctrl-C ends it")
         with ended_by_signals():
             on_event = _ignored if recorder is None else recorder.keep
-            run_live(engine, source, listeners, adaptation=adaptation, on_event=on_event, seconds=sensors.seconds)
+            run_live(
+                engine,
+                source,
+                listeners,
+                adaptation=adaptation,
+                invert=options.upside_down,
+                on_event=on_event,
+                seconds=sensors.seconds,
+            )
         stack.close()
         say(f"{counter.rows} rows, {counter.answered} answered")
         if rows is not None:
@@ -141,7 +154,7 @@ def open_sensors(options: SourceOptions, spec: FeatureSpec) -> LiveSource:
         options.live,
         spec,
         speed=read_speed(options.speed),
-        streams=read_pairs(options.stream or (), "--stream eeg=NAME"),
+        streams={modality_name(m): s for m, s in read_pairs(options.stream or (), "--stream eeg=NAME").items()},
         board=read_pairs(options.board or (), "--board serial_port=/dev/ttyUSB0"),
         places=split_names(options.channels),
         wait_s=options.wait,

@@ -1,14 +1,17 @@
 """The options of `emodict-run`, and those that other commands share with it, each with what help says of it."""
 
 # typer stands at the top: only a command that is being built imports this module.
+import copy
 import functools
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, get_args, get_type_hints
 
 from typer import Argument, Option  # noqa: TID253
+
+from emodict.cli.app import split_modalities
 
 if TYPE_CHECKING:
     from emodict.predict.person import Person as PersonOfRun
@@ -33,6 +36,9 @@ Quiet = Annotated[bool, Option("--quiet", "-q", help="The summary alone.")]
 Part = Annotated[str | None, Option(help="Which part of a .mat with several.")]
 Device = Annotated[str | None, Option(help="cpu or cuda; by default a plan runs on the GPU, a model.onnx on the CPU.")]
 Person = Annotated[Path | None, Option(help="A person.json of emodict-calibrate: these are recordings of that person.")]
+Invert = Annotated[
+    str | None, Option(metavar="M,...", help="Turn signals upside down: ppg, where the light falls with the pulse.")
+]
 Jobs = Annotated[int, Option(help="Processes of this machine that share the recordings.")]
 Dask = Annotated[
     str | None, Option(metavar="ADDRESS", help="A Dask cluster that shares the recordings: tcp://host:8786.")
@@ -117,12 +123,24 @@ class RunOptions:
     part: Part = None
     device: Device = None
     person: Person = None
+    invert: Invert = None
     jobs: Jobs = 1
     dask: Dask = None
+
+    HEADINGS: ClassVar = {
+        "Results": ("out", "report", "weights", "as_json", "quiet"),
+        "Recordings": ("part", "person", "invert"),
+        "Where it runs": ("device", "jobs", "dask"),
+    }
 
     @property
     def works_elsewhere(self) -> bool:
         return self.jobs != 1 or self.dask is not None
+
+    @property
+    def upside_down(self) -> list[str]:
+        """The modalities of `--invert`."""
+        return split_modalities(self.invert)
 
     @functools.cached_property
     def wearer(self) -> "PersonOfRun | None":
@@ -160,6 +178,12 @@ class LiveOptions(SourceOptions):
     token: Token = field(default=None, repr=False)
     seconds: Rows = None
 
+    HEADINGS: ClassVar = {
+        "Sensors": ("live", "speed", "stream", "board", "channels", "wait"),
+        "The face": ("camera", "face", "face_model"),
+        "Live": ("record", "subject", "outlet", "serve", "token", "seconds"),
+    }
+
     @property
     def wanted(self) -> bool:
         """Is this a live run at all?"""
@@ -172,6 +196,17 @@ def given_options(options: Any, *, but: tuple[str, ...] = ()) -> list[str]:
     return [f"--{name.replace('_', '-')}" for name in given if name not in but]
 
 
+def _headed(group: Any, name: str, kind: Any) -> Any:
+    """The annotation of a field, with the heading under which help lists it."""
+    heading = next((heading for heading, names in getattr(group, "HEADINGS", {}).items() if name in names), None)
+    if heading is None:
+        return kind
+    inner, option = get_args(kind)
+    option = copy.copy(option)
+    option.rich_help_panel = heading
+    return Annotated[inner, option]
+
+
 def unfolded(command: Callable[..., Any]) -> Callable[..., Any]:
     """A command with a parameter that is a group of options -> one with a parameter for each, as typer wants it."""
     parameters: list[inspect.Parameter] = []
@@ -181,7 +216,7 @@ def unfolded(command: Callable[..., Any]) -> Callable[..., Any]:
             parameters.append(parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY))
             continue
         groups[parameter.name] = group = parameter.annotation
-        kinds = get_type_hints(group, include_extras=True)
+        kinds = {name: _headed(group, name, kind) for name, kind in get_type_hints(group, include_extras=True).items()}
         parameters += [
             inspect.Parameter(one.name, inspect.Parameter.KEYWORD_ONLY, default=one.default, annotation=kinds[one.name])
             for one in fields(group)

@@ -53,7 +53,13 @@ def build() -> "typer.Typer":
         trust: given.Trust = None,
         check: given.Check = False,
     ) -> int:
-        """Run a model on recordings, or live: one distribution over emotions a second."""
+        """Run a model on recordings, or live: one distribution over emotions a second.
+
+        \b
+        emodict-run --engine model.onnx session.h5 --report report.html
+        emodict-run --engine wrist.onnx E4_FOLDER --out rows.csv
+        emodict-run --engine wrist.onnx --live lsl --serve 8765
+        """
         log_to_stderr()
         if trust is not None:
             faces = face_models(sensors.face, sensors.face_model, looks=sensors.camera is not None)
@@ -74,7 +80,8 @@ def run_command(
     if sensors.wanted:
         from emodict.cli.live import require_live_alone, run_live_command
 
-        idle = named + given_options(options, but=("out", "weights", "as_json", "quiet", "device", "person"))
+        passed = ("out", "weights", "as_json", "quiet", "device", "person", "invert")
+        idle = named + given_options(options, but=passed)
         run_live_command(require_live_alone(engine, idle + (["--check"] if check else [])), options, sensors)
         return 0
     refuse_live_options(given_options(sensors))
@@ -196,7 +203,7 @@ def _score(
     with Progress("Scoring", len(recordings), unit=" recordings") as progress:
         many = iter_many(
             engine_path, recordings, jobs=options.jobs, dask=options.dask, device=options.device, part=options.part,
-            person=options.wearer, on_done=progress.show,
+            person=options.wearer, invert=options.upside_down, on_done=progress.show,
         )  # fmt: skip
         with contextlib.closing(many):
             for path, parts in zip(recordings, many, strict=True):
@@ -209,7 +216,9 @@ def _run_one(engine: "Engine", path: Path, options: "RunOptions") -> "Prediction
     from emodict.predict.scoring import iter_predictions
 
     with _progress(path, options) as on_rows:
-        parts = iter_predictions(engine, path, part=options.part, person=options.wearer, on_start=on_rows.start)
+        parts = iter_predictions(
+            engine, path, part=options.part, person=options.wearer, invert=options.upside_down, on_start=on_rows.start
+        )
         return _print_parts(parts, path, options, on_rows.add)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -65,13 +66,16 @@ class LivePipeline:
     Args:
         spec: the model's features.
         unmixing: (channels, channels) that the EEG is multiplied by.
+        invert: the modalities whose signals are turned upside down.
 
     The run's second 0 begins with the first `Connected`. `push` takes what a source tells, `take` gives the rows
     that are complete, `flush` ends the waiting for sensors that do not deliver.
     """
 
-    def __init__(self, spec: FeatureSpec, *, unmixing: NDArray[np.float64] | None = None) -> None:
-        self._spec = spec
+    def __init__(
+        self, spec: FeatureSpec, *, unmixing: NDArray[np.float64] | None = None, invert: Collection[str] = ()
+    ) -> None:
+        self._spec, self._invert = spec, frozenset(invert)
         # Sensors that are not there yet begin when they come: FeatureStream.restart.
         self._features = FeatureStream(spec, {m.name: m.rate_hz for m in spec.modalities}, unmixing=unmixing)
         self._sensors = {m.name: _Sensor() for m in spec.modalities}
@@ -216,6 +220,8 @@ class LivePipeline:
         sensor.waiting.clear()
         if sensor.columns is not None:
             samples = samples[:, sensor.columns]
+        if name in self._invert:
+            samples = -samples
         assert sensor.watch is not None
         sensor.watch.push(samples)
         plausible = times_s < self.end_s(self._features.next_second) + AHEAD_S

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 
 from emodict.engine import Engine
 from emodict.errors import RecordingError
@@ -28,18 +28,20 @@ def run_live(
     listeners: Sequence[Listener],
     *,
     adaptation: Adaptation | None = None,
+    invert: Collection[str] = (),
     on_event: OnEvent = lambda event: None,
     seconds: float | None = None,
 ) -> int:
     """Run until the source is finished, the rows of `seconds` are out, or Ctrl-C; returns the number of rows.
 
-    The source and the listeners are entered and left by the caller. `on_event` hears everything the source tells
-    before it is used: a recorder.
+    The source and the listeners are entered and left by the caller. `invert` names the signals that are turned upside
+    down. `on_event` hears everything the source tells, before it is used or turned: a recorder.
     """
     count = 0
     for listener in listeners:
         listener.begin(engine.manifest, source.name)
-    for row in live_rows(engine, source, adaptation=adaptation, on_event=on_event, seconds=seconds):
+    rows = live_rows(engine, source, adaptation=adaptation, invert=invert, on_event=on_event, seconds=seconds)
+    for row in rows:
         for listener in listeners:
             listener.row(row)
         count += 1
@@ -51,6 +53,7 @@ def live_rows(
     source: LiveSource,
     *,
     adaptation: Adaptation | None = None,
+    invert: Collection[str] = (),
     on_event: OnEvent = lambda event: None,
     seconds: float | None = None,
 ) -> Iterator[LiveRow]:
@@ -60,7 +63,7 @@ def live_rows(
         RecordingError: the source or the time ended without one of the model's modalities ever appearing.
     """
     unmixing = None if adaptation is None else adaptation.unmixing
-    pipeline = LivePipeline(engine.manifest.features, unmixing=unmixing)
+    pipeline = LivePipeline(engine.manifest.features, unmixing=unmixing, invert=invert)
     end_s = math.inf if seconds is None else source.now_s() + seconds + _ROUNDING_S
     for row in _all_rows(engine, source, pipeline, adaptation, on_event, end_s):
         ends_s = pipeline.end_s(float(row.prediction.start_s[0]))

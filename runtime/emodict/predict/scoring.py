@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -34,13 +33,17 @@ BLOCK_ROWS = 64
 OnStart = Callable[[float], None]
 
 
-def predict(engine: Engine, path: str | os.PathLike[str], *, person: Person | None = None) -> Prediction:
-    """All rows of a session.h5, or of a feature table (.npz, .mat); a session may be one of this `person`.
+def predict(
+    engine: Engine, path: str | os.PathLike[str], *, person: Person | None = None, invert: Sequence[str] = ()
+) -> Prediction:
+    """All rows of a session.h5, or of a feature table (.npz, .mat).
+
+    A session may be one of this `person`; the signals named in `invert` are turned upside down.
 
     Raises:
         InputError: the recording or table cannot be used with this model, or is not of this person.
     """
-    return joined(list(iter_predictions(engine, path, person=person)), path)
+    return joined(list(iter_predictions(engine, path, person=person, invert=invert)), path)
 
 
 def iter_predictions(
@@ -49,6 +52,7 @@ def iter_predictions(
     *,
     part: str | None = None,
     person: Person | None = None,
+    invert: Sequence[str] = (),
     on_start: OnStart = lambda rows: None,
 ) -> Iterator[Prediction]:
     """The rows of `predict` in blocks, as they are computed; `on_start` hears how many to expect.
@@ -68,25 +72,25 @@ def iter_predictions(
                 expected="a recording, which says whose it is",
                 fix="Run on the session.h5 that the table was made of, or leave --person out",
             )
+        if invert:
+            raise RecordingError(f"--invert: {path} holds features, and no signal that could be turned")
         from emodict_desk.tables.table import read_table
 
         yield from predict_table(engine, read_table(path, part=part), on_start=on_start)
     else:
-        with _opened(Path(path)) as recording:
+        with open_recording(Path(path)) as recording:
+            recording = recording.inverted(invert)
             yield from predict_recording(engine, recording, person=person, on_start=on_start, name=Path(path).stem)
 
 
-@contextlib.contextmanager
-def _opened(path: Path) -> Iterator[Recording]:
-    """A session.h5; another maker's recording is imported on the way."""
-    with contextlib.ExitStack() as stack:
-        try:
-            recording = stack.enter_context(open_session(path))
-        except RecordingError as error:
-            from emodict_desk.importers.on_the_way import imported
+def open_recording(path: Path, *, again: bool = False) -> Recording:
+    """A session.h5; another maker's recording is imported on the way, which is said, but not of one read `again`."""
+    try:
+        return open_session(path)
+    except RecordingError as error:
+        from emodict_desk.importers.on_the_way import imported
 
-            recording = imported(path, otherwise=error)
-        yield recording
+        return imported(path, otherwise=error, again=again)
 
 
 def predict_recording(

@@ -60,3 +60,12 @@ MODALITIES = {modality.name: modality for modality in _TABLE}
 def modality_of(name: str) -> Modality:
     """The row of this name; of a signal that is not in the table nothing particular is known."""
     return MODALITIES.get(name) or Modality(name)
+
+
+def modality_name(word: str) -> str:
+    """What people type -> the name in the table: `EDA` and `Gsr` are gsr, a face is video; other words stay."""
+    if word.lower() in (*MODALITIES, "video"):
+        return word.lower()
+    if word.lower() == "face":
+        return "video"
+    return next((name for name, row in MODALITIES.items() if word.upper() in row.types), word)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from emodict.cli.app import Progress, log_to_stderr, new_app, run_app, split_names
+from emodict.cli.app import Progress, log_to_stderr, new_app, run_app, split_modalities
 from emodict.errors import InputError, printable
 from emodict.files.atomic import check_writable, refuse_overwriting
 from emodict.recording.session import open_session, write_session
@@ -282,12 +282,12 @@ def import_recording(form: Form, options: dict[str, Any], request: "ImportReques
     refuse_overwriting(request.out, [request.source, *files])
     check_writable(request.out, ending=".h5")
     with contextlib.ExitStack() as stack:
-        only = split_names(request.only) if request.only else ()
+        only = split_modalities(request.only) if request.only else ()
         options = {**options, "only": only} if form.reads_only else options
         recording = form.read(request.source, subject_id=request.subject, session_id=request.session, **options)
         if only:
             recording = keep_only(recording, only)
-        recording = recording.inverted(split_names(request.invert))
+        recording = recording.inverted(split_modalities(request.invert))
         if request.channels:
             recording = with_places(recording, request.channels)
         companions = [

@@ -14,8 +14,10 @@ from emodict_desk.importers.kinds import describe, kind_of
 logger = logging.getLogger(__name__)
 
 
-def imported(path: Path, otherwise: RecordingError) -> Recording:
+def imported(path: Path, otherwise: RecordingError, *, again: bool = False) -> Recording:
     """The recording, by the importer that knows the file; what an import would say of it is logged in one line.
+
+    Of a file that is read `again`, it is not said once more.
 
     Samples of a long one wait in a nameless temporary file.
 
@@ -34,7 +36,8 @@ def imported(path: Path, otherwise: RecordingError) -> Recording:
         ) from error
     said = [f"{name.replace('_', ' ')}: {recording.attributes[name]}" for name in ("left_out", "notes")
             if name in recording.attributes]  # fmt: skip
-    logger.warning("%s: imported on the way, as %s%s", path.name, kind, "".join(f"; {words}" for words in said))
+    level = logging.DEBUG if again else logging.WARNING
+    logger.log(level, "%s: imported on the way, as %s%s", path.name, kind, "".join(f"; {words}" for words in said))
     return recording
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from emodict.errors import RecordingError
 from emodict.recording.lights import of_one_sensor, pulse_light
-from emodict.recording.modalities import MODALITIES
+from emodict.recording.modalities import MODALITIES, modality_name
 from emodict.recording.recording import Event, Recording, Signal
 from emodict.recording.units import plain_unit, unit_factor
 from emodict_desk.importers.clock import start_and_times, usual_rate_hz
@@ -107,7 +107,8 @@ def _choose(table: TextTable, columns: Sequence[str], account: Account) -> dict[
     """The columns of each modality."""
     if columns:
         chosen = {}
-        for modality, names in pairs(columns, "columns", "ppg=BVP,eeg=AF7+AF8"):
+        for word, names in pairs(columns, "columns", "ppg=BVP,eeg=AF7+AF8"):
+            modality = modality_name(word)
             if modality not in MODALITIES:
                 raise RecordingError(
                     f"--columns {modality}=... names no modality", expected=f"one of {', '.join(MODALITIES)}"

@@ -40,6 +40,7 @@ def iter_many(
     device: str | None = None,
     part: str | None = None,
     person: Person | None = None,
+    invert: Sequence[str] = (),
     on_done: OnDone = lambda recordings: None,
 ) -> Generator[Iterator[Prediction], None, None]:
     """`iter_predictions` for each recording, in their order, whatever finishes first.
@@ -57,13 +58,13 @@ def iter_many(
     if jobs <= 1 and dask is None:
         with open_engine(engine_path, device=device) as engine:
             for number, path in enumerate(recordings, start=1):
-                yield iter_predictions(engine, path, part=part, person=person)
+                yield iter_predictions(engine, path, part=part, person=person, invert=invert)
                 on_done(number)
         return
     tasks = [task_of(number, path) for number, path in enumerate(recordings)]
     level = logging.getLogger("emodict").getEffectiveLevel()
     absolute = task_of(0, engine_path).path
-    work = Work(absolute, sha256_of_model(absolute), device, part, person, level, dask is not None)
+    work = Work(absolute, sha256_of_model(absolute), device, part, person, tuple(invert), level, dask is not None)
     with _here(jobs, work, tasks) if dask is None else _on_cluster(dask, work, tasks) as outcomes:
         yield from (outcome.replay() for outcome in _in_order(outcomes, on_done))
 

@@ -137,15 +137,20 @@ def _expect_dropped_work() -> None:
 @contextlib.contextmanager
 def _ending_on_sigterm() -> Iterator[None]:
     """SIGTERM (kill, a batch system) ends this process by an exception, which ends its workers as well."""
-    ours = threading.current_thread() is threading.main_thread()
-    if not ours or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
+    if not _may_set_signals() or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
         yield
         return
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        # A generator that nobody closed is ended by the garbage collector, in whatever thread that runs.
+        if _may_set_signals():
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def _may_set_signals() -> bool:
+    return threading.current_thread() is threading.main_thread()
 
 
 @contextlib.contextmanager

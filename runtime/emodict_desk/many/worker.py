@@ -41,6 +41,7 @@ class Work:
     device: str | None = None
     part: str | None = None
     person: Person | None = None
+    invert: tuple[str, ...] = ()
     log_level: int = logging.WARNING
     on_cluster: bool = False
 
@@ -103,7 +104,8 @@ def score_task(work: Work, task: Task) -> Outcome:
         try:
             if work.on_cluster:
                 _require_visible(task)
-            events.extend(iter_predictions(_engine(work), task.path, part=work.part, person=work.person))
+            parts = iter_predictions(_engine(work), task.path, part=work.part, person=work.person, invert=work.invert)
+            events.extend(parts)
         except Exception as caught:
             error, trace = _portable(caught, task), traceback.format_exc()
     return Outcome(task.number, tuple(events), error, trace)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from emodict.errors import EmodictError
+from emodict.errors import ClockError, EmodictError
 from emodict.features.face_kinds import embedding_dims
 from emodict.features.plausible import doubts_of_signal
 from emodict.features.spec import DEFAULT_SPEC_ID, FeatureSpec, load_spec
@@ -107,7 +107,9 @@ class _Findings:
             sentence = str(problem)
             for part in where.split("/"):
                 sentence = sentence.removeprefix(f"{part}: ")
-            self.error(where, sentence)
+            self.error(
+                where, sentence + (" emodict-session repair may do it." if isinstance(problem, ClockError) else "")
+            )
 
     def _add(self, finding: Finding) -> None:
         # The same check may run once by itself and once as part of reading the whole.

@@ -16,9 +16,8 @@ from emodict.errors import InputError
 from emodict.features.extract import extract_features, source_blocks
 from emodict.features.quality import PULSE_HZ, pulse_share
 from emodict.features.spec import DEFAULT_SPEC_ID, FeatureSpec, load_spec
-from emodict.predict.scoring import TABLE_ENDINGS
+from emodict.predict.scoring import TABLE_ENDINGS, open_recording
 from emodict.recording.recording import Event, Recording
-from emodict.recording.session import open_session
 
 Float64Array = NDArray[np.float64]
 
@@ -67,14 +66,14 @@ class Wearer:
 
 
 def read_wearer(path: str | os.PathLike[str]) -> Wearer | None:
-    """Of a session.h5; None of a table of features, in which there is nothing of it.
+    """Of a session.h5 or another maker's recording; None of a table of features, in which there is nothing of it.
 
     Raises:
-        RecordingError: the session cannot be read.
+        RecordingError: it cannot be read.
     """
     if Path(path).suffix in TABLE_ENDINGS:
         return None
-    with open_session(path) as recording:
+    with open_recording(Path(path), again=True) as recording:
         return wearer_of(recording)
 
 

@@ -31,7 +31,7 @@ def prediction() -> Prediction:
     valid = np.array([[True], [False], [True]])
     truth = np.array([[1.0, 0.0], [np.nan, np.nan], [0.0, 1.0]])
     return Prediction("s", ("calm", "joy"), ("gsr",), np.array([4.0, 5.0, 6.0]), shares, np.zeros((3, 0)), valid,
-                      valid * 0.5, truth=truth, simulated=True)  # fmt: skip
+                      valid * 0.5, truth=truth, simulated=True, model_simulated=True)  # fmt: skip
 
 
 def test_a_recording_says_in_a_line_what_it_holds(noise_session: Path) -> None:
@@ -55,16 +55,14 @@ def test_a_recording_is_open_without_with_until_it_is_closed(noise_session: Path
 def test_features_and_predictions_say_their_rows_and_what_is_in_them() -> None:
     assert repr(windows()) == "<FeatureWindows emodict-1: 3 rows from 4 to 7 s; valid gsr 100%, ppg 67%>"
     # The mean of .75 and .25 is a half of each.
-    assert repr(prediction()) == (
-        "<Prediction 's', SIMULATED person: 3 rows from 4 to 7 s, 2 answered; mean calm 50%, joy 50%, ...>"
-    )
+    marks = "a SIMULATED person, a model of SIMULATED people"
+    wanted = f"<Prediction 's', {marks}: 3 rows from 4 to 7 s, 2 answered; mean calm 50%, joy 50%, ...>"
+    assert repr(prediction()) == wanted
 
 
 def test_features_without_rows_and_predictions_without_an_answer_have_a_line_too() -> None:
     assert repr(windows().slice(slice(0, 0))) == "<FeatureWindows emodict-1: 0 rows; valid gsr 0%, ppg 0%>"
-    assert (
-        repr(prediction().slice(slice(1, 2))) == "<Prediction 's', SIMULATED person: 1 row from 5 to 6 s, 0 answered>"
-    )
+    assert repr(prediction().slice(slice(1, 2))).endswith(": 1 row from 5 to 6 s, 0 answered>")
 
 
 def test_a_frame_of_features_has_a_column_for_each_by_the_name_of_the_spec() -> None:
@@ -81,7 +79,11 @@ def test_a_frame_of_features_has_a_column_for_each_by_the_name_of_the_spec() -> 
 
 def test_a_frame_of_a_prediction_has_its_distribution_and_its_truth() -> None:
     frame = prediction().to_dataframe()
-    assert list(frame.columns) == ["start_s", "calm", "joy", "valid_gsr", "quality_gsr", "truth_calm", "truth_joy"]
+    marks = ["simulated", "model_simulated"]
+    assert list(frame.columns) == [
+        "start_s", "calm", "joy", "valid_gsr", "quality_gsr", "truth_calm", "truth_joy", *marks,
+    ]  # fmt: skip
+    assert frame[marks].all(axis=None)
     assert frame.loc[2, ["calm", "joy", "truth_joy"]].tolist() == [0.25, 0.75, 1.0]
 
 
@@ -105,7 +107,7 @@ def test_plots_have_a_panel_for_each_sensor_and_are_pictures(noise_session: Path
         for thing, panels in things:
             figure = thing.plot()
             assert len(figure.axes) == panels
-            assert figure._repr_png_().startswith(b"\x89PNG")  # type: ignore[attr-defined]
+            assert figure._repr_png_().startswith(b"\x89PNG")
 
 
 @pytest.mark.parametrize(("package", "way"), [("pandas", "to_dataframe"), ("matplotlib.figure", "plot")])

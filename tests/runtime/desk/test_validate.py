@@ -203,6 +203,11 @@ def test_timestamps_that_belie_the_rate_are_a_warning(flawless: Path) -> None:
     assert any("sampling_rate is 100 Hz, but the timestamps come at 64 Hz" in text for _, text in findings)
 
 
+def test_of_times_that_cannot_be_the_command_that_repairs_them_is_named(flawless: Path) -> None:
+    findings = changed(flawless, lambda f: f["signals/ppg"].create_dataset("timestamps", data=np.arange(2000) + 1.7e9))
+    assert [text for _, text in findings if "not Unix time" in text and "emodict-session repair may do it" in text]
+
+
 def test_many_faults_are_all_listed_errors_first(flawless: Path) -> None:
     def change(file: h5py.File) -> None:
         file["signals/eeg"].attrs["sampling_rate"] = 0.0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from tests.runtime.desk.test_report import Page, prediction
 from emodict.features.spec import load_spec
 from emodict.recording.recording import Event, Recording, Signal
 from emodict_desk import svg
+from emodict_desk.importers.e4 import read_e4
 from emodict_desk.report import report_html
 from emodict_desk.report.about_wearer import MOST_LISTED, MOST_MARKED
 from emodict_desk.report.wearer import Curve, Wearer, heart_rate, pulse_hz, read_wearer, skin_conductance, wearer_of
@@ -52,6 +54,26 @@ def test_a_heart_that_goes_faster_is_followed() -> None:
     samples = np.concatenate([pulse(60, seconds=40), pulse(90, seconds=40)])
     values = heart_rate(recording(samples), SPEC).values
     np.testing.assert_allclose(values[[20, 60]], [60, 90], atol=1.5 * NEAREST_BPM)
+
+
+def test_on_a_wrist_the_estimate_is_near_the_beats_that_the_band_has_found(shared_data: Path) -> None:
+    folder = shared_data / "e4_stress_predict_S01"
+    recording = read_e4(folder)
+    curve = heart_rate(recording, SPEC)
+    first, *lines = (folder / "IBI.csv").read_text().splitlines()
+    offset_s, interval_s = np.array([line.split(",") for line in lines], dtype=float).T
+    began_s = datetime.datetime.fromisoformat(recording.start_time.replace("Z", "+00:00")).timestamp()
+    beat_s = float(first.split(",")[0]) - began_s + offset_s
+    errors = []
+    for second in np.flatnonzero(np.isfinite(curve.values)):
+        inside = (beat_s > second - 4.5) & (beat_s <= second + 5.5)
+        # The band leaves out beats that it is not sure of: at least 7 of the 10 s are to be known.
+        if interval_s[inside].sum() > 7:
+            errors.append(curve.values[second] - 60 / interval_s[inside].mean())
+    assert len(errors) > 700
+    # The rhythm of breathing moves a heart by some beats a minute within 10 s.
+    assert np.abs(errors).max() < 5
+    assert np.median(np.abs(errors)) < 1
 
 
 def test_noise_and_a_wearer_who_moves_have_no_heart_rate() -> None:

@@ -13,7 +13,7 @@ from emodict.features import FeatureSpec, FeatureStream, extract_features, load_
 from emodict.features.spec import ModalitySpec, spec_from_dict
 from emodict.features.windows import concatenate
 from emodict.recording import Recording, Signal, open_session, write_session
-from emodict.recording.modalities import MODALITIES, Modality, modality_of
+from emodict.recording.modalities import MODALITIES, Modality, modality_name, modality_of
 from emodict_desk.importers.plain_csv import read_csv
 from emodict_desk.recordings.validate import validate_session
 
@@ -111,6 +111,14 @@ def test_validate_knows_its_lowest_rate(tmp_path: Path) -> None:
 
 def test_of_a_signal_that_is_not_in_the_table_nothing_is_presumed() -> None:
     assert modality_of("resp") == Modality("resp")
+
+
+@pytest.mark.parametrize(
+    ("word", "name"),
+    [("EDA", "gsr"), ("Gsr", "gsr"), ("bvp", "ppg"), ("EEG", "eeg"), ("Face", "video"), ("video", "video"), ("x", "x")],
+)
+def test_modalities_are_known_by_what_people_call_them(word: str, name: str) -> None:
+    assert modality_name(word) == name
 
 
 def test_no_word_names_two_modalities() -> None:

@@ -23,6 +23,7 @@ from emodict.predict.scoring import (
     answerable,
     iter_predictions,
     joined,
+    predict,
     predict_recording,
     predict_table,
     score,
@@ -30,6 +31,7 @@ from emodict.predict.scoring import (
     with_missing_filled,
 )
 from emodict.recording.recording import Recording, Signal
+from emodict.recording.session import write_session
 from emodict.results.prediction import concatenate_predictions
 from emodict_desk.tables.table import FeatureTable, write_table
 
@@ -130,6 +132,19 @@ def test_a_recording_is_scored_and_how_many_rows_to_expect_is_told(engine: Engin
     assert heard == [pytest.approx(16.25)]
     assert whole.session == "file"
     assert next(predict_recording(engine, recording(session_id="sitting"), name="file")).session == "sitting"
+
+
+def test_a_signal_is_turned_upside_down_where_it_is_asked_for(engine: Engine, tmp_path: Path) -> None:
+    sitting = recording()
+    ppg = sitting.signals["ppg"]
+    turned = replace(sitting, signals={**sitting.signals, "ppg": replace(ppg, samples=-np.asarray(ppg.samples))})
+    for name, written in (("as_it_was.h5", sitting), ("turned.h5", turned)):
+        write_session(written, tmp_path / name)
+    asked = predict(engine, tmp_path / "as_it_was.h5", invert=["ppg"])
+    np.testing.assert_array_equal(asked.distribution, predict(engine, tmp_path / "turned.h5").distribution)
+    assert not np.allclose(asked.distribution, predict(engine, tmp_path / "as_it_was.h5").distribution)
+    with pytest.raises(RecordingError, match=r"--invert eeg: there is no such signal. Expected one of gsr, ppg"):
+        predict(engine, tmp_path / "as_it_was.h5", invert=["eeg"])
 
 
 def test_every_block_says_what_is_doubtful_in_the_signals_that_the_model_reads(engine: Engine) -> None:

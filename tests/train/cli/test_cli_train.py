@@ -96,7 +96,7 @@ def test_channels_choose_what_the_model_reads_of_the_eeg(run: Run, tmp_path: Pat
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (("--split", "trails"), "The split is unknown. Expected trials or windows, got trails"),
+        (("--split", "trails"), "The split is unknown. Expected subjects, trials or windows, got trails"),
         (("--readout", "lst"), "The model's readout is unknown"),
         (("--gate", "bear"), "The model's gate is unknown"),
         (("--auxiliary", "lk"), "The auxiliary loss is unknown"),

@@ -235,6 +235,51 @@ def test_too_few_trials_are_refused_before_training() -> None:
         fit(make_table(trials=4), QUICK)
 
 
+def people(count: int) -> FeatureTable:
+    """Each with ten trials of their own."""
+    tables = [dataclasses.replace(make_table(seed=i), subject=np.full(40, f"person{i}")) for i in range(count)]
+    return join_tables(tables)
+
+
+@pytest.mark.parametrize(
+    ("count", "asked", "split"),
+    [(1, None, "trials"), (2, None, "trials"), (3, None, "subjects"), (3, "trials", "trials"),
+     (2, "subjects", "subjects")],
+)  # fmt: skip
+def test_whole_people_are_held_out_where_there_are_three_or_more(
+    count: int, asked: str | None, split: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[Fold] = []
+    original = FoldsInTraining.__init__
+
+    def spy(self: Any, folds: Any, *rest: Any) -> None:
+        original(self, folds, *rest)
+        seen.extend(folds)
+
+    monkeypatch.setattr(FoldsInTraining, "__init__", spy)
+    table = people(count)
+    checkpoint = fit(table, dataclasses.replace(QUICK, split=asked, plan=TrainingPlan(epochs=1, batch_size=16)))
+    assert checkpoint.training["options"]["split"] == split
+    assert checkpoint.training["split"].startswith(f"grouped by {split[:-1]}: ")
+    held_out = [sorted(set(table.subject[fold.rows])) for fold in seen]
+    if split == "subjects":
+        assert sorted(held_out) == [[f"person{i}"] for i in range(count)]
+        assert [len(fold.rows) for fold in seen] == [40] * count
+    else:
+        assert len(held_out) == 5
+
+
+def test_one_person_cannot_be_held_out() -> None:
+    with pytest.raises(TableError, match=r"Too few subjects.*at least 2 subjects, got 1.*--split trials"):
+        fit(make_table(), dataclasses.replace(QUICK, split="subjects"))
+
+
+def test_trials_that_share_an_id_are_named_where_too_few_are_left() -> None:
+    table = dataclasses.replace(make_table(), trial=np.full(40, "film"))
+    with pytest.raises(TableError, match=r"planted: 10 trials share the id 'film'.*got 1 different ids\. Number them"):
+        fit(table, QUICK)
+
+
 @pytest.mark.parametrize("change", [{"split": "trail"}, {"patience": 0}, {"members": 0}])
 def test_options_that_cannot_work_are_refused(change: dict[str, Any]) -> None:
     with pytest.raises(InputError, match=r"(?i)got .*\. Use "):

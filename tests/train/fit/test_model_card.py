@@ -44,7 +44,7 @@ def checkpoint_of(
 ) -> Checkpoint:
     torch.manual_seed(0)
     metrics = {row: dict.fromkeys(METRICS, value) for row, value in zip(("model", "mean_label"), kl, strict=True)}
-    about = training(options or FitOptions(), **changes)
+    about = training(options or FitOptions(split="trials"), **changes)
     return Checkpoint(
         FEATURES, MODEL, (EmotionDict(MODEL, FEATURES).state_dict(),), np.array([0.4, 0.6]), metrics, about
     )
@@ -140,8 +140,9 @@ def test_the_command_on_the_card_asks_for_the_very_options_that_were_asked_for(
     asked: list[FitOptions] = []
 
     def keep(table: object, options: FitOptions, out: Path) -> Checkpoint:
-        asked.append(options)
-        return checkpoint_of(options)
+        # Of the data that `fit` would read, trials can be held out.
+        asked.append(dataclasses.replace(options, split=options.split or "trials"))
+        return checkpoint_of(asked[-1])
 
     monkeypatch.setattr(cli, "_read", lambda *_, **__: None)
     monkeypatch.setattr(cli, "_fit_and_save", keep)
@@ -153,6 +154,21 @@ def test_the_command_on_the_card_asks_for_the_very_options_that_were_asked_for(
     assert run(*again)[0] == 0
     assert asked[1] == asked[0]
     assert ("--gate" in again) == ("--gate" in words)
+
+
+@pytest.mark.parametrize(
+    ("split", "said", "not_said"),
+    [
+        ("subjects", "Grouped by subject: nobody stands on both sides", "for a new person expect worse"),
+        ("trials", "Trials were held out, not people: for a new person expect worse", "nobody stands"),
+        ("windows", "It was not measured on trials it had not seen", "for a new person expect worse"),
+    ],
+)
+def test_the_card_says_what_was_held_out(split: str, said: str, not_said: str) -> None:
+    card = model_card(checkpoint_of(FitOptions(split=split)), name="m")
+    assert said in card
+    assert not_said not in card
+    assert f"--split {split}" in card
 
 
 def test_the_presets_differ_in_more_than_options_can_say() -> None:

@@ -15,7 +15,7 @@ from emodict.errors import InterruptedByUserError
 from emodict.files.atomic import check_writable
 from emodict.results.metrics import METRICS
 from emodict_desk.sensors import Sensors, names_given, sensors_from_options
-from emodict_train.cli.study import add_study
+from emodict_train.cli.study import AllowCopies, add_study
 
 if TYPE_CHECKING:
     from emodict_desk.tables.table import FeatureTable
@@ -51,7 +51,11 @@ _Data = Annotated[
 ]
 _Out = Annotated[Path, typer.Option("--out", "-o", help="Where the checkpoint goes.")]
 _Split = Annotated[
-    str, typer.Option(help="What is held out to stop early: whole `trials` (honest), or random `windows`.")
+    str | None,
+    typer.Option(
+        help="What is held out to stop early: whole `subjects`, whole `trials`, or random `windows` (flatters). "
+        "[default: subjects; of fewer than 3 people: trials]"
+    ),
 ]
 _Preset = Annotated[str, typer.Option(help="robust (generalises best), or paper (as the paper trains).")]
 _Epochs = Annotated[
@@ -86,11 +90,12 @@ def _add_fit(app: typer.Typer) -> None:
         data: _Data,
         out: _Out,
         preset: _Preset = "robust",
-        split: _Split = "trials",
+        split: _Split = None,
         modalities: given.Modalities = None,
         channels: given.Channels = None,
         spec: given.Spec = None,
         part: given.Part = None,
+        allow_copies: AllowCopies = False,
         epochs: _Epochs = None,
         patience: _Patience = None,
         ensemble: _Ensemble = 1,
@@ -119,7 +124,7 @@ def _add_fit(app: typer.Typer) -> None:
         # The ending keeps a mistyped -o from replacing a recording.
         check_writable(out, ending=".pt")
         check_writable(card_path(out))
-        table = _read(data, spec_id=spec, part=part, sensors=sensors)
+        table = _read(data, spec_id=spec, part=part, sensors=sensors, allow_copies=allow_copies)
         print(describe(_fit_and_save(table, options, out)))
         print(f"Wrote {out} and {card_path(out).name}. Next: emodict-export {out}")
 
@@ -189,6 +194,7 @@ def _read(
     spec_id: str | None,
     part: str | None,
     sensors: Sensors,
+    allow_copies: bool,
 ) -> "FeatureTable":
     from emodict_train.data import read_training_data
 
@@ -198,6 +204,7 @@ def _read(
             spec_id=spec_id,
             part=part,
             sensors=sensors,
+            allow_copies=allow_copies,
             on_file=progress.show_file,
         )
 

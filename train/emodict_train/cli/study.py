@@ -28,6 +28,10 @@ _Data = Annotated[
         help="What fit reads, or one .mat with features and labels (label distribution learning's benchmarks).",
     ),
 ]
+AllowCopies = Annotated[
+    bool,
+    typer.Option("--allow-copies", help="Recordings that hold the same signals are kept on one side, not refused."),
+]
 _Out = Annotated[Path, typer.Option("--out", "-o", help="The study's folder; a stopped study in it goes on.")]
 _Quick = Annotated[bool, typer.Option("--quick", help="A first look: fewer seeds and epochs, which every table says.")]
 _Protocols = Annotated[
@@ -75,6 +79,7 @@ def add_study(app: typer.Typer) -> None:
         channels: given.Channels = None,
         spec: given.Spec = None,
         part: given.Part = None,
+        allow_copies: AllowCopies = False,
     ) -> None:
         """Compare EmotionDict with its rivals on held-out data: the paper's tables and figures."""
         from emodict_desk.many import require_jobs
@@ -94,13 +99,16 @@ def add_study(app: typer.Typer) -> None:
             device=trained_on,
         )  # fmt: skip
         require_jobs(options.jobs, dask)
-        rows = _read(data, spec_id=spec, part=part, sensors=sensors_from_options(modalities, channels))
+        sensors = sensors_from_options(modalities, channels)
+        rows = _read(data, spec_id=spec, part=part, sensors=sensors, allow_copies=allow_copies)
         results, failures = _run(rows, options, out)
         print(describe(results, failures, out))
         refuse_failures(failures)
 
 
-def _read(data: Sequence[Path], *, spec_id: str | None, part: str | None, sensors: Sensors) -> "StudyData":
+def _read(
+    data: Sequence[Path], *, spec_id: str | None, part: str | None, sensors: Sensors, allow_copies: bool
+) -> "StudyData":
     from emodict_train.study.compared.data import read_study_data
 
     with Progress("Reading", 1, unit=" files") as progress:
@@ -109,6 +117,7 @@ def _read(data: Sequence[Path], *, spec_id: str | None, part: str | None, sensor
             spec_id=spec_id,
             part=part,
             sensors=sensors,
+            allow_copies=allow_copies,
             on_file=progress.show_file,
         )
 

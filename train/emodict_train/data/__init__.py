@@ -8,10 +8,11 @@ from pathlib import Path
 from emodict.errors import InputError, TableError
 from emodict.features.spec import DEFAULT_SPEC_ID, FeatureSpec, load_spec
 from emodict_desk.sensors import ALL_SENSORS, Sensors
-from emodict_desk.tables.table import FeatureTable, join_tables, no_parts, read_table
+from emodict_desk.tables.table import FeatureTable, no_parts, read_table
+from emodict_train.data.copies import Source, without_copies
 from emodict_train.data.dmer import is_dmer_folder, read_dmer_folder
 from emodict_train.data.edl import read_edl
-from emodict_train.data.sessions import read_session_table
+from emodict_train.data.sessions import read_session
 
 OnFile = Callable[[Path, int, int], None]
 
@@ -22,6 +23,7 @@ def read_training_data(
     spec_id: str | None = None,
     part: str | None = None,
     sensors: Sensors = ALL_SENSORS,
+    allow_copies: bool = False,
     on_file: OnFile = lambda path, done, total: None,
 ) -> FeatureTable:
     """Read and join all data.
@@ -32,9 +34,10 @@ def read_training_data(
         spec_id: the features to compute from sessions, emodict-1 unless told otherwise; tables bring their own.
         part: which part of a .mat sample that holds several.
         sensors: only these modalities and EEG channels are read.
+        allow_copies: keep recordings that hold the same windows together; else they are refused.
 
     Raises:
-        InputError: nothing to read, or tables that do not go together.
+        InputError: nothing to read, tables that do not go together, or the same windows twice.
     """
     if part is not None and not any(path.suffix == ".mat" for path in paths):
         raise no_parts(paths[0])
@@ -46,11 +49,11 @@ def read_training_data(
             fix="emodict-train simulate DIR makes people to try it on",
         )
     spec = _spec_of_sessions(files, spec_id, sensors)
-    tables = []
+    sources = []
     for i, file in enumerate(files):
         on_file(file, i, len(files))
-        tables.append(_read_one(file, spec, sensors=sensors, part=part))
-    return join_tables(tables)
+        sources.append(_read_one(file, spec, sensors=sensors, part=part))
+    return without_copies(sources, allowed=allow_copies)
 
 
 def _spec_of_sessions(files: Sequence[Path], spec_id: str | None, sensors: Sensors) -> FeatureSpec | None:
@@ -91,11 +94,11 @@ def expand_paths(path: Path) -> list[Path]:
     return inside
 
 
-def _read_one(path: Path, spec: FeatureSpec | None, *, sensors: Sensors, part: str | None) -> FeatureTable:
+def _read_one(path: Path, spec: FeatureSpec | None, *, sensors: Sensors, part: str | None) -> Source:
     if path.suffix == ".h5" and spec is not None:
         # Chosen before anything is computed: what is not wanted need not be in the recording.
-        return read_session_table(path, spec)
-    return sensors.of(_read_ready_made(path, part=part))
+        return read_session(path, spec)
+    return Source(path, sensors.of(_read_ready_made(path, part=part)))
 
 
 def _read_ready_made(path: Path, *, part: str | None) -> FeatureTable:

@@ -7,10 +7,12 @@ from pathlib import Path
 from emodict.errors import TableError
 from emodict.features.spec import FeatureSpec
 from emodict.recording.session import open_session
-from emodict_desk.tables.table import FeatureTable, table_from_recording
+from emodict_desk.tables.table import table_from_recording
+from emodict_train.data.copies import Source
+from emodict_train.data.marks import marks_of
 
 
-def read_session_table(path: Path, spec: FeatureSpec) -> FeatureTable:
+def read_session(path: Path, spec: FeatureSpec) -> Source:
     """All rows of a session, with the distribution of the trial they lie in.
 
     Raises:
@@ -25,4 +27,5 @@ def read_session_table(path: Path, spec: FeatureSpec) -> FeatureTable:
                 expected="/trials with a distribution and label_names",
                 fix="Write the labels into the session, or leave it out",
             )
-        return table_from_recording(recording, spec, name=path.stem)
+        table = table_from_recording(recording, spec, name=path.stem)
+        return Source(path, table, marks_of(recording, table.windows.start_s))

@@ -24,7 +24,15 @@ from emodict_train.training.ensemble import Member
 Float64Array = NDArray[np.float64]
 
 FOLDS = 4
+# A fold and the teacher each leave people out, and two must be left to learn from.
+LEAST_SUBJECTS = 4
 TEACHER = "kernel ridge"
+
+
+def held_out_by_teacher(split: str, *, subject: NDArray[np.str_], trial: Indices) -> Indices:
+    """(rows,) what the teacher's strength is chosen on: trials, or people where people are held out and enough."""
+    names, number = np.unique(subject, return_inverse=True)
+    return number.reshape(-1) if split == "subjects" and len(names) >= LEAST_SUBJECTS else trial
 
 
 def softened_labels(inputs: Float64Array, labels: Float64Array, groups: Indices, *, share: float) -> Float64Array:

@@ -17,12 +17,13 @@ from torch import Tensor
 
 from emodict import __version__
 from emodict.engine.model_spec import ModelSpec
+from emodict.errors import TableError
 from emodict.features.spec import FeatureSpec
 from emodict_desk.tables.table import FeatureTable
-from emodict_train.data.split import SPLIT_NAMES, Indices, complement, k_folds
+from emodict_train.data.split import SPLIT_NAMES, Indices, complement, default_split, groups_of, k_folds
 from emodict_train.data.trial_digests import trial_digests
 from emodict_train.data.usable import usable_rows
-from emodict_train.fit.distillation import taught
+from emodict_train.fit.distillation import held_out_by_teacher, taught
 from emodict_train.fit.held_out import Fold, FoldsInTraining, epochs_for_others, pooled
 from emodict_train.fit.options import PATIENCE, FitOptions, choose_device
 from emodict_train.fit.resume import SavedState, can_be_used
@@ -40,7 +41,7 @@ Float64Array = NDArray[np.float64]
 
 FOLDS = 5
 # Neighbouring windows hardly differ, so one held-out fifth says enough; of few trials every fold is needed.
-FOLDS_RUN = {"trials": FOLDS, "windows": 1}
+FOLDS_RUN = {"subjects": FOLDS, "trials": FOLDS, "windows": 1}
 # So many of the seeds are trained at once: more would no longer fit the processor's cache.
 MEMBERS_AT_ONCE = 32
 # The seeds of the members are none of the folds'.
@@ -82,7 +83,7 @@ def fit(
     Raises:
         TableError: no labels, or too few trials to hold some out.
     """
-    table = usable_rows(table, required=_required(table.spec, options))
+    table, options = _settled(table, options)
     job = _Job(table, options, resume_path)
     with one_thread():
         epochs, metrics = _find_epochs(job, on_step)
@@ -99,15 +100,21 @@ def fit(
 
 def can_go_on(table: FeatureTable, options: FitOptions, *, resume_path: Path) -> bool:
     """Whether `fit` with the same arguments would go on from the file instead of starting anew."""
-    table = usable_rows(table, required=_required(table.spec, options))
+    table, options = _settled(table, options)
     return can_be_used(resume_path, _identity(table, options, choose_device(options.device)))
+
+
+def _settled(table: FeatureTable, options: FitOptions) -> tuple[FeatureTable, FitOptions]:
+    """The rows that can be used, and what they leave no doubt about."""
+    table = usable_rows(table, required=_required(table.spec, options))
+    return table, dataclasses.replace(options, split=options.split or default_split(table))
 
 
 class _Job:
     """One fit: its rows, its model, and where its state is kept between epochs."""
 
     def __init__(self, table: FeatureTable, options: FitOptions, resume_path: Path | None) -> None:
-        self.table, self.options = table, options
+        self.table, self.options, self.split = table, options, options.split or default_split(table)
         self.device = choose_device(options.device)
         self.model = _model_spec(table, options)
         self.saved = SavedState(resume_path, _identity(table, options, self.device))
@@ -119,8 +126,9 @@ class _Job:
         """
         seeded = [Member(own, self.options.seed + first_seed + i) for i, own in enumerate(rows)]
         members = standardised(self.table.windows.tokens, seeded)
-        share = 0.0 if self.options.split == "windows" else self.options.plan.distillation
-        return taught(self.table, members, self.table.groups, share=share)
+        share = 0.0 if self.split == "windows" else self.options.plan.distillation
+        groups = held_out_by_teacher(self.split, subject=self.table.subject, trial=self.table.groups)
+        return taught(self.table, members, groups, share=share)
 
     def ensemble(self, members: Sequence[Member]) -> Ensemble:
         return table_ensemble(self._network, self.table, members, self.options.plan, device=self.device)
@@ -143,7 +151,7 @@ def _find_epochs(job: _Job, on_step: OnStep) -> tuple[int, dict[str, dict[str, f
     if saved is not None:
         kl = list(saved["kl"])
         training.restore(saved)
-    patience, epochs = job.options.patience or PATIENCE[job.options.split], job.options.plan.epochs
+    patience, epochs = job.options.patience or PATIENCE[job.split], job.options.plan.epochs
     while len(kl) < epochs and len(kl) - (1 + int(np.argmin(kl)) if kl else 0) < patience:
         training.run_epoch()
         kl.append(training.kl())
@@ -156,14 +164,39 @@ def _find_epochs(job: _Job, on_step: OnStep) -> tuple[int, dict[str, dict[str, f
 
 
 def _folds_in_training(job: _Job) -> FoldsInTraining:
-    split, labels = job.options.split, _labels(job.table)
-    rng = np.random.default_rng(job.options.seed)
-    held_out = k_folds(job.table.groups, split=split, folds=FOLDS, rng=rng)[: FOLDS_RUN[split]]
+    labels = _labels(job.table)
+    held_out = _held_out_rows(job)
     trained_on = [complement(rows, len(job.table)) for rows in held_out]
     folds = [
         Fold(rows, labels[rows], labels[others].mean(axis=0)) for rows, others in zip(held_out, trained_on, strict=True)
     ]
     return FoldsInTraining(folds, job.members(trained_on, first_seed=0), job.options.plan, job.ensemble)
+
+
+def _held_out_rows(job: _Job) -> list[Indices]:
+    """The rows that each fold holds out, of the folds that are run."""
+    groups = groups_of(job.table, job.split)
+    count = len(np.unique(groups))
+    if job.split == "trials" and count < FOLDS:
+        _refuse_shared_ids(job.table)
+    folds = max(2, min(FOLDS, count)) if job.split == "subjects" else FOLDS
+    rng = np.random.default_rng(job.options.seed)
+    return k_folds(groups, split=job.split, folds=folds, rng=rng)[: FOLDS_RUN[job.split]]
+
+
+def _refuse_shared_ids(table: FeatureTable) -> None:
+    """Raises TableError where trials are few because several bear one id, as their different labels show."""
+    for group in np.unique(table.groups):
+        own = table.groups == group
+        trials = len(np.unique(_labels(table)[own], axis=0))
+        if trials > 1:
+            raise TableError(
+                f"{table.source}: {trials} trials share the id '{table.trial[own][0]}', and rows of one id are "
+                "held out together",
+                expected=f"at least {FOLDS} trials of each its own id",
+                got=f"{len(np.unique(table.groups))} different ids",
+                fix="Number them: in a session.h5 in /trials/trial_id, in a table in its column of trials",
+            )
 
 
 def _train_members(job: _Job, epochs: int, on_step: OnStep) -> list[dict[str, Tensor]]:
@@ -240,7 +273,7 @@ def _describe(table: FeatureTable, options: FitOptions, epochs: int) -> dict[str
         "simulated": table.simulated,
         "subject_ids": sorted(set(table.subject.tolist())),
         "trial_digests": trial_digests(table),
-        "split": SPLIT_NAMES[options.split],
+        "split": SPLIT_NAMES[options.split or default_split(table)],
         "epochs": epochs,
         "options": dataclasses.asdict(options),
         "software": _software(),

@@ -19,6 +19,7 @@ from emodict_train.model.checkpoint import Checkpoint
 # Options of `fit` that change a preset, by where they are recorded.
 _PLAN_OPTIONS = ("epochs", "auxiliary", "modality_dropout")
 _MODEL_OPTIONS = ("readout", "gate")
+_HELD_OUT = {"subjects": "whole people", "trials": "whole trials", "windows": "random windows"}
 
 
 def card_path(checkpoint_path: Path) -> Path:
@@ -95,7 +96,7 @@ def _result(checkpoint: Checkpoint) -> list[str]:
     task = {"type": "other", "name": "Label distribution learning"}
     dataset = {"type": "simulated" if checkpoint.simulated else "recordings", "name": _people(training)}
     lines = [f"  - task: {json.dumps(task)}", f"    dataset: {json.dumps(dataset)}", "    metrics:"]
-    held_out = {"trials": "whole trials", "windows": "random windows"}[training["options"]["split"]]
+    held_out = _HELD_OUT[training["options"]["split"]]
     for metric in METRICS:
         value = round(checkpoint.metrics["model"][metric], 4)
         entry = {"type": metric, "value": value, "name": f"{metric}, {held_out} held out"}
@@ -186,11 +187,17 @@ def _limits(checkpoint: Checkpoint) -> str:
         "sensors and daily life expect less.",
         "- A second whose signals are not valid has no answer.",
     ]
-    if not str(checkpoint.training.get("split", "")).startswith("grouped"):
-        lines.append("- It was not measured on trials it had not seen.")
-    elif checkpoint.training.get("subjects", 0) > 1:
-        lines.append("- Trials were held out, not people: for a new person expect worse than the table.")
-    return "\n".join(lines)
+    return "\n".join([*lines, *_limits_of_split(checkpoint.training)])
+
+
+def _limits_of_split(training: Mapping[str, Any]) -> list[str]:
+    """What the measures do not say, by what was held out."""
+    split = training["options"]["split"] if training else "windows"
+    if split == "windows":
+        return ["- It was not measured on trials it had not seen."]
+    if split == "trials" and training.get("subjects", 0) > 1:
+        return ["- Trials were held out, not people: for a new person expect worse than the table."]
+    return []
 
 
 def _making(checkpoint: Checkpoint) -> str:
@@ -219,7 +226,7 @@ def _command(checkpoint: Checkpoint) -> str:
     words += [f"--preset {name}"] if name != DEFAULT_PRESET else []
     words += [f"--{key.replace('_', '-')} {value}" for key, value in _changes(options, name).items()]
     words += [f"--patience {options['patience']}"] if options["patience"] is not None else []
-    words += [f"--split {options['split']}"] if options["split"] != "trials" else []
+    words += [f"--split {options['split']}"]
     words += [f"--ensemble {options['members']}"] if options["members"] != 1 else []
     return " ".join([*words, f"--seed {options['seed']}"])
 

@@ -14,7 +14,7 @@ from emodict_train.fit.presets import DEFAULT_PRESET, PRESETS
 from emodict_train.training.plan import TrainingPlan
 
 # Held-out trials are learned in a few epochs or never; neighbouring windows get better to the end of the schedule.
-PATIENCE = {"trials": 10, "windows": 25}
+PATIENCE = {"subjects": 10, "trials": 10, "windows": 25}
 
 
 @dataclass(frozen=True)
@@ -22,13 +22,14 @@ class FitOptions:
     """What `fit` is asked for.
 
     Attributes:
-        split: `trials` holds whole trials out, `windows` random ones (see data.split).
+        split: what is held out: whole `subjects`, whole `trials`, or random `windows` (see data.split); None: as
+            `default_split` says.
         patience: epochs without a better held-out KL before training stops; None: PATIENCE of the split.
         members: seeds trained on all rows and joined in one checkpoint.
         model: sizes and switches of ModelSpec to change, by name.
     """
 
-    split: str = "trials"
+    split: str | None = None
     patience: int | None = None
     seed: int = 0
     members: int = 1
@@ -37,12 +38,12 @@ class FitOptions:
     model: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if self.split not in SPLITS:
+        if self.split not in (None, *SPLITS):
             raise InputError(
                 "The split is unknown",
-                expected=" or ".join(SPLITS),
+                expected=f"{', '.join(SPLITS[:-1])} or {SPLITS[-1]}",
                 got=self.split,
-                fix="Use --split trials unless you want to compare with work that splits by windows",
+                fix="Use none unless you want to compare with work that splits otherwise",
             )
         if (self.patience is not None and self.patience < 1) or self.members < 1:
             raise InputError(

@@ -84,6 +84,7 @@ def read_study_data(
     spec_id: str | None = None,
     part: str | None = None,
     sensors: Sensors = ALL_SENSORS,
+    allow_copies: bool = False,
     on_file: OnFile = lambda path, done, total: None,
 ) -> StudyData:
     """Read what `fit` reads, with the same options, or one .mat with the arrays `features` and `labels`.
@@ -96,7 +97,11 @@ def read_study_data(
         if FEATURES in arrays:
             _refuse_choices(paths[0], {"--spec": spec_id, "--part": part, "--modalities": sensors != ALL_SENSORS})
             return _from_arrays(arrays, paths[0])
-    return from_table(read_training_data(paths, spec_id=spec_id, part=part, sensors=sensors, on_file=on_file))
+    return from_table(
+        read_training_data(
+            paths, spec_id=spec_id, part=part, sensors=sensors, allow_copies=allow_copies, on_file=on_file
+        )
+    )
 
 
 def from_table(table: FeatureTable) -> StudyData:

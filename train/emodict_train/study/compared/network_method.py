@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from emodict_desk.tables.table import FeatureTable
 from emodict_train.data.split import Indices
-from emodict_train.fit.distillation import taught
+from emodict_train.fit.distillation import held_out_by_teacher, taught
 from emodict_train.model.standardisation import fit_standardisation
 from emodict_train.rivals import RIVALS
 from emodict_train.study.compared.networks import AblationNetwork, Variant
@@ -32,8 +32,6 @@ Float64Array = NDArray[np.float64]
 MEMBERS_AT_ONCE = 32
 # How many times as many rows as the smallest the largest member of an ensemble may have.
 UNLIKE = 1.25
-# An outer and an inner fold each leave one subject out, and a teacher must be left two to hold one out again.
-MIN_TAUGHT_SUBJECTS = 4
 
 
 @dataclass(frozen=True)
@@ -141,14 +139,9 @@ class EmotionDictMethod:
         members = _members(table.windows.tokens, tasks)
         variant = self.variant.with_plan(**candidate)
         if variant.plan.distillation:
-            members = taught(table, members, self._groups(data), share=variant.plan.distillation)
+            groups = held_out_by_teacher(self.grouping, subject=data.subject, trial=data.trial)
+            members = taught(table, members, groups, share=variant.plan.distillation)
         return emotion_dict_ensemble(table, members, variant, device=self.device)
-
-    def _groups(self, data: StudyData) -> Indices:
-        """(rows,) numbers of trials, or of subjects where whole subjects are held out and enough are left."""
-        if self.grouping == "subjects" and len(data.subjects) >= MIN_TAUGHT_SUBJECTS:
-            return np.unique(data.subject, return_inverse=True)[1].reshape(-1)
-        return data.trial
 
 
 def emotion_dict_ensemble(

@@ -90,10 +90,10 @@ def _findings(results: Results, tables: Sequence[Table], figures: Sequence[Drawn
     """What each table shows, in its own sentence, by protocol, and the overview, which has all methods."""
     parts = ['<section id="findings"><h2>Findings</h2>']
     for protocol in protocols_of(results):
-        items = "".join(
-            f'<li>{escape(table.finding)} <a href="#{table.key}">{escape(_short(table))}</a></li>'
-            for table in _of_protocol(tables, protocol)
-        )
+        showing: dict[str, list[str]] = {}
+        for table in _of_protocol(tables, protocol):
+            showing.setdefault(table.finding, []).append(f'<a href="#{table.key}">{escape(_short(table))}</a>')
+        items = "".join(f"<li>{escape(finding)} {', '.join(links)}</li>" for finding, links in showing.items())
         parts.append(f"<h3>{escape(_heading(protocol))}</h3>")
         parts.append(f'<p class="caption">{_held_out(protocol, results)}</p>')
         parts.append(f'<ul class="findings">{items}</ul>')

@@ -33,6 +33,7 @@ from emodict_train.study.judging.statistics import (
     spread,
 )
 from emodict_train.study.showing.tables.findings import (
+    QUICK_FINDING,
     ablation_finding,
     comparison_finding,
     differences_finding,
@@ -44,7 +45,6 @@ from emodict_train.study.showing.tables.wording import ends_of, mean_sd, p_value
 
 __all__ = ["Cell", "Table", "protocols_of", "study_tables", "write_tables"]
 
-_PROTOCOL_WORDS = {**SPLIT_NAMES, "subjects": "grouped by subject: nobody stands on both sides"}
 _ROWS_WORDS = "random rows: which of them belong together is not known"
 METRIC_TITLES = {
     name: ("KL" if name == "kl" else name.capitalize()) + (" ↑" if name in LARGER_IS_BETTER else " ↓")
@@ -135,7 +135,7 @@ class _Maker:
             caption=f"All methods: mean ± sd over folds and seeds, in parentheses the rank. {self._basis(protocol)}",
             columns=columns,
             rows=self._filled(protocol, {method: method for method in methods}, cells, len(columns)),
-            finding=ranking_finding(ranked, {method: s.mean["kl"] for method, s in spreads.items()}),
+            finding=self._concluded(ranking_finding(ranked)),
             remarks=_friedman_remark(fold_ranks(self.scores, protocol, tuple(spreads))),
         )
 
@@ -153,7 +153,7 @@ class _Maker:
             f"Bold: lower at p (Holm) < {SIGNIFICANT}. {self._basis(protocol)}",
             columns=columns,
             rows=self._filled(protocol, {method: method for method in self._rows()}, cells, len(columns)),
-            finding=" ".join(finding) or differences_finding(tuple(compared.values()), reference),
+            finding=self._concluded(" ".join(finding) or differences_finding(tuple(compared.values()), reference)),
             remarks=(
                 _resampling_remark(found, self.resamples),
                 f"p: sign flips of the {found.unit}; Holm: adjusted for the {len(compared)} methods."
@@ -180,9 +180,13 @@ class _Maker:
             f"{_INTERVAL}, each of {_units(found)} counting once. {self._basis(protocol)}",
             columns=columns,
             rows=self._filled(protocol, methods, cells, len(columns)),
-            finding=ablation_finding(block, compared, spreads),
+            finding=self._concluded(ablation_finding(block, compared)),
             remarks=(f"{_resampling_remark(found, self.resamples)} {_UNADJUSTED}",) if compared else (),
         )
+
+    def _concluded(self, finding: str) -> str:
+        """The finding, if the study is more than a first look."""
+        return QUICK_FINDING if self.results.about.get("quick") else finding
 
     def _filled(
         self, protocol: str, methods: Mapping[str, str], cells: Mapping[str, list[Cell]], width: int
@@ -201,7 +205,7 @@ class _Maker:
         grouped = clusters_of(self.results.data, "trials").unit == "trials"
         quick = " QUICK: fewer seeds." if self.results.about.get("quick") else ""
         return (
-            f"Protocol: {_PROTOCOL_WORDS[protocol] if grouped else _ROWS_WORDS}. Data: {_data_words(self.results)}. "
+            f"Protocol: {SPLIT_NAMES[protocol] if grouped else _ROWS_WORDS}. Data: {_data_words(self.results)}. "
             f"{count_of(folds, 'fold')}, {count_of(seeds, 'seed')} (one of a deterministic method).{quick}"
         )
 

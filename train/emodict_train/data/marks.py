@@ -1,0 +1,64 @@
+"""Marks: short stretches of a recording's samples, known by what is in them, wherever a cut moved them to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emodict.recording.recording import Recording, Signal
+
+# Numbers are compared to 10 bits: what is saved again in float32 or float64 differs in the 20th.
+KEPT_BITS = 10
+# A flat signal has the same few numbers whoever wears the sensor.
+LEAST_DISTINCT = 5
+# Of so many samples no two people's are equal, though each is only known to one part in a thousand.
+STRETCH = 64
+# All channels of so many samples are held at once.
+BLOCK_SAMPLES = 1 << 17
+# About one mark a second is kept: where it is, the samples themselves decide, so that a copy has the same ones.
+_SPREAD = np.uint32(2654435761)
+
+
+def rounded(numbers: NDArray[np.floating]) -> NDArray[np.int32]:
+    """The bits of float32 without the last of the mantissa, rounded: equal for numbers that are equal to KEPT_BITS."""
+    dropped = 23 - KEPT_BITS
+    # Adding 0 turns -0 into 0.
+    bits = (np.asarray(numbers, dtype=np.float32) + np.float32(0)).view(np.int32)
+    return (bits + (1 << (dropped - 1))) >> dropped
+
+
+def telling(rows: NDArray[np.int32]) -> NDArray[np.bool_]:
+    """(rows, numbers) -> (rows,) whether a row has enough different numbers to be known by."""
+    steps: NDArray[np.int_] = (np.diff(np.sort(rows, axis=1), axis=1) != 0).sum(axis=1)
+    return steps >= LEAST_DISTINCT
+
+
+def marks_of(recording: Recording, start_s: NDArray[np.float64]) -> dict[bytes, int]:
+    """What stretches of the signals hold -> the row in which each begins; `start_s` (rows,) of the windows."""
+    marks: dict[bytes, int] = {}
+    if not len(start_s):
+        return marks
+    for name, signal in recording.signals.items():
+        for content, time_s in _stretches(signal):
+            row = int(np.searchsorted(start_s, time_s, side="right")) - 1
+            marks[name.encode() + content] = max(row, 0)
+    return marks
+
+
+def _stretches(signal: Signal) -> Iterator[tuple[bytes, float]]:
+    """Content and time of the stretches that a signal is known by, of the channel whose name comes first."""
+    channel = signal.channel_names.index(min(signal.channel_names))
+    blocks = (signal.read(i, i + BLOCK_SAMPLES)[:, channel] for i in range(0, signal.sample_count, BLOCK_SAMPLES))
+    bits = np.concatenate([np.empty(0, dtype=np.int32), *map(rounded, blocks)])
+    every = max(1, round(signal.rate_hz))
+    chosen = ((bits.view(np.uint32) * _SPREAD) >> np.uint32(16)) % np.uint32(every) == 0
+    starts = np.flatnonzero(chosen[: max(0, len(bits) - STRETCH + 1)])
+    if not len(starts):
+        return
+    stretches = bits[starts[:, None] + np.arange(STRETCH)]
+    kept, times = telling(stretches), signal.timestamps_s
+    for start, stretch in zip(starts[kept].tolist(), stretches[kept], strict=True):
+        time_s = signal.start_s + start / signal.rate_hz if times is None else float(times[start])
+        yield stretch.tobytes(), time_s
