@@ -56,36 +56,24 @@ def run_live_command(engine_path: Path, options: RunOptions, sensors: LiveOption
         # Before a sensor is connected, which takes its time.
         require_new_file(sensors.record)
     with open_engine(engine_path, device=options.device) as engine, contextlib.ExitStack() as stack:
-        manifest = engine.manifest
-        strange = [name for name in options.upside_down if name not in manifest.features.modality_names]
-        if strange:
-            wanted = manifest.features.modality_names
-            raise InputError(f"--invert {strange[0]}: the model reads no such signal", expected=wanted)
-        adaptation = None if options.wearer is None else options.wearer.adapt(manifest)
-        if adaptation is not None:
-            _require_subject(adaptation, sensors.subject)
+        adaptation = _adaptation(engine, options, sensors)
         counter, rows = _Counter(), _rows_file(options)
         listeners = [counter, *_listeners(engine_path, options, sensors), *([rows] if rows else [])]
         source = _source(engine, sensors)
         for listener in listeners:
             stack.enter_context(listener)
-        say(describe_model(manifest, engine_path.name))
+        say(describe_model(engine.manifest, engine_path.name))
         if adaptation is not None:
             say(adaptation.describe())
         stack.enter_context(source)
         recorder = _recorder(sensors, source, stack)
         say(f"Live from {source.name}{', SIMULATED' if source.simulated else ''}; Ctrl-C ends it")
+        on_event = _ignored if recorder is None else recorder.keep
         with ended_by_signals():
-            on_event = _ignored if recorder is None else recorder.keep
             run_live(
-                engine,
-                source,
-                listeners,
-                adaptation=adaptation,
-                invert=options.upside_down,
-                on_event=on_event,
+                engine, source, listeners, adaptation=adaptation, invert=options.upside_down, on_event=on_event,
                 seconds=sensors.seconds,
-            )
+            )  # fmt: skip
         stack.close()
         say(f"{counter.rows} rows, {counter.answered} answered")
         if rows is not None:
@@ -94,6 +82,19 @@ def run_live_command(engine_path: Path, options: RunOptions, sensors: LiveOption
         if recorder is not None:
             recorder.require_whole()
             say(f"Recorded {sensors.record}")
+
+
+def _adaptation(engine: Engine, options: RunOptions, sensors: LiveOptions) -> Adaptation | None:
+    """What is done for the person who wears the sensors; refuses what does not fit the model."""
+    wanted = engine.manifest.features.modality_names
+    strange = [name for name in options.upside_down if name not in wanted]
+    if strange:
+        raise InputError(f"--invert {strange[0]}: the model reads no such signal", expected=wanted)
+    if options.wearer is None:
+        return None
+    adaptation = options.wearer.adapt(engine.manifest)
+    _require_subject(adaptation, sensors.subject)
+    return adaptation
 
 
 class _Counter:

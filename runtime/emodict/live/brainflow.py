@@ -128,8 +128,10 @@ class BrainFlowSource:
                     logger.warning("%s: %s; it is looked for again and again", self.name, problem)
                 said = problem
                 self._tried.set()
+                pause_s = RETRY_S[min(retries, len(RETRY_S) - 1)]
+                left_s = math.inf if seen else max(0.0, began_s + self._wait_s - time.monotonic())
                 if not self._ended.is_set():
-                    self._stopping.wait(RETRY_S[min(retries, len(RETRY_S) - 1)])
+                    self._stopping.wait(min(pause_s, left_s))
                 retries += 1
         except BaseException as error:
             self._error = error

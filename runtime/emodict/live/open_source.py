@@ -52,8 +52,12 @@ def open_source(
         from emodict.live.replay import ReplaySource
 
         return ReplaySource(Path(rest), spec, speed=1.0 if speed is None else speed)
+    raise _no_such_source(text, kind)
+
+
+def _no_such_source(text: str, kind: str) -> InputError:
     near = difflib.get_close_matches(kind, ("lsl", "brainflow", "replay"), n=1)
-    raise InputError(
+    return InputError(
         f"There is no live source '{text}'",
         expected=FORMS,
         fix=f"Did you mean {near[0]}?" if near and near[0] != kind else None,
