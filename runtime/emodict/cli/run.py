@@ -80,7 +80,8 @@ def run_command(
     if sensors.wanted:
         from emodict.cli.live import require_live_alone, run_live_command
 
-        idle = named + given_options(options, but=("weights", "as_json", "quiet", "device", "person", "invert"))
+        passed = ("out", "weights", "as_json", "quiet", "device", "person", "invert")
+        idle = named + given_options(options, but=passed)
         run_live_command(require_live_alone(engine, idle + (["--check"] if check else [])), options, sensors)
         return 0
     refuse_live_options(given_options(sensors))
