@@ -39,7 +39,7 @@ kill: $(VENV)/ready-test
 	$(BIN)/python -m tests.reliability.kills $(ARGS)
 
 # N small wrong changes of what everything rests on, each beside its tests: twenty minutes on two cores. With GROUPS,
-# of these alone: features live/clock units importers engine predict fold graph metrics model.
+# of these alone: features live/clock live/stamps units importers engine predict fold graph metrics model.
 N ?= 200
 SEED ?= 0
 mutants: $(VENV)/ready-test

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,6 +22,21 @@ PLAYBACK, STREAMING = "PLAYBACK_FILE_BOARD", "STREAMING_BOARD"
 SYNTHETIC = "SYNTHETIC_BOARD"
 # Which file a playback reads for which preset.
 _PLAYBACK_FILES = {"DEFAULT": "file", "AUXILIARY": "file_aux", "ANCILLARY": "file_anc"}
+# Why a board cannot be read, in words; the names are those of BrainFlowExitCodes, and stand beside them.
+_IN_WORDS = {
+    "PORT_ALREADY_OPEN_ERROR": "its port is in use, perhaps by another program",
+    "UNABLE_TO_OPEN_PORT_ERROR": "its port cannot be opened; is the dongle plugged in, and no other program using it?",
+    "SER_PORT_ERROR": "its port is not a serial port that can be set up",
+    "BOARD_WRITE_ERROR": "it takes no commands; is it switched on?",
+    "INCOMMING_MSG_ERROR": "what it answers cannot be read; is it that board?",
+    "INITIAL_MSG_ERROR": "it does not greet; is it that board?",
+    "BOARD_NOT_READY_ERROR": "it is not ready; is it switched on and in reach?",
+    "STREAM_THREAD_ERROR": "its samples cannot be read",
+    "SYNC_TIMEOUT_ERROR": "it does not answer in time; is it switched on and in reach?",
+    "GENERAL_ERROR": "BrainFlow says only that something failed; is Bluetooth on, and the board in reach?",
+    "BOARD_NOT_CREATED_ERROR": "BrainFlow has no connection to it",
+    "UNSUPPORTED_BOARD_ERROR": "this machine's BrainFlow does not support it",
+}
 # Not BrainFlow's but ours: where the electrodes of a board that leaves that to its user are.
 _CHANNELS = "channels"
 
@@ -123,6 +139,34 @@ def find_board(name: str, wanted: Sequence[str], params: Mapping[str, str]) -> B
         simulated=layout.name == SYNTHETIC,
         notes=tuple(notes),
     )
+
+
+def in_words(code: str) -> str:
+    """What an exit code of BrainFlow's means, as part of a sentence."""
+    return f"the board does not answer: {_IN_WORDS.get(code, 'BrainFlow gives no reason')} ({code})"
+
+
+def require_port(board: Board) -> None:
+    """Refuse a serial port that is not there, or that this user may not open; others are BrainFlow's to try.
+
+    Raises:
+        InputError: naming the port, and those that are there.
+    """
+    port = str(board.params.get("serial_port", ""))
+    if not port.startswith("/"):
+        return
+    there = sorted(str(path) for pattern in ("ttyUSB*", "ttyACM*", "cu.usb*") for path in Path("/dev").glob(pattern))
+    if not Path(port).exists():
+        raise InputError(
+            f"There is no serial port {port}",
+            expected=f"one of {', '.join(there)}" if there else "the port of a dongle that is plugged in",
+            fix="Plug it in, or correct --board serial_port=",
+        )
+    if not os.access(port, os.R_OK | os.W_OK):
+        raise InputError(
+            f"No permission to use the serial port {port}",
+            fix="sudo usermod -aG dialout $USER, then log out and in again",
+        )
 
 
 def _board_id(shim: ModuleType, name: str) -> Any:

@@ -245,15 +245,40 @@ def test_electrodes_of_a_board_that_leaves_them_free_are_named_by_its_user() -> 
     assert placed.presets[0].modalities[0].stream.channel_names == ("Fp1", "Fp2", "T7", "T8")
 
 
-def test_a_board_that_is_not_there_is_looked_for_and_said_once(caplog: pytest.LogCaptureFixture) -> None:
-    with BrainFlowSource("CYTON", SPEC, params={"serial_port": "/dev/no_such_port"}) as source:
-        assert listen(source, until=lambda events: "does not answer" in caplog.text) == []
-        # It is looked for again meanwhile.
-        assert listen(source, 1.5) == []
-        assert not source.finished
-    assert [r.message for r in caplog.records if r.levelname == "WARNING"] == [
-        "BrainFlow CYTON_BOARD: the board does not answer (UNABLE_TO_OPEN_PORT_ERROR); it is looked for again and again"
-    ]
+def test_a_board_that_does_not_answer_is_looked_for_said_once_and_given_up(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "port").touch()
+    port = {"serial_port": str(tmp_path / "port")}
+    with BrainFlowSource("CYTON", SPEC, params=port, wait_s=2.0) as source:
+        began_s = time.monotonic()
+        with pytest.raises(InputError, match=rf"was looked for 2 s: .* Expected the board at serial_port={tmp_path}"):
+            listen(source)
+        # It is looked for again after 1 and 2 s more.
+        assert time.monotonic() - began_s > 1.5
+    said = [r.message for r in caplog.records if r.levelname == "WARNING"]
+    assert len(said) == 1
+    assert said[0].startswith("BrainFlow CYTON_BOARD: the board does not answer: its port")
+
+
+def test_a_serial_port_that_is_not_there_is_named_at_once() -> None:
+    with pytest.raises(InputError, match="There is no serial port /dev/no_such_port"):
+        BrainFlowSource("CYTON", SPEC, params={"serial_port": "/dev/no_such_port"})
+
+
+def test_a_serial_port_that_may_not_be_used_is_named_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "port").touch()
+    # Root may use all of them.
+    monkeypatch.setattr("os.access", lambda path, mode: False)
+    with pytest.raises(InputError, match=r"No permission to use the serial port .*dialout"):
+        BrainFlowSource("CYTON", SPEC, params={"serial_port": str(tmp_path / "port")})
+
+
+def test_every_code_of_brainflow_that_a_board_gives_is_put_in_words() -> None:
+    codes = {code.name for code in import_brainflow().BrainFlowExitCodes}
+    assert set(boards._IN_WORDS) <= codes
+    for code in ("UNABLE_TO_OPEN_PORT_ERROR", "BOARD_NOT_READY_ERROR", "SYNC_TIMEOUT_ERROR"):
+        assert "no reason" not in boards.in_words(code)
 
 
 def test_parameters_that_brainflow_refuses_end_at_once() -> None:

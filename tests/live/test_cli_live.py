@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sysconfig
 from collections.abc import Callable
+from dataclasses import Field, fields
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +17,9 @@ import pytest
 from numpy.typing import NDArray
 
 from emodict.cli import run as cli
-from emodict.cli.options import SourceOptions
-from emodict.errors import OutputError
+from emodict.cli.check import refuse_live_options
+from emodict.cli.options import LiveOptions, SourceOptions, given_options
+from emodict.errors import InputError, OutputError
 from emodict.recording.session import open_session
 from emodict_desk.cli.record import RecordRequest, record_session
 
@@ -62,7 +64,7 @@ def test_json_lines_carry_the_sensors(run: Run, model: Path, session: Path) -> N
         "--json",
         "--weights",
         "--seconds",
-        "3",
+        "7",
     ]
     code, out, err = run(*words)
     assert code == 0
@@ -114,7 +116,10 @@ def test_what_came_live_is_recorded(run: Run, model: Path, session: Path, tmp_pa
         (["--live", "replay:nowhere.h5"], "There is no file nowhere.h5"),
         (["--live", "replay:SESSION", "--speed", "fast"], "--speed is not a speed"),
         (["--live", "replay:SESSION", "--speed", "0"], "runs forwards"),
-        (["--live", "replay:SESSION", "--out", "x.csv"], "no use for --out"),
+        (["--live", "replay:SESSION", "--out", "x.parquet"], "Expected .csv or .jsonl, got .parquet"),
+        (["--live", "replay:SESSION", "--report", "x.html"], "no use for --report"),
+        (["--live", "replay:SESSION", "--weights"], "--weights has nowhere to go"),
+        (["--live", "replay:SESSION", "--channels", "Fz"], "--channels has no use in a replay"),
         (["--live", "replay:SESSION", "SESSION"], "no use for recordings"),
         (["--live", "replay:SESSION", "--jobs", "2"], "no use for --jobs"),
         (["--live", "replay:SESSION", "--check"], "no use for --check"),
@@ -156,6 +161,16 @@ def test_a_recording_that_is_there_is_refused_before_a_sensor_is_looked_for(
     assert "a recording is never overwritten" in err
     with pytest.raises(OutputError, match="a recording is never overwritten"):
         record_session(RecordRequest(SourceOptions(live="lsl"), out=session))
+
+
+@pytest.mark.parametrize("option", [one for one in fields(LiveOptions) if one.name not in ("live", "camera")])
+def test_every_option_of_a_live_run_is_refused_without_one(option: Field) -> None:
+    other = {None: "x", False: True, "": "x"}.get(option.default, 1.0)
+    assert given_options(LiveOptions()) == []
+    given = given_options(LiveOptions(**{option.name: other}))
+    assert given == [f"--{option.name.replace('_', '-')}"]
+    with pytest.raises(InputError, match=f"{given[0]} is for a live run"):
+        refuse_live_options(given)
 
 
 def test_a_live_run_needs_a_model(run: Run, session: Path) -> None:

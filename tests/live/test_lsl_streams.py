@@ -52,6 +52,14 @@ def test_a_name_or_a_source_id_chooses_among_several() -> None:
     assert choose(streams, "gsr", name="middle") is None
 
 
+def test_of_streams_of_one_name_that_of_the_type_is_taken_and_any_other_where_there_is_none() -> None:
+    streams = [Stream("Muse", "EEG", "M", created_at_s=1.0), Stream("Muse", "PPG", "M", created_at_s=2.0)]
+    assert choose(streams, "eeg", name="Muse") is streams[0]
+    assert choose(streams, "ppg", name="muse:PPG1") is streams[1]
+    odd = [Stream("Muse", "Signals", "M")]
+    assert choose(odd, "ppg", name="Muse") is odd[0]
+
+
 def test_twins_are_told_apart_by_their_machines() -> None:
     streams = [Stream("RDA", "EEG", "RDA 127.0.0.1", host) for host in ("left.lab", "right.lab")]
     with pytest.raises(StreamError, match="by the machine it comes from: --stream eeg=NAME@HOST"):

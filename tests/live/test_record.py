@@ -65,7 +65,8 @@ def test_a_signal_ends_a_recording_cleanly(tmp_path: Path, how: Any) -> None:
 
 
 def test_nothing_recorded_is_an_error_and_leaves_no_file(tmp_path: Path) -> None:
-    words = ("--live", "brainflow:CYTON", "--board", "serial_port=/dev/no_such_port", "--seconds", "1.5")
+    (tmp_path / "port").touch()
+    words = ("--live", "brainflow:CYTON", "--board", f"serial_port={tmp_path}/port", "--seconds", "1.5")
     done = subprocess.run(command(*words, "-o", tmp_path / "n.h5"), capture_output=True, text=True, timeout=60)
     assert done.returncode == 2
     assert "has brought no samples" in done.stderr

@@ -62,6 +62,17 @@ def test_one_glitched_stamp_costs_one_sample(glitch_s: float, last_of_a_read: bo
     np.testing.assert_allclose(placed.times_s, true_s[placed.numbers], rtol=0, atol=1e-8)  # seconds of 1000
 
 
+@pytest.mark.parametrize("stamp_s", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("number", [0, 640, 644])
+def test_a_stamp_that_is_no_number_costs_its_sample(stamp_s: float, number: int) -> None:
+    true_s = even(30)
+    stamps_s = true_s.copy()
+    stamps_s[number] = stamp_s
+    placed = place(stamps_s, true_s)
+    assert np.setdiff1d(np.arange(len(true_s)), placed.numbers).tolist() == [number]
+    np.testing.assert_allclose(placed.times_s, true_s[placed.numbers], rtol=0, atol=1e-8)  # seconds of 1000
+
+
 def test_two_glitched_stamps_cost_two_samples_and_three_a_stay_of_less_than_two_seconds() -> None:
     true_s = even(30)
     for many in (2, 3, 60):
@@ -81,6 +92,9 @@ def test_a_clock_that_steps_and_stays_is_followed_within_five_seconds_and_no_sam
     assert len(placed.numbers) == len(true_s)
     # When it was read is how a sample's time is known after a step.
     np.testing.assert_allclose(placed.times_s, true_s, rtol=0, atol=POLL_S)
+    # A clock that is back is the old one: where a line that is off by less than half a period may stay for a while.
+    later = true_s > START_S + back_s + 3
+    np.testing.assert_allclose(placed.times_s[later], true_s[later], rtol=0, atol=0.5 / RATE_HZ)
     late_s = placed.at_s - placed.times_s
     held = late_s > 1.0
     near = (np.abs(true_s - START_S - 15) < 2.5) | (np.abs(true_s - START_S - back_s) < 2.5)
@@ -110,7 +124,24 @@ def test_a_stream_that_begins_more_than_ten_seconds_late_or_one_ahead_is_on_anot
     true_s = even(10)
     placed = place(true_s + off_s, true_s)
     np.testing.assert_allclose(placed.times_s - true_s, 0.0 if taken_over else off_s, rtol=0, atol=POLL_S)
+    said = f"ppg: its stamps are {off_s:+.1f} s off this clock"
+    assert (said in caplog.text) == taken_over
     assert ("off this clock" in caplog.text) == taken_over
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize(("off_s", "unix"), [(86_399.0, True), (86_400.0, False)])
+def test_stamps_within_a_day_of_the_time_of_day_are_unix_time(
+    sign: int, off_s: float, unix: bool, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("time.time", lambda: 2e9)
+    guard = guard_of(RATE_HZ)
+    newest_s = 2e9 + sign * off_s
+    # Half a second from sample to sample: of the four, only the newest counts.
+    released(guard, [newest_s - 1.5, newest_s - 1.0], 100.0)
+    released(guard, [newest_s - 0.5, newest_s], 102.0)
+    assert ("Unix time" in caplog.text) == unix
+    assert ("off this clock" in caplog.text) != unix
 
 
 def test_samples_that_are_lost_for_long_or_held_up_are_no_step(caplog: pytest.LogCaptureFixture) -> None:
@@ -180,6 +211,19 @@ def test_a_clock_must_stay_stepped_for_two_seconds_of_three_samples(stays_s: flo
     released(two, [100.0], 100.0)
     released(two, [50.0], 100.5)
     assert released(two, [50.5], 103.0) == []
+
+
+@pytest.mark.parametrize(("off_s", "back"), [(0.1875, True), (-0.1875, True), (0.25, False), (-0.25, False)])
+def test_a_clock_that_steps_back_to_a_fifth_of_a_second_is_the_old_one_again(off_s: float, back: bool) -> None:
+    guard = guard_of(RATE_HZ)
+    released(guard, [100.0], 100.0)
+    for now_s in (100.0, 101.0, 102.0):
+        released(guard, [now_s - 50.0], now_s)
+    assert guard.shift_s == 50.0
+    for now_s in (102.0, 103.0, 104.0):
+        got = released(guard, [now_s + off_s], now_s)
+    assert guard.shift_s == (0.0 if back else -off_s)
+    assert got == [now_s + off_s + guard.shift_s for now_s in (102.0, 103.0, 104.0)]
 
 
 def test_samples_take_as_long_to_arrive_after_a_step_as_before() -> None:
@@ -291,6 +335,88 @@ def test_a_counter_tells_lost_samples_from_a_slower_rate() -> None:
     assert clock.rate_hz == RATE_HZ
 
 
+@pytest.mark.parametrize("lost", [(), (100, 101, 102)])
+@pytest.mark.parametrize("turn", [100, 256, 65536])
+def test_samples_are_placed_by_their_counter_whose_turns_are_no_other_rate(turn: int, lost: tuple[int, ...]) -> None:
+    true_s = even(20)
+    kept = np.setdiff1d(np.arange(len(true_s)), lost)
+    clock = SampleClock(RATE_HZ, counter=0, of="eeg")
+    times_s, counter = [], (kept % turn).astype(np.float64)[:, None]
+    # Sixteen come together, all stamped with the time of the last: by these alone they would be a burst.
+    for part in np.array_split(np.arange(len(kept)), len(kept) // 16):
+        stamps_s = np.full(len(part), true_s[kept[part[-1]]])
+        times_s.append(clock.place(counter[part], stamps_s, float(stamps_s[-1]))[1])
+    assert clock.rate_hz == RATE_HZ
+    off_s = np.concatenate(times_s) - true_s[kept]
+    # Even to a thousandth of a period, once the line is known.
+    assert np.abs(np.diff(off_s[320:])).max() < 1e-3 / RATE_HZ
+
+
+@pytest.mark.parametrize(("rate_hz", "kept"), [(4.0, 81), (64.0, 641)])
+def test_ten_seconds_or_eighty_samples_are_kept_to_measure_the_rate_by(rate_hz: float, kept: int) -> None:
+    watch, lengths = RateWatch(rate_hz), []
+    for stamp_s in even(40, rate_hz):
+        watch.add(np.array([stamp_s]), np.ones(1))
+        lengths.append(len(watch._stamps))
+    # Both ends count, and until the next look what has come since.
+    assert min(lengths[-40:]) == kept
+    assert max(lengths) < kept + 0.5 * rate_hz
+
+
+def test_of_samples_that_come_together_those_that_came_before_are_left_out() -> None:
+    clock = SampleClock(RATE_HZ, counter=None, of="ppg")
+    clock.place(np.arange(32.0)[:, None], even(0.5), START_S + 0.5)
+    values, times_s = clock.place(np.arange(64.0)[:, None], even(1), START_S + 1)
+    assert 0 < len(values) < 64
+    assert values[-1, 0] == 63.0
+    assert (np.diff(times_s) > 0).all()
+
+
+def test_what_is_left_out_is_logged_where_no_other_log_is_given(caplog: pytest.LogCaptureFixture) -> None:
+    clock = SampleClock(RATE_HZ, counter=None, of="ppg")
+    for stamps_s in (even(1), even(1)):
+        clock.place(np.zeros((64, 1)), stamps_s, START_S + 1)
+    said = [(record.name, record.message) for record in caplog.records]
+    assert said == [("emodict.live.stamps", "ppg: samples that came twice or out of order are left out (64 times)")]
+
+
+def test_where_a_counter_wraps_or_begins_anew_a_sample_is_one_further() -> None:
+    clock = SampleClock(RATE_HZ, counter=0, of="eeg")
+    counter = np.array([200.0, 201.0, 203.0, 203.0, 255.0, 0.0, 255.0, 511.0, 7.0])
+    steps = clock._steps(Stamped(counter[:, None], np.zeros(9)))
+    assert steps.tolist() == [1, 1, 2, 1, 52, 1, 255, 1, 1]
+    assert clock._steps(Stamped(np.array([[9.0]]), np.zeros(1))).tolist() == [2]
+
+
+@pytest.mark.parametrize(("share", "taken"), [(1.008, False), (1.0125, True)])
+def test_after_a_change_of_rate_the_next_must_be_twice_as_large(share: float, taken: bool) -> None:
+    stamps_s = np.concatenate([even(20, 60.0), START_S + 20.0 + np.arange(1500) / (60.0 * share)])
+    measured_hz, _ = watched(stamps_s)
+    assert measured_hz == (pytest.approx(60.0 * share, rel=2e-3) if taken else 60.0)
+
+
+@pytest.mark.parametrize(("rate_hz", "measured_hz"), [(60.02, 60.0), (62.4, 62.4), (61.04, 61.04), (61.52, 61.5)])
+def test_a_rate_is_a_half_where_it_is_as_near_as_crystals_are(rate_hz: float, measured_hz: float) -> None:
+    assert watched(even(20, rate_hz))[0] == measured_hz
+
+
+def test_nine_samples_are_needed_to_measure_a_rate_and_one_more_to_know_their_end() -> None:
+    assert watched(even(40, 1.5), 1.0, read=1) == (1.5, 6.0)
+
+
+@pytest.mark.parametrize(("step_s", "measured_hz"), [(1 / 1024, 102.4), (1 / 1023, 1023.0)])
+def test_steps_of_a_tenth_of_a_period_are_within_a_burst(step_s: float, measured_hz: float) -> None:
+    assert watched(START_S + step_s * np.arange(8192), 102.4, read=64)[0] == measured_hz
+
+
+@pytest.mark.parametrize(("gap_s", "kept"), [(1.0, 2), (1.0 + 2**-10, 1), (0.0, 2), (-(2**-10), 1)])
+def test_a_rate_is_measured_between_gaps_of_more_than_a_second(gap_s: float, kept: int) -> None:
+    watch = RateWatch(RATE_HZ)
+    watch.add(np.array([START_S]), np.ones(1))
+    watch.add(np.array([START_S + gap_s]), np.ones(1))
+    assert len(watch._stamps) == kept
+
+
 def test_a_rate_that_was_taken_is_used_and_said(caplog: pytest.LogCaptureFixture) -> None:
     true_s = even(60, 62.5)
     placed = place(true_s, true_s)
@@ -314,7 +440,9 @@ def test_a_line_of_one_kind_is_logged_once_in_ten_seconds_with_how_often_it_was_
         now_s = tenth / 10
         log.warning("%s: late", "ppg")
     log.warning("%s: late", "gsr")
+    log.warning("%s: %d Hz", "gsr", 4)
+    log.warning("%s: %d Hz", "gsr", 5)
     assert [record.message for record in caplog.records] == [
-        "ppg: late", "ppg: late (100 times)", "ppg: late (100 times)", "gsr: late"
+        "ppg: late", "ppg: late (100 times)", "ppg: late (100 times)", "gsr: late", "gsr: 4 Hz"
     ]  # fmt: skip
     assert EVERY_S == 10.0

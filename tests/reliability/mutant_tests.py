@@ -35,6 +35,10 @@ GROUPS: dict[str, dict[str, str]] = {
         "runtime/emodict/features/windows.py": f"runtime/desk/test_table {_STREAM}",
     },
     "live/clock": {"runtime/emodict/live/clock.py": "live/test_clock*"},
+    "live/stamps": {
+        "runtime/emodict/live/stamps.py": "live/test_stamps",
+        "runtime/emodict/live/rarely.py": "live/test_stamps",
+    },
     "units": {"runtime/emodict/recording/units.py": f"runtime/recording/test_units {_IMPORTERS}"},
     "importers": {
         "runtime/emodict_desk/importers": f"{_TABLES} runtime/desk/test_import_join runtime/desk/test_import_xdf",

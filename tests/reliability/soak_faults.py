@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emodict.live.pipeline import PATIENCE_S
+from emodict.live.stamps import STAYS_S
 
 BoolArray = NDArray[np.bool_]
 
@@ -25,8 +26,10 @@ LOOKS_AHEAD_S = {"eeg": 0.0, "gsr": 0.0, "ppg": 27 / 64, "video": 0.0}
 # A sensor that was given up begins anew with a whole second. The one face of a second comes when that is over, and
 # nobody waits for the first one of a camera that was given up.
 RESTART_S = {"eeg": 1.0, "gsr": 1.0, "ppg": 1.0, "video": 2.0}
-# A clock that has jumped is followed at once to a period; it takes so long until it is exact again.
-CLOCK_SETTLES_S = 1.0
+# A clock that has jumped is doubted for STAYS_S, in which its samples are held, and then exact again; with what a
+# packet of half a second takes to come.
+CLOCK_SETTLES_S = STAYS_S + 1.0
+SLOWEST_PERIOD_S = 0.25
 
 # Every sample counts; more than half of a window must be so; all of it must.
 NAN, INFINITE, ABSURD, SATURATED, STUCK, CONSTANT = "NaN", "infinite", "out of range", "saturated", "stuck", "constant"
@@ -128,6 +131,8 @@ def expected(fault: Fault, seconds: int) -> Expected:
     nothing = np.zeros(seconds, dtype=bool)
     if fault.kind in HARMLESS:
         return Expected(nothing, nothing, nothing)
+    if fault.jump_s:
+        return _of_a_jump(fault, rows)
     begin_s, end_s = _unusable(fault)
     near_s = PLACED_WITHIN_S[fault.modality]
     low_s, high_s = rows + 1 - WINDOW_S[fault.modality], rows + 1
@@ -135,10 +140,8 @@ def expected(fault: Fault, seconds: int) -> Expected:
     reach_s = near_s + REACH_S[fault.modality]
     before_s = reach_s if fault.kind in OF_VALUES else near_s + LOOKS_AHEAD_S[fault.modality]
     after_s = reach_s + SETTLE_S[fault.modality] + (0.0 if fault.kind in OF_VALUES else RESTART_S[fault.modality])
-    after_s += CLOCK_SETTLES_S if fault.jump_s else 0.0
-    last_s = max(end_s, fault.last_s + abs(fault.jump_s) + PATIENCE_S) if fault.jump_s else end_s
     # The one face of a second lies at its very beginning.
-    may = (low_s <= last_s + after_s) & (high_s > min(begin_s, fault.first_s) - before_s)
+    may = (low_s <= end_s + after_s) & (high_s > min(begin_s, fault.first_s) - before_s)
     covered_s = np.minimum(end_s, high_s) - np.maximum(begin_s, low_s)
     if fault.kind in COVERING:
         must = covered_s >= COVERING[fault.kind] * WINDOW_S[fault.modality] - 1e-6
@@ -150,15 +153,23 @@ def expected(fault: Fault, seconds: int) -> Expected:
     return Expected(first | last | inside, around, may)
 
 
+def _of_a_jump(fault: Fault, rows: NDArray[np.float64]) -> Expected:
+    """There and back, samples are held until the clock has stayed where it is: a row that ends meanwhile lacks them."""
+    name = fault.modality
+    must, may = np.zeros(len(rows), dtype=bool), np.zeros(len(rows), dtype=bool)
+    before_s = PLACED_WITHIN_S[name] + LOOKS_AHEAD_S[name]
+    after_s = CLOCK_SETTLES_S + RESTART_S[name] + REACH_S[name]
+    for jump_s in (fault.first_s, fault.last_s):
+        may |= (rows + 1 - WINDOW_S[name] <= jump_s + after_s) & (rows + 1 > jump_s - before_s)
+        # From the last sample before the jump to when the first of what is held can no longer be in time.
+        held = (jump_s + SLOWEST_PERIOD_S + PLACED_WITHIN_S[name], jump_s + STAYS_S - PATIENCE_S - 0.1)
+        must |= (rows + 1 > held[0]) & (rows + 1 < held[1])
+    return Expected(must, np.zeros(len(rows), dtype=bool), may)
+
+
 def _unusable(fault: Fault) -> tuple[float, float]:
     """From when to when, on the rows' clock, nothing usable is there."""
     if fault.kind == TOO_LATE:
         # All comes at `stop_s`. The first rows are waited for, and go out without; those after them are not.
         return fault.first_s, math.floor(fault.stop_s) - PATIENCE_S - 1e-3
-    if fault.kind == AHEAD:
-        # The samples go on later than they were taken, by the jump: before them there is a hole.
-        return fault.first_s + CLOCK_SETTLES_S, fault.first_s + fault.jump_s - CLOCK_SETTLES_S
-    if fault.kind == BEHIND:
-        # They claim to be older than any row waits for.
-        return fault.first_s + PATIENCE_S + CLOCK_SETTLES_S, fault.last_s - PATIENCE_S - CLOCK_SETTLES_S
     return fault.first_s, fault.last_s

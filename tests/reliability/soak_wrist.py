@@ -15,8 +15,8 @@ from tests.reliability import soak_faults as faults
 from tests.reliability.soak_faults import Fault, draw_faults
 
 from emodict.features.spec import FeatureSpec
-from emodict.live.clock import CounterClock, SmoothClock
 from emodict.live.source import Chunk, Connected, LiveStream, Lost, SensorEvent
+from emodict.live.stamps import SampleClock
 
 Float64Array = NDArray[np.float64]
 
@@ -40,7 +40,7 @@ class _Connection:
 
     stream: LiveStream
     begin_s: float
-    clock: SmoothClock | None
+    clock: SampleClock | None
     sent: int = 0
     period_s: float = field(init=False)
 
@@ -110,8 +110,9 @@ class _Sensor:
         return self._fault
 
     def _connect(self, stream: LiveStream, begin_s: float) -> _Connection:
-        clock = {"eeg": CounterClock, "video": None}.get(self.name, SmoothClock)
-        return _Connection(stream, begin_s, None if clock is None else clock(stream.rate_hz))
+        counter = 0 if self.name == "eeg" else None
+        clock = None if self.name == "video" else SampleClock(stream.rate_hz, counter=counter, of=self.name)
+        return _Connection(stream, begin_s, clock)
 
     def _returning(self) -> LiveStream:
         rates = [self._stream.rate_hz, OTHER_RATE_HZ.get(self.name, self._stream.rate_hz)]
@@ -273,17 +274,18 @@ class SimulatedWrist:
 
     def _placed(self, packet: _Packet) -> Chunk | None:
         """Times for the stamps, as the sources of LSL and BrainFlow find them."""
-        clock, times_s = packet.connection.clock, packet.stamps_s
-        if isinstance(clock, CounterClock):
-            times_s = clock.counted_times_s(times_s, packet.numbers % COUNTER_TURNS)
-        elif clock is not None:
-            times_s = clock.times_s(times_s)
-        kept = np.isfinite(times_s)
-        modality = packet.connection.stream.modality
-        if not kept.any():
-            return None
-        self.samples[modality] += int(kept.sum())
-        return Chunk(modality, packet.samples[kept], times_s[kept])
+        clock, stream = packet.connection.clock, packet.connection.stream
+        samples, times_s = packet.samples, packet.stamps_s
+        if clock is not None:
+            columns = np.column_stack([packet.numbers % COUNTER_TURNS, samples])
+            columns, times_s = clock.place(columns, times_s, self.now_s())
+            samples = columns[:, 1:]
+            if clock.rate_hz != stream.rate_hz:
+                raise AssertionError(
+                    f"{stream.modality}: {clock.rate_hz} Hz were measured, {stream.rate_hz} Hz are right"
+                )
+        self.samples[stream.modality] += len(times_s)
+        return Chunk(stream.modality, samples, times_s) if len(times_s) else None
 
     def __enter__(self) -> SimulatedWrist:
         return self

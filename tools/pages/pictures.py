@@ -27,7 +27,7 @@ from emodict.results.console import clock
 
 WIDTH = 1100
 # Until 3:45 of the stranger: in the minute before one trial has ended, another begun, and face and PPG have failed.
-LIVE_SECONDS = 222
+LIVE_SECONDS = 226
 MEASURES = "[...document.querySelectorAll('.measures div')].map((d) => [...d.children].map((c) => c.innerText))"
 # The weights and the table of the report are left out: they are for a closer look.
 END_OF_QUALITY = "document.querySelector('figure.quality').getBoundingClientRect().bottom + 28"

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from emodict.cli.app import plain_output, split_names
-from emodict.errors import InputError, printable
+from emodict.errors import InputError, OutputError, printable
 from emodict.recording.modalities import modality_name
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from emodict.live.page.listener import PageListener
     from emodict.live.recorder import SessionRecorder
     from emodict.live.row import Listener, LiveRow
+    from emodict.live.rows_file import RowsFile
     from emodict.live.source import LiveSource, SensorEvent
     from emodict.predict.person import Adaptation
 
@@ -55,41 +56,45 @@ def run_live_command(engine_path: Path, options: RunOptions, sensors: LiveOption
         # Before a sensor is connected, which takes its time.
         require_new_file(sensors.record)
     with open_engine(engine_path, device=options.device) as engine, contextlib.ExitStack() as stack:
-        manifest = engine.manifest
-        strange = [name for name in options.upside_down if name not in manifest.features.modality_names]
-        if strange:
-            wanted = manifest.features.modality_names
-            raise InputError(f"--invert {strange[0]}: the model reads no such signal", expected=wanted)
-        adaptation = None if options.wearer is None else options.wearer.adapt(manifest)
-        if adaptation is not None:
-            _require_subject(adaptation, sensors.subject)
-        counter = _Counter()
-        listeners = [counter, *_listeners(engine_path, options, sensors)]
+        adaptation = _adaptation(engine, options, sensors)
+        counter, rows = _Counter(), _rows_file(options)
+        listeners = [counter, *_listeners(engine_path, options, sensors), *([rows] if rows else [])]
         source = _source(engine, sensors)
         for listener in listeners:
             stack.enter_context(listener)
-        say(describe_model(manifest, engine_path.name))
+        say(describe_model(engine.manifest, engine_path.name))
         if adaptation is not None:
             say(adaptation.describe())
         stack.enter_context(source)
         recorder = _recorder(sensors, source, stack)
         say(f"Live from {source.name}{', SIMULATED' if source.simulated else ''}; Ctrl-C ends it")
+        on_event = _ignored if recorder is None else recorder.keep
         with ended_by_signals():
-            on_event = _ignored if recorder is None else recorder.keep
             run_live(
-                engine,
-                source,
-                listeners,
-                adaptation=adaptation,
-                invert=options.upside_down,
-                on_event=on_event,
+                engine, source, listeners, adaptation=adaptation, invert=options.upside_down, on_event=on_event,
                 seconds=sensors.seconds,
-            )
+            )  # fmt: skip
         stack.close()
         say(f"{counter.rows} rows, {counter.answered} answered")
+        if rows is not None:
+            rows.require_whole()
+            say(f"Wrote {options.out}" if counter.rows else f"No row came, so {options.out} was not made")
         if recorder is not None:
             recorder.require_whole()
             say(f"Recorded {sensors.record}")
+
+
+def _adaptation(engine: Engine, options: RunOptions, sensors: LiveOptions) -> Adaptation | None:
+    """What is done for the person who wears the sensors; refuses what does not fit the model."""
+    wanted = engine.manifest.features.modality_names
+    strange = [name for name in options.upside_down if name not in wanted]
+    if strange:
+        raise InputError(f"--invert {strange[0]}: the model reads no such signal", expected=wanted)
+    if options.wearer is None:
+        return None
+    adaptation = options.wearer.adapt(engine.manifest)
+    _require_subject(adaptation, sensors.subject)
+    return adaptation
 
 
 class _Counter:
@@ -109,6 +114,16 @@ class _Counter:
 
     def __exit__(self, *_: object) -> None:
         return None
+
+
+def _rows_file(options: RunOptions) -> RowsFile | None:
+    if options.weights and options.out is None and not options.as_json:
+        raise OutputError("--weights has nowhere to go", expected="--out FILE or --json beside it", fix="Add one")
+    if options.out is None:
+        return None
+    from emodict.live.rows_file import RowsFile
+
+    return RowsFile(Path(options.out), with_weights=options.weights)
 
 
 def _source(engine: Engine, options: LiveOptions) -> LiveSource:
@@ -143,6 +158,7 @@ def open_sensors(options: SourceOptions, spec: FeatureSpec) -> LiveSource:
         streams={modality_name(m): s for m, s in read_pairs(options.stream or (), "--stream eeg=NAME").items()},
         board=read_pairs(options.board or (), "--board serial_port=/dev/ttyUSB0"),
         places=split_names(options.channels),
+        wait_s=options.wait,
     )
 
 

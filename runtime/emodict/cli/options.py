@@ -19,11 +19,15 @@ if TYPE_CHECKING:
 Engine = Annotated[Path | None, Option(help="The model: a model.onnx or model.plan of emodict-export.")]
 Recordings = Annotated[
     list[Path] | None,
-    Argument(metavar="RECORDING...", help="session.h5 files, folders of them, or feature tables (.npz, .mat)."),
+    Argument(metavar="RECORDING...", help="Sessions, folders of them, other makers' recordings, or feature tables."),
 ]
 Results = Annotated[
     str | None,
-    Option("--out", "-o", help="Write all rows: .csv .json .parquet .h5, or - for CSV on standard output."),
+    Option(
+        "--out",
+        "-o",
+        help="Write all rows: .csv .json .parquet .h5, or - for CSV on standard output; live: .csv .jsonl.",
+    ),
 ]
 Report = Annotated[Path | None, Option(help="Write a page to look at: report.html.")]
 Weights = Annotated[bool, Option("--weights", help="With the weights of the dictionary.")]
@@ -77,9 +81,12 @@ Places = Annotated[
         help="Where the electrodes are, in their order, for a device that names none; of a recording: which to keep.",
     ),
 ]
+Wait = Annotated[
+    float, Option(metavar="SECONDS", min=1.0, help="How long to look for the first sensor, before giving up.")
+]
 Record = Annotated[Path | None, Option(help="Keep all that comes live in a session.h5.")]
 Subject = Annotated[str, Option(help="Who wears the sensors.")]
-Rows = Annotated[int | None, Option("--seconds", min=1, help="End a live run after so many rows.")]
+Rows = Annotated[int | None, Option("--seconds", min=1, help="End a live run after so many seconds.")]
 
 # Faces.
 Camera = Annotated[
@@ -154,6 +161,7 @@ class SourceOptions:
     stream: Stream = None
     board: Board = None
     channels: Places = None
+    wait: Wait = 30.0
 
 
 @dataclass(frozen=True)
@@ -171,7 +179,7 @@ class LiveOptions(SourceOptions):
     seconds: Rows = None
 
     HEADINGS: ClassVar = {
-        "Sensors": ("live", "speed", "stream", "board", "channels"),
+        "Sensors": ("live", "speed", "stream", "board", "channels", "wait"),
         "The face": ("camera", "face", "face_model"),
         "Live": ("record", "subject", "outlet", "serve", "token", "seconds"),
     }

@@ -80,7 +80,8 @@ def run_command(
     if sensors.wanted:
         from emodict.cli.live import require_live_alone, run_live_command
 
-        idle = named + given_options(options, but=("weights", "as_json", "quiet", "device", "person", "invert"))
+        passed = ("out", "weights", "as_json", "quiet", "device", "person", "invert")
+        idle = named + given_options(options, but=passed)
         run_live_command(require_live_alone(engine, idle + (["--check"] if check else [])), options, sensors)
         return 0
     refuse_live_options(given_options(sensors))
@@ -108,6 +109,9 @@ def run_all(engine_path: Path, recordings: Sequence[Path], options: "RunOptions"
         require_jobs(options.jobs, options.dask)
 
     say = _say(options)
+    for path, times in Counter(file.resolve() for file in recordings).items():
+        if times > 1:
+            say(f"{path.name} is given {times} times; each is scored")
     with open_engine(engine_path, device=options.device) as engine:
         for line in _model_lines(engine, engine_path, options):
             say(line)

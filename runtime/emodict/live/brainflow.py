@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from emodict.errors import InputError
 from emodict.features.spec import FeatureSpec
 from emodict.live.clock import counts_samples
-from emodict.live.source import Chunk, Connected, Ended, Lost, SensorEvent
+from emodict.live.source import FIRST_WAIT_S, Chunk, Connected, Ended, Lost, SensorEvent
 from emodict.live.stamps import SampleClock
 
 if TYPE_CHECKING:
@@ -47,16 +47,25 @@ class BrainFlowSource:
         board: its name or number in BrainFlow: MUSE_2_BOARD, MUSE_2, 38.
         spec: whose modalities are wanted.
         params: of BrainFlowInputParams, such as serial_port; and `channels`, the places of the electrodes.
+        wait_s: how long the board is looked for at first.
 
     Raises:
         InputError: no such board or parameter, or it measures nothing that is wanted.
         MissingDependencyError: brainflow is not installed.
     """
 
-    def __init__(self, board: str, spec: FeatureSpec, *, params: Mapping[str, str] | None = None) -> None:
-        from emodict_desk.boards import find_board
+    def __init__(
+        self,
+        board: str,
+        spec: FeatureSpec,
+        *,
+        params: Mapping[str, str] | None = None,
+        wait_s: float = FIRST_WAIT_S,
+    ) -> None:
+        from emodict_desk.boards import find_board, require_port
 
-        self._board = find_board(board, spec.modality_names, params or {})
+        self._board, self._wait_s = find_board(board, spec.modality_names, params or {}), wait_s
+        require_port(self._board)
         self.name = f"BrainFlow {self._board.name}"
         self.session = "live"
         self.simulated = self._board.simulated
@@ -106,24 +115,36 @@ class BrainFlowSource:
             from emodict_desk.boards import import_brainflow
 
             shim = import_brainflow()
-            retries, said = 0, ""
+            retries, said, seen, began_s = 0, "", False, time.monotonic()
             while not self._stopping.is_set() and not self._ended.is_set():
                 session = _Session(shim, self._board, self._events.put)
                 problem = session.read_while_it_lasts(self._stopping, self._tried)
                 if session.ended:
                     self._ended.set()
-                retries = 0 if session.gave_samples else retries
+                retries, seen = (0, True) if session.gave_samples else (retries, seen)
+                if problem and not seen and time.monotonic() - began_s >= self._wait_s:
+                    raise self._not_found(problem)
                 if problem and problem != said:
                     logger.warning("%s: %s; it is looked for again and again", self.name, problem)
                 said = problem
                 self._tried.set()
+                pause_s = RETRY_S[min(retries, len(RETRY_S) - 1)]
+                left_s = math.inf if seen else max(0.0, began_s + self._wait_s - time.monotonic())
                 if not self._ended.is_set():
-                    self._stopping.wait(RETRY_S[min(retries, len(RETRY_S) - 1)])
+                    self._stopping.wait(min(pause_s, left_s))
                 retries += 1
         except BaseException as error:
             self._error = error
         finally:
             self._tried.set()
+
+    def _not_found(self, problem: str) -> InputError:
+        params = ", ".join(f"{name}={value}" for name, value in self._board.params.items())
+        return InputError(
+            f"{self.name} was looked for {self._wait_s:g} s: {problem}",
+            expected=f"the board{f' at {params}' if params else ''}, switched on and in reach",
+            fix="Check --board; --wait SECONDS looks for longer",
+        )
 
 
 class _Session:
@@ -204,7 +225,9 @@ class _Session:
                 expected="what its list of supported boards names for it, such as serial_port or mac_address",
                 got=", ".join(f"{name}={value}" for name, value in self._board.params.items()) or "none",
             ) from None
-        return f"the board does not answer ({code})"
+        from emodict_desk.boards import in_words
+
+        return in_words(code)
 
     def _release(self, shim_board: Any) -> None:
         try:

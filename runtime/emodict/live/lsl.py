@@ -7,7 +7,7 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -18,8 +18,18 @@ from emodict.errors import EmodictError, StreamError
 from emodict.features.spec import FeatureSpec
 from emodict.live.clock import counts_samples
 from emodict.live.liblsl import Inlet, LostError, NotYetError, Resolver, StreamInfo, library, local_clock_s
-from emodict.live.lsl_streams import Picked, Wanted, asked_of, channels_of, choose, identity, pick
-from emodict.live.source import Chunk, Connected, LiveStream, Lost, SensorEvent
+from emodict.live.lsl_streams import (
+    Picked,
+    Wanted,
+    asked_of,
+    channels_of,
+    choose,
+    describe_streams,
+    identity,
+    looked_for,
+    pick,
+)
+from emodict.live.source import FIRST_WAIT_S, Chunk, Connected, LiveStream, Lost, SensorEvent
 from emodict.live.stamps import SampleClock
 from emodict.recording.modalities import modality_of
 
@@ -48,6 +58,7 @@ class LslSource:
         spec: its sensors are wanted, with their channels and units; video is left out.
         names: NAME, NAME@HOST or NAME:CHANNEL by modality, where several could be it.
         places: of the electrodes, in the order of an EEG stream that does not name its channels.
+        wait_s: how long a first sensor is looked for.
     """
 
     finished = False
@@ -55,9 +66,14 @@ class LslSource:
     simulated = False
 
     def __init__(
-        self, spec: FeatureSpec, *, names: Mapping[str, str] | None = None, places: Sequence[str] = ()
+        self,
+        spec: FeatureSpec,
+        *,
+        names: Mapping[str, str] | None = None,
+        places: Sequence[str] = (),
+        wait_s: float = FIRST_WAIT_S,
     ) -> None:
-        self._names, self._places = dict(names or {}), places
+        self._names, self._places, self._wait_s = dict(names or {}), places, wait_s
         self._wanted = {modality.name: modality for modality in spec.modalities if modality_of(modality.name).types}
         unknown = sorted(set(self._names) - set(self._wanted))
         if unknown:
@@ -87,7 +103,7 @@ class LslSource:
         """See `LiveSource.poll`.
 
         Raises:
-            StreamError: in the first seconds alone: streams that cannot be used, or that cannot be told apart.
+            StreamError: before a first sensor was found: there is none, or streams cannot be used or distinguished.
         """
         until_s = time.monotonic() + timeout_s
         while True:
@@ -96,7 +112,26 @@ class LslSource:
             self._last_read_s = time.monotonic()
             events = [*self._arrived(), *self._read()]
             if events or self._last_read_s >= until_s:
+                self._require_a_sensor()
                 return events
+
+    def _require_a_sensor(self) -> None:
+        if self._known or time.monotonic() - self._entered_s < self._wait_s:
+            return
+        with Resolver() as resolver:
+            time.sleep(LOOK_AROUND_S)
+            seen = describe_streams(resolver.results())
+        wanted = ", or ".join(looked_for(name, self._names.get(name)) for name in self._wanted)
+        raise StreamError(
+            f"No sensor was found in {self._wait_s:g} s",
+            expected=f"an LSL stream {wanted}",
+            got=seen,
+            fix="Start the program that sends it, in the same network; --wait SECONDS looks for longer",
+        )
+
+    def _first_look(self) -> bool:
+        """Is a mistake in the setup still told by ending the run?"""
+        return not self._known or time.monotonic() - self._entered_s < FIRST_LOOK_S
 
     def _arrived(self) -> list[SensorEvent]:
         events: list[SensorEvent] = []
@@ -123,10 +158,10 @@ class LslSource:
 
     def __enter__(self) -> LslSource:
         library()
-        started_s = time.monotonic()
+        self._entered_s = time.monotonic()
         for modality, wanted in self._wanted.items():
             name = self._names.get(modality)
-            keeper = _Keeper(wanted, name, self._news, self._stop, started_s, self._places)
+            keeper = _Keeper(wanted, name, self._news, self._stop, self._first_look, self._places)
             thread = threading.Thread(target=keeper.run, name=f"lsl-{modality}", daemon=True)
             thread.start()
             self._keepers.append(thread)
@@ -241,11 +276,11 @@ class _Keeper:
         name: str | None,
         news: queue.SimpleQueue[_Link | StreamError],
         stop: threading.Event,
-        started_s: float,
+        first_look: Callable[[], bool],
         places: Sequence[str],
     ) -> None:
-        self._places = places
-        self._wanted, self._name, self._news, self._stop, self._started_s = wanted, name, news, stop, started_s
+        self._first_look, self._places = first_look, places
+        self._wanted, self._name, self._news, self._stop = wanted, name, news, stop
         self._before: tuple[str, str, str] | None = None
         self._said = ""
 
@@ -286,10 +321,8 @@ class _Keeper:
         return None
 
     def _say_nothing_is_there(self, streams: list[StreamInfo]) -> None:
-        types = modality_of(self._wanted.name).types
-        looked_for = f"called {self._name}" if self._name else f"of type {' or '.join(types)}"
-        seen = ", ".join(sorted({f"'{stream.name}' (type {stream.kind})" for stream in streams})) or "none at all"
-        self._say(f"{self._wanted.name}: no LSL stream {looked_for} so far (there is {seen}); still looking")
+        wanted, seen = looked_for(self._wanted.name, self._name), describe_streams(streams)
+        self._say(f"{self._wanted.name}: no LSL stream {wanted} so far (there is {seen}); still looking")
 
     def _opened(self, stream: StreamInfo) -> _Link | None:
         try:
@@ -321,7 +354,7 @@ class _Keeper:
             raise
 
     def _refuse(self, error: EmodictError) -> None:
-        if isinstance(error, StreamError) and time.monotonic() - self._started_s < FIRST_LOOK_S:
+        if isinstance(error, StreamError) and self._first_look():
             self._news.put(error)
         else:
             self._say(str(error).rstrip("."))

@@ -118,14 +118,26 @@ def choose(
 
 def _candidates(streams: Iterable[Announced], modality: str, name: str | None) -> list[Announced]:
     numeric = [stream for stream in streams if stream.numeric]
-    if name is not None:
-        return [stream for stream in numeric if asked_of(stream, name) is not None]
     types = modality_of(modality).types
     by_type = [s for s in numeric if s.kind.strip().upper() in types]
+    if name is not None:
+        # All streams of a Muse are called the same; but the type of one that is named may be any.
+        named = [[s for s in some if asked_of(s, name) is not None] for some in (by_type, numeric)]
+        return named[0] or named[1]
     known = {kind for other in MODALITIES.values() for kind in other.types}
     # A stream of another known type is not taken for its name: "EEG lab GSR" of type GSR is no EEG.
     unknown = [s for s in numeric if s.kind.strip().upper() not in known]
     return by_type or [s for s in unknown if _words(s.name) & set(types)]
+
+
+def looked_for(modality: str, name: str | None) -> str:
+    """Which stream would be it, as the end of a sentence."""
+    return f"called {name}" if name else f"of type {' or '.join(modality_of(modality).types)}"
+
+
+def describe_streams(streams: Iterable[Announced]) -> str:
+    """All that are there."""
+    return ", ".join(sorted({f"'{stream.name}' (type {stream.kind})" for stream in streams})) or "none at all"
 
 
 def _how_to_choose(modality: str, streams: Sequence[Announced]) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from emodict.errors import InputError
 from emodict.features.spec import FeatureSpec
-from emodict.live.source import LiveSource
+from emodict.live.source import FIRST_WAIT_S, LiveSource
 
 FORMS = "lsl, brainflow:BOARD or replay:session.h5"
 
@@ -21,6 +21,7 @@ def open_source(
     streams: Mapping[str, str] | None = None,
     board: Mapping[str, str] | None = None,
     places: Sequence[str] = (),
+    wait_s: float = FIRST_WAIT_S,
 ) -> LiveSource:
     """The source, not yet entered.
 
@@ -30,6 +31,7 @@ def open_source(
         speed: of a replay; 1 unless told otherwise.
         streams: which LSL stream is a modality's, where several could be.
         board: parameters of a BrainFlow board, such as serial_port.
+        wait_s: how long a first sensor is looked for.
         places: of the electrodes, in order, where the device does not say them; nothing to a replay.
 
     Raises:
@@ -40,18 +42,22 @@ def open_source(
     if kind == "lsl" and not rest:
         from emodict.live.lsl import LslSource
 
-        return LslSource(spec, names=streams or {}, places=places)
+        return LslSource(spec, names=streams or {}, places=places, wait_s=wait_s)
     if kind == "brainflow" and rest:
         from emodict.live.brainflow import BrainFlowSource
 
         params = {**(board or {}), **({"channels": ",".join(places)} if places else {})}
-        return BrainFlowSource(rest, spec, params=params)
+        return BrainFlowSource(rest, spec, params=params, wait_s=wait_s)
     if kind == "replay" and rest:
         from emodict.live.replay import ReplaySource
 
         return ReplaySource(Path(rest), spec, speed=1.0 if speed is None else speed)
+    raise _no_such_source(text, kind)
+
+
+def _no_such_source(text: str, kind: str) -> InputError:
     near = difflib.get_close_matches(kind, ("lsl", "brainflow", "replay"), n=1)
-    raise InputError(
+    return InputError(
         f"There is no live source '{text}'",
         expected=FORMS,
         fix=f"Did you mean {near[0]}?" if near and near[0] != kind else None,

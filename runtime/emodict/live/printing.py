@@ -11,6 +11,21 @@ from emodict.results.console import header_line, row_lines
 from emodict.results.outputs import row_as_dict
 
 
+def row_line(row: LiveRow, *, with_weights: bool) -> str:
+    """A row as a line of JSON: what `emodict-run --json` writes of a recording, and the sensors' states."""
+    content = {
+        "session": row.prediction.session,
+        "simulated": row.prediction.simulated,
+        "model_simulated": row.prediction.model_simulated,
+        "doubts": row.prediction.doubts,
+        "unix_s": round(row.unix_s, 3),
+        "delay_s": round(row.delay_s, 4),
+        **row_as_dict(row.prediction, 0, with_weights=with_weights),
+        "sensors": [asdict(sensor) for sensor in row.sensors],
+    }
+    return json.dumps(content)
+
+
 class TableListener:
     """One line a second; `plain` for terminals that know ASCII alone."""
 
@@ -31,7 +46,7 @@ class TableListener:
 
 
 class JsonListener:
-    """One JSON object a second, as `emodict-run --json` writes for a recording, with the sensors' states."""
+    """One JSON object a second."""
 
     def __init__(self, *, with_weights: bool) -> None:
         self._with_weights = with_weights
@@ -40,17 +55,7 @@ class JsonListener:
         return None
 
     def row(self, row: LiveRow) -> None:
-        content = {
-            "session": row.prediction.session,
-            "simulated": row.prediction.simulated,
-            "model_simulated": row.prediction.model_simulated,
-            "doubts": row.prediction.doubts,
-            "unix_s": round(row.unix_s, 3),
-            "delay_s": round(row.delay_s, 4),
-            **row_as_dict(row.prediction, 0, with_weights=self._with_weights),
-            "sensors": [asdict(sensor) for sensor in row.sensors],
-        }
-        print(json.dumps(content), flush=True)
+        print(row_line(row, with_weights=self._with_weights), flush=True)
 
     def __enter__(self) -> JsonListener:
         return self

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 
 from emodict.engine import Engine
 from emodict.errors import RecordingError
 from emodict.features.windows import FeatureWindows
-from emodict.live.pipeline import LivePipeline
+from emodict.live.pipeline import PATIENCE_S, LivePipeline
 from emodict.live.row import Listener, LiveRow, SensorState
 from emodict.live.source import LiveSource, SensorEvent
 from emodict.predict.person import Adaptation
@@ -16,6 +17,8 @@ from emodict.predict.scoring import score
 
 # Nothing can be due before a sensor has been found: look whether the run is to end this often.
 LONGEST_WAIT_S = 0.5
+# Ends of seconds are sums, which are rounded.
+_ROUNDING_S = 1e-6
 OnEvent = Callable[[SensorEvent], object]
 
 
@@ -29,7 +32,7 @@ def run_live(
     on_event: OnEvent = lambda event: None,
     seconds: float | None = None,
 ) -> int:
-    """Run until the source is finished, `seconds` rows are out, or Ctrl-C; returns the number of rows.
+    """Run until the source is finished, the rows of `seconds` are out, or Ctrl-C; returns the number of rows.
 
     The source and the listeners are entered and left by the caller. `invert` names the signals that are turned upside
     down. `on_event` hears everything the source tells, before it is used or turned: a recorder.
@@ -37,12 +40,11 @@ def run_live(
     count = 0
     for listener in listeners:
         listener.begin(engine.manifest, source.name)
-    for row in live_rows(engine, source, adaptation=adaptation, invert=invert, on_event=on_event):
+    rows = live_rows(engine, source, adaptation=adaptation, invert=invert, on_event=on_event, seconds=seconds)
+    for row in rows:
         for listener in listeners:
             listener.row(row)
         count += 1
-        if seconds is not None and count >= seconds:
-            break
     return count
 
 
@@ -53,26 +55,45 @@ def live_rows(
     adaptation: Adaptation | None = None,
     invert: Collection[str] = (),
     on_event: OnEvent = lambda event: None,
+    seconds: float | None = None,
 ) -> Iterator[LiveRow]:
-    """The rows of a live run, each as soon as it is known.
+    """The rows of a live run, each as soon as it is known; those that end in the first `seconds`, if that is given.
 
     Raises:
-        RecordingError: the source ended without one of the model's modalities ever appearing.
+        RecordingError: the source or the time ended without one of the model's modalities ever appearing.
     """
     unmixing = None if adaptation is None else adaptation.unmixing
     pipeline = LivePipeline(engine.manifest.features, unmixing=unmixing, invert=invert)
+    end_s = math.inf if seconds is None else source.now_s() + seconds + _ROUNDING_S
+    for row in _all_rows(engine, source, pipeline, adaptation, on_event, end_s):
+        ends_s = pipeline.end_s(float(row.prediction.start_s[0]))
+        if ends_s <= end_s:
+            yield row
+        if ends_s + 1.0 > end_s:
+            return
+    if pipeline.start_s is None:
+        wanted = ", ".join(engine.manifest.features.modality_names)
+        raise RecordingError(f"{source.name} has none of the signals this model reads", expected=wanted, got="none")
+
+
+def _all_rows(
+    engine: Engine,
+    source: LiveSource,
+    pipeline: LivePipeline,
+    adaptation: Adaptation | None,
+    on_event: OnEvent,
+    end_s: float,
+) -> Iterator[LiveRow]:
+    """The rows until the source is finished, or no row of what was before `end_s` waits any more."""
     # The wall clock is read once: it may be set while we run, the source's clock is not.
     unix_offset_s = time.time() - source.now_s()
-    while not source.finished:
+    while not source.finished and source.now_s() < end_s + PATIENCE_S:
         for event in source.poll(pipeline.wait_s(source.now_s(), LONGEST_WAIT_S)):
             on_event(event)
             pipeline.push(event)
         pipeline.flush(source.now_s())
         yield from _rows(engine, source, pipeline, adaptation, unix_offset_s)
     pipeline.finish()
-    if pipeline.start_s is None:
-        wanted = ", ".join(engine.manifest.features.modality_names)
-        raise RecordingError(f"{source.name} has none of the signals this model reads", expected=wanted, got="none")
     yield from _rows(engine, source, pipeline, adaptation, unix_offset_s)
 
 

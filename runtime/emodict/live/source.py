@@ -9,6 +9,9 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+# How long a first sensor is looked for, unless told otherwise.
+FIRST_WAIT_S = 30.0
+
 
 @dataclass(frozen=True)
 class LiveStream:

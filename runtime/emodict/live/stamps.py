@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -24,6 +25,8 @@ JUMP_S, JUMP_PERIODS = 1.0, 4
 CONFIRMED_BY = 3
 # A clock that seems to have stepped must stay where it is for so long.
 STAYS_S = 2.0
+# By when samples come, a step is known to so much.
+KNOWN_TO_S = 0.2
 # What the first samples of a stream may be late by: a buffer that was full. More is another clock.
 FIRST_LATE_S = 10.0
 # By how much a second the usual delay may grow; it may shrink at once.
@@ -102,16 +105,20 @@ class TrustedStamps:
         self._jump_s = longest_step_s(rate_hz)
         self._of, self._log = of, log
         self._last_s: float | None = None
-        self._last_came_s = 0.0
+        self._last_came_s = math.nan
         self._delay_s = 0.0
         self._doubtful: _Doubtful | None = None
         self.shift_s = 0.0
 
     def take(self, came: Stamped, now_s: float) -> Iterator[Stamped]:
         """What can be placed of what has come, in order; a new start of the clock begins a part of its own."""
-        for run in came.later(self.shift_s).runs(self._jump_s):
-            # A step that was taken over while this was going on.
-            yield from self._judged(run, now_s)
+        numbers = np.isfinite(came.stamps_s)
+        if not numbers.all():
+            self._say_left_out(int((~numbers).sum()))
+            came = Stamped(came.values[numbers], came.stamps_s[numbers])
+        if len(came):
+            for run in came.later(self.shift_s).runs(self._jump_s):
+                yield from self._judged(run, now_s)
 
     def _judged(self, run: Stamped, now_s: float) -> Iterator[Stamped]:
         if self._follows(run, now_s):
@@ -162,6 +169,9 @@ class TrustedStamps:
 
     def _taken_over(self, doubtful: _Doubtful, now_s: float) -> Stamped:
         by_s = doubtful.delay_s - self._delay_s
+        if abs(self.shift_s + by_s) < KNOWN_TO_S:
+            # It has stepped back to the clock that it was on.
+            by_s = -self.shift_s
         if self._last_s is not None:
             self._log.warning("%s: its clock has stepped by %+.1f s, which is taken out again", self._of, -by_s)
         elif abs(float(doubtful.samples.stamps_s[-1]) - time.time()) < _DAY_S:
@@ -184,9 +194,11 @@ class TrustedStamps:
 
     def _drop(self) -> None:
         if self._doubtful is not None:
-            count = len(self._doubtful.samples)
-            self._log.warning("%s: samples at times that cannot be are left out", self._of, count=count)
+            self._say_left_out(len(self._doubtful.samples))
             self._doubtful = None
+
+    def _say_left_out(self, count: int) -> None:
+        self._log.warning("%s: samples at times that cannot be are left out", self._of, count=count)
 
 
 class RateWatch:
@@ -230,7 +242,7 @@ class RateWatch:
         numbers, stamps_s = self._numbers[part], self._stamps[part]
         # Whether the last is one, the next will say.
         ends = np.append(np.diff(stamps_s) * self.rate_hz > _BURST_STEP, False)
-        x, y = numbers[ends] - numbers[0], stamps_s[ends] - stamps_s[0]
+        x, y = numbers[ends], stamps_s[ends] - stamps_s[0]
         if len(x) < 3 * _THIRDS:
             return None
         slope = _slope(x, y)
@@ -267,7 +279,7 @@ class SampleClock:
         self._trusted = TrustedStamps(rate_hz, of=of, log=self._log)
         self._watch = RateWatch(rate_hz)
         self._clock = self._new_clock()
-        self._counted = 0.0
+        self._counted = math.nan
 
     @property
     def rate_hz(self) -> float:
@@ -306,4 +318,4 @@ class SampleClock:
         counter = run.values[:, self._counter].astype(np.float64)
         steps = np.diff(counter, prepend=self._counted)
         self._counted = float(counter[-1])
-        return np.where((steps >= 1) & (steps < _COUNTED_STEP), steps, 1.0)
+        return np.where(steps < _COUNTED_STEP, np.maximum(steps, 1.0), 1.0)
