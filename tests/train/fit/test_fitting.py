@@ -334,6 +334,23 @@ def test_an_interrupted_fit_goes_on_to_the_identical_checkpoint(
     assert list(tmp_path.iterdir()) == [resume]  # for the caller to delete, once the checkpoint is saved
 
 
+def test_a_fit_killed_between_its_last_held_out_epoch_and_the_choice_of_epochs_makes_the_same_choice(
+    tmp_path: Path, quick: Checkpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(resume_module, "SAVE_EVERY_S", -1.0)
+    resume = tmp_path / "model.pt.resume"
+
+    def killed(*_: object, **__: object) -> None:
+        raise _PulledPlugError
+
+    with monkeypatch.context() as patch, pytest.raises(_PulledPlugError):
+        patch.setattr(resume_module.SavedState, "finish", killed)
+        fit(make_table(), QUICK, resume_path=resume)
+    steps: list[Step] = []
+    assert same_checkpoint(fit(make_table(), QUICK, on_step=steps.append, resume_path=resume), quick)
+    assert "held out" not in {step.stage for step in steps}
+
+
 def test_a_finished_fit_is_not_trained_again_before_its_state_is_deleted(tmp_path: Path, quick: Checkpoint) -> None:
     resume = tmp_path / "model.pt.resume"
     fit(make_table(), QUICK, resume_path=resume)

@@ -165,16 +165,21 @@ def _find_epochs(job: _Job, on_step: OnStep) -> tuple[int, dict[str, dict[str, f
         kl = list(saved["kl"])
         training.restore(saved)
     job.foreseen.go_on(len(kl))
-    best, epochs = 0, job.options.plan.epochs
+    best, epochs = _best_of(kl), job.options.plan.epochs
     while len(kl) < epochs and len(kl) - best < job.patience:
         training.run_epoch()
         kl.append(training.kl())
-        best = 1 + int(np.argmin(kl))
+        best = _best_of(kl)
         on_step(Step("held out", len(kl), epochs, min(kl), *job.foreseen.stopping_early(best, len(kl))))
         job.saved.save("folds", lambda: {"kl": kl, **training.state()})
     metrics = pooled(training.folds, epochs_for_others(training.folds))
     job.saved.finish("epochs", {"epochs": best, "metrics": json.dumps(metrics)}, instead_of="folds")
     return best, metrics
+
+
+def _best_of(kl: Sequence[float]) -> int:
+    """The epoch of least KL, counted from 1; 0 before the first."""
+    return 1 + int(np.argmin(kl)) if kl else 0
 
 
 def _folds_in_training(job: _Job) -> FoldsInTraining:
