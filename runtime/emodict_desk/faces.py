@@ -68,7 +68,7 @@ def faces_of_video(
     A second without a face holds NaN.
 
     Raises:
-        RecordingError: the file is no video.
+        RecordingError: the file is not a video.
     """
 
     def source(wants: Wants) -> Generator[TimedFrame, None, None]:
@@ -131,7 +131,7 @@ def faces_of_frames(
 
 def _face_of(parts: list[FaceRows], finder: FaceFinder, embedder: FaceEmbedder) -> tuple[FaceVideo, FaceReport]:
     rows = join_face_rows(parts, dims=embedder.dims)
-    # Before the first frame nothing was filmed: these seconds are no part of the video.
+    # Before the first frame nothing was filmed: these seconds are not part of the video.
     filmed = slice(len(parts[0]) - 1, None)
     found, held = rows.found[filmed], rows.held[filmed]
     face = FaceVideo(
