@@ -50,8 +50,13 @@ class FaceReport:
     def __str__(self) -> str:
         return (
             f"{self.seconds} s of video: a face in {self.found}, held over {self.held}, none in {self.without}; "
-            f"detector: {self.detector}; features: {self.features}"
+            f"detector: {self.detector}; features: {self.features}" + self._warning()
         )
+
+    def _warning(self) -> str:
+        if self.found or not self.seconds:
+            return ""
+        return "\nWarning: no face was found in it, so no second of it can be used. Is it the right video?"
 
 
 def faces_of_video(
