@@ -177,6 +177,17 @@ def _write_json(predictions: Sequence[Prediction], path: Path, with_weights: boo
         handle.writelines(_json_document(predictions, with_weights=with_weights))
 
 
+def _write_json_lines(predictions: Sequence[Prediction], path: Path, with_weights: bool) -> None:
+    """A row a line, each with what is known of its session, as a live run writes them."""
+    with path.open("w", encoding="utf-8") as handle:
+        for prediction in predictions:
+            marks = {"simulated": prediction.simulated, "model_simulated": prediction.model_simulated}
+            about = {"session": prediction.session, **marks, "doubts": list(prediction.doubts)}
+            for row in range(len(prediction)):
+                content = {**about, **row_as_dict(prediction, row, with_weights=with_weights)}
+                handle.write(json.dumps(content, allow_nan=False) + "\n")
+
+
 def _json_document(predictions: Sequence[Prediction], *, with_weights: bool) -> Iterator[str]:
     """One document, a row a line, never whole in memory."""
     yield f'{{"format": "{FORMAT}", "version": {FORMAT_VERSION}, "sessions": ['
@@ -292,6 +303,7 @@ def _group_name(session: str, file: h5py.File) -> str:
 _WRITERS: dict[str, Writer] = {
     ".csv": _write_csv_file,
     ".json": _write_json,
+    ".jsonl": _write_json_lines,
     ".parquet": _write_parquet,
     ".h5": _write_hdf5,
 }
