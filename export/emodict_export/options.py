@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from emodict.engine.held import sidecar_path
+from emodict.engine.held import onnx_beside, sidecar_path
 from emodict.errors import InputError
 from emodict.files.atomic import check_writable, refuse_overwriting
 
@@ -40,8 +40,11 @@ class ExportOptions:
 
     @property
     def onnx(self) -> Path:
-        """The .onnx that is written: the output itself, or the one beside the plan."""
-        return self.out.with_suffix(".onnx")
+        """The .onnx that is written: the output itself, or the one beside the plan.
+
+        A model.onnx in FP32 may lie there already: other precisions have names of their own.
+        """
+        return onnx_beside(self.out, self.precision)[0] if self.builds_plan else self.out.with_suffix(".onnx")
 
 
 def check_options(options: ExportOptions) -> None:

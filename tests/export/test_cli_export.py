@@ -177,13 +177,19 @@ def test_kept_nodes_are_named(run: Run, checkpoint: Path, tmp_path: Path) -> Non
 
 def test_a_plan_for_three_gpus_is_built_here_with_its_onnx_beside_it(run: Run, checkpoint: Path) -> None:
     pytest.importorskip("tensorrt_rtx", reason="plans are built ahead of time by TensorRT for RTX")
+    whole = checkpoint.with_suffix(".onnx")
+    assert run(checkpoint, "-o", whole)[0] == 0
+    before = whole.read_bytes()
     code, out, _ = run(checkpoint, "--precision", "fp16", "--sm", "86,89,120")
     assert code == 0
+    # A model.onnx in FP32 stays what it was.
+    assert whole.read_bytes() == before
     plan = checkpoint.with_suffix(".plan")
     sidecar = read_sidecar(plan)
     content = read_plan(plan, sidecar)
     assert sidecar.plan_sha256 == hashlib.sha256(content).hexdigest()
-    assert sidecar.onnx_sha256 == hashlib.sha256(checkpoint.with_suffix(".onnx").read_bytes()).hexdigest()
+    halved = checkpoint.with_suffix(".fp16.onnx").read_bytes()
+    assert sidecar.onnx_sha256 == hashlib.sha256(halved).hexdigest()
     assert sidecar.compute_capabilities == ("8.6", "8.9", "12.0")
     assert sidecar.manifest.precision == "fp16"
     total = sum(sidecar.layers.values())

@@ -212,7 +212,7 @@ def test_the_command_builds_a_face_plan_for_named_gpus_in_fp16(run: Run, weights
     # 13 convolutions, 13 ReLUs and 5 poolings; the scaling and the mean are FP32.
     assert re.search(r"for compute capability 8\.6, 8\.9, 12\.0; 31 of 3\d layers in FP16", said)
     assert f"--face {out} -o session.h5" in said
-    assert read_sidecar(out).manifest == FaceEngine(out.with_suffix(".onnx")).manifest
+    assert read_sidecar(out).manifest == FaceEngine(out.with_suffix(".fp16.onnx")).manifest
 
 
 @pytest.mark.parametrize(

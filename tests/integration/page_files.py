@@ -16,6 +16,7 @@ from tests.runtime.desk.test_import_dmer import arrays
 from tests.runtime.desk.test_import_dsi import DSI_COLUMNS, dsi_file
 from tests.runtime.desk.test_import_embraceplus import avro_file
 from tests.runtime.desk.test_import_muse import muse_file
+from tests.runtime.desk.test_import_openbci import openbci_file
 from tests.runtime.desk.test_import_opensignals import add_device
 from tests.runtime.desk.test_import_xdf import eeg_and_wrist
 from tests.runtime.face.test_face_video import face_for, write_video
@@ -85,6 +86,7 @@ def make_devices(folder: Path) -> None:
         make_edf(folder / name)
     dsi_file(folder / "headset.csv", drop=range(200, 260), columns=DSI_COLUMNS)
     muse_file(folder / "mindMonitor.csv")
+    openbci_file(folder / "OpenBCI-RAW.txt", samples=range(5000))
     xdf, _, _ = eeg_and_wrist()
     xdf.write(folder / "clock_resets.xdf")
     add_device(folder / "bvp_rest.h5", sensors=("BVP",))

@@ -67,3 +67,9 @@ def test_a_folder_without_any_recording_is_refused(run: Run, wrist_model: Path, 
     assert done.returncode == 2
     assert f"There is no session in the folder {tmp_path}" in done.stderr
     assert "a folder with notes.bin" in done.stderr
+
+
+def test_a_recording_that_is_given_twice_is_said(run: Run, wrist_model: Path, wristband: Path) -> None:
+    done = run("emodict-run", "-q", "--engine", wrist_model, wristband, f"{wristband}/")
+    assert done.returncode == 0, done.stderr
+    assert "S07 is given 2 times; each is scored" in done.stdout

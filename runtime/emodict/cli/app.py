@@ -69,9 +69,9 @@ def run_app(build: Callable[[], Any], name: str) -> None:
     except BaseException as error:
         if os.environ.get("EMODICT_DEBUG") and not isinstance(error, SystemExit | EmodictError):
             raise
-        message, code = _ending(error, name)
-        _quit(message, code)
-    sys.exit(outcome if isinstance(outcome, int) else 0)
+        _quit(*_ending(error, name))
+    # typer makes 130 of Ctrl-C, and says nothing.
+    _quit(f"{name}: stopped" if outcome == 130 else "", outcome if isinstance(outcome, int) else 0)
 
 
 def _open_standard_streams() -> None:
@@ -113,7 +113,7 @@ def _ending(error: BaseException, name: str) -> tuple[str, int]:
     if isinstance(error, SystemExit):
         return "", error.code if isinstance(error.code, int) else 1
     # typer's and click's own, told by name: which package brings them depends on typer's version.
-    if isinstance(error, KeyboardInterrupt) or type(error).__name__ == "Abort":
+    if isinstance(error, KeyboardInterrupt) or type(error).__name__ == "Abort" or _was_interrupted(error):
         return f"{name}: stopped", 130
     if hasattr(error, "show") and hasattr(error, "exit_code"):
         error.show()
@@ -122,6 +122,15 @@ def _ending(error: BaseException, name: str) -> tuple[str, int]:
         hint = hint_at(error) if isinstance(error, Exception) else ""
         return f"Here it is called: {hint}" if hint else "", int(error.exit_code)
     return _failure(error, name)
+
+
+def _was_interrupted(error: BaseException | None) -> bool:
+    """Ctrl-C within a library's import or call may come back as any error of the library's."""
+    while error is not None:
+        if isinstance(error, KeyboardInterrupt):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def _failure(error: BaseException, name: str) -> tuple[str, int]:
@@ -150,8 +159,11 @@ def _is_lack_of_memory(error: BaseException) -> bool:
 def log_to_stderr() -> None:
     """Let the library's messages (resampled, going on from ...) reach the person at the terminal."""
     import logging
+    import warnings
 
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    # A library's warning is one sentence: where in its source it was raised helps nobody here.
+    warnings.showwarning = lambda message, *_: logging.getLogger(__name__).warning("%s", message)
 
 
 class Progress:
@@ -187,9 +199,11 @@ class Progress:
         self._shown = now
         share = min(1.0, done / self._total)
         left = (now - self._started) * (1 - share) / share if share > 0 else float("nan")
-        line = f"{self._title} {done:.0f}/{self._total:.0f}{self._unit}, {_duration(left)} left"
-        if note:
-            line += f", {note}"
+        line = f"{self._title} {done:.0f}/{self._total:.0f}{self._unit}, {duration(left)} left"
+        self.draw(share, f"{line}, {note}" if note else line)
+
+    def draw(self, share: float, line: str) -> None:
+        """A line now: behind a bar on a terminal."""
         if self._terminal:
             filled = round(share * BAR_WIDTH)
             bar = "█" * filled + "░" * (BAR_WIDTH - filled)
@@ -253,7 +267,8 @@ def split_modalities(text: str | None) -> list[str]:
     return [modality_name(word) for word in split_names(text)]
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """In minutes and seconds, `?` for NaN."""
     if seconds != seconds:
         return "?"
     minutes, rest = divmod(round(seconds), 60)

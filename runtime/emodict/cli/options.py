@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 Engine = Annotated[Path | None, Option(help="The model: a model.onnx or model.plan of emodict-export.")]
 Recordings = Annotated[
     list[Path] | None,
-    Argument(metavar="RECORDING...", help="session.h5 files, folders of them, or feature tables (.npz, .mat)."),
+    Argument(metavar="RECORDING...", help="Sessions, folders of them, other makers' recordings, or feature tables."),
 ]
 Results = Annotated[
     str | None,

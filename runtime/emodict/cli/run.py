@@ -109,6 +109,9 @@ def run_all(engine_path: Path, recordings: Sequence[Path], options: "RunOptions"
         require_jobs(options.jobs, options.dask)
 
     say = _say(options)
+    for path, times in Counter(file.resolve() for file in recordings).items():
+        if times > 1:
+            say(f"{path.name} is given {times} times; each is scored")
     with open_engine(engine_path, device=options.device) as engine:
         for line in _model_lines(engine, engine_path, options):
             say(line)

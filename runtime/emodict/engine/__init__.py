@@ -10,6 +10,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from emodict.engine.held import onnx_beside
 from emodict.engine.manifest import Manifest
 from emodict.errors import ModelError
 
@@ -58,12 +59,13 @@ def open_engine(path: str | os.PathLike[str], *, device: str | None = None) -> E
         return OnnxEngine(path, device=device or "cpu")
     if path.suffix == ".plan":
         if device == "cpu":
+            there = [onnx for onnx in onnx_beside(path) if onnx.is_file()]
             raise ModelError(
                 f"{path} is a plan: it runs on a GPU alone",
                 expected="--device cuda, or none",
                 got="--device cpu",
-                fix=f"Run the .onnx that it was built from: emodict-run --engine {path.with_suffix('.onnx')} session.h5"
-                if path.with_suffix(".onnx").is_file()
+                fix=f"Run the .onnx that it was built from: emodict-run --engine {there[0]} session.h5"
+                if there
                 else f"The same model as ONNX runs on the CPU: emodict-export model.pt -o {path.stem}.onnx",
             )
         from emodict.engine.tensorrt import TensorRTEngine

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 from emodict.engine.driver import Driver
+from emodict.engine.held import onnx_beside
 from emodict.engine.sidecar import Sidecar
 from emodict.errors import ModelError
 
@@ -133,12 +134,15 @@ def require_gpu(sidecar: Sidecar, plan: Path, driver: Driver) -> None:
 
 def ways_out(sidecar: Sidecar, plan: Path, *, rebuild: bool = False, gpu: str | None = None) -> str:
     """What to do with a plan that cannot run: the ONNX file it came from, which runs anywhere, or building it again."""
-    onnx = plan.with_suffix(".onnx")
-    if onnx.is_file() and hashlib.sha256(onnx.read_bytes()).hexdigest() == sidecar.onnx_sha256:
-        quoted = f"'{onnx}'"
+    built_from = [
+        onnx for onnx in onnx_beside(plan)
+        if onnx.is_file() and hashlib.sha256(onnx.read_bytes()).hexdigest() == sidecar.onnx_sha256
+    ]  # fmt: skip
+    if built_from:
+        quoted = f"'{built_from[0]}'"
         way = f"The model it was built from runs on this machine: {sidecar.usage(quoted)}"
     else:
-        way = f"The same model as ONNX runs on this machine: emodict-export {sidecar.source} -o {onnx.name}"
+        way = f"The same model as ONNX runs on this machine: emodict-export {sidecar.source} -o {plan.stem}.onnx"
     return f"{way}. To build it for this machine: {build_command(sidecar, plan, gpu)}" if rebuild else way
 
 

@@ -41,6 +41,7 @@ _WORD = 0xFFFFFFFF
 # The mark of a collection of values of any length, and its version.
 _COLLECTION = b"GCOL\x01"
 _BLOCK_BYTES = 4 << 20
+_ASTRAY = "of any length that are neither texts nor sequences"
 # Of a collection, and of each object in one.
 _HEAD_BYTES = 16
 
@@ -234,6 +235,7 @@ def _objects(file: h5py.File) -> Iterator[tuple[str, Any]]:
 
     seen: set[int] = set()
     groups = [file["/"]]
+    yield "/", groups[0]
     while groups:
         group = groups.pop()
         for name in list(group):
@@ -261,9 +263,31 @@ def _problem_of(thing: Any) -> str | None:
 
     if isinstance(thing, h5py.ExternalLink):
         return f"is a link into another file, '{Path(thing.filename).name}'"
-    if not isinstance(thing, h5py.Dataset):
-        return None
+    astray = next((f"has an attribute '{name}' {_ASTRAY}" for name, kind in _attributes(thing) if _astray(kind)), None)
+    if astray or not isinstance(thing, h5py.Dataset):
+        return astray
+    if _astray(thing.id.get_type()):
+        return f"holds values {_ASTRAY}"
     return _out_of_the_file(thing) or _too_large(thing)
+
+
+def _attributes(thing: Any) -> Iterator[tuple[str, Any]]:
+    """The name and the HDF5 type of each attribute; no value is read."""
+    from h5py import h5a
+
+    for index in range(h5a.get_num_attrs(thing.id)):
+        attribute = h5a.open(thing.id, index=index)
+        yield attribute.name.decode("utf-8", "replace"), attribute.get_type()
+
+
+def _astray(kind: Any) -> bool:
+    """Whether a type is of any length and neither a sequence (0) nor a text (1): to read it HDF5 2.0 jumps to nowhere.
+
+    HDF5 encodes it as two bytes of its own, then class and version, then the kind in four bits.
+    """
+    from h5py import h5t
+
+    return bool(kind.get_class() == h5t.VLEN and kind.encode()[3] & 0x0F)
 
 
 def _out_of_the_file(data: h5py.Dataset) -> str | None:

@@ -18,6 +18,7 @@ from emodict.recording.recording import Event, Recording, Signal
 from emodict_desk.board_columns import pick_columns
 from emodict_desk.importers.clock import utc_text
 from emodict_desk.importers.form import Form, Option
+from emodict_desk.importers.kinds import wrong_kind
 from emodict_desk.importers.order import Order, by_counter_or_arrivals
 from emodict_desk.importers.spool import Growing, Spool
 from emodict_desk.importers.text import Block, TextTable, numbers, open_table
@@ -48,6 +49,8 @@ def read_brainflow(
     """
     path = Path(source)
     table = open_table(path, _EXPECTED, delimiter="\t", has_header=False)
+    if len(table.columns) == 1:
+        raise wrong_kind(path, _EXPECTED)
     descr = _description(path, board, preset)
     _check_width(table, descr)
     account = Account(f"BrainFlow {descr.get('name', 'board')} file {path.name}")
@@ -197,7 +200,7 @@ def _column(table: TextTable, block: Block, column: object) -> NDArray[np.float6
 
 
 def _order(rows: _Rows, rate_hz: float, account: Account) -> Order:
-    """Samples by the board's package counter; where that counts packets of several samples, by their time."""
+    """Samples by the board's package counter; where that counts packets of samples, by their time."""
     stamps_s = rows.unix_s if np.isfinite(rows.unix_s).all() else None
     return by_counter_or_arrivals(
         rows.packages, _All(rows.samples), stamps_s, rate_hz, account, counter_is="the package counter"
@@ -206,7 +209,7 @@ def _order(rows: _Rows, rate_hz: float, account: Account) -> Order:
 
 @dataclass(frozen=True)
 class _All:
-    """The samples of all modalities side by side: rows that are equal in all of them are the same row."""
+    """The samples of all modalities side by side: rows that are equal in all are the same row."""
 
     samples: Mapping[str, Spool]
 

@@ -1,4 +1,4 @@
-"""Clocks of recordings: time stamps that come in bursts, times that are even after all, and what text says of time."""
+"""Clocks of recordings: stamps that come in bursts, even times, and what text says of time."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def usual_rate_hz(times_s: Float64Array) -> float:
 
 
 def looks_like_summer_time(step_s: Any, tolerance_s: float = 0.0) -> Any:
-    """Is a step of a local clock, or each of several, just the hour by which it is set twice a year?"""
+    """Is a step of a local clock (or each of several) the hour by which it is set twice a year?"""
     return np.abs(step_s - _HOUR_S) < _HOUR_TOLERANCE_S + tolerance_s
 
 
@@ -117,7 +117,7 @@ class ClockTime:
     twelve_hours: bool = False
 
     def day(self) -> datetime.date | None:
-        """The day, where it can be told: the year first, or a number that is not a month, or AM and PM (US)."""
+        """The day, if it can be told: the year is first, a number is not a month, or AM and PM (US)."""
         parts = [int(part) for part in re.findall(r"\d+", self.date)]
         if len(parts) != 3:
             return None
@@ -135,7 +135,7 @@ class ClockTime:
 
 
 def clock_time(text: str) -> ClockTime | None:
-    """`23:30:00.000`, `01/02/2024 01:30:00 PM`, `1.2.2024 13:30:00`; None where it is none of them."""
+    """`23:30:00.000`, `01/02/2024 01:30:00 PM`, `1.2.2024 13:30:00`; None for anything else."""
     found = _CLOCK.fullmatch(text.strip())
     if not found:
         return None

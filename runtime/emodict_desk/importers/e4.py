@@ -1,4 +1,4 @@
-"""Empatica E4: the folder of CSV files that one sitting with the wristband leaves, or the zip that the maker gives."""
+"""Empatica E4: the folder of CSV files that one sitting leaves, or the zip that the maker gives."""
 
 from __future__ import annotations
 
@@ -123,6 +123,9 @@ def _folder_in(packed: zipfile.ZipFile, path: Path) -> zipfile.Path:
             got=", ".join(folders) or describe(path),
             fix=unpack if folders else None,
         )
+    if any(info.compress_size > path.stat().st_size for info in packed.infolist()):
+        # zipfile makes room for as much as a part claims to take.
+        raise zipfile.BadZipFile("a part of it claims more than the whole")
     large = [info.filename for info in packed.infolist() if info.file_size > _MOST_ZIPPED_BYTES]
     if large:
         raise RecordingError(

@@ -19,6 +19,7 @@ from emodict.recording.recording import Event, Recording, Signal, channel_and_re
 from emodict.recording.units import unit_factor
 from emodict_desk.importers.form import Form
 from emodict_desk.importers.kinds import describe
+from emodict_desk.importers.labels import is_electrode
 
 if TYPE_CHECKING:
     import edfio
@@ -33,15 +34,18 @@ _OTHER_TYPES = re.compile(
     r"|counter|acc|gyro|mag|batt|dc\d|stim|sti\b)",
     re.IGNORECASE,
 )
+# Places between those of the 10-10 system: AFF1h, TTP7h.
+_TEN_FIVE = re.compile(r"[A-Z]{1,3}p?\d{1,2}h", re.IGNORECASE)
 _VOLTAGE = re.compile(r"^\s*[num\u00b5\u03bc]?V\s*$")
 
 
 def read_edf(source: Path, /, *, subject_id: str | None = None, session_id: str | None = None) -> Recording:
     """Read the EEG of an EDF or EDF+ file.
 
-    EEG channels become eeg in uV, annotations events. Of EEG channels with different rates those of the
-    most common one are taken. The header's start time has no time zone, so start_time has none either.
-    Names default to the header's patient code and the file's name.
+    EEG channels become eeg in uV, annotations events. Those are EEG that are named so, or by places on
+    the head, and where there are none any voltage. Of several rates the most common one is taken. The
+    header's start time has no time zone, so start_time has none either. Names default to the header's
+    patient code and the file's name.
 
     Raises:
         RecordingError: the file is no EDF, has gaps, has no EEG, or its EEG has a unit emodict does not know.
@@ -125,7 +129,7 @@ def _open(path: Path) -> edfio.Edf:
 
 def _sort_out(signals: Sequence[edfio.EdfSignal], path: Path) -> tuple[list[edfio.EdfSignal], list[str]]:
     """The EEG signals of the most common rate, and what was left out with the reason."""
-    eeg = [signal for signal in signals if _is_eeg(signal)]
+    eeg = [signal for signal in signals if _is_named_eeg(signal)] or [s for s in signals if _may_be_eeg(s)]
     if not eeg:
         raise RecordingError(
             f"{path} holds no EEG",
@@ -148,11 +152,27 @@ def _sort_out(signals: Sequence[edfio.EdfSignal], path: Path) -> tuple[list[edfi
     return kept, left_out
 
 
-def _is_eeg(signal: edfio.EdfSignal) -> bool:
-    """By the type before the name; without one, any voltage that is not named as something else."""
+def _is_named_eeg(signal: edfio.EdfSignal) -> bool:
+    """By the type before its name, or a voltage at a place on the head."""
     if signal.label.upper().startswith("EEG "):
         return True
-    return not _OTHER_TYPES.match(signal.label) and bool(_VOLTAGE.match(signal.physical_dimension))
+    name = _place(signal)[0]
+    return _is_voltage(signal) and (is_electrode(name) or bool(_TEN_FIVE.fullmatch(name)))
+
+
+def _may_be_eeg(signal: edfio.EdfSignal) -> bool:
+    """Where no signal is named as EEG: any voltage that is not named as something else."""
+    return _is_voltage(signal) and not _OTHER_TYPES.match(signal.label)
+
+
+def _is_voltage(signal: edfio.EdfSignal) -> bool:
+    return bool(_VOLTAGE.match(signal.physical_dimension))
+
+
+def _place(signal: edfio.EdfSignal) -> tuple[str, str]:
+    """Name and reference; PhysioNet fills names up with dots: `Fc5.`, `C3..`."""
+    name, reference = channel_and_reference(signal.label)
+    return name.rstrip("."), reference.rstrip(".")
 
 
 def _is_calibrated(signal: edfio.EdfSignal) -> bool:
@@ -161,7 +181,7 @@ def _is_calibrated(signal: edfio.EdfSignal) -> bool:
 
 
 def _signal(eeg: Sequence[edfio.EdfSignal], path: Path) -> Signal:
-    parts = [channel_and_reference(signal.label) for signal in eeg]
+    parts = [_place(signal) for signal in eeg]
     samples: NDArray[np.float32] = np.empty((len(eeg[0].digital), len(eeg)), dtype=np.float32)
     for column, signal in enumerate(eeg):
         factor = unit_factor(signal.physical_dimension, "uV", of=f"{path}, channel {signal.label}")

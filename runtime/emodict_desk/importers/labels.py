@@ -1,4 +1,4 @@
-"""What names mean: which column, channel or stream is which modality, at which place, in which unit."""
+"""What names mean: which column, channel or stream is which modality, where, and in which unit."""
 
 from __future__ import annotations
 

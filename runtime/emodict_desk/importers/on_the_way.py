@@ -1,4 +1,4 @@
-"""Another maker's recording given where a session.h5 is expected: imported into memory, and said."""
+"""Another maker's recording where a session.h5 is expected: imported into memory, and said."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ logger = logging.getLogger(__name__)
 
 
 def imported(path: Path, otherwise: RecordingError, *, again: bool = False) -> Recording:
-    """The recording, by the importer that knows the file; what an import would say of it is logged in one line.
+    """The recording, by the importer that knows the file; what an import would say is logged.
 
     Of a file that is read `again`, it is not said once more.
 
     Samples of a long one wait in a nameless temporary file.
 
     Raises:
-        RecordingError: `otherwise` where no importer knows it; or what the importer says, with how to import it first.
+        RecordingError: `otherwise` where no importer knows it; else what the importer says.
     """
     kind = None if _is_meant_for_a_session(path) else kind_of(path)
     if kind is None:
@@ -30,8 +30,9 @@ def imported(path: Path, otherwise: RecordingError, *, again: bool = False) -> R
     try:
         recording = IMPORTERS[kind].read(path)
     except RecordingError as error:
+        why = str(error).removeprefix(f"{path}: ").removeprefix(f"{path}, ").rstrip(".")
         raise RecordingError(
-            f"{path} is not a session.h5, and cannot be imported on the way, as {kind}: {str(error).rstrip('.')}",
+            f"{path} is not a session.h5, and cannot be imported on the way, as {kind}: {why}",
             fix=f"Import it first: emodict-session import {kind} '{path}' -o session.h5",
         ) from error
     said = [f"{name.replace('_', ' ')}: {recording.attributes[name]}" for name in ("left_out", "notes")
@@ -42,7 +43,7 @@ def imported(path: Path, otherwise: RecordingError, *, again: bool = False) -> R
 
 
 def _is_meant_for_a_session(path: Path) -> bool:
-    """By its name, or HDF5 that cannot be opened or calls itself one: reading it as such says what is wrong with it."""
+    """By its name, or HDF5 that is damaged or calls itself one: reading it says what is wrong."""
     import h5py
 
     if not path.is_file() or not h5py.is_hdf5(path):

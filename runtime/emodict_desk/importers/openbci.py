@@ -1,6 +1,7 @@
-"""The text file of the OpenBCI GUI (OpenBCI-RAW-*.txt), of its versions 1 to 6: % lines, then rows with commas.
+"""The text file of the OpenBCI GUI (OpenBCI-RAW-*.txt), of its versions 1 to 6.
 
-Each row is a sample index, the EXG channels in uV, acceleration and other columns, and at its end one or two times.
+Behind lines with % each row is a sample index, the EXG channels in uV, acceleration and other columns,
+and at its end one or two times.
 """
 
 from __future__ import annotations
@@ -37,11 +38,12 @@ _DAY_S = 86400.0
 def read_openbci(source: Path, /, *, subject_id: str | None = None, session_id: str | None = None) -> Recording:
     """Read the text file of the OpenBCI GUI (OpenBCI-RAW-*.txt).
 
-    The EXG channels become eeg in uV, numbered, as the file names no electrodes; markers become events. Samples are
-    placed by the sample index, and by their times where it counts otherwise. Versions before 4 have no date.
+    The EXG channels become eeg in uV, numbered, as the file names no electrodes; markers become
+    events. Samples are placed by the sample index, and by their times where it counts otherwise.
+    Some versions have no date.
 
     Raises:
-        RecordingError: no text file of the GUI, no rate in its header, or a row that cannot be read.
+        RecordingError: not a text file of the GUI, no rate, or a row that cannot be read.
     """
     path = Path(source)
     check_there(path, _EXPECTED)
@@ -75,7 +77,7 @@ def looks_like_openbci(path: Path, head: bytes) -> bool:
 
 @dataclass(frozen=True)
 class _Layout:
-    """What the % lines say, and where the columns lie; `unix` and `clock` are None where there is no such time."""
+    """What the % lines say, and where the columns lie; `unix`, `clock`, `marker` may not be there."""
 
     table: TextTable
     rate_hz: float
@@ -122,7 +124,7 @@ def _layout(path: Path) -> _Layout:
 
 
 def _head_lines(path: Path) -> tuple[list[str], list[str]]:
-    """The % lines, and up to three behind them: perhaps a header, a row of zeros, and one that holds samples."""
+    """The % lines, and up to three behind them: a header, a row of zeros, one of samples."""
     comments: list[str] = []
     try:
         with path.open(encoding="utf-8-sig") as file:
@@ -147,7 +149,7 @@ def _ticks(cell: str) -> float:
 
 @dataclass(frozen=True)
 class _Rows:
-    """What the rows hold; times_s is Unix time, or of a day where there is no date, NaN where there is neither."""
+    """What the rows hold; times_s is Unix time, or of the day, or NaN where there is neither."""
 
     samples: Spool
     index: NDArray[np.float64]

@@ -10,6 +10,7 @@ BVP is a share of full scale, ADC/2^n.
 from __future__ import annotations
 
 import datetime
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,7 @@ from emodict.files.hdf5 import DAMAGE, check_contents, members, open_to_read
 from emodict.recording.recording import Event, Recording, Signal
 from emodict_desk.importers.form import Form, Option, pairs
 from emodict_desk.importers.kinds import check_there, wrong_kind
+from emodict_desk.importers.labels import modality_of_words
 from emodict_desk.importers.order import by_counter
 from emodict_desk.importers.spool import Spool
 from emodict_desk.recordings.account import Account
@@ -49,17 +51,15 @@ class _Sensor:
 
 
 _SENSORS = {
-    "EDA": _Sensor("gsr", "uS", lambda share: share * 3.0 / 0.12, lambda share: share * 3.3 / 0.132),
-    "EEG": _Sensor(
+    "gsr": _Sensor("gsr", "uS", lambda share: share * 3.0 / 0.12, lambda share: share * 3.3 / 0.132),
+    "eeg": _Sensor(
         "eeg", "uV", lambda share: (share - 0.5) * 3.0 / 40000 * 1e6, lambda share: (share - 0.5) * 3.3 / 41782 * 1e6
     ),
-    "BVP": _Sensor("ppg", "a.u.", lambda share: share, lambda share: share),
+    "ppg": _Sensor("ppg", "a.u.", lambda share: share, lambda share: share),
 }
-# How OpenSignals writes the type of a sensor; RAW, CUSTOM and the rest say nothing.
-_NAMES = {
-    "EDA": "EDA", "EDABIT": "EDA", "EDABITREV": "EDA", "EEG": "EEG", "EEGBIT": "EEG", "EEGBITREV": "EEG", "BVP": "BVP",
-    "PPG": "BVP", "PULSE": "BVP", "PULSEBIT": "BVP", "PULSEBITREV": "BVP",
-}  # fmt: skip
+# BITalino's sensors end so.
+_BITALINO = re.compile(r"bit(rev)?$", re.IGNORECASE)
+_NOT_WANTED = "none"
 
 
 def read_opensignals(
@@ -222,13 +222,13 @@ def _choose(
     asked = _asked(channels, sensor, path)
     chosen: dict[str, list[tuple[_Channel, _Sensor, str]]] = {}
     for i, channel in enumerate(channels):
-        kind, place = asked.get(i, (_NAMES.get(channel.sensor, ""), ""))
+        kind, place = asked.get(i, (_measures(channel.sensor), ""))
         if kind in _SENSORS:
             found = _SENSORS[kind]
             name = (place or channel.label or channel.key) if found.modality == "eeg" else found.modality
             chosen.setdefault(found.modality, []).append((channel, found, name))
         else:
-            account.leave_out(channel.name, "not wanted" if kind == "NONE" else "sensor not known")
+            account.leave_out(channel.name, "not wanted" if kind == _NOT_WANTED else "sensor not known")
     for modality, of in chosen.items():
         devices = {channel.device_name for channel, _, _ in of}
         if len(of) > 1 and (modality != "eeg" or len(devices) > 1):
@@ -250,13 +250,18 @@ def _choose(
     return chosen
 
 
+def _measures(sensor: str) -> str:
+    """The modality of a type of sensor; RAW, CUSTOM and others say nothing."""
+    return modality_of_words(_BITALINO.sub("", sensor)) or ""
+
+
 def _asked(channels: Sequence[_Channel], sensor: Sequence[str], path: Path) -> dict[int, tuple[str, str]]:
-    """What the user says each channel is: (sensor, electrode)."""
+    """What the user says each channel is: (modality, electrode)."""
     asked = {}
     for wanted, kind in pairs(sensor, "sensor", "A2=BVP"):
         name, _, place = kind.partition(":")
-        found = "NONE" if name.upper() == "NONE" else _NAMES.get(name.upper())
-        if found is None:
+        found = _NOT_WANTED if name.lower() == _NOT_WANTED else _measures(name)
+        if found not in (*_SENSORS, _NOT_WANTED):
             raise RecordingError(f"--sensor {wanted}={kind} names no sensor", expected=("BVP", "EDA", "EEG:O1", "none"))
         matches = [i for i, channel in enumerate(channels) if channel.is_called(wanted)]
         if len(matches) != 1:

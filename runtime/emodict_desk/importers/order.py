@@ -1,6 +1,6 @@
-"""One rule for all importers: samples stand in the order in which they were taken; what came twice or late is counted.
+"""One rule for all importers: samples stand in the order in which they were taken.
 
-What never came is a gap: a jump of the counter, or of the times.
+What came twice or late is counted. What never came is a gap: a jump of the counter, or of the times.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class Order:
         return found
 
     def say(self, of: str, by: str, account: Account) -> None:
-        """Tell the user; `of` is what was read ("stream bvp: " or ""), `by` what says so ("the package counter")."""
+        """Tell the user of what was read (`of`: "stream bvp: "), and what says so (`by`: "its times")."""
         if self.twice:
             account.note(f"{of}{count_of(self.twice, 'sample')} came twice, by {by}: left out once")
         if self.late:
@@ -85,9 +85,9 @@ def by_counter(
 ) -> Order | None:
     """Rows by a counter of few bits, which turns at the power of two above its largest value.
 
-    Where times of arrival are known at a rate, they tell a step back from a loss of nearly a turn, and find losses of
-    whole turns. A counter that stands still at its largest value to the end has run out of bits: from there each row
-    is one sample. None for what does not count samples.
+    Where times of arrival are known at a rate, they tell a step back from a loss of nearly a turn,
+    and find losses of whole turns. A counter that stands still at its largest value to the end has
+    run out of bits: from there each row is one sample. None for what does not count samples.
     """
     if len(counter) < 2:
         return Order(sequence=np.arange(len(counter)))
@@ -110,12 +110,12 @@ def by_counter(
 
 
 def by_time(times_s: Float64Array, values: Rows, *, in_bursts: bool = False) -> Order | None:
-    """Rows by their time: sorted where that makes their steps more even; a row there already is left out.
+    """Rows by their time: sorted where that makes their steps more even, and each of them once.
 
     Args:
         in_bursts: the times are of arrival, and may be the same for several samples.
 
-    None where the times run back and sorting does not make them even: the clock was set, or they are wrong.
+    None where the times run back and sorting does not make them even: the clock was set.
     """
     behind = _behind(times_s, in_bursts=in_bursts)
     if not behind.any():
@@ -140,7 +140,7 @@ def by_counter_or_arrivals(
     *,
     counter_is: str,
 ) -> Order:
-    """Rows by their counter; where that counts packets of several samples, by when they arrived; all of it is said."""
+    """Rows by their counter; where it counts packets of samples, by when they arrived; all is said."""
     order = by_counter(counter, values, times_s=arrived_s, rate_hz=rate_hz)
     if order is not None:
         order.say("", counter_is, account)
@@ -160,7 +160,7 @@ def by_counter_or_arrivals(
 
 
 def _behind(times_s: Float64Array, *, in_bursts: bool) -> NDArray[np.bool_]:
-    """(rows,) True for those that do not come after all before them; of bursts, from where they ran back."""
+    """(rows,) True for those that do not come after all before them; of bursts, from a step back on."""
     forward = growing(times_s)
     if not in_bursts:
         return ~forward
@@ -221,7 +221,7 @@ def _sorted(place: Int64Array) -> Order:
 
 
 def _same_again(place: Int64Array, found: Order, values: Rows) -> bool:
-    """Do the rows that share a place hold the same samples? A counter of packets has several to a number."""
+    """Do the rows that share a place hold the same samples? Those of one packet do not."""
     assert found.rows is not None
     again = np.setdiff1d(np.arange(len(place)), found.rows, assume_unique=True)
     first = found.rows[np.searchsorted(place[found.rows], place[again])]
@@ -244,8 +244,8 @@ def _even_steps(times_s: Float64Array) -> int:
 def _with_whole_turns(sequence: Int64Array, times_s: Float64Array, rate_hz: float, turn: int) -> Int64Array:
     """The sequence with the whole turns of the counter that were lost in long pauses.
 
-    No sample arrives before it is taken: whole turns are missing where even the earliest of the rows behind a pause
-    are late by so much, against the earliest before it.
+    No sample arrives before it is taken: whole turns are missing where even the earliest of the rows
+    behind a pause are late by so much, against the earliest before it.
     """
     late_s = times_s - sequence / rate_hz
     ahead = max(2, round(rate_hz * LOOK_AHEAD_S))

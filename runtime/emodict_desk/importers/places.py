@@ -1,4 +1,4 @@
-"""Names for the EEG channels of a recording whose file has none, or others: --channels Fp1,Fp2 or ch1=Fp1,ch2=Fp2."""
+"""Names for EEG channels whose file has none, or others: --channels Fp1,Fp2 or ch1=Fp1,ch2=Fp2."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from emodict.recording.recording import Recording
 
 
 def with_places(recording: Recording, channels: str) -> Recording:
-    """The recording with its EEG channels called by their places: a name for each in its order, or OLD=NEW for some.
+    """The recording with its EEG channels called by their places: all in order, or OLD=NEW for some.
 
     Raises:
         RecordingError: there is no EEG, another number of channels, or no channel of that name.

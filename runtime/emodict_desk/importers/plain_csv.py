@@ -43,15 +43,13 @@ def read_csv(
 ) -> Recording:
     """Read a plain CSV with a header.
 
-    Columns become modalities by `columns` (ppg=BVP, eeg=AF7+AF8) or by their names: electrodes, PPG or BVP,
-    GSR or EDA; a marker or trigger column becomes events. `time` names the time column (NAME or NAME:ms; s,
-    ms, us, ns, Unix time, ISO 8601 or times of day), else it is looked for and named in the notes; `rate` counts
-    rows instead, and a `time` beside it gives the start alone. Where a modality's cells are empty it has no sample,
-    so slower sensors may share the table. `decimal` "," is for numbers with a comma. Rows that came late are put in
-    their place, and those that stand twice count once.
+    Columns become modalities by `columns` (ppg=BVP, eeg=AF7+AF8) or by their names; a marker column
+    becomes events. `time` names the time column (NAME or NAME:ms), else it is looked for and named in
+    the notes; `rate` counts rows instead, and a `time` beside it gives the start only. Where the cells
+    of a modality are empty it has no sample. `decimal` is a point or a comma.
 
     Raises:
-        RecordingError: a column is missing or ambiguous, a cell is no number, or time goes backwards.
+        RecordingError: a column is missing or ambiguous, a cell is not a number, or time goes back.
     """
     path = Path(source)
     table = open_table(path, _EXPECTED, decimal=_decimal(decimal))
@@ -67,17 +65,21 @@ def read_csv(
     if not read.put_in_order(account):
         raise back_in_file(table, row_clock(table, time, rate, taken, Account("")))
     signals = {m: _signal(table, m, of, read.streams[m], rate, units[m], account) for m, of in chosen.items()}
-    signals = {m: signal for m, signal in signals.items() if signal.sample_count}
-    if not signals:
-        raise RecordingError(f"{path} holds no samples", expected="rows with numbers below the header")
     return Recording(
         session_id=session_id or path.stem,
         subject_id=subject_id or path.stem,
-        signals=signals,
+        signals=_with_samples(signals, path),
         events=tuple(Event(at_s - read.first_s, code, text) for at_s, code, text in sorted(read.marks)),
         start_time=clock.start_time(read.first_s),
         attributes=account.attributes(),
     )
+
+
+def _with_samples(signals: dict[str, Signal], path: Path) -> dict[str, Signal]:
+    found = {modality: signal for modality, signal in signals.items() if signal.sample_count}
+    if not found:
+        raise RecordingError(f"{path} holds no samples", expected="rows with numbers below the header")
+    return found
 
 
 def _leave_out_others(table: TextTable, used: Collection[int | None], account: Account) -> None:
@@ -145,7 +147,7 @@ def _by_name(table: TextTable) -> dict[str, list[int]]:
 
 
 def _take_one_light(table: TextTable, chosen: dict[str, list[int]], account: Account) -> None:
-    """Of columns that are the lights of one sensor (PPG1 PPG2 PPG3, PPG_IR PPG_Red) the one of the pulse is taken."""
+    """Of columns that are lights of one sensor (PPG1 PPG2 PPG3, PPG_IR PPG_Red) take the pulse's."""
     names = [split_unit(table.columns[column])[0] for column in chosen.get("ppg", [])]
     light = pulse_light(names)
     if len(names) > 1 and light is not None and of_one_sensor(names):
@@ -181,7 +183,7 @@ def _units(table: TextTable, chosen: dict[str, list[int]], unit: Sequence[str], 
 
 @dataclass
 class _Stream:
-    """One modality's samples; times_s is (samples,), in order and from the first sample of all, once that is known."""
+    """One modality's samples; times_s is (samples,), in order, from the first sample of all."""
 
     samples: Spool
     times: Growing = field(default_factory=Growing)
@@ -197,7 +199,7 @@ class _Read:
     first_s: float = 0.0
 
     def put_in_order(self, account: Account) -> bool:
-        """Put rows that came late in their place, drop those that stand twice, and say so; False: it cannot be done."""
+        """Put late rows in their place, drop those there twice, and say so; False: it cannot be done."""
         for modality, stream in self.streams.items():
             stream.times_s = stream.times.all()
             order = by_time(stream.times_s, stream.samples)

@@ -1,4 +1,4 @@
-"""When each row of a plain CSV was taken: by a column of times, in the ways they are written, or by counting rows."""
+"""When each row of a plain CSV was taken: by a column of times, however written, or by counting."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _TICK_WORDS = {
 }  # fmt: skip
 # Unix time of 1973 to 2603 in seconds; in other units it is larger by their ticks.
 _UNIX_S = (1e8, 2e10)
-# A relative time without a unit that steps by this or more could be milliseconds as well as seconds.
+# A relative time without a unit that steps by this or more could be milliseconds, too.
 _AMBIGUOUS_STEP = 0.5
 _DAY_S = 86400.0
 _SORT = "Sort the rows by time, or count them with --rate HZ, if they come at an even rate"
@@ -91,7 +91,7 @@ class IsoTimes:
 
 
 class ClockTimes:
-    """Times of day, with a date before them or without; another date, or a step back by half a day, is the next day."""
+    """Times of day; another date before them, or a step back by half a day, is the next day."""
 
     def __init__(self) -> None:
         self._first: ClockTime | None = None
@@ -129,7 +129,7 @@ class ClockTimes:
 
 @dataclass
 class RowClock:
-    """How rows get their time: from a column, or by counting them at a rate, the column giving the start alone."""
+    """How rows get their time: from a column, or by counting; then a column gives the start only."""
 
     column: int | None
     rate_hz: float | None
@@ -188,7 +188,7 @@ def row_clock(
 
 
 def back_in_file(table: TextTable, clock: RowClock) -> RecordingError:
-    """The error for times that run back and cannot be sorted, by the line of the first that does; `clock` is new."""
+    """The error for times that run back and cannot be sorted; `clock` has not read any row yet."""
     latest_s, step_s = -np.inf, 0.0
     for block in table.blocks(Account("")):
         for line, at_s in zip(block.lines, clock.times_s(table, block, 0).tolist(), strict=True):

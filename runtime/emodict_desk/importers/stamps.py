@@ -1,4 +1,4 @@
-"""Time stamps that jitter around an even clock: even again within each stretch, and apart where samples were lost."""
+"""Time stamps that jitter: even again within each stretch, and apart where samples were lost."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Float64Array = NDArray[np.float64]
 
 # Longer steps are pauses, shorter ones jitter; of a slow stream, steps of more than two samples.
 PAUSE_S, PAUSE_SAMPLES = 0.5, 2
-# Where most steps are this near to the nominal one, and their middle is it to a twentieth, a long step is a loss.
+# A stream is steady where most steps are this near to the nominal one, and their middle nearly is it.
 _NEAR, _MOST, _NOMINAL = 0.25, 0.5, 0.05
 # It is a loss where no sample within so long after it catches up to less than this.
 _LOOK_S, _LOST_PERIODS = 2.0, 0.75
@@ -36,14 +36,14 @@ def mended_glitches(times_s: Float64Array, rate_hz: float) -> tuple[Float64Array
 
 
 def even_times(times_s: Float64Array, rate_hz: float) -> tuple[Float64Array, int]:
-    """Times that are even within each stretch, and how many samples were lost between the stretches.
+    """Times that are even within each stretch, and how many samples were lost in between.
 
     Args:
         times_s: (samples,) in the order in which they were taken; they may jitter.
         rate_hz: nominal.
 
-    Where most samples come at the nominal rate they stay at it: what was lost is a gap, never spread over the rest.
-    Where they do not (bursts, another rate), only pauses are gaps, and the losses are not known: 0.
+    Where most samples come at the nominal rate they stay at it: what was lost is a gap, never spread
+    over the rest. Elsewhere (bursts, another rate) only pauses are gaps, and losses not known: 0.
     """
     if len(times_s) < 2:
         return times_s, 0
@@ -69,7 +69,7 @@ def _is_steady(steps_s: Float64Array, rate_hz: float) -> bool:
 def _losses(times_s: Float64Array, pauses: NDArray[np.bool_], rate_hz: float) -> NDArray[np.bool_]:
     """(steps,) True where samples were lost: a long step after which none catches up.
 
-    A packet that is late makes a long step, too, and the next one, on time, a short one or one back.
+    A late packet makes a long step, too, and the next one, on time, a short one or one back.
     """
     steps_s = np.diff(times_s)
     lost = np.zeros(len(steps_s), dtype=bool)
@@ -97,10 +97,10 @@ def _line(times_s: Float64Array) -> Float64Array:
 
 
 def _laid_apart(stretches: Sequence[Float64Array], rate_hz: float) -> Float64Array:
-    """Stretches at the nominal rate, each as late as its earliest sample says: none comes before it is taken.
+    """Stretches at the nominal rate, each as late as its earliest sample: none precedes its taking.
 
-    One of more than _OWN_RATE_S has its own rate: crystals differ, and that is long enough to see it. None begins
-    before the one before it is over.
+    One of more than _OWN_RATE_S has its own rate: crystals differ, and that is long enough to see it.
+    None begins before the one before it is over.
     """
     laid: list[Float64Array] = []
     for times_s in stretches:

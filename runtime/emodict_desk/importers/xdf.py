@@ -60,13 +60,14 @@ def read_xdf(
 ) -> Recording:
     """Read an XDF file (LabRecorder, Lab Streaming Layer).
 
-    Streams become eeg, ppg or gsr by their type, or else their name; streams of text become events. Their
-    clocks are brought together, clock resets included. Where two streams could be one modality, `stream`
-    chooses by name or number; MODALITY=NAME also says what a stream of another type is. Streams of one name,
-    source and host that follow one another are one signal with a gap. `only` names the modalities to take.
+    Streams become eeg, ppg or gsr by their type, or else their name; streams of text become events.
+    Their clocks are brought together, clock resets included. Where two streams could be one modality,
+    `stream` chooses by name or number; MODALITY=NAME also says what a stream of another type is.
+    Streams of one name, source and host that follow one another are one signal with a gap. `only`
+    names the modalities to take.
 
     Raises:
-        RecordingError: no XDF, no stream of use, several for one modality, or clocks that have nothing in common.
+        RecordingError: not an XDF, no stream of use, several for one modality, or separate clocks.
         MissingDependencyError: pyxdf is not installed.
         InputError: the pyxdf that is installed loses samples.
     """
@@ -78,25 +79,28 @@ def read_xdf(
     # First what is a chunk at all, then what is in those of samples.
     _check_chunks(path, ())
     infos = _infos(path)
-    counts = _check_chunks(path, infos)
-    infos = [dataclasses.replace(info, samples=counts.get(info.number, 0)) for info in infos]
     chosen = choose_streams(infos, stream, path, account)
     chosen = {number: of for number, of in chosen.items() if not only or of in (*only, MARKER)}
     loaded, header = _load(path, [*chosen], account)
     signals, origin_s = _signals(infos, loaded, chosen, path, account)
-    # The file's own header may be missing.
-    start = parse_time(_first((header or {}).get("info"), "datetime"))
-    if start:
-        account.note("start_time is when the file was opened; samples start up to some seconds later")
     return Recording(
         session_id=session_id or path.stem,
         subject_id=subject_id or path.stem,
         signals=signals,
         events=tuple(_events(loaded, chosen, origin_s, account)),
-        start_time=start.isoformat().replace("+00:00", "Z") if start else "",
+        start_time=_start_time(header, account),
         device=" + ".join(dict.fromkeys(info.name for info in infos if chosen.get(info.number) in signals)),
         attributes=account.attributes(),
     )
+
+
+def _start_time(header: dict[str, Any] | None, account: Account) -> str:
+    """When the file was opened; its own header may be missing."""
+    start = parse_time(_first((header or {}).get("info"), "datetime"))
+    if start is None:
+        return ""
+    account.note("start_time is when the file was opened; samples start up to some seconds later")
+    return start.isoformat().replace("+00:00", "Z")
 
 
 def looks_like_xdf(path: Path, head: bytes) -> bool:
@@ -141,6 +145,7 @@ def _pyxdf() -> Any:
 
 
 def _infos(path: Path) -> list[StreamInfo]:
+    """The streams of the file, with the number of their samples, all of whose chunks are whole."""
     pyxdf = _pyxdf()
     try:
         with _said_by_pyxdf(Account("")):
@@ -148,7 +153,7 @@ def _infos(path: Path) -> list[StreamInfo]:
     except Exception as error:
         # pyxdf raises whatever its parsing runs into; the file's fault, whichever it is.
         raise _damaged(path, error) from error
-    return [
+    infos = [
         StreamInfo(
             number=int(info["stream_id"]),
             name=str(info["name"] or f"stream {info['stream_id']}"),
@@ -161,6 +166,8 @@ def _infos(path: Path) -> list[StreamInfo]:
         )
         for info in found
     ]
+    counts = _check_chunks(path, infos)
+    return [dataclasses.replace(info, samples=counts.get(info.number, 0)) for info in infos]
 
 
 def _check_chunks(path: Path, infos: Sequence[StreamInfo]) -> dict[int, int]:
@@ -175,7 +182,7 @@ def _load(path: Path, numbers: list[int], account: Account) -> tuple[dict[int, d
     pyxdf = _pyxdf()
     try:
         with _said_by_pyxdf(account):
-            # Stamps as they are: pyxdf would give samples out of order even times, and spread the rest over lost ones.
+            # pyxdf would give samples out of order even times, and spread the others over lost ones.
             streams, header = pyxdf.load_xdf(str(path), select_streams=numbers, dejitter_timestamps=False)
     except Exception as error:
         # As above.
@@ -192,7 +199,7 @@ def _damaged(path: Path, error: Exception) -> RecordingError:
 
 @dataclass(frozen=True)
 class _Stream:
-    """One stream's samples in the order in which they were taken; times_s is (samples,), on the recorder's clock."""
+    """One stream's samples in the order in which they were taken; times_s is the recorder's clock."""
 
     info: Any
     times_s: NDArray[np.float64]
@@ -340,10 +347,8 @@ def _rate(info: Any, times_s: NDArray[np.float64], name: str, path: Path, accoun
         raise RecordingError(f"{path}: stream {name} has one sample only", expected="many samples")
     if nominal > 0 and (not measured or abs(measured / nominal - 1) <= _RATE_TOLERANCE):
         return nominal
-    account.note(
-        f"stream {name}: {measured:.4g} Hz measured"
-        + (f", not the {nominal:g} Hz of its header" if nominal > 0 else ", its header names no rate")
-    )
+    wrong = f", not the {nominal:g} Hz of its header: if samples were lost, its frequencies are wrong"
+    account.note(f"stream {name}: {measured:.4g} Hz measured{wrong if nominal > 0 else ', its header names no rate'}")
     return measured
 
 

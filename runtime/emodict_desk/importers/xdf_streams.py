@@ -52,7 +52,7 @@ class StreamInfo:
 
 
 def choose_streams(infos: Sequence[StreamInfo], asked: Sequence[str], path: Path, account: Account) -> dict[int, str]:
-    """Stream number -> modality, or marker; several of one modality are one stream that was started again.
+    """Stream number -> modality, or marker; several of one modality are one, started again.
 
     Raises:
         RecordingError: no stream of use, or several for one modality; they are listed.

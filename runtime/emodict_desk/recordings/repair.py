@@ -9,13 +9,13 @@ import datetime
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from emodict.errors import RecordingError
-from emodict.files.hdf5 import members
+from emodict.files.hdf5 import DAMAGE, members
 from emodict.recording.recording import (
     GAPS_PER_SAMPLED_S,
     LONGEST_GAPS_S,
@@ -23,6 +23,9 @@ from emodict.recording.recording import (
     Recording,
     Samples,
     Signal,
+    clock_problems,
+    raise_first,
+    rate_problems,
 )
 from emodict.recording.session import (
     check_format,
@@ -33,6 +36,9 @@ from emodict.recording.session import (
     signal_fields,
     write_session,
 )
+
+if TYPE_CHECKING:
+    import h5py
 
 Float64Array = NDArray[np.float64]
 Rows = NDArray[np.intp]
@@ -54,34 +60,44 @@ def repair_session(path: str | os.PathLike[str], out: str | os.PathLike[str]) ->
     path, done, left_out = Path(path), list[str](), list[str]()
     with open_hdf5(path) as file:
         check_format(file, path)
-        fields = {}
-        for name, group in members(file.get("signals", {})).items():
-            with _leaving_out(left_out):
-                fields[name] = _with_growing_times(signal_fields(name, group), done)
-        shift_s = _shift_of(fields.values(), read_text(file.attrs.get("start_time", "")))
-        signals = {}
-        for name, content in fields.items():
-            with _leaving_out(left_out):
-                signals[name] = Signal(**_shifted(content, shift_s, done))
-        face = None
-        with _leaving_out(left_out):
-            face = read_face(file["video/face"], path) if "video/face" in file else None
-        rest = Recording(signals=signals, face=face, **other_fields(file, path))
-        if not done or not rest.modality_names:
+        try:
+            recording = _repaired(file, path, done, left_out)
+        except DAMAGE as error:
+            raise RecordingError(f"{path} is damaged or incomplete: {error}", fix="Copy it again") from error
+        if not done or not recording.modality_names:
             raise RecordingError(
                 f"{path}: there are no times in it that can be repaired", fix=" ".join(left_out) or "Use it as it is"
             )
-        write_session(_with_notes(_rest_shifted(rest, shift_s), done), out)
+        write_session(_with_notes(recording, done), out)
     return [*done, *(f"Left out: {sentence}" for sentence in left_out)]
 
 
+def _repaired(file: h5py.File, path: Path, done: list[str], left_out: list[str]) -> Recording:
+    """What can be used; `done` and `left_out` hear of all that is changed."""
+    fields = {}
+    for name, group in members(file.get("signals", {})).items():
+        with _leaving_out(left_out, name):
+            fields[name] = _with_growing_times(signal_fields(name, group), done)
+    shift_s = _shift_of(fields.values(), read_text(file.attrs.get("start_time", "")))
+    signals = {}
+    for name, content in fields.items():
+        with _leaving_out(left_out, name):
+            signals[name] = Signal(**_shifted(content, shift_s, done))
+    face = None
+    with _leaving_out(left_out, "video"):
+        face = read_face(file["video/face"], path) if "video/face" in file else None
+    return _rest_shifted(Recording(signals=signals, face=face, **other_fields(file, path)), shift_s)
+
+
 @contextlib.contextmanager
-def _leaving_out(sentences: list[str]) -> Iterator[None]:
+def _leaving_out(sentences: list[str], name: str) -> Iterator[None]:
     """What cannot be used otherwise is left out, and why."""
     try:
         yield
     except RecordingError as error:
         sentences.append(str(error))
+    except DAMAGE as error:
+        sentences.append(f"{name}: is damaged: {error}.")
 
 
 def _with_notes(recording: Recording, done: Sequence[str]) -> Recording:
@@ -106,14 +122,16 @@ class _ChosenRows:
 
 def _with_growing_times(fields: dict[str, Any], done: list[str]) -> dict[str, Any]:
     """The fields of a Signal without the samples whose clock, be it times or a counter, cannot be."""
+    raise_first(rate_problems(fields["modality"], fields["rate_hz"]))
     name = "timestamps_s" if fields["timestamps_s"] is not None else "sequence"
-    if fields[name] is None:
+    if fields[name] is None or len(fields[name]) != len(fields["samples"]):
+        # Which time is whose cannot be known.
         return fields
     times = np.asarray(fields[name], dtype=np.float64)
     periods_s = 1.0 if name == "timestamps_s" else 1.0 / fields["rate_hz"]
     rows = plausible_rows(times * periods_s, fields["rate_hz"])
     if len(rows) == len(times):
-        return fields
+        return _without_wrong_counter(fields, done)
     done.append(
         f"{fields['modality']}: {len(times) - len(rows)} of {len(times)} samples left out, "
         "whose times are not numbers, run back or lie days from the rest"
@@ -123,6 +141,17 @@ def _with_growing_times(fields: dict[str, Any], done: list[str]) -> dict[str, An
         # The times win over the counter, which may have another opinion.
         clocks["sequence"] = None
     return {**fields, **clocks, "samples": _ChosenRows(fields["samples"], rows)}
+
+
+def _without_wrong_counter(fields: dict[str, Any], done: list[str]) -> dict[str, Any]:
+    """Beside times, which win over it, a counter that cannot be is left out."""
+    counter = fields["sequence"]
+    if counter is None or fields["timestamps_s"] is None:
+        return fields
+    if not list(clock_problems(fields["modality"], "sequence", np.asarray(counter), len(fields["samples"]))):
+        return fields
+    done.append(f"{fields['modality']}: its counter of samples is left out; its times say where they lie")
+    return {**fields, "sequence": None}
 
 
 def plausible_rows(times_s: Float64Array, rate_hz: float) -> Rows:

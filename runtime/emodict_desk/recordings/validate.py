@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import os
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -301,6 +302,9 @@ def _check_trials(found: _Findings, group: h5py.Group, duration_s: float | None)
     if trials["distribution"] is not None and trials["distribution"].ndim == 2:
         rows = trials["distribution"][: len(names)]
         found.add_all(group.name, distribution_problems(rows, lambda row: f"the label row of trial '{names[row]}'"))
+    for name, count in Counter(names).items():
+        if count > 1:
+            found.warn(group.name, f"{count} trials share the id '{name}'; training takes their rows for one trial.")
     labels = trials["label_names"]
     if len(set(labels)) < len(labels):
         found.error(group.name, f"a label name is there twice: {' '.join(labels)}.")

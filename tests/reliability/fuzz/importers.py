@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import tempfile
+import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -98,8 +99,18 @@ def use_recording(recording: Recording, out: Path) -> None:
             work()
 
 
+@functools.cache
+def e4_zip() -> bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        e4(Path(folder) / "EDA.csv")
+        with zipfile.ZipFile(Path(folder) / "S07.zip", "w") as packed:
+            packed.write(Path(folder) / "EDA.csv", "S07/EDA.csv")
+        return (Path(folder) / "S07.zip").read_bytes()
+
+
 def _read(kind: str, path: Path) -> None:
-    use_recording(IMPORTERS[kind].read(path.parent if kind == "e4" else path), path.parent / "out")
+    source = path.parent if kind == "e4" else path
+    use_recording(IMPORTERS[kind.removesuffix(" zip")].read(source), path.parent / "out")
 
 
 @functools.cache
@@ -142,6 +153,7 @@ def _dmer_file(name: str) -> Target:
 TARGETS = [
     *(Target(f"import {kind}", name, functools.partial(_read, kind), _seeds(kind), beside=_beside(kind))
       for kind, (name, _) in FILES.items()),
+    Target("E4 zip", "S07.zip", functools.partial(_read, "e4 zip"), lambda: [e4_zip()]),
     Target("import join", "a", _read_any, _seeds(*FILES)),
     Target("BrainFlow description", "a.txt.json", _read_description, lambda: [_brainflow_files()["a.txt.json"]],
            beside=_brainflow_files),

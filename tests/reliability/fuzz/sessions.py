@@ -24,6 +24,7 @@ from emodict.live.replay import ReplaySource
 from emodict.recording.recording import Event, FaceVideo, Recording, Signal, Trials
 from emodict.recording.session import open_session, write_session
 from emodict_desk.importers.opensignals import read_opensignals
+from emodict_desk.recordings.repair import repair_session
 from emodict_desk.recordings.summary import inspect_session
 from emodict_desk.recordings.validate import validate_session
 from emodict_desk.tables.table import table_from_recording
@@ -222,6 +223,7 @@ def _looked_at(path: Path) -> Iterator[Any]:
     yield lambda: read_opensignals(path)
     yield lambda: _used(path)
     yield lambda: _played(path)
+    yield lambda: repair_session(path, path.with_name("repaired.h5"))
 
 
 def _used(path: Path) -> None:

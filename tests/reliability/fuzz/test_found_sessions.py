@@ -95,8 +95,10 @@ def test_a_face_of_something_other_than_numbers_is_refused(tmp_path: Path) -> No
         del file["video/face/embedding"]
         file.create_dataset("video/face/embedding", shape=(6, 32), dtype=h5py.string_dtype())
 
-    with pytest.raises(RecordingError, match="embedding holds no numbers"), open_session(session_with(tmp_path, words)):
-        pass
+    with open_session(session_with(tmp_path, words)) as recording:
+        assert "video" not in recording.modality_names
+        with pytest.raises(RecordingError, match="embedding holds no numbers"):
+            recording.require_usable(["video"])
 
 
 def test_more_trials_than_any_recording_has_are_refused_unread(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.runtime.desk.written import write
 
 from emodict.errors import MissingDependencyError, RecordingError
 from emodict_desk.importers.brainflow import read_brainflow
@@ -140,6 +141,14 @@ def test_brainflow_rows_twice_or_out_of_order_are_put_right_and_said(
     assert said in recording.attributes["notes"]
     assert [e.onset_s for e in recording.events] == [pytest.approx(0.4)]
     assert recording.start_time == "2023-11-14T22:13:20.250000Z"
+
+
+def test_brainflow_a_file_with_commas_is_told_what_it_looks_like(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.txt", "%OpenBCI Raw EXG Data\n%Sample Rate = 250 Hz\n0, 1, 2, 3, 4, 5, 6, 7\n")
+    with pytest.raises(
+        RecordingError, match=r"separated by tabs.*got what looks like .*`emodict-session import openbci`"
+    ):
+        read_brainflow(path, board="0")
 
 
 def test_brainflow_a_counter_that_is_given_up_is_said(tmp_path: Path) -> None:

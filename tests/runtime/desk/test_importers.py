@@ -149,6 +149,11 @@ def test_e4_zip_of_several_sittings_or_damaged_is_refused(e4_folder: Path) -> No
     both.write_bytes(content.replace(b"1.25", b"1.26"))  # its sum no longer fits
     with pytest.raises(RecordingError, match="is a damaged zip"):
         read_e4(both)
+    # The size that a part takes stands at byte 20 of its entry in the list of parts (PKZIP, APPNOTE 4.3.12).
+    at = content.index(b"PK\x01\x02") + 20
+    both.write_bytes(content[:at] + b"\xff\xff\xff\x7f" + content[at + 4 :])
+    with pytest.raises(RecordingError, match="is a damaged zip: a part of it claims more than the whole"):
+        read_e4(both)
     both.write_bytes(b"PK" + bytes(30))
     assert kind_of(both) is None
 
@@ -237,6 +242,26 @@ def test_edf_header_gives_time_and_names_and_annotations_become_events(edf_file:
     assert (recording.subject_id, recording.session_id, recording.device) == ("P017", "rest", "DSI 24")
     events = [(e.onset_s, e.code, e.description) for e in recording.events]
     assert events == [(1.5, 0, "eyes closed"), (4.0, 12, "12")]
+
+
+def test_edf_what_is_not_named_by_a_place_is_left_out_beside_what_is(tmp_path: Path) -> None:
+    # As an Emotiv EPOC names them, all in uV.
+    names = ("COUNTER", "INTERPOLATED", "AF3", "T7", "AFF1h", "RAW_CQ", "CQ_AF3", "CQ_CMS", "DIG DTRIG")
+    edfio.Edf([edf_signal(name, noise(n)) for n, name in enumerate(names)]).write(tmp_path / "a.edf")
+    recording = read_edf(tmp_path / "a.edf")
+    assert recording.signals["eeg"].channel_names == ("AF3", "T7", "AFF1h")
+    for name in ("INTERPOLATED", "RAW_CQ", "CQ_AF3", "CQ_CMS", "DIG DTRIG"):
+        assert f"{name} (no EEG)" in recording.attributes["left_out"]
+
+
+def test_edf_voltages_are_eeg_where_none_is_named_by_a_place(tmp_path: Path) -> None:
+    edfio.Edf([edf_signal(name, noise(1)) for name in ("ch1", "ch2", "EMG chin")]).write(tmp_path / "a.edf")
+    assert read_edf(tmp_path / "a.edf").signals["eeg"].channel_names == ("ch1", "ch2")
+
+
+def test_edf_places_are_bare_of_the_dots_that_fill_them_up(tmp_path: Path) -> None:
+    edfio.Edf([edf_signal(name, noise(1)) for name in ("Fc5.", "C3..", "Cz..", "T10.")]).write(tmp_path / "a.edf")
+    assert read_edf(tmp_path / "a.edf").signals["eeg"].channel_names == ("Fc5", "C3", "Cz", "T10")
 
 
 def test_edf_says_which_signals_it_left_out_and_why(edf_file: Path) -> None:

@@ -131,6 +131,37 @@ def test_what_else_is_wrong_is_left_out_and_named(stamped: Path, tmp_path: Path)
         assert read.modality_names == ("ppg",)
 
 
+def test_a_counter_that_stands_still_beside_good_times_is_left_out(stamped: Path, tmp_path: Path) -> None:
+    with h5py.File(stamped, "r+") as file:
+        file["signals/ppg/sequence"] = np.zeros(1200, dtype=int)
+    (said,) = repair_session(stamped, tmp_path / "out.h5")
+    assert said == "ppg: its counter of samples is left out; its times say where they lie"
+    with open_session(tmp_path / "out.h5") as read:
+        assert read.signals["ppg"].sequence is None
+        np.testing.assert_array_equal(read.signals["ppg"].timestamps_s, TIMES_S["ppg"])
+
+
+def test_a_counter_without_times_that_jumps_back_loses_the_samples_it_counted_twice(
+    stamped: Path, tmp_path: Path
+) -> None:
+    with h5py.File(stamped, "r+") as file:
+        del file["signals/gsr/timestamps"]
+        file["signals/gsr/sequence"] = np.r_[np.arange(30), np.arange(25, 43)]
+    (said,) = repair_session(stamped, tmp_path / "out.h5")
+    assert said.startswith("gsr: 5 of 48 samples left out")
+    with open_session(tmp_path / "out.h5") as read:
+        assert read.signals["gsr"].sequence.tolist() == list(range(43))
+
+
+def test_what_is_not_one_time_a_sample_is_left_out_not_guessed(stamped: Path, tmp_path: Path) -> None:
+    with_times(stamped, gsr=TIMES_S["gsr"] + 1.7e9)
+    with h5py.File(stamped, "r+") as file:
+        del file["signals/ppg/timestamps"]
+        file["signals/ppg/timestamps"] = np.r_[TIMES_S["ppg"][:600], 3.0]
+    said = repair_session(stamped, tmp_path / "out.h5")
+    assert said[-1].startswith("Left out: ppg: timestamps and data disagree")
+
+
 def test_a_session_with_nothing_to_repair_is_not_written_again(stamped: Path, tmp_path: Path) -> None:
     with pytest.raises(RecordingError, match=r"no times in it that can be repaired\. Use it as it is"):
         repair_session(stamped, tmp_path / "out.h5")

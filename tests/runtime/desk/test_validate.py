@@ -128,6 +128,7 @@ CASES = [
         "error",
         "trial 'second' does not stop after it starts.*got 10 to 9",
     ),
+    (lambda f: replace(f, "trials/trial_id", [b"film", b"film"]), "warning", "2 trials share the id 'film'"),
     (lambda f: f.__delitem__("trials/trial_id"), "error", "/trials: has no dataset 'trial_id'"),
     (lambda f: f["trials"].attrs.update(label_names=["a", "a"]), "error", "label name is there twice: a a"),
     (lambda f: replace(f, "events/onset", [np.nan]), "error", "/events: an onset is not a finite"),

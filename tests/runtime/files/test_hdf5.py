@@ -17,7 +17,7 @@ import pytest
 
 from emodict.errors import RecordingError
 from emodict.files.hdf5 import MOST_CHUNK_BYTES, MOST_COLUMN_BYTES, check_contents
-from emodict.recording.recording import Recording, Signal
+from emodict.recording.recording import Recording, Signal, Trials
 from emodict.recording.session import open_session, write_session
 from emodict_desk.importers.opensignals import looks_like_opensignals, read_opensignals
 from emodict_desk.recordings.validate import validate_session
@@ -192,3 +192,25 @@ def test_on_a_drive_without_locks_a_file_is_read_without_one_and_that_is_said(
     assert [record.getMessage() for record in caplog.records] == [
         f"{stamped}: read without a lock, for its drive has none (No locks available)"
     ]
+
+
+@pytest.mark.parametrize("where", ["attribute", "dataset"])
+def test_values_of_any_length_that_are_neither_text_nor_sequence_are_refused_before_they_are_read(
+    tmp_path: Path, where: str
+) -> None:
+    # HDF5 reads such a value by a function that is not there, and the process is gone. One byte of damage is enough.
+    path = tmp_path / "s.h5"
+    gsr = Signal("gsr", 4.0, "uS", ("gsr",), np.ones((48, 1), dtype=np.float32))
+    trials = Trials(np.array([1.0]), np.array([9.0]), ("film",), np.array([[1.0]]), ("Alert",))
+    write_session(Recording("s", "p", {"gsr": gsr}, trials=trials if where == "dataset" else None), path)
+    content = bytearray(path.read_bytes())
+    # The type of a text of any length: class 9 in version 1, kind 1, no padding, UTF-8, 16 bytes.
+    text = bytes.fromhex("1901010010000000")
+    places = [at for at in range(len(content)) if content[at : at + 8] == text]
+    assert places
+    for at in places:
+        damaged = bytearray(content)
+        damaged[at + 1] = 6
+        path.write_bytes(damaged)
+        with h5py.File(path, "r") as file, pytest.raises(RecordingError, match="neither texts nor sequences"):
+            check_contents(file)

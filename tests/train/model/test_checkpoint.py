@@ -4,6 +4,7 @@ import dataclasses
 import json
 import os
 import pickle
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -223,3 +224,14 @@ def test_a_checkpoint_is_written_whole_or_not_at_all(checkpoint: Checkpoint, tmp
     with pytest.raises(TypeError):
         save_checkpoint(broken, tmp_path / "model.pt")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_torchscript_file_is_refused_without_torchs_own_warnings(
+    tmp_path: Path, recwarn: pytest.WarningsRecorder
+) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch says that TorchScript is deprecated
+        torch.jit.script(torch.nn.Linear(2, 2)).save(tmp_path / "model.pt")
+    with pytest.raises(ModelError, match=r"model\.pt"):
+        load_checkpoint(tmp_path / "model.pt")
+    assert not recwarn.list

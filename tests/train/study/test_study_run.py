@@ -207,12 +207,15 @@ def test_progress_rises_to_the_end_and_counts_this_runs_work_alone(data: StudyDa
     compute_study(data, plan, {"trials": METHODS}, options, tmp_path, on_progress=seen.append)
     # 3 + 2 candidates and 3 final cells
     assert [(p.cells, p.note) for p in seen if "to do" in p.note] == [(0, "5 cells to do"), (5, "3 cells to do")]
+    # Then all that is left is to write.
+    assert seen.pop() == Progressed(8, 1.0, "tables and figures", 0.0)
     assert [p.cells for p in seen if "to do" not in p.note] == list(range(1, 9))
     assert 0 == seen[0].share < seen[1].share < 1
     assert seen[-1].share == pytest.approx(1)
     seen.clear()
     more = {"trials": [*METHODS, Ridge("more", LAMBDAS[:1])]}
     compute_study(data, plan, more, options, tmp_path, on_progress=seen.append)
+    del seen[-1]
     assert {p.share for p in seen[:-1]} == {0.0}
     assert (seen[-1].cells, seen[-1].share) == (9, 1.0)
 

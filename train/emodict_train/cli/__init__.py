@@ -15,6 +15,7 @@ from emodict.errors import InterruptedByUserError
 from emodict.files.atomic import check_writable
 from emodict.results.metrics import METRICS
 from emodict_desk.sensors import Sensors, names_given, sensors_from_options
+from emodict_train.cli.progress import Ticking, starting
 from emodict_train.cli.study import AllowCopies, add_study
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ _Data = Annotated[
         help="session.h5 files, folders of them, .npz tables, the .mat sample, DMER folders, EDL .csv",
     ),
 ]
-_Out = Annotated[Path, typer.Option("--out", "-o", help="Where the checkpoint goes.")]
+_Out = Annotated[Path, typer.Option("--out", "-o", help="Where the checkpoint goes: a .pt.")]
 _Split = Annotated[
     str | None,
     typer.Option(
@@ -88,7 +89,7 @@ def _add_fit(app: typer.Typer) -> None:
     @app.command()
     def fit(
         data: _Data,
-        out: _Out,
+        out: _Out = Path("model.pt"),
         preset: _Preset = "robust",
         split: _Split = None,
         modalities: given.Modalities = None,
@@ -107,9 +108,10 @@ def _add_fit(app: typer.Typer) -> None:
         device: _Device = "auto",
     ) -> None:
         """Train on labelled data and write one self-describing checkpoint, and its card beside it."""
-        from emodict_train.fit.model_card import card_path
-        from emodict_train.fit.options import FitOptions
-        from emodict_train.fit.presets import preset as preset_of
+        with starting():
+            from emodict_train.fit.model_card import card_path
+            from emodict_train.fit.options import FitOptions
+            from emodict_train.fit.presets import preset as preset_of
 
         log_to_stderr()
         sensors = sensors_from_options(modalities, channels)
@@ -198,14 +200,14 @@ def _read(
 ) -> "FeatureTable":
     from emodict_train.data import read_training_data
 
-    with Progress("Reading", 1, unit=" files") as progress:
+    with Ticking("Reading") as progress:
         return read_training_data(
             data,
             spec_id=spec_id,
             part=part,
             sensors=sensors,
             allow_copies=allow_copies,
-            on_file=progress.show_file,
+            on_file=progress.tell_file,
         )
 
 
@@ -231,11 +233,12 @@ def _fit_and_save(table: "FeatureTable", options: "FitOptions", out: Path) -> "C
 def _fit_with_progress(table: "FeatureTable", options: "FitOptions", resume_path: Path) -> "Checkpoint":
     from emodict_train.fit.fitting import fit
 
-    with Progress("Training", 1, unit=" epochs") as progress:
+    with Ticking("Training", f"0/{options.plan.epochs} epochs") as progress:
 
         def on_step(step: "Step") -> None:
-            note = "" if step.held_out_kl is None else f"best KL so far {step.held_out_kl:.4f}"
-            progress.show(step.done, f"{step.stage}, {note}" if note else step.stage, total=step.total)
+            note = "" if step.held_out_kl is None else f", best KL so far {step.held_out_kl:.4f}"
+            what = f"{step.done}/{step.total} epochs"
+            progress.tell(step.share, what, f"{step.stage}{note}", left_s=step.left_s)
 
         return fit(table, options, on_step=on_step, resume_path=resume_path)
 

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from emodict.cli import options as given
-from emodict.cli.app import Progress, log_to_stderr
+from emodict.cli.app import log_to_stderr
 from emodict.errors import InterruptedByUserError
 from emodict_desk.sensors import Sensors, names_given, sensors_from_options
+from emodict_train.cli.progress import Ticking, starting
 
 if TYPE_CHECKING:
     from emodict_train.study.compared.data import StudyData
@@ -82,10 +83,11 @@ def add_study(app: typer.Typer) -> None:
         allow_copies: AllowCopies = False,
     ) -> None:
         """Compare EmotionDict with its rivals on held-out data: the paper's tables and figures."""
-        from emodict_desk.many import require_jobs
-        from emodict_train.fit.options import choose_device
-        from emodict_train.study.running.pool import cores
-        from emodict_train.study.running.run import QUICK_SEEDS, SEEDS, StudyOptions, refuse_failures
+        with starting():
+            from emodict_desk.many import require_jobs
+            from emodict_train.fit.options import choose_device
+            from emodict_train.study.running.pool import cores
+            from emodict_train.study.running.run import QUICK_SEEDS, SEEDS, StudyOptions, refuse_failures
 
         log_to_stderr()
         trained_on = choose_device(device).type
@@ -111,14 +113,14 @@ def _read(
 ) -> "StudyData":
     from emodict_train.study.compared.data import read_study_data
 
-    with Progress("Reading", 1, unit=" files") as progress:
+    with Ticking("Reading") as progress:
         return read_study_data(
             data,
             spec_id=spec_id,
             part=part,
             sensors=sensors,
             allow_copies=allow_copies,
-            on_file=progress.show_file,
+            on_file=progress.tell_file,
         )
 
 
@@ -131,13 +133,14 @@ def _run(data: "StudyData", options: "StudyOptions", out: Path) -> "tuple[Result
     protocols = protocols_for(data, options.protocols)
     methods = {protocol: methods_for(data, options, protocol) for protocol in protocols}
     command, cells = shlex.join(["emodict-train", *sys.argv[1:]]), 0
-    with Progress("Study", 100, unit="%") as progress:
+    with Ticking("Study", "0/100%") as progress:
 
         def on_progress(progressed: "Progressed") -> None:
             nonlocal cells
             cells = progressed.cells
             # All that is left then is to write, which has no share: the bar stops short of its end.
-            progress.show(min(99.0, 100 * progressed.share), progressed.note)
+            share = min(0.99, progressed.share)
+            progress.tell(share, f"{100 * share:.0f}/100%", progressed.note, left_s=progressed.left_s)
 
         try:
             return run_study(data, methods, options, out, command=command, on_progress=on_progress)

@@ -24,6 +24,7 @@ from emodict_train.data.split import SPLIT_NAMES, Indices, complement, default_s
 from emodict_train.data.trial_digests import trial_digests
 from emodict_train.data.usable import usable_rows
 from emodict_train.fit.distillation import held_out_by_teacher, taught
+from emodict_train.fit.foreseen import Foreseen
 from emodict_train.fit.held_out import Fold, FoldsInTraining, epochs_for_others, pooled
 from emodict_train.fit.options import PATIENCE, FitOptions, choose_device
 from emodict_train.fit.resume import SavedState, can_be_used
@@ -52,12 +53,21 @@ STATE_LAYOUT = 2
 
 @dataclass(frozen=True)
 class Step:
-    """Progress of a fit: `done` of `total` epochs of this stage, with the held-out KL so far (None: none held out)."""
+    """Progress of a fit.
+
+    Attributes:
+        done, total: epochs of this stage.
+        held_out_kl: the best so far; None: nothing is held out in this stage.
+        share: of the whole fit, as far as can be foreseen.
+        left_s: seconds that are left of it; NaN where nothing is known.
+    """
 
     stage: str
     done: int
     total: int
     held_out_kl: float | None = None
+    share: float = 0.0
+    left_s: float = float("nan")
 
 
 OnStep = Callable[[Step], None]
@@ -117,7 +127,10 @@ class _Job:
         self.table, self.options, self.split = table, options, options.split or default_split(table)
         self.device = choose_device(options.device)
         self.model = _model_spec(table, options)
+        self.patience = options.patience or PATIENCE[self.split]
         self.saved = SavedState(resume_path, _identity(table, options, self.device))
+        rows = FOLDS_RUN[self.split] * len(table) * (FOLDS - 1) // FOLDS
+        self.foreseen = Foreseen(rows, options.members * len(table), self.patience, options.plan.epochs)
 
     def members(self, rows: Sequence[Indices], *, first_seed: int) -> list[Member]:
         """A member for each set of rows, with what it is taught.
@@ -151,13 +164,14 @@ def _find_epochs(job: _Job, on_step: OnStep) -> tuple[int, dict[str, dict[str, f
     if saved is not None:
         kl = list(saved["kl"])
         training.restore(saved)
-    patience, epochs = job.options.patience or PATIENCE[job.split], job.options.plan.epochs
-    while len(kl) < epochs and len(kl) - (1 + int(np.argmin(kl)) if kl else 0) < patience:
+    job.foreseen.go_on(len(kl))
+    best, epochs = 0, job.options.plan.epochs
+    while len(kl) < epochs and len(kl) - best < job.patience:
         training.run_epoch()
         kl.append(training.kl())
-        on_step(Step("held out", len(kl), epochs, min(kl)))
+        best = 1 + int(np.argmin(kl))
+        on_step(Step("held out", len(kl), epochs, min(kl), *job.foreseen.stopping_early(best, len(kl))))
         job.saved.save("folds", lambda: {"kl": kl, **training.state()})
-    best = 1 + int(np.argmin(kl))
     metrics = pooled(training.folds, epochs_for_others(training.folds))
     job.saved.finish("epochs", {"epochs": best, "metrics": json.dumps(metrics)}, instead_of="folds")
     return best, metrics
@@ -220,9 +234,11 @@ def _train_at_once(
     ensemble, saved = job.ensemble(members), job.saved.of(stage)
     if saved is not None:
         ensemble.restore(saved)
+    part = len(members) / count
     while ensemble.epoch < epochs:
         ensemble.run_epoch()
-        on_step(Step(stage, ensemble.epoch, epochs))
+        done = epochs * start / count + ensemble.epoch * part
+        on_step(Step(stage, ensemble.epoch, epochs, None, *job.foreseen.training(done, epochs)))
         job.saved.save(stage, ensemble.state)
     states = [multi_modal_state(*own) for own in zip(ensemble.states(), members, strict=True)]
     job.saved.finish(f"{stage} finished", states, instead_of=stage)

@@ -7,6 +7,7 @@ import io
 import json
 import os
 import pickle
+import warnings
 import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -203,8 +204,10 @@ def load_tensors(path: Path, *, what: str) -> Any:
 def read_torch(path: Path) -> Any:
     """torch.load of tensors and plain values only, from a file that holds what it claims; raises whatever comes."""
     _check_sums(path)
-    with _Measured(path) as file:
+    with _Measured(path) as file, warnings.catch_warnings():
         zipped = file.peek(len(_ZIP)).startswith(_ZIP)
+        # Of files that are none of emodict's (TorchScript) it warns with lines of its source, before they are refused.
+        warnings.simplefilter("ignore")
         return torch.load(path if zipped else file, map_location="cpu", weights_only=True)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from dataclasses import dataclass, field
 
@@ -45,8 +46,18 @@ class Ledger:
     @property
     def share(self) -> float:
         """Of this run's work, from 0 to 1."""
-        left = sum(rows * self._rate(key) for key, rows in self._left.items() if rows)
+        left = self._left_s()
         return self._spent_s / (self._spent_s + left) if self._spent_s + left > 0 else 0.0
+
+    @property
+    def left_s(self) -> float:
+        """Processor time of what is still to be done; NaN while half of it is of methods that nothing is known of."""
+        known = sum(rows * self._rate(key) for key, rows in self._left.items() if self._rows[key])
+        left = self._left_s()
+        return left if known >= left / 2 else math.nan
+
+    def _left_s(self) -> float:
+        return sum(rows * self._rate(key) for key, rows in self._left.items() if rows)
 
     def _rate(self, key: Key) -> float:
         """Seconds for a row: a method's own, or else as if every method took as long for an epoch."""

@@ -31,7 +31,7 @@ from emodict_train.study.judging.statistics import MEAN_LABEL
 from emodict_train.study.running.cells import CELLS_FOLDER, CellStore, Finished, software
 from emodict_train.study.running.lock import LOCK_FILE, locked
 from emodict_train.study.running.pool import workers
-from emodict_train.study.running.runner import Failure, OnProgress, Runner, sentence
+from emodict_train.study.running.runner import Failure, OnProgress, Progressed, Runner, sentence
 from emodict_train.study.running.selection import (
     Arrays,
     Cell,
@@ -149,9 +149,11 @@ def compute_study(
     """
     started, clock = datetime.now(timezone.utc), time.monotonic()
     store = CellStore(folder, data_digest=data.digest)
+    processes = None if options.dask else options.jobs
     with workers(options.jobs, options.dask) as pool:
-        study = _Study(data, plan, methods, options, Runner(data, store, pool, on_progress))
+        study = _Study(data, plan, methods, options, Runner(data, store, pool, on_progress, processes=processes))
         predictions, latents = study.run()
+    on_progress(Progressed(study.runner.cells, 1.0, "tables and figures", 0.0))
     if not predictions:
         refuse_failures(study.failures)
     about = {

@@ -24,11 +24,19 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Progressed:
-    """Progress of a study: cells done, the share of the work that they are, and which was the last."""
+    """Progress of a study.
+
+    Attributes:
+        cells: done.
+        share: of the work that they are.
+        note: which was the last.
+        left_s: seconds that are left; None: as the share foretells, for nobody knows who works on it.
+    """
 
     cells: int
     share: float
     note: str
+    left_s: float | None = None
 
 
 @dataclass(frozen=True)
@@ -59,6 +67,7 @@ class _Outcome:
     number: int
     arrays: Arrays
     cpu_s: float
+    wall_s: float = 0.0
     reason: str = ""
     ours: bool = False
     trace: str = ""
@@ -68,9 +77,12 @@ class _Outcome:
 class Runner:
     """Does cells that are not done yet, the longest first, and keeps each as soon as it is finished."""
 
-    def __init__(self, data: StudyData, store: CellStore, pool: Workers, on_progress: OnProgress) -> None:
+    def __init__(
+        self, data: StudyData, store: CellStore, pool: Workers, on_progress: OnProgress, *, processes: int | None = None
+    ) -> None:
         self._data, self._store, self._pool, self._on_progress = data, store, pool, on_progress
-        self._ledger = Ledger()
+        self._ledger, self._processes = Ledger(), processes
+        self._wall_s = self._busy_s = 0.0
         self._warned: set[tuple[str, str]] = set()
         self.cells = 0
         self.failed: dict[tuple[str, str], Failure] = {}
@@ -95,7 +107,7 @@ class Runner:
         todo = [_Work(i, cells[i]) for i, found in enumerate(finished) if found is None]
         todo.sort(key=lambda work: self._ledger.cost_s(work.cell), reverse=True)
         if todo:
-            self._on_progress(Progressed(self.cells, self._ledger.share, f"{len(todo)} cells to do"))
+            self._say(self._ledger.share, f"{len(todo)} cells to do")
             with self._pool(_do, self._data, todo) as outcomes:
                 for outcome in outcomes:
                     finished[outcome.number] = self._take(cells[outcome.number], outcome)
@@ -122,6 +134,7 @@ class Runner:
             self._fail(Failure(cell.protocol, cell.what, outcome.reason, outcome.ours))
             self._ledger.drop(cell)
             return None
+        self._wall_s, self._busy_s = self._wall_s + outcome.wall_s, self._busy_s + outcome.cpu_s
         found = Finished(outcome.arrays, outcome.cpu_s)
         self._store.keep(cell, found)
         self._count(cell, found, now=True)
@@ -132,7 +145,15 @@ class Runner:
         self.cpu_s[cell.protocol, cell.method.name] += found.cpu_s
         self.cells += 1
         note = f"{cell.protocol}, {cell.method.name}, {cell.label}"
-        self._on_progress(Progressed(self.cells, self._ledger.share if now else 0.0, note))
+        self._say(self._ledger.share if now else 0.0, note)
+
+    def _say(self, share: float, note: str) -> None:
+        """With the time left: what the cells will cost, at the pace of those that were done, by all processes."""
+        left_s = None
+        if self._processes is not None:
+            pace = self._wall_s / self._busy_s if self._busy_s > 0 else 1.0
+            left_s = self._ledger.left_s * pace / self._processes
+        self._on_progress(Progressed(self.cells, share, note, left_s))
 
 
 def _do(data: StudyData, work: _Work) -> _Outcome:
@@ -140,15 +161,15 @@ def _do(data: StudyData, work: _Work) -> _Outcome:
     with warnings.catch_warnings(record=True) as caught, one_thread():
         warnings.simplefilter("default")
         # Of this thread: a Dask worker may have several.
-        started = time.thread_time()
+        started, began = time.thread_time(), time.monotonic()
         try:
             arrays, reason, ours, trace = work.cell.compute(data), "", False, ""
         except Exception as error:
             arrays, reason, trace = {}, sentence(error), traceback.format_exc()
             ours = not isinstance(error, InputError)
-        cpu_s = time.thread_time() - started
+        cpu_s, wall_s = time.thread_time() - started, time.monotonic() - began
     warned = dict.fromkeys(f"{w.category.__name__}: {str(w.message).splitlines()[0]}" for w in caught)
-    return _Outcome(work.number, arrays, cpu_s, reason, ours, trace, tuple(warned))
+    return _Outcome(work.number, arrays, cpu_s, wall_s, reason, ours, trace, tuple(warned))
 
 
 def sentence(error: Exception) -> str:

@@ -1,0 +1,36 @@
+"""Entry points of the commands: Ctrl-C while they are imported ends them with one line, as it does later on."""
+
+import contextlib
+import importlib
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from functools import partial
+
+
+def _start(module: str, name: str) -> None:
+    with importing(name):
+        main = importlib.import_module(module).main
+    main()
+
+
+@contextlib.contextmanager
+def importing(name: str) -> Iterator[None]:
+    """Ctrl-C, unless it is ignored, ends the process at once: within a library's import it would become its error."""
+    heeded = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    heeded &= threading.current_thread() is threading.main_thread()
+    if heeded:
+        signal.signal(signal.SIGINT, lambda *_: (os.write(2, f"{name}: stopped\n".encode()), os._exit(130)))
+    try:
+        yield
+    finally:
+        if heeded:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+run = partial(_start, "emodict.cli.run", "emodict-run")
+session = partial(_start, "emodict_desk.cli.session", "emodict-session")
+train = partial(_start, "emodict_train.cli", "emodict-train")
+export = partial(_start, "emodict_export.cli", "emodict-export")
+calibrate = partial(_start, "emodict_calibration.cli", "emodict-calibrate")
