@@ -167,7 +167,7 @@ def _csv_line(cells: Sequence[str]) -> str:
 
 
 def _write_csv_file(predictions: Sequence[Prediction], path: Path, with_weights: bool) -> None:
-    # A file name that is no UTF-8 may have become a session's name.
+    # A file name that is not UTF-8 may have become a session's name.
     with path.open("w", encoding="utf-8", errors="backslashreplace", newline="") as handle:
         write_csv(predictions, handle, with_weights=with_weights)
 
@@ -221,7 +221,7 @@ def _write_parquet(predictions: Sequence[Prediction], path: Path, with_weights: 
         dtype = {_TIME: "f8", _FLAG: "?"}.get(how, "f4")
         columns[name] = pa.array(cells[:, i].astype(dtype), mask=np.isnan(cells[:, i]))
     simulated = dict.fromkeys(_simulated_columns(first), "true") or None
-    # A file of ours, not a path: a full disk is then Python's own OSError.
+    # A file of emodict's, not a path: a full disk is then Python's own OSError.
     with path.open("wb") as handle:
         pq.write_table(pa.table(columns).replace_schema_metadata(simulated), handle)
 
