@@ -1,4 +1,4 @@
-"""Entry points of the commands: Ctrl-C while they are imported ends them with one line, as it does later on."""
+"""Entry points of the commands: Ctrl-C while they are imported ends them with one line."""
 
 import contextlib
 import importlib
@@ -17,7 +17,7 @@ def _start(module: str, name: str) -> None:
 
 @contextlib.contextmanager
 def importing(name: str) -> Iterator[None]:
-    """Ctrl-C, unless it is ignored, ends the process at once: within a library's import it would become its error."""
+    """Ctrl-C, unless ignored, ends the process: a library's import may make any error of it."""
     heeded = signal.getsignal(signal.SIGINT) is signal.default_int_handler
     heeded &= threading.current_thread() is threading.main_thread()
     if heeded:

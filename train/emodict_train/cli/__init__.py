@@ -110,18 +110,13 @@ def _add_fit(app: typer.Typer) -> None:
         """Train on labelled data and write one self-describing checkpoint, and its card beside it."""
         with starting():
             from emodict_train.fit.model_card import card_path
-            from emodict_train.fit.options import FitOptions
-            from emodict_train.fit.presets import preset as preset_of
 
         log_to_stderr()
         sensors = sensors_from_options(modalities, channels)
-        chosen = preset_of(preset).with_changes(
-            {"epochs": epochs, "auxiliary": auxiliary, "modality_dropout": modality_dropout},
-            model={"readout": readout, "gate": gate},
-        )
-        options = FitOptions(
+        options = _options(
+            preset, {"epochs": epochs, "auxiliary": auxiliary, "modality_dropout": modality_dropout},
+            {"readout": readout, "gate": gate},
             split=split, patience=patience, seed=seed, members=ensemble, device=device,
-            plan=chosen.plan, model=chosen.model,
         )  # fmt: skip
         # The ending keeps a mistyped -o from replacing a recording.
         check_writable(out, ending=".pt")
@@ -129,6 +124,15 @@ def _add_fit(app: typer.Typer) -> None:
         table = _read(data, spec_id=spec, part=part, sensors=sensors, allow_copies=allow_copies)
         print(describe(_fit_and_save(table, options, out)))
         print(f"Wrote {out} and {card_path(out).name}. Next: emodict-export {out}")
+
+
+def _options(preset: str, plan: Mapping[str, Any], model: Mapping[str, Any], **options: Any) -> "FitOptions":
+    """What `fit` is asked for: a preset, with what of its plan and model was asked for by name."""
+    from emodict_train.fit.options import FitOptions
+    from emodict_train.fit.presets import preset as preset_of
+
+    chosen = preset_of(preset).with_changes(plan, model=model)
+    return FitOptions(plan=chosen.plan, model=chosen.model, **options)
 
 
 def _add_simulate(app: typer.Typer) -> None:

@@ -40,7 +40,7 @@ _said = _Said(time.monotonic() - 1.0)
 
 
 class Ticking(Progress):
-    """A bar, or lines in a log, that a thread renews; what is told in between is shown at the next renewal.
+    """A bar, or lines in a log, that a thread renews with what was told last.
 
     Args:
         what: what is said first, such as how much there is to do; empty: the title alone.
@@ -63,7 +63,7 @@ class Ticking(Progress):
         super().__exit__()
 
     def tell(self, share: float, what: str, note: str, *, left_s: float | None = None) -> None:
-        """Of the work a share from 0 to 1 is done, `what` says how much of what; at 1 that is shown at once.
+        """A share from 0 to 1 is done, `what` says how much of what; at 1 it is shown at once.
 
         Args:
             left_s: NaN where it is not known; None: as if the work went on as fast as it did until now.
@@ -80,7 +80,7 @@ class Ticking(Progress):
         self.tell(done / total, f"{done}/{total} files", path.name)
 
     def renew(self) -> None:
-        """Show what was last told, and what is left by now: a second at least, until all is done."""
+        """Show what was last told, and the time left by now: 1 s at least until all is done."""
         told = self._told
         left_s = told.left_s - (self._clock() - told.at_s)
         if not math.isnan(left_s):

@@ -6,7 +6,7 @@ import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -84,28 +84,36 @@ def add_study(app: typer.Typer) -> None:
     ) -> None:
         """Compare EmotionDict with its rivals on held-out data: the paper's tables and figures."""
         with starting():
-            from emodict_desk.many import require_jobs
-            from emodict_train.fit.options import choose_device
-            from emodict_train.study.running.pool import cores
-            from emodict_train.study.running.run import QUICK_SEEDS, SEEDS, StudyOptions, refuse_failures
+            from emodict_train.study.running.run import QUICK_SEEDS, SEEDS, refuse_failures
 
         log_to_stderr()
-        trained_on = choose_device(device).type
-        options = StudyOptions(
+        options = _options(
+            device, jobs, dask=dask,
             protocols=names_given(protocols, "--protocols"),
             methods=names_given(methods, "--methods"),
             seeds=seeds or (QUICK_SEEDS if quick else SEEDS),
-            folds=folds, seed=seed, quick=quick, dask=dask,
-            # Processes that share a GPU wait for each other.
-            jobs=jobs if jobs is not None else 1 if dask or trained_on == "cuda" else cores(),
-            device=trained_on,
+            folds=folds, seed=seed, quick=quick,
         )  # fmt: skip
-        require_jobs(options.jobs, dask)
         sensors = sensors_from_options(modalities, channels)
         rows = _read(data, spec_id=spec, part=part, sensors=sensors, allow_copies=allow_copies)
         results, failures = _run(rows, options, out)
         print(describe(results, failures, out))
         refuse_failures(failures)
+
+
+def _options(device: str, jobs: int | None, *, dask: str | None, **options: Any) -> "StudyOptions":
+    """What a study is asked for, on the device and by the processes that there are."""
+    from emodict_desk.many import require_jobs
+    from emodict_train.fit.options import choose_device
+    from emodict_train.study.running.pool import cores
+    from emodict_train.study.running.run import StudyOptions
+
+    trained_on = choose_device(device).type
+    if jobs is None:
+        # Processes that share a GPU wait for each other.
+        jobs = 1 if dask or trained_on == "cuda" else cores()
+    require_jobs(jobs, dask)
+    return StudyOptions(jobs=jobs, dask=dask, device=trained_on, **options)
 
 
 def _read(

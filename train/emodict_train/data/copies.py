@@ -1,4 +1,4 @@
-"""without_copies: the same windows twice, under whatever name, must not stand on both sides of a split."""
+"""without_copies: the same windows, under whatever names, never on both sides of a split."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from emodict_train.data.marks import rounded, telling
 logger = logging.getLogger(__name__)
 Indices = NDArray[np.intp]
 
-# Recordings share a window by chance once in a while, where a slow signal hardly moves; not one in twenty.
+# Where a slow signal hardly moves, recordings share a window by chance; not one in twenty.
 LEAST_WINDOWS, LEAST_SHARE = 3, 0.05
 SHOWN = 3
 
 
 @dataclass(frozen=True)
 class Source:
-    """A file, the rows that were read from it, and the marks of its signals (see marks.py), by row."""
+    """A file, the rows that were read from it, and the marks of its signals by row."""
 
     file: Path
     table: FeatureTable
@@ -145,7 +145,7 @@ def _in_words(copy: Copy, recordings: Sequence[tuple[Path, str]]) -> str:
 
 
 def _kept_together(table: FeatureTable, recording: Indices, copies: Sequence[Copy]) -> FeatureTable:
-    """Copies become one subject, by the name of the first, and the trials that share windows one trial."""
+    """Copies become one subject, named as the first; trials that share windows one trial."""
     subject_of = _joined(len(np.unique(recording)), ((copy.first, copy.second) for copy in copies))
     first_rows = np.unique(recording, return_index=True)[1]
     subject = table.subject[first_rows[subject_of[recording]]]

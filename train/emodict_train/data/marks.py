@@ -1,4 +1,4 @@
-"""Marks: short stretches of a recording's samples, known by what is in them, wherever a cut moved them to."""
+"""Marks: short stretches of samples, known by what is in them wherever a cut moved them to."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ LEAST_DISTINCT = 5
 STRETCH = 64
 # All channels of so many samples are held at once.
 BLOCK_SAMPLES = 1 << 17
-# About one mark a second is kept: where it is, the samples themselves decide, so that a copy has the same ones.
+# About one mark a second is kept; the samples decide where, so a copy has the same ones.
 _SPREAD = np.uint32(2654435761)
 
 
 def rounded(numbers: NDArray[np.floating]) -> NDArray[np.int32]:
-    """The bits of float32 without the last of the mantissa, rounded: equal for numbers that are equal to KEPT_BITS."""
+    """The bits of float32, rounded to KEPT_BITS of the mantissa: equal for equal numbers."""
     dropped = 23 - KEPT_BITS
     # Adding 0 turns -0 into 0.
     bits = (np.asarray(numbers, dtype=np.float32) + np.float32(0)).view(np.int32)
@@ -36,7 +36,11 @@ def telling(rows: NDArray[np.int32]) -> NDArray[np.bool_]:
 
 
 def marks_of(recording: Recording, start_s: NDArray[np.float64]) -> dict[bytes, int]:
-    """What stretches of the signals hold -> the row in which each begins; `start_s` (rows,) of the windows."""
+    """What stretches of the signals hold -> the row that each begins in.
+
+    Args:
+        start_s: (rows,) of the windows.
+    """
     marks: dict[bytes, int] = {}
     if not len(start_s):
         return marks
@@ -48,7 +52,7 @@ def marks_of(recording: Recording, start_s: NDArray[np.float64]) -> dict[bytes, 
 
 
 def _stretches(signal: Signal) -> Iterator[tuple[bytes, float]]:
-    """Content and time of the stretches that a signal is known by, of the channel whose name comes first."""
+    """Content and time of a signal's marks, of the channel whose name comes first."""
     channel = signal.channel_names.index(min(signal.channel_names))
     blocks = (signal.read(i, i + BLOCK_SAMPLES)[:, channel] for i in range(0, signal.sample_count, BLOCK_SAMPLES))
     bits = np.concatenate([np.empty(0, dtype=np.int32), *map(rounded, blocks)])

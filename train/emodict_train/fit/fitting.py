@@ -199,7 +199,7 @@ def _held_out_rows(job: _Job) -> list[Indices]:
 
 
 def _refuse_shared_ids(table: FeatureTable) -> None:
-    """Raises TableError where trials are few because several bear one id, as their different labels show."""
+    """Raises TableError where several trials bear one id, as their different labels show."""
     for group in np.unique(table.groups):
         own = table.groups == group
         trials = len(np.unique(_labels(table)[own], axis=0))

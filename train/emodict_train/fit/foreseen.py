@@ -1,4 +1,4 @@
-"""Foreseen: the share of a fit that is done, and the time left, from what its epochs have taken so far."""
+"""Foreseen: the share of a fit that is done, and the time left by what its epochs took."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 
 def expected_epochs(best: int, done: int, *, patience: int, most: int) -> tuple[int, int]:
-    """(epochs of early stopping, epochs of the final models) in all, as after `done` epochs, the best being `best`.
+    """(epochs of early stopping, epochs of the final models), as after `done` with the best at `best`.
 
     What gets better is expected to go on for as long again, the less so the longer ago it last did.
     """

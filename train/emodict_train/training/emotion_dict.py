@@ -72,7 +72,7 @@ def table_ensemble(
     *,
     device: torch.device | str = "cpu",
 ) -> Ensemble:
-    """Networks that share the rows of a labelled table, which are changed on their way as the plan says."""
+    """Networks on the rows of a labelled table, changed on their way as the plan says."""
     assert table.labels is not None
     augment = functools.partial(
         _augmented, valid=torch.from_numpy(table.windows.valid), plan=plan, modality=modality_of_token(table.spec)
@@ -90,7 +90,7 @@ def _augmented(
 
 
 def multi_modal_state(state: State, member: Member) -> State:
-    """The weights that a checkpoint keeps of a TrainedEmotionDict: those of the multi-modal path, and its scaling."""
+    """What a checkpoint keeps of a TrainedEmotionDict: the multi-modal path, and its scaling."""
     own = {name.removeprefix(_PREFIX): value.cpu() for name, value in state.items()}
     kept = {name: value for name, value in own.items() if not name.startswith(_AUXILIARY)}
     assert member.standardisation is not None

@@ -25,7 +25,7 @@ def verdict(compared: Comparison) -> str:
 
 
 def ranking_finding(ranked: Ranking) -> str:
-    """Who has the best average rank, and EmotionDict's: a description, for ranks have no interval."""
+    """Who has the best average rank, and EmotionDict's; ranks only describe."""
     if not ranked.methods:
         return "No method has numbers under this protocol."
     average = dict(zip(ranked.methods, ranked.average.tolist(), strict=True))
