@@ -220,8 +220,15 @@ def _session_options(onnxruntime: Any, threads: int) -> Any:
 
 
 def _content(path: Path) -> bytes | str:
+    """What ONNX Runtime opens: a name in UTF-8, and of a file with another name its bytes."""
     content = held(path)
-    return str(path) if content is None else content
+    if content is not None:
+        return content
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return path.read_bytes()
+    return str(path)
 
 
 def _cannot_open(path: Path, error: Exception, *, where: str = "", expected: str, fix: str) -> ModelError:
