@@ -32,7 +32,7 @@ class _PrecisionByDefault(TyperGroup):
         return super().parse_args(ctx, args)
 
     def _names_command(self, word: str) -> bool:
-        """A bare word that is no file is meant for a command, too: misspelled, typer says which was meant."""
+        """A bare word that is not a file is meant for a command, too: misspelled, typer says which was meant."""
         return word in self.commands or (word.isalpha() and not Path(word).exists())
 
     def format_options(self, ctx: Any, formatter: Any) -> None:

@@ -15,7 +15,7 @@ _PNG_DPI = 144
 
 
 def check_picture(path: Path) -> None:
-    """Refuse an ending that is no picture's, and a machine that cannot draw, before the work starts."""
+    """Refuse an ending that is not a picture's, and a machine that cannot draw, before the work starts."""
     if path.suffix not in ENDINGS:
         raise OutputError(
             f"Cannot draw {path}", expected=f"a file ending in {' or '.join(ENDINGS)}", got=path.suffix or "no ending"

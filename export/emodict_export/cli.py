@@ -194,7 +194,7 @@ def _build_plan(options: ExportOptions) -> None:
     with Progress("Building", 1) as progress:
 
         def show(phase: str, done: int, total: int) -> None:
-            # A dozen short phases: their ends are no news to a log.
+            # A dozen short phases: their ends are not news to a log.
             if done < total:
                 progress.show(done, phase, total=total)
 

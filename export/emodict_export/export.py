@@ -97,7 +97,7 @@ def exported_onnx(checkpoint: Checkpoint, precision: Precision = FP32) -> tuple[
         else kept_by(precision.choice, model, precision=precision.name, graph_sha256=graph_hash(model))
     )
     if precision.name == "fp16":
-        # Numbers that half does not have: to keep them is no choice, and the report names them.
+        # Numbers that half does not have: to keep them is not a choice, and the report names them.
         kept = tuple(sorted({*kept, *(constants_beyond_half(model) - always_fp32(model))}))
         model = to_fp16(model, kept)
     elif precision.name == "int8":

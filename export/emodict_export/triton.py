@@ -80,7 +80,7 @@ def write_triton_repository(
 ) -> TritonRepository:
     """Write `directory`/emodict_onnx and, of a plan of full TensorRT, `directory`/emodict_plan.
 
-    Models of other names in the folder are left alone; a folder of one of ours is replaced.
+    Models of other names in the folder are left alone; a folder of one of emodict's is replaced.
 
     Args:
         onnx: a graph of emodict-export.

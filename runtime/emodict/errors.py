@@ -10,7 +10,7 @@ MOST_CHARACTERS = 2000
 
 
 class EmodictError(Exception):
-    """Base of every error emodict raises on purpose; as it stands, a failure of ours (exit code 1).
+    """Base of every error emodict raises on purpose; as it stands, a failure of emodict's (exit code 1).
 
     Args:
         what: the thing that is wrong, as a sentence without its full stop.

@@ -50,8 +50,13 @@ class FaceReport:
     def __str__(self) -> str:
         return (
             f"{self.seconds} s of video: a face in {self.found}, held over {self.held}, none in {self.without}; "
-            f"detector: {self.detector}; features: {self.features}"
+            f"detector: {self.detector}; features: {self.features}" + self._warning()
         )
+
+    def _warning(self) -> str:
+        if self.found or not self.seconds:
+            return ""
+        return "\nWarning: no face was found in it, so no second of it can be used. Is it the right video?"
 
 
 def faces_of_video(
@@ -68,7 +73,7 @@ def faces_of_video(
     A second without a face holds NaN.
 
     Raises:
-        RecordingError: the file is no video.
+        RecordingError: the file is not a video.
     """
 
     def source(wants: Wants) -> Generator[TimedFrame, None, None]:
@@ -131,7 +136,7 @@ def faces_of_frames(
 
 def _face_of(parts: list[FaceRows], finder: FaceFinder, embedder: FaceEmbedder) -> tuple[FaceVideo, FaceReport]:
     rows = join_face_rows(parts, dims=embedder.dims)
-    # Before the first frame nothing was filmed: these seconds are no part of the video.
+    # Before the first frame nothing was filmed: these seconds are not part of the video.
     filmed = slice(len(parts[0]) - 1, None)
     found, held = rows.found[filmed], rows.held[filmed]
     face = FaceVideo(

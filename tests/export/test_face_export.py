@@ -190,8 +190,8 @@ def test_what_is_no_engine_at_all_is_refused(tmp_path: Path, engine_file: tuple[
         open_embedder(str(tmp_path / "text.onnx"))
     model = onnx.load(engine_file[0])
     for change, said in (
-        ({"emodict.format": "other"}, "is no face engine"),
-        ({"emodict.format_version": "2"}, "is no face engine"),
+        ({"emodict.format": "other"}, "is not a face engine"),
+        ({"emodict.format_version": "2"}, "is not a face engine"),
         ({"emodict.form": "odd"}, "unknown form"),
         ({"emodict.dims": "many"}, "description is damaged"),
         ({"emodict.dims": "16"}, "the graph is not what its description says"),
@@ -224,7 +224,7 @@ def renamed(state: dict[str, torch.Tensor], at: str, to: str) -> dict[str, torch
             r"of shape \(64, 64, 3, 3\) for \(128, 64, 3, 3\)",
         ),
         (lambda s: s | {"features.0.bias": torch.full((64,), torch.nan)}, "not finite"),
-        (lambda s: s | {"features.0.bias": torch.zeros(64, dtype=torch.int64)}, "no tensor of numbers"),
+        (lambda s: s | {"features.0.bias": torch.zeros(64, dtype=torch.int64)}, "not a tensor of numbers"),
         (lambda s: list(s.values()), "got list"),
         (lambda s: {}, "no 'features.0.weight'"),
     ],

@@ -19,7 +19,7 @@ from emodict.live.lsl import LslSource
 from emodict.live.recorder import SessionRecorder
 from emodict.live.row import LiveRow
 from emodict.live.run import live_rows
-from emodict.live.source import SensorEvent
+from emodict.live.source import Connected, SensorEvent
 from emodict.recording.session import open_session
 from emodict_desk.recordings.validate import validate_session
 
@@ -162,3 +162,23 @@ def test_each_fault_is_said_once_and_nothing_else(
         "ppg: its stamps are Unix time; its samples are placed by when they came",
         "ppg: samples at times that cannot be are left out",
     ]
+
+
+@pytest.mark.parametrize(("announced_hz", "resumed_hz"), [(64.0, 62.5), (100.0, 100.0)])
+def test_a_sensor_that_comes_back_as_it_was_sends_at_the_rate_that_was_measured(
+    monkeypatch: pytest.MonkeyPatch, announced_hz: float, resumed_hz: float
+) -> None:
+    now = SimpleNamespace(s=BEGAN_S)
+    monkeypatch.setattr(lsl, "local_clock_s", lambda: now.s)
+    true_s = np.arange(0.0, 20.0, 1 / 62.5)
+    source = FastSource([BadInlet(stream_info("ppg", 64.0), true_s, BEGAN_S + true_s, now)], now)
+    events = [event for _ in range(100) for event in source.poll(READ_S)]
+    assert [event.stream.rate_hz for event in events if isinstance(event, Connected)] == [64.0, 62.5]
+    again = BadInlet(stream_info("ppg", announced_hz), 10.0 + true_s, BEGAN_S + 10.0 + true_s, now)
+    source._news.put(lsl._Link(again, source._wanted["ppg"], correction_s=0.0))
+    events = [event for _ in range(50) for event in source.poll(READ_S)]
+    connected = [event.stream for event in events if isinstance(event, Connected)]
+    assert connected[0].rate_hz == resumed_hz
+    # What was announced otherwise is measured again.
+    assert connected[-1].rate_hz == 62.5
+    assert len(connected) == (1 if resumed_hz == 62.5 else 2)

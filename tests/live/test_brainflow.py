@@ -17,10 +17,10 @@ pytest.importorskip("brainflow", reason="needs the extra 'brainflow'")
 
 from emodict.errors import InputError
 from emodict.features.spec import load_spec
-from emodict.live import brainflow as brainflow_module
-from emodict.live.brainflow import BrainFlowSource
 from emodict.live.source import Chunk, Connected, Ended, Lost
+from emodict_desk import board_source as brainflow_module
 from emodict_desk import boards
+from emodict_desk.board_source import BrainFlowSource
 from emodict_desk.boards import find_board, import_brainflow
 
 SPEC = load_spec("emodict-1")
@@ -289,7 +289,8 @@ def test_parameters_that_brainflow_refuses_end_at_once() -> None:
 
 def test_brainflow_itself_is_silent() -> None:
     code = (
-        "from emodict.live.brainflow import BrainFlowSource; from emodict.features.spec import load_spec; import time\n"
+        "from emodict_desk.board_source import BrainFlowSource; import time\n"
+        "from emodict.features.spec import load_spec\n"
         "with BrainFlowSource('SYNTHETIC', load_spec('emodict-1')) as s: time.sleep(0.3)\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)

@@ -250,6 +250,33 @@ def test_the_usual_delay_grows_by_a_fiftieth_of_the_time_at_most(waited_s: float
     assert got[-1] == pytest.approx(now_s + 2.0 - 0.02 * waited_s, abs=1e-9)
 
 
+@pytest.mark.parametrize("drift", [50e-6, -50e-6])
+@pytest.mark.parametrize("other", [True, False])
+def test_another_clock_that_drifts_is_followed_for_hours_and_lsls_own_is_left_to_lsl(drift: float, other: bool) -> None:
+    guard = guard_of(4.0)
+    begins_s, late_s = START_S + (1e9 if other else 0.0), []
+    for second in range(6 * 3600):
+        now_s = START_S + second
+        stamp_s = begins_s + second * (1 - drift)
+        late_s += [now_s - one for one in released(guard, [stamp_s - 0.5, stamp_s], now_s)[-1:]]
+    # In six hours they drift apart by 1.08 s: more than a row waits for.
+    assert late_s[-1] == pytest.approx(
+        np.sign(drift) * 0.2 if other else 21_599 * drift, abs=0.021
+    )  # a second's growth
+    assert (guard.shift_s != 0) == other
+
+
+def test_a_clock_that_was_taken_over_is_moved_by_a_ten_thousandth_of_the_time_where_it_is_a_fifth_late() -> None:
+    for late_s, moved in ((0.1875, False), (0.25, True)):
+        guard = guard_of(RATE_HZ)
+        for now_s in (100.0, 101.0, 102.0):
+            released(guard, [now_s - 50.0], now_s)
+        assert guard.shift_s == 50.0
+        # A delay that may have grown by 0.32 s.
+        released(guard, [118.0 - 50.0 - late_s], 118.0)
+        assert guard.shift_s == pytest.approx(50.0 + (16.0 * 1e-4 if moved else 0.0), abs=1e-12)
+
+
 # The rate
 
 

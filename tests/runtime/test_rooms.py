@@ -16,7 +16,8 @@ ROOMS = {
         "cli",
     ),
     "emodict_desk": (
-        "wording", "page", "sensors", "svg", "shown", "tables", "recordings", "board_columns", "boards", "importers",
+        "wording", "page", "sensors", "svg", "shown", "tables", "recordings", "board_columns", "boards",
+        "board_source", "importers",
         "faces", "report", "many", "cli",
     ),
 }  # fmt: skip
@@ -24,7 +25,7 @@ ROOMS = {
 ASKED_FOR = {
     ("emodict.cli.run", "emodict_desk.many"),
     ("emodict.cli.run", "emodict_desk.report"),
-    ("emodict.live.brainflow", "emodict_desk.boards"),
+    ("emodict.live.open_source", "emodict_desk.board_source"),
     ("emodict.predict.scoring", "emodict_desk.importers.on_the_way"),
     ("emodict.predict.scoring", "emodict_desk.tables.table"),
     ("emodict.showing", "emodict_desk.shown"),

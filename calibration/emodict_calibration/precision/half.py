@@ -49,7 +49,7 @@ def to_half(x: Floats) -> Floats:
     tiny = size < SMALLEST_NORMAL_HALF
     if tiny.any():
         result = np.where(tiny, np.copysign((size + _SUBNORMAL_ROUNDER) - _SUBNORMAL_ROUNDER, x), result)
-    # What is nearer to 65536 than to 65504, and what is no number.
+    # What is nearer to 65536 than to 65504, and what is not a number.
     fits = size < _FIRST_TOO_LARGE
     if not fits.all():
         result = np.where(fits, result, x.astype(np.float16).astype(np.float32))

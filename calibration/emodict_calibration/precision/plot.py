@@ -47,7 +47,7 @@ def draw_costs(report: PrecisionReport, path: Path) -> None:
 
 
 def _series_of(nodes: Sequence[NodeReport], report: PrecisionReport) -> list[_Series]:
-    # Two colours that the colour-blind tell apart (Okabe and Ito).
+    # Two colours that the colour-blind can distinguish (Okabe and Ito).
     def series(name: str, colour: str, marker: str, kept: Collection[str], budget: float) -> _Series:
         costs = [node.fp16 if name == "FP16" else node.int8 for node in nodes]
         kl = tuple(None if cost is None else cost.kl_mean for cost in costs)

@@ -151,7 +151,7 @@ def load_vgg16(path: Path, form: str = "clean") -> Vgg16Faces:
         raise _not_vgg16(path, f"no '{missing[0]}'" if missing else f"'{strange[0]}', which VGG-16 does not have")
     for name, value in wanted.items():
         if not isinstance(found[name], Tensor) or not found[name].is_floating_point():
-            raise _not_vgg16(path, f"'{name}' is no tensor of numbers")
+            raise _not_vgg16(path, f"'{name}' is not a tensor of numbers")
         if found[name].shape != value.shape:
             raise _not_vgg16(path, f"'{name}' of shape {tuple(found[name].shape)} for {tuple(value.shape)}")
         if not torch.isfinite(found[name]).all():

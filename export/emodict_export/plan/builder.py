@@ -117,7 +117,7 @@ def _parse(parser: Parser, network: Network, order: Order) -> None:
             f"TensorRT cannot read node '{first.node_name()}' ({first.node_operator()}) of the ONNX graph: "
             f"{_plain(first.desc())}"
         )
-    # What is no ONNX at all is "parsed" into an empty network.
+    # What is not ONNX at all is "parsed" into an empty network.
     found = {network.get_input(i).name for i in range(network.num_inputs)}
     if found != set(order.shapes):
         raise ModelError(
@@ -143,7 +143,7 @@ def _use_timing_cache(config: TimingConfig, path: Path) -> None:
     cache = config.create_timing_cache(kept)
     if cache is not None and config.set_timing_cache(cache, False):
         return
-    logger.warning("TensorRT does not accept the timing cache %s: kernels are timed anew", path)
+    logger.warning("TensorRT does not accept the timing cache %s: kernels are timed again", path)
     fresh = config.create_timing_cache(b"")
     if fresh is not None:
         config.set_timing_cache(fresh, False)

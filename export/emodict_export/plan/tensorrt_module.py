@@ -167,7 +167,7 @@ def _capability(word: str) -> tuple[int, int]:
     found = re.fullmatch(r"(?:sm_?)?(\d{1,2})\.?(\d)", word.lower())
     if not found:
         raise InputError(
-            f"--sm {word}: this is no GPU's compute capability",
+            f"--sm {word}: this is not a GPU's compute capability",
             expected="numbers such as 86,89,120 (8.6 and sm_86 are understood, too)",
         )
     return int(found.group(1)), int(found.group(2))

@@ -38,11 +38,11 @@ def read_cache(path: Path) -> bytes:
     except FileNotFoundError:
         return b""
     except OSError as error:
-        logger.warning("The timing cache %s cannot be read (%s): kernels are timed anew", path, error.strerror)
+        logger.warning("The timing cache %s cannot be read (%s): kernels are timed again", path, error.strerror)
         return b""
     kept = content[HASH_BYTES:]
     if hashlib.sha256(kept).digest() != content[:HASH_BYTES]:
-        logger.warning("The timing cache %s is damaged: kernels are timed anew", path)
+        logger.warning("The timing cache %s is damaged: kernels are timed again", path)
         return b""
     return kept
 

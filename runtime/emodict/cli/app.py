@@ -55,7 +55,7 @@ def new_app(help_text: str, **options: Any) -> typer.Typer:
 def run_app(build: Callable[[], Any], name: str) -> None:
     """Run a command to its exit code: 0 done, 1 our failure, 2 the user's input; never a traceback.
 
-    EMODICT_DEBUG=1 shows the traceback of a failure of ours.
+    EMODICT_DEBUG=1 shows the traceback of a failure of emodict's.
     """
     _open_standard_streams()
     try:
@@ -89,7 +89,7 @@ def _open_standard_streams() -> None:
 
 
 def _require_working_folder() -> None:
-    """Libraries end a process that has none, without a word of ours.
+    """Libraries end a process that has none, without a word of emodict's.
 
     Raises:
         InputError: it was deleted.

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 # What people type who come from other tools, and what does it here.
 _CALLED_HERE = {
-    "--format": "the ending of --out names the format (.csv .json .parquet .h5)",
+    "--format": "the ending of --out names the format (.csv .json .jsonl .parquet .h5)",
     "--model": "--engine model.onnx",
     "--half": "--precision fp16",
     "--fp16": "--precision fp16",

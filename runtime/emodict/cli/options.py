@@ -26,7 +26,7 @@ Results = Annotated[
     Option(
         "--out",
         "-o",
-        help="Write all rows: .csv .json .parquet .h5, or - for CSV on standard output; live: .csv .jsonl.",
+        help="Write all rows: .csv .json .jsonl .parquet .h5, or - for CSV on standard output; live: .csv .jsonl.",
     ),
 ]
 Report = Annotated[Path | None, Option(help="Write a page to look at: report.html.")]

@@ -64,14 +64,14 @@ def face_manifest_from_metadata(metadata: Mapping[str, str], *, source: str) -> 
     """Read what `face_manifest_to_metadata` wrote.
 
     Raises:
-        ModelError: the file is no face engine, or its description is broken.
+        ModelError: the file is not a face engine, or its description is broken.
     """
     content = own_texts(metadata, source=source)
     if content.get("format") == EMOTION_FORMAT:
         raise no_face_engine(source)
     if content.get("format") != FORMAT or content.get("format_version") != FORMAT_VERSION:
         raise ModelError(
-            f"{source} is no face engine of this emodict",
+            f"{source} is not a face engine of this emodict",
             expected=f"metadata {KEY_PREFIX}format = '{FORMAT}', version {FORMAT_VERSION}",
             got=f"'{content.get('format')}', version {content.get('format_version')}"
             if "format" in content

@@ -110,7 +110,7 @@ def manifest_from_metadata(metadata: Mapping[str, str], *, source: str) -> Manif
 
 
 def _require_format(content: Mapping[str, str], source: str) -> None:
-    """Refuse what is no description of a model of emotions by this version."""
+    """Refuse what is not a description of a model of emotions by this version."""
     if content.get("format") == FACE_FORMAT:
         raise no_model_of_emotions(source)
     if content.get("format") != FORMAT:
@@ -133,12 +133,12 @@ def own_texts(metadata: Mapping[str, str], *, source: str) -> dict[str, str]:
     """What of the metadata is ours, by its key without the prefix.
 
     Raises:
-        ModelError: a value is no text, as JSON may hold it.
+        ModelError: a value is not text, as JSON may hold it.
     """
     content = {k.removeprefix(KEY_PREFIX): v for k, v in metadata.items() if k.startswith(KEY_PREFIX)}
     for key, value in content.items():
         if not isinstance(value, str):
-            raise ModelError(f"{source}: its description is damaged: {key} is no text", fix="Export it again")
+            raise ModelError(f"{source}: its description is damaged: {key} is not text", fix="Export it again")
     return content
 
 

@@ -18,7 +18,7 @@ MOST_SIZE, MOST_LAYERS, MOST_MEMBERS = 16_384, 64, 1_000
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """Sizes of EmotionDict (paper, Table 2), the emotions it tells apart and the modalities it needs.
+    """Sizes of EmotionDict (paper, Table 2), the emotions it distinguishes and the modalities it needs.
 
     Attributes:
         required_modalities: the model has never been trained without these; a row that lacks one has no

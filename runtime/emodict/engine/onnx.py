@@ -131,7 +131,7 @@ class OnnxEngine:
 
 def graph_ends(session: Any) -> dict[str, tuple[str, tuple[Any, ...]]]:
     """Of each input and output by its name: its type, and its shape behind the rows."""
-    # A name that is no text is none of ours.
+    # A name that is not text is not emodict's.
     with contextlib.suppress(UnicodeDecodeError):
         nodes = [*session.get_inputs(), *session.get_outputs()]
         return {node.name: (node.type, tuple(node.shape[1:])) for node in nodes}
@@ -154,7 +154,7 @@ def metadata_of(session: Any, path: Path) -> dict[str, str]:
     """What an open ONNX file says of itself.
 
     Raises:
-        ModelError: in bytes that are no text.
+        ModelError: in bytes that are not text.
     """
     try:
         metadata: dict[str, str] = session.get_modelmeta().custom_metadata_map
@@ -193,7 +193,7 @@ def open_on_cpu(path: Path, *, threads: int, expected: str, fix: str) -> Any:
     """An InferenceSession of what is held of the file, or else of the file.
 
     Raises:
-        ModelError: it is no ONNX file; `expected` and `fix` say what should be there and where to get it.
+        ModelError: it is not an ONNX file; `expected` and `fix` say what should be there and where to get it.
         MissingDependencyError: ONNX Runtime is not installed.
     """
     onnxruntime = _onnxruntime(path)
@@ -220,8 +220,15 @@ def _session_options(onnxruntime: Any, threads: int) -> Any:
 
 
 def _content(path: Path) -> bytes | str:
+    """What ONNX Runtime opens: a name in UTF-8, and of a file with another name its bytes."""
     content = held(path)
-    return str(path) if content is None else content
+    if content is not None:
+        return content
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return path.read_bytes()
+    return str(path)
 
 
 def _cannot_open(path: Path, error: Exception, *, where: str = "", expected: str, fix: str) -> ModelError:

@@ -147,7 +147,7 @@ def ways_out(sidecar: Sidecar, plan: Path, *, rebuild: bool = False, gpu: str | 
 
 
 def build_command(sidecar: Sidecar, plan: Path, gpu: str | None = None) -> str:
-    """The command that builds the plan anew, with the TensorRT that is installed where it is run."""
+    """The command that builds the plan again, with the TensorRT that is installed where it is run."""
     command = f"emodict-export {sidecar.source} -o {plan.name} --precision {sidecar.manifest.precision}"
     if sidecar.builder != RTX:
         return command

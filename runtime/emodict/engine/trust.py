@@ -20,7 +20,7 @@ from emodict.files.atomic import atomic_path
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-# A signature of ours cannot stand for one of anything else that the same key signs.
+# A signature of emodict's cannot stand for one of anything else that the same key signs.
 _CONTEXT = b"emodict signed model, version 1\n"
 HOW_TO_MAKE_ONE = {
     "private": "openssl genpkey -algorithm ed25519 -out signing.pem",
@@ -133,7 +133,7 @@ def _signature(path: Path) -> bytes:
     try:
         return base64.b64decode(path.read_bytes()[:200].strip(), validate=True)
     except (OSError, binascii.Error, ValueError) as error:
-        raise TrustError(f"{path} is no signature: {error}", fix="Copy it again") from error
+        raise TrustError(f"{path} is not a signature: {error}", fix="Copy it again") from error
 
 
 def _read_key(path: Path, load: Any, kind: str) -> Any:

@@ -60,7 +60,7 @@ class YuNet:
                 self._detect(np.zeros((LOOK_SIDE, LOOK_SIDE, 3), np.uint8))
         except cv2.error as error:
             raise ModelError(
-                f"{model} is no face detector that OpenCV {cv2.__version__} can run",
+                f"{model} is not a face detector that OpenCV {cv2.__version__} can run",
                 expected="a YuNet model for cv2.FaceDetectorYN",
                 got=_reason(error),
                 fix="docs/faces.md says where the file is to be had",

@@ -18,7 +18,7 @@ def opencv(purpose: str = "Finding a face") -> Any:
     Raises:
         MissingDependencyError: it is not installed, or a library that it needs is not.
     """
-    # FFmpeg writes to standard error on its own; what it has to say, a sentence of ours says.
+    # FFmpeg writes to standard error on its own; what it has to say, a sentence of emodict's says.
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
     try:
         import cv2

@@ -61,7 +61,7 @@ def video_frames(path: Path, *, wants: Wants = every_frame) -> Generator[TimedFr
 
 
 def video_length_s(path: Path) -> float:
-    """How long the file says that it is; 0 where it does not say, or is no video."""
+    """How long the file says that it is; 0 where it does not say, or is not a video."""
     cv2 = opencv("Reading a video")
     capture = _open_file(cv2, path)
     frames, rate_hz = capture.get(cv2.CAP_PROP_FRAME_COUNT), capture.get(cv2.CAP_PROP_FPS)
@@ -99,7 +99,9 @@ def camera_frames(
     finally:
         capture.release()
     if not started:
-        raise InputError(f"Camera {index} gives no picture", fix="Close other programs that use it, or plug it in anew")
+        raise InputError(
+            f"Camera {index} gives no picture", fix="Close other programs that use it, or plug it in again"
+        )
     logger.warning("Camera %d has stopped giving pictures", index)
 
 
@@ -188,7 +190,7 @@ def _picture(face: FaceVideo, at: int) -> UInt8Array:
 
 
 def _require_jpeg(coded: bytes, at: int) -> None:
-    """Refuse what is no JPEG, or claims a picture too large, before a decoder makes room for it.
+    """Refuse what is not a JPEG, or claims a picture too large, before a decoder makes room for it.
 
     Its parts (ITU-T T.81, B.1) begin with 0xFF, a marker and their length; a frame header says height and width.
     """

@@ -77,7 +77,7 @@ class FeatureStream:
         source = self._open_source(modality)
         if second < source.earliest_restart:
             raise InputError(
-                f"{modality}: cannot start anew in the past",
+                f"{modality}: cannot start again in the past",
                 expected=f"second {source.earliest_restart} or later",
                 got=second,
             )
@@ -231,7 +231,7 @@ class _Source:
     def _describe(self, windows: Float64Array) -> ModalityRows:
         valid, quality = assess(self._modality, windows)
         if self._filter is not None:
-            # The filter must see every window, usable or not; what is not usable starts it anew.
+            # The filter must see every window, usable or not; what is not usable starts it again.
             cleaned = without_bad_channels(self._modality, windows, valid)
             return checked_rows(_window_values(self._kernel, cleaned), valid, quality)
         return rows_of_usable(self._modality, self._kernel, windows, valid, quality)

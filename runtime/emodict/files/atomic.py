@@ -25,7 +25,7 @@ _FIXES = {
     errno.ENOENT: "Its folder went away while the file was made: make it again, or write elsewhere",
     errno.EIO: "The disk fails: write to another one",
 }
-# By this a file of ours is known that a killed program left behind.
+# By this a file of emodict's is known that a killed program left behind.
 _PART = ".emodict.part"
 # struct flock for a write lock of the whole file.
 _WHOLE_FILE = struct.pack("hhqqi", fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
@@ -131,7 +131,7 @@ def _appear(part: Path, final: Path, *, replace: bool) -> None:
         except OSError as error:
             if error.errno not in _NOT_HERE:
                 raise
-            # Without hard links (FAT) two that start in the same millisecond cannot be told apart.
+            # Without hard links (FAT) two that start in the same millisecond cannot be distinguished.
             if final.exists():
                 raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(final)) from None
             part.replace(final)

@@ -1,4 +1,4 @@
-"""HDF5 files of ours: whatever fails while one is written is raised."""
+"""HDF5 files of emodict's: whatever fails while one is written is raised."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @contextlib.contextmanager
 def hdf5_to_write(part: Path, mode: str) -> Iterator[h5py.File]:
-    """A temporary file, "w" to be filled anew or "r+" to be added to.
+    """A temporary file, "w" to begin with nothing or "r+" to be added to.
 
     HDF5 writes much of a file when its objects are closed, and h5py closes them in finalisers, where Python can do no
     more than print an error. It is raised here: a file with a hole in it must not pass for a whole one.

@@ -31,6 +31,8 @@ KNOWN_TO_S = 0.2
 FIRST_LATE_S = 10.0
 # By how much a second the usual delay may grow; it may shrink at once.
 DELAY_GROWS = 0.02
+# Another clock drifts, and LSL does not know it: its samples are moved by so much a second to come when they used to.
+FOLLOWS = 1e-4
 # Stamps this near to the time of day are Unix time.
 _DAY_S = 86_400.0
 # A rate is measured over the last RATE_FROM_S, and over the last RATE_OVER_S (or the time of so many samples).
@@ -106,7 +108,8 @@ class TrustedStamps:
         self._of, self._log = of, log
         self._last_s: float | None = None
         self._last_came_s = math.nan
-        self._delay_s = 0.0
+        # The usual one of late, and what it was when the clock was taken over.
+        self._delay_s = self._taken_over_delay_s = 0.0
         self._doubtful: _Doubtful | None = None
         self.shift_s = 0.0
 
@@ -183,6 +186,7 @@ class TrustedStamps:
         self._doubtful = None
         samples = doubtful.samples.later(by_s)
         self._trust(samples, now_s)
+        self._taken_over_delay_s = self._delay_s
         return samples
 
     def _trust(self, run: Stamped, now_s: float) -> None:
@@ -191,6 +195,9 @@ class TrustedStamps:
         known = self._last_s is not None
         self._delay_s = min(delay_s, self._delay_s + DELAY_GROWS * passed_s) if known else delay_s
         self._last_s = float(run.stamps_s[-1])
+        drift_s = self._delay_s - self._taken_over_delay_s
+        if self.shift_s and abs(drift_s) > KNOWN_TO_S:
+            self.shift_s += math.copysign(FOLLOWS * passed_s, drift_s)
 
     def _drop(self) -> None:
         if self._doubtful is not None:

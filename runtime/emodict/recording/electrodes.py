@@ -39,7 +39,7 @@ def electrode_names(names: Sequence[str]) -> tuple[str, ...]:
     """The same electrodes in one spelling: `af7` is AF7, and T7 is T3, their place having two names.
 
     Raises:
-        SpecError: no name at all, a name that is no electrode, or an electrode twice.
+        SpecError: no name at all, a name that is not an electrode, or an electrode twice.
     """
     if not names:
         raise SpecError("There is no EEG channel in the list", expected="names such as AF7,AF8,TP9,TP10")

@@ -23,7 +23,7 @@ _OLD_CHANNEL_NAMES = {"T7": "T3", "T8": "T4", "P7": "T5", "P8": "T6"}
 
 # Nobody records longer in one sitting; Unix times and broken counters do reach further.
 LONGEST_S = 30 * 24 * 3600.0
-# A pause in a sitting is no day; every second of a gap costs a row of features, whoever claims it.
+# A pause in a sitting is not a day; every second of a gap costs a row of features, whoever claims it.
 LONGEST_GAPS_S, GAPS_PER_SAMPLED_S = 24 * 3600.0, 100.0
 
 # Of one picture: more than the largest camera has.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import colorsys
 from collections.abc import Sequence
 
-# Two families that the colour-blind tell apart, blue to teal and yellow to red, each from dark to light so that
+# Two families that the colour-blind can distinguish, blue to teal and yellow to red, each from dark to light so that
 # neighbours differ in a grey print, too; light meets light where the families meet.
 _PANAS_COLOURS = {
     "inspired": "#1f3f75", "alert": "#2a6db0", "excited": "#3f9bc8", "enthusiastic": "#6fc3c9", "determined": "#b5e2d3",

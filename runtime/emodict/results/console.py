@@ -16,13 +16,15 @@ Float64Array = NDArray[np.float64]
 _BARS, _PLAIN_BARS = " ▁▂▃▄▅▆▇█", " .:-=+*#@"
 # A tenth is what each of ten emotions has at rest; half of everything fills the bar.
 _FULL_BAR = 0.5
-_COLUMN = 5
+# Ten emotions, four modalities and the time fit into 80 columns.
+_COLUMN, _QUALITY = 5, 4
 
 
 def header_line(emotions: Sequence[str], modalities: Sequence[str]) -> str:
     """Column names above `row_lines`: emotions in per cent, then the quality of each modality."""
     cells = "".join(f" {name[: _COLUMN - 1]:>{_COLUMN - 1}}" for name in emotions)
-    return f"{'time':>7}{cells}  " + " ".join(f"{name:>5}" for name in modalities)
+    heads = ("face" if name == "video" else name[:_QUALITY] for name in modalities)
+    return f"{'time':>7}{cells}  " + " ".join(f"{name:>{_QUALITY}}" for name in heads)
 
 
 def row_lines(prediction: Prediction, *, plain: bool = False) -> Iterator[str]:
@@ -33,7 +35,7 @@ def row_lines(prediction: Prediction, *, plain: bool = False) -> Iterator[str]:
     bars, invalid = (_PLAIN_BARS, "x") if plain else (_BARS, "×")
     for i in range(len(prediction)):
         quality = " ".join(
-            f"{value:5.2f}" if valid else f"{invalid:>5}"
+            f"{value:{_QUALITY}.2f}" if valid else f"{invalid:>{_QUALITY}}"
             for value, valid in zip(prediction.quality[i], prediction.valid[i], strict=True)
         )
         yield f"{clock(prediction.start_s[i]):>7}{_cells(prediction.distribution[i], bars)}  {quality}"

@@ -167,7 +167,7 @@ def _csv_line(cells: Sequence[str]) -> str:
 
 
 def _write_csv_file(predictions: Sequence[Prediction], path: Path, with_weights: bool) -> None:
-    # A file name that is no UTF-8 may have become a session's name.
+    # A file name that is not UTF-8 may have become a session's name.
     with path.open("w", encoding="utf-8", errors="backslashreplace", newline="") as handle:
         write_csv(predictions, handle, with_weights=with_weights)
 
@@ -175,6 +175,17 @@ def _write_csv_file(predictions: Sequence[Prediction], path: Path, with_weights:
 def _write_json(predictions: Sequence[Prediction], path: Path, with_weights: bool) -> None:
     with path.open("w", encoding="utf-8") as handle:
         handle.writelines(_json_document(predictions, with_weights=with_weights))
+
+
+def _write_json_lines(predictions: Sequence[Prediction], path: Path, with_weights: bool) -> None:
+    """A row a line, each with what is known of its session, as a live run writes them."""
+    with path.open("w", encoding="utf-8") as handle:
+        for prediction in predictions:
+            marks = {"simulated": prediction.simulated, "model_simulated": prediction.model_simulated}
+            about = {"session": prediction.session, **marks, "doubts": list(prediction.doubts)}
+            for row in range(len(prediction)):
+                content = {**about, **row_as_dict(prediction, row, with_weights=with_weights)}
+                handle.write(json.dumps(content, allow_nan=False) + "\n")
 
 
 def _json_document(predictions: Sequence[Prediction], *, with_weights: bool) -> Iterator[str]:
@@ -221,7 +232,7 @@ def _write_parquet(predictions: Sequence[Prediction], path: Path, with_weights: 
         dtype = {_TIME: "f8", _FLAG: "?"}.get(how, "f4")
         columns[name] = pa.array(cells[:, i].astype(dtype), mask=np.isnan(cells[:, i]))
     simulated = dict.fromkeys(_simulated_columns(first), "true") or None
-    # A file of ours, not a path: a full disk is then Python's own OSError.
+    # A file of emodict's, not a path: a full disk is then Python's own OSError.
     with path.open("wb") as handle:
         pq.write_table(pa.table(columns).replace_schema_metadata(simulated), handle)
 
@@ -292,6 +303,7 @@ def _group_name(session: str, file: h5py.File) -> str:
 _WRITERS: dict[str, Writer] = {
     ".csv": _write_csv_file,
     ".json": _write_json,
+    ".jsonl": _write_json_lines,
     ".parquet": _write_parquet,
     ".h5": _write_hdf5,
 }

@@ -70,7 +70,7 @@ def build() -> "typer.Typer":
         file: SessionFile,
         out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="The session.h5 to write.")],
     ) -> None:
-        """Write anew a session whose times cannot be: Unix times, times that run back or jump by days."""
+        """Write a session again, with times that can be: of Unix times, and of times that run back or jump by days."""
         from emodict_desk.recordings.repair import repair_session
 
         refuse_overwriting(out, [file])

@@ -44,7 +44,7 @@ def read_brainflow(
     BoardShim.get_board_descr returned.
 
     Raises:
-        RecordingError: no such file or board, another number of columns, or a cell that is no number.
+        RecordingError: no such file or board, another number of columns, or a cell that is not a number.
         MissingDependencyError: brainflow is not installed, and there is no description beside the file.
     """
     path = Path(source)
@@ -102,7 +102,7 @@ def _description(path: Path, board: str | None, preset: str) -> Mapping[str, Any
             _check_description(descr)
         except (ValueError, KeyError, TypeError, OverflowError) as error:
             raise RecordingError(
-                f"{beside} is no description of a board: {type(error).__name__}: {error}",
+                f"{beside} is not a description of a board: {type(error).__name__}: {error}",
                 expected="what BoardShim.get_board_descr returned, as JSON",
             ) from None
         found: Mapping[str, Any] = descr

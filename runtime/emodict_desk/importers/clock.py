@@ -100,7 +100,7 @@ def looks_like_summer_time(step_s: Any, tolerance_s: float = 0.0) -> Any:
 
 
 def utc_text(unix_s: float) -> str | None:
-    """Unix time as ISO 8601 in UTC; None where it is no time."""
+    """Unix time as ISO 8601 in UTC; None where it is not a time."""
     try:
         moment = datetime.datetime.fromtimestamp(unix_s, tz=datetime.timezone.utc)
     except (OverflowError, ValueError, OSError):

@@ -229,7 +229,7 @@ def _numbers(path: Folder, lines: list[str]) -> NDArray[np.float64]:
     """One number a line, nan for a missing one.
 
     Raises:
-        RecordingError: a line is no number; it is named.
+        RecordingError: a line is not a number; it is named.
     """
     try:
         values = np.array(lines, dtype=np.float64)
@@ -264,7 +264,7 @@ def _utc(unix_s: float, folder: Folder) -> datetime.datetime:
         return datetime.datetime.fromtimestamp(unix_s, tz=datetime.timezone.utc)
     except (OverflowError, ValueError, OSError):
         raise RecordingError(
-            f"{folder}: the first line of the files is no time", expected="a Unix time in seconds", got=unix_s
+            f"{folder}: the first line of the files is not a time", expected="a Unix time in seconds", got=unix_s
         ) from None
 
 

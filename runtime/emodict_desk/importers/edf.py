@@ -48,7 +48,7 @@ def read_edf(source: Path, /, *, subject_id: str | None = None, session_id: str 
     patient code and the file's name.
 
     Raises:
-        RecordingError: the file is no EDF, has gaps, has no EEG, or its EEG has a unit emodict does not know.
+        RecordingError: the file is not an EDF, has gaps, has no EEG, or its EEG has a unit emodict does not know.
         MissingDependencyError: edfio is not installed.
     """
     path = Path(source)

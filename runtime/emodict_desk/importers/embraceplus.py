@@ -56,7 +56,7 @@ def read_embraceplus(source: Path, /, *, subject_id: str | None = None, session_
     origin_s = min(stream.times_s[0] for stream in joined.streams.values())
     start = utc_text(origin_s)
     if start is None:
-        raise RecordingError(f"{path}: the start is no time", expected="microseconds since 1970", got=origin_s * 1e6)
+        raise RecordingError(f"{path}: the start is not a time", expected="microseconds since 1970", got=origin_s * 1e6)
     return Recording(
         session_id=session_id or path.stem,
         subject_id=subject_id or joined.participant or path.stem,

@@ -41,7 +41,7 @@ def read_companion(path: Path, kind: str | None, stack: contextlib.ExitStack) ->
 
     known = (*IMPORTERS, SESSION)
     if kind is not None and kind not in known:
-        raise RecordingError(f"--with-kind {kind} is no kind of recording", expected=known)
+        raise RecordingError(f"--with-kind {kind} is not a kind of recording", expected=known)
     if not path.exists():
         raise RecordingError(f"There is no file {path}", expected="a second recording", fix="Check the path")
     if kind == SESSION or (kind is None and _is_session(path)):

@@ -12,7 +12,7 @@ HEAD_BYTES = 4096
 # What lies in the folder of an Empatica E4; each is told by its name alone.
 E4_FILES = ("ACC.csv", "BVP.csv", "EDA.csv", "HR.csv", "IBI.csv", "TEMP.csv", "tags.csv")
 
-# What is no recording of ours to read, by its first bytes.
+# What is not a recording that emodict reads, by its first bytes.
 _OTHERS = (
     (b"\xffBIOSEMI", "a BDF file; save it as EDF+ with the program that recorded it"),
     (b"PK\x03\x04", "a zip archive; unpack it first"),
@@ -79,7 +79,7 @@ def wrong_kind(path: Path, expected: str, fix: str | None = None) -> RecordingEr
 
 
 def first_text_line(head: bytes) -> str:
-    """The first line that is no comment, "" where the head is no text."""
+    """The first line that is not a comment, "" where the head is not text."""
     if b"\0" in head:
         return ""
     text = head.decode("utf-8-sig", "replace")

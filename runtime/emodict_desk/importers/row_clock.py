@@ -119,7 +119,7 @@ class ClockTimes:
         return self._days * _DAY_S + time.second_of_day - first.second_of_day
 
     def start_time(self, later_s: float) -> str:
-        """Empty where there is no date, or its day and month cannot be told apart."""
+        """Empty where there is no date, or its day and month cannot be distinguished."""
         day = self._first.day() if self._first else None
         if day is None or self._first is None:
             return ""
@@ -163,7 +163,7 @@ def row_clock(
         RecordingError: no such column, or none and no rate; a unit that is not clear.
     """
     if rate is not None and not (np.isfinite(rate) and rate > 0):
-        raise RecordingError(f"--rate {rate} is no sampling rate", expected="a positive number of Hz")
+        raise RecordingError(f"--rate {rate} is not a sampling rate", expected="a positive number of Hz")
     name, _, tick = (time or "").partition(":")
     column: int | None = None
     if time is not None:

@@ -156,7 +156,7 @@ def open_table(
     try:
         cells = next(csv.reader([line], delimiter=delimiter))
     except csv.Error as error:
-        raise RecordingError(f"{path}: the first line is no header of a table: {error}", expected=expected) from None
+        raise RecordingError(f"{path}: the first line is not a header of a table: {error}", expected=expected) from None
     columns = tuple(c.strip() for c in cells) if has_header else tuple(str(i) for i in range(len(cells)))
     return TextTable(path, delimiter, columns, tuple(comments), skipped, has_header, decimal=decimal)
 
@@ -165,7 +165,7 @@ def numbers(table: TextTable, block: Block, columns: Sequence[int]) -> NDArray[n
     """(rows, columns) of the block as numbers, NaN for an empty cell.
 
     Raises:
-        RecordingError: a cell is no finite number; its line and column are named.
+        RecordingError: a cell is not a finite number; its line and column are named.
     """
     out = np.empty((len(block), len(columns)))
     for i, column in enumerate(columns):

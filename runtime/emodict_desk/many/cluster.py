@@ -120,7 +120,7 @@ def _require_ready(client: Any, readiness: Callable[[], Exception | None], purpo
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Dask's loggers write to the terminal by themselves; what matters comes back as an error of ours."""
+    """Dask's loggers write to the terminal by themselves; what matters comes back as an error of emodict's."""
     names = [name for name in logging.root.manager.loggerDict if name.split(".")[0] == "distributed"]
     before = {logging.getLogger(name): logging.getLogger(name).level for name in ["distributed", *names]}
     for logger in before:

@@ -26,7 +26,7 @@ from emodict_desk.wording import count_of
 
 __all__ = ["read_wearer", "report_html", "write_report"]
 
-# Truth that changes more often than this is no list of trials.
+# Truth that changes more often than this is not a list of trials.
 MOST_TRIALS = 40
 _SHARE_TICKS = ((0.0, "100 %"), (0.25, "75"), (0.5, "50"), (0.75, "25"), (1.0, "0"))
 _TRUTH_TICKS = ((0.0, "100 %"), (0.5, "50"), (1.0, "0"))

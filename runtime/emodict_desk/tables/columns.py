@@ -90,6 +90,6 @@ def _write_parquet(columns: Columns, path: Path) -> None:
     import pyarrow.parquet as parquet
 
     arrays = {name: pyarrow.array(values.tolist(), from_pandas=True) for name, values in columns.items()}
-    # A file of ours, not a path: a full disk is then Python's own OSError.
+    # A file of emodict's, not a path: a full disk is then Python's own OSError.
     with path.open("wb") as handle:
         parquet.write_table(pyarrow.table(arrays), handle)

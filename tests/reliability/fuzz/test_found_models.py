@@ -40,7 +40,7 @@ def test_a_manifest_without_a_fingerprint_is_refused() -> None:
 def test_a_manifest_whose_hash_is_no_text_is_refused() -> None:
     content = documents.closed(documents._sidecar())
     content["model"]["emodict.graph_sha256"] = 1.5
-    assert "graph_sha256 is no text" in refused("sidecar", json.dumps(content).encode())
+    assert "graph_sha256 is not text" in refused("sidecar", json.dumps(content).encode())
 
 
 @pytest.mark.parametrize(

@@ -200,7 +200,7 @@ def test_brainflow_without_counter_and_time_says_that_losses_cannot_be_seen(tmp_
         ({"eeg_channels": [1, 10_000]}, "eeg_channels names no columns"),
         ({"eeg_channels": [1], "marker_channel": True}, "marker_channel names no columns"),
         ({"eeg_channels": [9_999]}, "Expected 10000 columns, got 8"),
-        ({"sampling_rate": "fast"}, "is no description of a board: ValueError"),
+        ({"sampling_rate": "fast"}, "is not a description of a board: ValueError"),
         ({"num_rows": 0}, "Expected 0 columns, got 8"),
     ],
 )

@@ -398,7 +398,7 @@ GOOD = "".join(f"{n / 100:.2f},{n},{n}\n" for n in range(100))
         (("time,PPG,x\n" + GOOD).encode(), {"columns": ["PPG"]}, r"--columns 'PPG' cannot be read.*NAME=VALUE"),
         (("time,PPG,x\n" + GOOD).encode(), {"time": "when"}, r"no column 'when'"),
         (("time,PPG,x\n" + GOOD).encode(), {"time": "time:min"}, r"names no unit of time"),
-        (("time,PPG,x\n" + GOOD).encode(), {"rate": -3.0}, r"--rate -3.0 is no sampling rate"),
+        (("time,PPG,x\n" + GOOD).encode(), {"rate": -3.0}, r"--rate -3.0 is not a sampling rate"),
         (("time,PPG,x\n" + GOOD).encode(), {"unit": ["gsr=uS"]}, r"there is no gsr"),
         (("time,EDA (lux),x\n" + GOOD).encode(), {}, r"gsr: the unit cannot be used.*got 'lux'"),
         ("time,Hautleitfähigkeit\n0,1\n".encode("latin-1"), {}, r"not text in UTF-8.*0xe4, as in Latin-1"),

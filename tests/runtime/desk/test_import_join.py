@@ -151,7 +151,7 @@ def test_a_second_file_of_no_kind_or_of_one_that_is_none_is_refused(tmp_path: Pa
     with contextlib.ExitStack() as stack:
         with pytest.raises(RecordingError, match=r"cannot be read.*a file that starts with b'what'.*--with-kind"):
             read_companion(tmp_path / "a", None, stack)
-        with pytest.raises(RecordingError, match="--with-kind ecg is no kind of recording"):
+        with pytest.raises(RecordingError, match="--with-kind ecg is not a kind of recording"):
             read_companion(tmp_path / "a", "ecg", stack)
         with pytest.raises(RecordingError, match="There is no file"):
             read_companion(tmp_path / "b", None, stack)
@@ -224,7 +224,7 @@ def test_import_joins_several_files_of_any_kind(
         (["--with", "nowhere.edf"], "There is no file nowhere.edf"),
         (["--with", "{edf}", "--offset", "1", "--offset", "2"], "--offset is there 2 times, and --with 1 times"),
         (["--offset", "1"], "--offset is there 1 times, and --with 0 times"),
-        (["--with", "{edf}", "--with-kind", "gpx"], "--with-kind gpx is no kind of recording"),
+        (["--with", "{edf}", "--with-kind", "gpx"], "--with-kind gpx is not a kind of recording"),
         (["--with", "{edf}", "--with-kind", "xdf"], "emodict-session import edf"),
         (["--with", "{copy}"], "both hold ppg"),
         (["--with", "{e4}"], "S07 is given twice"),

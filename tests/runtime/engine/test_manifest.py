@@ -41,7 +41,7 @@ def test_what_is_written_is_what_is_read() -> None:
         ({"emodict.format": "emodict-face"}, "is a face engine"),
         ({"emodict.format_version": "0"}, "another version of emodict.*Expected format_version 1, got 0"),
         ({"emodict.format_version": "2"}, "another version of emodict.*Expected format_version 1, got 2"),
-        ({"emodict.software": 3}, "damaged: software is no text"),
+        ({"emodict.software": 3}, "damaged: software is not text"),
         ({"emodict.mean_label": "[0.5, 0.5]"}, r"mean_label has the wrong shape\. Expected \(3,\), got \(2,\)"),
         ({"emodict.mean_label": "[0.4, 0.3, 0.2, 0.1]"}, r"mean_label has .* Expected \(3,\), got \(4,\)"),
         ({"emodict.mean_label": "[[0.5, 0.3, 0.2]]"}, r"mean_label has the wrong shape"),

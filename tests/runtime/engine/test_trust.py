@@ -60,7 +60,7 @@ def test_whatever_is_changed_is_refused(signed: Path) -> None:
             changed = bytearray(whole)
             changed[at] ^= 1
             file.write_bytes(changed)
-            with pytest.raises(TrustError, match=r"model\.\w+ is not trusted|is no signature"):
+            with pytest.raises(TrustError, match=r"model\.\w+ is not trusted|is not a signature"):
                 require_signed(signed, KEY.public_key())
         file.write_bytes(whole)
         file.rename(file.with_suffix(".away"))

@@ -21,7 +21,7 @@ from emodict.features.face_kinds import require_face_features
 from emodict.features.spec import load_spec
 from emodict.features.stream import FeatureStream
 from emodict.recording.recording import FaceVideo, Recording
-from emodict_desk.faces import faces_of_frames, faces_of_recording
+from emodict_desk.faces import FaceReport, faces_of_frames, faces_of_recording
 
 BOX = FaceBox(10, 20, 30, 40)
 RATE_HZ = 5.0
@@ -280,3 +280,9 @@ def test_features_of_another_kind_are_refused_and_unnamed_ones_taken() -> None:
         require_face_features(face("vgg16-reference 0123456789abcdef"), load_spec("emodict-1"))
     with pytest.raises(RecordingError, match="Expected hog, got vgg16-clean"):
         require_face_features(face("vgg16-clean 0123456789abcdef"), load_spec("emodict-1-hog"))
+
+
+@pytest.mark.parametrize(("seconds", "found", "warned"), [(9, 0, True), (9, 1, False), (0, 0, False)])
+def test_a_video_without_a_face_is_warned_of(seconds: int, found: int, warned: bool) -> None:
+    said = str(FaceReport(seconds, found, 0, "green line", "hog"))
+    assert ("no face was found in it" in said) == warned

@@ -214,7 +214,7 @@ def test_a_model_that_finds_no_faces_is_refused_with_a_sentence(
         helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8), tmp_path / "other.onnx"
     )
     for name in ("text.onnx", "other.onnx"):
-        with pytest.raises(ModelError, match=rf"{name} is no face detector that OpenCV"):
+        with pytest.raises(ModelError, match=rf"{name} is not a face detector that OpenCV"):
             YuNet(tmp_path / name)
     assert capfd.readouterr().err == ""
 

@@ -61,6 +61,19 @@ def column(rows: list[dict[str, str]], name: str) -> np.ndarray:
     return np.array([float(row[name]) if row[name] else np.nan for row in rows])
 
 
+def test_json_lines_have_a_row_each_and_what_is_known_of_its_session(tmp_path: Path) -> None:
+    ours = prediction(session='"☺"')
+    write_predictions([ours, prediction(session="b")], tmp_path / "x.jsonl", with_weights=True)
+    lines = [json.loads(line) for line in (tmp_path / "x.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert [line["session"] for line in lines] == ['"☺"'] * 6 + ["b"] * 6
+    assert {(line["simulated"], line["model_simulated"]) for line in lines} == {(True, False)}
+    assert [line["start_s"] for line in lines[:6]] == ours.start_s.tolist()
+    assert lines[SILENT]["distribution"] is None
+    got = [list(line["distribution"].values()) for line in lines[:6] if line["distribution"]]
+    # Nine digits bring every float32 back.
+    np.testing.assert_array_equal(np.float32(got), np.delete(ours.distribution, SILENT, axis=0).astype(np.float32))
+
+
 def test_a_csv_has_one_row_per_window_and_every_float32_to_the_bit(tmp_path: Path) -> None:
     ours = prediction()
     write_predictions([ours], tmp_path / "x.csv", with_weights=True)
@@ -241,7 +254,7 @@ def test_a_session_without_rows_is_written_without_rows(tmp_path: Path, ending: 
 
 @pytest.mark.parametrize("name", ["x.txt", "x"])
 def test_an_unknown_ending_is_refused_with_the_four_there_are(tmp_path: Path, name: str) -> None:
-    with pytest.raises(OutputError, match=r"\.csv \.json \.parquet \.h5"):
+    with pytest.raises(OutputError, match=r"\.csv \.json \.jsonl \.parquet \.h5"):
         write_predictions([prediction()], tmp_path / name, with_weights=False)
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,9 +21,7 @@ from emodict.features.spec import FeatureSpec
 from emodict.live.clock import counts_samples
 from emodict.live.source import FIRST_WAIT_S, Chunk, Connected, Ended, Lost, SensorEvent
 from emodict.live.stamps import SampleClock
-
-if TYPE_CHECKING:
-    from emodict_desk.boards import Board, Preset
+from emodict_desk.boards import Board, Preset, find_board, import_brainflow, in_words, require_port
 
 logger = logging.getLogger(__name__)
 
@@ -62,8 +60,6 @@ class BrainFlowSource:
         params: Mapping[str, str] | None = None,
         wait_s: float = FIRST_WAIT_S,
     ) -> None:
-        from emodict_desk.boards import find_board, require_port
-
         self._board, self._wait_s = find_board(board, spec.modality_names, params or {}), wait_s
         require_port(self._board)
         self.name = f"BrainFlow {self._board.name}"
@@ -112,8 +108,6 @@ class BrainFlowSource:
     def _run(self) -> None:
         """The reading thread: looks for the board, reads it while it lasts, looks for it again."""
         try:
-            from emodict_desk.boards import import_brainflow
-
             shim = import_brainflow()
             retries, said, seen, began_s = 0, "", False, time.monotonic()
             while not self._stopping.is_set() and not self._ended.is_set():
@@ -225,8 +219,6 @@ class _Session:
                 expected="what its list of supported boards names for it, such as serial_port or mac_address",
                 got=", ".join(f"{name}={value}" for name, value in self._board.params.items()) or "none",
             ) from None
-        from emodict_desk.boards import in_words
-
         return in_words(code)
 
     def _release(self, shim_board: Any) -> None:
