@@ -11,7 +11,7 @@ import torch
 
 from emodict.results.metrics import METRICS, mean_metrics
 from emodict_desk.tables.table import read_table
-from emodict_train.data.split import SPLITS, complement, k_folds
+from emodict_train.data.split import complement, k_folds
 from emodict_train.fit import FitOptions, fit
 from emodict_train.model.checkpoint import predict
 
@@ -22,7 +22,7 @@ def measure(path: Path, *, seed: int = 0) -> Iterator[str]:
     """A line per fold and protocol; early stopping sees the training part of each fold alone."""
     torch.set_num_threads(1)
     table = read_table(path, part="train")
-    for split in reversed(SPLITS):
+    for split in ("windows", "trials"):
         rows: dict[str, list[dict[str, float]]] = {"model": [], "mean label": []}
         folds = k_folds(table.groups, split=split, folds=FOLDS, rng=np.random.default_rng(seed))
         for fold, held_out in enumerate(folds):
