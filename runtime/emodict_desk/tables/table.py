@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import json
+import logging
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 
 from emodict.errors import EmodictError, TableError
 from emodict.features.extract import extract_features
+from emodict.features.plausible import doubts_of
 from emodict.features.spec import FeatureSpec, load_spec, require_known_spec, require_same_spec, spec_from_dict
 from emodict.features.truth import trial_of_rows
 from emodict.features.windows import FeatureWindows, ModalityRows, assemble, concatenate, numeric_rows, ready_made_rows
@@ -24,6 +26,8 @@ from emodict.files.jsontext import parse_json
 from emodict.recording.recording import LABEL_SUM_ATOL, Recording, distribution_problems, raise_first
 from emodict_desk.tables.matfile import read_mat
 from emodict_desk.tables.npz import DAMAGE, open_npz
+
+logger = logging.getLogger(__name__)
 
 # The ten PANAS items of DMER, in the order of its label columns.
 DMER_EMOTIONS = (
@@ -115,8 +119,10 @@ class FeatureTable:
 def table_from_recording(recording: Recording, spec: FeatureSpec, *, name: str) -> FeatureTable:
     """All rows of a recording; those outside trials, or in trials without truth, have no trial and label NaN.
 
-    `name` stands in for ids that the recording lacks.
+    `name` stands in for ids that the recording lacks. What is doubtful in its signals is logged.
     """
+    for doubt in doubts_of(recording, spec.modality_names):
+        logger.warning("%s: doubtful: %s", name, doubt)
     windows = extract_features(recording, spec)
     session = recording.session_id or name
     trials, count = recording.trials, len(windows)

@@ -14,12 +14,14 @@ import scipy.io
 from emodict.errors import SpecError, TableError
 from emodict.features.spec import load_spec
 from emodict.features.windows import FeatureWindows
+from emodict.recording.recording import Recording, Signal
 from emodict_desk.tables.table import (
     DMER_EMOTIONS,
     FeatureTable,
     join_tables,
     read_sample,
     read_table,
+    table_from_recording,
     with_unknown_labels,
     write_table,
 )
@@ -318,3 +320,13 @@ def test_beside_labels_those_of_a_table_without_are_unknown() -> None:
     assert join_tables(with_unknown_labels([bare, bare])).labels is None
     with pytest.raises(TableError, match="has no labels, the others have"):
         join_tables([labelled, bare])
+
+
+def test_what_is_doubtful_in_the_signals_is_logged_where_rows_are_made(caplog: pytest.LogCaptureFixture) -> None:
+    spec = load_spec("emodict-1").with_modalities(["gsr"])
+    microsiemens = 4 + 0.01 * np.random.default_rng(0).standard_normal((240, 1))
+    for factor in (1.0, 1e-3):
+        signal = Signal("gsr", 4.0, "uS", ("gsr",), factor * microsiemens)
+        table_from_recording(Recording("s", "p", {"gsr": signal}), spec, name="anna")
+    (said,) = caplog.messages
+    assert said.startswith("anna: doubtful: gsr: its level is 0.004 uS")
