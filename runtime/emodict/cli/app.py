@@ -112,8 +112,10 @@ def _ending(error: BaseException, name: str) -> tuple[str, int]:
         return "", 0
     if isinstance(error, SystemExit):
         return "", error.code if isinstance(error.code, int) else 1
+    # Within a library's import Ctrl-C may become an error of the library's.
+    interrupted = isinstance(error, KeyboardInterrupt) or isinstance(error.__context__, KeyboardInterrupt)
     # typer's and click's own, told by name: which package brings them depends on typer's version.
-    if isinstance(error, KeyboardInterrupt) or type(error).__name__ == "Abort" or _was_interrupted(error):
+    if interrupted or type(error).__name__ == "Abort":
         return f"{name}: stopped", 130
     if hasattr(error, "show") and hasattr(error, "exit_code"):
         error.show()
@@ -122,15 +124,6 @@ def _ending(error: BaseException, name: str) -> tuple[str, int]:
         hint = hint_at(error) if isinstance(error, Exception) else ""
         return f"Here it is called: {hint}" if hint else "", int(error.exit_code)
     return _failure(error, name)
-
-
-def _was_interrupted(error: BaseException | None) -> bool:
-    """Ctrl-C within a library's import or call may come back as any error of the library's."""
-    while error is not None:
-        if isinstance(error, KeyboardInterrupt):
-            return True
-        error = error.__cause__ or error.__context__
-    return False
 
 
 def _failure(error: BaseException, name: str) -> tuple[str, int]:
