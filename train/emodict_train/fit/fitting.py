@@ -212,7 +212,7 @@ def _refuse_shared_ids(table: FeatureTable) -> None:
             raise TableError(
                 f"{table.source}: {trials} trials share the id '{table.trial[own][0]}', and rows of one id are "
                 "held out together",
-                expected=f"at least {FOLDS} trials of each its own id",
+                expected=f"at least {FOLDS} trials, each with an id of its own",
                 got=f"{len(np.unique(table.groups))} different ids",
                 fix="Number them: in a session.h5 in /trials/trial_id, in a table in its column of trials",
             )
