@@ -36,7 +36,7 @@ ENTRYPOINT []
 CMD ["emodict-run", "--check"]
 
 FROM ${WORKBENCH_BASE} AS workbench
-ARG EXTRAS=export,calibrate,study,importers,parquet,face,lsl,serve,dask,sign,tensorrt-rtx
+ARG EXTRAS=export,calibrate,study,importers,parquet,face,lsl,serve,dask,sign,tensorrt-rtx,notebook
 ENV PATH="/opt/emodict/bin:${PATH}"
 RUN --mount=type=bind,from=build,source=/dist,target=/dist \
     python3 -m venv /opt/emodict \

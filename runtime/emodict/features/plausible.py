@@ -31,6 +31,7 @@ _ONE_SIGNAL = 0.03
 # clean seconds of a wrist (Empatica E4). Turned upside down it is as much below 0.
 _CLEAN_PULSE = 0.8
 _UPSIDE_DOWN = -0.3
+_ABSURD = 1e100
 
 
 @dataclasses.dataclass(frozen=True)
@@ -151,7 +152,8 @@ def doubts_of_signal(signal: Signal) -> tuple[str, ...]:
 
 def _look(modality: Modality, stretch: Float64Array, rate_hz: float) -> Look | None:
     """Of (samples, channels); None where too few of them are there."""
-    samples = stretch[np.isfinite(stretch).all(axis=1)]
+    # NaN compares false; the squares of what is left are finite.
+    samples = stretch[(np.abs(stretch) < _ABSURD).all(axis=1)]
     second = max(2, round(rate_hz))
     seconds = len(samples) // second
     if not seconds:

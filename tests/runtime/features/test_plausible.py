@@ -117,6 +117,15 @@ def test_gaps_are_passed_over(rng: np.random.Generator) -> None:
     assert "it looks like V" in doubt
 
 
+def test_absurd_samples_are_passed_over_as_gaps_are(rng: np.random.Generator) -> None:
+    def absurd(x: np.ndarray) -> np.ndarray:
+        x[100::5000] = 1e300
+        x[200::5000] = np.inf
+        return x
+
+    assert doubts_of(changed(person(rng), "eeg", absurd)) == ()
+
+
 def test_two_looks_are_too_few_to_doubt_and_three_enough() -> None:
     watch = Watch("gsr", 4.0, "uS", ["gsr"])
     off = 1e-6 * np.linspace(3, 4, 20)[:, None]  # 5 s, one look
