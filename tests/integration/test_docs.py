@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-import importlib.metadata
+import importlib
 import importlib.util
 import json
 import re
@@ -23,6 +23,7 @@ from tests.recordings import noise_recording
 from typer.testing import CliRunner
 
 import emodict
+from emodict.cli.start import COMMANDS
 from emodict.features.spec import load_spec, spec_ids
 from emodict.recording.session import write_session
 
@@ -73,8 +74,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory, model: Path) -> Path:
 @functools.cache
 def options_of(*name: str) -> set[str]:
     """The options that a command's help names; asked in this process, for starting torch each time is slow."""
-    (script,) = importlib.metadata.entry_points(group="console_scripts", name=name[0])
-    done = CliRunner().invoke(importlib.import_module(script.module).build(), [*name[1:], "--help"])
+    done = CliRunner().invoke(importlib.import_module(COMMANDS[name[0]]).build(), [*name[1:], "--help"])
     assert done.exit_code == 0, f"{' '.join(name)}: {done.output}"
     return set(re.findall(r"(?<![\w-])--?[a-z][a-z-]*", done.output))
 

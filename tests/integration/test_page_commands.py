@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import importlib.metadata
 import re
 import runpy
 import shlex
@@ -17,6 +16,8 @@ import pytest
 from tests.integration.page_files import make_files, make_my_session
 from tools.pages import plan
 from tools.pages.excerpts import LEFT_OUT, Shown, pattern_of, shown_in, without_progress
+
+from emodict.cli.start import COMMANDS
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [page.relative_to(ROOT).as_posix() for page in sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])]
@@ -89,9 +90,8 @@ def type_command(
     def type_words(command: str) -> tuple[int, str]:
         words = shlex.split(command, comments=True)
         words += [word for start, more in SHORTER.items() if command.startswith(start) for word in more]
-        scripts = {script.name: script for script in importlib.metadata.entry_points(group="console_scripts")}
-        if words[0] in scripts and words[0].startswith("emodict-"):
-            code, out, err = run_in_process(importlib.import_module(scripts[words[0]].module), *words[1:])
+        if words[0] in COMMANDS:
+            code, out, err = run_in_process(importlib.import_module(COMMANDS[words[0]]), *words[1:])
             # What the library logs goes to standard error where no test has taken hold of it.
             return code, "\n".join([out, err, *caplog.messages])
         if words[0] == "python":

@@ -8,10 +8,19 @@ import threading
 from collections.abc import Iterator
 from functools import partial
 
+# Where each command is: by name, for emodict imports none of the packages that stand on it.
+COMMANDS = {
+    "emodict-run": "emodict.cli.run",
+    "emodict-session": "emodict_desk.cli.session",
+    "emodict-train": "emodict_train.cli",
+    "emodict-export": "emodict_export.cli",
+    "emodict-calibrate": "emodict_calibration.cli",
+}
 
-def _start(module: str, name: str) -> None:
+
+def _start(name: str) -> None:
     with importing(name):
-        main = importlib.import_module(module).main
+        main = importlib.import_module(COMMANDS[name]).main
     main()
 
 
@@ -29,8 +38,4 @@ def importing(name: str) -> Iterator[None]:
             signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-run = partial(_start, "emodict.cli.run", "emodict-run")
-session = partial(_start, "emodict_desk.cli.session", "emodict-session")
-train = partial(_start, "emodict_train.cli", "emodict-train")
-export = partial(_start, "emodict_export.cli", "emodict-export")
-calibrate = partial(_start, "emodict_calibration.cli", "emodict-calibrate")
+run, session, train, export, calibrate = (partial(_start, name) for name in COMMANDS)

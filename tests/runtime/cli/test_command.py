@@ -12,14 +12,8 @@ from typing import Any
 import pytest
 
 from emodict import __version__
+from emodict.cli.start import COMMANDS
 
-COMMANDS = {
-    "emodict-run": "emodict.cli.run",
-    "emodict-session": "emodict_desk.cli.session",
-    "emodict-train": "emodict_train.cli",
-    "emodict-export": "emodict_export.cli",
-    "emodict-calibrate": "emodict_calibration.cli",
-}
 Run = Callable[..., Any]
 
 
