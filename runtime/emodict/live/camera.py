@@ -150,7 +150,7 @@ def _open(camera: str, stream: FaceStream, clock: Callable[[], float], through: 
     path = Path(camera)
     if not path.is_file():
         raise InputError(f"There is no video {camera}", expected="a camera's number, or a video file")
-    # A file that is through does not begin anew, as a camera would that was plugged in again.
+    # A file that is through does not begin again, as a camera would that was plugged in again.
     return LiveFaces(
         stream,
         lambda wants: _paced(video_frames(path, wants=wants), clock, through),

@@ -30,7 +30,7 @@ _RECENT_S = 5.0
 # Before so much is known of a stream's jitter, only gaps beyond FIRST_GAP_S are believed.
 _KNOWN_S = 2.0
 _FIRST_GAP_S = 0.25
-# A gap longer than this need not be a whole number of periods: the device has begun anew.
+# A gap longer than this need not be a whole number of periods: the device has begun again.
 _WHOLE_GAP_S = 2.0
 _WHOLE_PERIODS = 0.25
 _COUNTER_TURNS = (1 << 8, 1 << 16, 1 << 24, 1 << 32)
@@ -111,7 +111,7 @@ class _Line:
         return len(self._blocks) < _BESIDE_BLOCKS
 
     def restart(self) -> None:
-        """Forget where the line lay, but not how the device's clock runs: it begins anew after a gap."""
+        """Forget where the line lay, but not how the device's clock runs: it begins again after a gap."""
         self._blocks.clear()
         self._open.clear()
 
@@ -276,7 +276,7 @@ class CounterClock(SmoothClock):
     """Times from a counter of samples: what the stamps say of single samples is ignored, their trend is kept.
 
     The counter may wrap at 8, 16, 24 or 32 bits, or at any other value, and during a gap more than once. Samples that
-    are lost leave a gap, repeated and overtaken ones are marked, and a counter that begins anew is taken up where the
+    are lost leave a gap, repeated and overtaken ones are marked, and a counter that begins again is taken up where the
     stamps say.
     """
 

@@ -19,7 +19,7 @@ from emodict.recording.session import FORMAT, FORMAT_VERSION
 if TYPE_CHECKING:
     import h5py
 
-# A chunk is written anew as long as it grows, and 8 hours are to be few thousand chunks.
+# A chunk is written again as long as it grows, and 8 hours are to be few thousand chunks.
 CHUNK_S = 2.0
 _CHUNK_ROWS_AT_LEAST = 64
 # HDF5 can let strings of a fixed length alone grow (docs: no variable length under SWMR).

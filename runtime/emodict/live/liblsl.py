@@ -234,7 +234,7 @@ class Inlet:
         self._checked(self._lsl.lsl_open_stream, timeout_s)
 
     def time_correction_s(self, *, timeout_s: float) -> float:
-        """What its time stamps lack to this machine's clock: measured anew by the library every 2 s."""
+        """What its time stamps lack to this machine's clock: measured again by the library every 2 s."""
         return float(self._checked(self._lsl.lsl_time_correction, timeout_s))
 
     def pull(self) -> tuple[Float64Array, Float64Array]:

@@ -240,7 +240,7 @@ class _Link:
         return self._events(self._clock, values, stamps_s)
 
     def _correct(self) -> None:
-        """LSL measures the other clock anew every 2 s; where it cannot, the last measurement holds."""
+        """LSL measures the other clock again every 2 s; where it cannot, the last measurement holds."""
         if time.monotonic() - self._corrected_s >= _CORRECTION_EVERY_S:
             self._corrected_s = time.monotonic()
             with contextlib.suppress(NotYetError):

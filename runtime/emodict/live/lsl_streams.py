@@ -125,7 +125,7 @@ def _candidates(streams: Iterable[Announced], modality: str, name: str | None) -
         named = [[s for s in some if asked_of(s, name) is not None] for some in (by_type, numeric)]
         return named[0] or named[1]
     known = {kind for other in MODALITIES.values() for kind in other.types}
-    # A stream of another known type is not taken for its name: "EEG lab GSR" of type GSR is no EEG.
+    # A stream of another known type is not taken for its name: "EEG lab GSR" of type GSR is not an EEG.
     unknown = [s for s in numeric if s.kind.strip().upper() not in known]
     return by_type or [s for s in unknown if _words(s.name) & set(types)]
 
@@ -220,7 +220,7 @@ def _named(wanted: Wanted, stream_name: str, channels: Sequence[Channel], signal
     asked = {canonical_channel(name) for name in wanted.channel_names}
     by_name: dict[str, int] = {}
     for i in signals:
-        # What no model asks for may be called as it likes, but a recording of all of them tells them apart.
+        # What no model asks for may be called as it likes, but a recording of all of them distinguishes them.
         name = canonical_channel(_name(channels, i))
         if (not asked or name in asked) and by_name.setdefault(name, i) != i:
             raise StreamError(

@@ -404,7 +404,7 @@ def test_a_state_from_a_gpu_starts_anew_on_a_cpu_and_says_so(
     steps: list[Step] = []
     assert same_checkpoint(fit(make_table(), QUICK, on_step=steps.append, resume_path=resume), quick)
     assert steps[0].done == 1
-    assert "another kind of device: starting anew" in caplog.text
+    assert "another kind of device: starting again" in caplog.text
 
 
 def test_what_auto_stands_for_goes_on_where_auto_stopped() -> None:
@@ -484,7 +484,7 @@ def test_the_state_of_a_fit_of_something_else_is_not_used(
     table, options = OTHERS[what]
     job = fit_module._Job(table, options, resume)
     assert job.saved.of("folds") is None
-    assert "belongs to other data or options, or to another kind of device: starting anew" in caplog.text
+    assert "belongs to other data or options, or to another kind of device: starting again" in caplog.text
 
 
 @pytest.mark.parametrize("damage", ["cut", "random", "list", "empty"])
@@ -504,4 +504,4 @@ def test_a_damaged_state_starts_anew_and_says_so(
     steps: list[Step] = []
     assert same_checkpoint(fit(make_table(), QUICK, on_step=steps.append, resume_path=resume), quick)
     assert steps[0].done == 1
-    assert "starting anew" in caplog.text
+    assert "starting again" in caplog.text

@@ -122,7 +122,7 @@ def test_predictions_of_another_form_are_refused(data: StudyData) -> None:
     folds = folds_of(data)
     with pytest.raises(EmodictError, match=r"mean label predicted something of the wrong shape.*\(1, 9, 2\)"):
         FinalCell("trials", Wrong(), folds, (Choice(0, 0),) * 4, (0,)).compute(data)
-    with pytest.raises(EmodictError, match="mean label predicted something that is no number"):
+    with pytest.raises(EmodictError, match="mean label predicted something that is not a number"):
         FinalCell("trials", Wrong(nan=True), folds, (Choice(0, 0),) * 4, (0,)).compute(data)
 
 

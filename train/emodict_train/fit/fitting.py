@@ -109,7 +109,7 @@ def fit(
 
 
 def can_go_on(table: FeatureTable, options: FitOptions, *, resume_path: Path) -> bool:
-    """Whether `fit` with the same arguments would go on from the file instead of starting anew."""
+    """Whether `fit` with the same arguments would go on from the file instead of starting again."""
     table, options = _settled(table, options)
     return can_be_used(resume_path, _identity(table, options, choose_device(options.device)))
 

@@ -173,7 +173,7 @@ def _evaluation(checkpoint: Checkpoint) -> str:
         lines.append(f"| {title} | " + " | ".join(f"{values[name]:.4f}" for name in METRICS) + " |")
     if checkpoint.model.members > 1:
         lines += ["", "The measures are of single networks; the ensemble itself was not measured."]
-    # Turned round, so that a KL that is no number is no praise.
+    # Turned round, so that a KL that is not a number is not praise.
     if not checkpoint.metrics["model"]["kl"] < checkpoint.metrics["mean_label"]["kl"]:
         lines += ["", "**It does not beat the mean label: do not trust it.**"]
     return "\n".join(lines)

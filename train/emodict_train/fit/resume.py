@@ -54,10 +54,10 @@ class SavedState:
         try:
             saved: dict[str, Any] = load_tensors(path, what=STATE)
         except ModelError:
-            logger.warning("%s, left by an interrupted run, is damaged: starting anew", path)
+            logger.warning("%s, left by an interrupted run, is damaged: starting again", path)
             return {}
         if not _is_of(saved, self._identity):
-            logger.warning("%s belongs to other data or options, or to another kind of device: starting anew", path)
+            logger.warning("%s belongs to other data or options, or to another kind of device: starting again", path)
             return {}
         logger.warning("Going on from %s, left by an interrupted run", path)
         return saved

@@ -108,7 +108,7 @@ def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
     """Read what `save_checkpoint` wrote.
 
     Raises:
-        ModelError: not a checkpoint of ours, damaged, or one that wants to run pickled code.
+        ModelError: not a checkpoint of emodict's, damaged, or one that wants to run pickled code.
         SpecError: its features are not the ones this emodict computes under that name.
     """
     content = load_tensors(Path(path), what="a checkpoint written by emodict-train")

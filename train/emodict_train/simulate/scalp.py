@@ -59,7 +59,7 @@ def channels_to_simulate(names: tuple[str, ...]) -> tuple[str, ...]:
     """The channels in one spelling, those of the headset where none is named.
 
     Raises:
-        SpecError: a name is no electrode, or is there twice.
+        SpecError: a name is not an electrode, or is there twice.
         InputError: the reference is among them; its signal would be 0 throughout.
     """
     chosen = electrode_names(names) if names else HEADSET

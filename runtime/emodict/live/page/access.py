@@ -44,7 +44,7 @@ class Access:
     """Whether a request comes from someone who may see the page.
 
     Three things are looked at. `Host`: a page elsewhere whose name was pointed at this machine (DNS rebinding) is
-    told apart by the name in it. `Origin`: a page elsewhere cannot read this one through its visitor's browser.
+    distinguished by the name in it. `Origin`: a page elsewhere cannot read this one through its visitor's browser.
     The token, where there is one: as a cookie, which a browser gets for `/?token=...` and keeps from every script,
     or as `Authorization: Bearer ...`, for programs.
 

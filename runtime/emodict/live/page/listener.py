@@ -105,7 +105,7 @@ class PageListener:
 
 
 def _note(_: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:
-    """A connection that broke is no news to anybody at a terminal."""
+    """A connection that broke is not news to anybody at a terminal."""
     _log.debug("%s", context.get("message"), exc_info=context.get("exception"))  # type: ignore[arg-type]
 
 

@@ -88,7 +88,7 @@ def site(hub: Hub, access: Access) -> App:
 
 
 def _unfit(scope: Scope, asked: HTTPConnection) -> Refusal | None:
-    """Why a request is none that a browser of ours makes; it is answered unread, and its connection closed."""
+    """Why a request is none that a browser of emodict's makes; it is answered unread, and its connection closed."""
     if scope["type"] == "http" and scope["method"] not in ("GET", "HEAD"):
         return NOTHING_TO_SEND
     if asked.headers.get("content-length", "0") != "0" or "transfer-encoding" in asked.headers:
@@ -156,7 +156,7 @@ async def _tell(hub: Hub, browser: Browser, socket: WebSocket) -> None:
 
 
 async def _listen(socket: WebSocket) -> None:
-    """Until it goes; one that talks is no page of ours."""
+    """Until it goes; one that talks is not a page of emodict's."""
     from starlette.status import WS_1008_POLICY_VIOLATION
 
     if (await socket.receive())["type"] == "websocket.receive":

@@ -43,7 +43,7 @@ class Block:
 def blocks_for(modalities: Sequence[str]) -> tuple[Block, ...]:
     """The ablations of data with these modalities; a modality is left out only where another one stays.
 
-    The two auxiliary losses, of EEG and of the others, can be told apart only where there are both.
+    The two auxiliary losses, of EEG and of the others, can be distinguished only where there are both.
     """
     without = tuple(f"without {name}" for name in modalities) if len(modalities) > 1 else ()
     # The first auxiliary loss (the paper's equation 13) is that of EEG.

@@ -139,7 +139,7 @@ def write_results(results: Results, path: str | os.PathLike[str]) -> None:
     import pyarrow.parquet as pq
 
     table = pa.Table.from_pylist([_as_row(score) for score in scores(results)], schema=_schema(pa))
-    # A file of ours, not a path: a full disk is then Python's own OSError.
+    # A file of emodict's, not a path: a full disk is then Python's own OSError.
     with atomic_path(path) as part, part.open("wb") as handle:
         pq.write_table(table, handle)
 

@@ -238,7 +238,7 @@ def refuse_failures(failures: Sequence[Failure]) -> None:
     """End with a sentence if a method failed: every reason once.
 
     Raises:
-        EmodictError: a fault of ours among them.
+        EmodictError: a fault of emodict's among them.
         InputError: it all lies with the user's input.
     """
     if not failures:

@@ -41,7 +41,7 @@ class Progressed:
 
 @dataclass(frozen=True)
 class Failure:
-    """Why a method (or the latents of one) is missing; `ours`: through a fault of ours, not the user's input."""
+    """Why a method (or the latents of one) is missing; `ours`: through a fault of emodict's, not the user's input."""
 
     protocol: str
     what: str

@@ -156,7 +156,7 @@ class FinalCell:
                 found[fold.number] = np.stack([next(predictions)[step] for _ in self.seeds])
         distribution = np.concatenate([found[fold.number] for fold in self.folds], axis=1)
         if not np.isfinite(distribution).all():
-            raise EmodictError(f"{self.method.name} predicted something that is no number")
+            raise EmodictError(f"{self.method.name} predicted something that is not a number")
         return {"distribution": distribution}
 
 

@@ -122,5 +122,5 @@ def _remove_others(figures: Path, written: set[Path]) -> None:
 
 def _write_text(path: Path, text: str) -> None:
     with atomic_path(path) as part:
-        # A file name that is no UTF-8 may be part of the command.
+        # A file name that is not UTF-8 may be part of the command.
         part.write_bytes(os.fsencode(text))

@@ -22,7 +22,7 @@ _LONGEST = 72
 TEXT_PT, SMALL_PT, TINY_PT = 8, 7, 6
 # The tokens of the project's pages, which study.html turns into its own in the dark.
 INK, MUTED, LINE, PAPER, WARNING = "#1c2430", "#5c6675", "#dfe3e9", "#ffffff", "#b45309"
-# Okabe and Ito's colours (the purple darker), which the colour-blind tell apart; a method has one in every figure.
+# Okabe and Ito's colours (the purple darker), which the colour-blind can distinguish; a method has one in every figure.
 BLUE, VERMILLION, GREEN, PURPLE, ORANGE, GREY = "#0072b2", "#d55e00", "#009e73", "#b5649a", "#e69f00", "#858e9b"
 METHOD_COLOURS = {
     "EmotionDict (paper)": BLUE, "EmotionDict (robust)": VERMILLION, "mean label": GREY, "kernel ridge": GREEN
@@ -36,7 +36,7 @@ PROTOCOL_MARKS = {"trials": ("o", BLUE), "subjects": ("D", GREEN), "windows": ("
 _RC = {
     # Text stays text, and the same numbers give the same file.
     "svg.fonttype": "none", "svg.hashsalt": "emodict", "font.family": "DejaVu Sans",
-    # A dollar in a file's name is no formula.
+    # A dollar in a file's name is not a formula.
     "text.parse_math": False,
     "font.size": TEXT_PT, "axes.titlesize": TEXT_PT, "axes.labelsize": SMALL_PT, "legend.fontsize": SMALL_PT,
     "xtick.labelsize": TINY_PT, "ytick.labelsize": TINY_PT, "legend.frameon": False,

@@ -1,4 +1,4 @@
-"""A figure of ours as a part of a page: ids of its own, the page's colours, nothing fetched."""
+"""A figure of emodict's as a part of a page: ids of its own, the page's colours, nothing fetched."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Critical-difference diagrams: average ranks on a line, methods that cannot be told apart joined (Demsar 2006)."""
+"""Critical-difference diagrams: average ranks on a line, methods that cannot be distinguished joined (Demsar 2006)."""
 
 from __future__ import annotations
 

@@ -282,7 +282,7 @@ def _resampling_remark(found: ClusterKL, resamples: int) -> str:
     why = (
         "Which rows belong together is not known: where some do, the intervals are too narrow."
         if found.unit == "rows"
-        else "Windows are never resampled: those of one trial are no independent evidence."
+        else "Windows are never resampled: those of one trial are not independent evidence."
     )
     return f"Intervals: paired BCa bootstrap of {_units(found)}, {resamples} resamples. {why}"
 

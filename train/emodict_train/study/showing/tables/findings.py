@@ -1,7 +1,7 @@
 """What a table shows, in a sentence made from its own numbers.
 
 Three words by one rule: of two methods one is better, or worse, where the interval of the difference of their KL leaves
-0 out; else they cannot be told apart. The KL is the one that the interval is of, and what counts once in it is named.
+0 out; else they cannot be distinguished. The KL is that of the interval, and what counts once in it is named.
 """
 
 from __future__ import annotations

@@ -31,7 +31,7 @@ def write_tables(tables: Sequence[Table], folder: str | os.PathLike[str]) -> tup
     for name, parts in texts.items():
         path = Path(folder) / name
         with atomic_path(path) as part:
-            # A file name that is no UTF-8 may have become the name of the data.
+            # A file name that is not UTF-8 may have become the name of the data.
             part.write_bytes("\n".join(parts).encode("utf-8", "backslashreplace"))
         paths.append(path)
     return paths[0], paths[1]
