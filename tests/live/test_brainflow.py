@@ -18,10 +18,10 @@ pytest.importorskip("brainflow", reason="needs the extra 'brainflow'")
 from emodict.errors import InputError
 from emodict.features.spec import load_spec
 from emodict.live.source import Chunk, Connected, Ended, Lost
-from emodict_desk import board_source as brainflow_module
 from emodict_desk import boards
-from emodict_desk.board_source import BrainFlowSource
 from emodict_desk.boards import find_board, import_brainflow
+from emodict_desk.boards import source as brainflow_module
+from emodict_desk.boards.source import BrainFlowSource
 
 SPEC = load_spec("emodict-1")
 # What comes within a second or two on a machine at rest; nothing that is right takes as long on any.
@@ -289,7 +289,7 @@ def test_parameters_that_brainflow_refuses_end_at_once() -> None:
 
 def test_brainflow_itself_is_silent() -> None:
     code = (
-        "from emodict_desk.board_source import BrainFlowSource; import time\n"
+        "from emodict_desk.boards.source import BrainFlowSource; import time\n"
         "from emodict.features.spec import load_spec\n"
         "with BrainFlowSource('SYNTHETIC', load_spec('emodict-1')) as s: time.sleep(0.3)\n"
     )

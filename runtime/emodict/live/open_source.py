@@ -44,7 +44,7 @@ def open_source(
 
         return LslSource(spec, names=streams or {}, places=places, wait_s=wait_s)
     if kind == "brainflow" and rest:
-        from emodict_desk.board_source import BrainFlowSource
+        from emodict_desk.boards.source import BrainFlowSource
 
         params = {**(board or {}), **({"channels": ",".join(places)} if places else {})}
         return BrainFlowSource(rest, spec, params=params, wait_s=wait_s)

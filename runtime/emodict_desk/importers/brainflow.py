@@ -15,7 +15,7 @@ from emodict.errors import MissingDependencyError, RecordingError
 from emodict.files.jsontext import parse_json
 from emodict.recording.modalities import MODALITIES
 from emodict.recording.recording import Event, Recording, Signal
-from emodict_desk.board_columns import pick_columns
+from emodict_desk.boards.columns import pick_columns
 from emodict_desk.importers.clock import utc_text
 from emodict_desk.importers.form import Form, Option
 from emodict_desk.importers.kinds import wrong_kind

@@ -14,7 +14,7 @@ from typing import Any
 from emodict.errors import InputError, MissingDependencyError
 from emodict.live.source import LiveStream
 from emodict.recording.modalities import EEG, MODALITIES
-from emodict_desk.board_columns import pick_columns
+from emodict_desk.boards.columns import pick_columns
 from emodict_desk.recordings.account import Account
 
 # Boards that repeat what another one has measured, which must be named as master_board.
