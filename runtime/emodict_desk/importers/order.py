@@ -21,8 +21,10 @@ Float64Array = NDArray[np.float64]
 
 # Below this share of plain steps, or of rows that count on, a column is not a counter of samples.
 _COUNTER_SHARE = 0.5
-# Steps this near to the usual one are even.
+# Steps this near to the usual one are even. Times with fewer even steps than this share jitter, so that
+# their order says nothing: at 0.8 no step runs back (its standard deviation is a fifth of it), at 0.5 some do.
 _EVEN_SHARE = 0.25
+_STEADY_SHARE = 0.8
 # Behind a stall samples come late; within so long after it they are on time again.
 LOOK_AHEAD_S = 10.0
 # Floats hold whole numbers up to here.
@@ -110,12 +112,12 @@ def by_counter(
 
 
 def by_time(times_s: Float64Array, values: Rows, *, in_bursts: bool = False) -> Order | None:
-    """Rows by their time: sorted where that makes their steps more even, and each of them once.
+    """Rows by their time: sorted where that makes their steps even, and each of them once.
 
     Args:
         in_bursts: the times are of arrival, and may be the same for several samples.
 
-    None where the times run back and sorting does not make them even: the clock was set.
+    None where the times run back and sorting does not make them even: they jitter, or the clock was set.
     """
     behind = _behind(times_s, in_bursts=in_bursts)
     if not behind.any():
@@ -126,7 +128,8 @@ def by_time(times_s: Float64Array, values: Rows, *, in_bursts: bool = False) -> 
     if not late:
         return Order(rows, twice)
     order = rows[np.argsort(times_s[rows], kind="stable")]
-    if not growing(times_s[order]).all() or _even_steps(times_s[order]) <= _even_steps(times_s[rows]):
+    even, even_before = _even_steps(times_s[order]), _even_steps(times_s[rows])
+    if not growing(times_s[order]).all() or even <= even_before or even < _STEADY_SHARE * (len(order) - 1):
         return None
     return Order(order, twice, late)
 
@@ -235,9 +238,10 @@ def _equal(values: Rows, one: Int64Array, other: Int64Array) -> NDArray[np.bool_
 
 
 def _even_steps(times_s: Float64Array) -> int:
-    """How many steps are near to the usual one forward."""
+    """How many steps are near to the usual one forward, which times in whole milliseconds have as a mean only."""
     steps = np.diff(times_s)
-    usual = np.median(steps[steps > 0]) if (steps > 0).any() else 0.0
+    forward = steps[steps > 0]
+    usual = forward[forward < 2 * np.median(forward)].mean() if len(forward) else 0.0
     return int(np.count_nonzero(np.abs(steps - usual) < _EVEN_SHARE * usual))
 
 

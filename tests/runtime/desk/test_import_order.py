@@ -166,6 +166,24 @@ def test_by_time_a_clock_that_was_set_back_is_not_sorted_into_what_came_before(b
     assert by_time(times_s, samples(np.arange(1000))) is None
 
 
+@pytest.mark.parametrize("jitter_s", [0.001, 0.004, 0.008])
+def test_by_time_stamps_that_jitter_do_not_shuffle_what_stands_in_order(jitter_s: float) -> None:
+    # At 256 Hz, 3.9 ms a sample, 1 ms swaps a few neighbours and 8 ms most of them.
+    times_s = N / 256 + np.random.default_rng(1).normal(0, jitter_s, len(N))
+    assert (np.diff(times_s) < 0).any()
+    assert by_time(times_s, samples(N)) is None
+
+
+@pytest.mark.parametrize("rate_hz", [256, 300, 400, 512])
+def test_by_time_late_packets_are_sorted_though_their_times_are_whole_milliseconds(rate_hz: int) -> None:
+    taken = N[:1200].reshape(-1, 12).copy()
+    taken[::3] = taken[::3, ::-1]
+    rows = taken.ravel()
+    order = by_time(np.round(rows / rate_hz, 3), samples(rows))
+    assert order is not None
+    np.testing.assert_array_equal(order.of(rows), N[:1200])
+
+
 def test_by_time_bursts_may_bear_one_time_and_only_what_runs_back_is_there_twice() -> None:
     rows = N[:960]
     arrived_s = (rows // 12 + 1) * 12 / 256
