@@ -203,7 +203,8 @@ def _unwrapped(values: Int64Array, times_s: Float64Array | None, rate_hz: float)
     turns = np.rint((np.diff(times_s) * rate_hz - steps) / turn)
     # Of a loss of whole turns a late delivery looks the same; that takes more rows to tell.
     turns = np.where((steps == 0) & ~stuck, turns, np.minimum(turns, 0))
-    turns[stuck] = 0
+    # A counter that goes on by one has lost nothing, whatever the times do: the clock was set.
+    turns[stuck | (steps == 1)] = 0
     return _summed(steps + turn * turns.astype(np.int64)), turn
 
 
@@ -249,13 +250,14 @@ def _with_whole_turns(sequence: Int64Array, times_s: Float64Array, rate_hz: floa
     """The sequence with the whole turns of the counter that were lost in long pauses.
 
     No sample arrives before it is taken: whole turns are missing where even the earliest of the rows
-    behind a pause are late by so much, against the earliest before it.
+    behind a pause are late by so much, against the earliest before it. Where the counter goes on by one the
+    clock was set; a loss of just so many turns, one in as many as the counter has numbers, looks the same.
     """
     late_s = times_s - sequence / rate_hz
     ahead = max(2, round(rate_hz * LOOK_AHEAD_S))
     turn_s = turn / rate_hz
     added = np.zeros(len(sequence), dtype=np.int64)
-    for at in np.flatnonzero(np.diff(late_s) > turn_s / 2) + 1:
+    for at in np.flatnonzero((np.diff(late_s) > turn_s / 2) & (np.diff(sequence) != 1)) + 1:
         later_s = late_s[at : at + ahead].min() - late_s[max(0, at - ahead) : at].min()
         turns = max(0, round(float(later_s) / turn_s))
         added[at:] += turns * turn

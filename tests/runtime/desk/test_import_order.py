@@ -95,10 +95,29 @@ def test_rows_in_another_order_are_put_where_they_were_taken() -> None:
     assert (order.twice, order.late, order.gaps) == (0, 250 * 19, None)
 
 
-@pytest.mark.parametrize("lost", [1, 200, 255, 256, 1250])
+# Not 256: a loss of just one turn looks like a clock that was set.
+@pytest.mark.parametrize("lost", [1, 200, 255, 257, 1250])
 def test_losses_are_as_long_as_the_times_say_even_where_the_counter_turns_several_times(lost: int) -> None:
     taken = np.delete(N, np.arange(2000, 2000 + lost))
     order = cyton(taken)
+    assert order is not None
+    np.testing.assert_array_equal(order.sequence, taken)
+
+
+@pytest.mark.parametrize("set_s", [-3600.0, -40.0, -5.0, -0.6, 1.2, 3600.0])
+def test_a_clock_that_is_set_does_not_overrule_a_counter_that_goes_on(set_s: float) -> None:
+    times_s = N / RATE_HZ + np.where(N >= 2000, set_s, 0.0)
+    order = by_counter(N % TURN, samples(N), times_s=times_s, rate_hz=RATE_HZ)
+    assert order is not None
+    assert (order.rows, order.twice, order.late, order.gaps) == (None, 0, 0, None)
+
+
+@pytest.mark.parametrize("set_s", [-3600.0, 3600.0])
+def test_losses_are_found_on_either_side_of_a_clock_that_is_set(set_s: float) -> None:
+    # 300 are a turn and 44; they lie further from the set clock than the 10 s of looking ahead.
+    taken = np.delete(np.arange(15_000), np.r_[2000:2300, 12_000:12_300])
+    times_s = taken / RATE_HZ + np.where(taken >= 7000, set_s, 0.0)
+    order = by_counter(taken % TURN, samples(taken), times_s=times_s, rate_hz=RATE_HZ)
     assert order is not None
     np.testing.assert_array_equal(order.sequence, taken)
 
