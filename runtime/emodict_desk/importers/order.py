@@ -25,6 +25,10 @@ _COUNTER_SHARE = 0.5
 # their order says nothing: at 0.8 no step runs back (its standard deviation is a fifth of it), at 0.5 some do.
 _EVEN_SHARE = 0.25
 _STEADY_SHARE = 0.8
+# A step of the time stamps by so much, where the counter goes on by one, is a clock that was set, or a stall.
+_CLOCK_SET_S = 0.5
+# Up to this share of losses it is not asked whether there was time for them.
+_LOST_SHARE = 0.03
 # Behind a stall samples come late; within so long after it they are on time again.
 LOOK_AHEAD_S = 10.0
 # Floats hold whole numbers up to here.
@@ -143,12 +147,17 @@ def by_counter_or_arrivals(
     *,
     counter_is: str,
 ) -> Order:
-    """Rows by their counter; where it counts packets of samples, by when they arrived; all is said."""
+    """Rows by their counter; where it does not count samples, by when they arrived; all is said."""
     order = by_counter(counter, values, times_s=arrived_s, rate_hz=rate_hz)
-    if order is not None:
+    if order is not None and (arrived_s is None or _had_time(order, arrived_s, rate_hz)):
         order.say("", counter_is, account)
         return order
-    if np.isfinite(counter).all():
+    if order is not None:
+        account.note(
+            f"{counter_is} tells of more lost samples than there was time for "
+            "(it may not turn at a power of two): it is not used"
+        )
+    elif np.isfinite(counter).all():
         account.note(f"{counter_is} does not count samples: it is not used")
     if arrived_s is None:
         account.note(f"neither {counter_is.removeprefix('the ')} nor time stamps: lost samples cannot be seen")
@@ -160,6 +169,17 @@ def by_counter_or_arrivals(
     order = dataclasses.replace(order, sequence=counter_from_arrivals(order.of(arrived_s), rate_hz))
     order.say("", "the time stamps", account)
     return order
+
+
+def _had_time(order: Order, times_s: Float64Array, rate_hz: float) -> bool:
+    """Were there but few samples lost by the counter, or was there time for at least half of them?"""
+    assert order.sequence is not None
+    lost, steps_s = lost_samples(order.sequence), np.diff(order.of(times_s))
+    # Setting a clock back takes no time.
+    set_back = (steps_s < -_CLOCK_SET_S) & (np.diff(order.sequence) == 1)
+    there_was_time_for = rate_hz * float(steps_s[~set_back].sum())
+    too_many = float(order.sequence[-1]) - there_was_time_for
+    return lost <= _LOST_SHARE * there_was_time_for or too_many <= lost / 2
 
 
 def _behind(times_s: Float64Array, *, in_bursts: bool) -> NDArray[np.bool_]:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import ArrayLike
 
-from emodict_desk.importers.order import Order, by_counter, by_time
+from emodict_desk.importers.order import Order, by_counter, by_counter_or_arrivals, by_time
 from emodict_desk.importers.spool import Spool
 from emodict_desk.recordings.account import Account
 
@@ -120,6 +120,30 @@ def test_losses_are_found_on_either_side_of_a_clock_that_is_set(set_s: float) ->
     order = by_counter(taken % TURN, samples(taken), times_s=times_s, rate_hz=RATE_HZ)
     assert order is not None
     np.testing.assert_array_equal(order.sequence, taken)
+
+
+def by_either(counter: np.ndarray, times_s: np.ndarray, rate_hz: float) -> tuple[Order, list[str]]:
+    account = Account("")
+    rows = samples(np.arange(len(counter)))
+    order = by_counter_or_arrivals(counter.astype(float), rows, times_s, rate_hz, account, counter_is="the counter")
+    return order, account.notes
+
+
+@pytest.mark.parametrize("turn", [101, 200])
+def test_a_counter_that_turns_at_another_value_is_not_used_where_there_was_no_time_for_losses(turn: int) -> None:
+    order, notes = by_either(N[:4000] % turn, N[:4000] / 200, 200.0)
+    assert order.gaps is None
+    assert len(notes) == 1
+    assert "the counter tells of more lost samples than there was time for" in notes[0]
+
+
+@pytest.mark.parametrize("set_s", [0.0, -3600.0, 3600.0])
+def test_a_counter_whose_losses_took_time_is_used_whatever_the_clock_does(set_s: float) -> None:
+    # 500 of 5000 lost in pieces of 20, and the clock set at a place where none was.
+    taken = N[N % 200 < 180]
+    order, notes = by_either(taken % TURN, taken / RATE_HZ + np.where(taken >= 2500, set_s, 0.0), RATE_HZ)
+    np.testing.assert_array_equal(order.sequence, taken)
+    assert "480 samples lost, by the counter" in notes  # the last 20 have none behind them
 
 
 def test_a_stall_loses_nothing_however_many_turns_it_lasts() -> None:
