@@ -198,10 +198,10 @@ def _times_s(layout: _Layout, block: Block) -> NDArray[np.float64]:
 def _order(read: _Rows, rate_hz: float, account: Account) -> Order:
     """By the sample index; a Daisy's counts by two, an average of two boards being one sample."""
     times_s = read.times_s if np.isfinite(read.times_s).all() else None
-    if times_s is not None:
-        # A time of day begins again at midnight.
-        turns = np.cumsum(np.concatenate([[0], np.diff(times_s) < -_DAY_S / 2]))
-        times_s = times_s + turns * _DAY_S
+    if times_s is not None and times_s.max(initial=0.0) <= _DAY_S:
+        # A time of day that steps by more than half a day has passed midnight; forward, its row came late.
+        days = -np.cumsum(np.rint(np.diff(times_s, prepend=times_s[:1]) / _DAY_S))
+        times_s = times_s + days * _DAY_S
     steps = np.diff(read.index)
     by_two = len(steps) > 0 and float(np.median(steps)) == 2
     index = np.floor(read.index / 2) if by_two else read.index

@@ -32,7 +32,7 @@ _UNIX_S = (1e8, 2e10)
 # A relative time without a unit that steps by this or more could be milliseconds, too.
 _AMBIGUOUS_STEP = 0.5
 _DAY_S = 86400.0
-_SORT = "Sort the rows by time, or count them with --rate HZ, if they come at an even rate"
+_SORT = "Count the rows with --rate HZ, if they come at an even rate, else sort them by time"
 _SUMMER_TIME = (
     "Write the times in UTC or with their offset (+02:00), cut the file there, or count the rows with --rate HZ; "
     "sorted, two hours would be mixed"
@@ -91,7 +91,10 @@ class IsoTimes:
 
 
 class ClockTimes:
-    """Times of day; another date before them, or a step back by half a day, is the next day."""
+    """Times of day; another date before them, or a step back by half a day, is the next day.
+
+    A step forward by half a day is a row of the day before that came late, just behind midnight.
+    """
 
     def __init__(self) -> None:
         self._first: ClockTime | None = None
@@ -110,11 +113,12 @@ class ClockTimes:
         first = self._first or time
         if time is None or first is None or bool(time.date) != bool(first.date):
             raise _not_a_time(table, cell, block.lines[row], column, "a time of day")
-        self._first = first
+        if self._first is None:
+            self._first, self._before_s = time, time.second_of_day
         if time.date:
             self._days = self._dates.setdefault(time.date, len(self._dates))
-        elif time.second_of_day < self._before_s - _DAY_S / 2:
-            self._days += 1
+        else:
+            self._days -= round((time.second_of_day - self._before_s) / _DAY_S)
         self._before_s = time.second_of_day
         return self._days * _DAY_S + time.second_of_day - first.second_of_day
 

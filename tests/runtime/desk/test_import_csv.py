@@ -347,6 +347,24 @@ def test_csv_times_of_day_are_read_through_midnight(tmp_path: Path, cells: list[
     assert "time: column time, time of day" in recording.attributes["notes"]
 
 
+def test_csv_a_row_of_before_midnight_that_comes_just_behind_it_is_put_back(tmp_path: Path) -> None:
+    # Ten rows a second; row 40 is midnight.
+    order = [*range(38), 41, 40, 39, 38, *range(42, 80)]
+    hours = {n: f"23:59:5{6 + n // 10}.{n % 10}" if n < 40 else f"00:00:0{(n - 40) // 10}.{n % 10}" for n in order}
+    path = write(tmp_path / "a.csv", "time;EDA\n" + "".join(f"{hours[n]};{n}\n" for n in order))
+    gsr = read_csv(path).signals["gsr"]
+    np.testing.assert_array_equal(gsr.samples[:, 0], np.arange(80))
+    assert (gsr.rate_hz, gsr.timestamps_s) == (10.0, None)
+
+
+def test_csv_a_first_row_that_is_late_behind_midnight_is_put_back(tmp_path: Path) -> None:
+    cells = ["00:00:00.0", "23:59:59.9", *(f"00:00:0{n // 10}.{n % 10}" for n in range(1, 20))]
+    path = write(tmp_path / "a.csv", "time;EDA\n" + "".join(f"{cell};{n}\n" for n, cell in enumerate(cells)))
+    gsr = read_csv(path).signals["gsr"]
+    assert gsr.samples[:, 0].tolist() == [1, 0, *range(2, 21)]
+    assert (gsr.rate_hz, gsr.timestamps_s) == (10.0, None)
+
+
 def test_csv_what_is_not_a_time_of_day_is_refused_with_another_way(tmp_path: Path) -> None:
     path = write(tmp_path / "a.csv", "time,EDA\n23:30:00,1\n23:30:01,2\n24:00:00,3\n")
     with pytest.raises(RecordingError, match=r"line 4, column time: not a time.*a time of day, as in.*--rate HZ"):

@@ -129,6 +129,18 @@ def test_times_of_day_go_on_through_midnight(tmp_path: Path) -> None:
     assert "late" not in recording.attributes["notes"]
 
 
+def test_a_row_of_before_midnight_that_comes_just_behind_it_is_put_back(tmp_path: Path) -> None:
+    # 12:00:50.5 and 375 samples are 12:00:52.
+    order = [*range(374), 375, 374, *range(376, 1000)]
+    values = openbci_file(tmp_path / "a.txt", 3, samples=order)
+    text = (tmp_path / "a.txt").read_text()
+    for second, midnight in ((50, "23:59:58"), (51, "23:59:59"), (52, "0:00:00"), (53, "0:00:01"), (54, "0:00:02")):
+        text = text.replace(f" 12:00:{second}", f" {midnight}")
+    eeg = read_openbci(write(tmp_path / "b.txt", text)).signals["eeg"]
+    np.testing.assert_array_equal(eeg.samples[:], values.astype(np.float32))
+    assert eeg.sequence is None
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
