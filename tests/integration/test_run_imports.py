@@ -48,7 +48,7 @@ def test_what_an_importer_knows_is_scored_as_the_session_that_it_makes(
     assert outs[0].read_text() == outs[1].read_text()
     (line,) = (line for line in done.stderr.splitlines() if "imported on the way" in line)
     assert line.startswith(f"{name}: imported on the way, as {kind}; ")
-    assert ("left out: TEMP.csv" if kind == "e4" else "came late, by its times") in line
+    assert ("left out: TEMP.csv" if kind == "e4" else "came late, by the times") in line
 
 
 def test_what_no_importer_can_read_says_so_and_how_to_import_it_first(

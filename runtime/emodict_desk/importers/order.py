@@ -77,11 +77,12 @@ class Order:
         return found
 
     def say(self, of: str, by: str, account: Account) -> None:
-        """Tell the user of what was read (`of`: "stream bvp: "), and what says so (`by`: "its times")."""
+        """Tell the user of what was read (`of`: "stream bvp: "), and what says so (`by`: "the times")."""
         if self.twice:
-            account.note(f"{of}{count_of(self.twice, 'sample')} came twice, by {by}: left out once")
+            copies = "copy is" if self.twice == 1 else "copies are"
+            account.note(f"{of}{count_of(self.twice, 'sample')} came twice (by {by}); the second {copies} left out")
         if self.late:
-            account.note(f"{of}{count_of(self.late, 'sample')} came late, by {by}: put where they were taken")
+            account.note(f"{of}{count_of(self.late, 'sample')} came late, by {by}: put back in order")
         if self.sequence is not None and (lost := lost_samples(self.sequence)):
             account.note(f"{of}{count_of(lost, 'sample')} lost, by {by}")
 

@@ -205,7 +205,7 @@ class _Read:
             order = by_time(stream.times_s, stream.samples)
             if order is None:
                 return False
-            order.say(f"{modality}: ", "its times", account)
+            order.say(f"{modality}: ", "the times", account)
             stream.times_s, stream.samples = order.of(stream.times_s), order.of(stream.samples)
             say_summer_time(stream.times_s, account)
         starts_s = (float(stream.times_s[0]) for stream in self.streams.values() if len(stream.times_s))

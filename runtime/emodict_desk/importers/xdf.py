@@ -254,12 +254,12 @@ def _stream(found: dict[str, Any], path: Path, account: Account) -> _Stream:
         account.note(f"{of}: {count_of(glitches, 'sample')} with a wrong time stamp, placed between the next ones")
     order = by_time(times_s, values, in_bursts=len(times_s) > 1 and float(np.median(np.diff(times_s))) == 0)
     if order is not None:
-        order.say(f"{of}: ", "its time stamps", account)
+        order.say(f"{of}: ", "the time stamps", account)
         times_s, values = order.of(times_s), order.of(values)
     if nominal > 0 and not _may_drop_samples(info):
         times_s, lost = even_times(times_s, nominal)
         if lost and np.diff(times_s).max() <= _LONGEST_PAUSE_S:
-            account.note(f"{of}: {count_of(lost, 'sample')} lost, by its time stamps")
+            account.note(f"{of}: {count_of(lost, 'sample')} lost, by the time stamps")
     kept = growing(times_s)
     if not kept.all():
         account.leave_out(f"{count_of(int((~kept).sum()), 'sample')} of {of}", "their time runs back")

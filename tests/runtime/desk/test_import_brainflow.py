@@ -123,7 +123,10 @@ def test_brainflow_of_several_lights_the_second_is_the_pulse_and_of_skin_the_fir
 @pytest.mark.parametrize(
     ("order", "said"),
     [
-        ([*range(500), *range(400, 500), *range(500, 1000)], "100 samples came twice, by the package counter"),
+        (
+            [*range(500), *range(400, 500), *range(500, 1000)],
+            "100 samples came twice (by the package counter); the second copies are left out",
+        ),
         ([n // 20 * 20 + 19 - n % 20 for n in range(1000)], "950 samples came late, by the package counter"),
     ],
 )

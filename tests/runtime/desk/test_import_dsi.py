@@ -99,7 +99,7 @@ def test_dsi_rows_that_stand_twice_count_once_and_so_do_their_events(tmp_path: P
     values = dsi_file(tmp_path / "a.csv", change=lambda rows: [*rows[:120], *rows[90:120], *rows[120:]])
     recording = read_dsi(tmp_path / "a.csv")
     np.testing.assert_allclose(recording.signals["eeg"].samples[:], values, rtol=2**-24, atol=0.51e-4)  # as above
-    assert "30 samples came twice, by the counter ADC_Sequence" in recording.attributes["notes"]
+    assert "30 samples came twice (by the counter ADC_Sequence)" in recording.attributes["notes"]
     assert [round(e.onset_s * 300) for e in recording.events] == [100, 300, 450]
 
 

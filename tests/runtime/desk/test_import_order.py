@@ -241,12 +241,14 @@ def test_by_time_bursts_may_bear_one_time_and_only_what_runs_back_is_there_twice
 
 def test_what_came_twice_late_and_never_is_said() -> None:
     account = Account("")
-    Order(np.arange(3), 2, 1, np.array([0, 1, 5])).say("stream bvp: ", "its time stamps", account)
+    Order(np.arange(3), 2, 1, np.array([0, 1, 5])).say("stream bvp: ", "the time stamps", account)
     assert account.notes == [
-        "stream bvp: 2 samples came twice, by its time stamps: left out once",
-        "stream bvp: 1 sample came late, by its time stamps: put where they were taken",
-        "stream bvp: 3 samples lost, by its time stamps",
+        "stream bvp: 2 samples came twice (by the time stamps); the second copies are left out",
+        "stream bvp: 1 sample came late, by the time stamps: put back in order",
+        "stream bvp: 3 samples lost, by the time stamps",
     ]
+    Order(np.arange(3), twice=1).say("", "the counter", account)
+    assert account.notes[-1] == "1 sample came twice (by the counter); the second copy is left out"
 
 
 def test_a_spool_gives_rows_from_near_and_far() -> None:

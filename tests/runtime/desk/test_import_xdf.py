@@ -255,7 +255,7 @@ def test_samples_lost_from_a_steady_stream_are_a_gap_of_their_length(tmp_path: P
     eeg = recording.signals["eeg"]
     assert (eeg.rate_hz, eeg.sample_count) == (100.0, len(taken))
     np.testing.assert_allclose(eeg.timestamps_s, taken / 100, atol=1e-9)  # of sums of seconds as float64
-    assert f"stream Cap: {lost} sample{'' if lost == 1 else 's'} lost, by its time stamps" in notes_of(recording)
+    assert f"stream Cap: {lost} sample{'' if lost == 1 else 's'} lost, by the time stamps" in notes_of(recording)
 
 
 def test_samples_stay_at_their_rate_though_a_third_is_lost_and_packets_come_late(tmp_path: Path) -> None:
@@ -290,7 +290,7 @@ def test_samples_in_another_order_are_put_where_their_stamps_say(tmp_path: Path)
     eeg = recording.signals["eeg"]
     np.testing.assert_array_equal(eeg.samples[:, 0], np.sin(np.arange(1200)).astype(np.float32))
     assert eeg.timestamps_s is None
-    assert "stream Cap: 374 samples came late, by its time stamps" in notes_of(recording)  # 34 packets, 11 of each
+    assert "stream Cap: 374 samples came late, by the time stamps" in notes_of(recording)  # 34 packets, 11 of each
 
 
 def test_samples_that_stand_twice_count_once(tmp_path: Path) -> None:
@@ -299,7 +299,7 @@ def test_samples_that_stand_twice_count_once(tmp_path: Path) -> None:
     xdf.samples(1, taken / 100, np.sin(taken)[:, None])
     recording = read_xdf(xdf.write(tmp_path / "a.xdf"))
     assert recording.signals["eeg"].sample_count == 1000
-    assert "stream Cap: 100 samples came twice, by its time stamps" in notes_of(recording)
+    assert "stream Cap: 100 samples came twice (by the time stamps)" in notes_of(recording)
 
 
 def test_a_clock_that_is_set_back_leaves_out_what_runs_back(tmp_path: Path) -> None:
