@@ -21,11 +21,12 @@ Float64Array = NDArray[np.float64]
 
 # Below this share of plain steps, or of rows that count on, a column is not a counter of samples.
 _COUNTER_SHARE = 0.5
-# Steps this near to the usual one are even. Times with fewer even steps than this share jitter, so that
-# their order says nothing: at 0.8 no step runs back (its standard deviation is a fifth of it), at 0.5 some do.
+# Steps this near to the usual one are even. Times with fewer even steps than this share jitter, so
+# that their order says nothing: at 0.8 the steps' standard deviation is a fifth of them and none
+# runs back, at 0.5 some do.
 _EVEN_SHARE = 0.25
 _STEADY_SHARE = 0.8
-# A step of the time stamps by so much, where the counter goes on by one, is a clock that was set, or a stall.
+# A leap of the times by so much, where the counter goes on by one, is a clock that was set, or a stall.
 _CLOCK_SET_S = 0.5
 # Up to this share of losses it is not asked whether there was time for them.
 _LOST_SHARE = 0.03
@@ -80,7 +81,8 @@ class Order:
         """Tell the user of what was read (`of`: "stream bvp: "), and what says so (`by`: "the times")."""
         if self.twice:
             copies = "copy is" if self.twice == 1 else "copies are"
-            account.note(f"{of}{count_of(self.twice, 'sample')} came twice (by {by}); the second {copies} left out")
+            came_twice = f"{of}{count_of(self.twice, 'sample')} came twice"
+            account.note(f"{came_twice} (by {by}); the second {copies} left out")
         if self.late:
             account.note(f"{of}{count_of(self.late, 'sample')} came late, by {by}: put back in order")
         if self.sequence is not None and (lost := lost_samples(self.sequence)):
@@ -122,7 +124,8 @@ def by_time(times_s: Float64Array, values: Rows, *, in_bursts: bool = False) -> 
     Args:
         in_bursts: the times are of arrival, and may be the same for several samples.
 
-    None where the times run back and sorting does not make them even: they jitter, or the clock was set.
+    None where the times run back and sorting does not make them even: they jitter, or the clock
+    was set.
     """
     behind = _behind(times_s, in_bursts=in_bursts)
     if not behind.any():
@@ -134,7 +137,8 @@ def by_time(times_s: Float64Array, values: Rows, *, in_bursts: bool = False) -> 
         return Order(rows, twice)
     order = rows[np.argsort(times_s[rows], kind="stable")]
     even, even_before = _even_steps(times_s[order]), _even_steps(times_s[rows])
-    if not growing(times_s[order]).all() or even <= even_before or even < _STEADY_SHARE * (len(order) - 1):
+    steady = even > even_before and even >= _STEADY_SHARE * (len(order) - 1)
+    if not (steady and growing(times_s[order]).all()):
         return None
     return Order(order, twice, late)
 
@@ -152,6 +156,8 @@ def by_counter_or_arrivals(
     order = by_counter(counter, values, times_s=arrived_s, rate_hz=rate_hz)
     if order is not None and (arrived_s is None or _had_time(order, arrived_s, rate_hz)):
         order.say("", counter_is, account)
+        if arrived_s is not None:
+            _say_leaps(order, arrived_s, rate_hz, counter_is, account)
         return order
     if order is not None:
         account.note(
@@ -173,7 +179,7 @@ def by_counter_or_arrivals(
 
 
 def _had_time(order: Order, times_s: Float64Array, rate_hz: float) -> bool:
-    """Were there but few samples lost by the counter, or was there time for at least half of them?"""
+    """Has the counter lost only few samples, or was there time for at least half of them?"""
     assert order.sequence is not None
     lost, steps_s = lost_samples(order.sequence), np.diff(order.of(times_s))
     # Setting a clock back takes no time.
@@ -181,6 +187,20 @@ def _had_time(order: Order, times_s: Float64Array, rate_hz: float) -> bool:
     there_was_time_for = rate_hz * float(steps_s[~set_back].sum())
     too_many = float(order.sequence[-1]) - there_was_time_for
     return lost <= _LOST_SHARE * there_was_time_for or too_many <= lost / 2
+
+
+def _say_leaps(order: Order, times_s: Float64Array, rate_hz: float, counter_is: str, account: Account) -> None:
+    """Tell where the times leap and stay so, and the counter goes on by one."""
+    assert order.sequence is not None
+    late_s = order.of(times_s) - order.sequence / rate_hz
+    leaps = (np.diff(order.sequence) == 1) & (np.abs(np.diff(late_s)) > _CLOCK_SET_S)
+    by_s = {int(at): _later_s(late_s, int(at), rate_hz) for at in np.flatnonzero(leaps) + 1}
+    lasting = [at for at, later_s in by_s.items() if abs(later_s) > _CLOCK_SET_S]
+    if lasting:
+        first = f"{by_s[lasting[0]]:+.1f} s at {order.sequence[lasting[0]] / rate_hz:.1f} s"
+        more = f" and {len(lasting) - 1} times more" if len(lasting) > 1 else ""
+        goes_on = f"where {counter_is} goes on by one: the counter is believed"
+        account.note(f"the time stamps leap by {first}{more}, {goes_on}")
 
 
 def _behind(times_s: Float64Array, *, in_bursts: bool) -> NDArray[np.bool_]:
@@ -260,7 +280,8 @@ def _equal(values: Rows, one: Int64Array, other: Int64Array) -> NDArray[np.bool_
 
 
 def _even_steps(times_s: Float64Array) -> int:
-    """How many steps are near to the usual one forward, which times in whole milliseconds have as a mean only."""
+    """How many steps are near to the usual one forward."""
+    # A mean, for of times in whole milliseconds the median is rounded, too.
     steps = np.diff(times_s)
     forward = steps[steps > 0]
     usual = forward[forward < 2 * np.median(forward)].mean() if len(forward) else 0.0
@@ -271,16 +292,20 @@ def _with_whole_turns(sequence: Int64Array, times_s: Float64Array, rate_hz: floa
     """The sequence with the whole turns of the counter that were lost in long pauses.
 
     No sample arrives before it is taken: whole turns are missing where even the earliest of the rows
-    behind a pause are late by so much, against the earliest before it. Where the counter goes on by one the
-    clock was set; a loss of just so many turns, one in as many as the counter has numbers, looks the same.
+    behind a pause are late by so much, against the earliest before it. Where the counter goes on by
+    one the clock was set; a loss of whole turns and not a sample more looks the same, and is missed.
     """
     late_s = times_s - sequence / rate_hz
-    ahead = max(2, round(rate_hz * LOOK_AHEAD_S))
     turn_s = turn / rate_hz
     added = np.zeros(len(sequence), dtype=np.int64)
     for at in np.flatnonzero((np.diff(late_s) > turn_s / 2) & (np.diff(sequence) != 1)) + 1:
-        later_s = late_s[at : at + ahead].min() - late_s[max(0, at - ahead) : at].min()
-        turns = max(0, round(float(later_s) / turn_s))
+        turns = max(0, round(_later_s(late_s, int(at), rate_hz) / turn_s))
         added[at:] += turns * turn
         late_s[at:] -= turns * turn_s
     return sequence + added
+
+
+def _later_s(late_s: Float64Array, at: int, rate_hz: float) -> float:
+    """By how much the earliest rows from `at` on are later than the earliest before it."""
+    ahead = max(2, round(rate_hz * LOOK_AHEAD_S))
+    return float(late_s[at : at + ahead].min() - late_s[max(0, at - ahead) : at].min())

@@ -28,6 +28,13 @@ def cyton(taken: np.ndarray, *, late_s: float = 0.0) -> Order | None:
     return by_counter(taken % TURN, samples(taken), times_s=1.7e9 + taken / RATE_HZ + late_s, rate_hz=RATE_HZ)
 
 
+def by_either(counter: np.ndarray, times_s: np.ndarray, rate_hz: float) -> tuple[Order, list[str]]:
+    account = Account("")
+    rows = samples(np.arange(len(counter)))
+    order = by_counter_or_arrivals(counter.astype(float), rows, times_s, rate_hz, account, counter_is="the counter")
+    return order, account.notes
+
+
 def samples(taken: np.ndarray) -> np.ndarray:
     """(rows, 1), told apart by their numbers."""
     return taken[:, None].astype(np.float32)
@@ -107,9 +114,10 @@ def test_losses_are_as_long_as_the_times_say_even_where_the_counter_turns_severa
 @pytest.mark.parametrize("set_s", [-3600.0, -40.0, -5.0, -0.6, 1.2, 3600.0])
 def test_a_clock_that_is_set_does_not_overrule_a_counter_that_goes_on(set_s: float) -> None:
     times_s = N / RATE_HZ + np.where(N >= 2000, set_s, 0.0)
-    order = by_counter(N % TURN, samples(N), times_s=times_s, rate_hz=RATE_HZ)
-    assert order is not None
+    order, notes = by_either(N % TURN, times_s, RATE_HZ)
     assert (order.rows, order.twice, order.late, order.gaps) == (None, 0, 0, None)
+    leap = f"the time stamps leap by {set_s:+.1f} s at 8.0 s"
+    assert notes == [f"{leap}, where the counter goes on by one: the counter is believed"]
 
 
 @pytest.mark.parametrize("set_s", [-3600.0, 3600.0])
@@ -120,13 +128,6 @@ def test_losses_are_found_on_either_side_of_a_clock_that_is_set(set_s: float) ->
     order = by_counter(taken % TURN, samples(taken), times_s=times_s, rate_hz=RATE_HZ)
     assert order is not None
     np.testing.assert_array_equal(order.sequence, taken)
-
-
-def by_either(counter: np.ndarray, times_s: np.ndarray, rate_hz: float) -> tuple[Order, list[str]]:
-    account = Account("")
-    rows = samples(np.arange(len(counter)))
-    order = by_counter_or_arrivals(counter.astype(float), rows, times_s, rate_hz, account, counter_is="the counter")
-    return order, account.notes
 
 
 @pytest.mark.parametrize("turn", [101, 200])
@@ -146,12 +147,19 @@ def test_a_counter_whose_losses_took_time_is_used_whatever_the_clock_does(set_s:
     assert "480 samples lost, by the counter" in notes  # the last 20 have none behind them
 
 
+def test_a_loss_of_whole_turns_and_no_sample_more_looks_like_a_set_clock_and_is_said_as_a_leap() -> None:
+    taken = np.delete(N, np.arange(2000, 2000 + 2 * TURN))
+    order, notes = by_either(taken % TURN, taken / RATE_HZ, RATE_HZ)
+    assert order.gaps is None
+    assert len(notes) == 1
+    assert notes[0].startswith("the time stamps leap by +2.0 s at 8.0 s, ")  # 512 / 250 Hz
+
+
 def test_a_stall_loses_nothing_however_many_turns_it_lasts() -> None:
     taken_s = 1.7e9 + N / RATE_HZ
     arrived_s = np.where((taken_s > taken_s[1000]) & (taken_s < taken_s[2000]), taken_s[2000], taken_s)
-    order = by_counter(N % TURN, samples(N), times_s=arrived_s, rate_hz=RATE_HZ)
-    assert order is not None
-    assert order.gaps is None
+    order, notes = by_either(N % TURN, arrived_s, RATE_HZ)
+    assert (order.gaps, notes) == (None, [])
 
 
 def test_a_clock_that_is_a_little_fast_or_slow_loses_nothing() -> None:
