@@ -181,12 +181,13 @@ def by_counter_or_arrivals(
 def _had_time(order: Order, times_s: Float64Array, rate_hz: float) -> bool:
     """Has the counter lost only few samples, or was there time for at least half of them?"""
     assert order.sequence is not None
-    lost, steps_s = lost_samples(order.sequence), np.diff(order.of(times_s))
-    # Setting a clock back takes no time.
-    set_back = (steps_s < -_CLOCK_SET_S) & (np.diff(order.sequence) == 1)
-    there_was_time_for = rate_hz * float(steps_s[~set_back].sum())
-    too_many = float(order.sequence[-1]) - there_was_time_for
-    return lost <= _LOST_SHARE * there_was_time_for or too_many <= lost / 2
+    lost = lost_samples(order.sequence)
+    if not lost:
+        return True
+    late_s = _late_s(order.sequence, order.of(times_s), rate_hz)
+    without_time = rate_hz * float(late_s[0] - late_s[-1])
+    there_was_time_for = float(order.sequence[-1]) - without_time
+    return lost <= _LOST_SHARE * there_was_time_for or without_time <= lost / 2
 
 
 def _say_leaps(order: Order, times_s: Float64Array, rate_hz: float, counter_is: str, account: Account) -> None:
@@ -295,14 +296,26 @@ def _with_whole_turns(sequence: Int64Array, times_s: Float64Array, rate_hz: floa
     behind a pause are late by so much, against the earliest before it. Where the counter goes on by
     one the clock was set; a loss of whole turns and not a sample more looks the same, and is missed.
     """
-    late_s = times_s - sequence / rate_hz
+    late_s = _late_s(sequence, times_s, rate_hz)
     turn_s = turn / rate_hz
     added = np.zeros(len(sequence), dtype=np.int64)
-    for at in np.flatnonzero((np.diff(late_s) > turn_s / 2) & (np.diff(sequence) != 1)) + 1:
-        turns = max(0, round(_later_s(late_s, int(at), rate_hz) / turn_s))
-        added[at:] += turns * turn
-        late_s[at:] -= turns * turn_s
+    for at in (np.flatnonzero(np.diff(late_s) > turn_s / 2) + 1).tolist():
+        later_s = _later_s(late_s, at, rate_hz)
+        # Else the clock was set forward, and the rows behind are as late as those before.
+        if sequence[at] - sequence[at - 1] != 1:
+            turns = max(0, round(later_s / turn_s))
+            added[at:] += turns * turn
+            later_s = turns * turn_s
+        late_s[at:] -= later_s
     return sequence + added
+
+
+def _late_s(sequence: Int64Array, times_s: Float64Array, rate_hz: float) -> Float64Array:
+    """(kept,) how late each row came; where a clock was set back and the counter goes on, as if it was not."""
+    late_s = times_s - sequence / rate_hz
+    leaps_s = np.diff(late_s, prepend=late_s[:1])
+    set_back = (np.diff(sequence, prepend=sequence[:1]) == 1) & (leaps_s < -_CLOCK_SET_S)
+    return np.asarray(late_s - np.cumsum(np.where(set_back, leaps_s, 0.0)))
 
 
 def _later_s(late_s: Float64Array, at: int, rate_hz: float) -> float:

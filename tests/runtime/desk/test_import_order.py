@@ -122,9 +122,9 @@ def test_a_clock_that_is_set_does_not_overrule_a_counter_that_goes_on(set_s: flo
 
 @pytest.mark.parametrize("set_s", [-3600.0, 3600.0])
 def test_losses_are_found_on_either_side_of_a_clock_that_is_set(set_s: float) -> None:
-    # 300 are a turn and 44; they lie further from the set clock than the 10 s of looking ahead.
-    taken = np.delete(np.arange(15_000), np.r_[2000:2300, 12_000:12_300])
-    times_s = taken / RATE_HZ + np.where(taken >= 7000, set_s, 0.0)
+    # 300 are a turn and 44; all is within the 10 s, 2500 samples, of looking ahead.
+    taken = np.delete(N, np.r_[1500:1800, 3000:3300])
+    times_s = taken / RATE_HZ + np.where(taken >= 2000, set_s, 0.0)
     order = by_counter(taken % TURN, samples(taken), times_s=times_s, rate_hz=RATE_HZ)
     assert order is not None
     np.testing.assert_array_equal(order.sequence, taken)
@@ -145,6 +145,13 @@ def test_a_counter_whose_losses_took_time_is_used_whatever_the_clock_does(set_s:
     order, notes = by_either(taken % TURN, taken / RATE_HZ + np.where(taken >= 2500, set_s, 0.0), RATE_HZ)
     np.testing.assert_array_equal(order.sequence, taken)
     assert "480 samples lost, by the counter" in notes  # the last 20 have none behind them
+
+
+@pytest.mark.parametrize("count", [0, 1])
+def test_of_one_row_or_none_nothing_is_said(count: int) -> None:
+    order, notes = by_either(N[:count], N[:count] / RATE_HZ, RATE_HZ)
+    assert order.sequence is not None
+    assert (order.sequence.tolist(), notes) == (list(range(count)), [])
 
 
 def test_a_loss_of_whole_turns_and_no_sample_more_looks_like_a_set_clock_and_is_said_as_a_leap() -> None:
