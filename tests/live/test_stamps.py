@@ -332,6 +332,38 @@ def test_samples_that_are_lost_now_and_then_are_no_slower_rate(jitter_s: float) 
     assert watched(stamps_s[kept]) == (RATE_HZ, np.inf)
 
 
+def arrivals(rate_hz: float, jitter_s: float) -> np.ndarray:
+    """(samples,) stamps of a minute by when samples arrive: late by chance, and in order."""
+    true_s = even(60, rate_hz)
+    return np.maximum.accumulate(true_s + np.random.default_rng(9).exponential(jitter_s, len(true_s)))
+
+
+@pytest.mark.parametrize(
+    ("rate_hz", "jitter_s", "lost"), [(256.0, 0.002, 0.01), (256.0, 0.002, 0.03), (64.0, 0.005, 0.05)]
+)
+def test_samples_that_are_lost_among_jittering_ones_are_no_slower_rate(
+    rate_hz: float, jitter_s: float, lost: float
+) -> None:
+    stamps_s = arrivals(rate_hz, jitter_s)
+    kept = np.random.default_rng(10).random(len(stamps_s)) >= lost
+    assert watched(stamps_s[kept], rate_hz, read=25) == (rate_hz, np.inf)
+
+
+def test_a_rate_that_is_off_is_found_though_stamps_jitter_by_half_a_period() -> None:
+    measured_hz, taken_s = watched(arrivals(250.0, 0.002), 256.0, read=25)
+    assert measured_hz == 250.0
+    assert taken_s <= 10.0
+
+
+@pytest.mark.parametrize(("share", "taken"), [(0.29, True), (0.31, False)])
+def test_the_middle_step_agrees_to_three_tenths_of_how_far_the_rate_is_off(share: float, taken: bool) -> None:
+    # In periods of 64 Hz, of eight steps seven are short and one makes up for them: the rate is 64 / 1.04.
+    short = 1.04 * (1 - share * (1 - 1 / 1.04))
+    steps = np.tile([short] * 7 + [8 * 1.04 - 7 * short], 240)
+    measured_hz, _ = watched(START_S + np.cumsum(steps) / RATE_HZ)
+    assert measured_hz == (pytest.approx(64 / 1.04, rel=1e-3) if taken else RATE_HZ)  # to four digits
+
+
 @pytest.mark.parametrize("gap_s", [0.5, 0.9, 1.2])
 @pytest.mark.parametrize("at_s", [1.5, 20.3])
 def test_one_long_gap_is_no_slower_rate_however_the_stamps_jitter(gap_s: float, at_s: float) -> None:

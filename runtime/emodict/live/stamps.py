@@ -43,6 +43,8 @@ _RATE_SAMPLES = 80
 RATE_OFF = 0.005
 _THIRDS = 3
 _HOLDS = 0.1
+# Lost samples move the line and leave the middle step where it is, which agrees with another rate to this share.
+_MIDDLE = 0.3
 # Stamps that lie on the announced rate's ticks (1: exactly, 0: anywhere) are of that rate, with samples lost.
 _ON_TICKS = 0.5
 _BURST_STEP = 0.1
@@ -256,8 +258,10 @@ class RateWatch:
         off = abs(1 / (slope * self.rate_hz) - 1)
         thirds = zip(np.array_split(x, _THIRDS), np.array_split(y, _THIRDS), strict=True)
         holds = all(abs(_slope(*third) / slope - 1) < _HOLDS * off for third in thirds)
+        agrees = abs(np.median(np.diff(y) / np.diff(x)) / slope - 1) < _MIDDLE * off
         on_ticks = abs(np.exp(2j * np.pi * y * self.rate_hz).mean())
-        return _plain_hz(1 / slope) if off > self._off and holds and on_ticks < _ON_TICKS else None
+        proved = off > self._off and holds and agrees and on_ticks < _ON_TICKS
+        return _plain_hz(1 / slope) if proved else None
 
 
 def _plain_hz(rate_hz: float) -> float:
