@@ -111,7 +111,7 @@ def test_unix_stamps_are_taken_up_within_seconds_and_said_once(caplog: pytest.Lo
     np.testing.assert_allclose(placed.times_s, true_s, rtol=0, atol=POLL_S)
     assert placed.at_s[0] - START_S < 3.0
     assert [record.message for record in caplog.records] == [
-        "ppg: its stamps are Unix time; its samples are placed by when they came"
+        "ppg: its stamps are Unix time; its samples are placed by their time of arrival"
     ]
 
 

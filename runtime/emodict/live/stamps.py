@@ -180,9 +180,9 @@ class TrustedStamps:
         if self._last_s is not None:
             self._log.warning("%s: its clock has stepped by %+.1f s, which is taken out again", self._of, -by_s)
         elif abs(float(doubtful.samples.stamps_s[-1]) - time.time()) < _DAY_S:
-            self._log.warning("%s: its stamps are Unix time; its samples are placed by when they came", self._of)
+            self._log.warning("%s: its stamps are Unix time; its samples are placed by their time of arrival", self._of)
         else:
-            off = "%s: its stamps are %+.1f s off this clock; its samples are placed by when they came"
+            off = "%s: its stamps are %+.1f s off this clock; its samples are placed by their time of arrival"
             self._log.warning(off, self._of, -by_s)
         self.shift_s += by_s
         self._doubtful = None
@@ -207,7 +207,7 @@ class TrustedStamps:
             self._doubtful = None
 
     def _say_left_out(self, count: int) -> None:
-        self._log.warning("%s: samples at times that cannot be are left out", self._of, count=count)
+        self._log.warning("%s: samples with impossible time stamps are left out", self._of, count=count)
 
 
 class RateWatch:
