@@ -18,7 +18,7 @@ def main(folder: Path) -> None:
     step(f"1/4  Six simulated people to learn from, and one more to try it on (in {folder}/)")
     command("emodict-train", "simulate", folder / "people", "--people", 6, "--seed", 1)
     command("emodict-train", "simulate", folder / "stranger", "--people", 1, "--seed", 2)
-    step("2/4  Train EmotionDict on the six; whole trials are held out to know when to stop")
+    step("2/4  Train EmotionDict on the six; whole people are held out to know when to stop")
     command("emodict-train", "fit", folder / "people", "-o", folder / "model.pt", "--seed", 1)
     step("3/4  Fold it into one small ONNX graph, checked against torch")
     command("emodict-export", folder / "model.pt", "-o", folder / "model.onnx")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import textwrap
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from html import escape
 from typing import TYPE_CHECKING, Any
 
@@ -34,12 +34,17 @@ _WIDTH_IN, _ROW_IN, _TITLE_CHARACTERS = 9.0, 1.4, 100
 
 def in_short(thing: Any) -> str:
     """One line that says what a thing holds."""
-    return f"<{type(thing).__name__} {_LINES[type(thing).__name__](thing)}>"
+    return f"<{type(thing).__name__} {_of_kind(_LINES, thing)(thing)}>"
+
+
+def _of_kind(table: Mapping[str, Callable[[Any], Any]], thing: Any) -> Callable[[Any], Any]:
+    """What the table has for the thing's class, or for one that it comes of."""
+    return next(table[kind.__name__] for kind in type(thing).__mro__ if kind.__name__ in table)
 
 
 def as_html(thing: Any) -> str:
     """The same, and a table below it, for a notebook."""
-    head, rows = _TABLES[type(thing).__name__](thing)
+    head, rows = _of_kind(_TABLES, thing)(thing)
     cells = "".join(f"<th>{escape(name)}</th>" for name in head)
     body = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in rows)
     return f"<p>{escape(in_short(thing))}</p><table><tr>{cells}</tr>{body}</table>"
@@ -55,7 +60,7 @@ def as_dataframe(thing: Any) -> pandas.DataFrame:
         import pandas
     except ImportError as error:
         raise MissingDependencyError("pandas", extra="notebook", purpose="to_dataframe()") from error
-    return pandas.DataFrame(_COLUMNS[type(thing).__name__](thing))
+    return pandas.DataFrame(_of_kind(_COLUMNS, thing)(thing))
 
 
 def as_figure(thing: Any) -> Figure:
@@ -77,7 +82,7 @@ def as_figure(thing: Any) -> Figure:
                 self.savefig(picture, format="png")
                 return picture.getvalue()
 
-    panels = _PANELS[type(thing).__name__](thing)
+    panels = _of_kind(_PANELS, thing)(thing)
     figure = ShownFigure(figsize=(_WIDTH_IN, 1 + _ROW_IN * len(panels)), layout="constrained")
     axes = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]
     for axis, (name, draw) in zip(axes, panels, strict=True):

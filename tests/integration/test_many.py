@@ -123,7 +123,16 @@ def test_what_the_library_says_of_a_recording_is_said_here(
     assert many.stdout == one.stdout
 
 
-@pytest.mark.parametrize("broken", ["cut", "absent", "rate"])
+def test_a_file_that_is_not_there_is_named_before_others_are_scored(
+    run: Run, model: Path, sittings: Path, tmp_path: Path
+) -> None:
+    command = ("emodict-run", "--engine", model, sittings / "0.h5", "bad.h5", "--out", "out.csv")
+    done = run(*command, cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "There is no file bad.h5" in done.stderr
+
+
+@pytest.mark.parametrize("broken", ["cut", "rate"])
 def test_an_error_comes_in_its_turn_with_its_own_words(
     broken: str, place: tuple[str, ...], run: Run, model: Path, sittings: Path, tmp_path: Path
 ) -> None:

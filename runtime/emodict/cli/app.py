@@ -121,8 +121,7 @@ def _ending(error: BaseException, name: str) -> tuple[str, int]:
         error.show()
         from emodict.cli.command import hint_at
 
-        hint = hint_at(error) if isinstance(error, Exception) else ""
-        return f"Here it is called: {hint}" if hint else "", int(error.exit_code)
+        return hint_at(error) if isinstance(error, Exception) else "", int(error.exit_code)
     return _failure(error, name)
 
 

@@ -9,15 +9,17 @@ if TYPE_CHECKING:
     import typer
 
 # What people type who come from other tools, and what does it here.
+_PRECISION = "Precision is chosen when a model is exported: emodict-export model.pt --precision fp16."
 _CALLED_HERE = {
-    "--format": "the ending of --out names the format (.csv .json .jsonl .parquet .h5)",
-    "--model": "--engine model.onnx",
-    "--half": "--precision fp16",
-    "--fp16": "--precision fp16",
-    "--int8": "--precision int8",
-    "--output": "--out",
-    "--verbose": "nothing: everything is said unless --quiet",
-    "--gpu": "--device cuda",
+    "--format": "The ending of the file after --out, or -o, names its format.",
+    "--model": "emodict-run takes its model after --engine; emodict-export and emodict-calibrate take model.pt "
+    "without an option.",
+    "--half": _PRECISION,
+    "--fp16": _PRECISION,
+    "--int8": _PRECISION,
+    "--output": "It is called --out, or -o.",
+    "--verbose": "Everything is said already; emodict-run --quiet says less.",
+    "--gpu": "It is called --device cuda.",
 }
 
 
@@ -37,7 +39,7 @@ def complete_command(app: typer.Typer, name: str) -> Any:
 
 
 def hint_at(error: Exception) -> str:
-    """What an option that does not exist is called here; "" where nothing is known of it."""
+    """A sentence on what does here what an option of other tools does; "" where nothing is known of it."""
     return _CALLED_HERE.get(str(getattr(error, "option_name", "")), "")
 
 

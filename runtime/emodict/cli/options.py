@@ -193,7 +193,14 @@ class LiveOptions(SourceOptions):
 def given_options(options: Any, *, but: tuple[str, ...] = ()) -> list[str]:
     """Which options of a group were given, as they are typed; `but`: fields that are passed over."""
     given = [one.name for one in fields(options) if getattr(options, one.name) != one.default]
-    return [f"--{name.replace('_', '-')}" for name in given if name not in but]
+    kinds = get_type_hints(type(options), include_extras=True)
+    return [_typed(name, kinds[name]) for name in given if name not in but]
+
+
+def _typed(name: str, kind: Any) -> str:
+    """A field's option as it is typed: by its own name, or by that of the field."""
+    own = [word for word in get_args(kind)[1].param_decls or () if word.startswith("--")]
+    return own[0] if own else f"--{name.replace('_', '-')}"
 
 
 def _headed(group: Any, name: str, kind: Any) -> Any:

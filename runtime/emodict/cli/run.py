@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TextIO, cast
 
 from emodict.cli.app import OutlivesItsReader, Progress, log_to_stderr, new_app, plain_output, run_app
 from emodict.cli.trusted import face_models, require_trusted
-from emodict.errors import OutputError, printable
+from emodict.errors import OutputError, RecordingError, printable
 from emodict.files.atomic import check_writable, refuse_overwriting
 
 if TYPE_CHECKING:
@@ -100,6 +100,10 @@ def run_all(engine_path: Path, recordings: Sequence[Path], options: "RunOptions"
     """Score each recording, print as it goes, and write what was asked for."""
     recordings = [file for path in recordings for file in _expand(path)]
     check_outputs(options, [*recordings, *_read_besides(engine_path, options)])
+    # What a cluster's workers see may not be seen from here.
+    absent = [path for path in recordings if not path.exists()] if options.dask is None else []
+    if absent:
+        raise RecordingError(f"There is no file {absent[0]}", expected="recordings", fix="Check the path")
     from emodict.engine import open_engine
     from emodict.results.console import summary_lines
 

@@ -59,11 +59,14 @@ class Watch:
         modality: by name; nothing is known of one that is not in the table, and nothing doubted.
         unit: of the samples.
         names: of the channels.
+        inverted: it was turned upside down on request.
     """
 
-    def __init__(self, modality: str, rate_hz: float, unit: str, names: Sequence[str]) -> None:
+    def __init__(
+        self, modality: str, rate_hz: float, unit: str, names: Sequence[str], *, inverted: bool = False
+    ) -> None:
         self._modality, self._rate_hz, self._unit = modality_of(modality), rate_hz, unit
-        self._names = tuple(names)
+        self._names, self._inverted = tuple(names), inverted
         self.look_samples = max(2, round(rate_hz * (_LOOK_AT_PLACES_S if self._modality.placed else _LOOK_S)))
         self._waiting: list[NDArray[np.floating]] = []
         self._looks: deque[Look] = deque(maxlen=_LOOKS)
@@ -99,7 +102,12 @@ class Watch:
         slopes = [look.slope_skewness for look in looks if np.isfinite(look.slope_skewness)]
         falling = len(slopes) >= _ENOUGH_PULSES and _mostly(slope < 0 for slope in slopes)
         if falling and np.median(slopes) < _UPSIDE_DOWN:
-            yield f"{name}: looks upside down: its pulse falls faster than it rises; --invert {name} turns it"
+            fix = (
+                f"it was turned on request: leave --invert {name} out"
+                if self._inverted
+                else f"--invert {name} turns it"
+            )
+            yield f"{name}: looks upside down: its pulse falls faster than it rises; {fix}"
 
     def _doubts_of_size(self) -> Iterator[str]:
         for what, limits in (("level", self._modality.usual_level), ("spread", self._modality.usual_spread)):
@@ -137,12 +145,13 @@ class Watch:
 def doubts_of(recording: Recording, modalities: Sequence[str] | None = None) -> tuple[str, ...]:
     """A sentence for each thing in the signals of a recording that cannot be."""
     signals = [signal for name, signal in recording.signals.items() if modalities is None or name in modalities]
-    return tuple(doubt for signal in signals for doubt in doubts_of_signal(signal))
+    inverted = recording.attributes.get("inverted", "").split(", ")
+    return tuple(doubt for s in signals for doubt in doubts_of_signal(s, inverted=s.modality in inverted))
 
 
-def doubts_of_signal(signal: Signal) -> tuple[str, ...]:
+def doubts_of_signal(signal: Signal, *, inverted: bool = False) -> tuple[str, ...]:
     """The same of one signal, from up to 30 looks at it, spread over its length."""
-    watch = Watch(signal.modality, signal.rate_hz, signal.unit, signal.channel_names)
+    watch = Watch(signal.modality, signal.rate_hz, signal.unit, signal.channel_names, inverted=inverted)
     size = watch.look_samples
     whole = signal.sample_count // size
     for stretch in np.unique(np.linspace(0, whole - 1, min(whole, _LOOKS)).astype(int)):
@@ -152,11 +161,13 @@ def doubts_of_signal(signal: Signal) -> tuple[str, ...]:
 
 def _look(modality: Modality, stretch: Float64Array, rate_hz: float) -> Look | None:
     """Of (samples, channels); None where too few of them are there."""
-    # NaN compares false; the squares of what is left are finite.
-    samples = stretch[(np.abs(stretch) < _ABSURD).all(axis=1)]
+    # NaN compares false; the squares of what is left are finite. A channel that is hardly there hides no other.
+    usable = np.abs(stretch) < _ABSURD
+    there = usable.mean(axis=0) > 0.5
+    samples = stretch[usable[:, there].all(axis=1)][:, there]
     second = max(2, round(rate_hz))
     seconds = len(samples) // second
-    if not seconds:
+    if not seconds or not there.any():
         return None
     by_second = samples[: seconds * second].reshape(seconds, second, -1)
     moves = (by_second - by_second.mean(axis=1, keepdims=True)).reshape(seconds * second, -1)
@@ -165,10 +176,11 @@ def _look(modality: Modality, stretch: Float64Array, rate_hz: float) -> Look | N
     level = float(np.median(samples))
     apart = np.add.outer(np.diag(power), np.diag(power)) - 2 * power
     # Rounding leaves of equal channels some 1e-16 of their power, far below the share that is asked for.
-    alike = apart <= _ONE_SIGNAL**2 * np.minimum.outer(np.diag(power), np.diag(power))
+    alike = np.zeros((len(there), len(there)), dtype=np.bool_)
+    alike[np.ix_(there, there)] = apart <= _ONE_SIGNAL**2 * np.minimum.outer(np.diag(power), np.diag(power))
     still = bool((samples == samples[0]).all())
+    alike[np.ix_(there, there)] &= np.outer(spread > 0, spread > 0)
     np.fill_diagonal(alike, False)
-    alike &= np.outer(spread > 0, spread > 0)
     # Of a stretch with gaps the pulse is not looked for; below the lowest rate there is none to be seen.
     whole = len(samples) == len(stretch) and rate_hz >= modality.lowest_rate_hz
     slope = _slope_skewness(samples, rate_hz) if whole and modality.score == "pulse" else float("nan")

@@ -188,13 +188,16 @@ def check_writable(path: Path, *, ending: str | None = None) -> None:
 
 
 def refuse_overwriting(out: Path, inputs: Iterable[Path]) -> None:
-    """Refuse an output that is one of the inputs, under whatever name or link.
+    """Refuse an output that is one of the inputs, or a file in a folder that is one, under whatever name or link.
 
     Raises:
         OutputError: writing would destroy what is read.
     """
+    if not out.exists():
+        return
+    inside = out.resolve().parents
     for path in inputs:
-        if out.exists() and path.exists() and out.samefile(path):
+        if path.exists() and (out.samefile(path) or path.resolve() in inside):
             raise OutputError(
                 f"Cannot write {out}: it is what is read", expected="another file", fix="Choose another file to write"
             )

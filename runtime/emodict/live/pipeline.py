@@ -188,7 +188,9 @@ class LivePipeline:
         if not same_rate:
             since = math.ceil(connected.time_s - self.start_s - _ROUNDING_S)
             modality = self._spec.modality(name)
-            sensor.watch = Watch(name, connected.stream.rate_hz, modality.unit, modality.channel_names)
+            sensor.watch = Watch(
+                name, connected.stream.rate_hz, modality.unit, modality.channel_names, inverted=name in self._invert
+            )
             self._restart(name, max(since, self._features.earliest_restart(name)), dropped=False)
 
     def _place(self, name: str, sensor: _Sensor, chunk: Chunk) -> None:

@@ -79,6 +79,9 @@ def iter_predictions(
         yield from predict_table(engine, read_table(path, part=part), on_start=on_start)
     else:
         with open_recording(Path(path)) as recording:
+            unread = [name for name in invert if name not in engine.manifest.features.modality_names]
+            if unread:
+                raise RecordingError(f"--invert {unread[0]}: the model reads no such signal", fix="Leave it out")
             recording = recording.inverted(invert)
             yield from predict_recording(engine, recording, person=person, on_start=on_start, name=Path(path).stem)
 

@@ -134,11 +134,14 @@ def check_format(file: h5py.File, path: str | os.PathLike[str]) -> None:
     except DAMAGE as error:
         raise RecordingError(f"{path} is damaged: {error}", fix="Copy or record it again") from error
     if format_name != FORMAT:
+        results = format_name == "emodict-predictions"
         raise RecordingError(
             f"{path} is HDF5 but not a session",
             expected=f"the attribute format = '{FORMAT}'",
             got=repr(format_name) if format_name else "no such attribute",
-            fix=HOW_TO_GET_ONE,
+            fix="It holds results of emodict-run: leave it out, or keep results elsewhere"
+            if results
+            else HOW_TO_GET_ONE,
         )
     if version != FORMAT_VERSION:
         raise RecordingError(

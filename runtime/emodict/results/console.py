@@ -61,7 +61,8 @@ def summary_lines(prediction: Prediction) -> list[str]:
     """
     answered = prediction.answered
     marks = "".join(f", {part}" for part in prediction.simulated_parts)
-    lines = [f"{prediction.session}: {len(prediction)} rows, {int(answered.sum())} answered{marks}"]
+    rows = "1 row" if len(prediction) == 1 else f"{len(prediction)} rows"
+    lines = [f"{prediction.session}: {rows}, {int(answered.sum())} answered{marks}"]
     if not len(prediction):
         return lines
     used = [

@@ -4,6 +4,7 @@
 
 import contextlib
 import dataclasses
+import difflib
 import inspect
 import json
 from collections.abc import Callable, Sequence
@@ -115,7 +116,7 @@ def _importing() -> "typer.Typer":
 
     class KindOrSource(TyperGroup):
         def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-            asks = not args or args[0] in (*self.commands, *ctx.help_option_names) or _is_word(args[0])
+            asks = not args or args[0] in (*self.commands, *ctx.help_option_names) or _is_misspelt_kind(args[0])
             return super().parse_args(ctx, args if asks else [_ANY, *args])
 
     importing = new_app(
@@ -173,9 +174,13 @@ def _import_command(form: Form | None) -> Callable[..., None]:
     return command
 
 
-def _is_word(text: str) -> bool:
-    """A word that is meant for a kind: no option, and no file of that name."""
-    return text.isidentifier() and not Path(text).exists()
+def _is_misspelt_kind(text: str) -> bool:
+    """Whether a word looks like a kind, where no file has that name."""
+    return (
+        text.isidentifier()
+        and not Path(text).exists()
+        and bool(difflib.get_close_matches(text.lower(), IMPORTERS, n=1))
+    )
 
 
 def _options_of_all() -> tuple[Option, ...]:

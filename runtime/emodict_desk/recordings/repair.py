@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from emodict.errors import RecordingError
 from emodict.files.hdf5 import DAMAGE, members
 from emodict.recording.recording import (
-    GAPS_PER_SAMPLED_S,
     LONGEST_GAPS_S,
     LONGEST_S,
     Recording,
@@ -45,6 +44,8 @@ Rows = NDArray[np.intp]
 
 # How far before `start_time` the first sample may lie for its clock to count from 1970.
 _EARLY_S = 60.0
+# Of the announced rate: times that step by more than so many periods are in another unit.
+_MOST_PERIODS = 100.0
 
 
 def repair_session(path: str | os.PathLike[str], out: str | os.PathLike[str]) -> list[str]:
@@ -129,7 +130,8 @@ def _with_growing_times(fields: dict[str, Any], done: list[str]) -> dict[str, An
         return fields
     times = np.asarray(fields[name], dtype=np.float64)
     periods_s = 1.0 if name == "timestamps_s" else 1.0 / fields["rate_hz"]
-    rows = plausible_rows(times * periods_s, fields["rate_hz"])
+    _require_seconds(fields["modality"], times * periods_s, fields["rate_hz"])
+    rows = plausible_rows(times * periods_s)
     if len(rows) == len(times):
         return _without_wrong_counter(fields, done)
     done.append(
@@ -143,6 +145,18 @@ def _with_growing_times(fields: dict[str, Any], done: list[str]) -> dict[str, An
     return {**fields, **clocks, "samples": _ChosenRows(fields["samples"], rows)}
 
 
+def _require_seconds(modality: str, times_s: Float64Array, rate_hz: float) -> None:
+    """Refuse times of which most cannot be: no leaving out of samples would mend them."""
+    steps_s = np.diff(times_s[np.isfinite(times_s)])
+    if len(steps_s) and np.median(steps_s) * rate_hz > _MOST_PERIODS:
+        raise RecordingError(
+            f"{modality}: its times are not in seconds",
+            expected=f"steps of {1 / rate_hz:.4g} s at {rate_hz:g} Hz",
+            got=f"{np.median(steps_s):.4g}",
+            fix="Divide them (by 1000, where they are in ms), and write the session again",
+        )
+
+
 def _without_wrong_counter(fields: dict[str, Any], done: list[str]) -> dict[str, Any]:
     """Beside times, which win over it, a counter that cannot be is left out."""
     counter = fields["sequence"]
@@ -154,17 +168,13 @@ def _without_wrong_counter(fields: dict[str, Any], done: list[str]) -> dict[str,
     return {**fields, "sequence": None}
 
 
-def plausible_rows(times_s: Float64Array, rate_hz: float) -> Rows:
+def plausible_rows(times_s: Float64Array) -> Rows:
     """Which samples to keep: as many as have times that grow, without what lies farther off than any pause."""
     finite = np.flatnonzero(np.isfinite(times_s))
     rows = finite[longest_growing(times_s[finite])]
-    while len(rows) > 1:
-        span_s = times_s[rows[-1]] - times_s[rows[0]]
-        if span_s <= LONGEST_GAPS_S + GAPS_PER_SAMPLED_S * len(rows) / rate_hz:
-            break
-        cut = int(np.diff(times_s[rows]).argmax()) + 1
-        rows = rows[:cut] if cut >= len(rows) - cut else rows[cut:]
-    return rows
+    # Each run ends before a step that no pause of a sitting takes.
+    ends = np.flatnonzero(np.diff(times_s[rows]) > LONGEST_GAPS_S) + 1
+    return max(np.split(rows, ends), key=len)
 
 
 def longest_growing(values: Float64Array) -> Rows:

@@ -130,7 +130,7 @@ def _section(prediction: Prediction, name: str, wearer: Wearer) -> str:
 
 
 def _badge(prediction: Prediction) -> str:
-    return "".join(f'<span class="badge">{escape(part)}</span>' for part in prediction.simulated_parts)
+    return "".join(f' <span class="badge">{escape(part)}</span>' for part in prediction.simulated_parts)
 
 
 def _facts(prediction: Prediction, start: datetime.datetime | None) -> str:

@@ -17,6 +17,7 @@ from emodict.features.extract import extract_features, source_blocks
 from emodict.features.quality import PULSE_HZ, pulse_share
 from emodict.features.spec import DEFAULT_SPEC_ID, FeatureSpec, load_spec
 from emodict.predict.scoring import TABLE_ENDINGS, open_recording
+from emodict.recording.modalities import modality_of
 from emodict.recording.recording import Event, Recording
 
 Float64Array = NDArray[np.float64]
@@ -98,9 +99,12 @@ def heart_rate(recording: Recording, spec: FeatureSpec) -> Curve:
     CLEAN_PULSE, the peak may be another's, and no rate is given.
 
     Raises:
-        InputError: the samples cannot be used: another unit, or several channels of which none is called ppg.
+        InputError: the samples cannot be used: too slow, in another unit, or several channels of which none is ppg.
     """
     rate_hz = recording.signals["ppg"].rate_hz
+    lowest_hz = modality_of("ppg").lowest_rate_hz
+    if rate_hz < lowest_hz:
+        raise InputError("ppg: too slow to show a pulse", expected=f"at least {lowest_hz:g} Hz", got=f"{rate_hz:g} Hz")
     blocks = list(source_blocks(recording, spec.modality("ppg")))
     samples = np.concatenate([np.empty((0, 1)), *blocks])[:, 0]
     seconds = np.arange(int(len(samples) / rate_hz))

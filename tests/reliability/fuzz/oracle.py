@@ -176,6 +176,8 @@ def _watched(out: Path) -> Iterator[None]:
         _hook_is_set.append(True)
     spool = tempfile.mkdtemp()
     was, tempfile.tempdir = tempfile.tempdir, spool
+    # A module that is imported late for the first time, in a fresh clone, would be compiled into its folder.
+    compiles, sys.dont_write_bytecode = not sys.dont_write_bytecode, True
     _seen.clear()
     _allowed[:] = [os.path.realpath(out), os.path.realpath(spool)]
     try:
@@ -183,6 +185,7 @@ def _watched(out: Path) -> Iterator[None]:
     finally:
         _allowed.clear()
         tempfile.tempdir = was
+        sys.dont_write_bytecode = not compiles
         shutil.rmtree(spool)
     if _seen:
         raise FoundError(f"reaches out of its folder: {_seen[:5]}")

@@ -30,9 +30,9 @@ def test_every_command_says_its_version(run_in_process: Run, command: tuple[str,
 @pytest.mark.parametrize(
     ("name", "words", "here"),
     [
-        ("emodict-run", ["--model", "m.onnx"], "--engine model.onnx"),
-        ("emodict-run", ["--format", "csv"], "the ending of --out names the format"),
-        ("emodict-export", ["m.pt", "--half"], "--precision fp16"),
+        ("emodict-run", ["--model", "m.onnx"], "emodict-run takes its model after --engine"),
+        ("emodict-run", ["--format", "csv"], "The ending of the file after --out, or -o, names its format."),
+        ("emodict-export", ["m.pt", "--half"], "emodict-export model.pt --precision fp16"),
     ],
 )
 def test_an_option_of_other_tools_leads_to_its_name_here(
@@ -41,13 +41,13 @@ def test_an_option_of_other_tools_leads_to_its_name_here(
     code, _, err = run_in_process(importlib.import_module(COMMANDS[name]), *words)
     assert code == 2
     assert f"No such option: {words[-1] if words[-1].startswith('--') else words[0]}" in err
-    assert f"Here it is called: {here}" in err
+    assert here in err
 
 
 def test_an_option_that_nobody_knows_has_no_hint(run_in_process: Run) -> None:
     code, _, err = run_in_process(importlib.import_module(COMMANDS["emodict-run"]), "--flavour")
     assert code == 2
-    assert "Here it is called" not in err
+    assert err.rstrip().splitlines()[-1].startswith("Error: No such option: --flavour")
 
 
 # For bash typer asks bash itself for its version.

@@ -191,3 +191,9 @@ def test_the_command_says_what_it_did_and_never_writes_in_place(stamped: Path, t
     again = subprocess.run([*command, str(stamped)], capture_output=True, text=True)
     assert (again.returncode, again.stdout) == (2, "")
     assert "it is what is read" in again.stderr
+
+
+def test_times_in_another_unit_are_not_repaired_by_leaving_nearly_all_out(stamped: Path, tmp_path: Path) -> None:
+    with_times(stamped, ppg=1000 * TIMES_S["ppg"])
+    with pytest.raises(RecordingError, match=r"ppg: its times are not in seconds.*by 1000, where they are in ms"):
+        repair_session(stamped, tmp_path / "out.h5")

@@ -75,6 +75,11 @@ def test_what_no_body_gives_is_said(rng: np.random.Generator, modality: str, cha
     assert all(part in doubt for part in said), doubt
 
 
+def test_a_pulse_that_was_turned_wrongly_is_to_be_turned_back(rng: np.random.Generator) -> None:
+    (doubt,) = doubts_of(person(rng).inverted(["ppg"]))
+    assert doubt.endswith("it was turned on request: leave --invert ppg out")
+
+
 def test_a_unit_that_is_written_is_reckoned_with(rng: np.random.Generator) -> None:
     assert doubts_of(changed(person(rng), "eeg", lambda x: 1e-6 * x, unit="V")) == ()
     (doubt,) = doubts_of(changed(person(rng), "eeg", lambda x: x, unit="V"))
@@ -115,6 +120,17 @@ def test_gaps_are_passed_over(rng: np.random.Generator) -> None:
     assert doubts_of(changed(person(rng), "eeg", holes)) == ()
     (doubt,) = doubts_of(changed(person(rng), "eeg", lambda x: 1e-6 * holes(x)))
     assert "it looks like V" in doubt
+
+
+def test_a_channel_that_is_missing_hides_no_other(rng: np.random.Generator) -> None:
+    def without_third(x: np.ndarray) -> np.ndarray:
+        x = 1e-6 * np.concatenate([x[:, 3:4], x[:, 1:]], axis=1)
+        x[:, 2] = np.nan
+        return x
+
+    size, alike = doubts_of(changed(person(rng), "eeg", without_third))
+    assert "it looks like V" in size
+    assert "Nz and Fp2 carry" in alike
 
 
 def test_absurd_samples_are_passed_over_as_gaps_are(rng: np.random.Generator) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from emodict.errors import OutputError
 from emodict.files import atomic
-from emodict.files.atomic import atomic_path
+from emodict.files.atomic import atomic_path, refuse_overwriting
 
 
 @pytest.fixture(autouse=True)
@@ -148,3 +148,16 @@ def test_a_name_that_cannot_be_flushed_is_said_of_a_file_that_is_there(
     with said, atomic_path(tmp_path / "x") as part:
         part.write_text("all of it")
     assert (tmp_path / "x").read_text() == "all of it"
+
+
+def test_a_file_in_a_folder_that_is_read_is_not_written_over(tmp_path: Path) -> None:
+    wristband = tmp_path / "E4"
+    wristband.mkdir()
+    (wristband / "BVP.csv").write_text("1644226061\n64\n1\n")
+    link = tmp_path / "link"
+    link.symlink_to(wristband)
+    for out in (wristband / "BVP.csv", link / "BVP.csv"):
+        with pytest.raises(OutputError, match="it is what is read"):
+            refuse_overwriting(out, [wristband])
+    refuse_overwriting(wristband / "rows.csv", [wristband])
+    refuse_overwriting(tmp_path / "rows.csv", [wristband])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import h5py
 import pytest
 
 from emodict.engine import open_engine
@@ -38,6 +39,13 @@ def test_a_model_in_the_place_of_a_recording_is_recognised(model: Path) -> None:
         pytest.raises(RecordingError, match=r"got an ONNX model, which is already exported\. Run it: emodict-run"),
         open_session(model),
     ):
+        pass
+
+
+def test_results_in_the_place_of_a_recording_are_recognised(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "rows.h5", "w") as file:
+        file.attrs["format"], file.attrs["version"] = "emodict-predictions", 1
+    with pytest.raises(RecordingError, match="It holds results of emodict-run"), open_session(tmp_path / "rows.h5"):
         pass
 
 

@@ -109,7 +109,15 @@ def test_the_time_left_of_a_fit_is_what_its_own_rows_have_taken() -> None:
 def test_what_an_earlier_run_did_tells_nothing_of_this_ones_pace() -> None:
     clock = Clock()
     foreseen = Foreseen(400, 100, patience=10, most=80, clock=clock)
-    foreseen.go_on(15)
+    foreseen.go_on(held_out=15)
     assert foreseen.stopping_early(5, 15) == (0.0, pytest.approx(math.nan, nan_ok=True))
     clock.now_s += 2  # 2 of 5 final epochs
     assert foreseen.training(2, 5) == (pytest.approx(0.4), pytest.approx(3.0))
+
+
+def test_a_fit_that_goes_on_within_its_final_model_reckons_from_there() -> None:
+    clock = Clock()
+    foreseen = Foreseen(400, 100, patience=10, most=80, clock=clock)
+    foreseen.go_on(final=60)
+    clock.now_s += 10  # the first of 20 epochs that are left
+    assert foreseen.training(61, 80) == (pytest.approx(1 / 20), pytest.approx(190.0))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
@@ -165,11 +166,50 @@ def test_numbers_are_equal_to_ten_bits_of_their_mantissa() -> None:
 def test_marks_lie_in_the_row_in_which_their_samples_begin() -> None:
     samples = np.random.default_rng(0).standard_normal((3000, 1))
     recording = Recording("s", "one", signals={"ppg": Signal("ppg", 100.0, "a.u.", ("ppg",), samples)})
-    marks = marks_of(recording, np.arange(0.0, 27.0))
+    marks = marks_of(recording, np.arange(0.0, 27.0), list(recording.signals))
     assert 15 < len(marks) < 60  # about one a second
     later = Recording("s", "one", signals={"ppg": Signal("ppg", 100.0, "a.u.", ("ppg",), samples[1000:])})
-    moved = marks_of(later, np.arange(0.0, 17.0))
+    moved = marks_of(later, np.arange(0.0, 17.0), list(later.signals))
     shared = set(marks) & set(moved)
     assert len(shared) == len(moved) > 8
     # Ten seconds were cut off, ten rows of a second; the last row holds what begins after it as well.
     assert {marks[m] - moved[m] for m in shared if moved[m] < 16} == {10}
+
+
+def test_a_value_that_stands_for_a_missing_sensor_is_not_a_copy(tmp_path: Path) -> None:
+    one, two = ready_made(0, "one"), ready_made(1, "two")
+    for table in (one, two):
+        table.windows.tokens[:] = one.windows.tokens[0]
+        write_table(table, tmp_path / f"{table.source}.npz")
+    assert len(read_training_data([tmp_path / "one.npz", tmp_path / "two.npz"])) == 24
+
+
+def test_a_flat_signal_has_no_marks_and_takes_no_memory() -> None:
+    zeros = np.zeros((200_000, 1))
+    recording = Recording("s", "one", signals={"ppg": Signal("ppg", 500.0, "a.u.", ("ppg",), zeros)})
+    tracemalloc.start()
+    assert marks_of(recording, np.arange(400.0), ["ppg"]) == {}
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    # A few arrays of 4 and 8 bytes a sample; 64 samples for each of them would be 51 MB.
+    assert peak < 12e6
+
+
+def test_marks_of_a_recording_with_losses_lie_where_its_counter_says() -> None:
+    samples = np.random.default_rng(0).standard_normal((2000, 1))
+    counter = np.arange(2000) + np.where(np.arange(2000) >= 1000, 2000, 0)  # 20 s lost in the middle
+    signal = Signal("ppg", 100.0, "a.u.", ("ppg",), samples, sequence=counter)
+    marks = marks_of(Recording("s", "one", signals={"ppg": signal}), np.arange(40.0), ["ppg"])
+    assert not [row for row in marks.values() if 10 <= row < 29]
+    assert max(marks.values()) >= 30
+
+
+def test_signals_that_are_not_asked_for_are_not_read() -> None:
+    class Damaged:
+        shape = (1000, 1)
+
+        def __getitem__(self, key: object) -> np.ndarray:
+            raise AssertionError("it was read")
+
+    recording = Recording("s", "one", signals={"eeg": Signal("eeg", 100.0, "uV", ("Fz",), Damaged())})
+    assert marks_of(recording, np.arange(10.0), ["ppg"]) == {}

@@ -22,6 +22,8 @@ Indices = NDArray[np.intp]
 
 # Where a slow signal hardly moves, recordings share a window by chance; not one in twenty.
 LEAST_WINDOWS, LEAST_SHARE = 3, 0.05
+# A sitting does not repeat its features.
+MOST_OF_ONE = 3
 SHOWN = 3
 
 
@@ -90,7 +92,7 @@ def _copies(table: FeatureTable, recording: Indices, sources: Sequence[Source]) 
         labelled |= np.isfinite(table.labels).all(axis=1)
     sizes = np.bincount(recording[labelled], minlength=int(recording.max(initial=0)) + 1)
     pairs: dict[tuple[int, int], set[tuple[int, int]]] = defaultdict(set)
-    for rows in [*_rows_by_features(table), *_rows_by_marks(sources)]:
+    for rows in [*_rows_by_features(table, recording), *_rows_by_marks(sources)]:
         for a, b in combinations(sorted({row for row in rows if labelled[row]}), 2):
             if recording[a] != recording[b]:
                 pairs[int(recording[a]), int(recording[b])].add((a, b))
@@ -101,8 +103,11 @@ def _copies(table: FeatureTable, recording: Indices, sources: Sequence[Source]) 
             yield Copy(first, second, windows, shorter, np.array(sorted(equal), dtype=np.intp).T)
 
 
-def _rows_by_features(table: FeatureTable) -> Iterator[list[int]]:
-    """Rows that have the same features of a modality, wherever there are several."""
+def _rows_by_features(table: FeatureTable, recording: Indices) -> Iterator[list[int]]:
+    """Rows that have the same features of a modality, wherever there are several.
+
+    What one recording holds more than a few times was not measured: a value that stands for a missing sensor.
+    """
     for column, modality in enumerate(table.spec.modalities):
         rows = np.flatnonzero(table.windows.valid[:, column])
         features = rounded(table.windows.features(modality.name)[rows].reshape(len(rows), modality.dims))
@@ -110,7 +115,10 @@ def _rows_by_features(table: FeatureTable) -> Iterator[list[int]]:
         by_content: dict[bytes, list[int]] = defaultdict(list)
         for row, content in zip(rows[kept].tolist(), features[kept], strict=True):
             by_content[content.tobytes()].append(row)
-        yield from (same for same in by_content.values() if len(same) > 1)
+        yield from (
+            same for same in by_content.values()
+            if len(same) > 1 and np.bincount(recording[same]).max() <= MOST_OF_ONE
+        )  # fmt: skip
 
 
 def _rows_by_marks(sources: Sequence[Source]) -> Iterator[list[int]]:

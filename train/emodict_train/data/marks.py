@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import hashlib
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,19 +33,22 @@ def rounded(numbers: NDArray[np.floating]) -> NDArray[np.int32]:
 def telling(rows: NDArray[np.int32]) -> NDArray[np.bool_]:
     """(rows, numbers) -> (rows,) whether a row has enough different numbers to be known by."""
     steps: NDArray[np.int_] = (np.diff(np.sort(rows, axis=1), axis=1) != 0).sum(axis=1)
-    return steps >= LEAST_DISTINCT
+    return steps + 1 >= LEAST_DISTINCT
 
 
-def marks_of(recording: Recording, start_s: NDArray[np.float64]) -> dict[bytes, int]:
+def marks_of(recording: Recording, start_s: NDArray[np.float64], modalities: Sequence[str]) -> dict[bytes, int]:
     """What stretches of the signals hold -> the row that each begins in.
 
     Args:
         start_s: (rows,) of the windows.
+        modalities: no other signal is read.
     """
     marks: dict[bytes, int] = {}
     if not len(start_s):
         return marks
     for name, signal in recording.signals.items():
+        if name not in modalities:
+            continue
         for content, time_s in _stretches(signal):
             row = int(np.searchsorted(start_s, time_s, side="right")) - 1
             marks[name.encode() + content] = max(row, 0)
@@ -58,11 +62,20 @@ def _stretches(signal: Signal) -> Iterator[tuple[bytes, float]]:
     bits = np.concatenate([np.empty(0, dtype=np.int32), *map(rounded, blocks)])
     every = max(1, round(signal.rate_hz))
     chosen = ((bits.view(np.uint32) * _SPREAD) >> np.uint32(16)) % np.uint32(every) == 0
+    # Of a run of equal numbers only the first: a flat signal would be marked everywhere.
+    chosen[1:] &= bits[1:] != bits[:-1]
     starts = np.flatnonzero(chosen[: max(0, len(bits) - STRETCH + 1)])
     if not len(starts):
         return
     stretches = bits[starts[:, None] + np.arange(STRETCH)]
-    kept, times = telling(stretches), signal.timestamps_s
-    for start, stretch in zip(starts[kept].tolist(), stretches[kept], strict=True):
-        time_s = signal.start_s + start / signal.rate_hz if times is None else float(times[start])
-        yield stretch.tobytes(), time_s
+    kept, times_s = telling(stretches), _times_s(signal, starts)
+    for stretch, time_s in zip(stretches[kept], times_s[kept].tolist(), strict=True):
+        yield hashlib.blake2b(stretch.tobytes(), digest_size=16).digest(), time_s
+
+
+def _times_s(signal: Signal, samples: NDArray[np.intp]) -> NDArray[np.float64]:
+    """When these samples were taken: by their times, or else their counter, or else their number."""
+    if signal.timestamps_s is not None:
+        return np.asarray(signal.timestamps_s, dtype=np.float64)[samples]
+    counted = samples if signal.sequence is None else np.asarray(signal.sequence)[samples] - int(signal.sequence[0])
+    return np.asarray(signal.start_s + counted / signal.rate_hz, dtype=np.float64)

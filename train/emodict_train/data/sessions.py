@@ -28,4 +28,4 @@ def read_session(path: Path, spec: FeatureSpec) -> Source:
                 fix="Write the labels into the session, or leave it out",
             )
         table = table_from_recording(recording, spec, name=path.stem)
-        return Source(path, table, marks_of(recording, table.windows.start_s))
+        return Source(path, table, marks_of(recording, table.windows.start_s, spec.modality_names))

@@ -164,7 +164,7 @@ def _find_epochs(job: _Job, on_step: OnStep) -> tuple[int, dict[str, dict[str, f
     if saved is not None:
         kl = list(saved["kl"])
         training.restore(saved)
-    job.foreseen.go_on(len(kl))
+    job.foreseen.go_on(held_out=len(kl))
     best, epochs = _best_of(kl), job.options.plan.epochs
     while len(kl) < epochs and len(kl) - best < job.patience:
         training.run_epoch()
@@ -237,9 +237,10 @@ def _train_at_once(
     if finished is not None:
         return list(finished)
     ensemble, saved = job.ensemble(members), job.saved.of(stage)
+    part = len(members) / count
     if saved is not None:
         ensemble.restore(saved)
-    part = len(members) / count
+        job.foreseen.go_on(final=epochs * start / count + ensemble.epoch * part)
     while ensemble.epoch < epochs:
         ensemble.run_epoch()
         done = epochs * start / count + ensemble.epoch * part

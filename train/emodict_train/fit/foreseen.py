@@ -40,9 +40,10 @@ class Foreseen:
     def __post_init__(self) -> None:
         self._started_s = self.clock()
 
-    def go_on(self, held_out: int, final: float = 0.0) -> None:
-        """So many epochs of each kind were done before, in a time that is not known."""
-        self._held_out, self._already, self._started_s = held_out, self._rows(held_out, final), self.clock()
+    def go_on(self, *, held_out: int | None = None, final: float = 0.0) -> None:
+        """So many epochs of each kind were done before, in a time that is not known; None: as many as are known of."""
+        self._held_out = self._held_out if held_out is None else held_out
+        self._already, self._started_s = self._rows(self._held_out, final), self.clock()
 
     def stopping_early(self, best: int, done: int) -> tuple[float, float]:
         """(share, seconds left) after `done` epochs of early stopping, the best being `best`."""
