@@ -364,6 +364,15 @@ def test_the_middle_step_agrees_to_three_tenths_of_how_far_the_rate_is_off(share
     assert measured_hz == (pytest.approx(64 / 1.04, rel=1e-3) if taken else RATE_HZ)  # to four digits
 
 
+@pytest.mark.parametrize(("share", "taken"), [(0.29, True), (0.31, False)])
+def test_so_does_the_middle_of_four_steps(share: float, taken: bool) -> None:
+    # Of 16 steps eight are the mean, which is the middle one, too; of four in a row mostly two are short.
+    more = 14 * share * (1 - 1 / 1.04)
+    steps = 1.04 * np.tile([1 - more / 7, 1] * 7 + [1, 1 + more], 120)
+    measured_hz, _ = watched(START_S + np.cumsum(steps) / RATE_HZ)
+    assert measured_hz == (pytest.approx(64 / 1.04, rel=1e-3) if taken else RATE_HZ)  # to four digits
+
+
 @pytest.mark.parametrize("gap_s", [0.5, 0.9, 1.2])
 @pytest.mark.parametrize("at_s", [1.5, 20.3])
 def test_one_long_gap_is_no_slower_rate_however_the_stamps_jitter(gap_s: float, at_s: float) -> None:

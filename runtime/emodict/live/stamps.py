@@ -43,8 +43,10 @@ _RATE_SAMPLES = 80
 RATE_OFF = 0.005
 _THIRDS = 3
 _HOLDS = 0.1
-# Lost samples move the line and leave the middle step where it is, which agrees with another rate to this share.
+# Lost samples move the line but leave most steps as they are: the middle one, of neighbours and over a few samples,
+# agrees with another rate to this share.
 _MIDDLE = 0.3
+_LAGS = 1, 4
 # Stamps that lie on the announced rate's ticks (1: exactly, 0: anywhere) are of that rate, with samples lost.
 _ON_TICKS = 0.5
 _BURST_STEP = 0.1
@@ -258,7 +260,7 @@ class RateWatch:
         off = abs(1 / (slope * self.rate_hz) - 1)
         thirds = zip(np.array_split(x, _THIRDS), np.array_split(y, _THIRDS), strict=True)
         holds = all(abs(_slope(*third) / slope - 1) < _HOLDS * off for third in thirds)
-        agrees = abs(np.median(np.diff(y) / np.diff(x)) / slope - 1) < _MIDDLE * off
+        agrees = all(abs(_middle_step(x, y, lag) / slope - 1) < _MIDDLE * off for lag in _LAGS)
         on_ticks = abs(np.exp(2j * np.pi * y * self.rate_hz).mean())
         proved = off > self._off and holds and agrees and on_ticks < _ON_TICKS
         return _plain_hz(1 / slope) if proved else None
@@ -273,6 +275,10 @@ def _plain_hz(rate_hz: float) -> float:
 def _slope(x: Float64Array, y: Float64Array) -> float:
     x = x - x.mean()
     return float(x @ y / (x @ x))
+
+
+def _middle_step(x: Float64Array, y: Float64Array, lag: int) -> float:
+    return float(np.median((y[lag:] - y[:-lag]) / (x[lag:] - x[:-lag])))
 
 
 class SampleClock:
