@@ -80,11 +80,8 @@ class LslSource:
         self._names, self._places, self._wait_s = dict(names or {}), places, wait_s
         self._wanted = {modality.name: modality for modality in spec.modalities if modality_of(modality.name).types}
         if not self._wanted:
-            raise InputError(
-                "This model reads only the face, which LSL does not carry",
-                got="--live lsl",
-                fix="Use --camera 0 instead",
-            )
+            what = "This model reads only the face, which LSL does not carry"
+            raise InputError(what, got="--live lsl", fix="Use --camera 0 instead")
         unknown = sorted(set(self._names) - set(self._wanted))
         if unknown:
             raise StreamError(

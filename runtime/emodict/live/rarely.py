@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 
 EVERY_S = 10.0
 
@@ -32,15 +31,6 @@ class RarelyLogger:
         self._logger.warning(f"{text}%s", *values, f" ({due} times)" if due > 1 else "")
 
 
-@dataclass(frozen=True)
-class _Change:
-    """`kind`: of whom, and which; `count`: of the changes since the last line, this one included."""
-
-    kind: tuple[str, str]
-    detail: str
-    count: int
-
-
 class ChangeLogger:
     """Says changes of state; of one kind one in EVERY_S, and of those held back the last as soon as it may be said.
 
@@ -53,20 +43,20 @@ class ChangeLogger:
     def __init__(self, logger: logging.Logger, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._logger, self._clock = logger, clock
         self._said_s: dict[tuple[str, str], float] = {}
-        self._held: dict[str, _Change] = {}
+        # Of whom -> (the last change, its detail, how many since the last line).
+        self._held: dict[str, tuple[str, str, int]] = {}
 
     def changed(self, of: str, change: str, detail: str = "") -> None:
         """Say "of: change detail", at once or later; `detail` does not make it another kind."""
-        held = self._held.get(of)
-        self._held[of] = _Change((of, change), detail, 1 if held is None else held.count + 1)
+        _, _, count = self._held.get(of, ("", "", 0))
+        self._held[of] = change, detail, count + 1
         self.say_due()
 
     def say_due(self) -> None:
         """Say what was held back long enough; to be called often."""
         now_s = self._clock()
-        for of, held in list(self._held.items()):
-            if now_s - self._said_s.get(held.kind, -EVERY_S) >= EVERY_S:
+        for of, (change, detail, count) in list(self._held.items()):
+            if now_s - self._said_s.get((of, change), -EVERY_S) >= EVERY_S:
                 del self._held[of]
-                self._said_s[held.kind] = now_s
-                count = f" ({held.count} changes)" if held.count > 1 else ""
-                self._logger.warning("%s: %s%s%s", *held.kind, held.detail, count)
+                self._said_s[of, change] = now_s
+                self._logger.warning("%s: %s%s%s", of, change, detail, f" ({count} changes)" if count > 1 else "")
