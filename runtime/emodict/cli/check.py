@@ -60,7 +60,9 @@ def refuse_live_options(given: Sequence[str]) -> None:
         InputError: naming them.
     """
     if given:
+        of_import = [name for name in given if name in ("--channels", "--stream")]
         raise InputError(
             f"{', '.join(given)} {'is' if len(given) == 1 else 'are'} for a live run",
             expected="--live lsl, brainflow:BOARD or replay:session.h5 beside it",
+            fix=f"Of a recording: emodict-session import FILE {of_import[0]} ... -o session.h5" if of_import else None,
         )

@@ -78,7 +78,7 @@ Places = Annotated[
     Option(
         "--channels",
         metavar="NAME,...",
-        help="Where the electrodes are, in their order, for a device that names none; of a recording: which to keep.",
+        help="Where the electrodes are, in their order, for a live device that names none.",
     ),
 ]
 Wait = Annotated[

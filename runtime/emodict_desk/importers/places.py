@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 
 from emodict.errors import RecordingError
 from emodict.recording.electrodes import electrode_names
@@ -27,9 +28,16 @@ def with_places(recording: Recording, channels: str) -> Recording:
             fix="Leave --channels out",
         )
     names = _some(words, eeg.channel_names) if any("=" in word for word in words) else _all(words, eeg.channel_names)
-    return dataclasses.replace(
-        recording, signals={**recording.signals, EEG: dataclasses.replace(eeg, channel_names=names)}
-    )
+    signals = {**recording.signals, EEG: dataclasses.replace(eeg, channel_names=names)}
+    return dataclasses.replace(recording, signals=signals, attributes=_without_advice(recording.attributes))
+
+
+def _without_advice(attributes: Mapping[str, str]) -> dict[str, str]:
+    """The attributes without the notes that ask for the names that were just given."""
+    notes = attributes.get("notes", "").split("; ")
+    left = [note for note in notes if not any(words in note for words in ("are numbered", "are named by port"))]
+    kept = {name: value for name, value in attributes.items() if name != "notes"}
+    return {**kept, "notes": "; ".join(left)} if any(left) else kept
 
 
 def _all(words: list[str], there: tuple[str, ...]) -> tuple[str, ...]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -52,3 +54,12 @@ def test_names_that_are_not_places_are_refused() -> None:
 def test_a_recording_without_eeg_has_no_electrodes() -> None:
     with pytest.raises(RecordingError, match=r"names the places of EEG electrodes.*got ppg"):
         with_places(recording("ppg", modality="ppg"), "Fp1")
+
+
+def test_what_asked_for_the_names_is_no_longer_said_once_they_are_given() -> None:
+    unnamed = recording("ch1", "ch2")
+    notes = "2 samples lost; the file names no electrodes: EEG channels are numbered (--channels names them)"
+    named = with_places(dataclasses.replace(unnamed, attributes={"source": "x", "notes": notes}), "Fp1,Fp2")
+    assert named.attributes == {"source": "x", "notes": "2 samples lost"}
+    alone = {"notes": "EEG channels are named by port: give their electrodes"}
+    assert with_places(dataclasses.replace(unnamed, attributes=alone), "Fp1,Fp2").attributes == {}
