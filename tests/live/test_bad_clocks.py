@@ -156,11 +156,11 @@ def test_each_fault_is_said_once_and_nothing_else(
             source.poll(READ_S)
     said = [record.message for record in caplog.records if record.name == "emodict.live.stamps"]
     assert sorted(said) == [
-        "gsr: its stamps are Unix time; its samples are placed by when they came",
+        "gsr: its stamps are Unix time; its samples are placed by their time of arrival",
         "ppg: 62.5 Hz come where 64 Hz were announced",
         "ppg: its clock has stepped by -15.0 s, which is taken out again",
-        "ppg: its stamps are Unix time; its samples are placed by when they came",
-        "ppg: samples at times that cannot be are left out",
+        "ppg: its stamps are Unix time; its samples are placed by their time of arrival",
+        "ppg: samples with impossible time stamps are left out",
     ]
 
 

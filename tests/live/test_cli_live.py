@@ -18,8 +18,10 @@ from numpy.typing import NDArray
 
 from emodict.cli import run as cli
 from emodict.cli.check import refuse_live_options
+from emodict.cli.live import _without_video
 from emodict.cli.options import LiveOptions, SourceOptions, given_options
 from emodict.errors import InputError, OutputError
+from emodict.features.spec import load_spec
 from emodict.recording.session import open_session
 from emodict_desk.cli.record import RecordRequest, record_session
 
@@ -139,6 +141,11 @@ def test_what_does_not_go_together_is_refused(
     code, _, err = run("--engine", model, *(word.replace("SESSION", str(session)) for word in words))
     assert code == 2
     assert said in err
+
+
+def test_sensors_beside_a_camera_are_refused_where_only_the_face_is_read() -> None:
+    with pytest.raises(InputError, match=r"reads only the face\. Got --live beside --camera\. Leave --live out"):
+        _without_video(load_spec("emodict-1").with_modalities(("video",)))
 
 
 def test_a_token_in_the_environment_is_no_option_of_other_runs(

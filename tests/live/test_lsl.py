@@ -21,7 +21,7 @@ from benchmarks.fixtures import untrained_model
 
 from emodict.engine import open_engine
 from emodict.engine.manifest import Manifest
-from emodict.errors import StreamError
+from emodict.errors import InputError, StreamError
 from emodict.features.spec import FeatureSpec, ModalitySpec, load_spec
 from emodict.live.liblsl import StreamInfo
 from emodict.live.row import LIVE, LOST, LiveRow
@@ -304,6 +304,11 @@ def test_what_cannot_be_told_apart_or_lacks_channels_is_refused_in_a_sentence(de
     assert ear.of(Connected, "gsr")[0].stream.rate_hz == 8.0
     assert ear.of(Connected, "eeg")[0].stream.channel_names == ("TP10", "AF7")
     np.testing.assert_array_equal(np.unique(ear.samples("eeg")[0] // 1000, axis=0), [[3, 0]])
+
+
+def test_a_model_that_reads_only_the_face_is_told_to_use_a_camera_before_a_stream_is_looked_for() -> None:
+    with pytest.raises(InputError, match=r"reads only the face.*--camera 0"):
+        LslSource(spec_of("video"))
 
 
 def test_other_programs_read_the_distribution_as_a_stream(tmp_path: Path) -> None:

@@ -379,7 +379,7 @@ def test_a_port_in_use_is_a_sentence_that_names_another(page: PageListener) -> N
     [
         ("no-such-host.invalid:80", "there is no such host"),
         ("127.0.0.1:99999", "cannot be read.*'127.0.0.1:99999'"),
-        ("127.0.0.1:http", "cannot be read"),
+        ("127.0.0.1:http", "cannot be read.*For this machine only: --serve 127.0.0.1:8765"),
         ("::1:8765", "IPv6 address in brackets"),
         ("a b:1", "no such host"),
         (f"{'x' * 70}.de", "no such host"),

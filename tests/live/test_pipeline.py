@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 import numpy as np
 import pytest
 
@@ -10,6 +12,7 @@ from emodict.features import extract_features
 from emodict.features.spec import load_spec
 from emodict.features.windows import FeatureWindows, concatenate
 from emodict.live.pipeline import LivePipeline
+from emodict.live.rarely import ChangeLogger
 from emodict.live.row import ABSENT, LIVE, LOST, STALLED
 from emodict.live.source import Chunk, Connected, Ended, LiveStream, Lost
 from emodict.recording.recording import Recording, Signal
@@ -153,6 +156,24 @@ def test_a_lost_sensor_is_not_waited_for(wrist: Wrist) -> None:
     wrist.run(14.0, alive=("gsr",))
     assert wrist.pipeline.state("ppg")[0] == LOST
     assert (np.array(wrist.came_s) - wrist.all.start_s - 1).max() <= 0.1 + 1e-6
+
+
+def test_a_sensor_that_is_lost_again_soon_is_said_to_be(
+    wrist: Wrist, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        wrist.pipeline, "_states", ChangeLogger(logging.getLogger("emodict"), clock=lambda: wrist.now_s)
+    )
+    wrist.run(1.0)
+    wrist.pipeline.push(Lost("ppg", wrist.now_s, "battery"))
+    wrist.run(2.0, alive=("gsr",))
+    wrist.connect("ppg")
+    wrist.run(5.0)
+    wrist.pipeline.push(Lost("ppg", wrist.now_s))
+    wrist.run(10.5, alive=("gsr",))
+    assert [record.message for record in caplog.records] == ["ppg: lost (battery)", "ppg: back"]
+    wrist.run(11.5, alive=("gsr",))
+    assert [record.message for record in caplog.records][2:] == ["ppg: lost"]
 
 
 def test_a_sensor_may_come_back_at_another_rate(wrist: Wrist) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 
-from emodict.live.rarely import EVERY_S, RarelyLogger
+from emodict.live.rarely import EVERY_S, ChangeLogger, RarelyLogger
 from emodict.live.stamps import RateWatch, SampleClock, Stamped, TrustedStamps
 
 LOGGER = logging.getLogger("emodict.test")
@@ -111,7 +111,7 @@ def test_unix_stamps_are_taken_up_within_seconds_and_said_once(caplog: pytest.Lo
     np.testing.assert_allclose(placed.times_s, true_s, rtol=0, atol=POLL_S)
     assert placed.at_s[0] - START_S < 3.0
     assert [record.message for record in caplog.records] == [
-        "ppg: its stamps are Unix time; its samples are placed by when they came"
+        "ppg: its stamps are Unix time; its samples are placed by their time of arrival"
     ]
 
 
@@ -332,6 +332,47 @@ def test_samples_that_are_lost_now_and_then_are_no_slower_rate(jitter_s: float) 
     assert watched(stamps_s[kept]) == (RATE_HZ, np.inf)
 
 
+def arrivals(rate_hz: float, jitter_s: float) -> np.ndarray:
+    """(samples,) stamps of a minute by when samples arrive: late by chance, and in order."""
+    true_s = even(60, rate_hz)
+    return np.maximum.accumulate(true_s + np.random.default_rng(9).exponential(jitter_s, len(true_s)))
+
+
+@pytest.mark.parametrize(
+    ("rate_hz", "jitter_s", "lost"), [(256.0, 0.002, 0.01), (256.0, 0.002, 0.03), (64.0, 0.005, 0.05)]
+)
+def test_samples_that_are_lost_among_jittering_ones_are_no_slower_rate(
+    rate_hz: float, jitter_s: float, lost: float
+) -> None:
+    stamps_s = arrivals(rate_hz, jitter_s)
+    kept = np.random.default_rng(10).random(len(stamps_s)) >= lost
+    assert watched(stamps_s[kept], rate_hz, read=25) == (rate_hz, np.inf)
+
+
+def test_a_rate_that_is_off_is_found_though_stamps_jitter_by_half_a_period() -> None:
+    measured_hz, taken_s = watched(arrivals(250.0, 0.002), 256.0, read=25)
+    assert measured_hz == 250.0
+    assert taken_s <= 10.0
+
+
+@pytest.mark.parametrize(("share", "taken"), [(0.29, True), (0.31, False)])
+def test_the_middle_step_agrees_to_three_tenths_of_how_far_the_rate_is_off(share: float, taken: bool) -> None:
+    # In periods of 64 Hz, of eight steps seven are short and one makes up for them: the rate is 64 / 1.04.
+    short = 1.04 * (1 - share * (1 - 1 / 1.04))
+    steps = np.tile([short] * 7 + [8 * 1.04 - 7 * short], 240)
+    measured_hz, _ = watched(START_S + np.cumsum(steps) / RATE_HZ)
+    assert measured_hz == (pytest.approx(64 / 1.04, rel=1e-3) if taken else RATE_HZ)  # to four digits
+
+
+@pytest.mark.parametrize(("share", "taken"), [(0.29, True), (0.31, False)])
+def test_so_does_the_middle_of_four_steps(share: float, taken: bool) -> None:
+    # Of 16 steps eight are the mean, which is the middle one, too; of four in a row mostly two are short.
+    more = 14 * share * (1 - 1 / 1.04)
+    steps = 1.04 * np.tile([1 - more / 7, 1] * 7 + [1, 1 + more], 120)
+    measured_hz, _ = watched(START_S + np.cumsum(steps) / RATE_HZ)
+    assert measured_hz == (pytest.approx(64 / 1.04, rel=1e-3) if taken else RATE_HZ)  # to four digits
+
+
 @pytest.mark.parametrize("gap_s", [0.5, 0.9, 1.2])
 @pytest.mark.parametrize("at_s", [1.5, 20.3])
 def test_one_long_gap_is_no_slower_rate_however_the_stamps_jitter(gap_s: float, at_s: float) -> None:
@@ -473,3 +514,57 @@ def test_a_line_of_one_kind_is_logged_once_in_ten_seconds_with_how_often_it_was_
         "ppg: late", "ppg: late (100 times)", "ppg: late (100 times)", "gsr: late", "gsr: 4 Hz"
     ]  # fmt: skip
     assert EVERY_S == 10.0
+
+
+def changes_said(changes: list[tuple[float, str]], caplog: pytest.LogCaptureFixture, *, until_s: float) -> list[str]:
+    """What is said of ppg, each with its second, where it is asked twice a second."""
+    now_s = 0.0
+    log, said, left = ChangeLogger(LOGGER, clock=lambda: now_s), [], list(changes)
+    for half in range(round(2 * until_s) + 1):
+        now_s = half / 2
+        while left and left[0][0] <= now_s:
+            log.changed("ppg", left.pop(0)[1])
+        log.say_due()
+        said += [f"{now_s:g} {record.message}" for record in caplog.records]
+        caplog.clear()
+    return said
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ([(0, "lost"), (1, "back"), (5, "lost")], ["0 ppg: lost", "1 ppg: back", "10 ppg: lost"]),
+        ([(0, "lost"), (1, "back"), (10, "lost")], ["0 ppg: lost", "1 ppg: back", "10 ppg: lost"]),
+        # Of those held back the last holds, though the other was due before it.
+        (
+            [(0, "lost"), (1, "back"), (5, "lost"), (6, "back")],
+            ["0 ppg: lost", "1 ppg: back", "11 ppg: back (2 changes)"],
+        ),
+        ([(0, "lost"), (5, "lost"), (6, "silent")], ["0 ppg: lost", "6 ppg: silent (2 changes)"]),
+    ],
+)
+def test_the_last_change_is_said_however_soon_it_follows(
+    changes: list[tuple[float, str]], said: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    assert changes_said(changes, caplog, until_s=40) == said
+
+
+def test_a_sensor_that_flaps_is_said_once_in_ten_seconds_a_kind(caplog: pytest.LogCaptureFixture) -> None:
+    changes = [(second, "back" if second % 2 else "lost") for second in range(60)]
+    said = changes_said(changes, caplog, until_s=90)
+    # In a minute six of each, and the last one when its ten seconds are over.
+    assert len(said) <= 13
+    assert "back" in said[-1]
+    for kind in ("lost", "back"):
+        at_s = [float(line.split()[0]) for line in said if kind in line]
+        assert min(np.diff(at_s)) >= EVERY_S
+
+
+def test_what_changes_elsewhere_is_said_on_its_own_and_a_detail_does_not_make_it_another(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    log = ChangeLogger(LOGGER, clock=lambda: 0.0)
+    log.changed("ppg", "lost")
+    log.changed("gsr", "lost", " (battery)")
+    log.changed("gsr", "lost", " (out of reach)")
+    assert [record.message for record in caplog.records] == ["ppg: lost", "gsr: lost (battery)"]

@@ -166,7 +166,7 @@ def _without_video(spec: FeatureSpec) -> FeatureSpec:
     """What is left for other sensors beside a camera, whose face takes the place of a recorded one."""
     others = [name for name in spec.modality_names if name != "video"]
     if not others:
-        raise InputError("This model reads the face alone", got="--live beside --camera", fix="Leave --live out")
+        raise InputError("This model reads only the face", got="--live beside --camera", fix="Leave --live out")
     return spec.with_modalities(others)
 
 

@@ -32,7 +32,7 @@ Results = Annotated[
 Report = Annotated[Path | None, Option(help="Write a page to look at: report.html.")]
 Weights = Annotated[bool, Option("--weights", help="With the weights of the dictionary.")]
 AsJsonLines = Annotated[bool, Option("--json", help="JSON lines on standard output, for programs.")]
-Quiet = Annotated[bool, Option("--quiet", "-q", help="The summary alone.")]
+Quiet = Annotated[bool, Option("--quiet", "-q", help="Only the summary.")]
 Part = Annotated[str | None, Option(help="Which part of a .mat with several.")]
 Device = Annotated[str | None, Option(help="cpu or cuda; by default a plan runs on the GPU, a model.onnx on the CPU.")]
 Person = Annotated[Path | None, Option(help="A person.json of emodict-calibrate: these are recordings of that person.")]
@@ -103,7 +103,7 @@ FaceModel = Annotated[
 # Where live rows go.
 Outlet = Annotated[bool, Option("--outlet", help="Send the rows on as a stream of LSL.")]
 Serve = Annotated[
-    str | None, Option(metavar="[HOST:]PORT", help="Show the rows on a web page: 8765, this machine alone.")
+    str | None, Option(metavar="[HOST:]PORT", help="Show the rows on a web page: 8765, for this machine only.")
 ]
 Token = Annotated[
     str | None,

@@ -61,7 +61,7 @@ class LiveFaces:
         if self._error is not None or not in_time:
             self._stop()
             raise self._error or EmodictError(
-                f"The camera has given no picture for {FIRST_FRAME_S:g} s", fix="Plug it in anew, or use another one"
+                f"The camera has given no picture for {FIRST_FRAME_S:g} s", fix="Plug it in again, or use another one"
             )
         return self
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 # A chunk is written again as long as it grows, and 8 hours are to be few thousand chunks.
 CHUNK_S = 2.0
 _CHUNK_ROWS_AT_LEAST = 64
-# HDF5 can let strings of a fixed length alone grow (docs: no variable length under SWMR).
+# HDF5 can let only strings of a fixed length grow (docs: no variable length under SWMR).
 _DEVICE_BYTES = 240
 # Beyond the samples themselves: what HDF5 keeps about chunks, and begun chunks of all datasets.
 _SPARE_BYTES = 1 << 20

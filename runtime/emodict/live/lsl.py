@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from emodict.errors import EmodictError, StreamError
+from emodict.errors import EmodictError, InputError, StreamError
 from emodict.features.spec import FeatureSpec
 from emodict.live.clock import counts_samples
 from emodict.live.liblsl import Inlet, LostError, NotYetError, Resolver, StreamInfo, library, local_clock_s
@@ -59,6 +59,10 @@ class LslSource:
         names: NAME, NAME@HOST or NAME:CHANNEL by modality, where several could be it.
         places: of the electrodes, in the order of an EEG stream that does not name its channels.
         wait_s: how long a first sensor is looked for.
+
+    Raises:
+        InputError: nothing that streams carry is wanted.
+        StreamError: a stream is named for what is not wanted.
     """
 
     finished = False
@@ -75,6 +79,9 @@ class LslSource:
     ) -> None:
         self._names, self._places, self._wait_s = dict(names or {}), places, wait_s
         self._wanted = {modality.name: modality for modality in spec.modalities if modality_of(modality.name).types}
+        if not self._wanted:
+            what = "This model reads only the face, which LSL does not carry"
+            raise InputError(what, got="--live lsl", fix="Use --camera 0 instead")
         unknown = sorted(set(self._names) - set(self._wanted))
         if unknown:
             raise StreamError(

@@ -20,7 +20,7 @@ from emodict.features.stream import channel_count
 from emodict.features.windows import FeatureWindows, concatenate
 from emodict.live.channels import columns_for
 from emodict.live.placing import Placer
-from emodict.live.rarely import RarelyLogger
+from emodict.live.rarely import ChangeLogger, RarelyLogger
 from emodict.live.row import ABSENT, LIVE, LOST, STALLED
 from emodict.live.source import Chunk, Connected, LiveStream, Lost, SensorEvent
 from emodict.recording.modalities import modality_of
@@ -80,7 +80,7 @@ class LivePipeline:
         self._features = FeatureStream(spec, {m.name: m.rate_hz for m in spec.modalities}, unmixing=unmixing)
         self._sensors = {m.name: _Sensor() for m in spec.modalities}
         self._rows: list[FeatureWindows] = []
-        self._log = RarelyLogger(logger)
+        self._log, self._states = RarelyLogger(logger), ChangeLogger(logger)
         self.start_s: float | None = None
 
     def push(self, event: SensorEvent) -> None:
@@ -99,7 +99,7 @@ class LivePipeline:
             self._place(name, sensor, event)
         elif isinstance(event, Lost):
             sensor.state = LOST
-            self._log.warning("%s: lost%s", name, f" ({event.reason})" if event.reason else "")
+            self._states.changed(name, "lost", f" ({event.reason})" if event.reason else "")
         else:
             self._end(name, sensor)
 
@@ -111,6 +111,7 @@ class LivePipeline:
 
     def flush(self, now_s: float) -> None:
         """Complete the rows that have waited long enough; whoever is missing from them is invalid there."""
+        self._states.say_due()
         while self.start_s is not None:
             second = self._features.next_second
             missing = self._features.missing(second)
@@ -181,7 +182,7 @@ class LivePipeline:
         same_rate = again and sensor.stream is not None and sensor.stream.rate_hz == connected.stream.rate_hz
         sensor.stream, sensor.columns = connected.stream, columns
         if again and sensor.state != LIVE:
-            self._log.warning("%s: back%s", name, "" if same_rate else f", now at {connected.stream.rate_hz:g} Hz")
+            self._states.changed(name, "back", "" if same_rate else f", now at {connected.stream.rate_hz:g} Hz")
         sensor.state = LIVE
         # At the old rate the samples go on where they belong; a new rate, like a new sensor, begins with a second.
         if not same_rate:
@@ -197,7 +198,7 @@ class LivePipeline:
             raise InputError(f"{name}: samples came before the stream was connected")
         if sensor.state != LIVE:
             sensor.state = LIVE
-            self._log.warning("%s: samples come again", name)
+            self._states.changed(name, "samples come again")
         if not len(chunk.times_s):
             return
         sensor.waiting.append(chunk)
@@ -249,7 +250,7 @@ class LivePipeline:
         sensor = self._sensors[name]
         if sensor.state == LIVE:
             sensor.state = STALLED
-            self._log.warning("%s: nothing comes any more", name)
+            self._states.changed(name, "nothing comes any more")
         self._restart(name, second, dropped=True)
 
     def _restart(self, name: str, second: int, *, dropped: bool) -> None:

@@ -27,7 +27,7 @@ def row_line(row: LiveRow, *, with_weights: bool) -> str:
 
 
 class TableListener:
-    """One line a second; `plain` for terminals that know ASCII alone."""
+    """One line a second; `plain` for terminals that know only ASCII."""
 
     def __init__(self, *, plain: bool) -> None:
         self._plain = plain

@@ -43,6 +43,10 @@ _RATE_SAMPLES = 80
 RATE_OFF = 0.005
 _THIRDS = 3
 _HOLDS = 0.1
+# Lost samples move the line but leave most steps as they are: the middle one, of neighbours and over a few samples,
+# agrees with another rate to this share.
+_MIDDLE = 0.3
+_LAGS = 1, 4
 # Stamps that lie on the announced rate's ticks (1: exactly, 0: anywhere) are of that rate, with samples lost.
 _ON_TICKS = 0.5
 _BURST_STEP = 0.1
@@ -178,9 +182,9 @@ class TrustedStamps:
         if self._last_s is not None:
             self._log.warning("%s: its clock has stepped by %+.1f s, which is taken out again", self._of, -by_s)
         elif abs(float(doubtful.samples.stamps_s[-1]) - time.time()) < _DAY_S:
-            self._log.warning("%s: its stamps are Unix time; its samples are placed by when they came", self._of)
+            self._log.warning("%s: its stamps are Unix time; its samples are placed by their time of arrival", self._of)
         else:
-            off = "%s: its stamps are %+.1f s off this clock; its samples are placed by when they came"
+            off = "%s: its stamps are %+.1f s off this clock; its samples are placed by their time of arrival"
             self._log.warning(off, self._of, -by_s)
         self.shift_s += by_s
         self._doubtful = None
@@ -205,7 +209,7 @@ class TrustedStamps:
             self._doubtful = None
 
     def _say_left_out(self, count: int) -> None:
-        self._log.warning("%s: samples at times that cannot be are left out", self._of, count=count)
+        self._log.warning("%s: samples with impossible time stamps are left out", self._of, count=count)
 
 
 class RateWatch:
@@ -256,8 +260,10 @@ class RateWatch:
         off = abs(1 / (slope * self.rate_hz) - 1)
         thirds = zip(np.array_split(x, _THIRDS), np.array_split(y, _THIRDS), strict=True)
         holds = all(abs(_slope(*third) / slope - 1) < _HOLDS * off for third in thirds)
+        agrees = all(abs(_middle_step(x, y, lag) / slope - 1) < _MIDDLE * off for lag in _LAGS)
         on_ticks = abs(np.exp(2j * np.pi * y * self.rate_hz).mean())
-        return _plain_hz(1 / slope) if off > self._off and holds and on_ticks < _ON_TICKS else None
+        proved = off > self._off and holds and agrees and on_ticks < _ON_TICKS
+        return _plain_hz(1 / slope) if proved else None
 
 
 def _plain_hz(rate_hz: float) -> float:
@@ -269,6 +275,10 @@ def _plain_hz(rate_hz: float) -> float:
 def _slope(x: Float64Array, y: Float64Array) -> float:
     x = x - x.mean()
     return float(x @ y / (x @ x))
+
+
+def _middle_step(x: Float64Array, y: Float64Array, lag: int) -> float:
+    return float(np.median((y[lag:] - y[:-lag]) / (x[lag:] - x[:-lag])))
 
 
 class SampleClock:

@@ -30,7 +30,7 @@ def header_line(emotions: Sequence[str], modalities: Sequence[str]) -> str:
 def row_lines(prediction: Prediction, *, plain: bool = False) -> Iterator[str]:
     """One line per row: a bar and per cent for each emotion; quality, or × where a modality is invalid.
 
-    `plain` is for terminals that know ASCII alone.
+    `plain` is for terminals that know only ASCII.
     """
     bars, invalid = (_PLAIN_BARS, "x") if plain else (_BARS, "×")
     for i in range(len(prediction)):

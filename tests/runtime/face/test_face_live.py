@@ -14,7 +14,7 @@ import pytest
 from tests.runtime.face.test_face_video import face_for, write_video
 from tests.stand_in.face_pictures import MarkFinder, picture
 
-from emodict.errors import InputError
+from emodict.errors import EmodictError, InputError
 from emodict.face.crop import FaceBox
 from emodict.face.detect import FaceFinder
 from emodict.face.embed import HogEmbedder
@@ -180,3 +180,13 @@ def test_a_live_camera_gives_a_row_for_each_second_that_it_runs(camera_0: Path) 
     stream = FaceStream(MarkFinder(), HogEmbedder())
     with live_camera(0, stream, lambda: float(next(ticks))) as faces:
         assert take_until(faces, 0.0, 3)[:3] == [(0.0, True), (1.0, True), (2.0, True)]
+
+
+def test_a_camera_that_gives_no_picture_in_time_is_to_be_plugged_in_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("emodict.face.live.FIRST_FRAME_S", 0.01)
+    # Its read hangs until it is pulled out: the thread is left behind.
+    monkeypatch.setattr("emodict.face.live.STOP_S", 0.0)
+    camera = Camera([])
+    with pytest.raises(EmodictError, match=r"no picture for 0\.01 s.*Plug it in again"):
+        faces_of(camera).__enter__()
+    camera.pull_out()

@@ -135,7 +135,7 @@ def _refuse(what: str, got: str) -> NoReturn:
         what,
         expected=f"a token of {MIN_TOKEN} to {MAX_TOKEN} letters, digits and . _ ~ -",
         got=got,
-        fix=f"Make one with {_NEW_TOKEN}, or serve this machine alone: --serve 127.0.0.1",
+        fix=f"Make one with {_NEW_TOKEN}, or serve only this machine: --serve 127.0.0.1",
     )
 
 

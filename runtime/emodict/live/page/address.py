@@ -46,7 +46,7 @@ class PageAddress:
 
 
 def page_address(text: str = "") -> PageAddress:
-    """ "HOST:PORT", "HOST", "PORT" or nothing, as `--serve` takes it; by default this machine alone, port 8765.
+    """ "HOST:PORT", "HOST", "PORT" or nothing, as `--serve` takes it; by default for this machine only, port 8765.
 
     Raises:
         PageError: it is no such thing, or there is no such host.
@@ -72,7 +72,7 @@ def _parts(text: str) -> tuple[str, int]:
             "The page's address cannot be read",
             expected="HOST:PORT, HOST or PORT, with a port up to 65535 and an IPv6 address in brackets",
             got=repr(text),
-            fix=f"For this machine alone: --serve {DEFAULT_HOST}:{DEFAULT_PORT}",
+            fix=f"For this machine only: --serve {DEFAULT_HOST}:{DEFAULT_PORT}",
         )
     return (match["host"] or match["only"] or DEFAULT_HOST).strip("[]"), port
 
