@@ -67,7 +67,10 @@ def run_live_command(engine_path: Path, options: RunOptions, sensors: LiveOption
             say(adaptation.describe())
         stack.enter_context(source)
         recorder = _recorder(sensors, source, stack)
-        say(f"Live from {source.name}{', SIMULATED' if source.simulated else ''}; Ctrl-C ends it")
+        marks = ", SIMULATED" if source.simulated else ""
+        finds = (sensors.live or "").startswith(("lsl", "brainflow"))
+        waits = f"; a first sensor is looked for, up to {sensors.wait:g} s" if finds else ""
+        say(f"Live from {source.name}{marks}{waits}; Ctrl-C ends it")
         on_event = _ignored if recorder is None else recorder.keep
         with ended_by_signals():
             run_live(

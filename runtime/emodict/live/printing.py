@@ -30,13 +30,15 @@ class TableListener:
     """One line a second; `plain` for terminals that know only ASCII."""
 
     def __init__(self, *, plain: bool) -> None:
-        self._plain = plain
+        self._plain, self._header = plain, ""
 
     def begin(self, manifest: Manifest, source: str) -> None:
-        print(header_line(manifest.model.emotions, manifest.features.modality_names), flush=True)
+        self._header = header_line(manifest.model.emotions, manifest.features.modality_names) + "\n"
 
     def row(self, row: LiveRow) -> None:
-        print(*row_lines(row.prediction, plain=self._plain), flush=True)
+        # The head comes with the first row: sensors may take their time.
+        print(self._header, *row_lines(row.prediction, plain=self._plain), sep="", flush=True)
+        self._header = ""
 
     def __enter__(self) -> TableListener:
         return self
