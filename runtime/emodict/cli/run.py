@@ -100,10 +100,6 @@ def run_all(engine_path: Path, recordings: Sequence[Path], options: "RunOptions"
     """Score each recording, print as it goes, and write what was asked for."""
     recordings = [file for path in recordings for file in _expand(path)]
     check_outputs(options, [*recordings, *_read_besides(engine_path, options)])
-    # What a cluster's workers see may not be seen from here.
-    absent = [path for path in recordings if not path.exists()] if options.dask is None else []
-    if absent:
-        raise RecordingError(f"There is no file {absent[0]}", expected="recordings", fix="Check the path")
     from emodict.engine import open_engine
     from emodict.results.console import summary_lines
 
@@ -117,6 +113,10 @@ def run_all(engine_path: Path, recordings: Sequence[Path], options: "RunOptions"
         if times > 1:
             say(f"{path.name} is given {times} times; each is scored")
     with open_engine(engine_path, device=options.device) as engine:
+        # What a cluster's workers see may not be seen from here.
+        absent = [path for path in recordings if not path.exists()] if options.dask is None else []
+        if absent:
+            raise RecordingError(f"There is no file {absent[0]}", expected="recordings", fix="Check the path")
         for line in _model_lines(engine, engine_path, options):
             say(line)
         predictions = _told_apart(_score(engine, engine_path, recordings, options), recordings)
