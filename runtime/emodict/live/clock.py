@@ -177,6 +177,11 @@ class SmoothClock:
         self._next = float(index[-1]) + 1
         return self._placed(self._line, index, stamps_s, late_s)
 
+    def restart(self) -> None:
+        """Forget where the line lay: the stamps that come next are of a clock that was taken over."""
+        if self._line is not None:
+            self._line.restart()
+
     def _placed(self, line: _Line, index: Float64Array, stamps_s: Float64Array, late_s: Float64Array) -> Float64Array:
         self._recent.add(stamps_s, late_s)
         line.add(index, stamps_s, bursts=self._recent.bursts)

@@ -116,6 +116,8 @@ class TrustedStamps:
         self._delay_s = self._taken_over_delay_s = 0.0
         self._doubtful: _Doubtful | None = None
         self.shift_s = 0.0
+        # The part that comes next is of a clock that was taken over.
+        self.begins_again = False
 
     def take(self, came: Stamped, now_s: float) -> Iterator[Stamped]:
         """What can be placed of what has come, in order; a new start of the clock begins a part of its own."""
@@ -187,7 +189,7 @@ class TrustedStamps:
             off = "%s: its stamps are %+.1f s off this clock; its samples are placed by their time of arrival"
             self._log.warning(off, self._of, -by_s)
         self.shift_s += by_s
-        self._doubtful = None
+        self._doubtful, self.begins_again = None, True
         samples = doubtful.samples.later(by_s)
         self._trust(samples, now_s)
         self._taken_over_delay_s = self._delay_s
@@ -309,6 +311,10 @@ class SampleClock:
         """((samples, columns), (samples,)) that have come -> the same, with times, of those that can be placed now."""
         placed: list[tuple[NDArray[Any], Float64Array]] = [(values[:0], np.empty(0))]
         for run in self._trusted.take(Stamped(values, stamps_s), now_s):
+            if self._trusted.begins_again:
+                # A line through both clocks would creep from one to the other for half a minute.
+                self._clock.restart()
+                self._trusted.begins_again = False
             placed.append(self._placed(run))
         kept, times_s = (np.concatenate(parts) for parts in zip(*placed, strict=True))
         return kept, times_s
