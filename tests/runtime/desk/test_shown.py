@@ -117,3 +117,10 @@ def test_without_the_package_a_sentence_says_what_to_install(
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(MissingDependencyError, match=r"pip install 'emodict\[notebook\]'"):
         getattr(windows(), way)()
+
+
+def test_what_comes_of_a_recording_is_shown_as_one() -> None:
+    class Visit(Recording):
+        """A user's own."""
+
+    assert repr(Visit("s", "p", {})).startswith("<Visit 's' of 'p'")

@@ -228,3 +228,12 @@ def test_a_prediction_whose_times_do_not_grow_has_no_wearer_beside_it() -> None:
 )
 def test_the_axis_of_a_curve_runs_between_round_numbers(values: list[float], wanted: tuple[float, ...]) -> None:
     assert svg.round_range(np.array(values)) == pytest.approx(wanted)
+
+
+@pytest.mark.parametrize("rate_hz", [1.0, 0.5])
+def test_a_pulse_sensor_that_is_too_slow_to_show_one_costs_no_report(rate_hz: float) -> None:
+    slow = Signal("ppg", rate_hz, "a.u.", ("ppg",), np.arange(60.0)[:, None] % 7)
+    wearer = wearer_of(Recording("s", "p", {"ppg": slow}))
+    assert wearer.curves == ()
+    (said,) = wearer.missing
+    assert "too slow to show a pulse" in said
