@@ -3,7 +3,7 @@
 # No `from __future__ import annotations`: typer reads the annotations of functions made inside functions.
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,8 +14,8 @@ from emodict.cli.app import Progress, log_to_stderr, new_app, run_app
 from emodict.errors import InterruptedByUserError
 from emodict.files.atomic import check_writable
 from emodict.results.metrics import METRICS
-from emodict_desk.sensors import Sensors, names_given, sensors_from_options
-from emodict_train.cli.progress import Ticking, starting
+from emodict_desk.sensors import names_given, sensors_from_options
+from emodict_train.cli.progress import Ticking, read_shown, starting
 from emodict_train.cli.study import AllowCopies, add_study
 
 if TYPE_CHECKING:
@@ -121,7 +121,11 @@ def _add_fit(app: typer.Typer) -> None:
         # The ending keeps a mistyped -o from replacing a recording.
         check_writable(out, ending=".pt")
         check_writable(card_path(out))
-        table = _read(data, spec_id=spec, part=part, sensors=sensors, allow_copies=allow_copies)
+        from emodict_train.data import read_training_data
+
+        table = read_shown(
+            read_training_data, data, spec_id=spec, part=part, sensors=sensors, allow_copies=allow_copies
+        )
         print(describe(_fit_and_save(table, options, out)))
         print(f"Wrote {out} and {card_path(out).name}. Next: emodict-export {out}")
 
@@ -192,27 +196,6 @@ def _add_card(app: typer.Typer) -> None:
         else:
             write_card(checkpoint, out, name=model.stem)
             print(f"Wrote {out}")
-
-
-def _read(
-    data: Sequence[Path],
-    *,
-    spec_id: str | None,
-    part: str | None,
-    sensors: Sensors,
-    allow_copies: bool,
-) -> "FeatureTable":
-    from emodict_train.data import read_training_data
-
-    with Ticking("Reading") as progress:
-        return read_training_data(
-            data,
-            spec_id=spec_id,
-            part=part,
-            sensors=sensors,
-            allow_copies=allow_copies,
-            on_file=progress.tell_file,
-        )
 
 
 def _fit_and_save(table: "FeatureTable", options: "FitOptions", out: Path) -> "Checkpoint":

@@ -6,12 +6,15 @@ import contextlib
 import math
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeVar
 
 from emodict.cli.app import Progress, duration
 from emodict.cli.start import importing
+
+Rows = TypeVar("Rows")
 
 # How often a terminal's bar and a log's line are renewed, whatever the work is at.
 TERMINAL_S, LOG_S = 1.0, 2.5
@@ -102,3 +105,9 @@ def starting() -> Iterator[None]:
     """While what is slow to import is imported."""
     with Ticking("Starting PyTorch"), importing("emodict-train"):
         yield
+
+
+def read_shown(read: Callable[..., Rows], data: Sequence[Path], **chosen: Any) -> Rows:
+    """What `read` makes of the data, while it is shown which file is being read."""
+    with Ticking("Reading") as progress:
+        return read(data, **chosen, on_file=progress.tell_file)

@@ -13,8 +13,8 @@ import typer
 from emodict.cli import options as given
 from emodict.cli.app import log_to_stderr
 from emodict.errors import InterruptedByUserError
-from emodict_desk.sensors import Sensors, names_given, sensors_from_options
-from emodict_train.cli.progress import Ticking, starting
+from emodict_desk.sensors import names_given, sensors_from_options
+from emodict_train.cli.progress import Ticking, read_shown, starting
 
 if TYPE_CHECKING:
     from emodict_train.study.compared.data import StudyData
@@ -95,7 +95,9 @@ def add_study(app: typer.Typer) -> None:
             folds=folds, seed=seed, quick=quick,
         )  # fmt: skip
         sensors = sensors_from_options(modalities, channels)
-        rows = _read(data, spec_id=spec, part=part, sensors=sensors, allow_copies=allow_copies)
+        from emodict_train.study.compared.data import read_study_data
+
+        rows = read_shown(read_study_data, data, spec_id=spec, part=part, sensors=sensors, allow_copies=allow_copies)
         results, failures = _run(rows, options, out)
         print(describe(results, failures, out))
         refuse_failures(failures)
@@ -114,22 +116,6 @@ def _options(device: str, jobs: int | None, *, dask: str | None, **options: Any)
         jobs = 1 if dask or trained_on == "cuda" else cores()
     require_jobs(jobs, dask)
     return StudyOptions(jobs=jobs, dask=dask, device=trained_on, **options)
-
-
-def _read(
-    data: Sequence[Path], *, spec_id: str | None, part: str | None, sensors: Sensors, allow_copies: bool
-) -> "StudyData":
-    from emodict_train.study.compared.data import read_study_data
-
-    with Ticking("Reading") as progress:
-        return read_study_data(
-            data,
-            spec_id=spec_id,
-            part=part,
-            sensors=sensors,
-            allow_copies=allow_copies,
-            on_file=progress.tell_file,
-        )
 
 
 def _run(data: "StudyData", options: "StudyOptions", out: Path) -> "tuple[Results, tuple[Failure, ...]]":
