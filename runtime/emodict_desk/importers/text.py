@@ -115,9 +115,8 @@ class TextTable:
         except UnicodeDecodeError as error:
             raise not_utf8(self.path, error) from None
         except csv.Error as error:
-            raise RecordingError(
-                f"{self.path}, near line {skip + reader.line_num}: {error}"
-            ) from None  # type: ignore[attr-defined]
+            line = skip + reader.line_num  # type: ignore[attr-defined]
+            raise RecordingError(f"{self.path}, near line {line}: {error}") from None
         return Block(rows, lines or seen)
 
     def _is_cut_off(
