@@ -1,4 +1,5 @@
-"""make bench: every speed that emodict promises, as ratios of CPU time measured interleaved in one run.
+"""make bench: every speed that emodict promises,
+as ratios of CPU time measured interleaved in one run.
 
 python -m benchmarks [features] [models] [training] [startup] [live]
 python -m benchmarks sample train.mat       accuracy of training on the released sample, ten minutes
@@ -10,7 +11,13 @@ from pathlib import Path
 from benchmarks import features, live, models, sample, startup, training
 from emodict.errors import EmodictError
 
-GROUPS = {"features": features, "models": models, "training": training, "startup": startup, "live": live}
+GROUPS = {
+    "features": features,
+    "models": models,
+    "training": training,
+    "startup": startup,
+    "live": live,
+}
 
 
 def main(names: list[str]) -> int:
@@ -24,7 +31,10 @@ def main(names: list[str]) -> int:
         return 0
     unknown = [name for name in names if name not in GROUPS]
     if unknown:
-        print(f"Unknown: {', '.join(unknown)}. There are {', '.join(GROUPS)}, and sample FILE.", file=sys.stderr)
+        print(
+            f"Unknown: {', '.join(unknown)}. There are {', '.join(GROUPS)}, and sample FILE.",
+            file=sys.stderr,
+        )
         return 2
     missed = 0
     for name in names or GROUPS:

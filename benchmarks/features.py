@@ -1,4 +1,6 @@
-"""How fast the features are: against plain loops, and against NeuroKit2 + MNE doing the comparable work."""
+"""How fast the features are: against plain loops,
+and against NeuroKit2 + MNE doing the comparable work.
+"""
 
 from __future__ import annotations
 
@@ -27,8 +29,12 @@ def measure() -> Iterator[Result]:
         "peers": lambda: peers(hour),
     }
     cpu = interleaved(jobs, rounds=2, repeats={"ours": 3})
-    yield Result("features of one hour, against plain loops", cpu["loops"], cpu["ours"], at_least=30)
-    yield Result("features of one hour, against NeuroKit2 + MNE", cpu["peers"], cpu["ours"], at_least=20)
+    yield Result(
+        "features of one hour, against plain loops", cpu["loops"], cpu["ours"], at_least=30
+    )
+    yield Result(
+        "features of one hour, against NeuroKit2 + MNE", cpu["peers"], cpu["ours"], at_least=20
+    )
     yield from _streaming_second()
 
 
@@ -37,7 +43,10 @@ def _streaming_second() -> Iterator[Result]:
     stream = FeatureStream(load_spec("emodict-1"), {"eeg": EEG_HZ, "ppg": PPG_HZ, "gsr": GSR_HZ})
     loops = LoopFeatures()
     eeg, ppg, gsr = raw.eeg[:EEG_HZ], raw.ppg[:PPG_HZ], raw.gsr[:GSR_HZ]
-    window = raw.ppg[: WINDOW_S * PPG_HZ, 0].astype(np.float64), raw.gsr[: WINDOW_S * GSR_HZ, 0].astype(np.float64)
+    window = (
+        raw.ppg[: WINDOW_S * PPG_HZ, 0].astype(np.float64),
+        raw.gsr[: WINDOW_S * GSR_HZ, 0].astype(np.float64),
+    )
 
     def ours() -> None:
         stream.push("eeg", eeg)
@@ -54,7 +63,9 @@ def _streaming_second() -> Iterator[Result]:
 
 
 def peers(raw: Raw) -> None:
-    """The same features with the field's libraries: MNE filters and estimates spectra, NeuroKit2 the periphery."""
+    """The same features with the field's libraries: MNE filters and estimates spectra,
+    NeuroKit2 the periphery.
+    """
     import mne
     import neurokit2 as nk
 
@@ -63,7 +74,9 @@ def peers(raw: Raw) -> None:
         eeg = mne.filter.filter_data(raw.eeg.T.astype(np.float64), EEG_HZ, 1, 50, verbose="error")
         eeg = mne.filter.notch_filter(eeg, EEG_HZ, 50, verbose="error")
         epochs = eeg.reshape(len(eeg), -1, EEG_HZ).swapaxes(0, 1)
-        density, hz = mne.time_frequency.psd_array_welch(epochs, EEG_HZ, n_fft=EEG_HZ, verbose="error")
+        density, hz = mne.time_frequency.psd_array_welch(
+            epochs, EEG_HZ, n_fft=EEG_HZ, verbose="error"
+        )
         for low, high in BANDS:
             band = (hz >= low) & (hz <= high)
             0.5 * np.log(2 * np.pi * np.e * np.trapezoid(density[..., band], hz[band], axis=-1))
@@ -71,6 +84,8 @@ def peers(raw: Raw) -> None:
             first = second - WINDOW_S + 1
             ppg = raw.ppg[first * PPG_HZ : (second + 1) * PPG_HZ, 0].astype(np.float64)
             gsr = raw.gsr[first * GSR_HZ : (second + 1) * GSR_HZ, 0].astype(np.float64)
-            statistics(nk.signal_filter(ppg, PPG_HZ, lowcut=0.5, highcut=8, method="butterworth", order=3))
+            statistics(
+                nk.signal_filter(ppg, PPG_HZ, lowcut=0.5, highcut=8, method="butterworth", order=3)
+            )
             statistics(gsr)
             nk.signal_psd(gsr, GSR_HZ, method="welch", silent=True)

@@ -1,4 +1,6 @@
-"""What several benchmarks and tests measure with: a model that was never trained, and this process's memory."""
+"""What several benchmarks and tests measure with: a model that was never trained,
+and this process's memory.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,11 @@ from emodict_desk.tables.table import DMER_EMOTIONS
 
 
 def untrained_model(
-    path: Path, modalities: Sequence[str], *, spec_id: str = "emodict-1", required: Sequence[str] = ()
+    path: Path,
+    modalities: Sequence[str],
+    *,
+    spec_id: str = "emodict-1",
+    required: Sequence[str] = (),
 ) -> Path:
     """An EmotionDict with random weights as ONNX: real in everything but its opinions."""
     # Late: who asks for the memory alone is not to measure torch's.

@@ -1,4 +1,6 @@
-"""What a live second costs, and eight hours of them: a replay of simulated noise through the whole live path."""
+"""What a live second costs, and eight hours of them:
+a replay of simulated noise through the whole live path.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,9 @@ SHORT_S = 300
 
 
 def measure() -> Iterator[Result | Bound]:
-    """CPU of a live second against a second of one core; memory and rows of eight hours at full speed."""
+    """CPU of a live second against a second of one core;
+    memory and rows of eight hours at full speed.
+    """
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         with open_engine(untrained_model(folder / "model.onnx", ("eeg", "gsr", "ppg"))) as engine:
@@ -32,7 +36,9 @@ def measure() -> Iterator[Result | Bound]:
             yield Result("a live second, EEG+GSR+PPG, of one core", 1.0, cost_s, at_most=0.02)
             write_session(noise(HOURS * 3600).recording(), long)
             grown, missing = _hours(engine, long)
-            yield Bound(f"memory grown from hour 1 to hour {HOURS}", grown / 2**20, "MiB", at_most=5.0)
+            yield Bound(
+                f"memory grown from hour 1 to hour {HOURS}", grown / 2**20, "MiB", at_most=5.0
+            )
             yield Bound(f"rows missing in {HOURS} hours", missing, "rows", at_most=0)
 
 

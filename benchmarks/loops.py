@@ -1,4 +1,6 @@
-"""The features of emodict-1 as plain loops over windows, channels and bands, each by its definition."""
+"""The features of emodict-1 as plain loops over windows,
+channels and bands, each by its definition.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,9 @@ WINDOW_S = 5
 
 
 class LoopFeatures:
-    """One window, one channel, one band at a time; the EEG filter's state is carried between calls."""
+    """One window, one channel, one band at a time;
+    the EEG filter's state is carried between calls.
+    """
 
     def __init__(self) -> None:
         spec = load_spec("emodict-1")
@@ -44,7 +48,9 @@ class LoopFeatures:
         return out
 
     def differential_entropy(self, window: np.ndarray, low: int, high: int) -> float:
-        """0.5 ln(2 pi e sigma^2), sigma^2 by Parseval from the Hann-windowed spectrum between two whole Hz."""
+        """0.5 ln(2 pi e sigma^2), sigma^2 by Parseval from the Hann-windowed
+        spectrum between two whole Hz.
+        """
         power = np.abs(np.fft.fft(window * self._hann)) ** 2 * 2 / (EEG_HZ * np.sum(self._hann**2))
         variance = power[low : high + 1].sum() - (power[low] + power[high]) / 2
         return 0.5 * np.log(2 * np.pi * np.e * variance)
@@ -58,7 +64,9 @@ class LoopFeatures:
 
 
 def statistics(x: np.ndarray) -> list[float]:
-    """The 27 statistics of FEATURES: of x, of its first and second difference, and of its complex spectrum."""
+    """The 27 statistics of FEATURES: of x, of its first and second difference,
+    and of its complex spectrum.
+    """
     out: list[float] = []
     for series in (x, np.diff(x), np.diff(np.diff(x))):
         low, high = np.min(series), np.max(series)

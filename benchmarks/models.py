@@ -46,9 +46,13 @@ def measure() -> Iterator[Result]:
 
 
 def torchs_own(network: EmotionDict) -> nn.Module:
-    """The same Transformer as torch's own module, with its fused paths: the rival is what anybody would write."""
+    """The same Transformer as torch's own module, with its fused paths:
+    the rival is what anybody would write.
+    """
     spec = network.spec
-    layer = nn.TransformerEncoderLayer(spec.d_model, spec.heads, spec.feed_forward, dropout=0.0, batch_first=True)
+    layer = nn.TransformerEncoderLayer(
+        spec.d_model, spec.heads, spec.feed_forward, dropout=0.0, batch_first=True
+    )
     transformer = _AsOurs(layer, spec.layers, enable_nested_tensor=False)
     transformer.load_state_dict(network.encoder.transformer.state_dict())
     return transformer.eval()
@@ -78,7 +82,12 @@ def _batch(
         cpu = interleaved(jobs, rounds=15 if batch == 1 else 7, repeats=dict.fromkeys(jobs, count))
     for rival, name in (("dynamo", "the plain dynamo export"), ("eager", "eager torch")):
         promised = PROMISED[rival] if batch == 1 else None
-        yield Result(f"model ({readout}), batch {batch}, against {name}", cpu[rival], cpu["ours"], at_least=promised)
+        yield Result(
+            f"model ({readout}), batch {batch}, against {name}",
+            cpu[rival],
+            cpu["ours"],
+            at_least=promised,
+        )
 
 
 class _Frozen(nn.Module):

@@ -1,6 +1,7 @@
 """The live page under twenty browsers, slow ones included: its memory, and what it costs a row.
 
-python -m benchmarks.page [MINUTES]         30 minutes; a process of its own, whose memory is nobody else's
+python -m benchmarks.page [MINUTES]         30 minutes; a process of its own,
+whose memory is nobody else's
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ from emodict.results.prediction import Prediction
 from emodict_desk.tables.table import DMER_EMOTIONS
 
 MODALITIES = ("eeg", "gsr", "ppg", "video")
-# A row is promised within 50 ms; the page may take a fiftieth of it, other work on the machine aside.
+# A row is promised within 50 ms; the page may take a fiftieth of it,
+# other work on the machine aside.
 MOST_ROW_S = 1e-3
 MOST_GROWTH_MB = 5.0
 # A replay: rows as fast as this for a while, at the end.
@@ -44,7 +46,8 @@ class Load:
     Attributes:
         row_s: (rows,) how long each call of `row` took, at one a second (or `rate_hz`).
         fast_row_s: the same, at 200 a second.
-        copy_s: how long a row's copy alone took, in turn before and after: what other work does to any code.
+        copy_s: how long a row's copy alone took, in turn before and after:
+            what other work does to any code.
         times_s, resident_mb: memory of the process with the page, once a second.
         browsers: what they saw, as page_browsers prints it.
     """
@@ -67,23 +70,37 @@ class Load:
     def growth_mb(self) -> float:
         """Last tenth over second tenth."""
         tenth = max(1, len(self.resident_mb) // 10)
-        return float(np.median(self.resident_mb[-tenth:]) - np.median(self.resident_mb[tenth : 2 * tenth]))
+        return float(
+            np.median(self.resident_mb[-tenth:]) - np.median(self.resident_mb[tenth : 2 * tenth])
+        )
 
 
 def measure(minutes: float) -> Iterator[str]:
-    yield f"{minutes:g} min, 20 browsers: 8 read, 4 never read, 4 read a byte a second, 4 come and go"
+    browsers = "20 browsers: 8 read, 4 never read, 4 read a byte a second, 4 come and go"
+    yield f"{minutes:g} min, {browsers}"
     load = run(60 * minutes)
-    for name, took_s in (("at 1 Hz", load.row_s), (f"at {FAST_HZ:g} Hz", load.fast_row_s), ("copy alone", load.copy_s)):
+    for name, took_s in (
+        ("at 1 Hz", load.row_s),
+        (f"at {FAST_HZ:g} Hz", load.fast_row_s),
+        ("copy alone", load.copy_s),
+    ):
         at = " ".join(f"p{p}={1e3 * np.percentile(took_s, p):.3f}" for p in (50, 95, 99, 100))
         yield f"row() {name:<11} {len(took_s)} rows, ms: {at}"
     seen = load.browsers
     at = " ".join(f"p{p}={np.percentile(seen['delays_ms'], p):.2f}" for p in (50, 95, 99, 100))
     yield f"row to a browser's script, ms: {at}"
-    yield (f"rows per reader {min(seen['rows'])} to {max(seen['rows'])}, of which not told {seen['missed']}; "
-           f"{seen['visits']} visits, {seen['dropped']} slow browsers dropped")  # fmt: skip
-    yield (f"memory {load.resident_mb[0]:.1f} MB at first, {load.resident_mb[-1]:.1f} at last; "
-           f"growth {load.growth_mb:+.2f} MB, slope {load.slope_mb_an_hour:+.2f} MB/h of the second half")  # fmt: skip
-    yield f"processor: {100 * load.cpu_share:.2f} % of one core for making rows and serving the page"
+    yield (
+        f"rows per reader {min(seen['rows'])} to {max(seen['rows'])}, "
+        f"of which not told {seen['missed']}; "
+        f"{seen['visits']} visits, {seen['dropped']} slow browsers dropped"
+    )
+    yield (
+        f"memory {load.resident_mb[0]:.1f} MB at first, {load.resident_mb[-1]:.1f} at last; "
+        f"growth {load.growth_mb:+.2f} MB, slope {load.slope_mb_an_hour:+.2f} MB/h of "
+        f"the second half"
+    )
+    share = f"{100 * load.cpu_share:.2f} % of one core"
+    yield f"processor: {share} for making rows and serving the page"
     kept = load.growth_mb <= MOST_GROWTH_MB and np.percentile(load.row_s, 95) <= MOST_ROW_S
     yield KEPT if kept else MISSED
 
@@ -121,7 +138,15 @@ def run(seconds: float, *, rate_hz: float = 1.0) -> Load:
         if browsers.returncode:
             raise RuntimeError("the browsers failed")
     times, resident = np.array(memory).T
-    return Load(np.array(row_s), np.array(fast_row_s), np.array(copy_s), times, resident, cpu_share, json.loads(said))
+    return Load(
+        np.array(row_s),
+        np.array(fast_row_s),
+        np.array(copy_s),
+        times,
+        resident,
+        cpu_share,
+        json.loads(said),
+    )
 
 
 def _took(work: Callable[[], object]) -> float:
@@ -134,10 +159,14 @@ def manifest() -> Manifest:
     features = load_spec("emodict-1")
     spec = ModelSpec(DMER_EMOTIONS, features.modality_names)
     missing = np.zeros((features.tokens, features.token_width))
-    return Manifest(features, spec, missing, np.full(len(DMER_EMOTIONS), 0.1), graph_sha256="0" * 64)
+    return Manifest(
+        features, spec, missing, np.full(len(DMER_EMOTIONS), 0.1), graph_sha256="0" * 64
+    )
 
 
-def noise(number: int, rng: np.random.Generator, *, answered: bool = True, simulated: bool = True) -> LiveRow:
+def noise(
+    number: int, rng: np.random.Generator, *, answered: bool = True, simulated: bool = True
+) -> LiveRow:
     """A second of a person who feels everything at once, with a camera that stalls now and then."""
     stalled = number % 20 >= 15
     valid = np.array([[True, True, True, not stalled]])
@@ -145,8 +174,17 @@ def noise(number: int, rng: np.random.Generator, *, answered: bool = True, simul
     distribution, weights = rng.dirichlet(np.full(10, 8.0), size=1), rng.normal(size=(1, 32))
     if not answered:
         distribution, weights = np.full_like(distribution, np.nan), np.full_like(weights, np.nan)
-    prediction = Prediction("live", DMER_EMOTIONS, MODALITIES, np.array([float(number)]), distribution, weights, valid,
-                            quality, simulated=simulated)  # fmt: skip
+    prediction = Prediction(
+        "live",
+        DMER_EMOTIONS,
+        MODALITIES,
+        np.array([float(number)]),
+        distribution,
+        weights,
+        valid,
+        quality,
+        simulated=simulated,
+    )
     sensors = tuple(
         SensorState(name, LIVE if ok else STALLED, f"device of {name}", 100.0, bool(ok), float(q))
         for name, ok, q in zip(MODALITIES, valid[0], quality[0], strict=True)

@@ -1,4 +1,6 @@
-"""Twenty browsers of all kinds, in a process of their own: python -m benchmarks.page_browsers PORT SECONDS."""
+"""Twenty browsers of all kinds, in a process of their own:
+python -m benchmarks.page_browsers PORT SECONDS.
+"""
 
 from __future__ import annotations
 
@@ -60,7 +62,8 @@ async def slow(port: int, seen: Seen, *, bytes_a_second: int) -> None:
                     await asyncio.sleep(1)
                     if bytes_a_second and not await loop.sock_recv(plain, bytes_a_second):
                         break
-                    # One that never reads learns that it was dropped when it speaks: an empty pong, masked.
+                    # One that never reads learns that it was dropped when it
+                    # speaks: an empty pong, masked.
                     await loop.sock_sendall(plain, b"\x8a\x80\0\0\0\0")
             except OSError:
                 pass
@@ -81,7 +84,8 @@ async def restless(port: int, seen: Seen) -> None:
 
 def handshake(port: int) -> bytes:
     return (
-        f"GET /rows HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+        f"GET /rows HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: "
+        f"Upgrade\r\nUpgrade: websocket\r\n"
         "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
     ).encode()
 
@@ -106,8 +110,17 @@ async def browse(port: int, seconds: float) -> Seen:
 def main(port: int, seconds: float) -> None:
     seen = asyncio.run(browse(port, seconds))
     delays_ms = sorted(1e3 * delay for delay in seen.delays_s)
-    print(json.dumps({"delays_ms": delays_ms, "rows": seen.rows, "missed": seen.missed, "visits": seen.visits,
-                      "dropped": seen.dropped}))  # fmt: skip
+    print(
+        json.dumps(
+            {
+                "delays_ms": delays_ms,
+                "rows": seen.rows,
+                "missed": seen.missed,
+                "visits": seen.visits,
+                "dropped": seen.dropped,
+            }
+        )
+    )
 
 
 if __name__ == "__main__":

@@ -17,7 +17,9 @@ class Result:
 
     @property
     def ratio(self) -> float:
-        return self.baseline_s / self.ours_s if self.at_most is None else self.ours_s / self.baseline_s
+        return (
+            self.baseline_s / self.ours_s if self.at_most is None else self.ours_s / self.baseline_s
+        )
 
     @property
     def kept(self) -> bool:
@@ -59,4 +61,7 @@ class Bound:
 
     def __str__(self) -> str:
         kept = "kept" if self.kept else "MISSED"
-        return f"{self.name:<52}{self.value:>8.2f} {self.unit:<30}  promised <= {self.at_most:g}: {kept}"
+        return (
+            f"{self.name:<52}{self.value:>8.2f} {self.unit:<30}  promised <= "
+            f"{self.at_most:g}: {kept}"
+        )

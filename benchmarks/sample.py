@@ -1,4 +1,6 @@
-"""What training reaches on the released one-subject sample, on outer folds that no training run has seen."""
+"""What training reaches on the released one-subject sample,
+on outer folds that no training run has seen.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +38,10 @@ def measure(path: Path, *, seed: int = 0) -> Iterator[str]:
             rows["model"].append(mean_metrics(table.labels[held_out], predicted))
             rows["mean label"].append(mean_metrics(table.labels[held_out], mean))
             kl = rows["model"][-1]["kl"]
-            yield f"{split}, fold {fold + 1}: {checkpoint.training['epochs']} epochs in {seconds:.0f} s, KL {kl:.4f}"
+            trained = f"{checkpoint.training['epochs']} epochs in {seconds:.0f} s"
+            yield f"{split}, fold {fold + 1}: {trained}, KL {kl:.4f}"
         yield f"{split:<12}" + "".join(f"{name:>14}" for name in METRICS)
         for name, values in rows.items():
-            yield f"{name:<12}" + "".join(f"{np.mean([v[m] for v in values]):>14.4f}" for m in METRICS)
+            yield f"{name:<12}" + "".join(
+                f"{np.mean([v[m] for v in values]):>14.4f}" for m in METRICS
+            )

@@ -1,4 +1,6 @@
-"""What a short run costs as a whole process: `emodict-run` on 30 s, against importing what it needs."""
+"""What a short run costs as a whole process: `emodict-run` on 30 s,
+against importing what it needs.
+"""
 
 from __future__ import annotations
 
@@ -36,12 +38,15 @@ def measure() -> Iterator[Result]:
                 if round_:
                     seconds[label].append(used)
     cpu = {label: statistics.median(values) for label, values in seconds.items()}
-    yield Result("emodict-run on 30 s, against its bare imports", cpu["bare"], cpu["ours"], at_most=2)
+    yield Result(
+        "emodict-run on 30 s, against its bare imports", cpu["bare"], cpu["ours"], at_most=2
+    )
 
 
 def _cpu_s(command: Sequence[str]) -> float:
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    # As in a user's shell: the Makefile's one BLAS thread would spare the bare imports alone the making of threads.
+    # As in a user's shell: the Makefile's one BLAS thread would spare the bare imports
+    # alone the making of threads.
     environment = {k: v for k, v in os.environ.items() if not k.endswith("_NUM_THREADS")}
     subprocess.run(command, check=True, capture_output=True, env=environment)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)

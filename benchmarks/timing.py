@@ -1,4 +1,6 @@
-"""Interleaved timing: A, B, C, A, B, C ..., so that a machine whose speed drifts drifts for all of them."""
+"""Interleaved timing: A, B, C, A, B, C ...,
+so that a machine whose speed drifts drifts for all of them.
+"""
 
 from __future__ import annotations
 

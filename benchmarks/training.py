@@ -1,4 +1,6 @@
-"""What a network costs that is trained among 28 at once, against one trained alone; and that it learns the same."""
+"""What a network costs that is trained among 28 at once, against one trained alone;
+and that it learns the same.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,10 @@ def measure() -> Iterator[Result | Bound]:
     table = planted()
     rows = np.arange(ROWS)
     ensemble = emotion_dict_ensemble(table, members(table, rows, *range(MEMBERS)), Variant(PLAN))
-    alone = [emotion_dict_ensemble(table, members(table, rows, 100 + i), Variant(PLAN)) for i in range(ALONE)]
+    alone = [
+        emotion_dict_ensemble(table, members(table, rows, 100 + i), Variant(PLAN))
+        for i in range(ALONE)
+    ]
 
     def train_alone() -> None:
         for one in alone:
@@ -39,14 +44,23 @@ def measure() -> Iterator[Result | Bound]:
     jobs = {"at once": ensemble.run_epoch, "alone": train_alone}
     cpu = interleaved(jobs, rounds=EPOCHS - 1, repeats={})
     yield Result(
-        f"a network trained among {MEMBERS}, against alone", cpu["alone"] / ALONE, cpu["at once"] / MEMBERS,
+        f"a network trained among {MEMBERS}, against alone",
+        cpu["alone"] / ALONE,
+        cpu["at once"] / MEMBERS,
         at_most=PROMISED,
-    )  # fmt: skip
+    )
     held_out = np.arange(ROWS, ROWS + HELD_OUT)
     at_once = [kl(table, held_out, part) for part in ensemble.predict(rows=[held_out] * MEMBERS)]
     one_by_one = [kl(table, held_out, one.predict(rows=[held_out])[0]) for one in alone]
-    gap = abs(float(np.mean(at_once) - np.mean(one_by_one))) / float(np.std([*at_once, *one_by_one]))
-    yield Bound(f"KL {np.mean(at_once):.4f} at once, {np.mean(one_by_one):.4f} alone, apart by", gap, "sd", at_most=1.0)
+    gap = abs(float(np.mean(at_once) - np.mean(one_by_one))) / float(
+        np.std([*at_once, *one_by_one])
+    )
+    yield Bound(
+        f"KL {np.mean(at_once):.4f} at once, {np.mean(one_by_one):.4f} alone, apart by",
+        gap,
+        "sd",
+        at_most=1.0,
+    )
 
 
 def planted() -> FeatureTable:
@@ -57,7 +71,9 @@ def planted() -> FeatureTable:
     logits = 0.5 * tokens[:, 0, : len(DMER_EMOTIONS)]
     labels = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     valid = np.ones((count, len(spec.modalities)), dtype=bool)
-    windows = FeatureWindows(spec, np.arange(count, dtype=float), tokens, valid, np.ones(valid.shape))
+    windows = FeatureWindows(
+        spec, np.arange(count, dtype=float), tokens, valid, np.ones(valid.shape)
+    )
     names = np.arange(count).astype(str)
     return FeatureTable(windows, DMER_EMOTIONS, labels, np.full(count, "nobody"), names, "planted")
 

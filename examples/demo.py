@@ -1,4 +1,5 @@
-"""The whole way on simulated people: simulate, train, export, run on someone the model has never seen.
+"""The whole way on simulated people: simulate, train, export,
+run on someone the model has never seen.
 
 python examples/demo.py [FOLDER]
 """
@@ -27,8 +28,15 @@ def main(folder: Path) -> None:
         "emodict-run", "--engine", folder / "model.onnx", folder / "stranger" / "sub-01.h5",
         "--report", folder / "report.html",
     )  # fmt: skip
-    step(f"Done in {time.monotonic() - started:.0f} s. Simulated people: the numbers show that the chain works,")
-    print("not how well emotions can be read from real people. Open", folder / "report.html", flush=True)
+    step(
+        f"Done in {time.monotonic() - started:.0f} s. Simulated people: "
+        f"the numbers show that the chain works,"
+    )
+    print(
+        "not how well emotions can be read from real people. Open",
+        folder / "report.html",
+        flush=True,
+    )
 
 
 def step(text: str) -> None:

@@ -1,4 +1,5 @@
-"""Features without a model, for your own statistics: frontal alpha asymmetry and skin conductance, a row a second.
+"""Features without a model, for your own statistics:
+frontal alpha asymmetry and skin conductance, a row a second.
 
 python examples/features_only.py session.h5
 """
@@ -22,8 +23,12 @@ left, right = (spec.modality("eeg").channel_names.index(name) for name in ("F3",
 asymmetry = eeg[:, alpha, right] - eeg[:, alpha, left]
 skin_us = windows.features("gsr")[:, spec.modality("gsr").feature_names.index("x_mean")]
 
-for name, valid, quality in zip(spec.modality_names, windows.valid.T, windows.quality.T, strict=True):
+for name, valid, quality in zip(
+    spec.modality_names, windows.valid.T, windows.quality.T, strict=True
+):
     score = quality[valid].mean() if valid.any() else 0.0
     print(f"{name:<6}{valid.mean():5.0%} of the seconds valid, quality {score:.2f} where valid")
-print(f"alpha F4 - F3: {np.nanmean(asymmetry):+.3f} (DE, natural log), sd {np.nanstd(asymmetry):.3f}")
+print(
+    f"alpha F4 - F3: {np.nanmean(asymmetry):+.3f} (DE, natural log), sd {np.nanstd(asymmetry):.3f}"
+)
 print(f"skin conductance: {np.nanmean(skin_us):.2f} uS, sd {np.nanstd(skin_us):.2f}")

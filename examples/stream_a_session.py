@@ -26,6 +26,10 @@ with open_engine(sys.argv[1]) as engine, open_session(sys.argv[2]) as recording:
     stream = FeatureStream(features, {name: rate_hz for name, (_, rate_hz) in sources.items()})
     for second in range(int(recording.duration_s)):
         for name, (samples, rate_hz) in sources.items():
-            rows = stream.push(name, samples[round(second * rate_hz) : round((second + 1) * rate_hz)])
-            for start_s, shares in zip(rows.start_s, score(engine, rows, session="live").distribution, strict=True):
+            rows = stream.push(
+                name, samples[round(second * rate_hz) : round((second + 1) * rate_hz)]
+            )
+            for start_s, shares in zip(
+                rows.start_s, score(engine, rows, session="live").distribution, strict=True
+            ):
                 print(f"{start_s:6.0f} s  " + "  ".join(f"{share:4.0%}" for share in shares))

@@ -1,4 +1,5 @@
-"""Train on your own recordings (session.h5 with /trials truth), and fold the model into one ONNX file.
+"""Train on your own recordings (session.h5 with /trials truth),
+and fold the model into one ONNX file.
 
 python examples/train_your_own.py FOLDER_OF_SESSIONS
 """
@@ -18,7 +19,10 @@ options = FitOptions(split="trials", patience=5, seed=1)
 checkpoint = fit(table, options, on_step=lambda step: print(".", end="", flush=True))
 
 about = checkpoint.training
-print(f"\n{about['rows']} windows, {about['trials']} trials, {about['subjects']} subjects, {about['epochs']} epochs")
+print(
+    f"\n{about['rows']} windows, {about['trials']} trials, {about['subjects']} subjects, "
+    f"{about['epochs']} epochs"
+)
 model, mean_label = checkpoint.metrics["model"]["kl"], checkpoint.metrics["mean_label"]["kl"]
 print(f"KL on held-out trials: {model:.4f}; mean label {mean_label:.4f}")
 if model >= mean_label:

@@ -1,6 +1,7 @@
 """make check: the tests of what was changed since the last commit, for before the next one.
 
-A changed test file runs itself; a changed module runs the test files of its name and, in runtime/, of its room.
+A changed test file runs itself; a changed module runs the test files of its name and,
+in runtime/, of its room.
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ SLOW = {"live", "importers"}
 
 
 def changed_files() -> list[Path]:
-    """What git tracks and sees changed, and what it does not track and does not ignore, from the root."""
+    """What git tracks and sees changed,
+    and what it does not track and does not ignore, from the root.
+    """
     return [
         *_git("diff", "--name-only", "--diff-filter=d", "HEAD"),
         *_git("ls-files", "--others", "--exclude-standard"),
@@ -46,7 +49,9 @@ def judges_of(files: Iterable[Path], root: Path = ROOT) -> list[Path]:
 
 
 def _stands_for(test: Path, module: Path, root: Path) -> bool:
-    """Whether a test file lies in the part of the tests that is about the module's source folder."""
+    """Whether a test file lies in the part of the tests that is about
+    the module's source folder.
+    """
     part = test.relative_to(root / "tests").parts[0]
     return part == module.parts[0] or (module.parts[0] == "runtime" and part == "live")
 
@@ -58,7 +63,9 @@ def main() -> int:
         return 0
     print(f"The tests of {len(tests)} files are about what was changed.", flush=True)
     words = ["--quiet", "--exitfirst", "--numprocesses", "2", "--dist", "loadfile"]
-    return subprocess.run([sys.executable, "-m", "pytest", *words, *map(str, tests)], cwd=ROOT, check=False).returncode
+    return subprocess.run(
+        [sys.executable, "-m", "pytest", *words, *map(str, tests)], cwd=ROOT, check=False
+    ).returncode
 
 
 if __name__ == "__main__":

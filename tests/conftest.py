@@ -11,28 +11,38 @@ from types import ModuleType
 
 import pytest
 
-# As `make test` sets it, before numpy is loaded: the commands that tests start have one BLAS thread, and with more here
-# the last digit may be another.
+# As `make test` sets it, before numpy is loaded: the commands that tests start have one BLAS
+# thread, and with more here the last digit may be another.
 for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"):
     os.environ.setdefault(name, "1")
 
 with contextlib.suppress(ImportError):  # tests/gpu do without
     from hypothesis import Phase, settings
 
-    # A test that passes passes tomorrow. To look further: HYPOTHESIS_PROFILE=search make test ARGS=...
+    # A test that passes passes tomorrow. To look further:
+    # HYPOTHESIS_PROFILE=search make test ARGS=...
     settings.register_profile("search")
     settings.register_profile("same", derandomize=True)
     # Where any failure will do (make mutants), none is made smaller.
     settings.register_profile("first", derandomize=True, phases=[Phase.explicit, Phase.generate])
     settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
-# What the tests read of the folder `shared/data` beside the checkout; docs say where each was published.
+# What the tests read of the folder `shared/data` beside the checkout;
+# docs say where each was published.
 REAL_DATA = (
-    "dmer_sample", "e4_stress_predict_S01", "face_video", "opensignals_h5", "sjaffe", "xdf_examples", "yunet",
-)  # fmt: skip
+    "dmer_sample",
+    "e4_stress_predict_S01",
+    "face_video",
+    "opensignals_h5",
+    "sjaffe",
+    "xdf_examples",
+    "yunet",
+)
 
 
 def pytest_configure() -> None:
-    """Let the commands that tests start hear Ctrl-C: where we ignore it (pytest-xdist, nohup, &), so would they."""
+    """Let the commands that tests start hear Ctrl-C:
+    where we ignore it (pytest-xdist, nohup, &), so would they.
+    """
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -50,13 +60,17 @@ def shared_data() -> Path:
 @pytest.fixture(scope="session")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model of all four modalities that can do without any of them; random weights."""
-    return _untrained(tmp_path_factory.mktemp("model") / "model.onnx", ("eeg", "gsr", "ppg", "video"))
+    return _untrained(
+        tmp_path_factory.mktemp("model") / "model.onnx", ("eeg", "gsr", "ppg", "video")
+    )
 
 
 @pytest.fixture(scope="session")
 def wrist_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model of PPG and GSR that needs both; random weights."""
-    return _untrained(tmp_path_factory.mktemp("model") / "wrist.onnx", ("gsr", "ppg"), required=("gsr", "ppg"))
+    return _untrained(
+        tmp_path_factory.mktemp("model") / "wrist.onnx", ("gsr", "ppg"), required=("gsr", "ppg")
+    )
 
 
 def _untrained(path: Path, modalities: tuple[str, ...], *, required: tuple[str, ...] = ()) -> Path:
@@ -68,7 +82,9 @@ def _untrained(path: Path, modalities: tuple[str, ...], *, required: tuple[str, 
 
 @pytest.fixture(scope="session")
 def noise_session(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """30 s of noise of all four modalities, one trial with truth from second 2 to second 22; to be read only."""
+    """30 s of noise of all four modalities,
+    one trial with truth from second 2 to second 22; to be read only.
+    """
     from tests.recordings import noise_recording
 
     from emodict.recording.session import write_session

@@ -1,10 +1,12 @@
-"""make test-cpus: the numeric tests by the kernels of other processors, each setting in a process of its own.
+"""make test-cpus: the numeric tests by the kernels of other processors,
+each setting in a process of its own.
 
 python -m tests.cpus [tests]
 
-NumPy, OpenBLAS, PyTorch, MKL and oneDNN choose kernels by the processor that they find. Environment variables make them
-choose others, which add up in other orders and round elsewhere. A setting that changes no number of `numbers` has no
-effect on this machine: that is said and nothing is run, for it would be `make test` once more.
+NumPy, OpenBLAS, PyTorch, MKL and oneDNN choose kernels by the processor that they find. Environment
+variables make them choose others, which add up in other orders and round elsewhere. A setting that
+changes no number of `numbers` has no effect on this machine: that is said and nothing is run, for
+it would be `make test` once more.
 """
 
 from __future__ import annotations
@@ -26,7 +28,8 @@ import numpy as np
 
 ROOT = Path(__file__).resolve().parents[1]
 AT_ONCE = 2
-# Whose answers are sums, products and functions of these; none starts a command or trains for more than a few steps.
+# Whose answers are sums, products and functions of these;
+# none starts a command or trains for more than a few steps.
 TESTS = (
     "tests/runtime/features/test_band_power.py",
     "tests/runtime/features/test_extract.py",
@@ -58,7 +61,9 @@ class Setting:
 
 
 def numpys_kernels() -> str:
-    """All that NumPy has beyond its baseline and this processor can run: it refuses to leave out others."""
+    """All that NumPy has beyond its baseline and this processor can run:
+    it refuses to leave out others.
+    """
     from numpy._core._multiarray_umath import __cpu_dispatch__, __cpu_features__
 
     return " ".join(name for name in __cpu_dispatch__ if __cpu_features__[name])
@@ -78,22 +83,34 @@ SETTINGS = (
 
 
 def numbers() -> str:
-    """A hash of what the libraries compute from the same numbers, and the names of the kernels they say they use."""
+    """A hash of what the libraries compute from the same numbers,
+    and the names of the kernels they say they use.
+    """
     import torch
     from threadpoolctl import threadpool_info
 
     rng = np.random.default_rng(0)
     hashed = hashlib.sha256()
     for dtype in (np.float32, np.float64):
-        a, b = rng.standard_normal((64, 96)).astype(dtype), rng.standard_normal((96, 48)).astype(dtype)
+        a, b = (
+            rng.standard_normal((64, 96)).astype(dtype),
+            rng.standard_normal((96, 48)).astype(dtype),
+        )
         s, t = torch.from_numpy(a), torch.from_numpy(b)
-        # PyTorch gives products and decompositions to MKL, convolutions to oneDNN, and has kernels of its own.
+        # PyTorch gives products and decompositions to MKL, convolutions to oneDNN,
+        # and has kernels of its own.
         convolution = torch.conv1d(s.reshape(2, 32, 96), t.reshape(12, 32, 12))
         of_torch = (s @ t, torch.linalg.qr(t).Q, convolution, s.sum(), s.softmax(-1), s.tanh())
         of_numpy = (a @ b, np.linalg.qr(b)[0], a.sum(), np.exp(a))
         for array in (*of_numpy, *(tensor.numpy() for tensor in of_torch)):
             hashed.update(np.ascontiguousarray(array).tobytes())
-    blas = sorted({str(found["architecture"]) for found in threadpool_info() if found["internal_api"] == "openblas"})
+    blas = sorted(
+        {
+            str(found["architecture"])
+            for found in threadpool_info()
+            if found["internal_api"] == "openblas"
+        }
+    )
     kernels = f"OpenBLAS {'/'.join(blas)}, PyTorch {torch.backends.cpu.get_cpu_capability()}"
     return json.dumps({"kernels": kernels, "sha256": hashed.hexdigest()})
 
@@ -120,7 +137,9 @@ def run(setting: Setting, plain: Mapping[str, str], tests: Sequence[str]) -> Out
         return Outcome(f"not run: changes no number on this machine ({found['kernels']})")
     done = _python(setting, "-m", "pytest", "--quiet", "-p", "no:cacheprovider", *tests)
     seconds = time.monotonic() - started
-    counts = re.findall(r"\d+ (?:passed|failed|skipped|errors?)", (done.stdout.splitlines() or [""])[-1])
+    counts = re.findall(
+        r"\d+ (?:passed|failed|skipped|errors?)", (done.stdout.splitlines() or [""])[-1]
+    )
     said = f"{', '.join(counts) or 'FAILED'}, {seconds:.0f} s ({found['kernels']})"
     return Outcome(said, done.stdout, failed=done.returncode != 0)
 
@@ -129,8 +148,13 @@ def _python(setting: Setting | None, *words: str) -> subprocess.CompletedProcess
     environment = {**os.environ, **({setting.name: setting.value} if setting else {})}
     return subprocess.run(
         [sys.executable, *words],
-        env=environment, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
-    )  # fmt: skip
+        env=environment,
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
 
 
 def main(tests: Sequence[str]) -> int:

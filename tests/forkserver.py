@@ -1,4 +1,6 @@
-"""Processes forked from one that has made the slow imports already: commands of ours, and what may crash in C."""
+"""Processes forked from one that has made the slow imports already: commands of ours,
+and what may crash in C.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,8 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-# Those whose start is PyTorch's; the others start in a quarter of a second, and can be run as they are.
+# Those whose start is PyTorch's; the others start in a quarter of a second,
+# and can be run as they are.
 SLOW_TO_START = ("emodict-train", "emodict-export", "emodict-calibrate")
 MODULES = {
     "emodict-run": "emodict.cli.run",
@@ -33,13 +36,19 @@ TIMEOUT_S = 300.0
 
 
 def run_forked(
-    name: str, words: Sequence[str], *, cwd: str | os.PathLike[str] | None = None, env: Mapping[str, str] | None = None
+    name: str,
+    words: Sequence[str],
+    *,
+    cwd: str | os.PathLike[str] | None = None,
+    env: Mapping[str, str] | None = None,
 ) -> subprocess.CompletedProcess[str]:
     """Run a command to its end, as `subprocess.run` does with its output captured."""
     with tempfile.TemporaryDirectory() as folder:
         out, err = Path(folder, "out"), Path(folder, "err")
         where, environment = os.fspath(cwd or Path.cwd()), dict(os.environ if env is None else env)
-        process = _server().Process(target=_become, args=(name, list(words), where, environment, str(out), str(err)))
+        process = _server().Process(
+            target=_become, args=(name, list(words), where, environment, str(out), str(err))
+        )
         process.start()
         process.join(TIMEOUT_S)
         if process.is_alive():
@@ -47,11 +56,14 @@ def run_forked(
             raise TimeoutError(f"{name} {' '.join(words)} did not end in {TIMEOUT_S:.0f} s")
         code = process.exitcode
         process.close()
-        return subprocess.CompletedProcess([name, *words], code or 0, out.read_text(), err.read_text())
+        return subprocess.CompletedProcess(
+            [name, *words], code or 0, out.read_text(), err.read_text()
+        )
 
 
 def call(function: Callable[..., Any], *arguments: Any) -> Any:
-    """What a function returns, called in a process of its own: libraries in C may be left broken, or crash.
+    """What a function returns, called in a process of its own:
+    libraries in C may be left broken, or crash.
 
     Raises:
         AssertionError: it raised something, with its traceback, or its process died.
@@ -61,7 +73,11 @@ def call(function: Callable[..., Any], *arguments: Any) -> Any:
     process.start()
     ours.close()
     try:
-        returned, answer = answers.recv() if answers.poll(TIMEOUT_S) else (False, f"no answer in {TIMEOUT_S:.0f} s")
+        returned, answer = (
+            answers.recv()
+            if answers.poll(TIMEOUT_S)
+            else (False, f"no answer in {TIMEOUT_S:.0f} s")
+        )
     except EOFError:
         process.join()
         returned, answer = False, f"the process died: exit code {process.exitcode}"
@@ -73,7 +89,9 @@ def call(function: Callable[..., Any], *arguments: Any) -> Any:
     return answer
 
 
-def _answer(connection: Connection, function: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
+def _answer(
+    connection: Connection, function: Callable[..., Any], arguments: tuple[Any, ...]
+) -> None:
     try:
         answer = True, function(*arguments)
     except BaseException:

@@ -1,4 +1,6 @@
-"""What the modules of a source folder import, early and late, for the tests that hold the order of the rooms."""
+"""What the modules of a source folder import, early and late,
+for the tests that hold the order of the rooms.
+"""
 
 from __future__ import annotations
 
@@ -11,12 +13,17 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def modules(source: Path) -> dict[str, Path]:
-    found = {".".join(path.relative_to(source).with_suffix("").parts): path for path in source.rglob("*.py")}
+    found = {
+        ".".join(path.relative_to(source).with_suffix("").parts): path
+        for path in source.rglob("*.py")
+    }
     return {name.removesuffix(".__init__"): path for name, path in found.items()}
 
 
 def arrows(source: Path) -> Iterator[tuple[str, str]]:
-    """(module, what it imports) of a source folder, early and late, but not for type checkers alone."""
+    """(module, what it imports) of a source folder, early and late,
+    but not for type checkers alone.
+    """
     known = modules(source)
     for name, path in known.items():
         for node in without_types(ast.parse(path.read_text(encoding="utf-8"))):
@@ -29,7 +36,11 @@ def arrows(source: Path) -> Iterator[tuple[str, str]]:
 
 
 def without_types(node: ast.AST) -> Iterator[ast.AST]:
-    if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
+    if (
+        isinstance(node, ast.If)
+        and isinstance(node.test, ast.Name)
+        and node.test.id == "TYPE_CHECKING"
+    ):
         return
     yield node
     for child in ast.iter_child_nodes(node):

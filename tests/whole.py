@@ -1,4 +1,6 @@
-"""make test: the suite in two halves, both whatever the first says, and one line that sums them up."""
+"""make test: the suite in two halves, both whatever the first says,
+and one line that sums them up.
+"""
 
 from __future__ import annotations
 
@@ -10,10 +12,20 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from xml.etree import ElementTree
 
-# A file stays in one process: what its fixtures make is made once. tests/live holds the live pipeline to its times, so
-# nothing else runs beside it; it waits far more than it computes, so it takes more processes than there are cores.
+# A file stays in one process: what its fixtures make is made once. tests/live holds the live
+# pipeline to its times, so nothing else runs beside it; it waits far more than it computes, so it
+# takes more processes than there are cores.
 HALVES = (
-    ("--numprocesses", "auto", "--maxprocesses", "4", "--dist", "loadfile", "--ignore", "tests/live"),
+    (
+        "--numprocesses",
+        "auto",
+        "--maxprocesses",
+        "4",
+        "--dist",
+        "loadfile",
+        "--ignore",
+        "tests/live",
+    ),
     ("--numprocesses", "4", "--dist", "loadfile", "tests/live"),
 )
 
@@ -32,7 +44,9 @@ def run_half(words: tuple[str, ...]) -> Tally:
     """Run pytest with these words, its output shown; where it dies, its exit code alone tells."""
     with TemporaryDirectory() as folder:
         results = Path(folder) / "results.xml"
-        done = subprocess.run([sys.executable, "-m", "pytest", *words, "--junitxml", results], check=False)
+        done = subprocess.run(
+            [sys.executable, "-m", "pytest", *words, "--junitxml", results], check=False
+        )
         return read_tally(results, done.returncode)
 
 
@@ -41,14 +55,19 @@ def read_tally(results: Path, exit_code: int) -> Tally:
     if not results.is_file():
         return Tally(exit_code, failed=1)
     suites = ElementTree.parse(results).getroot().iter("testsuite")
-    counts = [[int(suite.get(name, 0)) for name in ("tests", "failures", "errors", "skipped")] for suite in suites]
+    counts = [
+        [int(suite.get(name, 0)) for name in ("tests", "failures", "errors", "skipped")]
+        for suite in suites
+    ]
     tests, failures, errors, skipped = (sum(column) for column in zip(*counts, strict=True))
     return Tally(exit_code, tests - failures - errors - skipped, failures + errors, skipped)
 
 
 def summary(tallies: list[Tally]) -> str:
     """One line, in the form in which other programs know a test runner's last one."""
-    passed, failed, skipped = (sum(getattr(t, name) for t in tallies) for name in ("passed", "failed", "skipped"))
+    passed, failed, skipped = (
+        sum(getattr(t, name) for t in tallies) for name in ("passed", "failed", "skipped")
+    )
     return f"tests: {passed} passed, {failed} failed, {skipped} skipped"
 
 

@@ -1,7 +1,8 @@
-"""Draw docs/architecture.svg: the rooms of the runtime, and which imports which, from the code itself.
+"""Draw docs/architecture.svg: the rooms of the runtime,
+and which imports which, from the code itself.
 
-Run from the repository root: python tools/draw_rooms.py (`make pages` does). A test checks that the file is what this
-writes.
+Run from the repository root: python tools/draw_rooms.py (`make pages` does).
+A test checks that the file is what this writes.
 """
 
 from __future__ import annotations
@@ -14,8 +15,20 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 OUT = ROOT / "docs" / "architecture.svg"
-# From what stands on nothing to what stands on all: tests/runtime/test_rooms.py holds that no arrow leads back.
-DEVICE = ("files", "recording", "features", "engine", "results", "predict", "face", "check", "live", "cli")
+# From what stands on nothing to what stands on all:
+# tests/runtime/test_rooms.py holds that no arrow leads back.
+DEVICE = (
+    "files",
+    "recording",
+    "features",
+    "engine",
+    "results",
+    "predict",
+    "face",
+    "check",
+    "live",
+    "cli",
+)
 DESK = ("tables", "recordings", "boards", "importers", "faces", "report", "many", "cli")
 WIDTH, ROW, BOX, LEFT = 920, 42, 32, 16
 DEVICE_WIDTH, DESK_WIDTH = 370, 340
@@ -26,7 +39,8 @@ text { font: 13px system-ui, sans-serif; fill: #1b2733 }
 rect { fill: #f3f6f9; stroke: #9fb0c0 }
 path { fill: none; stroke: #2a6db0; stroke-opacity: .55; stroke-width: 1.6 }
 @media (prefers-color-scheme: dark) {
-text { fill: #e6edf3 } .small { fill: #9aa7b4 } rect { fill: #1c2733; stroke: #4a5b6b } path { stroke: #6fc3c9 }
+text { fill: #e6edf3 } .small { fill: #9aa7b4 } path { stroke: #6fc3c9 }
+rect { fill: #1c2733; stroke: #4a5b6b }
 }
 """
 
@@ -51,7 +65,8 @@ def drawing() -> str:
         *(_box("emodict_desk", room, i, desk_left, DESK_WIDTH) for i, room in enumerate(DESK)),
         *_arcs(arrows, "emodict", DEVICE, LEFT + DEVICE_WIDTH, 1),
         *_arcs(arrows, "emodict_desk", DESK, desk_left, -1),
-        f'<text class="small" x="{LEFT}" y="{height - 12}">A line leads from a room up to each one that it imports. '
+        f'<text class="small" x="{LEFT}" y="{height - 12}">A line leads from a room up to each '
+        f"one that it imports. "
         "Every room of the desk also imports rooms of emodict, which is not drawn.</text>",
         "</svg>",
     ]
@@ -99,7 +114,9 @@ def _box(package: str, room: str, row: int, x: float, width: float) -> str:
     )
 
 
-def _arcs(arrows: set[tuple[str, str]], package: str, rooms: tuple[str, ...], x: float, side: int) -> Iterator[str]:
+def _arcs(
+    arrows: set[tuple[str, str]], package: str, rooms: tuple[str, ...], x: float, side: int
+) -> Iterator[str]:
     """A curve beside the boxes for each room and a room that it imports."""
     for source, target in sorted(arrows):
         names = [name.removeprefix(f"{package}.") for name in (source, target)]
@@ -108,7 +125,8 @@ def _arcs(arrows: set[tuple[str, str]], package: str, rooms: tuple[str, ...], x:
         start, stop = (_middle(rooms.index(name)) for name in names)
         reach = x + side * (14 + 0.36 * abs(start - stop))
         title = f"<title>{names[0]} imports {names[1]}</title>"
-        yield f'<path d="M{x} {start:g} C{reach:g} {start:g} {reach:g} {stop:g} {x} {stop:g}">{title}</path>'
+        arc = f"M{x} {start:g} C{reach:g} {start:g} {reach:g} {stop:g} {x} {stop:g}"
+        yield f'<path d="{arc}">{title}</path>'
 
 
 if __name__ == "__main__":

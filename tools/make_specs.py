@@ -1,6 +1,8 @@
-"""Write the feature specs in runtime/emodict/features/specs: scipy designs the filters once, the runtime reads numbers.
+"""Write the feature specs in runtime/emodict/features/specs: scipy designs the filters once,
+the runtime reads numbers.
 
-Run from the repository root: python tools/make_specs.py. A test checks that the files are what this writes.
+Run from the repository root: python tools/make_specs.py.
+A test checks that the files are what this writes.
 """
 
 from __future__ import annotations
@@ -13,16 +15,48 @@ import numpy as np
 import scipy.signal as ss
 
 from emodict.features.hog import hog_names
-from emodict.features.spec import VGG_CLEAN, VGG_REFERENCE, Band, FeatureSpec, FilterSpec, ModalitySpec, SpectrumSpec
+from emodict.features.spec import (
+    VGG_CLEAN,
+    VGG_REFERENCE,
+    Band,
+    FeatureSpec,
+    FilterSpec,
+    ModalitySpec,
+    SpectrumSpec,
+)
 
 SPECS = Path(__file__).parent.parent / "runtime" / "emodict" / "features" / "specs"
 
-# DSI-24 order without its reference and auxiliary inputs (Yang et al., Scientific Data 11:847, 2024).
+# DSI-24 order without its reference and auxiliary inputs (Yang et al.,
+# Scientific Data 11:847, 2024).
 EEG_CHANNELS = (
-    "P3", "C3", "F3", "Fz", "F4", "C4", "P4", "Cz", "Fp1", "Fp2", "T3", "T5", "O1", "O2", "F7", "F8", "T6", "T4"
-)  # fmt: skip
+    "P3",
+    "C3",
+    "F3",
+    "Fz",
+    "F4",
+    "C4",
+    "P4",
+    "Cz",
+    "Fp1",
+    "Fp2",
+    "T3",
+    "T5",
+    "O1",
+    "O2",
+    "F7",
+    "F8",
+    "T6",
+    "T4",
+)
 EEG_HZ, PPG_HZ, GSR_HZ = 300.0, 100.0, 4.0
-PAPER_BANDS = (("delta", 1, 4), ("theta", 4, 8), ("alpha", 8, 14), ("beta", 14, 31), ("gamma", 31, 45))
+PAPER_BANDS = (
+    ("delta", 1, 4),
+    ("theta", 4, 8),
+    ("alpha", 8, 14),
+    ("beta", 14, 31),
+    ("gamma", 31, 45),
+)
 LOG_2PIE = math.log(2 * math.pi * math.e)
 STATISTICS = ("median", "mean", "std", "min", "max", "minratio", "maxratio")
 FFT_STATISTICS = ("median", "mean", "std", "min", "max", "range")
@@ -55,9 +89,12 @@ def zero_phase(mode: str, sections: np.ndarray) -> FilterSpec:
 
 
 def parseval_bands(samples: int, rate_hz: float, taper: np.ndarray) -> tuple[Band, ...]:
-    """Variance in each band: the trapezoidal integral of the tapered periodogram from low to high."""
+    """Variance in each band: the trapezoidal integral of the tapered
+    periodogram from low to high.
+    """
     bin_hz = rate_hz / samples
-    # One-sided (2), Parseval (1 / samples), and the taper's mean square, so that white noise keeps its variance.
+    # One-sided (2), Parseval (1 / samples), and the taper's mean square,
+    # so that white noise keeps its variance.
     scale = 2.0 / (samples * np.sum(taper**2))
     bands = []
     for name, low, high in PAPER_BANDS:
@@ -90,15 +127,23 @@ def eeg(spectrum: SpectrumSpec, *, band_major: bool, **fields: object) -> Modali
     )  # fmt: skip
 
 
-def video(dims: int = 32, kind: str = "embedding", *, face_features: tuple[str, ...] = ()) -> ModalitySpec:
+def video(
+    dims: int = 32, kind: str = "embedding", *, face_features: tuple[str, ...] = ()
+) -> ModalitySpec:
     return face(tuple(f"face{i:02d}" for i in range(dims)), kind, face_features=face_features)
 
 
-def face(names: tuple[str, ...], kind: str = "embedding", *, face_features: tuple[str, ...] = ()) -> ModalitySpec:
-    return ModalitySpec("video", kind, 1.0, "", (), 1.0, (len(names),), names, face_features=face_features)
+def face(
+    names: tuple[str, ...], kind: str = "embedding", *, face_features: tuple[str, ...] = ()
+) -> ModalitySpec:
+    return ModalitySpec(
+        "video", kind, 1.0, "", (), 1.0, (len(names),), names, face_features=face_features
+    )
 
 
-def peripheral(name: str, *, filter_: FilterSpec | None, constant_usable: bool = False) -> ModalitySpec:
+def peripheral(
+    name: str, *, filter_: FilterSpec | None, constant_usable: bool = False
+) -> ModalitySpec:
     rate, unit, features, limits = {
         "ppg": (PPG_HZ, "a.u.", PPG_FEATURES, PPG_RANGE),
         "gsr": (GSR_HZ, "uS", GSR_FEATURES, GSR_RANGE_US),
@@ -114,7 +159,12 @@ def emodict_1(mains_hz: int, *, hog: bool = False) -> FeatureSpec:
     causal = FilterSpec("causal", as_rows(np.vstack([sos(2, 1, 50, EEG_HZ), notch])))
     taper = ss.get_window("hann", int(EEG_HZ))
     spectrum = SpectrumSpec(
-        1, tuple(taper.tolist()), int(EEG_HZ), parseval_bands(int(EEG_HZ), EEG_HZ, taper), 0.5, LOG_2PIE / 2
+        1,
+        tuple(taper.tolist()),
+        int(EEG_HZ),
+        parseval_bands(int(EEG_HZ), EEG_HZ, taper),
+        0.5,
+        LOG_2PIE / 2,
     )
     return FeatureSpec(
         id="emodict-1" + "-hog" * hog + f"-{mains_hz}hz" * (mains_hz != 50),
@@ -140,17 +190,23 @@ def dmer_2024(*, lbptop: bool) -> FeatureSpec:
             for name, low, high in (*PAPER_BANDS[:4], ("gamma", 31, 49))
         ]
     )
-    # 300 tapered samples into an FFT of 256: the last 44 are cut off, as in the data set's own extraction.
+    # 300 tapered samples into an FFT of 256: the last 44 are cut off,
+    # as in the data set's own extraction.
     spectrum = SpectrumSpec(1, tuple(taper.tolist()), n_fft, bands, 0.5, LOG_2PIE / 2)
     return FeatureSpec(
         id="dmer-2024-lbptop" if lbptop else "dmer-2024",
-        description="The released DMER feature files" + (", with their 768-d LBP-TOP video" if lbptop else ""),
+        description="The released DMER feature files"
+        + (", with their 768-d LBP-TOP video" if lbptop else ""),
         token_width=18,
         streaming=False,
         modalities=(
             eeg(spectrum, band_major=True),
             peripheral("gsr", filter_=None, constant_usable=True),
-            peripheral("ppg", filter_=zero_phase("zero-phase-trial", sos(3, 0.5, 8, PPG_HZ)), constant_usable=True),
+            peripheral(
+                "ppg",
+                filter_=zero_phase("zero-phase-trial", sos(3, 0.5, 8, PPG_HZ)),
+                constant_usable=True,
+            ),
             # The released files do not say how the pixels went in.
             video(768, "table") if lbptop else video(face_features=(VGG_CLEAN, VGG_REFERENCE)),
         ),
@@ -160,19 +216,27 @@ def dmer_2024(*, lbptop: bool) -> FeatureSpec:
 def sample_spectrum(
     samples: int, n_fft: int, rate_hz: float, bands: list[tuple[str, float, float]], decimation: int
 ) -> SpectrumSpec:
-    """The released code's recipe: bins int(low b) .. int(high b - 1) EXCLUSIVE, value log2(100 mean |X|^2).
+    """The released code's recipe: bins int(low b) .. int(high b - 1) EXCLUSIVE,
+    value log2(100 mean |X|^2).
 
     b is a whole number of bins a hertz: the code cuts the 10.24 of EEG and PPG to 10.
     """
     per_hz = int(n_fft / rate_hz)
     edges = [(n, lo, hi, int(lo * per_hz), int(hi * per_hz - 1) - 1) for n, lo, hi in bands]
     return SpectrumSpec(
-        decimation, tuple(np.hanning(samples).tolist()), n_fft, mean_bands(edges), 1 / math.log(2), math.log2(100)
-    )  # fmt: skip
+        decimation,
+        tuple(np.hanning(samples).tolist()),
+        n_fft,
+        mean_bands(edges),
+        1 / math.log(2),
+        math.log2(100),
+    )
 
 
 def sample_signal(name: str, spectrum: SpectrumSpec, sections: np.ndarray) -> ModalitySpec:
-    rate, unit, limits = {"ppg": (PPG_HZ, "a.u.", PPG_RANGE), "gsr": (GSR_HZ, "uS", GSR_RANGE_US)}[name]
+    rate, unit, limits = {"ppg": (PPG_HZ, "a.u.", PPG_RANGE), "gsr": (GSR_HZ, "uS", GSR_RANGE_US)}[
+        name
+    ]
     features = tuple(f"{b.name}_{name}" for b in spectrum.bands)
     return ModalitySpec(
         name, "band_power", rate, unit, (name,), 1.0, (1, len(features)), features,
@@ -191,15 +255,21 @@ def dmer_sample() -> FeatureSpec:
         streaming=False,
         modalities=(
             eeg(sample_spectrum(100, 1024, 100.0, bands, 3), band_major=False),
-            sample_signal("gsr", sample_spectrum(4, 64, GSR_HZ, slow, 1), sos(2, 0.01, 1.9, GSR_HZ)),
-            sample_signal("ppg", sample_spectrum(100, 1024, PPG_HZ, bands, 1), sos(2, 0.01, 49, PPG_HZ)),
+            sample_signal(
+                "gsr", sample_spectrum(4, 64, GSR_HZ, slow, 1), sos(2, 0.01, 1.9, GSR_HZ)
+            ),
+            sample_signal(
+                "ppg", sample_spectrum(100, 1024, PPG_HZ, bands, 1), sos(2, 0.01, 49, PPG_HZ)
+            ),
             video(face_features=(VGG_REFERENCE,)),
         ),
     )
 
 
 def edl_89() -> FeatureSpec:
-    """The EDL data set's table (Shu et al. 2022): 89 ready-made features, no EEG, one token each."""
+    """The EDL data set's table (Shu et al. 2022):
+    89 ready-made features, no EEG, one token each.
+    """
     sizes = {"gsr": 39, "skt": 4, "ecg": 39, "hr": 7}
     modalities = tuple(
         ModalitySpec(m, "table", 1.0, "", (), 1.0, (n,), tuple(f"{m}{i:02d}" for i in range(n)))
@@ -222,7 +292,10 @@ def main() -> None:
     for spec in all_specs():
         path = SPECS / f"{spec.id}.json"
         path.write_text(json.dumps(spec.to_dict(), separators=(",", ":")) + "\n", encoding="utf-8")
-        print(f"{path.name}: {spec.tokens} tokens of {spec.token_width}, fingerprint {spec.fingerprint}")
+        print(
+            f"{path.name}: {spec.tokens} tokens of {spec.token_width}, "
+            f"fingerprint {spec.fingerprint}"
+        )
 
 
 if __name__ == "__main__":

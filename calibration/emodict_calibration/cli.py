@@ -15,7 +15,8 @@ from emodict_calibration.precision import cli as precision_cli
 
 NAME = "emodict-calibrate"
 DEFAULT_COMMAND = "precision"
-_HELP = f"""Numbers fitted after training: what may run in FP16 or INT8, a person's baseline, the output's temperature.
+_HELP = f"""Numbers fitted after training: what may run in FP16 or INT8, a person's baseline,
+the output's temperature.
 
 \b
 `{NAME} MODEL.pt DATA... -o precision.json` is short for `{NAME} {DEFAULT_COMMAND} ...`;
@@ -24,15 +25,23 @@ a file that is named like a command is given as ./person.
 
 
 class _PrecisionByDefault(TyperGroup):
-    """Words that begin with no command's name are those of `precision`, whose options the help lists too."""
+    """Words that begin with no command's name are those of `precision`,
+    whose options the help lists too.
+    """
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        if args and not self._names_command(args[0]) and args[0] not in (*ctx.help_option_names, "--version"):
+        if (
+            args
+            and not self._names_command(args[0])
+            and args[0] not in (*ctx.help_option_names, "--version")
+        ):
             args = [DEFAULT_COMMAND, *args]
         return super().parse_args(ctx, args)
 
     def _names_command(self, word: str) -> bool:
-        """A bare word that is not a file is meant for a command, too: misspelled, typer says which was meant."""
+        """A bare word that is not a file is meant for a command, too: misspelled,
+        typer says which was meant.
+        """
         return word in self.commands or (word.isalpha() and not Path(word).exists())
 
     def format_options(self, ctx: Any, formatter: Any) -> None:

@@ -1,4 +1,6 @@
-"""A matplotlib picture in a file: checked before the work, drawn without a screen, the same bytes every time."""
+"""A matplotlib picture in a file: checked before the work, drawn without a screen,
+the same bytes every time.
+"""
 
 from __future__ import annotations
 
@@ -15,10 +17,14 @@ _PNG_DPI = 144
 
 
 def check_picture(path: Path) -> None:
-    """Refuse an ending that is not a picture's, and a machine that cannot draw, before the work starts."""
+    """Refuse an ending that is not a picture's,
+    and a machine that cannot draw, before the work starts.
+    """
     if path.suffix not in ENDINGS:
         raise OutputError(
-            f"Cannot draw {path}", expected=f"a file ending in {' or '.join(ENDINGS)}", got=path.suffix or "no ending"
+            f"Cannot draw {path}",
+            expected=f"a file ending in {' or '.join(ENDINGS)}",
+            got=path.suffix or "no ending",
         )
     check_writable(path)
     _figure_class()
@@ -47,5 +53,7 @@ def _figure_class() -> Any:
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
-        raise MissingDependencyError("matplotlib", extra="calibrate", purpose="The picture of a calibration") from error
+        raise MissingDependencyError(
+            "matplotlib", extra="calibrate", purpose="The picture of a calibration"
+        ) from error
     return Figure

@@ -1,6 +1,9 @@
-"""emodict-export: from a checkpoint to one folded ONNX file, a plan, or a Triton model repository; face engines."""
+"""emodict-export: from a checkpoint to one folded ONNX file, a plan,
+or a Triton model repository; face engines.
+"""
 
-# No `from __future__ import annotations`: typer reads the annotations of functions made inside functions.
+# No `from __future__ import annotations`:
+# typer reads the annotations of functions made inside functions.
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -28,18 +31,26 @@ def main() -> None:
 
 
 _Model = Annotated[
-    Path, typer.Argument(metavar="MODEL", help="A checkpoint of emodict-train; with --face, a vgg16.pth.")
+    Path,
+    typer.Argument(
+        metavar="MODEL", help="A checkpoint of emodict-train; with --face, a vgg16.pth."
+    ),
 ]
 _Out = Annotated[
     Path | None,
-    typer.Option("--out", "-o", help="A .onnx or a .plan; beside MODEL by default, a .plan where --sm is given."),
+    typer.Option(
+        "--out",
+        "-o",
+        help="A .onnx or a .plan; beside MODEL by default, a .plan where --sm is given.",
+    ),
 ]
 _Precision = Annotated[
     Literal["fp32", "fp16", "int8"] | None,
     typer.Option(help="What the graph computes in. [default: fp16 for a .plan, fp32 for a .onnx]"),
 ]
 _Calibration = Annotated[
-    Path | None, typer.Option(help="The precision.json of emodict-calibrate: which nodes stay in FP32.")
+    Path | None,
+    typer.Option(help="The precision.json of emodict-calibrate: which nodes stay in FP32."),
 ]
 _Data = Annotated[
     list[Path] | None,
@@ -47,20 +58,33 @@ _Data = Annotated[
 ]
 _Sm = Annotated[
     str | None,
-    typer.Option(help="GPUs to build the plan for, on any machine: 86,89,120. [default: the GPU of this one]"),
+    typer.Option(
+        help="GPUs to build the plan for, on any machine: 86,89,120. [default: the GPU of this one]"
+    ),
 ]
 _Triton = Annotated[
     Path | None,
-    typer.Option(metavar="DIR", help="Write a model repository for NVIDIA Triton Inference Server, too."),
+    typer.Option(
+        metavar="DIR", help="Write a model repository for NVIDIA Triton Inference Server, too."
+    ),
 ]
 _Face = Annotated[
-    bool, typer.Option("--face", help="MODEL holds the weights of VGG-16: make the engine that describes faces.")
+    bool,
+    typer.Option(
+        "--face", help="MODEL holds the weights of VGG-16: make the engine that describes faces."
+    ),
 ]
 _Form = Annotated[
     Literal["clean", "reference"] | None,
-    typer.Option(help="With --face: pixels as on ImageNet, or scrambled as in the paper's code. [default: clean]"),
+    typer.Option(
+        help="With --face: pixels as on ImageNet, or scrambled as in the paper's code. "
+        "[default: clean]"
+    ),
 ]
-_Sign = Annotated[Path | None, typer.Option(metavar="KEY", help="A private Ed25519 key (PEM): sign what is written.")]
+_Sign = Annotated[
+    Path | None,
+    typer.Option(metavar="KEY", help="A private Ed25519 key (PEM): sign what is written."),
+]
 
 
 def build() -> typer.Typer:
@@ -80,14 +104,21 @@ def build() -> typer.Typer:
         form: _Form = None,
         sign: _Sign = None,
     ) -> None:
-        """Fold a checkpoint into one self-contained graph, check it against torch, and build a plan from it."""
+        """Fold a checkpoint into one self-contained graph, check it against torch,
+        and build a plan from it.
+        """
         log_to_stderr()
         if form is not None and not face:
-            raise InputError("--form is for the engine that describes faces", expected="--face vgg16.pth beside it")
+            raise InputError(
+                "--form is for the engine that describes faces",
+                expected="--face vgg16.pth beside it",
+            )
         target = model.with_suffix(".onnx" if sm is None else ".plan") if out is None else out
         chosen = precision or ("fp16" if target.suffix == ".plan" else "fp32")
         prepared = (form or "clean") if face else None
-        options = ExportOptions(target, chosen, calibration, tuple(data or ()), sm, triton, prepared, sign)
+        options = ExportOptions(
+            target, chosen, calibration, tuple(data or ()), sm, triton, prepared, sign
+        )
         export_all(model, options)
 
     return app
@@ -174,13 +205,15 @@ def read_table(checkpoint: "Checkpoint", paths: Sequence[Path]) -> "FeatureTable
 
 def _say_onnx(report: "ExportReport") -> None:
     print(
-        f"Wrote {report.path}: {report.precision.upper()}, {report.nodes} nodes, {report.bytes / 1024:.0f} KiB, "
+        f"Wrote {report.path}: {report.precision.upper()}, {report.nodes} nodes, "
+        f"{report.bytes / 1024:.0f} KiB, "
         f"sha256 {report.sha256[:16]}"
     )
     if report.keep_fp32:
         print(f"Kept in FP32: {', '.join(report.keep_fp32)}")
     print(
-        f"Against torch at batch 1, 2, 7 and 64: distributions within {report.distribution_error:.1e}, "
+        f"Against torch at batch 1, 2, 7 and 64: "
+        f"distributions within {report.distribution_error:.1e}, "
         f"weights within {report.weights_error:.1e}"
     )
 
@@ -205,8 +238,10 @@ def _build_plan(options: ExportOptions) -> None:
         )
     write_plan(plan, options.out)
     print(
-        f"Wrote {options.out} and {options.out.name}.json: {len(plan.content) / 2**20:.1f} MiB in {plan.build_s:.1f} s "
-        f"by {plan.builder} {plan.builder_version}, for compute capability {', '.join(plan.compute_capabilities)}; "
+        f"Wrote {options.out} and {options.out.name}.json: "
+        f"{len(plan.content) / 2**20:.1f} MiB in {plan.build_s:.1f} s "
+        f"by {plan.builder} {plan.builder_version}, for compute capability "
+        f"{', '.join(plan.compute_capabilities)}; "
         f"{plan.layers_text}"
     )
 

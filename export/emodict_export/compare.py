@@ -17,14 +17,18 @@ from emodict_train.model.checkpoint import Checkpoint, predict
 Runner = Callable[[NDArray[np.float32]], Any]
 
 CHECKED_BATCHES = (1, 2, 7, 64)
-# Largest error of a share, and of a dictionary weight against the largest one (they are not normalised).
-# float32 keeps 7 digits: a few hundred operations on shares of size 0.1 stay far within 1e-5. The bounds of the low
-# precisions only catch what is broken; what they cost on real data is measured by emodict-calibrate.
+# Largest error of a share, and of a dictionary weight against the largest one (they are not
+# normalised). float32 keeps 7 digits: a few hundred operations on shares of size 0.1 stay far
+# within 1e-5. The bounds of the low precisions only catch what is broken; what they cost on real
+# data is measured by emodict-calibrate.
 ALLOWED = {"fp32": (1e-5, 1e-4), "fp16": (1e-2, 5e-2), "int8": (0.2, 0.5)}
 
 
-def compare_with_torch(model: onnx.ModelProto, checkpoint: Checkpoint, precision: str = "fp32") -> tuple[float, float]:
-    """Largest error of distribution and of weights (relative to the largest weight) at batch 1, 2, 7 and 64.
+def compare_with_torch(
+    model: onnx.ModelProto, checkpoint: Checkpoint, precision: str = "fp32"
+) -> tuple[float, float]:
+    """Largest error of distribution and of weights (relative to the largest weight)
+    at batch 1, 2, 7 and 64.
 
     Raises:
         EmodictError: an error is larger than the precision explains, or a number is not finite.
@@ -36,9 +40,14 @@ def compare_with_torch(model: onnx.ModelProto, checkpoint: Checkpoint, precision
     for batch in CHECKED_BATCHES:
         tokens = _plausible_tokens(checkpoint, batch, rng)
         distribution, weights = run(tokens)
-        expected, expected_weights = (t.numpy() for t in predict(networks, torch.from_numpy(tokens)))
+        expected, expected_weights = (
+            t.numpy() for t in predict(networks, torch.from_numpy(tokens))
+        )
         scale = max(1.0, float(np.abs(expected_weights).max()))
-        gaps = np.abs(distribution - expected).max(), np.abs(weights - expected_weights).max() / scale
+        gaps = (
+            np.abs(distribution - expected).max(),
+            np.abs(weights - expected_weights).max() / scale,
+        )
         # np.maximum, unlike max(), lets a NaN through to be refused below.
         worst = [float(np.maximum(old, new)) for old, new in zip(worst, gaps, strict=True)]
     allowed = ALLOWED[precision]
@@ -60,9 +69,11 @@ def _disagreement(precision: str, worst: list[float]) -> EmodictError:
             fix="Please report this with the checkpoint",
         )
     return ModelError(
-        f"In {precision.upper()} this model no longer computes what it was trained to; nothing was written",
+        f"In {precision.upper()} this model no longer computes what it was trained to; "
+        f"nothing was written",
         **numbers,
-        fix="Find the nodes that must stay FP32: emodict-calibrate model.pt DATA -o precision.json, "
+        fix="Find the nodes that must stay FP32: "
+        "emodict-calibrate model.pt DATA -o precision.json, "
         f"then emodict-export model.pt --precision {precision} --calibration precision.json",
     )
 
@@ -81,7 +92,9 @@ def _onnxruntime_runner(model: onnx.ModelProto) -> Runner:
 
 
 def _half_runner(model: onnx.ModelProto) -> Runner:
-    """onnx.reference, whose numpy halves overflow as a GPU's do; ONNX Runtime's CPU would compute in FP32."""
+    """onnx.reference, whose numpy halves overflow as a GPU's do;
+    ONNX Runtime's CPU would compute in FP32.
+    """
     from onnx.reference import ReferenceEvaluator
 
     session = ReferenceEvaluator(model)
@@ -93,7 +106,9 @@ def _half_runner(model: onnx.ModelProto) -> Runner:
     return run
 
 
-def _plausible_tokens(checkpoint: Checkpoint, batch: int, rng: np.random.Generator) -> NDArray[np.float32]:
+def _plausible_tokens(
+    checkpoint: Checkpoint, batch: int, rng: np.random.Generator
+) -> NDArray[np.float32]:
     """Raw features as the training set had them: its mean and spread."""
     state = checkpoint.states[0]
     mean, scale = state["standardise.mean"].numpy(), state["standardise.scale"].numpy()

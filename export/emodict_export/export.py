@@ -1,4 +1,6 @@
-"""Checkpoint -> one self-contained, self-describing ONNX file, checked against torch before it is written."""
+"""Checkpoint -> one self-contained, self-describing ONNX file,
+checked against torch before it is written.
+"""
 
 from __future__ import annotations
 
@@ -65,11 +67,14 @@ class ExportReport:
     weights_error: float
 
 
-def export_onnx(checkpoint: Checkpoint, path: str | os.PathLike[str], precision: Precision = FP32) -> ExportReport:
+def export_onnx(
+    checkpoint: Checkpoint, path: str | os.PathLike[str], precision: Precision = FP32
+) -> ExportReport:
     """Fold a checkpoint and write it as ONNX, opset 18, dynamic batch, no other file beside it.
 
     Raises:
-        EmodictError: the graph and the torch model disagree by more than the precision explains; nothing is written.
+        EmodictError: the graph and the torch model disagree by more than the precision
+            explains; nothing is written.
     """
     model, kept = exported_onnx(checkpoint, precision)
     content = model.SerializeToString(deterministic=True)
@@ -88,13 +93,19 @@ def export_onnx(checkpoint: Checkpoint, path: str | os.PathLike[str], precision:
     )
 
 
-def exported_onnx(checkpoint: Checkpoint, precision: Precision = FP32) -> tuple[onnx.ModelProto, tuple[str, ...]]:
-    """The graph in this precision with its manifest in the metadata, and the nodes that were asked to stay FP32."""
+def exported_onnx(
+    checkpoint: Checkpoint, precision: Precision = FP32
+) -> tuple[onnx.ModelProto, tuple[str, ...]]:
+    """The graph in this precision with its manifest in the metadata,
+    and the nodes that were asked to stay FP32.
+    """
     model = folded_graph(checkpoint)
     kept = (
         ()
         if precision.choice is None
-        else kept_by(precision.choice, model, precision=precision.name, graph_sha256=graph_hash(model))
+        else kept_by(
+            precision.choice, model, precision=precision.name, graph_sha256=graph_hash(model)
+        )
     )
     if precision.name == "fp16":
         # Numbers that half does not have: to keep them is not a choice, and the report names them.
@@ -120,7 +131,9 @@ def folded_graph(checkpoint: Checkpoint) -> onnx.ModelProto:
     """The FP32 graph alone, from which every precision starts."""
     features = checkpoint.features
     members = [fold_network(network) for network in checkpoint.networks()]
-    return build_graph(members, checkpoint.model, tokens=features.tokens, width=features.token_width)
+    return build_graph(
+        members, checkpoint.model, tokens=features.tokens, width=features.token_width
+    )
 
 
 def described(model: onnx.ModelProto, checkpoint: Checkpoint, precision: str) -> onnx.ModelProto:
@@ -154,7 +167,9 @@ def fold_network(network: EmotionDict) -> FoldedModel:
 
 
 def missing_value(checkpoint: Checkpoint) -> NDArray[np.float64]:
-    """(tokens, width): what stands for a missing modality, the training mean, which standardises to 0."""
+    """(tokens, width): what stands for a missing modality, the training mean,
+    which standardises to 0.
+    """
     mean, *others = [state["standardise.mean"] for state in checkpoint.states]
     if not all(torch.equal(other, mean) for other in others):
         raise ModelError(

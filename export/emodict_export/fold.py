@@ -1,4 +1,5 @@
-"""The exact folds: each removes work from the graph and nothing from the numbers; float64 algebra throughout.
+"""The exact folds: each removes work from the graph and nothing from the numbers;
+float64 algebra throughout.
 
 Row vectors: a Linear layer maps x to x W + b with W (inputs, outputs), torch's weight transposed.
 """
@@ -14,7 +15,8 @@ from numpy.typing import NDArray
 Float64Array = NDArray[np.float64]
 State = dict[str, Float64Array]
 
-# A mean of so many standard deviations is taken off in the graph: folded, it would cost two of float32's seven digits.
+# A mean of so many standard deviations is taken off in the graph: folded,
+# it would cost two of float32's seven digits.
 CENTRE_ABOVE = 100.0
 
 
@@ -36,7 +38,8 @@ class Norm(NamedTuple):
 class FoldedLayer:
     """One Transformer layer as the graph runs it, its input being x + shift of the layer before.
 
-    scores: (d, heads d) gives for each head x A_h + c_h, whose product with x^T is the attention score;
+    scores: (d, heads d) gives for each head x A_h + c_h,
+        whose product with x^T is the attention score;
     mix: (heads d, d) = stacked Wv_h Wo_h, its bias pushed into the normalisation before.
     """
 
@@ -52,9 +55,9 @@ class FoldedLayer:
 class FoldedModel:
     """All numbers of the graph of one member.
 
-    The input is scaled in the graph (inverse_scale: (tokens, width)), and centred there (mean, the same shape) only
-    where offsets are so large that folding them would cost digits in float32 (else mean is None); position
-    (tokens, d) carries all constants.
+    The input is scaled in the graph (inverse_scale: (tokens, width)), and centred there (mean, the
+    same shape) only where offsets are so large that folding them would cost digits in float32 (else
+    mean is None); position (tokens, d) carries all constants.
     """
 
     mean: Float64Array | None
@@ -71,7 +74,9 @@ class FoldedModel:
     to_emotions: Affine
 
 
-def fold_model(state: State, *, positions: Float64Array, heads: int, layers: int, norm_eps: float) -> FoldedModel:
+def fold_model(
+    state: State, *, positions: Float64Array, heads: int, layers: int, norm_eps: float
+) -> FoldedModel:
     """Fold a checkpoint's state (torch's names, float64)."""
     prefix = "encoder.transformer.layers"
     folded = [fold_layer(_below(state, f"{prefix}.{i}."), heads=heads) for i in range(layers)]
@@ -82,18 +87,27 @@ def fold_model(state: State, *, positions: Float64Array, heads: int, layers: int
         embed = fold_centring(mean, inverse_scale, embed)
     shifts = [shift for _, shift in folded]
     plain = [layer for layer, _ in folded]
-    # Every layer expects its input shifted by a constant: the normalisation (or the positions) before adds it.
-    chained = tuple(_add_to_norm2(layer, shifts[i + 1]) if i + 1 < layers else layer for i, layer in enumerate(plain))
+    # Every layer expects its input shifted by a constant:
+    # the normalisation (or the positions) before adds it.
+    chained = tuple(
+        _add_to_norm2(layer, shifts[i + 1]) if i + 1 < layers else layer
+        for i, layer in enumerate(plain)
+    )
     to_weights = _linear(state, "encoder.to_weights")
-    lbl1 = fold_batch_norm(_linear(state, "classifier.lbl1.0"), _below(state, "classifier.lbl1.1."), norm_eps)
+    lbl1 = fold_batch_norm(
+        _linear(state, "classifier.lbl1.0"), _below(state, "classifier.lbl1.1."), norm_eps
+    )
     lbl1 = fold_dictionary(dictionary_matrix(state["dictionary.parameter"]), lbl1)
-    # A wide pooled vector is cheaper through the few weights, which are computed anyway; a narrow one goes past them.
+    # A wide pooled vector is cheaper through the few weights, which are computed anyway;
+    # a narrow one goes past them.
     wide = len(to_weights.weight) > len(lbl1.weight)
     if not wide:
         lbl1 = fold_linear(to_weights, lbl1)
     gate = None
     if "classifier.lbs.0.weight" in state:
-        gate = fold_batch_norm(_linear(state, "classifier.lbs.0"), _below(state, "classifier.lbs.1."), norm_eps)
+        gate = fold_batch_norm(
+            _linear(state, "classifier.lbs.0"), _below(state, "classifier.lbs.1."), norm_eps
+        )
     return FoldedModel(
         mean=mean if centred else None,
         inverse_scale=inverse_scale,
@@ -103,8 +117,12 @@ def fold_model(state: State, *, positions: Float64Array, heads: int, layers: int
         to_weights=to_weights,
         lbl1=lbl1,
         lbl1_reads_weights=wide,
-        lbl2=fold_batch_norm(_linear(state, "classifier.lbl2.0"), _below(state, "classifier.lbl2.1."), norm_eps),
-        lbl3=fold_batch_norm(_linear(state, "classifier.lbl3.0"), _below(state, "classifier.lbl3.1."), norm_eps),
+        lbl2=fold_batch_norm(
+            _linear(state, "classifier.lbl2.0"), _below(state, "classifier.lbl2.1."), norm_eps
+        ),
+        lbl3=fold_batch_norm(
+            _linear(state, "classifier.lbl3.0"), _below(state, "classifier.lbl3.1."), norm_eps
+        ),
         gate=gate,
         to_emotions=_linear(state, "classifier.to_emotions"),
     )
@@ -138,8 +156,8 @@ def fold_layer(state: State, *, heads: int) -> tuple[FoldedLayer, Float64Array]:
 def fold_scores(query: Affine, key: Affine, *, heads: int) -> Affine:
     """Per head A_h = Wq_h Wk_h^T / sqrt(d_head) and c_h = bq_h Wk_h^T / sqrt(d_head).
 
-    (x_i A_h + c_h) x_j^T is the score but for the key bias's part, which is the same for every j and
-    cancels in the softmax.
+    (x_i A_h + c_h) x_j^T is the score but for the key bias's part,
+    which is the same for every j and cancels in the softmax.
     """
     parts = []
     for wq, bq, wk in zip(
@@ -154,16 +172,22 @@ def fold_scores(query: Affine, key: Affine, *, heads: int) -> Affine:
 
 
 def fold_values(value: Affine, out: Affine, *, heads: int) -> Affine:
-    """Stacked VO_h = Wv_h Wo_h; as attention sums to 1, the value bias becomes a constant of the output."""
-    pairs = zip(np.split(value.weight, heads, axis=1), np.split(out.weight, heads, axis=0), strict=True)
+    """Stacked VO_h = Wv_h Wo_h; as attention sums to 1,
+    the value bias becomes a constant of the output.
+    """
+    pairs = zip(
+        np.split(value.weight, heads, axis=1), np.split(out.weight, heads, axis=0), strict=True
+    )
     return Affine(np.vstack([wv @ wo for wv, wo in pairs]), value.bias @ out.weight + out.bias)
 
 
-def push_bias_through_attention(scores: Affine, mix: Affine, *, heads: int) -> tuple[Affine, Float64Array]:
+def push_bias_through_attention(
+    scores: Affine, mix: Affine, *, heads: int
+) -> tuple[Affine, Float64Array]:
     """Shift x by s so that x + attention(x) + bias needs no bias: s (I + sum_h VO_h) = bias.
 
-    With x' = x + s each head returns P_h x' = P_h x + s, the scores' constant becomes c_h - s A_h, and
-    x' + sum_h P_h x' VO_h = x + sum_h P_h x VO_h + bias.
+    With x' = x + s each head returns P_h x' = P_h x + s, the scores' constant becomes c_h - s A_h,
+    and x' + sum_h P_h x' VO_h = x + sum_h P_h x VO_h + bias.
     """
     size = len(mix.bias)
     total = np.eye(size) + mix.weight.reshape(heads, size, size).sum(axis=0)
@@ -171,8 +195,12 @@ def push_bias_through_attention(scores: Affine, mix: Affine, *, heads: int) -> t
     return Affine(scores.weight, scores.bias - shift @ scores.weight), shift
 
 
-def push_bias_through_feed_forward(expand: Affine, bias: Float64Array, norm: Norm) -> tuple[Affine, Norm]:
-    """Let the normalisation before add the second layer's bias; the first layer takes it off again."""
+def push_bias_through_feed_forward(
+    expand: Affine, bias: Float64Array, norm: Norm
+) -> tuple[Affine, Norm]:
+    """Let the normalisation before add the second layer's bias;
+    the first layer takes it off again.
+    """
     shifted = Affine(expand.weight, expand.bias - bias @ expand.weight)
     return shifted, Norm(norm.scale, norm.bias + bias)
 
@@ -184,7 +212,9 @@ def fold_batch_norm(linear: Affine, norm: State, eps: float) -> Affine:
 
 
 def fold_dictionary(dictionary: Float64Array, first: Affine) -> Affine:
-    """The latent h = w D^T, then the first classifier layer h F + f, as one Linear on the weights: w (D^T F) + f."""
+    """The latent h = w D^T, then the first classifier layer h F + f,
+    as one Linear on the weights: w (D^T F) + f.
+    """
     return Affine(dictionary.T @ first.weight, first.bias)
 
 
@@ -215,7 +245,9 @@ def _linear(state: State, name: str) -> Affine:
 
 
 def _below(state: State, prefix: str) -> State:
-    return {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
+    return {
+        name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)
+    }
 
 
 def as_float64(state: dict[str, Any]) -> State:

@@ -21,8 +21,12 @@ LEAKY_SLOPE = 0.01
 LAYER_NORM_EPS = 1e-5
 
 
-def build_graph(members: Sequence[FoldedModel], spec: ModelSpec, *, tokens: int, width: int) -> onnx.ModelProto:
-    """One graph for all members: their distributions averaged, their dictionary weights side by side."""
+def build_graph(
+    members: Sequence[FoldedModel], spec: ModelSpec, *, tokens: int, width: int
+) -> onnx.ModelProto:
+    """One graph for all members: their distributions averaged,
+    their dictionary weights side by side.
+    """
     builder = _Builder()
     outputs = [
         _member(builder, model, spec, tokens=tokens, prefix=f"m{i}/" if len(members) > 1 else "")
@@ -40,11 +44,19 @@ def build_graph(members: Sequence[FoldedModel], spec: ModelSpec, *, tokens: int,
         DISTRIBUTION: ["batch", len(spec.emotions)],
         WEIGHTS: ["batch", spec.elements * len(members)],
     }
-    values = {n: helper.make_tensor_value_info(n, TensorProto.FLOAT, shape) for n, shape in shapes.items()}
+    values = {
+        n: helper.make_tensor_value_info(n, TensorProto.FLOAT, shape) for n, shape in shapes.items()
+    }
     graph = helper.make_graph(
-        builder.nodes, "emodict", [values[INPUT]], [values[DISTRIBUTION], values[WEIGHTS]], builder.constants
+        builder.nodes,
+        "emodict",
+        [values[INPUT]],
+        [values[DISTRIBUTION], values[WEIGHTS]],
+        builder.constants,
     )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], producer_name="emodict")
+    model = helper.make_model(
+        graph, opset_imports=[helper.make_opsetid("", OPSET)], producer_name="emodict"
+    )
     model.ir_version = IR_VERSION
     onnx.checker.check_model(model, full_check=True)
     return model
@@ -69,7 +81,9 @@ class _Builder:
             self.constants.append(numpy_helper.from_array(np.array(kept, order="C"), name))
         return name
 
-    def gemm(self, x: str, affine: Affine | NDArray[Any], output: str, *, plus: str | None = None) -> str:
+    def gemm(
+        self, x: str, affine: Affine | NDArray[Any], output: str, *, plus: str | None = None
+    ) -> str:
         """X W + b, or x W + another tensor: then the residual add costs no node."""
         weight = affine.weight if isinstance(affine, Affine) else affine
         inputs = [x, self.constant(f"{output}.weight", weight)]
@@ -86,7 +100,9 @@ class _Builder:
     def norm(self, x: str, norm: Norm, output: str) -> str:
         scale = self.constant(f"{output}.scale", norm.scale)
         bias = self.constant(f"{output}.bias", norm.bias)
-        return self.add("LayerNormalization", [x, scale, bias], output, axis=-1, epsilon=LAYER_NORM_EPS)
+        return self.add(
+            "LayerNormalization", [x, scale, bias], output, axis=-1, epsilon=LAYER_NORM_EPS
+        )
 
     def rename(self, old: str, new: str) -> None:
         for node in self.nodes:
@@ -95,7 +111,9 @@ class _Builder:
                 node.output[:], node.name = [new], new
 
 
-def _member(b: _Builder, model: FoldedModel, spec: ModelSpec, *, tokens: int, prefix: str) -> tuple[str, str]:
+def _member(
+    b: _Builder, model: FoldedModel, spec: ModelSpec, *, tokens: int, prefix: str
+) -> tuple[str, str]:
     """(distribution, weights) of one member."""
     sequence = _embed(b, model, prefix)
     x = b.reshape(sequence, (-1, spec.d_model), f"{prefix}embedded")
@@ -119,17 +137,30 @@ def _embed(b: _Builder, model: FoldedModel, prefix: str) -> str:
         centred = b.add("Sub", [INPUT, b.constant(f"{prefix}mean", model.mean)], f"{prefix}centred")
     scale = b.constant(f"{prefix}inverse_scale", model.inverse_scale)
     z = b.add("Mul", [centred, scale], f"{prefix}standardised")
-    projected = b.add("MatMul", [z, b.constant(f"{prefix}embed.weight", model.embed)], f"{prefix}projected")
-    return b.add("Add", [projected, b.constant(f"{prefix}position", model.position)], f"{prefix}placed")
+    projected = b.add(
+        "MatMul", [z, b.constant(f"{prefix}embed.weight", model.embed)], f"{prefix}projected"
+    )
+    return b.add(
+        "Add", [projected, b.constant(f"{prefix}position", model.position)], f"{prefix}placed"
+    )
 
 
 def _layer(
-    b: _Builder, layer: FoldedLayer, x: str, sequence: str, spec: ModelSpec, *, tokens: int, last: bool, name: str
+    b: _Builder,
+    layer: FoldedLayer,
+    x: str,
+    sequence: str,
+    spec: ModelSpec,
+    *,
+    tokens: int,
+    last: bool,
+    name: str,
 ) -> str:
-    """From x (batch tokens, d), the same as sequence (batch, tokens, d), to the layer's output, shaped like x.
+    """From x (batch tokens, d), the same as sequence (batch, tokens, d),
+    to the layer's output, shaped like x.
 
-    With `last` only the last token is computed, (batch, d), the rest of the layer being dead. The heads stand
-    beside the tokens, (batch, tokens heads, d), so that no head is ever transposed.
+    With `last` only the last token is computed, (batch, d), the rest of the layer being dead. The
+    heads stand beside the tokens, (batch, tokens heads, d), so that no head is ever transposed.
     """
     d, heads = spec.d_model, spec.heads
     keys = b.add("Transpose", [sequence], f"{name}/keys", perm=[0, 2, 1])
@@ -145,7 +176,9 @@ def _layer(
     mixed = b.reshape(mixed, (-1, heads * d), f"{name}/mixed_by_token")
     x = b.norm(b.gemm(mixed, layer.mix, f"{name}/attended", plus=x), layer.norm1, f"{name}/norm1")
     hidden = b.add("Relu", [b.gemm(x, layer.expand, f"{name}/expanded")], f"{name}/hidden")
-    return b.norm(b.gemm(hidden, layer.contract, f"{name}/fed_forward", plus=x), layer.norm2, f"{name}/norm2")
+    return b.norm(
+        b.gemm(hidden, layer.contract, f"{name}/fed_forward", plus=x), layer.norm2, f"{name}/norm2"
+    )
 
 
 def _pool(b: _Builder, x: str, spec: ModelSpec, *, tokens: int, prefix: str) -> str:

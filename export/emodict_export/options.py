@@ -44,7 +44,11 @@ class ExportOptions:
 
         A model.onnx in FP32 may lie there already: other precisions have names of their own.
         """
-        return onnx_beside(self.out, self.precision)[0] if self.builds_plan else self.out.with_suffix(".onnx")
+        return (
+            onnx_beside(self.out, self.precision)[0]
+            if self.builds_plan
+            else self.out.with_suffix(".onnx")
+        )
 
 
 def check_options(options: ExportOptions) -> None:
@@ -62,12 +66,18 @@ def check_options(options: ExportOptions) -> None:
         check_writable(options.out)
         check_writable(sidecar_path(options.out))
     if options.sm is not None and not options.builds_plan:
-        raise InputError("--sm names GPUs to build a plan for", expected="-o model.plan", got=f"-o {options.out}")
+        raise InputError(
+            "--sm names GPUs to build a plan for", expected="-o model.plan", got=f"-o {options.out}"
+        )
     if options.calibration is not None and options.precision == "fp32":
-        raise InputError("--calibration does nothing in FP32: every node stays FP32", fix="Add --precision fp16")
+        raise InputError(
+            "--calibration does nothing in FP32: every node stays FP32", fix="Add --precision fp16"
+        )
     if options.data and options.precision != "int8":
         raise InputError(
-            "--data is for the ranges of INT8", expected="--precision int8", got=f"--precision {options.precision}"
+            "--data is for the ranges of INT8",
+            expected="--precision int8",
+            got=f"--precision {options.precision}",
         )
     if options.precision == "int8" and not options.data:
         raise InputError(
@@ -77,18 +87,36 @@ def check_options(options: ExportOptions) -> None:
         )
     if options.triton is not None and options.triton.exists() and not options.triton.is_dir():
         raise InputError(
-            f"--triton {options.triton} is a file", expected="a folder, new or of an earlier export", fix="Name another"
+            f"--triton {options.triton} is a file",
+            expected="a folder, new or of an earlier export",
+            fix="Name another",
         )
     read = [*options.data, *([options.calibration] if options.calibration else [])]
-    for written in (options.onnx, *([options.out, sidecar_path(options.out)] if options.builds_plan else [])):
+    for written in (
+        options.onnx,
+        *([options.out, sidecar_path(options.out)] if options.builds_plan else []),
+    ):
         refuse_overwriting(written, read)
 
 
 def _check_face_options(options: ExportOptions) -> None:
-    """A face engine computes in FP32 or FP16 throughout, and belongs beside a model of emotions, not on a server."""
-    given = {"--calibration": options.calibration, "--data": options.data, "--triton": options.triton}
+    """A face engine computes in FP32 or FP16 throughout,
+    and belongs beside a model of emotions, not on a server.
+    """
+    given = {
+        "--calibration": options.calibration,
+        "--data": options.data,
+        "--triton": options.triton,
+    }
     for name, value in given.items():
         if value:
-            raise InputError(f"{name} is for a model of emotions: a face engine has no use for it", fix="Leave it out")
+            raise InputError(
+                f"{name} is for a model of emotions: a face engine has no use for it",
+                fix="Leave it out",
+            )
     if options.precision == "int8":
-        raise InputError("A face engine does not compute in INT8", expected="--precision fp32 or fp16", got="int8")
+        raise InputError(
+            "A face engine does not compute in INT8",
+            expected="--precision fp32 or fp16",
+            got="int8",
+        )

@@ -1,6 +1,7 @@
 """Precision in the graph: the folded FP32 graph rewritten with FP16 casts, or with INT8 Q/DQ pairs.
 
-TensorRT 11 knows no precision but the graph's own, so nothing here is a hint: what the types say is what runs.
+TensorRT 11 knows no precision but the graph's own, so nothing here is a hint:
+what the types say is what runs.
 """
 
 from __future__ import annotations
@@ -35,7 +36,9 @@ _SUFFIX = {True: "half", False: "float"}
 
 @dataclass(frozen=True)
 class PrecisionChoice:
-    """What emodict-calibrate found: the nodes to keep in FP32, by precision, of the graph with this hash."""
+    """What emodict-calibrate found: the nodes to keep in FP32, by precision,
+    of the graph with this hash.
+    """
 
     graph_sha256: str
     keep_fp32: Mapping[str, tuple[str, ...]]
@@ -64,20 +67,28 @@ def read_precision(path: Path) -> PrecisionChoice:
         ) from error
 
 
-def kept_by(choice: PrecisionChoice, model: onnx.ModelProto, *, precision: str, graph_sha256: str) -> tuple[str, ...]:
+def kept_by(
+    choice: PrecisionChoice, model: onnx.ModelProto, *, precision: str, graph_sha256: str
+) -> tuple[str, ...]:
     """The nodes of `model` that must stay FP32 in this precision.
 
     Raises:
-        ModelError: the choice was made for another model, says nothing of this precision, or names unknown nodes.
+        ModelError: the choice was made for another model,
+            says nothing of this precision, or names unknown nodes.
     """
     fix = "Calibrate this model: emodict-calibrate model.pt DATA -o precision.json"
     if choice.graph_sha256 != graph_sha256:
         raise ModelError(
-            "The precision.json was made for another model", expected=graph_sha256, got=choice.graph_sha256, fix=fix
+            "The precision.json was made for another model",
+            expected=graph_sha256,
+            got=choice.graph_sha256,
+            fix=fix,
         )
     if precision not in choice.keep_fp32:
         raise ModelError(
-            f"The precision.json says nothing of {precision}", got=", ".join(choice.keep_fp32) or "nothing", fix=fix
+            f"The precision.json says nothing of {precision}",
+            got=", ".join(choice.keep_fp32) or "nothing",
+            fix=fix,
         )
     kept = choice.keep_fp32[precision]
     _require_nodes(model, kept)
@@ -87,8 +98,8 @@ def kept_by(choice: PrecisionChoice, model: onnx.ModelProto, *, precision: str, 
 def always_fp32(model: onnx.ModelProto) -> frozenset[str]:
     """Nodes that stay FP32 in every precision.
 
-    The standardisation, since raw features reach far beyond half's range; and the last Softmax, whose output leaves
-    in FP32 anyway, so that the shares sum to 1 at no extra cast.
+    The standardisation, since raw features reach far beyond half's range; and the last Softmax,
+    whose output leaves in FP32 anyway, so that the shares sum to 1 at no extra cast.
     """
     standardising: set[str] = set()
     for node in model.graph.node:
@@ -102,18 +113,23 @@ def always_fp32(model: onnx.ModelProto) -> frozenset[str]:
 
 
 def constants_beyond_half(model: onnx.ModelProto) -> frozenset[str]:
-    """Nodes with a constant that passes 65504, half's largest number: their numbers do not exist in FP16."""
+    """Nodes with a constant that passes 65504, half's largest number:
+    their numbers do not exist in FP16.
+    """
     large = {c.name for c in model.graph.initializer if _is_float(c) and _absmax(c) > LARGEST_HALF}
     return frozenset(n.name for n in model.graph.node if large.intersection(n.input))
 
 
 def to_fp16(model: onnx.ModelProto, keep_fp32: Collection[str] = ()) -> onnx.ModelProto:
-    """A copy that computes in FP16 but for `keep_fp32` and `always_fp32`; inputs and outputs stay as they are.
+    """A copy that computes in FP16 but for `keep_fp32` and `always_fp32`;
+    inputs and outputs stay as they are.
 
-    Operators that only move numbers follow the type of what they move. Each tensor is cast at most once each way.
+    Operators that only move numbers follow the type of what they move.
+    Each tensor is cast at most once each way.
 
     Raises:
-        ModelError: an unknown node in `keep_fp32`, or a constant beyond 65504 in a node that is not kept.
+        ModelError: an unknown node in `keep_fp32`,
+            or a constant beyond 65504 in a node that is not kept.
     """
     _require_nodes(model, keep_fp32)
     kept = always_fp32(model) | set(keep_fp32)
@@ -172,7 +188,9 @@ class _HalfPass:
         return True
 
     def _as_type(self, name: str, half: bool) -> str:
-        """The name under which `name` is to be had in FP16 or FP32; adds what is needed for that."""
+        """The name under which `name` is to be had in FP16 or FP32;
+        adds what is needed for that.
+        """
         if name in self._constants:
             return self._constant(name, half)
         if self._half[name] and name in self._outputs:
@@ -193,23 +211,30 @@ class _HalfPass:
             return name
         cast = f"{name}/half"
         if cast not in self._used:
-            self._used[cast] = numpy_helper.from_array(numpy_helper.to_array(constant).astype(np.float16), cast)
+            self._used[cast] = numpy_helper.from_array(
+                numpy_helper.to_array(constant).astype(np.float16), cast
+            )
         return cast
 
 
-def to_int8(model: onnx.ModelProto, tokens: NDArray[np.float32], keep_fp32: Collection[str] = ()) -> onnx.ModelProto:
-    """A copy with symmetric Q/DQ pairs before each product of an activation and a constant weight; the rest is FP32.
+def to_int8(
+    model: onnx.ModelProto, tokens: NDArray[np.float32], keep_fp32: Collection[str] = ()
+) -> onnx.ModelProto:
+    """A copy with symmetric Q/DQ pairs before each product of an activation and a constant
+    weight; the rest is FP32.
 
-    Weights are quantised per output channel, activations per tensor by the extremes they take on `tokens`
-    (rows, tokens, width), real windows of the kind the device will see: onnxruntime.quantization's static
-    quantisation, in the one form that TensorRT's parser accepts.
+    Weights are quantised per output channel, activations per tensor by the extremes they take on
+    `tokens` (rows, tokens, width), real windows of the kind the device will see:
+    onnxruntime.quantization's static quantisation, in the one form that TensorRT's parser accepts.
 
     Raises:
         ModelError: no window, or an unknown node in `keep_fp32`.
     """
     _require_nodes(model, keep_fp32)
     if not len(tokens):
-        raise ModelError("INT8 needs windows to calibrate on", got="0 windows", fix="Give other --data")
+        raise ModelError(
+            "INT8 needs windows to calibrate on", got="0 windows", fix="Give other --data"
+        )
     chosen = sorted(quantisable_nodes(model) - set(keep_fp32))
     result = onnx.ModelProto()
     result.CopyFrom(model)
@@ -220,9 +245,13 @@ def to_int8(model: onnx.ModelProto, tokens: NDArray[np.float32], keep_fp32: Coll
 
 
 def quantisable_nodes(model: onnx.ModelProto) -> frozenset[str]:
-    """Products of an activation and a constant weight; the two products inside attention have no constant."""
+    """Products of an activation and a constant weight;
+    the two products inside attention have no constant.
+    """
     constants = {c.name for c in model.graph.initializer}
-    return frozenset(n.name for n in model.graph.node if n.op_type in QUANTISABLE and n.input[1] in constants)
+    return frozenset(
+        n.name for n in model.graph.node if n.op_type in QUANTISABLE and n.input[1] in constants
+    )
 
 
 _TENSORRTS_FORM = {
@@ -236,8 +265,15 @@ _TENSORRTS_FORM = {
 }
 
 
-def _quantised(model: onnx.ModelProto, tokens: NDArray[np.float32], nodes: list[str]) -> onnx.ModelProto:
-    from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
+def _quantised(
+    model: onnx.ModelProto, tokens: NDArray[np.float32], nodes: list[str]
+) -> onnx.ModelProto:
+    from onnxruntime.quantization import (
+        CalibrationDataReader,
+        QuantFormat,
+        QuantType,
+        quantize_static,
+    )
 
     class Windows(CalibrationDataReader):  # type: ignore[misc]
         def __init__(self) -> None:
@@ -265,7 +301,9 @@ def _quantised(model: onnx.ModelProto, tokens: NDArray[np.float32], nodes: list[
 
 @contextlib.contextmanager
 def _root_logger_silent() -> Iterator[None]:
-    """Keep off the terminal that onnxruntime advises a pre-processing, which would undo the folding."""
+    """Keep off the terminal that onnxruntime advises a pre-processing,
+    which would undo the folding.
+    """
     logger, level = logging.getLogger(), logging.getLogger().level
     logger.setLevel(logging.ERROR)
     try:
@@ -275,7 +313,9 @@ def _root_logger_silent() -> Iterator[None]:
 
 
 def _as_exported(quantised: onnx.ModelProto, model: onnx.ModelProto) -> onnx.ModelProto:
-    """The quantised graph in the frame of the exported one: versions, producer, inputs and outputs unchanged."""
+    """The quantised graph in the frame of the exported one: versions, producer,
+    inputs and outputs unchanged.
+    """
     result = onnx.ModelProto()
     result.CopyFrom(model)
     result.graph.CopyFrom(quantised.graph)

@@ -1,4 +1,6 @@
-"""A model repository for NVIDIA Triton Inference Server: the ONNX graph, and the plan where Triton can run it."""
+"""A model repository for NVIDIA Triton Inference Server: the ONNX graph,
+and the plan where Triton can run it.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,12 @@ from pathlib import Path
 
 import onnx
 
-from emodict.engine.manifest import KEY_PREFIX, Manifest, manifest_from_metadata, manifest_to_metadata
+from emodict.engine.manifest import (
+    KEY_PREFIX,
+    Manifest,
+    manifest_from_metadata,
+    manifest_to_metadata,
+)
 from emodict.engine.onnx import DISTRIBUTION
 from emodict.engine.placement import TENSORRT
 from emodict.engine.sidecar import Sidecar, read_plan, read_sidecar, require_emotions
@@ -21,10 +28,12 @@ ONNX_MODEL, PLAN_MODEL = "emodict_onnx", "emodict_plan"
 CONFIG, LABELS = "config.pbtxt", "emotions.txt"
 # The folder of the one version that is written; Triton serves the newest.
 VERSION = "1"
-# A wearer asks once a second: so short a wait is not felt, and lets the windows of many wearers become one batch.
+# A wearer asks once a second: so short a wait is not felt,
+# and lets the windows of many wearers become one batch.
 QUEUE_DELAY_US = 2000
 NO_RTX = (
-    "TensorRT for RTX built it, and Triton's TensorRT backend reads plans of full TensorRT alone. The ONNX variant "
+    "TensorRT for RTX built it, and Triton's TensorRT backend reads plans of full TensorRT "
+    "alone. The ONNX variant "
     "runs on the GPU, too; for a plan, run emodict-export without --sm on the server"
 )
 TYPES = {int(onnx.TensorProto.FLOAT): "TYPE_FP32", int(onnx.TensorProto.FLOAT16): "TYPE_FP16"}
@@ -84,16 +93,20 @@ def write_triton_repository(
 
     Args:
         onnx: a graph of emodict-export.
-        plan: a plan of the same features and emotions, its sidecar beside it. A plan of TensorRT for RTX is left
-            out: Triton's TensorRT backend is linked against full TensorRT and cannot read it.
+        plan: a plan of the same features and emotions, its sidecar beside it. A plan of
+            TensorRT for RTX is left out: Triton's TensorRT backend is linked against full
+            TensorRT and cannot read it.
         max_batch: most windows of one batch; of a plan, what it was built for.
 
     Raises:
         ModelError: the graph or the plan is not one of emodict's, or they are of different models.
-        OutputError: the folder cannot be written, or files that are not ours stand where ours should.
+        OutputError: the folder cannot be written,
+            or files that are not ours stand where ours should.
     """
     if max_batch < 1:
-        raise InputError("Triton cannot make batches without a row", expected="1 or more", got=max_batch)
+        raise InputError(
+            "Triton cannot make batches without a row", expected="1 or more", got=max_batch
+        )
     graph = _onnx_model(onnx, max_batch)
     models, left_out = [graph], ""
     if plan is not None:
@@ -111,7 +124,9 @@ def write_triton_repository(
     if len(models) == 1:
         # A plan of an earlier export would be served beside a graph that is not its own.
         shutil.rmtree(folders[PLAN_MODEL], ignore_errors=True)
-    return TritonRepository(directory, {model.name: folders[model.name] for model in models}, left_out)
+    return TritonRepository(
+        directory, {model.name: folders[model.name] for model in models}, left_out
+    )
 
 
 def _onnx_model(path: Path, max_batch: int) -> _Model:
@@ -119,10 +134,16 @@ def _onnx_model(path: Path, max_batch: int) -> _Model:
         content = path.read_bytes()
         model = onnx.load_model_from_string(content)
     except FileNotFoundError:
-        raise ModelError(f"There is no file {path}", fix="Export it: emodict-export model.pt") from None
+        raise ModelError(
+            f"There is no file {path}", fix="Export it: emodict-export model.pt"
+        ) from None
     except Exception as error:  # protobuf's DecodeError, which is none of ours to import
-        raise ModelError(f"{path} cannot be read as ONNX: {error}", fix="Export it again") from error
-    manifest = manifest_from_metadata({p.key: p.value for p in model.metadata_props}, source=str(path))
+        raise ModelError(
+            f"{path} cannot be read as ONNX: {error}", fix="Export it again"
+        ) from error
+    manifest = manifest_from_metadata(
+        {p.key: p.value for p in model.metadata_props}, source=str(path)
+    )
     return _Model(
         name=ONNX_MODEL,
         backend="onnxruntime",
@@ -138,7 +159,9 @@ def _onnx_model(path: Path, max_batch: int) -> _Model:
 
 
 def _plan_model(plan: Path, sidecar: Sidecar, graph: _Model) -> _Model:
-    """The plan has the graph's inputs and outputs: both are built from one checkpoint, float32 outside."""
+    """The plan has the graph's inputs and outputs:
+    both are built from one checkpoint, float32 outside.
+    """
     return _Model(
         name=PLAN_MODEL,
         backend="tensorrt",
@@ -159,7 +182,9 @@ def _plan_model(plan: Path, sidecar: Sidecar, graph: _Model) -> _Model:
 
 def _tensor(value: onnx.ValueInfoProto) -> _Tensor:
     kind = value.type.tensor_type
-    return _Tensor(value.name, TYPES[kind.elem_type], tuple(dim.dim_value for dim in kind.shape.dim[1:]))
+    return _Tensor(
+        value.name, TYPES[kind.elem_type], tuple(dim.dim_value for dim in kind.shape.dim[1:])
+    )
 
 
 def _require_same_model(graph: Manifest, plan: Manifest, path: Path) -> None:
@@ -181,7 +206,8 @@ def _make_folder(directory: Path) -> None:
         directory.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(
-            f"Cannot make the folder {directory}: {error.strerror}", fix="Choose a folder you may write to"
+            f"Cannot make the folder {directory}: {error.strerror}",
+            fix="Choose a folder you may write to",
         ) from error
 
 
@@ -199,9 +225,13 @@ def _refuse_foreign_model(folder: Path) -> None:
     if not folder.exists() and not folder.is_symlink():
         return
     config = folder / CONFIG
-    ours = config.is_file() and f'"{KEY_PREFIX}format"' in config.read_text(encoding="utf-8", errors="replace")
+    ours = config.is_file() and f'"{KEY_PREFIX}format"' in config.read_text(
+        encoding="utf-8", errors="replace"
+    )
     known = {CONFIG, LABELS, VERSION, f"{VERSION}/model.onnx", f"{VERSION}/model.plan"}
-    found = {str(path.relative_to(folder)) for path in folder.rglob("*")} if folder.is_dir() else {"."}
+    found = (
+        {str(path.relative_to(folder)) for path in folder.rglob("*")} if folder.is_dir() else {"."}
+    )
     if folder.is_symlink() or found - known or (found and not ours):
         raise OutputError(
             f"{folder} holds files that emodict-export has not written; nothing was changed",
@@ -261,7 +291,8 @@ def config_text(model: _Model) -> str:
 def _tensor_text(kind: str, tensor: _Tensor) -> str:
     labels = f" label_filename: {_quoted(LABELS)}" if tensor.name == DISTRIBUTION else ""
     return (
-        f"{kind} [ {{ name: {_quoted(tensor.name)} data_type: {tensor.type} dims: {_numbers(tensor.dims)}{labels} }} ]"
+        f"{kind} [ {{ name: {_quoted(tensor.name)} data_type: {tensor.type} dims: "
+        f"{_numbers(tensor.dims)}{labels} }} ]"
     )
 
 

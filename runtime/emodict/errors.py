@@ -1,4 +1,6 @@
-"""The errors a user can meet: each says what is wrong, what was expected, what was got, and what to do."""
+"""The errors a user can meet: each says what is wrong, what was expected,
+what was got, and what to do.
+"""
 
 from __future__ import annotations
 
@@ -10,17 +12,20 @@ MOST_CHARACTERS = 2000
 
 
 class EmodictError(Exception):
-    """Base of every error emodict raises on purpose; as it stands, a failure of emodict's (exit code 1).
+    """Base of every error emodict raises on purpose; as it stands,
+    a failure of emodict's (exit code 1).
 
     Args:
         what: the thing that is wrong, as a sentence without its full stop.
-        expected, got: the two sides of the mismatch, with the offending values in them; of several names, one is.
-        fix: what the user can do about it.
+        expected, got: the two sides of the mismatch, with the offending values in them; of several
+        names, one is. fix: what the user can do about it.
     """
 
     exit_code = 1
 
-    def __init__(self, what: str, *, expected: object = None, got: object = None, fix: str | None = None) -> None:
+    def __init__(
+        self, what: str, *, expected: object = None, got: object = None, fix: str | None = None
+    ) -> None:
         if isinstance(expected, tuple) and all(isinstance(choice, str) for choice in expected):
             expected = f"one of {', '.join(expected)}"
         sides = (("expected", expected), ("got", got))
@@ -30,7 +35,9 @@ class EmodictError(Exception):
         super().__init__(" ".join(s if s.endswith("?") else s.rstrip(".") + "." for s in parts))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """An error comes back from a worker process as it was: its sentences are not put together again."""
+        """An error comes back from a worker process as it was:
+        its sentences are not put together again.
+        """
         return copyreg.__newobj__, (type(self), *self.args), self.__dict__  # type: ignore[attr-defined]
 
 

@@ -1,4 +1,6 @@
-"""Shown: what a notebook asks of recordings, features and predictions; emodict_desk does it, once it is asked."""
+"""Shown: what a notebook asks of recordings, features and predictions;
+emodict_desk does it, once it is asked.
+"""
 
 from __future__ import annotations
 

@@ -1,1 +1,3 @@
-"""What only a desk needs: other makers' recordings, many at once, reports. No model needs it to run."""
+"""What only a desk needs: other makers' recordings, many at once, reports.
+No model needs it to run.
+"""

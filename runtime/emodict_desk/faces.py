@@ -49,14 +49,18 @@ class FaceReport:
 
     def __str__(self) -> str:
         return (
-            f"{self.seconds} s of video: a face in {self.found}, held over {self.held}, none in {self.without}; "
+            f"{self.seconds} s of video: a face in {self.found}, held over {self.held}, "
+            f"none in {self.without}; "
             f"detector: {self.detector}; features: {self.features}" + self._warning()
         )
 
     def _warning(self) -> str:
         if self.found or not self.seconds:
             return ""
-        return "\nWarning: no face was found in it, so no second of it can be used. Is it the right video?"
+        return (
+            "\nWarning: no face was found in it, so no second of it can be used. "
+            "Is it the right video?"
+        )
 
 
 def faces_of_video(
@@ -99,13 +103,17 @@ def faces_of_recording(
     face = recording.face
     if face is None:
         raise RecordingError(
-            f"Session '{recording.session_id}' has no face", expected="pictures in /video/face", fix="Add a video"
+            f"Session '{recording.session_id}' has no face",
+            expected="pictures in /video/face",
+            fix="Add a video",
         )
 
     def source(wants: Wants) -> Generator[TimedFrame, None, None]:
         return face_frames(face, wants=wants)
 
-    features, report = faces_of_frames(source, finder, embedder, hold_s=hold_s, on_progress=on_progress)
+    features, report = faces_of_frames(
+        source, finder, embedder, hold_s=hold_s, on_progress=on_progress
+    )
     return dataclasses.replace(recording, face=features), report
 
 
@@ -117,7 +125,9 @@ def faces_of_frames(
     hold_s: float = HOLD_S,
     on_progress: OnProgress | None = None,
 ) -> tuple[FaceVideo, FaceReport]:
-    """Face features of timed frames, once a second; the source is asked for no more frames than that."""
+    """Face features of timed frames, once a second;
+    the source is asked for no more frames than that.
+    """
     stream = FaceStream(finder, embedder, hold_s=hold_s)
     parts: list[FaceRows] = []
     with closing(source(lambda time_s: time_s >= 0 and stream.wants(time_s))) as frames:
@@ -134,7 +144,9 @@ def faces_of_frames(
     return _face_of(parts, finder, embedder)
 
 
-def _face_of(parts: list[FaceRows], finder: FaceFinder, embedder: FaceEmbedder) -> tuple[FaceVideo, FaceReport]:
+def _face_of(
+    parts: list[FaceRows], finder: FaceFinder, embedder: FaceEmbedder
+) -> tuple[FaceVideo, FaceReport]:
     rows = join_face_rows(parts, dims=embedder.dims)
     # Before the first frame nothing was filmed: these seconds are not part of the video.
     filmed = slice(len(parts[0]) - 1, None)
@@ -145,7 +157,9 @@ def _face_of(parts: list[FaceRows], finder: FaceFinder, embedder: FaceEmbedder) 
         frame_rate_hz=1.0,
         features=embedder.features,
     )
-    report = FaceReport(len(found), int(found.sum()), int(held.sum()), finder.description, embedder.features)
+    report = FaceReport(
+        len(found), int(found.sum()), int(held.sum()), finder.description, embedder.features
+    )
     return face, report
 
 
@@ -159,7 +173,9 @@ def add_face(source: str | os.PathLike[str], face: FaceVideo, path: str | os.Pat
         check_format(file, source)
         if "video/face" in file:
             raise RecordingError(
-                f"{source} has a face already", expected="a session without /video/face", fix="Leave it as it is"
+                f"{source} has a face already",
+                expected="a session without /video/face",
+                fix="Leave it as it is",
             )
     with atomic_path(path) as part:
         shutil.copyfile(source, part)

@@ -1,4 +1,6 @@
-"""HTML pages that are one file and open offline: what all of them begin, end and are written with."""
+"""HTML pages that are one file and open offline: what all of them begin,
+end and are written with.
+"""
 
 from __future__ import annotations
 

@@ -57,7 +57,8 @@ def sensors_from_options(modalities: str | None, channels: str | None) -> Sensor
     """From the words after --modalities and --channels; None where the option was not given.
 
     Raises:
-        InputError: an option names nothing, an electrode is unknown or there twice, or channels without EEG.
+        InputError: an option names nothing, an electrode is unknown or there twice,
+            or channels without EEG.
     """
     wanted = tuple(map(modality_name, names_given(modalities, "--modalities")))
     return Sensors(wanted, names_given(channels, "--channels"))
@@ -71,5 +72,9 @@ def names_given(text: str | None, option: str) -> tuple[str, ...]:
     """
     names = tuple(name.strip() for name in (text or "").split(",") if name.strip())
     if text is not None and not names:
-        raise InputError(f"{option} names nothing", expected="names with commas between", fix="Leave it out for all")
+        raise InputError(
+            f"{option} names nothing",
+            expected="names with commas between",
+            fix="Leave it out for all",
+        )
     return names

@@ -1,4 +1,6 @@
-"""Recordings, features and predictions in a line, a table, a picture and a DataFrame, as emodict.showing promises."""
+"""Recordings, features and predictions in a line, a table, a picture and a DataFrame,
+as emodict.showing promises.
+"""
 
 from __future__ import annotations
 
@@ -46,7 +48,9 @@ def as_html(thing: Any) -> str:
     """The same, and a table below it, for a notebook."""
     head, rows = _of_kind(_TABLES, thing)(thing)
     cells = "".join(f"<th>{escape(name)}</th>" for name in head)
-    body = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in rows)
+    body = "".join(
+        f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in rows
+    )
     return f"<p>{escape(in_short(thing))}</p><table><tr>{cells}</tr>{body}</table>"
 
 
@@ -59,7 +63,9 @@ def as_dataframe(thing: Any) -> pandas.DataFrame:
     try:
         import pandas
     except ImportError as error:
-        raise MissingDependencyError("pandas", extra="notebook", purpose="to_dataframe()") from error
+        raise MissingDependencyError(
+            "pandas", extra="notebook", purpose="to_dataframe()"
+        ) from error
     return pandas.DataFrame(_of_kind(_COLUMNS, thing)(thing))
 
 
@@ -75,7 +81,9 @@ def as_figure(thing: Any) -> Figure:
         raise MissingDependencyError("matplotlib", extra="notebook", purpose="plot()") from error
 
     class ShownFigure(Figure):
-        """Not of pyplot, which keeps each figure and chooses a screen: a notebook shows what a cell ends with."""
+        """Not of pyplot, which keeps each figure and chooses a screen:
+        a notebook shows what a cell ends with.
+        """
 
         def _repr_png_(self) -> bytes:
             with io.BytesIO() as picture:
@@ -101,20 +109,29 @@ def _recording_line(recording: Recording) -> str:
     trials = 0 if recording.trials is None else len(recording.trials)
     simulated = ", a SIMULATED person" if recording.simulated else ""
     return (
-        f"'{recording.session_id}' of '{recording.subject_id}'{simulated}: {recording.duration_s:.0f} s of "
-        f"{', '.join(sensors) or 'nothing'}; {count_of(trials, 'trial')}, {count_of(len(recording.events), 'event')}"
+        f"'{recording.session_id}' of '{recording.subject_id}'{simulated}: "
+        f"{recording.duration_s:.0f} s of "
+        f"{', '.join(sensors) or 'nothing'}; {count_of(trials, 'trial')}, "
+        f"{count_of(len(recording.events), 'event')}"
     )
 
 
 def _windows_line(windows: FeatureWindows) -> str:
-    return f"{windows.spec.id}: {_span(windows.start_s)}; valid {_shares(windows.spec.modality_names, windows.valid)}"
+    return (
+        f"{windows.spec.id}: {_span(windows.start_s)}; "
+        f"valid {_shares(windows.spec.modality_names, windows.valid)}"
+    )
 
 
 def _prediction_line(prediction: Prediction) -> str:
     marks = "".join(f", {part}" for part in prediction.simulated_parts)
     answered = int(prediction.answered.sum())
     means = _means(prediction)
-    strongest = [f"{prediction.emotions[i]} {means[i]:.0%}" for i in np.argsort(-means)[:3]] if answered else []
+    strongest = (
+        [f"{prediction.emotions[i]} {means[i]:.0%}" for i in np.argsort(-means)[:3]]
+        if answered
+        else []
+    )
     return (
         f"'{prediction.session}'{marks}: {_span(prediction.start_s)}, {answered} answered"
         f"{'; mean ' + ', '.join(strongest) + ', ...' if strongest else ''}"
@@ -133,7 +150,9 @@ def _shares(names: Sequence[str], valid: NDArray[np.bool_]) -> str:
 
 def _means(prediction: Prediction) -> Float64Array:
     answered = prediction.distribution[prediction.answered]
-    means: Float64Array = answered.mean(axis=0) if len(answered) else np.full(len(prediction.emotions), np.nan)
+    means: Float64Array = (
+        answered.mean(axis=0) if len(answered) else np.full(len(prediction.emotions), np.nan)
+    )
     return means
 
 
@@ -153,19 +172,27 @@ def _columns_of_recording(recording: Recording) -> dict[str, list[Any]]:
 def _table_of_recording(recording: Recording) -> tuple[Iterable[str], Iterable[Sequence[str]]]:
     columns = _columns_of_recording(recording)
     rows = zip(*columns.values(), strict=True)
-    return columns, ([f"{cell:g}" if isinstance(cell, float) else str(cell) for cell in row] for row in rows)
+    return columns, (
+        [f"{cell:g}" if isinstance(cell, float) else str(cell) for cell in row] for row in rows
+    )
 
 
 def feature_columns(windows: FeatureWindows) -> dict[str, NDArray[Any]]:
-    """`start_s`, the features by the names that the .npz has (eeg/delta_P3), validity and quality of each modality."""
+    """`start_s`, the features by the names that the .npz has (eeg/delta_P3),
+    validity and quality of each modality.
+    """
     columns: dict[str, NDArray[Any]] = {"start_s": windows.start_s}
     for modality in windows.spec.modalities:
         flat = windows.features(modality.name).reshape(len(windows), modality.dims)
-        columns |= {f"{modality.name}/{name}": flat[:, i] for i, name in enumerate(modality.feature_names)}
+        columns |= {
+            f"{modality.name}/{name}": flat[:, i] for i, name in enumerate(modality.feature_names)
+        }
     return columns | _usable_columns(windows, windows.spec.modality_names)
 
 
-def _usable_columns(of: FeatureWindows | Prediction, names: Sequence[str]) -> dict[str, NDArray[Any]]:
+def _usable_columns(
+    of: FeatureWindows | Prediction, names: Sequence[str]
+) -> dict[str, NDArray[Any]]:
     valid = {f"valid_{name}": of.valid[:, i] for i, name in enumerate(names)}
     return valid | {f"quality_{name}": of.quality[:, i] for i, name in enumerate(names)}
 
@@ -190,14 +217,20 @@ def _table_of_prediction(prediction: Prediction) -> tuple[Iterable[str], Iterabl
 
 
 def _columns_of_prediction(prediction: Prediction) -> dict[str, NDArray[Any]]:
-    """The columns of a table of predictions, its marks of simulation too, and `truth_<emotion>` where it is known."""
+    """The columns of a table of predictions, its marks of simulation too,
+    and `truth_<emotion>` where it is known.
+    """
     columns: dict[str, NDArray[Any]] = {"start_s": prediction.start_s}
     columns |= {name: prediction.distribution[:, i] for i, name in enumerate(prediction.emotions)}
     columns |= _usable_columns(prediction, prediction.modalities)
     if prediction.truth is not None:
-        columns |= {f"truth_{name}": prediction.truth[:, i] for i, name in enumerate(prediction.emotions)}
+        columns |= {
+            f"truth_{name}": prediction.truth[:, i] for i, name in enumerate(prediction.emotions)
+        }
     marks = {"simulated": prediction.simulated, "model_simulated": prediction.model_simulated}
-    return columns | {name: np.ones(len(prediction), dtype=bool) for name, so in marks.items() if so}
+    return columns | {
+        name: np.ones(len(prediction), dtype=bool) for name, so in marks.items() if so
+    }
 
 
 Panels = list[tuple[str, Callable[["Axes"], object]]]
@@ -219,7 +252,10 @@ def _draws_signal(signal: Signal) -> Callable[[Axes], object]:
 
 
 def _panels_of_windows(windows: FeatureWindows) -> Panels:
-    return [(f"{name}\nquality", _draws_quality(windows, i)) for i, name in enumerate(windows.spec.modality_names)]
+    return [
+        (f"{name}\nquality", _draws_quality(windows, i))
+        for i, name in enumerate(windows.spec.modality_names)
+    ]
 
 
 def _draws_quality(of: FeatureWindows | Prediction, column: int) -> Callable[[Axes], object]:
@@ -237,12 +273,18 @@ def _panels_of_prediction(prediction: Prediction) -> Panels:
     def draw(axes: Axes) -> None:
         shares = prediction.distribution.T
         axes.stackplot(
-            prediction.start_s, shares, labels=prediction.emotions, colors=emotion_colours(prediction.emotions)
+            prediction.start_s,
+            shares,
+            labels=prediction.emotions,
+            colors=emotion_colours(prediction.emotions),
         )
         axes.set_ylim(0, 1)
         axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize="x-small")
 
-    quality = [(f"{name}\nquality", _draws_quality(prediction, i)) for i, name in enumerate(prediction.modalities)]
+    quality = [
+        (f"{name}\nquality", _draws_quality(prediction, i))
+        for i, name in enumerate(prediction.modalities)
+    ]
     return [("distribution", draw), *quality]
 
 

@@ -24,8 +24,17 @@ MOST_TIME_TICKS = 7
 _Y = 1000
 
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
-_TIME_STEPS = (1, 2, 5, 10, 15, 30, *(n * _MINUTE for n in (1, 2, 5, 10, 15, 30)),
-               *(n * _HOUR for n in (1, 2, 3, 6, 12)), *(n * _DAY for n in (1, 2, 5, 10)))  # fmt: skip
+_TIME_STEPS = (
+    1,
+    2,
+    5,
+    10,
+    15,
+    30,
+    *(n * _MINUTE for n in (1, 2, 5, 10, 15, 30)),
+    *(n * _HOUR for n in (1, 2, 3, 6, 12)),
+    *(n * _DAY for n in (1, 2, 5, 10)),
+)
 
 # Blue below 0, almost white at 0, brown above.
 DIVERGING = ((11, 63, 127), (74, 144, 200), (244, 243, 239), (229, 143, 69), (138, 58, 5))
@@ -36,11 +45,10 @@ class Timeline:
     """The columns that a plot has, and which of them each row falls into.
 
     Attributes:
-        start, width: of the first column and of each, in s (or in rows, where the rows' times do not grow).
-        column: (rows,) from 0 to count - 1.
-        rows_per_column: how many rows were averaged into one.
-        by_time: the axis counts seconds; False if it counts rows.
-        zero: the time of day at second 0, with which the axis then is labelled; None: it counts from the start.
+        start, width: of the first column and of each, in s (or in rows, where the rows' times do
+        not grow). column: (rows,) from 0 to count - 1. rows_per_column: how many rows were averaged
+        into one. by_time: the axis counts seconds; False if it counts rows. zero: the time of day
+        at second 0, with which the axis then is labelled; None: it counts from the start.
     """
 
     start: float
@@ -56,7 +64,12 @@ class Timeline:
         """Seconds from midnight to second 0 of the recording."""
         if self.zero is None:
             return 0.0
-        return self.zero.hour * _HOUR + self.zero.minute * _MINUTE + self.zero.second + self.zero.microsecond / 1e6
+        return (
+            self.zero.hour * _HOUR
+            + self.zero.minute * _MINUTE
+            + self.zero.second
+            + self.zero.microsecond / 1e6
+        )
 
     @property
     def hop(self) -> float:
@@ -75,7 +88,9 @@ class Timeline:
         return np.divide(sums, rows, out=np.full_like(sums, np.nan), where=rows > 0)
 
     def placed(self, start_s: Float64Array) -> Timeline:
-        """The same columns for other rows than those it was made of; what lies outside goes into the nearest."""
+        """The same columns for other rows than those it was made of;
+        what lies outside goes into the nearest.
+        """
         column = np.floor((start_s - self.start) / self.width).astype(np.intp)
         return replace(self, column=np.clip(column, 0, self.count - 1))
 
@@ -90,19 +105,35 @@ class Timeline:
 
 
 def timeline(start_s: Float64Array, zero: datetime.datetime | None = None) -> Timeline:
-    """Lay rows out on at most MOST_COLUMNS columns of equal width, holes in time included; `zero` as in Timeline."""
+    """Lay rows out on at most MOST_COLUMNS columns of equal width,
+    holes in time included; `zero` as in Timeline.
+    """
     steps = np.diff(start_s)
     by_time = bool((steps > 0).all())
     hop = float(np.median(steps)) if by_time and len(steps) else 1.0
     start = float(start_s[0]) if by_time else 0.0
-    slots = np.round((start_s - start) / hop).astype(np.intp) if by_time else np.arange(len(start_s))
+    slots = (
+        np.round((start_s - start) / hop).astype(np.intp) if by_time else np.arange(len(start_s))
+    )
     each = math.ceil((int(slots[-1]) + 1) / MOST_COLUMNS)
     column = slots // each
-    return Timeline(start, hop * each, int(column[-1]) + 1, column, each, by_time, zero if by_time else None)
+    return Timeline(
+        start, hop * each, int(column[-1]) + 1, column, each, by_time, zero if by_time else None
+    )
 
 
-def plot(inner: str, line: Timeline, *, height: int, label: str, y_ticks: Sequence[tuple[float, str]],
-         time_labels: bool, under: str = "", over: str = "", kind: str = "") -> str:  # fmt: skip
+def plot(
+    inner: str,
+    line: Timeline,
+    *,
+    height: int,
+    label: str,
+    y_ticks: Sequence[tuple[float, str]],
+    time_labels: bool,
+    under: str = "",
+    over: str = "",
+    kind: str = "",
+) -> str:
     """A frame around `inner`, whose x runs over the columns.
 
     Args:
@@ -113,11 +144,17 @@ def plot(inner: str, line: Timeline, *, height: int, label: str, y_ticks: Sequen
     ticks = time_ticks(line)
     parts = [f'<svg class="plot {kind}" height="{height}" role="img" aria-label="{escape(label)}">']
     parts.append(f'<rect class="frame" width="100%" height="100%"/>{under}')
-    parts.append(f'<svg width="100%" height="100%" viewBox="0 0 {2 * line.count} {_Y}" preserveAspectRatio="none">')
+    parts.append(
+        f'<svg width="100%" height="100%" viewBox="0 0 {2 * line.count} {_Y}" '
+        f'preserveAspectRatio="none">'
+    )
     parts.append(f"{inner}</svg>{over}")
     for at, text in y_ticks:
         y = f"{100 * at:.4g}%"
-        parts.append(f'<line class="grid" x2="100%" y1="{y}" y2="{y}"/><text class="y" x="-6" y="{y}">{text}</text>')
+        parts.append(
+            f'<line class="grid" x2="100%" y1="{y}" y2="{y}"/><text class="y" x="-6" '
+            f'y="{y}">{text}</text>'
+        )
     for at, text in ticks:
         x = f"{100 * at:.4g}%"
         parts.append(f'<line class="grid" y2="100%" x1="{x}" x2="{x}"/>')
@@ -130,11 +167,17 @@ def time_ticks(line: Timeline) -> list[tuple[float, str]]:
     """(place from 0 to 1, text) of at most MOST_TIME_TICKS round times."""
     span = line.stop - line.start
     coarse = 10 ** math.ceil(math.log10(span))
-    steps = _TIME_STEPS if line.by_time else tuple(sorted(n * 10**k for n in (1, 2, 5) for k in range(8)))
+    steps = (
+        _TIME_STEPS
+        if line.by_time
+        else tuple(sorted(n * 10**k for n in (1, 2, 5) for k in range(8)))
+    )
     step = next((s for s in steps if span / s <= MOST_TIME_TICKS - 1), coarse)
     # Round times of day, where the axis shows these.
     start, stop = line.start + line.day_s, line.stop + line.day_s
-    times = [n * step - line.day_s for n in range(math.ceil(start / step), math.floor(stop / step) + 1)]
+    times = [
+        n * step - line.day_s for n in range(math.ceil(start / step), math.floor(stop / step) + 1)
+    ]
     return [((t - line.start) / span, axis_time(t, line)) for t in times]
 
 
@@ -162,7 +205,9 @@ def axis_unit(line: Timeline) -> str:
 
 
 def stacked_area(shares: Float64Array, fills: Sequence[str]) -> str:
-    """(columns, emotions) -> polygons from 0 to each running sum, the highest first, so that no seam shows."""
+    """(columns, emotions) -> polygons from 0 to each running sum,
+    the highest first, so that no seam shows.
+    """
     sums = np.cumsum(shares, axis=1)
     runs = list(_runs(np.isfinite(sums[:, -1])))
     return "".join(
@@ -175,7 +220,9 @@ def stacked_area(shares: Float64Array, fills: Sequence[str]) -> str:
 def area(values: Float64Array) -> str:
     """(columns,) from 0 to 1 -> the area below, broken where there is no number."""
     runs = _runs(np.isfinite(values))
-    return "".join(f'<polygon class="level" points="{_outline(values, first, stop)}"/>' for first, stop in runs)
+    return "".join(
+        f'<polygon class="level" points="{_outline(values, first, stop)}"/>' for first, stop in runs
+    )
 
 
 def curve(values: Float64Array) -> str:
@@ -190,15 +237,20 @@ def curve(values: Float64Array) -> str:
 
 
 def marks(places: Sequence[float], texts: Sequence[str]) -> str:
-    """A vertical line at each place (from 0 to 1), with a text that is seen when it is pointed at."""
+    """A vertical line at each place (from 0 to 1),
+    with a text that is seen when it is pointed at.
+    """
     return "".join(
-        f'<line class="event" y2="100%" x1="{100 * x:.3f}%" x2="{100 * x:.3f}%"><title>{escape(text)}</title></line>'
+        f'<line class="event" y2="100%" x1="{100 * x:.3f}%" '
+        f'x2="{100 * x:.3f}%"><title>{escape(text)}</title></line>'
         for x, text in zip(places, texts, strict=True)
     )
 
 
 def round_range(values: Float64Array) -> tuple[float, float, float]:
-    """(low, high, step) of an axis around values that are not all NaN: multiples of a round step, at most 4 of them."""
+    """(low, high, step) of an axis around values that are not all NaN:
+    multiples of a round step, at most 4 of them.
+    """
     low, high = float(np.nanmin(values)), float(np.nanmax(values))
     least = max((high - low) / 3, 1e-3 * max(abs(high), 1.0))
     power = 10 ** math.floor(math.log10(least))
@@ -211,7 +263,8 @@ def spans(where: BoolArray, name: str) -> str:
     """(columns,) -> a rectangle of class `name` over each stretch, in percent of the plot."""
     scale = 100 / max(1, len(where))
     return "".join(
-        f'<rect class="{name}" x="{first * scale:.3f}%" width="{(stop - first) * scale:.3f}%" height="100%"/>'
+        f'<rect class="{name}" x="{first * scale:.3f}%" width="{(stop - first) * scale:.3f}%" '
+        f'height="100%"/>'
         for first, stop in _runs(where)
     )
 
@@ -223,7 +276,9 @@ def _runs(where: BoolArray) -> Iterator[tuple[int, int]]:
 
 
 def _outline(tops: Float64Array, first: int, stop: int) -> str:
-    """Through the middle of each column, flat to the outer edges, closed along the bottom; two units a column."""
+    """Through the middle of each column, flat to the outer edges,
+    closed along the bottom; two units a column.
+    """
     y = np.round(_Y * (1 - np.clip(tops[first:stop], 0, 1))).astype(int)
     x = 2 * np.arange(first, stop) + 1
     # A point on a level line says nothing.
@@ -235,10 +290,14 @@ def _outline(tops: Float64Array, first: int, stop: int) -> str:
 
 
 def heat_map(values: Float64Array, *, limit: float) -> str:
-    """(columns, elements) -> a picture with an element a line, -limit to limit in DIVERGING, clear where NaN."""
+    """(columns, elements) -> a picture with an element a line,
+    -limit to limit in DIVERGING, clear where NaN.
+    """
     known = np.isfinite(values)
     # 1 to 255 with 0 at 128; 0 stands for "no number".
-    index = np.where(known, 128 + np.round(127 * np.clip(np.where(known, values, 0) / limit, -1, 1)), 0)
+    index = np.where(
+        known, 128 + np.round(127 * np.clip(np.where(known, values, 0) / limit, -1, 1)), 0
+    )
     picture = _png(index.T.astype(np.uint8), _palette())
     return (
         f'<image width="{2 * len(values)}" height="{_Y}" preserveAspectRatio="none" '
@@ -267,4 +326,9 @@ def _png(index: NDArray[np.uint8], palette: NDArray[np.uint8]) -> bytes:
 
 
 def _chunk(name: bytes, content: bytes) -> bytes:
-    return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
+    return (
+        struct.pack(">I", len(content))
+        + name
+        + content
+        + struct.pack(">I", zlib.crc32(name + content))
+    )

@@ -14,9 +14,16 @@ __all__ = ["MakeCheckpoint", "one_thread", "plausible_table", "trained"]
 
 
 def plausible_table(
-    checkpoint: Checkpoint, rows: int = 96, *, seed: int = 1, labels: bool = True, simulated: bool = False
+    checkpoint: Checkpoint,
+    rows: int = 96,
+    *,
+    seed: int = 1,
+    labels: bool = True,
+    simulated: bool = False,
 ) -> FeatureTable:
-    """Rows with the mean and spread that the checkpoint's training rows had, all modalities valid."""
+    """Rows with the mean and spread that the checkpoint's training rows
+    had, all modalities valid.
+    """
     rng = np.random.default_rng(seed)
     state, spec = checkpoint.states[0], checkpoint.features
     mean, scale = state["standardise.mean"].numpy(), state["standardise.scale"].numpy()
@@ -24,7 +31,9 @@ def plausible_table(
     valid = np.ones((rows, len(spec.modalities)), dtype=bool)
     emotions = checkpoint.model.emotions
     return FeatureTable(
-        windows=FeatureWindows(spec, np.arange(rows, dtype=np.float64), tokens, valid, valid.astype(np.float64)),
+        windows=FeatureWindows(
+            spec, np.arange(rows, dtype=np.float64), tokens, valid, valid.astype(np.float64)
+        ),
         emotions=emotions,
         labels=rng.dirichlet(np.ones(len(emotions)), rows) if labels else None,
         subject=np.full(rows, "s"),

@@ -44,7 +44,12 @@ def test_it_writes_the_json_and_the_picture_and_prints_a_table(run: Run, folder:
     assert "Calibrating" in err
     assert json.loads((folder / "precision.json").read_text())["data"]["simulated"] is True
     picture = (folder / "precision.svg").read_text()
-    for said in ("rows.npz (SIMULATED), ", "layer1/norm2", "FP16: budget of the whole graph", "INT8: node alone"):
+    for said in (
+        "rows.npz (SIMULATED), ",
+        "layer1/norm2",
+        "FP16: budget of the whole graph",
+        "INT8: node alone",
+    ):
         assert said in picture
     assert sorted(p.name for p in folder.iterdir() if p.name.startswith("precision")) == [
         "precision.json",
@@ -52,7 +57,9 @@ def test_it_writes_the_json_and_the_picture_and_prints_a_table(run: Run, folder:
     ]
 
 
-def test_the_word_precision_may_be_left_out_and_json_is_printed_whole(run: Run, folder: Path) -> None:
+def test_the_word_precision_may_be_left_out_and_json_is_printed_whole(
+    run: Run, folder: Path
+) -> None:
     words = ("model.pt", "bare.npz", "-o", "p.json", "--rows", 40, "--json", "--plot", "p.png")
     code, out, _ = run("precision", *words)
     assert code == 0
@@ -95,7 +102,14 @@ def test_a_large_margin_keeps_nodes_and_says_why(run: Run, folder: Path) -> None
 def test_help_shows_the_command_its_options_and_how_it_is_typed(run: Run) -> None:
     code, out, _ = run("--help")
     assert code == 0
-    for said in ("MODEL.pt DATA... -o precision.json", "precision ", "--max-kl-int8", "--margin", "--plot", "./person"):
+    for said in (
+        "MODEL.pt DATA... -o precision.json",
+        "precision ",
+        "--max-kl-int8",
+        "--margin",
+        "--plot",
+        "./person",
+    ):
         assert said in out
     code, out, _ = run("model.pt", "--help")
     assert code == 0
@@ -113,12 +127,27 @@ def test_help_shows_the_command_its_options_and_how_it_is_typed(run: Run) -> Non
         (("model.pt", "rows.npz"), "Missing option"),
         (("model.pt", "rows.npz", "-o", "p.txt"), "Expected a file ending in .json"),
         (("model.pt", "rows.npz", "-o", "no/p.json"), "Expected a folder that exists"),
-        (("model.pt", "rows.npz", "-o", "p.json", "--plot", "p.pdf"), "Expected a file ending in .svg or .png"),
-        (("model.pt", "rows.npz", "-o", "p.json", "--plot", "no/p.png"), "Expected a folder that exists"),
-        (("model.pt", "rows.npz", "-o", "p.json", "--max-kl", "-1"), "Invalid value for '--max-kl'"),
+        (
+            ("model.pt", "rows.npz", "-o", "p.json", "--plot", "p.pdf"),
+            "Expected a file ending in .svg or .png",
+        ),
+        (
+            ("model.pt", "rows.npz", "-o", "p.json", "--plot", "no/p.png"),
+            "Expected a folder that exists",
+        ),
+        (
+            ("model.pt", "rows.npz", "-o", "p.json", "--max-kl", "-1"),
+            "Invalid value for '--max-kl'",
+        ),
         (("model.pt", "rows.npz", "-o", "p.json", "--max-kl", "nan"), "--max-kl is not a budget"),
-        (("model.pt", "rows.npz", "-o", "p.json", "--max-kl-int8", "inf"), "--max-kl-int8 is not a budget"),
-        (("model.pt", "rows.npz", "-o", "p.json", "--margin", "0.5"), "Invalid value for '--margin'"),
+        (
+            ("model.pt", "rows.npz", "-o", "p.json", "--max-kl-int8", "inf"),
+            "--max-kl-int8 is not a budget",
+        ),
+        (
+            ("model.pt", "rows.npz", "-o", "p.json", "--margin", "0.5"),
+            "Invalid value for '--margin'",
+        ),
         (("model.pt", "rows.npz", "-o", "p.json", "--rows", "0"), "Invalid value for '--rows'"),
         (("model.pt", "rows.npz", "-o", "p.json", "--maxkl", "1"), "No such option"),
         (("model.pt", "rows.npz", "p.json"), "Missing option"),
@@ -156,7 +185,9 @@ def test_inputs_are_never_overwritten(run: Run, folder: Path) -> None:
     assert (folder / "rows.npz").read_bytes() == before
 
 
-def test_a_table_without_one_usable_row_is_refused(run: Run, folder: Path, small: Checkpoint) -> None:
+def test_a_table_without_one_usable_row_is_refused(
+    run: Run, folder: Path, small: Checkpoint
+) -> None:
     table = plausible_table(small, 8)
     table.windows.valid[:] = False
     table.windows.tokens[:] = float("nan")

@@ -21,7 +21,9 @@ def test_rounding_is_numpys_for_every_half_every_midpoint_and_its_neighbours() -
     halves = all_halves()
     finite = np.unique(halves[np.isfinite(halves)]).astype(np.float32)
     midpoints = (finite[1:] / 2 + finite[:-1] / 2).astype(np.float32)
-    edges = np.float32([65504, 65519.996, 65520, 65536, 3e38, np.inf, np.nan, 2**-25, 2**-26, 1e-45, 0.0])
+    edges = np.float32(
+        [65504, 65519.996, 65520, 65536, 3e38, np.inf, np.nan, 2**-25, 2**-26, 1e-45, 0.0]
+    )
     x = np.concatenate([halves, midpoints, np.nextafter(midpoints, np.float32(9e9)), edges, -edges])
     x = np.concatenate([x, np.nextafter(midpoints, np.float32(-9e9))])
     rounded, expected = to_half(x), numpys(x)
@@ -51,7 +53,9 @@ IN_TORCH = {
     "LayerNormalization": (
         [X, SCALE, BIAS],
         {"axis": -1, "epsilon": 1e-5},
-        torch.nn.functional.layer_norm(T, (24,), torch.from_numpy(SCALE), torch.from_numpy(BIAS), 1e-5),
+        torch.nn.functional.layer_norm(
+            T, (24,), torch.from_numpy(SCALE), torch.from_numpy(BIAS), 1e-5
+        ),
     ),
     "Sigmoid": ([X], {}, T.sigmoid()),
     "LeakyRelu": ([X], {"alpha": 0.01}, torch.nn.functional.leaky_relu(T, 0.01)),
@@ -65,7 +69,9 @@ IN_TORCH = {
 def test_an_operator_computes_what_torch_computes_in_fp32(op: str) -> None:
     inputs, attributes, expected = IN_TORCH[op]
     # float32 on both sides, summed in another order
-    np.testing.assert_allclose(run_operator(op, inputs, attributes, unrounded), expected, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(
+        run_operator(op, inputs, attributes, unrounded), expected, rtol=1e-5, atol=1e-6
+    )
 
 
 @pytest.mark.parametrize("op", IN_TORCH)
@@ -94,9 +100,12 @@ def test_the_squares_of_a_layer_norm_overflow_in_half_as_its_numbers_do_not() ->
 
 def test_a_product_is_summed_in_float32_and_rounded_once() -> None:
     # In half, 2048 + 1 is 2048: a sum of 1 added 4096 times in half would stop there.
-    got = run_operator("MatMul", [np.ones((1, 4096), np.float32), np.ones((4096, 1), np.float32)], {}, to_half)
+    got = run_operator(
+        "MatMul", [np.ones((1, 4096), np.float32), np.ones((4096, 1), np.float32)], {}, to_half
+    )
     assert got == 4096
-    # What a Gemm adds comes after that rounding: 60000 + 60000 - 60000 would fit, but the product does not.
+    # What a Gemm adds comes after that rounding: 60000 + 60000 - 60000 would fit,
+    # but the product does not.
     a, b, c = np.float32([[300, 300]]), np.float32([[200], [200]]), np.float32([-60000])
     assert run_operator("Gemm", [a, b, c], {}, to_half) == np.inf
     assert run_operator("Gemm", [a, b, c], {}, unrounded) == 60000

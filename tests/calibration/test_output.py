@@ -1,4 +1,6 @@
-"""The temperature is recovered, folded without a node, judged on others, and refused where it is worth nothing."""
+"""The temperature is recovered, folded without a node, judged on others,
+and refused where it is worth nothing.
+"""
 
 from __future__ import annotations
 
@@ -41,11 +43,15 @@ ATOL = 1e-6
 def sharpened(checkpoint: Checkpoint, factor: float) -> Checkpoint:
     """The same model, its logits times `factor`."""
     names = ("classifier.to_emotions.weight", "classifier.to_emotions.bias")
-    states = tuple({**state, **{name: state[name] * factor for name in names}} for state in checkpoint.states)
+    states = tuple(
+        {**state, **{name: state[name] * factor for name in names}} for state in checkpoint.states
+    )
     return dataclasses.replace(checkpoint, states=states)
 
 
-def unbiased_table(checkpoint: Checkpoint, rows: int = 240, *, people: int = 4, trials: int = 3) -> FeatureTable:
+def unbiased_table(
+    checkpoint: Checkpoint, rows: int = 240, *, people: int = 4, trials: int = 3
+) -> FeatureTable:
     """Labels that scatter around what the model predicts: its temperature is 1."""
     table = plausible_table(checkpoint, rows, seed=3)
     predicted = at_temperature(member_logits(checkpoint, table), 1.0)
@@ -62,14 +68,18 @@ def unbiased_table(checkpoint: Checkpoint, rows: int = 240, *, people: int = 4, 
 
 
 @pytest.mark.parametrize("members", [1, 3])
-def test_a_model_three_times_too_sure_has_temperature_three(trained: Callable[..., Any], members: int) -> None:
+def test_a_model_three_times_too_sure_has_temperature_three(
+    trained: Callable[..., Any], members: int
+) -> None:
     checkpoint = trained("emodict-1", modalities=("ppg", "gsr"), layers=2, members=members)
     table = unbiased_table(checkpoint)
     own = fit_temperature(member_logits(checkpoint, table), table.labels)
-    # Its standard error is 1 / sqrt(2000 x 240 rows x .018, the variance of the logits): .011. Four and a half such.
+    # Its standard error is 1 / sqrt(2000 x 240 rows x .018, the variance of the logits):
+    # .011. Four and a half such.
     assert own == pytest.approx(1.0, abs=0.05)
     report = calibrate_output(sharpened(checkpoint, 3.0), table)
-    # Exact algebra: softmax(3 z / (3 T)) is softmax(z / T). The search stops within 1e-6 of log T, logits are float32.
+    # Exact algebra: softmax(3 z / (3 T)) is softmax(z / T).
+    # The search stops within 1e-6 of log T, logits are float32.
     assert report.temperature == pytest.approx(3 * own, rel=1e-3)
     assert set(report.folds) == {"sub-0", "sub-1", "sub-2", "sub-3"}
     assert report.grouped_by == "subject"
@@ -94,7 +104,9 @@ def test_the_exported_graph_gives_softmax_of_logits_over_temperature_with_no_new
 ) -> None:
     from onnxruntime import InferenceSession
 
-    checkpoint = sharpened(trained("emodict-1", modalities=("ppg", "gsr"), layers=2, members=members), 3.0)
+    checkpoint = sharpened(
+        trained("emodict-1", modalities=("ppg", "gsr"), layers=2, members=members), 3.0
+    )
     table = unbiased_table(checkpoint)
     report = calibrate_output(sharpened(checkpoint, 2.0), table)
     calibrated = with_temperature(sharpened(checkpoint, 2.0), report)
@@ -104,7 +116,10 @@ def test_the_exported_graph_gives_softmax_of_logits_over_temperature_with_no_new
     got = session.run(["distribution"], {"tokens": engine_tokens(checkpoint, table)})[0]
     networks = sharpened(checkpoint, 2.0).networks()
     with torch.no_grad():
-        logits = [n(torch.from_numpy(table.windows.tokens).float()).log_distribution.double().numpy() for n in networks]
+        logits = [
+            n(torch.from_numpy(table.windows.tokens).float()).log_distribution.double().numpy()
+            for n in networks
+        ]
     expected = np.mean([softmax(z / report.temperature, axis=1) for z in logits], axis=0)
     np.testing.assert_allclose(got, expected, atol=ATOL)
     assert len(onnx.load(path).graph.node) == len(folded_onnx(checkpoint).graph.node)
@@ -128,10 +143,16 @@ def test_what_is_judged_was_not_fitted_on(small: Checkpoint) -> None:
     report = calibrate_output(checkpoint, table)
     parts = []
     for name, other in (("sub-0", "sub-1"), ("sub-1", "sub-0")):
-        temperature = fit_temperature(logits[:, table.subject == other], table.labels[table.subject == other])
+        temperature = fit_temperature(
+            logits[:, table.subject == other], table.labels[table.subject == other]
+        )
         assert report.folds[name] == temperature
         mine = table.subject == name
-        parts.append(distribution_metrics(table.labels[mine], at_temperature(logits[:, mine], temperature))["kl"])
+        parts.append(
+            distribution_metrics(table.labels[mine], at_temperature(logits[:, mine], temperature))[
+                "kl"
+            ]
+        )
     assert report.after.kl == pytest.approx(np.concatenate(parts).mean(), rel=1e-12)
 
 
@@ -141,12 +162,18 @@ def test_one_persons_trials_are_left_out_one_by_one(small: Checkpoint) -> None:
     assert set(report.folds) == {"trial-0", "trial-1", "trial-2"}
 
 
-def test_rows_that_a_model_was_trained_on_are_refused(small: Checkpoint, caplog: pytest.LogCaptureFixture) -> None:
+def test_rows_that_a_model_was_trained_on_are_refused(
+    small: Checkpoint, caplog: pytest.LogCaptureFixture
+) -> None:
     table = unbiased_table(small)
-    recorded = dataclasses.replace(small, training={**small.training, "trial_digests": trial_digests(table)[:2]})
+    recorded = dataclasses.replace(
+        small, training={**small.training, "trial_digests": trial_digests(table)[:2]}
+    )
     with pytest.raises(TableError, match="2 of these 12 trials"):
         calibrate_output(sharpened(recorded, 3.0), table)
-    same = dataclasses.replace(small, training={"trial_digests": [], "subject_ids": ["sub-1", "else"]})
+    same = dataclasses.replace(
+        small, training={"trial_digests": [], "subject_ids": ["sub-1", "else"]}
+    )
     calibrate_output(sharpened(same, 3.0), table)
     assert "Other trials of sub-1 were trained on" in caplog.text
     caplog.clear()
@@ -167,9 +194,14 @@ def test_a_trial_is_known_by_its_subject_name_and_label(small: Checkpoint) -> No
 
 def test_a_temperature_that_helps_nobody_is_refused(small: Checkpoint) -> None:
     table = unbiased_table(small, people=2)
-    # One person calls for sharper, the other for flatter distributions: what suits one harms the other.
+    # One person calls for sharper, the other for flatter distributions:
+    # what suits one harms the other.
     logits = member_logits(small, table)
-    opposed = np.where((table.subject == "sub-0")[:, None], at_temperature(logits, 0.5), at_temperature(logits, 2.0))
+    opposed = np.where(
+        (table.subject == "sub-0")[:, None],
+        at_temperature(logits, 0.5),
+        at_temperature(logits, 2.0),
+    )
     with pytest.raises(ModelError, match="no better; nothing was written"):
         calibrate_output(small, dataclasses.replace(table, labels=opposed))
 
@@ -199,7 +231,9 @@ def test_reliability_is_what_is_computed_by_hand() -> None:
     assert got.kl == pytest.approx(terms.sum() / 3)
 
 
-def test_the_picture_and_the_table_say_what_the_report_says(small: Checkpoint, tmp_path: Path) -> None:
+def test_the_picture_and_the_table_say_what_the_report_says(
+    small: Checkpoint, tmp_path: Path
+) -> None:
     table = dataclasses.replace(unbiased_table(small), simulated=True)
     report = calibrate_output(sharpened(small, 3.0), table)
     path = tmp_path / "reliability.svg"
@@ -209,4 +243,13 @@ def test_the_picture_and_the_table_say_what_the_report_says(small: Checkpoint, t
     assert f"before: ECE {report.before.ece:.4f}" in picture
     assert "SIMULATED" in text
     assert f"{report.before.kl:.5f}{report.after.kl:>10.5f}" in text
-    assert len([line for line in text.splitlines() if line.startswith("  ") and line[:4].strip().isdigit()]) == 10
+    assert (
+        len(
+            [
+                line
+                for line in text.splitlines()
+                if line.startswith("  ") and line[:4].strip().isdigit()
+            ]
+        )
+        == 10
+    )

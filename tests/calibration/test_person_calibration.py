@@ -10,7 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from emodict.errors import InputError, MissingDependencyError, PersonError, RecordingError, SpecError
+from emodict.errors import (
+    InputError,
+    MissingDependencyError,
+    PersonError,
+    RecordingError,
+    SpecError,
+)
 from emodict.features import extract_features
 from emodict.features.spec import load_spec
 from emodict.features.windows import FeatureWindows
@@ -42,19 +48,28 @@ def wrist_rest(
     pulse = np.sin(2 * np.pi * 1.2 * time_s) + 0.05 * rng.standard_normal(time_s.shape)
     pulse[time_s < ppg_from_s] = np.nan
     gsr = level + 0.01 * np.cumsum(rng.integers(-3, 4, (seconds * 4, 1)), axis=0)
-    signals = {"ppg": Signal("ppg", 100.0, "a.u.", ("ppg",), pulse), "gsr": Signal("gsr", 4.0, "uS", ("gsr",), gsr)}
+    signals = {
+        "ppg": Signal("ppg", 100.0, "a.u.", ("ppg",), pulse),
+        "gsr": Signal("gsr", 4.0, "uS", ("gsr",), gsr),
+    }
     return Recording("rest", subject_id, signals, trials=trials)
 
 
 def brain_and_blinks(seconds: int = 64, rate_hz: int = 100) -> tuple[np.ndarray, ...]:
-    """(samples, channels) in uV without and with blinks: a mixture of 18 independent spiky sources, and lids."""
+    """(samples, channels) in uV without and with blinks:
+    a mixture of 18 independent spiky sources, and lids.
+    """
     rng = np.random.default_rng(5)
     sources = rng.standard_t(3, size=(seconds * rate_hz, len(EEG)))
     # Each falls off towards high frequencies, as the brain does and muscle does not.
     for k in range(len(EEG)):
         keep = 0.8 + 0.12 * k / len(EEG)
-        sources[:, k] = np.convolve(sources[:, k], keep ** np.arange(60), mode="same") * np.sqrt(1 - keep**2)
-    brain = sources @ (4 * rng.standard_normal((len(EEG), len(EEG))) / np.sqrt(len(EEG)) + 6 * np.eye(len(EEG)))
+        sources[:, k] = np.convolve(sources[:, k], keep ** np.arange(60), mode="same") * np.sqrt(
+            1 - keep**2
+        )
+    brain = sources @ (
+        4 * rng.standard_normal((len(EEG), len(EEG))) / np.sqrt(len(EEG)) + 6 * np.eye(len(EEG))
+    )
     lids = np.zeros(len(brain))
     for start in rng.choice(np.arange(100, len(brain) - 100, 60), size=seconds // 4, replace=False):
         lids[start : start + 35] += 120 * np.hanning(35)
@@ -63,7 +78,9 @@ def brain_and_blinks(seconds: int = 64, rate_hz: int = 100) -> tuple[np.ndarray,
 
 
 def eeg_rest(samples: np.ndarray, rate_hz: float = 100.0) -> Recording:
-    return Recording("rest", "ann", {"eeg": Signal("eeg", rate_hz, "uV", EEG, samples, reference="Pz")})
+    return Recording(
+        "rest", "ann", {"eeg": Signal("eeg", rate_hz, "uV", EEG, samples, reference="Pz")}
+    )
 
 
 @pytest.fixture(scope="module")
@@ -82,9 +99,13 @@ def test_a_baseline_is_mean_and_spread_of_the_valid_rest_windows() -> None:
         assert held.rows == len(values) >= 30
         flat = held.mean.reshape(-1)[: values[0].size]
         # The same numbers summed in another order; some features are of order 1e4.
-        np.testing.assert_allclose(flat, values.reshape(len(values), -1).mean(axis=0), rtol=1e-9, atol=1e-9)
+        np.testing.assert_allclose(
+            flat, values.reshape(len(values), -1).mean(axis=0), rtol=1e-9, atol=1e-9
+        )
         spread = values.reshape(len(values), -1).std(axis=0)
-        np.testing.assert_allclose(held.scale.reshape(-1)[: spread.size], spread, rtol=1e-7, atol=1e-9)
+        np.testing.assert_allclose(
+            held.scale.reshape(-1)[: spread.size], spread, rtol=1e-7, atol=1e-9
+        )
     assert set(person.without) == {"eeg", "video"}
     assert person.subject_id == "ann"
     assert "No baseline for eeg: 0 s valid, 30 needed" in describe(person, ica=False)
@@ -94,7 +115,9 @@ def test_from_and_to_take_whole_windows_alone() -> None:
     recording = wrist_rest(seconds=90)
     rows = {
         name: baseline.rows
-        for name, baseline in calibrate_person(recording, WRIST, RestOptions(from_s=20, to_s=70)).baselines.items()
+        for name, baseline in calibrate_person(
+            recording, WRIST, RestOptions(from_s=20, to_s=70)
+        ).baselines.items()
     }
     # A window of W s that ends within 20..70 starts there as well: 50 - W + 1 of them.
     assert rows == {name: 51 - round(WRIST.modality(name).window_s) for name in rows}
@@ -121,7 +144,9 @@ def test_what_is_no_rest_of_somebody_is_refused() -> None:
         calibrate_person(wrist_rest(), load_spec("dmer-2024"), RestOptions())
 
 
-def test_the_blink_is_found_and_taken_out(unmixed: tuple[np.ndarray, np.ndarray, np.ndarray, Unmixing]) -> None:
+def test_the_blink_is_found_and_taken_out(
+    unmixed: tuple[np.ndarray, np.ndarray, np.ndarray, Unmixing],
+) -> None:
     brain, recorded, reach, unmixing = unmixed
     assert len(unmixing.removed) == 1
     assert "eye blinks" in unmixing.removed[0]
@@ -146,7 +171,9 @@ def test_features_without_blinks_are_closer_to_the_truth(
 
     def errors(windows: FeatureWindows) -> np.ndarray:
         """(rows,): delta and theta, the first two of five bands, are where blinks are."""
-        return np.abs(windows.features("eeg") - truth.features("eeg"))[rows][:, :2, front].mean(axis=(1, 2))
+        return np.abs(windows.features("eeg") - truth.features("eeg"))[rows][:, :2, front].mean(
+            axis=(1, 2)
+        )
 
     blinks = errors(plain) > 0.3
     assert 8 <= blinks.sum() <= 24
@@ -182,10 +209,16 @@ def test_the_matrix_is_mixing_times_what_is_kept_times_unmixing() -> None:
     np.testing.assert_allclose(matrix @ mixing[:, [1, 4]], 0, atol=1e-12)
 
 
-def test_no_more_than_a_third_goes_blinks_first_and_each_once(caplog: pytest.LogCaptureFixture) -> None:
+def test_no_more_than_a_third_goes_blinks_first_and_each_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     removals = [Removal(0, "eye blinks", 0.6), *(Removal(k, "muscle", k / 10) for k in range(5))]
     kept = _strongest(removals, components=9)
-    assert [(r.component, r.kind) for r in kept] == [(0, "eye blinks"), (4, "muscle"), (3, "muscle")]
+    assert [(r.component, r.kind) for r in kept] == [
+        (0, "eye blinks"),
+        (4, "muscle"),
+        (3, "muscle"),
+    ]
     assert "5 of 9" in caplog.text
 
 
@@ -201,7 +234,9 @@ def test_eeg_that_cannot_be_unmixed_is_refused() -> None:
         fit_unmixing(wrist_rest(), SPEC, seed=0)
     eeg = SPEC.modality("eeg")
     names = tuple(name for name in eeg.feature_names if name.split("_")[1] in eeg.channel_names[:3])
-    three = dataclasses.replace(eeg, channel_names=eeg.channel_names[:3], shape=(5, 3), feature_names=names)
+    three = dataclasses.replace(
+        eeg, channel_names=eeg.channel_names[:3], shape=(5, 3), feature_names=names
+    )
     few = dataclasses.replace(SPEC, id="few", modalities=(three,))
     with pytest.raises(RecordingError, match=r"Too few EEG channels.*got 3"):
         fit_unmixing(eeg_rest(long), few, seed=0)
@@ -222,7 +257,9 @@ def test_a_model_learns_the_mean_of_people_at_rest(small: Checkpoint) -> None:
     told = with_population(small, everyone)
     for name in ("gsr", "ppg"):
         expected = sum(person.baselines[name].mean for person in everyone) / 3
-        np.testing.assert_allclose(np.array(told.training["rest"]["mean"][name]), expected, rtol=1e-12, atol=1e-12)
+        np.testing.assert_allclose(
+            np.array(told.training["rest"]["mean"][name]), expected, rtol=1e-12, atol=1e-12
+        )
     assert told.states == small.states
     assert "3 people at rest: gsr+ppg" in describe_population(told)
 
@@ -234,14 +271,20 @@ def test_a_population_is_several_people_of_the_models_features(small: Checkpoint
         with_population(small, people(3, subject_id="ann"))
     other = people(3)
     other[0] = dataclasses.replace(
-        other[0], baselines={"gsr": dataclasses.replace(other[0].baselines["gsr"], fingerprint="0" * 16)}
+        other[0],
+        baselines={"gsr": dataclasses.replace(other[0].baselines["gsr"], fingerprint="0" * 16)},
     )
     with pytest.raises(SpecError, match="different features of gsr"):
         with_population(small, other)
 
 
-def test_a_model_of_features_by_trial_has_no_population(small: Checkpoint, trained: Callable[..., Any]) -> None:
-    people = [calibrate_person(wrist_rest(seed=i, subject_id=f"sub-{i}"), WRIST, RestOptions()) for i in range(3)]
+def test_a_model_of_features_by_trial_has_no_population(
+    small: Checkpoint, trained: Callable[..., Any]
+) -> None:
+    people = [
+        calibrate_person(wrist_rest(seed=i, subject_id=f"sub-{i}"), WRIST, RestOptions())
+        for i in range(3)
+    ]
     with pytest.raises(PersonError, match="dmer-sample is computed by trial, and a rest has none"):
         with_population(trained("dmer-sample", layers=2), people)
 
@@ -251,14 +294,18 @@ def test_unmixed_eeg_is_no_part_of_a_population_of_plain_eeg(
 ) -> None:
     _, recorded, _, unmixing = unmixed
     plain = calibrate_person(eeg_rest(recorded), EEG_ONLY, RestOptions())
-    everyone = [dataclasses.replace(plain, subject_id=f"sub-{i}", unmixing=unmixing) for i in range(3)]
+    everyone = [
+        dataclasses.replace(plain, subject_id=f"sub-{i}", unmixing=unmixing) for i in range(3)
+    ]
     with pytest.raises(PersonError, match="without --ica"):
         with_population(trained("emodict-1"), everyone)
 
 
 def test_the_face_is_part_of_a_baseline() -> None:
     rng = np.random.default_rng(0)
-    recording = dataclasses.replace(wrist_rest(), face=FaceVideo(np.arange(60) + 0.5, rng.standard_normal((60, 32))))
+    recording = dataclasses.replace(
+        wrist_rest(), face=FaceVideo(np.arange(60) + 0.5, rng.standard_normal((60, 32)))
+    )
     assert calibrate_person(recording, SPEC, RestOptions()).baselines["video"].mean.size >= 32
 
 

@@ -1,4 +1,6 @@
-"""From rest recordings to a run for one person, and from a model to a calibrated one, as a user types it."""
+"""From rest recordings to a run for one person,
+and from a model to a calibrated one, as a user types it.
+"""
 
 from __future__ import annotations
 
@@ -32,27 +34,44 @@ def folder(small: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.chdir(tmp_path)
     save_checkpoint(small, tmp_path / "model.pt")
     for i in range(4):
-        write_session(wrist_rest(seed=i, level=2.0 + i, subject_id=f"sub-{i}"), tmp_path / f"rest-{i}.h5")
+        write_session(
+            wrist_rest(seed=i, level=2.0 + i, subject_id=f"sub-{i}"), tmp_path / f"rest-{i}.h5"
+        )
     return tmp_path
 
 
-def test_a_rest_becomes_what_a_run_adds_to_the_features(folder: Path, run_in_process: Callable[..., Any]) -> None:
+def test_a_rest_becomes_what_a_run_adds_to_the_features(
+    folder: Path, run_in_process: Callable[..., Any]
+) -> None:
     for i in range(4):
         words = ("person", f"rest-{i}.h5", "-o", f"p{i}.json", "--modalities", "gsr,ppg")
         code, out, err = run_in_process(cli, *words)
         assert (code, err) == (0, "")
         assert f"Baseline of subject sub-{i} at rest: gsr" in out
-    code, out, _ = run_in_process(cli, "population", "model.pt", "p0.json", "p1.json", "p2.json", "-o", "rest.pt")
+    code, out, _ = run_in_process(
+        cli, "population", "model.pt", "p0.json", "p1.json", "p2.json", "-o", "rest.pt"
+    )
     assert code == 0
     assert "The model knows 3 people at rest: gsr+ppg" in out
     export_onnx(load_checkpoint("rest.pt"), "rest.onnx")
-    words = ("--engine", "rest.onnx", "rest-3.h5", "--person", "p3.json", "-q", "--report", "report.html")
+    words = (
+        "--engine",
+        "rest.onnx",
+        "rest-3.h5",
+        "--person",
+        "p3.json",
+        "-q",
+        "--report",
+        "report.html",
+    )
     code, out, _ = run_in_process(run_cli, *words)
     line = "Baseline of subject sub-3 applied to gsr, ppg"
     assert code == 0
     assert line in out
     assert line in (folder / "report.html").read_text()
-    code, out, _ = run_in_process(run_cli, "--engine", "rest.onnx", "rest-3.h5", "--person", "p3.json", "--json")
+    code, out, _ = run_in_process(
+        run_cli, "--engine", "rest.onnx", "rest-3.h5", "--person", "p3.json", "--json"
+    )
     assert json.loads(out.splitlines()[-1])["summary"]["person"] == "sub-3"
     with open_engine("rest.onnx") as engine:
         got = predict(engine, "rest-3.h5", person=read_person("p3.json"))
@@ -73,19 +92,28 @@ def test_a_rest_becomes_what_a_run_adds_to_the_features(folder: Path, run_in_pro
 def test_a_person_is_refused_where_it_does_not_belong(
     folder: Path, run_in_process: Callable[..., Any], small: Checkpoint
 ) -> None:
-    assert run_in_process(cli, "person", "rest-0.h5", "-o", "p0.json", "--modalities", "gsr,ppg")[0] == 0
+    assert (
+        run_in_process(cli, "person", "rest-0.h5", "-o", "p0.json", "--modalities", "gsr,ppg")[0]
+        == 0
+    )
     export_onnx(small, "plain.onnx")
-    code, _, err = run_in_process(run_cli, "--engine", "plain.onnx", "rest-0.h5", "--person", "p0.json")
+    code, _, err = run_in_process(
+        run_cli, "--engine", "plain.onnx", "rest-0.h5", "--person", "p0.json"
+    )
     assert code == 2
     assert "does not know how people are at rest" in err
     told = dataclasses.replace(small, training={**small.training, "rest": _rest_of(small)})
     export_onnx(told, "rest.onnx")
-    code, _, err = run_in_process(run_cli, "--engine", "rest.onnx", "rest-1.h5", "--person", "p0.json")
+    code, _, err = run_in_process(
+        run_cli, "--engine", "rest.onnx", "rest-1.h5", "--person", "p0.json"
+    )
     assert code == 2
     assert "'sub-0'" in err
     assert "'sub-1'" in err
     write_table(unbiased_table(small), folder / "rows.npz")
-    code, _, err = run_in_process(run_cli, "--engine", "rest.onnx", "rows.npz", "--person", "p0.json")
+    code, _, err = run_in_process(
+        run_cli, "--engine", "rest.onnx", "rows.npz", "--person", "p0.json"
+    )
     assert code == 2
     assert "cannot be applied to the feature table" in err
     before = (folder / "p0.json").read_bytes()
@@ -102,13 +130,17 @@ def test_a_person_is_refused_where_it_does_not_belong(
 def _rest_of(checkpoint: Checkpoint) -> dict[str, Any]:
     spec = checkpoint.features
     means = {
-        name: np.zeros((part.stop - part.start, spec.token_width)).tolist() for name, part in spec.token_slices.items()
+        name: np.zeros((part.stop - part.start, spec.token_width)).tolist()
+        for name, part in spec.token_slices.items()
     }
     return {"people": 3, "simulated": False, "mean": means}
 
 
 def test_a_temperature_is_fitted_written_and_said(
-    folder: Path, run_in_process: Callable[..., Any], small: Checkpoint, caplog: pytest.LogCaptureFixture
+    folder: Path,
+    run_in_process: Callable[..., Any],
+    small: Checkpoint,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     write_table(unbiased_table(small), folder / "rows.npz")
     save_checkpoint(sharpened(small, 3.0), folder / "sure.pt")

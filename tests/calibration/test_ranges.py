@@ -25,8 +25,12 @@ def every_output(model: onnx.ModelProto, tokens: np.ndarray) -> dict[str, Any]:
     opened.CopyFrom(model)
     del opened.graph.output[:]
     names = [node.output[0] for node in model.graph.node]
-    opened.graph.output.extend(helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in names)
-    session = onnxruntime.InferenceSession(opened.SerializeToString(), providers=["CPUExecutionProvider"])
+    opened.graph.output.extend(
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in names
+    )
+    session = onnxruntime.InferenceSession(
+        opened.SerializeToString(), providers=["CPUExecutionProvider"]
+    )
     return dict(zip(names, session.run(names, {"tokens": tokens}), strict=True))
 
 
@@ -53,7 +57,12 @@ def test_the_peak_of_a_layer_norm_is_that_of_its_sum_of_squares(small: Checkpoin
     ranges = measure_ranges(Emulator(model), tokens)
     x = every_output(model, tokens)["layer0/attended"].astype(np.float64)
     squares = np.square(x - x.mean(axis=-1, keepdims=True)).sum(axis=-1).max()
-    others = max(np.abs(x).max(), np.abs(x.sum(axis=-1)).max(), ranges["layer0/norm1"].absmax, 1 / x.std(axis=-1).min())
+    others = max(
+        np.abs(x).max(),
+        np.abs(x.sum(axis=-1)).max(),
+        ranges["layer0/norm1"].absmax,
+        1 / x.std(axis=-1).min(),
+    )
     assert ranges["layer0/norm1"].peak == pytest.approx(max(squares, others), rel=1e-3)
     assert squares > ranges["layer0/norm1"].absmax
 
@@ -72,7 +81,9 @@ def test_underflow_is_the_share_of_numbers_that_half_cannot_tell_from_0(small: C
 
 
 def test_headroom_is_how_often_the_largest_number_fits_into_65504() -> None:
-    assert NodeRange(-2.0, 1.0, peak=655.04, underflow_share=0, extreme_row=0).headroom == pytest.approx(100)
+    assert NodeRange(
+        -2.0, 1.0, peak=655.04, underflow_share=0, extreme_row=0
+    ).headroom == pytest.approx(100)
     assert NodeRange(0.0, 0.0, peak=0.0, underflow_share=0, extreme_row=0).headroom == float("inf")
 
 
@@ -86,7 +97,9 @@ def test_a_node_is_kept_where_its_peak_times_the_margin_passes_65504(small: Chec
     assert too_large_for_half(emulator, ranges, margin=margin * 0.999) == {}
     found = too_large_for_half(emulator, ranges, margin=margin * 1.001)
     assert list(found) == [largest]
-    assert f"its numbers reach {ranges[largest].peak:.3g}, which with a margin of " in found[largest]
+    assert (
+        f"its numbers reach {ranges[largest].peak:.3g}, which with a margin of " in found[largest]
+    )
     # The standardisation is always FP32, whatever it holds.
     ranges["standardised"] = dataclasses.replace(ranges["standardised"], peak=1e9)
     assert too_large_for_half(emulator, ranges, margin=4) == {}
@@ -102,7 +115,9 @@ def test_a_node_is_kept_for_a_constant_that_half_does_not_have(small: Checkpoint
     }
 
 
-def test_a_model_that_puts_out_nan_in_fp32_is_refused_by_its_first_node(trained: MakeCheckpoint) -> None:
+def test_a_model_that_puts_out_nan_in_fp32_is_refused_by_its_first_node(
+    trained: MakeCheckpoint,
+) -> None:
     checkpoint = trained("emodict-1", modalities=("ppg", "gsr"), layers=2)
     model = folded_onnx(checkpoint)
     emulator = Emulator(model)

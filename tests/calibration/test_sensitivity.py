@@ -33,7 +33,9 @@ def test_a_cost_is_torchs_kl_and_the_largest_gap_of_shares(small: Checkpoint) ->
     # Block by block, as the bench runs them: a half of another order of sums may be the next one.
     blocks = [np.arange(0, 100, 2), np.arange(1, 100, 2)]
     exact, low = (
-        torch.from_numpy(np.concatenate([emulator.run(tokens[rows], p).distribution for rows in blocks])).double()
+        torch.from_numpy(
+            np.concatenate([emulator.run(tokens[rows], p).distribution for rows in blocks])
+        ).double()
         for p in (Plan(), plan)
     )
     in_order = np.concatenate(blocks).argsort()
@@ -57,25 +59,34 @@ def test_a_node_alone_costs_what_a_whole_run_with_it_alone_does(bench: Bench) ->
 
 
 def test_an_answer_that_overflows_costs_infinitely_much(bench: Bench) -> None:
-    bench.emulator._halves["lbl2.weight"] = np.full_like(bench.emulator._halves["lbl2.weight"], np.inf)
+    bench.emulator._halves["lbl2.weight"] = np.full_like(
+        bench.emulator._halves["lbl2.weight"], np.inf
+    )
     cost = bench.whole(Plan(half=frozenset({"lbl2"})))
     assert cost == Cost(math.inf, math.inf, math.inf, math.inf)
 
 
 @pytest.mark.parametrize("precision", ["fp16", "int8"])
-def test_the_smaller_the_budget_the_more_nodes_are_kept_and_it_is_held(bench: Bench, precision: str) -> None:
+def test_the_smaller_the_budget_the_more_nodes_are_kept_and_it_is_held(
+    bench: Bench, precision: str
+) -> None:
     emulator = bench.emulator
     if precision == "fp16":
         alone, make_plan = half_alone(bench), lambda kept: half_plan(emulator, kept)
     else:
         names = emulator.quantisable
         plans = [Plan(int8=frozenset({n})) for n in names]
-        alone, make_plan = dict(zip(names, bench.alone(plans), strict=True)), lambda kept: int8_plan(emulator, kept)
+        alone, make_plan = (
+            dict(zip(names, bench.alone(plans), strict=True)),
+            lambda kept: int8_plan(emulator, kept),
+        )
     free = bench.whole(make_plan(())).kl_mean
     counts = []
     for share in (1.0, 0.5, 0.02, 0.0):
         heard: list[int] = []
-        found = choose(bench, make_plan, alone=alone, forced={}, max_kl=free * share, on_step=heard.append)
+        found = choose(
+            bench, make_plan, alone=alone, forced={}, max_kl=free * share, on_step=heard.append
+        )
         assert found.cost == bench.whole(make_plan(found.keep_fp32))
         assert found.cost.kl_mean <= free * share
         assert found.cost_before_moves.kl_mean == free

@@ -41,14 +41,20 @@ def test_the_verdict_follows_from_the_share_and_the_size_of_what_int8_speeds_up(
     assert verdict.gaining_share == pytest.approx(10 / 11)
     assert verdict.saved_s == pytest.approx(10_000 / 1e12 / 2)
     assert verdict.why == (
-        "Not worth it: 91% of a window's 0.01 million multiply-adds are in products that INT8 speeds up; at 10^12 a "
-        "second it saves at most 0.005 us a window, where starting one kernel takes 2 us; it costs KL 3.0e-05, "
+        "Not worth it: 91% of a window's 0.01 million multiply-adds are in products that INT8 "
+        "speeds up; at 10^12 a "
+        "second it saves at most 0.005 us a window, where starting one kernel takes 2 us; "
+        "it costs KL 3.0e-05, "
         "30 times FP16's 1.0e-06."
     )
     large = {"a": Product(1000, 1000, 1000), "b": Product(1000, 1000, 10)}
-    assert judge_int8(large, ["a"], fp16=choice(1e-6), int8=choice(3e-5)).why.startswith("Worth a try: 99% of ")
+    assert judge_int8(large, ["a"], fp16=choice(1e-6), int8=choice(3e-5)).why.startswith(
+        "Worth a try: 99% of "
+    )
     # Large, but most of it stays in FP32.
-    lost = judge_int8({**large, "c": Product(5000, 1000, 1000)}, ["a"], fp16=choice(0.0), int8=choice(3e-5, "c"))
+    lost = judge_int8(
+        {**large, "c": Product(5000, 1000, 1000)}, ["a"], fp16=choice(0.0), int8=choice(3e-5, "c")
+    )
     assert not lost.worth_it
     assert "it costs KL 3.0e-05, FP16 0.0e+00" in lost.why
 

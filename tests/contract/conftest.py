@@ -1,4 +1,6 @@
-"""The bindings of full TensorRT over stub libraries: nine C symbols are all that importing them needs."""
+"""The bindings of full TensorRT over stub libraries:
+nine C symbols are all that importing them needs.
+"""
 
 from __future__ import annotations
 
@@ -17,10 +19,16 @@ import pytest
 # `make test` downloads them here, for the Python of the venv.
 WHEELS = Path(sys.prefix) / "bindings"
 SYMBOLS = (
-    "createInferBuilder_INTERNAL", "createInferRefitter_INTERNAL", "createInferRuntime_INTERNAL",
-    "createNvOnnxParser_INTERNAL", "createNvOnnxParserRefitter_INTERNAL", "getBuilderPluginRegistry",
-    "getNvOnnxParserVersion", "getPluginRegistry", "initLibNvInferPlugins",
-)  # fmt: skip
+    "createInferBuilder_INTERNAL",
+    "createInferRefitter_INTERNAL",
+    "createInferRuntime_INTERNAL",
+    "createNvOnnxParser_INTERNAL",
+    "createNvOnnxParserRefitter_INTERNAL",
+    "getBuilderPluginRegistry",
+    "getNvOnnxParserVersion",
+    "getPluginRegistry",
+    "initLibNvInferPlugins",
+)
 LIBRARIES = ("libnvinfer", "libnvinfer_plugin", "libnvonnxparser")
 
 Probe = Callable[[str, Mapping[str, Sequence[str]]], dict[str, Any]]
@@ -43,7 +51,9 @@ def stubs(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
             for library in LIBRARIES:
                 soname = f"{library}.so.{major}"
                 flags = ["-shared", "-fPIC", f"-Wl,-soname,{soname}"]
-                subprocess.run([compiler, *flags, "-o", str(made / soname), str(source)], check=True)
+                subprocess.run(
+                    [compiler, *flags, "-o", str(made / soname), str(source)], check=True
+                )
         return made
 
     return get
@@ -51,7 +61,9 @@ def stubs(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
 
 @pytest.fixture(scope="session")
 def probe(stubs: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory) -> Probe:
-    """Ask a TensorRT in a process of its own: `tensorrt_rtx` as it is installed, or a version of `tensorrt`."""
+    """Ask a TensorRT in a process of its own: `tensorrt_rtx` as it is installed,
+    or a version of `tensorrt`.
+    """
 
     def ask(version: str, names: Mapping[str, Sequence[str]]) -> dict[str, Any]:
         env, module = dict(os.environ), "tensorrt_rtx"
@@ -74,7 +86,9 @@ def _unpacked(version: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     tag = f"cp{sys.version_info.major}{sys.version_info.minor}"
     wheels = sorted(WHEELS.glob(f"tensorrt_*_bindings-{version}-{tag}-*.whl"))
     if not wheels:
-        pytest.skip(f"no bindings of TensorRT {version} for {tag} in {WHEELS}: `make test` downloads them")
+        pytest.skip(
+            f"no bindings of TensorRT {version} for {tag} in {WHEELS}: `make test` downloads them"
+        )
     folder = tmp_path_factory.mktemp("bindings")
     with zipfile.ZipFile(wheels[0]) as wheel:
         wheel.extractall(folder)

@@ -1,4 +1,6 @@
-"""Run in a process of its own: import one TensorRT and tell which of the names asked for it lacks."""
+"""Run in a process of its own: import one TensorRT and tell which of the
+names asked for it lacks.
+"""
 
 import functools
 import importlib
@@ -10,7 +12,9 @@ from emodict_export.plan.builder import _monitor, _strongly_typed, _Watch
 
 
 def main() -> None:
-    """argv: the module's name; stdin: {class path: [names]}; stdout: version, missing names, docstrings of the rest."""
+    """argv: the module's name; stdin: {class path: [names]}; stdout: version,
+    missing names, docstrings of the rest.
+    """
     module = importlib.import_module(sys.argv[1])
     missing, docs = [], {}
     for path, names in json.load(sys.stdin).items():
@@ -25,13 +29,20 @@ def main() -> None:
                 missing.append(full)
             elif callable(getattr(owner, name)):
                 docs[full] = getattr(owner, name).__doc__ or ""
-    answer = {"version": module.__version__, "missing": missing, "docs": docs, "said": heard(module)}
+    answer = {
+        "version": module.__version__,
+        "missing": missing,
+        "docs": docs,
+        "said": heard(module),
+    }
     answer["flags"] = _strongly_typed(module)
     json.dump(answer, sys.stdout)
 
 
 def heard(module: object) -> list[object]:
-    """What comes out of our own subclasses of this module's ILogger and IProgressMonitor, when they are called."""
+    """What comes out of our own subclasses of this module's ILogger and
+    IProgressMonitor, when they are called.
+    """
     log, messages = collecting_logger(module)
     log.log(module.ILogger.Severity.ERROR, "no memory")
     log.log(module.ILogger.Severity.VERBOSE, "one of thousands")

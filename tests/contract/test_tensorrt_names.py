@@ -1,4 +1,6 @@
-"""Every name of TensorRT that our code uses, looked up in the real bindings of each version that we support."""
+"""Every name of TensorRT that our code uses,
+looked up in the real bindings of each version that we support.
+"""
 
 from __future__ import annotations
 
@@ -29,14 +31,22 @@ def tables(version: str) -> Iterator[tuple[str, type]]:
 
 
 def members(protocol: type) -> dict[str, Any]:
-    """Names that a Protocol asks for, its bases' included: methods, properties and annotated attributes."""
+    """Names that a Protocol asks for, its bases' included: methods,
+    properties and annotated attributes.
+    """
     found: dict[str, Any] = {}
     for cls in reversed(protocol.__mro__):
         if getattr(cls, "_is_protocol", False) and cls is not Protocol:
             found |= dict.fromkeys(vars(cls).get("__annotations__", {}))
             found |= {name: value for name, value in vars(cls).items() if inspect.isfunction(value)}
-            found |= {name: None for name, value in vars(cls).items() if isinstance(value, property)}
-    return {name: value for name, value in found.items() if not name.startswith("_") or name == "__version__"}
+            found |= {
+                name: None for name, value in vars(cls).items() if isinstance(value, property)
+            }
+    return {
+        name: value
+        for name, value in found.items()
+        if not name.startswith("_") or name == "__version__"
+    }
 
 
 def names_of(version: str) -> dict[str, list[str]]:
@@ -69,13 +79,20 @@ def test_each_version_takes_the_arguments_that_our_code_gives(probe: Probe, vers
             if function is None or not signatures:
                 continue
             given = len(inspect.signature(function).parameters) - 1
-            assert any(low <= given <= high for low, high in signatures), (path, name, given, signatures)
+            assert any(low <= given <= high for low, high in signatures), (
+                path,
+                name,
+                given,
+                signatures,
+            )
             checked += 1
     assert checked >= 20  # the docstrings of pybind11 were understood
 
 
 def accepted(doc: str) -> list[tuple[int, int]]:
-    """Numbers of arguments, self left out, that each overload in a docstring of pybind11 takes: (fewest, most)."""
+    """Numbers of arguments, self left out,
+    that each overload in a docstring of pybind11 takes: (fewest, most).
+    """
     found = []
     for arguments in re.findall(r"^(?:\d+\. )?\w+\(self: [\w.]+(.*)\) -> ", doc, re.MULTILINE):
         flat = arguments
@@ -96,7 +113,8 @@ def test_each_version_is_asked_for_a_strongly_typed_network(probe: Probe, versio
 
 
 def test_a_name_that_is_gone_is_found_out(probe: Probe, version: str) -> None:
-    # TensorRT 11 took the precision flags away, TensorRT 10 still has them; nobody ever had the others.
+    # TensorRT 11 took the precision flags away, TensorRT 10 still has them;
+    # nobody ever had the others.
     gone = [] if version.startswith("10.") else ["BuilderFlag.FP16"]
     asked = {"BuilderFlag": ["FP16"], "Builder": ["no_such_name"], "NoSuchClass": []}
     assert probe(version, asked)["missing"] == [*gone, "Builder.no_such_name", "NoSuchClass"]
@@ -111,9 +129,15 @@ def test_no_protocol_is_left_out_of_the_contract(api: ModuleType) -> None:
 
 
 def test_a_docstring_of_pybind11_is_read_as_the_numbers_of_arguments_it_takes() -> None:
-    doc = "set_shape(self: trt.Profile, input: str, min: trt.Dims, opt: trt.Dims, max: trt.Dims = (1, 2)) -> None"
+    doc = (
+        "set_shape(self: trt.Profile, input: str, min: trt.Dims, opt: trt.Dims, max: "
+        "trt.Dims = (1, 2)) -> None"
+    )
     assert accepted(doc) == [(3, 4)]
-    assert accepted("Overloaded function.\n\n1. f(self: a.B) -> int\n\n2. f(self: a.B, x: Tuple[int, int]) -> int") == [
+    assert accepted(
+        "Overloaded function.\n\n1. f(self: a.B) -> int\n\n2. f(self: a.B, x: "
+        "Tuple[int, int]) -> int"
+    ) == [
         (0, 0),
         (1, 1),
     ]

@@ -1,4 +1,6 @@
-"""Small trained checkpoints for the export tests, which run on one thread: everything in them is small."""
+"""Small trained checkpoints for the export tests, which run on one thread:
+everything in them is small.
+"""
 
 from __future__ import annotations
 
@@ -36,9 +38,16 @@ def one_thread() -> Iterator[None]:
 
 
 def _train(
-    spec_id: str, *, members: int = 1, offset: float = 5.0, modalities: tuple[str, ...] | None = None, **sizes: Any
+    spec_id: str,
+    *,
+    members: int = 1,
+    offset: float = 5.0,
+    modalities: tuple[str, ...] | None = None,
+    **sizes: Any,
 ) -> Checkpoint:
-    """A few real training steps on random rows, so that no weight and no BatchNorm statistic is at its default."""
+    """A few real training steps on random rows,
+    so that no weight and no BatchNorm statistic is at its default.
+    """
     features = load_spec(spec_id)
     if modalities:
         features = features.with_modalities(modalities)
@@ -65,7 +74,9 @@ def _train(
         ensemble.run_epoch()
     states = tuple(multi_modal_state(*own) for own in zip(ensemble.states(), seeds, strict=True))
     metrics = {"model": {"kl": 0.1}, "mean_label": {"kl": 0.2}}
-    return Checkpoint(features, model, states, labels.mean(axis=0), metrics, {"data": "random", "rows": 64})
+    return Checkpoint(
+        features, model, states, labels.mean(axis=0), metrics, {"data": "random", "rows": 64}
+    )
 
 
 @pytest.fixture(scope="session")

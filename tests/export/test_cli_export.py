@@ -40,7 +40,9 @@ def checkpoint(trained: Callable[..., Checkpoint], tmp_path: Path) -> Path:
     return path
 
 
-def test_the_graph_goes_beside_the_checkpoint_unless_told_otherwise(run: Run, checkpoint: Path, tmp_path: Path) -> None:
+def test_the_graph_goes_beside_the_checkpoint_unless_told_otherwise(
+    run: Run, checkpoint: Path, tmp_path: Path
+) -> None:
     code, out, _ = run(checkpoint)
     assert code == 0
     assert re.search(r"(\d+) nodes", out)
@@ -50,7 +52,9 @@ def test_the_graph_goes_beside_the_checkpoint_unless_told_otherwise(run: Run, ch
     assert (tmp_path / "other.onnx").read_bytes() == checkpoint.with_suffix(".onnx").read_bytes()
 
 
-def test_what_is_exported_is_signed_with_the_key_asked_for(run: Run, checkpoint: Path, tmp_path: Path) -> None:
+def test_what_is_exported_is_signed_with_the_key_asked_for(
+    run: Run, checkpoint: Path, tmp_path: Path
+) -> None:
     key = Ed25519PrivateKey.generate()
     path = tmp_path / "signing.pem"
     path.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
@@ -61,7 +65,9 @@ def test_what_is_exported_is_signed_with_the_key_asked_for(run: Run, checkpoint:
     require_signed(out, key.public_key())
 
 
-def test_a_key_that_is_none_is_refused_before_any_work(run: Run, checkpoint: Path, tmp_path: Path) -> None:
+def test_a_key_that_is_none_is_refused_before_any_work(
+    run: Run, checkpoint: Path, tmp_path: Path
+) -> None:
     code, _, said = run(checkpoint, "-o", tmp_path / "model.onnx", "--sign", checkpoint)
     assert code == 2
     assert "holds no private key that can be used" in said
@@ -77,7 +83,9 @@ def test_a_key_that_is_none_is_refused_before_any_work(run: Run, checkpoint: Pat
         (np.random.default_rng(0).bytes(1000), "cannot be read as a PyTorch file"),
     ],
 )
-def test_what_is_no_checkpoint_is_refused(run: Run, tmp_path: Path, content: bytes | None, said: str) -> None:
+def test_what_is_no_checkpoint_is_refused(
+    run: Run, tmp_path: Path, content: bytes | None, said: str
+) -> None:
     path = tmp_path / "model.pt"
     if content is not None:
         path.write_bytes(content)
@@ -87,7 +95,9 @@ def test_what_is_no_checkpoint_is_refused(run: Run, tmp_path: Path, content: byt
     assert not (tmp_path / "model.onnx").exists()
 
 
-def test_a_missing_folder_and_a_wrong_ending_are_refused(run: Run, checkpoint: Path, tmp_path: Path) -> None:
+def test_a_missing_folder_and_a_wrong_ending_are_refused(
+    run: Run, checkpoint: Path, tmp_path: Path
+) -> None:
     code, _, err = run(checkpoint, "-o", tmp_path / "no" / "model.onnx")
     assert code == 2
     assert "Expected a folder that exists" in err
@@ -117,7 +127,9 @@ def test_options_that_do_not_go_together_are_refused_before_any_work(
     run: Run, checkpoint: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], said: str
 ) -> None:
     if "33" in words:
-        pytest.importorskip("tensorrt_rtx", reason="only a TensorRT for RTX knows what it can build for")
+        pytest.importorskip(
+            "tensorrt_rtx", reason="only a TensorRT for RTX knows what it can build for"
+        )
     monkeypatch.chdir(checkpoint.parent)
     code, _, err = run(checkpoint, *words)
     assert code == 2
@@ -137,7 +149,9 @@ def test_a_low_precision_says_its_nodes_and_its_error(
     graph = onnx.load(tmp_path / "low.onnx")
     assert f"{precision.upper()}, {len(graph.graph.node)} nodes" in out
     assert nodes is None or len(graph.graph.node) == nodes
-    assert ("INT8 ranges from 40 windows of table.npz (simulated people)" in out) == (precision == "int8")
+    assert ("INT8 ranges from 40 windows of table.npz (simulated people)" in out) == (
+        precision == "int8"
+    )
     # Torch computes in FP32: a low precision is near, and not the same.
     error = float(re.search(r"distributions within ([\d.e-]+)", out)[1])  # type: ignore[index]
     assert 1e-5 < error < 0.2
@@ -170,12 +184,16 @@ def test_kept_nodes_are_named(run: Run, checkpoint: Path, tmp_path: Path) -> Non
         "fp16": {"keep_fp32": ["layer0/norm1"]},
     }
     (tmp_path / "precision.json").write_text(json.dumps(choice))
-    code, out, _ = run(checkpoint, "--precision", "fp16", "--calibration", tmp_path / "precision.json")
+    code, out, _ = run(
+        checkpoint, "--precision", "fp16", "--calibration", tmp_path / "precision.json"
+    )
     assert code == 0
     assert "Kept in FP32: layer0/norm1\n" in out
 
 
-def test_a_plan_for_three_gpus_is_built_here_with_its_onnx_beside_it(run: Run, checkpoint: Path) -> None:
+def test_a_plan_for_three_gpus_is_built_here_with_its_onnx_beside_it(
+    run: Run, checkpoint: Path
+) -> None:
     pytest.importorskip("tensorrt_rtx", reason="plans are built ahead of time by TensorRT for RTX")
     whole = checkpoint.with_suffix(".onnx")
     assert run(checkpoint, "-o", whole)[0] == 0
@@ -198,7 +216,9 @@ def test_a_plan_for_three_gpus_is_built_here_with_its_onnx_beside_it(run: Run, c
     assert f"emodict-run --engine {plan}" in out
 
 
-def test_a_triton_repository_comes_with_the_graph(run: Run, checkpoint: Path, tmp_path: Path) -> None:
+def test_a_triton_repository_comes_with_the_graph(
+    run: Run, checkpoint: Path, tmp_path: Path
+) -> None:
     code, out, _ = run(checkpoint, "--triton", tmp_path / "repository")
     assert code == 0
     assert f"Wrote the Triton model repository {tmp_path / 'repository'}: emodict_onnx\n" in out
@@ -216,9 +236,18 @@ def test_what_stands_in_the_way_is_found_before_any_work(
     Path("choice.plan.json").write_text("{}")
     before = sorted(checkpoint.parent.iterdir())
     for words, said in (
-        (["--sm", "86", "-o", "blocked.plan"], "Cannot write blocked.plan.json. Expected a file name, got a folder"),
-        (["-o", "new.onnx", "--triton", "served"], "holds files that emodict-export has not written"),
-        (["--sm", "86", "-o", "choice.plan", "--calibration", "choice.plan.json"], "it is what is read"),
+        (
+            ["--sm", "86", "-o", "blocked.plan"],
+            "Cannot write blocked.plan.json. Expected a file name, got a folder",
+        ),
+        (
+            ["-o", "new.onnx", "--triton", "served"],
+            "holds files that emodict-export has not written",
+        ),
+        (
+            ["--sm", "86", "-o", "choice.plan", "--calibration", "choice.plan.json"],
+            "it is what is read",
+        ),
     ):
         code, _, err = run(checkpoint, *words)
         assert code == 2

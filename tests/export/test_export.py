@@ -20,7 +20,9 @@ from emodict_train.model.checkpoint import Checkpoint
 MakeCheckpoint = Callable[..., Checkpoint]
 
 
-def test_the_report_says_what_was_written_and_how_far_it_is_from_torch(trained: MakeCheckpoint, tmp_path: Path) -> None:
+def test_the_report_says_what_was_written_and_how_far_it_is_from_torch(
+    trained: MakeCheckpoint, tmp_path: Path
+) -> None:
     report = export_onnx(trained("emodict-1"), tmp_path / "model.onnx")
     assert report.path == tmp_path / "model.onnx"
     assert report.nodes == len(onnx.load(report.path).graph.node)
@@ -49,7 +51,9 @@ def test_a_broken_fold_is_refused_and_nothing_is_written(
 
     monkeypatch.setattr(export_module, "fold_network", broken)
     (tmp_path / "model.onnx").write_text("the model before")
-    with pytest.raises(EmodictError, match="does not compute what the torch model computes; nothing was written"):
+    with pytest.raises(
+        EmodictError, match="does not compute what the torch model computes; nothing was written"
+    ):
         export_onnx(trained("emodict-1", readout="last"), tmp_path / "model.onnx")
     assert [p.name for p in tmp_path.iterdir()] == ["model.onnx"]
     assert (tmp_path / "model.onnx").read_text() == "the model before"
@@ -71,32 +75,53 @@ def test_features_far_from_0_are_centred_before_float32_loses_their_digits(
     checkpoint = trained("emodict-1", offset=offset)
     state = checkpoint.states[0]
     assert (state["standardise.mean"].abs() / state["standardise.scale"]).min() > 1000
-    assert export_onnx(checkpoint, tmp_path / "model.onnx").distribution_error < 1e-5  # the same as near 0
+    assert (
+        export_onnx(checkpoint, tmp_path / "model.onnx").distribution_error < 1e-5
+    )  # the same as near 0
     # float64 throughout, from the very same float32 tokens
     ort = pytest.importorskip("onnxruntime")
     session = ort.InferenceSession(str(tmp_path / "model.onnx"), providers=["CPUExecutionProvider"])
     z = np.random.default_rng(0).standard_normal((7, 11, 18))
-    tokens = (z * state["standardise.scale"].numpy() + state["standardise.mean"].numpy()).astype(np.float32)
+    tokens = (z * state["standardise.scale"].numpy() + state["standardise.mean"].numpy()).astype(
+        np.float32
+    )
     with torch.no_grad():
-        exact = checkpoint.networks()[0].double()(torch.from_numpy(tokens).double()).log_distribution.exp()
+        exact = (
+            checkpoint.networks()[0]
+            .double()(torch.from_numpy(tokens).double())
+            .log_distribution.exp()
+        )
     got = session.run(["distribution"], {"tokens": tokens})[0]
-    np.testing.assert_allclose(got, exact.numpy(), rtol=0, atol=1e-5)  # the subtraction itself is exact nearby
+    np.testing.assert_allclose(
+        got, exact.numpy(), rtol=0, atol=1e-5
+    )  # the subtraction itself is exact nearby
 
 
-def test_an_output_folder_that_is_missing_is_refused(trained: MakeCheckpoint, tmp_path: Path) -> None:
+def test_an_output_folder_that_is_missing_is_refused(
+    trained: MakeCheckpoint, tmp_path: Path
+) -> None:
     with pytest.raises(OutputError, match="which does not"):
         export_onnx(trained("emodict-1"), tmp_path / "no" / "model.onnx")
 
 
 def test_what_stands_for_a_missing_modality_is_the_training_mean(trained: MakeCheckpoint) -> None:
     checkpoint = trained("emodict-1")
-    np.testing.assert_array_equal(missing_value(checkpoint), checkpoint.states[0]["standardise.mean"].double().numpy())
+    np.testing.assert_array_equal(
+        missing_value(checkpoint), checkpoint.states[0]["standardise.mean"].double().numpy()
+    )
 
 
-def test_members_that_standardise_differently_are_refused(trained: MakeCheckpoint, tmp_path: Path) -> None:
+def test_members_that_standardise_differently_are_refused(
+    trained: MakeCheckpoint, tmp_path: Path
+) -> None:
     checkpoint = trained("emodict-1", members=3)
-    other = {**checkpoint.states[1], "standardise.mean": checkpoint.states[1]["standardise.mean"] + 1}
-    mixed = dataclasses.replace(checkpoint, states=(checkpoint.states[0], other, checkpoint.states[2]))
+    other = {
+        **checkpoint.states[1],
+        "standardise.mean": checkpoint.states[1]["standardise.mean"] + 1,
+    }
+    mixed = dataclasses.replace(
+        checkpoint, states=(checkpoint.states[0], other, checkpoint.states[2])
+    )
     with pytest.raises(EmodictError, match=r"members.*standardise"):
         export_onnx(mixed, tmp_path / "model.onnx")
 

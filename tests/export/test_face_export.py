@@ -1,4 +1,6 @@
-"""VGG-16 as a face engine: against torch, in both forms; wrong weights; and that no engine is taken for another."""
+"""VGG-16 as a face engine: against torch, in both forms; wrong weights;
+and that no engine is taken for another.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,8 @@ from emodict_export.face import export_face_model, load_vgg16
 from emodict_export.plan.builder import Order, build_serialized
 from emodict_export.plan.tensorrt_module import choose_backend
 
-# Where torchvision 0.28 has its convolutions: names and output channels of torchvision.models.vgg16().features.
+# Where torchvision 0.28 has its convolutions: names and output channels of
+# torchvision.models.vgg16().features.
 CONVOLUTIONS = {
     0: 64,
     2: 64,
@@ -43,12 +46,16 @@ MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 def seeded_weights(seed: int = 0) -> dict[str, torch.Tensor]:
-    """Random weights by He's rule, which keeps the signal's size through all layers, and a classifier's name."""
+    """Random weights by He's rule, which keeps the signal's size through all layers,
+    and a classifier's name.
+    """
     rng = torch.Generator().manual_seed(seed)
     state, width = {}, 3
     for index, channels in CONVOLUTIONS.items():
         scale = (2 / (9 * channels)) ** 0.5
-        state[f"features.{index}.weight"] = scale * torch.randn(channels, width, 3, 3, generator=rng)
+        state[f"features.{index}.weight"] = scale * torch.randn(
+            channels, width, 3, 3, generator=rng
+        )
         state[f"features.{index}.bias"] = 0.05 * torch.randn(channels, generator=rng)
         width = channels
     state["classifier.6.bias"] = torch.zeros(1000)
@@ -64,7 +71,9 @@ def by_torch(state: dict[str, torch.Tensor], crop: np.ndarray, form: str) -> np.
         x = torch.from_numpy(((rgb - MEAN) / STD).transpose(2, 0, 1).copy())[None]
     for index in range(31):
         if index in CONVOLUTIONS:
-            weight, bias = (state[f"features.{index}.{part}"].double() for part in ("weight", "bias"))
+            weight, bias = (
+                state[f"features.{index}.{part}"].double() for part in ("weight", "bias")
+            )
             x = nn.functional.conv2d(x, weight, bias, padding=1)
         elif index in POOLS:
             x = nn.functional.max_pool2d(x, 2)
@@ -96,13 +105,17 @@ def engine_file(request: pytest.FixtureRequest, weights: Path) -> tuple[Path, st
     return out, request.param
 
 
-def test_a_face_engine_gives_what_torch_gives_in_double_precision(engine_file: tuple[Path, str]) -> None:
+def test_a_face_engine_gives_what_torch_gives_in_double_precision(
+    engine_file: tuple[Path, str],
+) -> None:
     path, form = engine_file
     engine = FaceEngine(path)
     crop = random_crop(1)
     expected = by_torch(seeded_weights(), crop, form)
     # FP32 through 13 layers of up to 4608 products.
-    np.testing.assert_allclose(engine.embed(crop), expected, rtol=0, atol=1e-5 * np.abs(expected).max())
+    np.testing.assert_allclose(
+        engine.embed(crop), expected, rtol=0, atol=1e-5 * np.abs(expected).max()
+    )
     assert expected.std() > 0.05 * expected.mean() > 0
 
 
@@ -127,7 +140,9 @@ def test_a_face_engine_says_what_it_is_and_of_which_weights(engine_file: tuple[P
     ]  # fmt: skip
 
 
-def test_the_input_is_copied_and_the_output_is_overwritten_by_the_next_face(engine_file: tuple[Path, str]) -> None:
+def test_the_input_is_copied_and_the_output_is_overwritten_by_the_next_face(
+    engine_file: tuple[Path, str],
+) -> None:
     engine = FaceEngine(engine_file[0])
     crop, other = random_crop(1), random_crop(2)
     first = engine.embed(crop)
@@ -144,13 +159,18 @@ def test_the_input_is_copied_and_the_output_is_overwritten_by_the_next_face(engi
 def test_a_crop_of_another_shape_or_type_is_refused(engine_file: tuple[Path, str]) -> None:
     engine = FaceEngine(engine_file[0])
     for crop in (np.zeros((64, 64, 3), np.uint8), np.zeros((128, 128, 3), np.float32)):
-        with pytest.raises(ModelError, match=r"cropped face has the wrong form.*uint8 \(128, 128, 3\)"):
+        with pytest.raises(
+            ModelError, match=r"cropped face has the wrong form.*uint8 \(128, 128, 3\)"
+        ):
             engine.embed(crop)
 
 
-def test_a_graph_that_opens_and_cannot_be_run_is_refused(engine_file: tuple[Path, str], tmp_path: Path) -> None:
+def test_a_graph_that_opens_and_cannot_be_run_is_refused(
+    engine_file: tuple[Path, str], tmp_path: Path
+) -> None:
     model = onnx.load(engine_file[0])
-    # The brightest pixel as an index into the 32 numbers: out of bounds, which only running it shows.
+    # The brightest pixel as an index into the 32 numbers: out of bounds,
+    # which only running it shows.
     (last,) = (node for node in model.graph.node if "embedding" in node.output)
     last.output[0] = "whole"
     make = onnx.helper.make_node
@@ -165,7 +185,8 @@ def test_a_graph_that_opens_and_cannot_be_run_is_refused(engine_file: tuple[Path
     onnx.save(model, tmp_path / "changed.onnx")
     engine = FaceEngine(tmp_path / "changed.onnx")
     with pytest.raises(
-        ModelError, match=r"changed\.onnx failed while ONNX Runtime ran it: indices .* out of data bounds"
+        ModelError,
+        match=r"changed\.onnx failed while ONNX Runtime ran it: indices .* out of data bounds",
     ):
         engine.embed(np.full((128, 128, 3), 255, np.uint8))
 
@@ -176,9 +197,13 @@ def test_an_emotion_model_is_no_face_engine_and_the_other_way_round(
     from emodict_export.export import export_onnx
 
     export_onnx(trained("emodict-1"), tmp_path / "model.onnx")
-    with pytest.raises(ModelError, match=r"model\.onnx is a model of emotions.*emodict-export --face"):
+    with pytest.raises(
+        ModelError, match=r"model\.onnx is a model of emotions.*emodict-export --face"
+    ):
         FaceEngine(tmp_path / "model.onnx")
-    with pytest.raises(ModelError, match=r"is a face engine: it describes faces and knows no emotions.*--face"):
+    with pytest.raises(
+        ModelError, match=r"is a face engine: it describes faces and knows no emotions.*--face"
+    ):
         open_engine(engine_file[0])
 
 
@@ -217,14 +242,20 @@ def renamed(state: dict[str, torch.Tensor], at: str, to: str) -> dict[str, torch
     ("spoil", "said"),
     [
         (lambda s: without("features.28.bias", s), "no 'features.28.bias'"),
-        (lambda s: s | {"features.34.weight": torch.zeros(1)}, "'features.34.weight', which VGG-16 does not have"),
+        (
+            lambda s: s | {"features.34.weight": torch.zeros(1)},
+            "'features.34.weight', which VGG-16 does not have",
+        ),
         (lambda s: renamed(s, "features.", "conv."), "no 'features.0.weight'"),
         (
             lambda s: s | {"features.5.weight": torch.zeros(64, 64, 3, 3)},
             r"of shape \(64, 64, 3, 3\) for \(128, 64, 3, 3\)",
         ),
         (lambda s: s | {"features.0.bias": torch.full((64,), torch.nan)}, "not finite"),
-        (lambda s: s | {"features.0.bias": torch.zeros(64, dtype=torch.int64)}, "not a tensor of numbers"),
+        (
+            lambda s: s | {"features.0.bias": torch.zeros(64, dtype=torch.int64)},
+            "not a tensor of numbers",
+        ),
         (lambda s: list(s.values()), "got list"),
         (lambda s: {}, "no 'features.0.weight'"),
     ],
@@ -239,10 +270,14 @@ def test_weights_of_another_network_are_refused_and_nothing_is_written(
     assert [p.name for p in tmp_path.iterdir()] == ["other.pth"]
 
 
-def test_damaged_files_and_pickled_objects_are_refused_without_running_them(tmp_path: Path, weights: Path) -> None:
+def test_damaged_files_and_pickled_objects_are_refused_without_running_them(
+    tmp_path: Path, weights: Path
+) -> None:
     content = weights.read_bytes()
     (tmp_path / "cut.pth").write_bytes(content[: len(content) // 3])
-    (tmp_path / "flipped.pth").write_bytes(content[:9_000_000] + bytes([content[9_000_000] ^ 1]) + content[9_000_001:])
+    (tmp_path / "flipped.pth").write_bytes(
+        content[:9_000_000] + bytes([content[9_000_000] ^ 1]) + content[9_000_001:]
+    )
     (tmp_path / "text.pth").write_text("hello")
     (tmp_path / "empty.pth").touch()
     torch.save(nn.Linear(2, 2), tmp_path / "module.pth")
@@ -253,7 +288,9 @@ def test_damaged_files_and_pickled_objects_are_refused_without_running_them(tmp_
         load_vgg16(tmp_path / "nowhere.pth")
 
 
-def test_an_unknown_form_a_wrong_ending_and_the_weights_own_file_are_refused(tmp_path: Path, weights: Path) -> None:
+def test_an_unknown_form_a_wrong_ending_and_the_weights_own_file_are_refused(
+    tmp_path: Path, weights: Path
+) -> None:
     with pytest.raises(InputError, match=r"no form 'rgb'.*clean, reference"):
         export_face_model(weights, tmp_path / "face.onnx", "rgb")
     with pytest.raises(OutputError, match=r"ending in \.onnx"):
@@ -277,7 +314,9 @@ def test_a_graph_that_differs_from_torch_is_not_written(
     assert not any(tmp_path.iterdir())
 
 
-def test_tensorrt_for_rtx_reads_the_graph_and_builds_it_in_fp32(engine_file: tuple[Path, str]) -> None:
+def test_tensorrt_for_rtx_reads_the_graph_and_builds_it_in_fp32(
+    engine_file: tuple[Path, str],
+) -> None:
     pytest.importorskip("tensorrt_rtx")
     backend, gpus = choose_backend(("8.6", "12.0"))
     order = Order(engine_file[0].read_bytes(), "emodict-face", {"crop": (128, 128, 3)}, 4, gpus)

@@ -1,4 +1,6 @@
-"""The face engine in FP16 and as a plan: its graph, the command that makes it, and its running on a stand-in's GPU."""
+"""The face engine in FP16 and as a plan: its graph, the command that makes it,
+and its running on a stand-in's GPU.
+"""
 
 from __future__ import annotations
 
@@ -87,26 +89,38 @@ def plan(fp32: Path, tmp_path: Path) -> Path:
 
 def test_all_between_pixels_and_mean_is_half_and_nothing_else(fp16: tuple[Path, str]) -> None:
     model = onnx.load(fp16[0])
-    types = {v.name: v.type.tensor_type.elem_type for v in onnx.shape_inference.infer_shapes(model).graph.value_info}
+    types = {
+        v.name: v.type.tensor_type.elem_type
+        for v in onnx.shape_inference.infer_shapes(model).graph.value_info
+    }
     computing = [n for n in model.graph.node if n.op_type in ("Conv", "Relu", "MaxPool")]
     assert len(computing) == 13 + 13 + 5
     assert {types[n.output[0]] for n in computing} == {TensorProto.FLOAT16}
     # uint8 to float32, to float16 once, and back once.
     assert [n.op_type for n in model.graph.node].count("Cast") == 3
-    assert {types[n.output[0]] for n in model.graph.node if n.op_type == "Sub"} <= {TensorProto.FLOAT}
+    assert {types[n.output[0]] for n in model.graph.node if n.op_type == "Sub"} <= {
+        TensorProto.FLOAT
+    }
     inputs, outputs = model.graph.input, model.graph.output
-    assert [v.type.tensor_type.elem_type for v in (*inputs, *outputs)] == [TensorProto.UINT8, TensorProto.FLOAT]
+    assert [v.type.tensor_type.elem_type for v in (*inputs, *outputs)] == [
+        TensorProto.UINT8,
+        TensorProto.FLOAT,
+    ]
     assert fp16[0].stat().st_size < 0.51 * 4 * 14_714_688
 
 
-def test_the_fp16_graph_in_half_arithmetic_is_near_the_network_in_double_precision(fp16: tuple[Path, str]) -> None:
+def test_the_fp16_graph_in_half_arithmetic_is_near_the_network_in_double_precision(
+    fp16: tuple[Path, str],
+) -> None:
     path, form = fp16
     crop = random_crop(1)
     expected = by_torch(seeded_weights(), crop, form)
     got, largest = run_in_half(onnx.load(path), crop[None])
     # Thirteen roundings to 11 bits, each in its own direction: sqrt(13) * 2^-11 is 0.0018.
     np.testing.assert_allclose(got[0], expected, rtol=0, atol=2e-3 * np.abs(expected).max())
-    assert np.abs(got[0] - expected).max() > 1e-5 * np.abs(expected).max(), "FP32 was computed, not FP16"
+    assert np.abs(got[0] - expected).max() > 1e-5 * np.abs(expected).max(), (
+        "FP32 was computed, not FP16"
+    )
     assert 0 < largest < 65504
 
 
@@ -118,7 +132,9 @@ def tiny_graph() -> onnx.ModelProto:
         "w": rng.standard_normal((4, 3, 3, 3)) / 100,
         "b": rng.standard_normal(4),
     }
-    initializers = [numpy_helper.from_array(value.astype(np.float32), name) for name, value in constants.items()]
+    initializers = [
+        numpy_helper.from_array(value.astype(np.float32), name) for name, value in constants.items()
+    ]
     initializers += [
         numpy_helper.from_array(np.array([-1, 2, 32]), "groups"),
         numpy_helper.from_array(np.array([2]), "axis"),
@@ -127,11 +143,22 @@ def tiny_graph() -> onnx.ModelProto:
         helper.make_node("Cast", ["crop"], ["pixels"], name="pixels", to=TensorProto.FLOAT),
         helper.make_node("Sub", ["pixels", "mean"], ["centred"], name="centred"),
         helper.make_node("Transpose", ["centred"], ["input"], name="input", perm=[0, 3, 1, 2]),
-        helper.make_node("Conv", ["input", "w", "b"], ["conv"], name="conv", kernel_shape=[3, 3], pads=[1, 1, 1, 1]),
+        helper.make_node(
+            "Conv",
+            ["input", "w", "b"],
+            ["conv"],
+            name="conv",
+            kernel_shape=[3, 3],
+            pads=[1, 1, 1, 1],
+        ),
         helper.make_node("Relu", ["conv"], ["relu"], name="relu"),
-        helper.make_node("MaxPool", ["relu"], ["pool"], name="pool", kernel_shape=[2, 2], strides=[2, 2]),
+        helper.make_node(
+            "MaxPool", ["relu"], ["pool"], name="pool", kernel_shape=[2, 2], strides=[2, 2]
+        ),
         helper.make_node("Reshape", ["pool", "groups"], ["grouped"], name="grouped"),
-        helper.make_node("ReduceMean", ["grouped", "axis"], ["embedding"], name="embedding", keepdims=0),
+        helper.make_node(
+            "ReduceMean", ["grouped", "axis"], ["embedding"], name="embedding", keepdims=0
+        ),
     ]
     crop = helper.make_tensor_value_info("crop", TensorProto.UINT8, ["batch", 8, 8, 3])
     out = helper.make_tensor_value_info("embedding", TensorProto.FLOAT, ["batch", 2])
@@ -150,22 +177,34 @@ def test_half_arithmetic_is_that_of_the_onnx_reference() -> None:
     for constant in model.graph.initializer:
         if constant.name.startswith("w"):
             weight = numpy_helper.to_array(constant).copy()
-            weight[:, 1:], weight[:, :, :1], weight[:, :, 2:], weight[..., :1], weight[..., 2:] = 0, 0, 0, 0, 0
+            weight[:, 1:], weight[:, :, :1], weight[:, :, 2:], weight[..., :1], weight[..., 2:] = (
+                0,
+                0,
+                0,
+                0,
+                0,
+            )
             constant.CopyFrom(numpy_helper.from_array(weight, constant.name))
         elif constant.name.startswith("b"):
             constant.CopyFrom(numpy_helper.from_array(np.zeros(4, np.float16), constant.name))
     (expected,) = ReferenceEvaluator(model).run(None, {"crop": crops})
-    np.testing.assert_allclose(run_in_half(model, crops)[0], expected, rtol=1e-6)  # the mean, in float32
+    np.testing.assert_allclose(
+        run_in_half(model, crops)[0], expected, rtol=1e-6
+    )  # the mean, in float32
 
 
-def test_weights_that_overflow_in_fp16_are_refused_though_fp32_and_onnxruntime_take_them(tmp_path: Path) -> None:
+def test_weights_that_overflow_in_fp16_are_refused_though_fp32_and_onnxruntime_take_them(
+    tmp_path: Path,
+) -> None:
     state = seeded_weights()
     # 65504 is passed inside the second layer; the third brings the numbers back.
     state["features.2.weight"] *= 1e5
     state["features.2.bias"] *= 1e5
     state["features.5.weight"] *= 1e-5
     torch.save(state, tmp_path / "large.pth")
-    with pytest.raises(ModelError, match=r"In FP16 these weights no longer compute.*--precision fp32"):
+    with pytest.raises(
+        ModelError, match=r"In FP16 these weights no longer compute.*--precision fp32"
+    ):
         export_face_model(tmp_path / "large.pth", tmp_path / "face.onnx", precision="fp16")
     assert not (tmp_path / "face.onnx").exists()
     export_face_model(tmp_path / "large.pth", tmp_path / "face.onnx")
@@ -173,7 +212,9 @@ def test_weights_that_overflow_in_fp16_are_refused_though_fp32_and_onnxruntime_t
         export_face_model(tmp_path / "large.pth", tmp_path / "other.onnx", precision="int8")
 
 
-def test_tensorrt_for_rtx_builds_the_fp16_graph_in_fp16_for_three_gpus(fp16: tuple[Path, str], tmp_path: Path) -> None:
+def test_tensorrt_for_rtx_builds_the_fp16_graph_in_fp16_for_three_gpus(
+    fp16: tuple[Path, str], tmp_path: Path
+) -> None:
     pytest.importorskip("tensorrt_rtx")
     content = fp16[0].read_bytes()
     built = build_plan(onnx.load_from_string(content), compute_capabilities=GPUS)
@@ -196,14 +237,18 @@ def test_the_command_makes_a_face_engine_whichever_way_round_it_is_typed(
     assert code == 0, err
     assert f"Wrote {first}: VGG-16 face features, form clean, FP32, 36 nodes, 56 MiB" in out
     assert f"Next: emodict-session faces VIDEO --face {first} -o session.h5" in out
-    code, out, _ = run(weights, "-o", second, "--form", "reference", "--precision", "fp16", "--face")
+    code, out, _ = run(
+        weights, "-o", second, "--form", "reference", "--precision", "fp16", "--face"
+    )
     assert code == 0
     assert "form reference, FP16" in out
     assert FaceEngine(first).features.startswith("vgg16-clean ")
     assert FaceEngine(second).features.startswith("vgg16-reference ")
 
 
-def test_the_command_builds_a_face_plan_for_named_gpus_in_fp16(run: Run, weights: Path, tmp_path: Path) -> None:
+def test_the_command_builds_a_face_plan_for_named_gpus_in_fp16(
+    run: Run, weights: Path, tmp_path: Path
+) -> None:
     pytest.importorskip("tensorrt_rtx")
     out = tmp_path / "face.plan"
     code, said, err = run("--face", weights, "-o", out, "--sm", "86,89,120")
@@ -218,16 +263,27 @@ def test_the_command_builds_a_face_plan_for_named_gpus_in_fp16(run: Run, weights
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("--face", "--calibration", "p.json", "--precision", "fp16"), "--calibration is for a model of emotions"),
+        (
+            ("--face", "--calibration", "p.json", "--precision", "fp16"),
+            "--calibration is for a model of emotions",
+        ),
         (("--face", "--data", "s.h5", "--precision", "int8"), "--data is for a model of emotions"),
         (("--face", "--triton", "models"), "--triton is for a model of emotions"),
-        (("--face", "--precision", "int8"), "does not compute in INT8. Expected --precision fp32 or fp16, got int8"),
+        (
+            ("--face", "--precision", "int8"),
+            "does not compute in INT8. Expected --precision fp32 or fp16, got int8",
+        ),
         (("--form", "clean"), "--form is for the engine that describes faces. Expected --face"),
         (("--face", "-o", "face.engine"), "a file ending in .onnx or .plan"),
     ],
 )
 def test_options_that_make_no_sense_for_a_face_engine_are_refused(
-    run: Run, weights: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, words: tuple[str, ...], said: str
+    run: Run,
+    weights: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    words: tuple[str, ...],
+    said: str,
 ) -> None:
     monkeypatch.chdir(tmp_path)
     code, _, err = run(weights, *words)
@@ -244,7 +300,11 @@ def test_a_face_plan_computes_what_onnxruntime_computes(
     module = put_in_place(monkeypatch, builder)
     engine, on_gpu = FaceEngine(fp32), open_embedder(str(plan))
     assert isinstance(on_gpu, FacePlan)
-    assert (on_gpu.manifest, on_gpu.features, on_gpu.dims) == (engine.manifest, engine.features, engine.dims)
+    assert (on_gpu.manifest, on_gpu.features, on_gpu.dims) == (
+        engine.manifest,
+        engine.features,
+        engine.dims,
+    )
     module.calls.clear()
     for seed in range(3):
         crop = random_crop(seed)
@@ -266,7 +326,9 @@ def test_a_face_plan_may_be_used_in_another_thread_than_it_was_opened_and_closed
 ) -> None:
     engine, on_gpu, crop = FaceEngine(fp32), FacePlan(plan), random_crop(1)
     got: list[np.ndarray] = []
-    thread = threading.Thread(target=lambda: got.extend(on_gpu.embed(crop).copy() for _ in range(3)))
+    thread = threading.Thread(
+        target=lambda: got.extend(on_gpu.embed(crop).copy() for _ in range(3))
+    )
     thread.start()
     thread.join()
     on_gpu.close()
@@ -282,7 +344,9 @@ def test_the_faces_of_a_video_are_the_same_by_plan_and_by_onnx(
     rows = []
     for engine in (plan, fp32):
         out = tmp_path / f"{len(rows)}.h5"
-        code, _, err = run_in_process(session_cli, "faces", video, "--face", engine, "--cropped", "-o", out)
+        code, _, err = run_in_process(
+            session_cli, "faces", video, "--face", engine, "--cropped", "-o", out
+        )
         assert code == 0, err
         with open_session(out) as session:
             rows.append((session.face.features, np.asarray(session.face.embedding)))
@@ -312,13 +376,19 @@ def test_a_camera_describes_faces_by_plan_in_its_own_thread(
 
 
 def test_a_face_plan_is_no_model_of_emotions_and_the_other_way_round(
-    plan: Path, fp32: Path, rtx: ModuleType, tmp_path: Path, trained: Callable[..., Any], run_in_process: Run
+    plan: Path,
+    fp32: Path,
+    rtx: ModuleType,
+    tmp_path: Path,
+    trained: Callable[..., Any],
+    run_in_process: Run,
 ) -> None:
     from emodict_export.export import export_onnx
 
     for engine in (plan, fp32):
         with pytest.raises(
-            ModelError, match=r"is a face engine: it describes faces and knows no emotions.*--face \S*face"
+            ModelError,
+            match=r"is a face engine: it describes faces and knows no emotions.*--face \S*face",
         ):
             open_engine(engine)
         code, _, err = run_in_process(run_cli, "--engine", engine, tmp_path / "session.h5")
@@ -328,7 +398,9 @@ def test_a_face_plan_is_no_model_of_emotions_and_the_other_way_round(
     assert not verdict.runs
     assert "is a face engine" in verdict.why
     export_onnx(trained("emodict-1"), tmp_path / "model.onnx")
-    with pytest.raises(ModelError, match=r"model\.plan is a model of emotions.*emodict-export --face"):
+    with pytest.raises(
+        ModelError, match=r"model\.plan is a model of emotions.*emodict-export --face"
+    ):
         open_embedder(str(write_plan(tmp_path / "model.onnx", tmp_path / "emotions")))
 
 
@@ -342,7 +414,10 @@ def test_a_face_plan_that_cannot_run_says_how_to_make_or_run_another(
     again = "emodict-export --face vgg16.pth --form clean -o face.plan --precision fp32 --sm 86,120"
     assert again in str(refused.value)
     plan.with_name("face.plan.json").unlink()
-    with pytest.raises(ModelError, match=r"no description beside it.*emodict-export --face vgg16\.pth -o face\.plan"):
+    with pytest.raises(
+        ModelError,
+        match=r"no description beside it.*emodict-export --face vgg16\.pth -o face\.plan",
+    ):
         FacePlan(plan)
     with pytest.raises(ModelError, match="There is no face engine"):
         open_embedder(str(tmp_path / "nowhere.plan"))

@@ -1,4 +1,6 @@
-"""Each fold alone in float64 against the untouched torch module or the plain formula, then all of them together."""
+"""Each fold alone in float64 against the untouched torch module or the plain formula,
+then all of them together.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,9 @@ def rng() -> np.random.Generator:
 
 
 def _affine(rng: np.random.Generator, inputs: int, outputs: int) -> Affine:
-    return Affine(rng.standard_normal((inputs, outputs)) / np.sqrt(inputs), rng.standard_normal(outputs))
+    return Affine(
+        rng.standard_normal((inputs, outputs)) / np.sqrt(inputs), rng.standard_normal(outputs)
+    )
 
 
 def _apply(affine: Affine, x: Array) -> Array:
@@ -44,7 +48,9 @@ def _softmax(x: Array) -> Array:
 
 def _layer_norm(x: Array, norm: Norm) -> Array:
     centred = x - x.mean(axis=-1, keepdims=True)
-    return centred / np.sqrt((centred**2).mean(axis=-1, keepdims=True) + 1e-5) * norm.scale + norm.bias
+    return (
+        centred / np.sqrt((centred**2).mean(axis=-1, keepdims=True) + 1e-5) * norm.scale + norm.bias
+    )
 
 
 def _head(x: Array, head: int) -> Array:
@@ -55,7 +61,9 @@ def _close(got: Array, expected: Array) -> None:
     np.testing.assert_allclose(got, expected, rtol=0, atol=ATOL)
 
 
-@pytest.mark.parametrize(("deviations", "in_the_graph"), [(99.9, False), (-99.9, False), (100.1, True), (-100.1, True)])
+@pytest.mark.parametrize(
+    ("deviations", "in_the_graph"), [(99.9, False), (-99.9, False), (100.1, True), (-100.1, True)]
+)
 def test_a_mean_of_more_than_100_standard_deviations_is_taken_off_in_the_graph(
     trained: Callable[..., Checkpoint], deviations: float, in_the_graph: bool
 ) -> None:
@@ -83,7 +91,9 @@ def test_centring_goes_into_the_bias_of_the_embedding(rng: np.random.Generator) 
     _close(_apply(folded, x / scale), _apply(embed, (x - mean) / scale))
 
 
-def test_merged_scores_give_the_attention_of_queries_and_keys_with_all_their_biases(rng: np.random.Generator) -> None:
+def test_merged_scores_give_the_attention_of_queries_and_keys_with_all_their_biases(
+    rng: np.random.Generator,
+) -> None:
     query, key, x = _affine(rng, D, D), _affine(rng, D, D), rng.standard_normal((ROWS, TOKENS, D))
     merged = fold.fold_scores(query, key, heads=HEADS)
     for h in range(HEADS):
@@ -93,7 +103,9 @@ def test_merged_scores_give_the_attention_of_queries_and_keys_with_all_their_bia
         _close(_softmax(scores), expected)
 
 
-def test_merged_values_give_the_heads_output_projected_with_all_biases(rng: np.random.Generator) -> None:
+def test_merged_values_give_the_heads_output_projected_with_all_biases(
+    rng: np.random.Generator,
+) -> None:
     value, out, x = _affine(rng, D, D), _affine(rng, D, D), rng.standard_normal((ROWS, TOKENS, D))
     attention = [_softmax(rng.standard_normal((ROWS, TOKENS, TOKENS))) for _ in range(HEADS)]
     heads = [attention[h] @ _head(_apply(value, x), h) for h in range(HEADS)]
@@ -119,7 +131,9 @@ def test_a_shifted_input_stands_for_the_bias_of_attention(rng: np.random.Generat
     _close(got, without_bias + mix.bias)
 
 
-def test_the_normalisation_before_carries_the_bias_of_the_feed_forward(rng: np.random.Generator) -> None:
+def test_the_normalisation_before_carries_the_bias_of_the_feed_forward(
+    rng: np.random.Generator,
+) -> None:
     expand, contract = _affine(rng, D, 32), _affine(rng, 32, D)
     norm, x = Norm(rng.uniform(0.5, 2, D), rng.standard_normal(D)), rng.standard_normal((ROWS, D))
     y = _layer_norm(x, norm)
@@ -139,7 +153,10 @@ def test_batch_norm_goes_into_the_linear_before_it(rng: np.random.Generator) -> 
     affine = Affine(linear.weight.detach().numpy().T, linear.bias.detach().numpy())
     state = {k: v.double().numpy() for k, v in norm.state_dict().items()}
     with torch.no_grad():
-        _close(_apply(fold.fold_batch_norm(affine, state, norm.eps), x), norm(linear(torch.from_numpy(x))).numpy())
+        _close(
+            _apply(fold.fold_batch_norm(affine, state, norm.eps), x),
+            norm(linear(torch.from_numpy(x))).numpy(),
+        )
 
 
 def test_the_dictionary_and_the_layer_after_it_are_one_linear(rng: np.random.Generator) -> None:
@@ -158,7 +175,9 @@ def test_two_linears_in_a_row_are_one(rng: np.random.Generator) -> None:
 
 def test_the_dictionarys_matrix_is_torchs_signs_included(rng: np.random.Generator) -> None:
     parameter = rng.standard_normal((128, 32))
-    _close(fold.dictionary_matrix(parameter), torch.linalg.qr(torch.from_numpy(parameter)).Q.numpy())
+    _close(
+        fold.dictionary_matrix(parameter), torch.linalg.qr(torch.from_numpy(parameter)).Q.numpy()
+    )
 
 
 def _run_layer(layer: FoldedLayer, x: Array) -> Array:
@@ -169,9 +188,15 @@ def _run_layer(layer: FoldedLayer, x: Array) -> Array:
     return _layer_norm(y + np.maximum(_apply(layer.expand, y), 0) @ layer.contract, layer.norm2)
 
 
-def test_a_folded_layer_is_torchs_untouched_layer_on_its_shifted_input(rng: np.random.Generator) -> None:
+def test_a_folded_layer_is_torchs_untouched_layer_on_its_shifted_input(
+    rng: np.random.Generator,
+) -> None:
     torch.manual_seed(0)
-    theirs = nn.TransformerEncoderLayer(D, HEADS, dim_feedforward=32, dropout=0.0, batch_first=True).double().eval()
+    theirs = (
+        nn.TransformerEncoderLayer(D, HEADS, dim_feedforward=32, dropout=0.0, batch_first=True)
+        .double()
+        .eval()
+    )
     for parameter in theirs.parameters():  # biases start at 0, scales at 1
         parameter.data += 0.2 * torch.randn_like(parameter)
     layer, shift = fold.fold_layer(fold.as_float64(theirs.state_dict()), heads=HEADS)
@@ -201,11 +226,17 @@ OPERATORS: dict[str, Callable[..., Array]] = {
 
 
 def _run_float64(model: onnx.ModelProto, tokens: Array) -> tuple[Array, Array]:
-    """The graph node by node in float64; attributes that ONNX stores in float32 are taken at their exact value."""
-    values = {c.name: numpy_helper.to_array(c) for c in model.graph.initializer} | {"tokens": tokens}
+    """The graph node by node in float64;
+    attributes that ONNX stores in float32 are taken at their exact value.
+    """
+    values = {c.name: numpy_helper.to_array(c) for c in model.graph.initializer} | {
+        "tokens": tokens
+    }
     for node in model.graph.node:
         attributes = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
-        values[node.output[0]] = OPERATORS[node.op_type](*[values[n] for n in node.input], **attributes)
+        values[node.output[0]] = OPERATORS[node.op_type](
+            *[values[n] for n in node.input], **attributes
+        )
     return values["distribution"], values["weights"]
 
 
@@ -213,7 +244,11 @@ def _run_float64(model: onnx.ModelProto, tokens: Array) -> tuple[Array, Array]:
 @pytest.mark.parametrize("readout", ["last", "mean", "flatten"])
 @pytest.mark.parametrize("gate", ["linear", "bare"])
 def test_the_whole_folded_graph_computes_in_float64_what_torch_does(
-    trained: Callable[..., Checkpoint], monkeypatch: pytest.MonkeyPatch, spec_id: str, readout: str, gate: str
+    trained: Callable[..., Checkpoint],
+    monkeypatch: pytest.MonkeyPatch,
+    spec_id: str,
+    readout: str,
+    gate: str,
 ) -> None:
     checkpoint = trained(spec_id, readout=readout, gate=gate)
     _check_in_float64(checkpoint, monkeypatch)
@@ -221,19 +256,28 @@ def test_the_whole_folded_graph_computes_in_float64_what_torch_does(
 
 @pytest.mark.parametrize(("offset", "in_graph"), [(0.0, False), (5.0, False), (400.0, True)])
 def test_the_mean_is_taken_off_in_the_graph_only_where_it_is_large(
-    trained: Callable[..., Checkpoint], monkeypatch: pytest.MonkeyPatch, offset: float, in_graph: bool
+    trained: Callable[..., Checkpoint],
+    monkeypatch: pytest.MonkeyPatch,
+    offset: float,
+    in_graph: bool,
 ) -> None:
     checkpoint = trained("emodict-1", offset=offset)
     assert (fold_network(checkpoint.networks()[0]).mean is not None) == in_graph
     _check_in_float64(checkpoint, monkeypatch, offset=offset)
 
 
-def _check_in_float64(checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch, *, offset: float = 5.0) -> None:
+def _check_in_float64(
+    checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch, *, offset: float = 5.0
+) -> None:
     graph_in_float64(monkeypatch)
     members = [fold_network(network) for network in checkpoint.networks()]
     features = checkpoint.features
-    model = build_graph(members, checkpoint.model, tokens=features.tokens, width=features.token_width)
-    tokens = offset + np.random.default_rng(1).standard_normal((7, features.tokens, features.token_width))
+    model = build_graph(
+        members, checkpoint.model, tokens=features.tokens, width=features.token_width
+    )
+    tokens = offset + np.random.default_rng(1).standard_normal(
+        (7, features.tokens, features.token_width)
+    )
     distribution, weights = _run_float64(model, tokens)
     with torch.no_grad():
         expected = checkpoint.networks()[0].double()(torch.from_numpy(tokens))
@@ -248,7 +292,9 @@ def graph_in_float64(monkeypatch: pytest.MonkeyPatch) -> None:
     def constant(self: Any, name: str, value: Array) -> str:
         if name not in self._known:
             self._known.add(name)
-            self.constants.append(numpy_helper.from_array(np.ascontiguousarray(value).reshape(value.shape), name))
+            self.constants.append(
+                numpy_helper.from_array(np.ascontiguousarray(value).reshape(value.shape), name)
+            )
         return name
 
     monkeypatch.setattr(graph._Builder, "constant", constant)

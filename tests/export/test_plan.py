@@ -47,7 +47,8 @@ GRAPHS: list[tuple[str, dict[str, Any]]] = [
     ("dmer-sample", {}),
     ("dmer-sample", {"readout": "last", "members": 2}),
 ]
-# What TensorRT makes of an operator that computes: Gemm is a product and, with a third input, a sum.
+# What TensorRT makes of an operator that computes: Gemm is a product and,
+# with a third input, a sum.
 COMPUTING = {
     "Add",
     "LayerNormalization",
@@ -64,7 +65,11 @@ COMPUTING = {
 
 def graph_in(checkpoint: Checkpoint, precision: str) -> onnx.ModelProto:
     tokens = (64, checkpoint.features.tokens, checkpoint.features.token_width)
-    windows = np.random.default_rng(0).normal(5, 1, tokens).astype(np.float32) if precision == "int8" else None
+    windows = (
+        np.random.default_rng(0).normal(5, 1, tokens).astype(np.float32)
+        if precision == "int8"
+        else None
+    )
     return exported_onnx(checkpoint, Precision(precision, windows=windows))[0]
 
 
@@ -82,7 +87,9 @@ def layers_by_onnx(model: onnx.ModelProto) -> Counter[str]:
     """The same count, from ONNX's own type inference."""
     inferred = onnx.shape_inference.infer_shapes(model, strict_mode=True).graph
     values = [*inferred.value_info, *inferred.output, *inferred.input]
-    types = {v.name: v.type.tensor_type.elem_type for v in values} | {c.name: c.data_type for c in inferred.initializer}
+    types = {v.name: v.type.tensor_type.elem_type for v in values} | {
+        c.name: c.data_type for c in inferred.initializer
+    }
     names = {TensorProto.FLOAT: "FLOAT", TensorProto.FLOAT16: "HALF"}
     makers = {name: node for node in inferred.node for name in node.output}
     counted: Counter[str] = Counter()
@@ -90,7 +97,9 @@ def layers_by_onnx(model: onnx.ModelProto) -> Counter[str]:
         kind = names.get(types[node.output[0]], "")
         if node.op_type in ("Gemm", "MatMul"):
             factors = [makers.get(name) for name in node.input[:2]]
-            quantised = all(maker is not None and maker.op_type == "DequantizeLinear" for maker in factors)
+            quantised = all(
+                maker is not None and maker.op_type == "DequantizeLinear" for maker in factors
+            )
             counted["INT8" if quantised else kind] += 1
             counted[kind] += len(node.input) > 2
         elif node.op_type == "Mean":
@@ -120,7 +129,9 @@ def test_a_node_kept_in_fp32_is_seen_in_the_built_network(trained: MakeCheckpoin
     norms = [node.name for node in fp32.graph.node if node.op_type == "LayerNormalization"]
     del fp32.metadata_props[:]
     halves = [
-        build_plan(described(to_fp16(fp32, kept), checkpoint, "fp16"), compute_capabilities=("8.9",)).layers["HALF"]
+        build_plan(
+            described(to_fp16(fp32, kept), checkpoint, "fp16"), compute_capabilities=("8.9",)
+        ).layers["HALF"]
         for kept in ((), norms)
     ]
     assert halves[0] - halves[1] == len(norms) > 0
@@ -138,14 +149,22 @@ def test_the_builder_is_told_what_the_plan_must_be() -> None:
 
     backend, builder = load_rtx(), trt.Builder(collecting_logger(trt)[0])
     config: Any = _configure(backend, builder, Order(b"", "name", {"tokens": (4, 18)}, 64, DESKTOP))
-    assert not config.get_flag(trt.BuilderFlag.TF32)  # TensorRT's default would multiply FP32 in TF32
+    assert not config.get_flag(
+        trt.BuilderFlag.TF32
+    )  # TensorRT's default would multiply FP32 in TF32
     assert config.get_flag(trt.BuilderFlag.REQUIRE_USER_ALLOCATION)
     asked = [config.get_compute_capability(i) for i in range(config.num_compute_capabilities)]
-    assert asked == [trt.ComputeCapability.SM86, trt.ComputeCapability.SM89, trt.ComputeCapability.SM120]
+    assert asked == [
+        trt.ComputeCapability.SM86,
+        trt.ComputeCapability.SM89,
+        trt.ComputeCapability.SM120,
+    ]
     assert config.num_optimization_profiles == 1
 
 
-def test_plan_and_sidecar_belong_together(built: BuiltPlan, wrist: onnx.ModelProto, tmp_path: Path) -> None:
+def test_plan_and_sidecar_belong_together(
+    built: BuiltPlan, wrist: onnx.ModelProto, tmp_path: Path
+) -> None:
     path = tmp_path / "model.plan"
     written = write_plan(built, path)
     read = read_sidecar(path)
@@ -154,11 +173,17 @@ def test_plan_and_sidecar_belong_together(built: BuiltPlan, wrist: onnx.ModelPro
     assert read_plan(path, read) == built.content
     assert read.network_name == network_name(graph_hash(wrist))
     assert read.manifest.features == built.manifest.features
-    assert (read.builder, read.compute_capabilities, read.max_batch) == ("tensorrt_rtx", DESKTOP, 64)
+    assert (read.builder, read.compute_capabilities, read.max_batch) == (
+        "tensorrt_rtx",
+        DESKTOP,
+        64,
+    )
     assert read.layers == built.layers
 
 
-def test_the_sidecar_names_the_onnx_file_the_plan_was_built_from(trained: MakeCheckpoint, tmp_path: Path) -> None:
+def test_the_sidecar_names_the_onnx_file_the_plan_was_built_from(
+    trained: MakeCheckpoint, tmp_path: Path
+) -> None:
     export_onnx(trained("emodict-1", **WRIST), tmp_path / "model.onnx")
     plan = build_plan(onnx.load(tmp_path / "model.onnx"), compute_capabilities=("12.0",))
     assert plan.onnx_sha256 == hashlib.sha256((tmp_path / "model.onnx").read_bytes()).hexdigest()
@@ -171,7 +196,9 @@ def pair(built: BuiltPlan, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(st.data())
 def test_one_flipped_byte_in_plan_or_sidecar_is_refused(pair: Path, data: st.DataObject) -> None:
     target = data.draw(st.sampled_from([pair, sidecar_path(pair)]))
@@ -209,7 +236,9 @@ def files_of_at_most(size: int) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("old", [False, True])
-@pytest.mark.parametrize(("content", "limit"), [(None, 100_000), (b"small enough", 1000)], ids=["plan", "sidecar"])
+@pytest.mark.parametrize(
+    ("content", "limit"), [(None, 100_000), (b"small enough", 1000)], ids=["plan", "sidecar"]
+)
 def test_when_one_file_cannot_be_written_both_are_as_before(
     built: BuiltPlan, tmp_path: Path, old: bool, content: bytes | None, limit: int
 ) -> None:
@@ -264,7 +293,9 @@ def test_a_plan_is_not_written_under_another_ending(built: BuiltPlan, tmp_path: 
 def test_fp32_products_on_sm_75_are_refused_in_tensorrts_own_words(
     wrist: onnx.ModelProto, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    with pytest.raises(ModelError, match=r"7\.5, 8\.6: .*FP32 GEMM is not supported.*leave 75 out of --sm") as error:
+    with pytest.raises(
+        ModelError, match=r"7\.5, 8\.6: .*FP32 GEMM is not supported.*leave 75 out of --sm"
+    ) as error:
         build_plan(wrist, compute_capabilities=("7.5", "8.6"))
     assert "/_src/" not in str(error.value)
     assert capfd.readouterr() == ("", "")  # TensorRT itself says nothing to the terminal
@@ -276,11 +307,15 @@ def test_sm_75_runs_fp16(trained: MakeCheckpoint) -> None:
 
 
 def test_gpus_it_cannot_build_for_are_named_beside_those_it_can(wrist: onnx.ModelProto) -> None:
-    with pytest.raises(InputError, match=r"8\.7, 9\.0\. Expected --sm 75,80,86,89,120,121.*on that device itself"):
+    with pytest.raises(
+        InputError, match=r"8\.7, 9\.0\. Expected --sm 75,80,86,89,120,121.*on that device itself"
+    ):
         build_plan(wrist, compute_capabilities=("8.6", "8.7", "9.0"))
 
 
-def planted(node: onnx.NodeProto, *constants: np.ndarray[Any, Any]) -> Callable[[onnx.ModelProto], onnx.ModelProto]:
+def planted(
+    node: onnx.NodeProto, *constants: np.ndarray[Any, Any]
+) -> Callable[[onnx.ModelProto], onnx.ModelProto]:
     """Put a node before the graph, and describe the result as it is."""
 
     def plant(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -301,11 +336,18 @@ def planted(node: onnx.NodeProto, *constants: np.ndarray[Any, Any]) -> Callable[
     ("plant", "said"),
     [
         (
-            planted(helper.make_node("FusedGelu", ["tokens"], ["x"], name="gelu", domain="com.microsoft")),
+            planted(
+                helper.make_node(
+                    "FusedGelu", ["tokens"], ["x"], name="gelu", domain="com.microsoft"
+                )
+            ),
             r"node 'gelu' \(FusedGelu\).*Plugin not found",
         ),
         (
-            planted(helper.make_node("Mul", ["tokens", "planted0"], ["x"], name="mixed"), np.ones(18, np.float16)),
+            planted(
+                helper.make_node("Mul", ["tokens", "planted0"], ["x"], name="mixed"),
+                np.ones(18, np.float16),
+            ),
             r"node 'mixed' \(Mul\).*Float.*Half",
         ),
     ],

@@ -1,4 +1,6 @@
-"""FP16 casts and INT8 Q/DQ pairs in the graph: where they stand, and what they cost in true low precision."""
+"""FP16 casts and INT8 Q/DQ pairs in the graph: where they stand,
+and what they cost in true low precision.
+"""
 
 from __future__ import annotations
 
@@ -66,14 +68,19 @@ def _computes_in(model: onnx.ModelProto, original: onnx.ModelProto) -> dict[str,
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
-def test_fp16_computes_in_half_everywhere_but_at_the_two_ends(trained: MakeCheckpoint, case: dict[str, Any]) -> None:
+def test_fp16_computes_in_half_everywhere_but_at_the_two_ends(
+    trained: MakeCheckpoint, case: dict[str, Any]
+) -> None:
     model = folded_graph(trained(**case))
     half = to_fp16(model)
     onnx.checker.check_model(half, full_check=True)
     types = _computes_in(half, model)
     in_float = {name for name, kind in types.items() if kind == TensorProto.FLOAT}
     assert in_float == always_fp32(model)
-    assert all(_types(half)[value.name] == TensorProto.FLOAT for value in (*half.graph.input, *half.graph.output))
+    assert all(
+        _types(half)[value.name] == TensorProto.FLOAT
+        for value in (*half.graph.input, *half.graph.output)
+    )
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
@@ -90,15 +97,23 @@ def test_what_always_stays_fp32_is_the_standardisation_and_the_last_softmax(
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
-def test_fp16_is_close_to_torch_in_true_half_arithmetic(trained: MakeCheckpoint, case: dict[str, Any]) -> None:
+def test_fp16_is_close_to_torch_in_true_half_arithmetic(
+    trained: MakeCheckpoint, case: dict[str, Any]
+) -> None:
     checkpoint = trained(**case)
     tokens = _tokens(checkpoint)
     distribution, weights = _reference(to_fp16(folded_graph(checkpoint)), tokens)
-    expected, expected_weights = (t.numpy() for t in predict(checkpoint.networks(), torch.from_numpy(tokens)))
+    expected, expected_weights = (
+        t.numpy() for t in predict(checkpoint.networks(), torch.from_numpy(tokens))
+    )
     # Half keeps 11 bits, 5e-4 of a number; a few of those add up on shares of size 0.1.
     np.testing.assert_allclose(distribution, expected, rtol=0, atol=2e-3)
-    np.testing.assert_allclose(weights, expected_weights, rtol=0, atol=2e-2 * np.abs(expected_weights).max())
-    assert np.abs(distribution - expected).max() > 1e-6  # float32 would be nearer: this was computed in half
+    np.testing.assert_allclose(
+        weights, expected_weights, rtol=0, atol=2e-2 * np.abs(expected_weights).max()
+    )
+    assert (
+        np.abs(distribution - expected).max() > 1e-6
+    )  # float32 would be nearer: this was computed in half
     np.testing.assert_allclose(distribution.sum(axis=1), 1, atol=1e-6)  # the last Softmax is FP32
 
 
@@ -143,11 +158,17 @@ def test_the_original_graph_is_left_as_it_was(trained: MakeCheckpoint) -> None:
 
 
 def _with_overflow(model: onnx.ModelProto) -> onnx.ModelProto:
-    """The same function with layer0/hidden 5e4 times larger: ReLU is homogeneous, the next weight takes it back."""
+    """The same function with layer0/hidden 5e4 times larger: ReLU is homogeneous,
+    the next weight takes it back.
+    """
     planted = onnx.ModelProto()
     planted.CopyFrom(model)
     for constant in planted.graph.initializer:
-        factor = {"layer0/expanded.weight": 5e4, "layer0/expanded.bias": 5e4, "layer0/fed_forward.weight": 2e-5}
+        factor = {
+            "layer0/expanded.weight": 5e4,
+            "layer0/expanded.bias": 5e4,
+            "layer0/fed_forward.weight": 2e-5,
+        }
         if constant.name in factor:
             values = (numpy_helper.to_array(constant) * factor[constant.name]).astype(np.float32)
             constant.CopyFrom(numpy_helper.from_array(values, constant.name))
@@ -158,7 +179,8 @@ def test_a_range_beyond_half_overflows_unless_its_nodes_are_kept(trained: MakeCh
     checkpoint = trained("emodict-1")
     model, tokens = _with_overflow(folded_graph(checkpoint)), _tokens(checkpoint)
     expected = _reference(folded_graph(checkpoint), tokens)[0]
-    # The planting changes nothing but float32's roundings, of shares behind a few hundred operations.
+    # The planting changes nothing but float32's roundings,
+    # of shares behind a few hundred operations.
     np.testing.assert_allclose(_reference(model, tokens)[0], expected, rtol=0, atol=1e-5)
     assert np.abs(_inner(model, tokens, "layer0/hidden")).max() > LARGEST_HALF
     # Whatever overflow does further on, the answer cannot be trusted: it is not finite or far off.
@@ -166,7 +188,9 @@ def test_a_range_beyond_half_overflows_unless_its_nodes_are_kept(trained: MakeCh
     assert not np.abs(broken - expected).max() < 1e-2
     kept = {"layer0/expanded", "layer0/hidden", "layer0/fed_forward"}
     # Half keeps 11 bits, as above.
-    np.testing.assert_allclose(_reference(to_fp16(model, kept), tokens)[0], expected, rtol=0, atol=2e-3)
+    np.testing.assert_allclose(
+        _reference(to_fp16(model, kept), tokens)[0], expected, rtol=0, atol=2e-3
+    )
 
 
 def _inner(model: onnx.ModelProto, tokens: Array, name: str) -> Array:
@@ -190,31 +214,41 @@ def test_a_constant_beyond_half_is_named_and_refused(trained: MakeCheckpoint) ->
     to_fp16(model, ["lbl2"])
 
 
-@pytest.mark.parametrize("rewrite", [to_fp16, lambda model, keep: to_int8(model, np.zeros((1, 11, 18)), keep)])
+@pytest.mark.parametrize(
+    "rewrite", [to_fp16, lambda model, keep: to_int8(model, np.zeros((1, 11, 18)), keep)]
+)
 def test_an_unknown_node_is_named(trained: MakeCheckpoint, rewrite: Callable[..., Any]) -> None:
     with pytest.raises(ModelError, match="no node layer9/norm1"):
         rewrite(folded_graph(trained("emodict-1")), ["layer9/norm1"])
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
-def test_int8_is_symmetric_and_in_the_form_tensorrt_takes(trained: MakeCheckpoint, case: dict[str, Any]) -> None:
+def test_int8_is_symmetric_and_in_the_form_tensorrt_takes(
+    trained: MakeCheckpoint, case: dict[str, Any]
+) -> None:
     checkpoint = trained(**case)
     model = folded_graph(checkpoint)
     quantised = to_int8(model, _tokens(checkpoint))
     constants = {c.name: numpy_helper.to_array(c) for c in quantised.graph.initializer}
     pairs = [n for n in quantised.graph.node if n.op_type in {"QuantizeLinear", "DequantizeLinear"}]
     for node in pairs:
-        assert constants[node.input[2]].dtype == np.int8  # an INT32 bias would be refused by the parser
+        assert (
+            constants[node.input[2]].dtype == np.int8
+        )  # an INT32 bias would be refused by the parser
         assert not constants[node.input[2]].any()  # and so would a zero point
     products = {n.name: n for n in quantised.graph.node if n.name in quantisable_nodes(model)}
     assert len(products) == len(quantisable_nodes(model))
     for node in products.values():
         assert all(name.endswith("DequantizeLinear_Output") for name in node.input[:2]), node.name
     assert {opset.domain for opset in quantised.opset_import} == {""}
-    assert Counter(n.op_type for n in model.graph.node) <= Counter(n.op_type for n in quantised.graph.node)
+    assert Counter(n.op_type for n in model.graph.node) <= Counter(
+        n.op_type for n in quantised.graph.node
+    )
 
 
-def test_weights_are_scaled_per_output_channel_by_their_largest_number(trained: MakeCheckpoint) -> None:
+def test_weights_are_scaled_per_output_channel_by_their_largest_number(
+    trained: MakeCheckpoint,
+) -> None:
     checkpoint = trained("emodict-1")
     model = folded_graph(checkpoint)
     quantised = to_int8(model, _tokens(checkpoint))
@@ -222,7 +256,9 @@ def test_weights_are_scaled_per_output_channel_by_their_largest_number(trained: 
     scales = {c.name: numpy_helper.to_array(c) for c in quantised.graph.initializer}
     weight = original["layer0/queries.weight"]
     # One division, rounded to float32 here or there.
-    np.testing.assert_allclose(scales["layer0/queries.weight_scale"], np.abs(weight).max(axis=0) / 127, rtol=2**-23)
+    np.testing.assert_allclose(
+        scales["layer0/queries.weight_scale"], np.abs(weight).max(axis=0) / 127, rtol=2**-23
+    )
 
 
 def test_activations_are_scaled_by_the_extremes_of_the_windows(trained: MakeCheckpoint) -> None:
@@ -252,7 +288,9 @@ def test_int8_without_windows_is_refused(trained: MakeCheckpoint, tmp_path: Path
 
 
 @pytest.mark.parametrize("name", ["fp16", "int8"])
-def test_a_low_precision_file_opens_and_says_what_it_is(trained: MakeCheckpoint, tmp_path: Path, name: str) -> None:
+def test_a_low_precision_file_opens_and_says_what_it_is(
+    trained: MakeCheckpoint, tmp_path: Path, name: str
+) -> None:
     checkpoint = trained("emodict-1")
     tokens = _tokens(checkpoint)
     report = export_onnx(checkpoint, tmp_path / "model.onnx", Precision(name, windows=tokens))
@@ -261,7 +299,8 @@ def test_a_low_precision_file_opens_and_says_what_it_is(trained: MakeCheckpoint,
         assert engine.manifest.graph_sha256 == graph_hash(onnx.load(report.path))
         distribution = engine.infer(tokens)[0].copy()
     expected = predict(checkpoint.networks(), torch.from_numpy(tokens))[0].numpy()
-    # INT8 keeps 7 bits: 0.4 % of the largest number, some forty products deep; FP16 runs in FP32 on the CPU.
+    # INT8 keeps 7 bits: 0.4 % of the largest number, some forty products deep;
+    # FP16 runs in FP32 on the CPU.
     np.testing.assert_allclose(distribution, expected, atol={"fp16": 2e-3, "int8": 0.15}[name])
 
 
@@ -278,8 +317,12 @@ def _precision_file(path: Path, **changes: Any) -> Path:
 
 def test_precision_json_is_obeyed(trained: MakeCheckpoint, tmp_path: Path) -> None:
     checkpoint = trained("emodict-1")
-    path = _precision_file(tmp_path / "precision.json", graph_sha256=graph_hash(folded_graph(checkpoint)))
-    report = export_onnx(checkpoint, tmp_path / "model.onnx", Precision("fp16", read_precision(path)))
+    path = _precision_file(
+        tmp_path / "precision.json", graph_sha256=graph_hash(folded_graph(checkpoint))
+    )
+    report = export_onnx(
+        checkpoint, tmp_path / "model.onnx", Precision("fp16", read_precision(path))
+    )
     assert report.keep_fp32 == ("layer0/norm1",)
     assert _types(onnx.load(report.path))["layer0/norm1"] == TensorProto.FLOAT
 
@@ -305,11 +348,19 @@ def test_a_precision_json_that_does_not_fit_is_refused(
     assert not (tmp_path / "model.onnx").exists()
 
 
-def test_a_precision_that_precision_json_does_not_cover_is_refused(trained: MakeCheckpoint, tmp_path: Path) -> None:
+def test_a_precision_that_precision_json_does_not_cover_is_refused(
+    trained: MakeCheckpoint, tmp_path: Path
+) -> None:
     checkpoint = trained("emodict-1")
-    path = _precision_file(tmp_path / "precision.json", graph_sha256=graph_hash(folded_graph(checkpoint)))
+    path = _precision_file(
+        tmp_path / "precision.json", graph_sha256=graph_hash(folded_graph(checkpoint))
+    )
     with pytest.raises(ModelError, match="says nothing of int8"):
-        export_onnx(checkpoint, tmp_path / "model.onnx", Precision("int8", read_precision(path), _tokens(checkpoint)))
+        export_onnx(
+            checkpoint,
+            tmp_path / "model.onnx",
+            Precision("int8", read_precision(path), _tokens(checkpoint)),
+        )
 
 
 @pytest.mark.parametrize("content", [b"", b"[]", b"{", b"\xff\xfe", b"[" * 100_000])

@@ -14,7 +14,12 @@ from emodict.engine import driver as driver_module
 from emodict.engine.placement import version_numbers
 from emodict.errors import EmodictError, InputError, MissingDependencyError
 from emodict_export.plan import tensorrt_module
-from emodict_export.plan.tensorrt_module import choose_backend, load_rtx, load_system_tensorrt, parse_sm
+from emodict_export.plan.tensorrt_module import (
+    choose_backend,
+    load_rtx,
+    load_system_tensorrt,
+    parse_sm,
+)
 
 Install = Callable[..., None]
 NO_GPU = not driver_module.read_driver().gpus
@@ -38,7 +43,9 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
     def do(name: str, content: str) -> None:
         (tmp_path / name).mkdir()
         (tmp_path / name / "__init__.py").write_text(content)
-        monkeypatch.setitem(sys.modules, name, ModuleType(name))  # what stood there comes back after the test
+        monkeypatch.setitem(
+            sys.modules, name, ModuleType(name)
+        )  # what stood there comes back after the test
         del sys.modules[name]
         importlib.invalidate_caches()
 
@@ -49,7 +56,9 @@ def version(number: str) -> str:
     return f"__version__ = '{number}'\n"
 
 
-@pytest.mark.parametrize("number", ["10.3.0", "10.3", "10.13.3.9", "10.16.1.11", "11.4.0.106", "10.3.0.post12.dev1"])
+@pytest.mark.parametrize(
+    "number", ["10.3.0", "10.3", "10.13.3.9", "10.16.1.11", "11.4.0.106", "10.3.0.post12.dev1"]
+)
 def test_tensorrt_from_10_3_on_builds(install: Install, number: str) -> None:
     install("tensorrt", version(number))
     backend = load_system_tensorrt()
@@ -63,9 +72,14 @@ def test_tensorrt_from_10_3_on_builds(install: Install, number: str) -> None:
 
 
 @pytest.mark.parametrize("number", ["8.5.2.2", "8.6.2", "9.3.0", "10.2.0", ""])
-def test_tensorrt_before_10_3_is_refused_with_the_jetpack_that_brings_it(install: Install, number: str) -> None:
+def test_tensorrt_before_10_3_is_refused_with_the_jetpack_that_brings_it(
+    install: Install, number: str
+) -> None:
     install("tensorrt", version(number))
-    with pytest.raises(InputError, match=r"Expected 10\.3 or newer, got .*JetPack 5 and 6\.0.*JetPack 6\.1 or newer"):
+    with pytest.raises(
+        InputError,
+        match=r"Expected 10\.3 or newer, got .*JetPack 5 and 6\.0.*JetPack 6\.1 or newer",
+    ):
         choose_backend(None)
 
 
@@ -75,13 +89,17 @@ def test_numbers_are_compared_as_numbers() -> None:
     assert version_numbers("unknown") == ()
 
 
-@pytest.mark.parametrize(("number", "good"), [("1.5.9", False), ("1.6.0.1", True), ("1.10.0", True)])
+@pytest.mark.parametrize(
+    ("number", "good"), [("1.5.9", False), ("1.6.0.1", True), ("1.10.0", True)]
+)
 def test_tensorrt_for_rtx_from_1_6_on_builds(install: Install, number: str, good: bool) -> None:
     install("tensorrt_rtx", version(number))
     if good:
         assert load_rtx().ahead_of_time
         return
-    with pytest.raises(InputError, match=r"Expected 1\.6 or newer, got 1\.5\.9\. pip install --upgrade"):
+    with pytest.raises(
+        InputError, match=r"Expected 1\.6 or newer, got 1\.5\.9\. pip install --upgrade"
+    ):
         load_rtx()
 
 
@@ -95,7 +113,9 @@ def test_tensorrt_for_rtx_from_1_6_on_builds(install: Install, number: str, good
 )
 def test_the_shell_from_pypi_gets_a_sentence_of_its_own(install: Install, content: str) -> None:
     install("tensorrt", content)
-    with pytest.raises(EmodictError, match=r"cannot be imported.*shell without.*--system-site-packages.*--sm"):
+    with pytest.raises(
+        EmodictError, match=r"cannot be imported.*shell without.*--system-site-packages.*--sm"
+    ):
         choose_backend(None)
 
 
@@ -109,7 +129,10 @@ def test_named_gpus_do_not_ask_for_the_systems_tensorrt(install: Install) -> Non
 
 def test_without_tensorrt_for_rtx_named_gpus_ask_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "tensorrt_rtx", None)  # Python's own way to say: not installed
-    with pytest.raises(MissingDependencyError, match=r"Building a plan needs.*pip install 'emodict\[tensorrt-rtx\]'"):
+    with pytest.raises(
+        MissingDependencyError,
+        match=r"Building a plan needs.*pip install 'emodict\[tensorrt-rtx\]'",
+    ):
         choose_backend(["8.6"])
 
 
@@ -130,13 +153,16 @@ def test_the_plan_is_for_the_gpu_of_this_machine_where_none_is_named(
     assert (backend.name, capabilities) == ("tensorrt", ("8.7",))
 
 
-def test_a_gpu_here_that_only_full_tensorrt_knows_is_said_with_the_way_out(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_gpu_here_that_only_full_tensorrt_knows_is_said_with_the_way_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     pytest.importorskip("tensorrt_rtx", reason="tensorrt_rtx is not installed")
     monkeypatch.setitem(sys.modules, "tensorrt", None)
     hopper = driver_module.Driver(found=True, gpus=(driver_module.Gpu("H100", "9.0"),))
     monkeypatch.setattr(tensorrt_module, "read_driver", lambda: hopper)
     with pytest.raises(
-        InputError, match=r"for the H100 of this machine.*got 9\.0\. Install full TensorRT.*--device cuda"
+        InputError,
+        match=r"for the H100 of this machine.*got 9\.0\. Install full TensorRT.*--device cuda",
     ):
         choose_backend(None)
 

@@ -17,7 +17,9 @@ from emodict_export.plan.timing_cache import cache_file, cache_folder, read_cach
 from emodict_train.model.checkpoint import Checkpoint
 
 
-def test_the_cache_lies_in_the_users_cache_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_the_cache_lies_in_the_users_cache_folder(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert cache_folder() == tmp_path / "emodict"
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
@@ -27,7 +29,12 @@ def test_the_cache_lies_in_the_users_cache_folder(monkeypatch: pytest.MonkeyPatc
 
 
 def test_each_tensorrt_version_gpu_and_graph_has_a_file_of_its_own(tmp_path: Path) -> None:
-    key = {"builder": "tensorrt", "version": "10.3.0", "compute_capabilities": ("8.7",), "graph_sha256": "a" * 64}
+    key = {
+        "builder": "tensorrt",
+        "version": "10.3.0",
+        "compute_capabilities": ("8.7",),
+        "graph_sha256": "a" * 64,
+    }
     others = [{**key, "builder": "tensorrt_rtx"}, {**key, "version": "10.13.0"}]
     others += [{**key, "compute_capabilities": ("8.6",)}, {**key, "graph_sha256": "b" * 64}]
     files = {cache_file(tmp_path, **k) for k in [key, key, *others]}  # type: ignore[arg-type]
@@ -44,7 +51,9 @@ def test_what_was_kept_comes_back(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("place", [0, 31, 32, -1])
-def test_a_damaged_cache_is_ignored_with_a_word(tmp_path: Path, caplog: pytest.LogCaptureFixture, place: int) -> None:
+def test_a_damaged_cache_is_ignored_with_a_word(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, place: int
+) -> None:
     path = tmp_path / "a.timing"
     write_cache(path, b"times")
     content = bytearray(path.read_bytes())
@@ -55,7 +64,9 @@ def test_a_damaged_cache_is_ignored_with_a_word(tmp_path: Path, caplog: pytest.L
 
 
 @pytest.mark.parametrize("content", [b"", b"short"])
-def test_a_cut_off_cache_is_ignored(tmp_path: Path, content: bytes, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_cut_off_cache_is_ignored(
+    tmp_path: Path, content: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
     path = tmp_path / "a.timing"
     path.write_bytes(content)
     assert read_cache(path) == b""
@@ -75,7 +86,9 @@ def test_a_folder_that_cannot_be_made_is_said_and_stops_nothing(
 
 @pytest.fixture
 def timing() -> Backend:
-    """TensorRT for RTX with the timing cache of TensorRT, whose API it still has (and will lose)."""
+    """TensorRT for RTX with the timing cache of TensorRT,
+    whose API it still has (and will lose).
+    """
     pytest.importorskip("tensorrt_rtx", reason="tensorrt_rtx is not installed")
     return dataclasses.replace(load_rtx(), timing_cache=True)
 
@@ -103,7 +116,11 @@ def test_a_build_keeps_its_times_and_the_next_one_takes_them(
 @pytest.mark.filterwarnings("ignore:Use Deprecated in TensorRT-RTX:DeprecationWarning")
 @pytest.mark.parametrize("harm", ["damaged", "unwritable"])
 def test_a_build_goes_on_without_its_cache(
-    timing: Backend, graph: onnx.ModelProto, tmp_path: Path, caplog: pytest.LogCaptureFixture, harm: str
+    timing: Backend,
+    graph: onnx.ModelProto,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    harm: str,
 ) -> None:
     folder = tmp_path / "caches"
     if harm == "damaged":
@@ -115,7 +132,9 @@ def test_a_build_goes_on_without_its_cache(
     assert ("is damaged" if harm == "damaged" else "was not kept") in caplog.text
 
 
-def test_tensorrt_for_rtx_times_nothing_and_keeps_nothing(graph: onnx.ModelProto, tmp_path: Path) -> None:
+def test_tensorrt_for_rtx_times_nothing_and_keeps_nothing(
+    graph: onnx.ModelProto, tmp_path: Path
+) -> None:
     pytest.importorskip("tensorrt_rtx", reason="tensorrt_rtx is not installed")
     build_plan_with(load_rtx(), graph, ("8.6",), timing_caches=tmp_path)
     assert list(tmp_path.iterdir()) == []

@@ -1,4 +1,6 @@
-"""The model repository for NVIDIA Triton Inference Server, its configs parsed as protobuf's text format."""
+"""The model repository for NVIDIA Triton Inference Server,
+its configs parsed as protobuf's text format.
+"""
 
 from __future__ import annotations
 
@@ -26,23 +28,35 @@ MakeCheckpoint = Callable[..., Checkpoint]
 # The part of Triton's model_config.proto that we write: field -> (number, type); [] is repeated.
 PROTO: dict[str, dict[str, tuple[int, str]]] = {
     "ModelConfig": {
-        "name": (1, "string"), "platform": (2, "string"), "version_policy": (3, "ModelVersionPolicy"),
-        "max_batch_size": (4, "int32"), "input": (5, "ModelInput[]"), "output": (6, "ModelOutput[]"),
-        "instance_group": (7, "ModelInstanceGroup[]"), "default_model_filename": (8, "string"),
-        "dynamic_batching": (11, "ModelDynamicBatching"), "parameters": (14, "ParametersEntry[]"),
+        "name": (1, "string"),
+        "platform": (2, "string"),
+        "version_policy": (3, "ModelVersionPolicy"),
+        "max_batch_size": (4, "int32"),
+        "input": (5, "ModelInput[]"),
+        "output": (6, "ModelOutput[]"),
+        "instance_group": (7, "ModelInstanceGroup[]"),
+        "default_model_filename": (8, "string"),
+        "dynamic_batching": (11, "ModelDynamicBatching"),
+        "parameters": (14, "ParametersEntry[]"),
         "backend": (17, "string"),
     },
     "ModelInput": {"name": (1, "string"), "data_type": (2, "DataType"), "dims": (4, "int64[]")},
     "ModelOutput": {
-        "name": (1, "string"), "data_type": (2, "DataType"), "dims": (3, "int64[]"), "label_filename": (4, "string"),
+        "name": (1, "string"),
+        "data_type": (2, "DataType"),
+        "dims": (3, "int64[]"),
+        "label_filename": (4, "string"),
     },
     "ModelInstanceGroup": {"name": (1, "string"), "count": (2, "int32"), "kind": (4, "Kind")},
-    "ModelDynamicBatching": {"preferred_batch_size": (1, "int32[]"), "max_queue_delay_microseconds": (2, "uint64")},
+    "ModelDynamicBatching": {
+        "preferred_batch_size": (1, "int32[]"),
+        "max_queue_delay_microseconds": (2, "uint64"),
+    },
     "ModelVersionPolicy": {"latest": (1, "Latest")},
     "Latest": {"num_versions": (1, "uint32")},
     "ParametersEntry": {"key": (1, "string"), "value": (2, "ModelParameter")},
     "ModelParameter": {"string_value": (1, "string")},
-}  # fmt: skip
+}
 ENUMS = {
     "DataType": {"TYPE_INVALID": 0, "TYPE_FP16": 10, "TYPE_FP32": 11},
     "Kind": {"KIND_AUTO": 0, "KIND_GPU": 1, "KIND_CPU": 2, "KIND_MODEL": 3},
@@ -53,7 +67,9 @@ ENUMS = {
 def model_config() -> type:
     """Triton's ModelConfig, as far as we write it: what is unknown to it is an error."""
     field = descriptor_pb2.FieldDescriptorProto
-    file = descriptor_pb2.FileDescriptorProto(name="triton_part.proto", package="triton", syntax="proto3")
+    file = descriptor_pb2.FileDescriptorProto(
+        name="triton_part.proto", package="triton", syntax="proto3"
+    )
     for name, values in ENUMS.items():
         enum = file.enum_type.add(name=name)
         for label, number in values.items():
@@ -86,7 +102,9 @@ def graph(trained: MakeCheckpoint, tmp_path: Path) -> Path:
 
 def sidecar_of(graph: Path, builder: str, content: bytes, **changes: Any) -> Sidecar:
     manifest = manifest_of(onnx.load(graph))
-    built = BuiltPlan(content, manifest, "0" * 64, builder, "10.3.0", ("8.7",), 32, {"FLOAT": 1}, 0.1)
+    built = BuiltPlan(
+        content, manifest, "0" * 64, builder, "10.3.0", ("8.7",), 32, {"FLOAT": 1}, 0.1
+    )
     return dataclasses.replace(describe_plan(built), **changes)
 
 
@@ -110,13 +128,19 @@ def files(folder: Path) -> list[str]:
     return sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file())
 
 
-def test_the_graph_becomes_a_model_that_triton_can_batch(graph: Path, tmp_path: Path, model_config: type) -> None:
+def test_the_graph_becomes_a_model_that_triton_can_batch(
+    graph: Path, tmp_path: Path, model_config: type
+) -> None:
     written = write_triton_repository(tmp_path / "repo", onnx=graph, max_batch=128)
     assert files(tmp_path / "repo") == [
         f"emodict_onnx/{name}" for name in ("1/model.onnx", "config.pbtxt", "emotions.txt")
     ]
     config = read_config(written.models["emodict_onnx"], model_config)
-    assert (config.name, config.backend, config.max_batch_size) == ("emodict_onnx", "onnxruntime", 128)
+    assert (config.name, config.backend, config.max_batch_size) == (
+        "emodict_onnx",
+        "onnxruntime",
+        128,
+    )
     assert config.default_model_filename == "model.onnx"
     assert [(t.name, t.data_type, list(t.dims)) for t in config.input] == [("tokens", 11, [4, 18])]
     assert [(t.name, t.data_type, list(t.dims)) for t in config.output] == [
@@ -124,18 +148,26 @@ def test_the_graph_becomes_a_model_that_triton_can_batch(graph: Path, tmp_path: 
         ("weights", 11, [32]),
     ]
     assert list(config.dynamic_batching.preferred_batch_size) == [32, 64, 128]
-    assert 0 < config.dynamic_batching.max_queue_delay_microseconds < 100_000  # a tenth of the time between windows
+    assert (
+        0 < config.dynamic_batching.max_queue_delay_microseconds < 100_000
+    )  # a tenth of the time between windows
     assert [(group.count, group.kind) for group in config.instance_group] == [(1, 0)]
     assert written.left_out == ""
 
 
-def test_the_dims_are_those_of_the_graph_without_its_batch(graph: Path, tmp_path: Path, model_config: type) -> None:
+def test_the_dims_are_those_of_the_graph_without_its_batch(
+    graph: Path, tmp_path: Path, model_config: type
+) -> None:
     onnxruntime = pytest.importorskip("onnxruntime")
     folder = write_triton_repository(tmp_path / "repo", onnx=graph).models["emodict_onnx"]
     config = read_config(folder, model_config)
-    session = onnxruntime.InferenceSession(str(folder / "1" / "model.onnx"), providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(
+        str(folder / "1" / "model.onnx"), providers=["CPUExecutionProvider"]
+    )
     (given,) = config.input
-    outputs = session.run([t.name for t in config.output], {given.name: np.ones((3, *given.dims), np.float32)})
+    outputs = session.run(
+        [t.name for t in config.output], {given.name: np.ones((3, *given.dims), np.float32)}
+    )
     assert [o.shape for o in outputs] == [(3, *t.dims) for t in config.output]
 
 
@@ -146,7 +178,9 @@ def test_the_distribution_is_labelled_with_the_emotions_in_order(
     labels = {t.name: t.label_filename for t in read_config(folder, model_config).output}
     assert labels == {"distribution": "emotions.txt", "weights": ""}
     metadata = {p.key: p.value for p in onnx.load(graph).metadata_props}
-    assert (folder / "emotions.txt").read_text().splitlines() == json.loads(metadata["emodict.emotions"])
+    assert (folder / "emotions.txt").read_text().splitlines() == json.loads(
+        metadata["emodict.emotions"]
+    )
 
 
 def test_a_client_learns_from_the_config_all_that_the_graph_says_of_itself(
@@ -158,23 +192,32 @@ def test_a_client_learns_from_the_config_all_that_the_graph_says_of_itself(
     assert manifest_from_metadata(told, source="config.pbtxt").features.token_width == 18
 
 
-def test_a_plan_of_full_tensorrt_becomes_a_model_beside_it(graph: Path, tmp_path: Path, model_config: type) -> None:
+def test_a_plan_of_full_tensorrt_becomes_a_model_beside_it(
+    graph: Path, tmp_path: Path, model_config: type
+) -> None:
     plan = plan_beside(graph, "tensorrt")
     written = write_triton_repository(tmp_path / "repo", onnx=graph, plan=plan)
     folder = written.models["emodict_plan"]
     assert (folder / "1" / "model.plan").read_bytes() == plan.read_bytes()
-    config, other = (read_config(written.models[name], model_config) for name in ("emodict_plan", "emodict_onnx"))
+    config, other = (
+        read_config(written.models[name], model_config) for name in ("emodict_plan", "emodict_onnx")
+    )
     assert (config.name, config.backend, config.max_batch_size) == ("emodict_plan", "tensorrt", 32)
     assert [(group.count, group.kind) for group in config.instance_group] == [(1, 1)]
     assert list(config.dynamic_batching.preferred_batch_size) == [8, 16, 32]
     assert list(config.input) == list(other.input)
     assert list(config.output) == list(other.output)
     told = parameters(config)
-    assert (told["emodict.tensorrt_version"], told["emodict.compute_capabilities"]) == ("10.3.0", "8.7")
+    assert (told["emodict.tensorrt_version"], told["emodict.compute_capabilities"]) == (
+        "10.3.0",
+        "8.7",
+    )
 
 
 def test_a_plan_of_tensorrt_for_rtx_is_left_out_and_said(graph: Path, tmp_path: Path) -> None:
-    written = write_triton_repository(tmp_path / "repo", onnx=graph, plan=plan_beside(graph, "tensorrt_rtx"))
+    written = write_triton_repository(
+        tmp_path / "repo", onnx=graph, plan=plan_beside(graph, "tensorrt_rtx")
+    )
     assert sorted(p.name for p in (tmp_path / "repo").iterdir()) == ["emodict_onnx"]
     assert "model.plan is left out" in written.left_out
     assert len(written.lines) == 2
@@ -188,16 +231,23 @@ def test_a_damaged_plan_is_refused_and_nothing_is_written(graph: Path, tmp_path:
     assert not (tmp_path / "repo").exists()
 
 
-def test_graph_and_plan_of_two_models_are_refused(graph: Path, trained: MakeCheckpoint, tmp_path: Path) -> None:
+def test_graph_and_plan_of_two_models_are_refused(
+    graph: Path, trained: MakeCheckpoint, tmp_path: Path
+) -> None:
     plan = plan_beside(graph, "tensorrt")
-    for options, what in (({}, "features"), ({"modalities": ("ppg", "gsr"), "readout": "last"}, "model")):
+    for options, what in (
+        ({}, "features"),
+        ({"modalities": ("ppg", "gsr"), "readout": "last"}, "model"),
+    ):
         other = tmp_path / f"{what}.onnx"
         export_onnx(trained("emodict-1", **options), other)
         with pytest.raises(ModelError, match=f"not of one model: their {what} differ"):
             write_triton_repository(tmp_path / "repo", onnx=other, plan=plan)
 
 
-def test_ours_is_replaced_and_other_models_are_left_alone(graph: Path, trained: MakeCheckpoint, tmp_path: Path) -> None:
+def test_ours_is_replaced_and_other_models_are_left_alone(
+    graph: Path, trained: MakeCheckpoint, tmp_path: Path
+) -> None:
     repo = tmp_path / "repo"
     (repo / "somebodys").mkdir(parents=True)
     (repo / "somebodys" / "config.pbtxt").write_text('name: "somebodys"')
@@ -213,9 +263,13 @@ def test_ours_is_replaced_and_other_models_are_left_alone(graph: Path, trained: 
 
 @pytest.mark.parametrize("name", ["emodict_onnx", "emodict_plan"])
 @pytest.mark.parametrize(
-    "foreign", ["notes.txt", "2/model.onnx", "1/model.py", "config.pbtxt"], ids=lambda path: path.replace("/", "-")
+    "foreign",
+    ["notes.txt", "2/model.onnx", "1/model.py", "config.pbtxt"],
+    ids=lambda path: path.replace("/", "-"),
 )
-def test_files_that_are_not_ours_are_never_written_over(graph: Path, tmp_path: Path, name: str, foreign: str) -> None:
+def test_files_that_are_not_ours_are_never_written_over(
+    graph: Path, tmp_path: Path, name: str, foreign: str
+) -> None:
     path = tmp_path / "repo" / name / foreign
     path.parent.mkdir(parents=True)
     path.write_text('name: "mine"')
@@ -242,7 +296,9 @@ def test_a_file_where_the_folder_should_be_is_refused(graph: Path, tmp_path: Pat
 
 def test_a_full_disk_leaves_no_half_model(graph: Path, tmp_path: Path) -> None:
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, before[1]))  # less than the graph, more than the labels
+    resource.setrlimit(
+        resource.RLIMIT_FSIZE, (10_000, before[1])
+    )  # less than the graph, more than the labels
     try:
         with pytest.raises(OutputError, match="Cannot write"):
             write_triton_repository(tmp_path / "repo", onnx=graph)
@@ -271,9 +327,13 @@ def test_names_with_quotes_and_letters_of_any_language_survive(
 ) -> None:
     checkpoint = trained("emodict-1", modalities=("ppg", "gsr"))
     emotions = ('say "no"', "back\\slash", "Fröhlich", "悲伤", *checkpoint.model.emotions[4:])
-    named = dataclasses.replace(checkpoint, model=dataclasses.replace(checkpoint.model, emotions=emotions))
+    named = dataclasses.replace(
+        checkpoint, model=dataclasses.replace(checkpoint.model, emotions=emotions)
+    )
     export_onnx(named, tmp_path / "model.onnx")
-    folder = write_triton_repository(tmp_path / "repo", onnx=tmp_path / "model.onnx").models["emodict_onnx"]
+    folder = write_triton_repository(tmp_path / "repo", onnx=tmp_path / "model.onnx").models[
+        "emodict_onnx"
+    ]
     config = read_config(folder, model_config)
     assert tuple(json.loads(parameters(config)["emodict.emotions"])) == emotions
     assert tuple((folder / "emotions.txt").read_text(encoding="utf-8").splitlines()) == emotions

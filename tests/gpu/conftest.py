@@ -1,4 +1,6 @@
-"""What the GPU tests share: the GPU or the reason for skipping, the model, and the JSON that the figures end up in."""
+"""What the GPU tests share: the GPU or the reason for skipping, the model,
+and the JSON that the figures end up in.
+"""
 
 from __future__ import annotations
 
@@ -47,7 +49,9 @@ def model(one_thread: None) -> Model:
 
 @pytest.fixture(scope="session")
 def figures() -> Iterator[dict[str, Any]]:
-    """What was measured; written to the file that EMODICT_GPU_JSON names, once all tests have run."""
+    """What was measured; written to the file that EMODICT_GPU_JSON names,
+    once all tests have run.
+    """
     content = about_this_machine()
     yield content
     if os.environ.get(JSON):
@@ -59,7 +63,15 @@ def about_this_machine() -> dict[str, Any]:
     """Which GPU, which day, which software: no figure is worth anything without them."""
     driver = read_driver()
     packages = {}
-    for name in ("torch", "onnxruntime", "onnxruntime-gpu", "onnx", "tensorrt", "tensorrt-rtx-cu13", "cuda-core"):
+    for name in (
+        "torch",
+        "onnxruntime",
+        "onnxruntime-gpu",
+        "onnx",
+        "tensorrt",
+        "tensorrt-rtx-cu13",
+        "cuda-core",
+    ):
         try:
             packages[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:

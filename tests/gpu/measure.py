@@ -1,4 +1,6 @@
-"""How long a call takes, from windows in the host's memory to distributions there, and what bounds it."""
+"""How long a call takes, from windows in the host's memory to distributions
+there, and what bounds it.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +35,9 @@ class Timing:
         return self.batch / self.median_us * 1e6
 
 
-def time_call(way: str, call: Call, tokens: np.ndarray, *, seconds: float = 0.3, fewest: int = 20) -> Timing:
+def time_call(
+    way: str, call: Call, tokens: np.ndarray, *, seconds: float = 0.3, fewest: int = 20
+) -> Timing:
     """Median and 95th percentile over at least `fewest` calls and `seconds`, after a warm-up."""
     for _ in range(max(3, fewest // 4)):
         call(tokens)
@@ -42,11 +46,21 @@ def time_call(way: str, call: Call, tokens: np.ndarray, *, seconds: float = 0.3,
         started = time.perf_counter()
         call(tokens)
         times.append(time.perf_counter() - started)
-    return Timing(way, len(tokens), 1e6 * statistics.median(times), 1e6 * float(np.percentile(times, 95)), len(times))
+    return Timing(
+        way,
+        len(tokens),
+        1e6 * statistics.median(times),
+        1e6 * float(np.percentile(times, 95)),
+        len(times),
+    )
 
 
-def torch_ways(model: Model, device: str, *, compiled: bool = True) -> Iterator[tuple[str, Callable[[int], Call]]]:
-    """(name, make a call for a batch): torch as it is, torch.compile, and the folded graph in torch."""
+def torch_ways(
+    model: Model, device: str, *, compiled: bool = True
+) -> Iterator[tuple[str, Callable[[int], Call]]]:
+    """(name, make a call for a batch): torch as it is, torch.compile,
+    and the folded graph in torch.
+    """
     frozen = Frozen(model.network).eval().to(device)
     yield "torch eager", lambda batch: plain_call(frozen, device)
     if compiled:
@@ -78,7 +92,9 @@ def plain_call(run: Run, device: str) -> Call:
 
 
 def recorded_call(run: Run, shape: tuple[int, ...]) -> Call:
-    """The same from and to pinned memory, recorded as one CUDA graph: what TensorRTEngine does with a plan."""
+    """The same from and to pinned memory, recorded as one CUDA graph:
+    what TensorRTEngine does with a plan.
+    """
     host_in = torch.empty(shape).pin_memory()
     device_in = torch.zeros(shape, device="cuda")
     stream = torch.cuda.Stream()
@@ -120,23 +136,36 @@ def flops_per_window(model: Model) -> int:
     return counter.get_total_flops()
 
 
-def ceilings(device: str, *, copy_bytes: int = 2**30, side: int = 8192, repeats: int = 10) -> dict[str, float]:
-    """What this device can do at most, measured: copies in GB/s (bytes read and written), products in TFLOP/s."""
+def ceilings(
+    device: str, *, copy_bytes: int = 2**30, side: int = 8192, repeats: int = 10
+) -> dict[str, float]:
+    """What this device can do at most, measured:
+    copies in GB/s (bytes read and written), products in TFLOP/s.
+    """
     source = torch.empty(copy_bytes // 4, device=device).normal_()
     target = torch.empty_like(source)
     host = torch.empty(copy_bytes // 16)
     host = host.pin_memory() if device == "cuda" else host
     part = target[: len(host)]
     found = {
-        "copy_on_device_gb_per_s": 2 * copy_bytes / _seconds(lambda: target.copy_(source), device, repeats) / 1e9,
-        "copy_to_device_gb_per_s": copy_bytes / 4
-        / _seconds(lambda: part.copy_(host, non_blocking=True), device, repeats) / 1e9,
-        "copy_from_device_gb_per_s": copy_bytes / 4
-        / _seconds(lambda: host.copy_(part, non_blocking=True), device, repeats) / 1e9,
-    }  # fmt: skip
+        "copy_on_device_gb_per_s": 2
+        * copy_bytes
+        / _seconds(lambda: target.copy_(source), device, repeats)
+        / 1e9,
+        "copy_to_device_gb_per_s": copy_bytes
+        / 4
+        / _seconds(lambda: part.copy_(host, non_blocking=True), device, repeats)
+        / 1e9,
+        "copy_from_device_gb_per_s": copy_bytes
+        / 4
+        / _seconds(lambda: host.copy_(part, non_blocking=True), device, repeats)
+        / 1e9,
+    }
     for name, kind in (("fp32", torch.float32), ("fp16", torch.float16)):
         a, b = (torch.randn(side, side, device=device).to(kind) for _ in range(2))
-        found[f"matmul_{name}_tflop_per_s"] = 2 * side**3 / _seconds(lambda a=a, b=b: a @ b, device, repeats) / 1e12
+        found[f"matmul_{name}_tflop_per_s"] = (
+            2 * side**3 / _seconds(lambda a=a, b=b: a @ b, device, repeats) / 1e12
+        )
     return found
 
 

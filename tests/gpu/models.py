@@ -1,4 +1,6 @@
-"""The model that the GPU tests run: one checkpoint, its graph in three precisions, and windows for it."""
+"""The model that the GPU tests run: one checkpoint,
+its graph in three precisions, and windows for it.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,9 @@ ROWS = 64
 
 @dataclass(frozen=True)
 class Model:
-    """Graphs by precision ("fp32", "fp16", "int8"), and (ROWS, tokens, width) windows like those of the training."""
+    """Graphs by precision ("fp32", "fp16", "int8"), and (ROWS, tokens, width)
+    windows like those of the training.
+    """
 
     checkpoint: Checkpoint
     graphs: dict[str, onnx.ModelProto]
@@ -37,7 +41,11 @@ def make_model(spec_id: str = "emodict-1", **sizes: object) -> Model:
     tokens = windows_for(checkpoint, ROWS)
     folded = folded_graph(checkpoint)
     passes = {"fp32": folded, "fp16": to_fp16(folded), "int8": to_int8(folded, tokens[: ROWS // 2])}
-    return Model(checkpoint, {name: described(graph, checkpoint, name) for name, graph in passes.items()}, tokens)
+    return Model(
+        checkpoint,
+        {name: described(graph, checkpoint, name) for name, graph in passes.items()},
+        tokens,
+    )
 
 
 def windows_for(checkpoint: Checkpoint, rows: int) -> np.ndarray:
@@ -49,7 +57,9 @@ def windows_for(checkpoint: Checkpoint, rows: int) -> np.ndarray:
 
 
 class Frozen(nn.Module):
-    """The torch model with its dictionary computed once, as anyone would deploy it: the rival of the folded graph."""
+    """The torch model with its dictionary computed once, as anyone would deploy it:
+    the rival of the folded graph.
+    """
 
     def __init__(self, network: EmotionDict) -> None:
         super().__init__()

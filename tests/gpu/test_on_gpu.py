@@ -1,4 +1,6 @@
-"""On a real GPU: what FP16 and INT8 cost in its own arithmetic, whether every way runs, and how fast."""
+"""On a real GPU: what FP16 and INT8 cost in its own arithmetic,
+whether every way runs, and how fast.
+"""
 
 from __future__ import annotations
 
@@ -72,7 +74,13 @@ def test_low_precision_in_the_gpus_own_arithmetic_stays_within_its_bounds(
 
 
 def test_what_overflows_half_is_infinite_on_the_gpu() -> None:
-    squares = torch.tensor([1000.0, 100.0], dtype=torch.float16, device="cuda").square().float().cpu().numpy()
+    squares = (
+        torch.tensor([1000.0, 100.0], dtype=torch.float16, device="cuda")
+        .square()
+        .float()
+        .cpu()
+        .numpy()
+    )
     np.testing.assert_array_equal(squares, [np.inf, 10000.0])
 
 
@@ -104,12 +112,19 @@ def test_memory_copies_and_captured_copies_arrive_on_the_real_gpu() -> None:
         graph.close()
 
 
-def test_onnx_runtime_on_the_gpu_computes_what_the_cpu_computes(model: Model, tmp_path: Path) -> None:
+def test_onnx_runtime_on_the_gpu_computes_what_the_cpu_computes(
+    model: Model, tmp_path: Path
+) -> None:
     require_onnxruntime_cuda()
     tokens = many(model, 70)
-    for precision, tolerance in (("fp32", 1e-5), ("fp16", 2e-3)):  # float32; FP16 keeps 11 significant bits
+    for precision, tolerance in (
+        ("fp32", 1e-5),
+        ("fp16", 2e-3),
+    ):  # float32; FP16 keeps 11 significant bits
         with open_engine(write_onnx(model, precision, tmp_path), device="cuda") as engine:
-            np.testing.assert_allclose(engine.infer(tokens)[0], exact_of(model, tokens), atol=tolerance)
+            np.testing.assert_allclose(
+                engine.infer(tokens)[0], exact_of(model, tokens), atol=tolerance
+            )
 
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16", "int8"])
@@ -138,12 +153,15 @@ def test_a_face_plan_describes_a_face_as_the_cpu_does(
     torch.save(seeded_weights(), weights)
     export_face_model(weights, exact)
     export_face_model(weights, graph, precision=precision)
-    write_plan(build_plan(onnx.load(graph), compute_capabilities=build_for()), tmp_path / "face.plan")
+    write_plan(
+        build_plan(onnx.load(graph), compute_capabilities=build_for()), tmp_path / "face.plan"
+    )
     on_cpu = FaceEngine(exact)
     with contextlib.closing(FacePlan(tmp_path / "face.plan")) as on_gpu:
         for seed in range(3):
             expected = on_cpu.embed(random_crop(seed))
-            # The bounds of the export: thirteen layers in another order of sums, or rounded to 11 bits.
+            # The bounds of the export:
+            # thirteen layers in another order of sums, or rounded to 11 bits.
             atol = tolerance * np.abs(expected).max()
             np.testing.assert_allclose(on_gpu.embed(random_crop(seed)), expected, rtol=0, atol=atol)
     figures["plan"][f"face {precision}"] = "ran"
@@ -152,26 +170,40 @@ def test_a_face_plan_describes_a_face_as_the_cpu_does(
 def test_the_ceilings_of_this_gpu(model: Model, figures: Figures) -> None:
     figures["ceilings"] = ceilings("cuda")
     figures["flops_per_window"] = flops_per_window(model)
-    assert figures["ceilings"]["copy_on_device_gb_per_s"] > figures["ceilings"]["copy_to_device_gb_per_s"]
+    assert (
+        figures["ceilings"]["copy_on_device_gb_per_s"]
+        > figures["ceilings"]["copy_to_device_gb_per_s"]
+    )
 
 
-def test_latency_at_one_window_and_throughput_up_to_4096(model: Model, figures: Figures, tmp_path: Path) -> None:
+def test_latency_at_one_window_and_throughput_up_to_4096(
+    model: Model, figures: Figures, tmp_path: Path
+) -> None:
     exact = exact_of(model, many(model, MAX_BATCH))
     names = set()
     # One after the other: an engine is closed as soon as the next one is asked for.
-    for name, make in itertools.chain(torch_ways(model, "cuda"), engine_ways(model, figures, tmp_path)):
+    for name, make in itertools.chain(
+        torch_ways(model, "cuda"), engine_ways(model, figures, tmp_path)
+    ):
         for batch in BATCHES:
             tokens = many(model, batch)
             call = make(batch)
-            # INT8 keeps 7 bits of a number, FP16 and the TF32 of FP32's products 11; shares are of size 0.1.
-            np.testing.assert_allclose(call(tokens), exact[:batch], atol=2e-2 if "int8" in name else 2e-3)
+            # INT8 keeps 7 bits of a number,
+            # FP16 and the TF32 of FP32's products 11; shares are of size 0.1.
+            np.testing.assert_allclose(
+                call(tokens), exact[:batch], atol=2e-2 if "int8" in name else 2e-3
+            )
             timing = time_call(name, call, tokens)
-            figures["speed"].append({**dataclasses.asdict(timing), "windows_per_s": timing.windows_per_s})
+            figures["speed"].append(
+                {**dataclasses.asdict(timing), "windows_per_s": timing.windows_per_s}
+            )
         names.add(name)
     assert {"torch eager", "torch.compile", "ONNX Runtime on the CPU, fp32"} <= names
 
 
-def engine_ways(model: Model, figures: Figures, folder: Path) -> Iterator[tuple[str, Callable[[int], Call]]]:
+def engine_ways(
+    model: Model, figures: Figures, folder: Path
+) -> Iterator[tuple[str, Callable[[int], Call]]]:
     """ONNX Runtime on the CPU and, where they can be had, on the GPU and a plan."""
     opened: list[tuple[str, Callable[[], Engine]]] = [
         ("ONNX Runtime on the CPU, fp32", lambda: open_engine(write_onnx(model, "fp32", folder))),
@@ -179,11 +211,18 @@ def engine_ways(model: Model, figures: Figures, folder: Path) -> Iterator[tuple[
     if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
         for precision in ("fp32", "fp16"):
             path = write_onnx(model, precision, folder)
-            opened.append((f"ONNX Runtime on the GPU, {precision}", lambda path=path: open_engine(path, device="cuda")))
+            opened.append(
+                (
+                    f"ONNX Runtime on the GPU, {precision}",
+                    lambda path=path: open_engine(path, device="cuda"),
+                )
+            )
     if plan_obstacle() is None:
         for precision in ("fp32", "fp16", "int8"):
             name = f"plan, {precision}"
-            opened.append((name, lambda precision=precision: open_plan(model, precision, figures, folder)))
+            opened.append(
+                (name, lambda precision=precision: open_plan(model, precision, figures, folder))
+            )
     for name, open_it in opened:
         with open_it() as engine:
             yield name, lambda batch, engine=engine: lambda tokens: engine.infer(tokens)[0]
@@ -214,7 +253,9 @@ def build_for() -> tuple[str, ...] | None:
 
 
 def rtx_says() -> str:
-    """What TensorRT for RTX itself says of a plan on this GPU: asked, since it may learn to run more."""
+    """What TensorRT for RTX itself says of a plan on this GPU: asked,
+    since it may learn to run more.
+    """
     import tensorrt_rtx
 
     from emodict.engine.tensorrt_log import collecting_logger
@@ -239,7 +280,12 @@ def open_plan(model: Model, precision: str, figures: Figures, folder: Path) -> E
         pytest.skip(obstacle)
     path = folder / f"{precision}.plan"
     try:
-        write_plan(build_plan(model.graphs[precision], compute_capabilities=build_for(), max_batch=MAX_BATCH), path)
+        write_plan(
+            build_plan(
+                model.graphs[precision], compute_capabilities=build_for(), max_batch=MAX_BATCH
+            ),
+            path,
+        )
         return open_engine(path)
     except EmodictError as error:
         figures["plan"][precision] = str(error)

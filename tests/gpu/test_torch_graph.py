@@ -1,4 +1,6 @@
-"""The interpreter and the stopwatch of the GPU tests, tried on the CPU, so that a GPU's hour is not spent on them."""
+"""The interpreter and the stopwatch of the GPU tests, tried on the CPU,
+so that a GPU's hour is not spent on them.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,9 @@ CASES: list[dict[str, Any]] = [
 
 def reference(graph: onnx.ModelProto, tokens: np.ndarray) -> list[np.ndarray]:
     with np.errstate(all="ignore"):
-        result: list[np.ndarray] = onnx.reference.ReferenceEvaluator(graph).run(None, {"tokens": tokens})
+        result: list[np.ndarray] = onnx.reference.ReferenceEvaluator(graph).run(
+            None, {"tokens": tokens}
+        )
     return result
 
 
@@ -47,15 +51,23 @@ def test_an_fp32_graph_gives_what_onnx_runtime_gives(case: dict[str, Any]) -> No
     content = made.graphs["fp32"].SerializeToString()
     session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
     for got, wanted in zip(
-        run_torch(made.graphs["fp32"], made.tokens), session.run(None, {"tokens": made.tokens}), strict=True
+        run_torch(made.graphs["fp32"], made.tokens),
+        session.run(None, {"tokens": made.tokens}),
+        strict=True,
     ):
-        np.testing.assert_allclose(got, wanted, rtol=1e-4, atol=1e-5)  # float32 sums in another order
+        np.testing.assert_allclose(
+            got, wanted, rtol=1e-4, atol=1e-5
+        )  # float32 sums in another order
 
 
 def test_fp16_is_computed_in_half_as_onnx_reference_does_and_costs_little(model: Model) -> None:
     exact = reference(model.graphs["fp32"], model.tokens)[0]
-    half, ours = reference(model.graphs["fp16"], model.tokens)[0], run_torch(model.graphs["fp16"], model.tokens)[0]
-    # Both round to 11 bits, in another order of the sums: they agree as well as each agrees with FP32.
+    half, ours = (
+        reference(model.graphs["fp16"], model.tokens)[0],
+        run_torch(model.graphs["fp16"], model.tokens)[0],
+    )
+    # Both round to 11 bits, in another order of the sums:
+    # they agree as well as each agrees with FP32.
     assert kl(exact, ours) < 1e-4
     assert chebyshev(exact, ours) < 1e-3
     assert kl(half, ours) < 1e-4
@@ -63,14 +75,19 @@ def test_fp16_is_computed_in_half_as_onnx_reference_does_and_costs_little(model:
 
 
 def test_an_overflow_of_half_shows_where_onnx_runtimes_cpu_hides_it() -> None:
-    """1000 x 1000 in half is infinity: ONNX Runtime's CPU provider computes it in float32 where it can."""
+    """1000 x 1000 in half is infinity:
+    ONNX Runtime's CPU provider computes it in float32 where it can.
+    """
     helper, kinds = onnx.helper, onnx.TensorProto
     nodes = [
         helper.make_node("Cast", ["tokens"], ["half"], to=kinds.FLOAT16),
         helper.make_node("Mul", ["half", "half"], ["square"]),
         helper.make_node("Cast", ["square"], ["distribution"], to=kinds.FLOAT),
     ]
-    ends = [helper.make_tensor_value_info(name, kinds.FLOAT, ["batch", 1]) for name in ("tokens", "distribution")]
+    ends = [
+        helper.make_tensor_value_info(name, kinds.FLOAT, ["batch", 1])
+        for name in ("tokens", "distribution")
+    ]
     graph = helper.make_model(helper.make_graph(nodes, "g", ends[:1], ends[1:]))
     got = run_torch(graph, np.array([[1000.0], [100.0]], np.float32))[0]
     np.testing.assert_array_equal(got, [[np.inf], [10000.0]])
@@ -79,11 +96,18 @@ def test_an_overflow_of_half_shows_where_onnx_runtimes_cpu_hides_it() -> None:
 def test_int8_gives_what_onnx_runtime_gives_for_q_and_dq(model: Model) -> None:
     tokens = windows_for(model.checkpoint, ROWS)
     quantised = model.graphs["int8"]
-    wanted, got = ort_session(quantised).run(None, {"tokens": tokens})[0], run_torch(quantised, tokens)[0]
+    wanted, got = (
+        ort_session(quantised).run(None, {"tokens": tokens})[0],
+        run_torch(quantised, tokens)[0],
+    )
     compared = rows_off_the_edges(quantised, tokens)
     assert compared.sum() >= FEWEST
-    np.testing.assert_allclose(got[compared], wanted[compared], rtol=0, atol=1e-6)  # float32 between equal steps
-    assert 1e-7 < kl(reference(model.graphs["fp32"], tokens)[0], got) < 2e-3  # the bound of INT8, as on the GPU
+    np.testing.assert_allclose(
+        got[compared], wanted[compared], rtol=0, atol=1e-6
+    )  # float32 between equal steps
+    assert (
+        1e-7 < kl(reference(model.graphs["fp32"], tokens)[0], got) < 2e-3
+    )  # the bound of INT8, as on the GPU
 
 
 def test_an_unknown_operator_is_refused_not_skipped() -> None:
@@ -96,11 +120,17 @@ def test_an_unknown_operator_is_refused_not_skipped() -> None:
 def test_every_way_that_will_be_timed_gives_the_same_distribution(model: Model) -> None:
     exact = reference(model.graphs["fp32"], model.tokens)[0]
     ways = dict(torch_ways(model, "cpu", compiled=False))
-    assert set(ways) == {"torch eager", "folded graph in torch, fp32", "folded graph in torch, fp16"}
+    assert set(ways) == {
+        "torch eager",
+        "folded graph in torch, fp32",
+        "folded graph in torch, fp16",
+    }
     for name, make in ways.items():
         for batch in (1, 7):
             tolerance = 2e-3 if "fp16" in name else 1e-5  # FP16 keeps 11 significant bits
-            np.testing.assert_allclose(make(batch)(model.tokens[:batch]), exact[:batch], atol=tolerance)
+            np.testing.assert_allclose(
+                make(batch)(model.tokens[:batch]), exact[:batch], atol=tolerance
+            )
 
 
 def test_the_stopwatch_counts_calls_and_windows() -> None:
@@ -145,7 +175,9 @@ def test_the_rival_is_the_model_itself(model: Model) -> None:
     tokens = torch.from_numpy(model.tokens[:7])
     with torch.inference_mode():
         got, expected = Frozen(model.network)(tokens), predict([model.network], tokens)[0]
-    torch.testing.assert_close(got, expected, atol=1e-6, rtol=0)  # float32 shares, of the same products
+    torch.testing.assert_close(
+        got, expected, atol=1e-6, rtol=0
+    )  # float32 shares, of the same products
 
 
 def test_what_is_written_about_the_machine_is_json() -> None:

@@ -1,4 +1,5 @@
-"""An exported graph run node by node by torch, in the types that stand in the graph, on whatever device.
+"""An exported graph run node by node by torch,
+in the types that stand in the graph, on whatever device.
 
 On a GPU its FP16 is the GPU's own, which ONNX Runtime's CPU provider does not have.
 """
@@ -43,9 +44,12 @@ class TorchGraph(nn.Module):
         ]
         self._outputs = [output.name for output in model.graph.output]
         arrays = {c.name: numpy_helper.to_array(c).copy() for c in model.graph.initializer}
-        # A shape is asked for by value: it stays on the host, or each Reshape would wait for the device.
+        # A shape is asked for by value: it stays on the host,
+        # or each Reshape would wait for the device.
         self._constants = {
-            name: torch.from_numpy(array).to("cpu" if array.dtype.kind == "i" and array.dtype.itemsize == 8 else device)
+            name: torch.from_numpy(array).to(
+                "cpu" if array.dtype.kind == "i" and array.dtype.itemsize == 8 else device
+            )
             for name, array in arrays.items()
         }
 
@@ -70,7 +74,9 @@ def _layer_norm(x: list[Tensor], a: Attributes) -> Tensor:
 
 
 def _scale(x: list[Tensor], a: Attributes) -> Tensor:
-    """Scale of Q/DQ, shaped to stand against the tensor: one number, or one per channel of `axis`."""
+    """Scale of Q/DQ, shaped to stand against the tensor: one number,
+    or one per channel of `axis`.
+    """
     if x[1].ndim == 0:
         return x[1]
     shape = [1] * x[0].ndim

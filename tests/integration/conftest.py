@@ -17,7 +17,9 @@ Run = Callable[..., "subprocess.CompletedProcess[str]"]
 def run() -> Run:
     """Run one of our commands as a user does, in a process of its own."""
 
-    def run_command(name: str, *arguments: object, **options: object) -> subprocess.CompletedProcess[str]:
+    def run_command(
+        name: str, *arguments: object, **options: object
+    ) -> subprocess.CompletedProcess[str]:
         if name in forkserver.SLOW_TO_START:
             return forkserver.run_forked(name, list(map(str, arguments)), **options)
         command = [str(Path(sysconfig.get_path("scripts")) / name), *map(str, arguments)]

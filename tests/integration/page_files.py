@@ -1,4 +1,6 @@
-"""The files that the pages speak of, small and made up, so that every command on them can be typed."""
+"""The files that the pages speak of, small and made up,
+so that every command on them can be typed.
+"""
 
 from __future__ import annotations
 
@@ -47,7 +49,9 @@ def make_files(folder: Path) -> None:
 
 
 def make_people_and_models(folder: Path) -> None:
-    """`people`, and `model` and `wrist` as checkpoints and as graphs, untrained, with a record of a training."""
+    """`people`, and `model` and `wrist` as checkpoints and as graphs, untrained,
+    with a record of a training.
+    """
     simulate_people(folder / "people", people=6, plan=SMALL, seed=1)
     one = read_training_data([folder / "people" / "sub-01.h5"])
     for name, modalities in (("model", ("eeg", "gsr", "ppg", "video")), ("wrist", ("gsr", "ppg"))):
@@ -58,7 +62,15 @@ def make_people_and_models(folder: Path) -> None:
         state = EmotionDict(spec, features).eval().state_dict()
         state["standardise.mean"] = torch.from_numpy(rows.mean).float()
         state["standardise.scale"] = torch.from_numpy(rows.scale).float()
-        training = {"rows": 90, "trials": 30, "subjects": 6, "simulated": True, "epochs": 1, "options": {}, "split": ""}
+        training = {
+            "rows": 90,
+            "trials": 30,
+            "subjects": 6,
+            "simulated": True,
+            "epochs": 1,
+            "options": {},
+            "split": "",
+        }
         checkpoint = Checkpoint(features, spec, (state,), np.full(10, 0.1), training=training)
         save_checkpoint(checkpoint, folder / f"{name}.pt")
         export_onnx(checkpoint, folder / f"{name}.onnx")
@@ -73,7 +85,10 @@ def make_recordings(folder: Path) -> None:
     rng = np.random.default_rng(0)
     labels = rng.dirichlet(np.ones(10), DMER_WINDOWS // 4).repeat(4, axis=0)
     shapes = {"eeg": (18, 4), "gsr": (1, 4), "ppg": (1, 4), "video": (32,)}
-    tables = {f"train_{name}": rng.standard_normal((DMER_WINDOWS, *shape)) for name, shape in shapes.items()}
+    tables = {
+        f"train_{name}": rng.standard_normal((DMER_WINDOWS, *shape))
+        for name, shape in shapes.items()
+    }
     savemat(folder / "train.mat", {**tables, "train_label": labels})
 
 
@@ -119,17 +134,26 @@ def make_edf(path: Path) -> None:
     """30 s of the headset's 18 channels against Pz, and an annotation."""
     recording = noise_recording(30)
     signals = [
-        edfio.EdfSignal(np.clip(values, -200, 200), 300, label=f"EEG {name}-Pz", physical_dimension="uV",
-                        physical_range=(-200, 200))
-        for name, values in zip(
-            recording.signals["eeg"].channel_names, np.asarray(recording.signals["eeg"].samples).T, strict=True
+        edfio.EdfSignal(
+            np.clip(values, -200, 200),
+            300,
+            label=f"EEG {name}-Pz",
+            physical_dimension="uV",
+            physical_range=(-200, 200),
         )
-    ]  # fmt: skip
+        for name, values in zip(
+            recording.signals["eeg"].channel_names,
+            np.asarray(recording.signals["eeg"].samples).T,
+            strict=True,
+        )
+    ]
     edfio.Edf(signals, annotations=[edfio.EdfAnnotation(3.0, None, "closed")]).write(path)
 
 
 def muse2_rows() -> np.ndarray:
-    """10 s in the columns that BrainFlow describes for a Muse 2: package, four electrodes, other, time, marker."""
+    """10 s in the columns that BrainFlow describes for a Muse 2: package,
+    four electrodes, other, time, marker.
+    """
     n = np.arange(10 * 256)
     rows = np.zeros((len(n), 8))
     rows[:, 0], rows[:, 6] = n % 256, 1700000000 + n / 256
@@ -139,7 +163,10 @@ def muse2_rows() -> np.ndarray:
 
 def make_tables(folder: Path) -> None:
     """A plain CSV, and one with a comma for the decimals in line 42."""
-    rows = [f"{i / 64:.6f},{np.sin(i / 8):.4f},{5 + i / 9000 if i % 16 == 0 else ''},0" for i in range(60 * 64)]
+    rows = [
+        f"{i / 64:.6f},{np.sin(i / 8):.4f},{5 + i / 9000 if i % 16 == 0 else ''},0"
+        for i in range(60 * 64)
+    ]
     (folder / "table.csv").write_text("\n".join(["time,BVP,EDA (uS),button", *rows]) + "\n")
     rows[40] = rows[40].replace(rows[40].split(",")[1], '"0,31"', 1)
     (folder / "spoilt.csv").write_text("\n".join(["time,BVP,EDA (uS),button", *rows]) + "\n")
@@ -147,7 +174,9 @@ def make_tables(folder: Path) -> None:
 
 def make_my_session(page: Path, folder: Path) -> None:
     """What the page on sessions writes in Python, and the same spoilt in the ways that it lists."""
-    (snippet, *_) = re.findall(r"^```python\n(.*?)^```$", page.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+    (snippet, *_) = re.findall(
+        r"^```python\n(.*?)^```$", page.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE
+    )
     exec(compile(snippet, str(page), "exec"), {"__name__": "__main__"})
     shutil.copy(folder / "my_session.h5", folder / "old.h5")
     with h5py.File(folder / "old.h5", "r+") as file:

@@ -1,4 +1,6 @@
-"""Whatever a user hands over: exit code 2, one sentence that helps, no traceback, no half-written file."""
+"""Whatever a user hands over: exit code 2, one sentence that helps,
+no traceback, no half-written file.
+"""
 
 from __future__ import annotations
 
@@ -70,11 +72,20 @@ BROKEN: dict[str, tuple[Break, list[str]]] = {
     "truncated": (cut_off, ["cut off"]),
     "another version": (set_attribute("/", "format_version", 7), ["format_version 1", "got 7"]),
     "a missing channel": (without_channel, ["F3", "missing"]),
-    "a channel twice": (set_attribute("signals/eeg", "channel_names", [*EEG_CHANNELS[:-1], "P3"]), ["P3", "twice"]),
+    "a channel twice": (
+        set_attribute("signals/eeg", "channel_names", [*EEG_CHANNELS[:-1], "P3"]),
+        ["P3", "twice"],
+    ),
     "wrong units": (set_attribute("signals/gsr", "units", "kOhm"), ["gsr", "uS", "kOhm"]),
     "rate zero": (set_attribute("signals/eeg", "sampling_rate", 0.0), ["eeg", "positive", "0.0"]),
-    "rate negative": (set_attribute("signals/ppg", "sampling_rate", -100.0), ["ppg", "positive", "-100"]),
-    "rate NaN": (set_attribute("signals/gsr", "sampling_rate", float("nan")), ["gsr", "positive", "nan"]),
+    "rate negative": (
+        set_attribute("signals/ppg", "sampling_rate", -100.0),
+        ["ppg", "positive", "-100"],
+    ),
+    "rate NaN": (
+        set_attribute("signals/gsr", "sampling_rate", float("nan")),
+        ["gsr", "positive", "nan"],
+    ),
     "three seconds": (short, ["too short", "3.0 s"]),
     "all NaN": (edit(all_nan), ["not one second could be answered", "emodict-session validate"]),
     "clock runs back": (edit(clock_runs_back), ["ppg", "timestamps", "back"]),
@@ -90,12 +101,23 @@ def test_a_broken_recording_is_refused_with_a_sentence(
     spoil(session)
     out = tmp_path / "out"
     out.mkdir()
-    done = run("emodict-run", "--engine", model, session, "--out", out / "x.csv", "--report", out / "r.html")
+    done = run(
+        "emodict-run",
+        "--engine",
+        model,
+        session,
+        "--out",
+        out / "x.csv",
+        "--report",
+        out / "r.html",
+    )
     assert_refused(done, *expected)
     assert list(out.iterdir()) == []
 
 
-def test_a_recording_without_a_modality_the_model_needs_is_refused(run: Run, wrist_model: Path, tmp_path: Path) -> None:
+def test_a_recording_without_a_modality_the_model_needs_is_refused(
+    run: Run, wrist_model: Path, tmp_path: Path
+) -> None:
     full = noise_recording()
     path = tmp_path / "s.h5"
     write_session(type(full)("s", "", {"ppg": full.signals["ppg"]}), path)
@@ -117,7 +139,9 @@ def test_bytes_that_are_no_onnx_are_refused(run: Run, session: Path, tmp_path: P
     assert_refused(run("emodict-run", "--engine", tmp_path / "m.onnx", session), "cannot be opened")
 
 
-def test_a_checkpoint_in_place_of_an_engine_names_the_export_command(run: Run, session: Path, tmp_path: Path) -> None:
+def test_a_checkpoint_in_place_of_an_engine_names_the_export_command(
+    run: Run, session: Path, tmp_path: Path
+) -> None:
     (tmp_path / "m.pt").write_bytes(b"x")
     assert_refused(run("emodict-run", "--engine", tmp_path / "m.pt", session), "emodict-export")
 
@@ -126,12 +150,17 @@ def test_a_table_of_another_feature_spec_is_refused_with_both_ids(
     run: Run, model: Path, session: Path, tmp_path: Path
 ) -> None:
     table = tmp_path / "t.npz"
-    assert run("emodict-session", "features", session, "--spec", "dmer-2024", "-o", table).returncode == 0
+    assert (
+        run("emodict-session", "features", session, "--spec", "dmer-2024", "-o", table).returncode
+        == 0
+    )
     done = run("emodict-run", "--engine", model, table)
     assert_refused(done, "emodict-1 (", "dmer-2024 (", "different features")
 
 
-def test_a_feature_spec_changed_after_export_is_refused(run: Run, model: Path, session: Path, tmp_path: Path) -> None:
+def test_a_feature_spec_changed_after_export_is_refused(
+    run: Run, model: Path, session: Path, tmp_path: Path
+) -> None:
     changed = onnx.load(model)
     for entry in changed.metadata_props:
         if entry.key == "emodict.feature_spec":
@@ -148,20 +177,40 @@ def test_an_output_folder_that_does_not_exist_is_said_before_the_work(
     assert "0:04" not in done.stdout
 
 
-def test_an_unknown_ending_names_the_known_ones(run: Run, model: Path, session: Path, tmp_path: Path) -> None:
-    assert_refused(run("emodict-run", "--engine", model, session, "--out", tmp_path / "x.xlsx"), ".csv", ".parquet")
+def test_an_unknown_ending_names_the_known_ones(
+    run: Run, model: Path, session: Path, tmp_path: Path
+) -> None:
+    assert_refused(
+        run("emodict-run", "--engine", model, session, "--out", tmp_path / "x.xlsx"),
+        ".csv",
+        ".parquet",
+    )
 
 
-def test_a_full_disk_leaves_nothing_behind(run: Run, model: Path, session: Path, tmp_path: Path) -> None:
+def test_a_full_disk_leaves_nothing_behind(
+    run: Run, model: Path, session: Path, tmp_path: Path
+) -> None:
     limited = "import resource, signal, sys; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); "
     limited += "resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000)); "
     limited += "from emodict.cli.run import main; sys.argv[0] = 'emodict-run'; main()"
     out = tmp_path / "full"
     out.mkdir()
     done = subprocess.run(
-        [sys.executable, "-c", limited, "--engine", str(model), str(session), "-q", "--out", str(out / "x.csv")],
-        capture_output=True, text=True, timeout=120,
-    )  # fmt: skip
+        [
+            sys.executable,
+            "-c",
+            limited,
+            "--engine",
+            str(model),
+            str(session),
+            "-q",
+            "--out",
+            str(out / "x.csv"),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
     assert_refused(done, "Cannot write", "Nothing was left behind")
     assert list(out.iterdir()) == []
 
@@ -173,7 +222,9 @@ def test_a_typo_in_an_option_is_a_usage_error(run: Run, model: Path, session: Pa
 
 
 def test_a_missing_file_is_named(run: Run, model: Path, tmp_path: Path) -> None:
-    assert_refused(run("emodict-run", "--engine", model, tmp_path / "gone.h5"), "gone.h5", "There is no file")
+    assert_refused(
+        run("emodict-run", "--engine", model, tmp_path / "gone.h5"), "gone.h5", "There is no file"
+    )
 
 
 def assert_refused(done: object, *parts: str) -> None:
@@ -185,7 +236,9 @@ def assert_refused(done: object, *parts: str) -> None:
         assert part in message, message
 
 
-def test_a_table_without_rows_is_refused(run: Run, model: Path, session: Path, tmp_path: Path) -> None:
+def test_a_table_without_rows_is_refused(
+    run: Run, model: Path, session: Path, tmp_path: Path
+) -> None:
     table = tmp_path / "t.npz"
     assert run("emodict-session", "features", session, "-o", table).returncode == 0
     with np.load(table) as file:
@@ -194,26 +247,40 @@ def test_a_table_without_rows_is_refused(run: Run, model: Path, session: Path, t
     assert_refused(run("emodict-run", "--engine", model, table), "no whole window", "0 rows")
 
 
-def test_a_pipe_or_device_is_never_replaced_by_a_file(run: Run, model: Path, session: Path, tmp_path: Path) -> None:
+def test_a_pipe_or_device_is_never_replaced_by_a_file(
+    run: Run, model: Path, session: Path, tmp_path: Path
+) -> None:
     os.mkfifo(tmp_path / "pipe.csv")
     done = run("emodict-run", "--engine", model, session, "--out", tmp_path / "pipe.csv")
     assert_refused(done, "pipe.csv", "a plain file")
     assert (tmp_path / "pipe.csv").is_fifo()
 
 
-def test_a_result_never_replaces_what_it_is_computed_from(run: Run, model: Path, session: Path, tmp_path: Path) -> None:
+def test_a_result_never_replaces_what_it_is_computed_from(
+    run: Run, model: Path, session: Path, tmp_path: Path
+) -> None:
     before = session.read_bytes()
     link = tmp_path / "link.h5"
     link.symlink_to(session)
-    assert_refused(run("emodict-run", "-q", "--engine", model, link, "--out", session), "it is what is read")
+    assert_refused(
+        run("emodict-run", "-q", "--engine", model, link, "--out", session), "it is what is read"
+    )
     assert session.read_bytes() == before
 
 
-def test_a_full_disk_behind_standard_output_is_the_users_matter(run: Run, model: Path, session: Path) -> None:
+def test_a_full_disk_behind_standard_output_is_the_users_matter(
+    run: Run, model: Path, session: Path
+) -> None:
     if not Path("/dev/full").exists():
         pytest.skip("needs /dev/full")
     with Path("/dev/full").open("w") as full:
-        command = [str(Path(sysconfig.get_path("scripts")) / "emodict-run"), "-q", "--engine", str(model), str(session)]
+        command = [
+            str(Path(sysconfig.get_path("scripts")) / "emodict-run"),
+            "-q",
+            "--engine",
+            str(model),
+            str(session),
+        ]
         done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=120)
     assert done.returncode == 2
     assert done.stderr.strip().splitlines()[-1].startswith("emodict-run: No space left on device")
@@ -221,6 +288,10 @@ def test_a_full_disk_behind_standard_output_is_the_users_matter(run: Run, model:
 
 def test_an_option_that_would_do_nothing_is_refused(run: Run, model: Path, session: Path) -> None:
     assert_refused(
-        run("emodict-run", "--engine", model, session, "--part", "train"), "has no parts", "Leave --part out"
+        run("emodict-run", "--engine", model, session, "--part", "train"),
+        "has no parts",
+        "Leave --part out",
     )
-    assert_refused(run("emodict-run", "--engine", model, session, "--weights"), "--out FILE or --json")
+    assert_refused(
+        run("emodict-run", "--engine", model, session, "--weights"), "--out FILE or --json"
+    )

@@ -1,4 +1,6 @@
-"""The documentation does what it says: its snippets run, its commands and options exist, its links lead somewhere."""
+"""The documentation does what it says: its snippets run, its commands and options exist,
+its links lead somewhere.
+"""
 
 from __future__ import annotations
 
@@ -29,19 +31,40 @@ from emodict.recording.session import write_session
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
-RUN_PAGES = ("README.md", "docs/study.md", "docs/python-api.md", "docs/features.md", "docs/session-format.md")
+RUN_PAGES = (
+    "README.md",
+    "docs/study.md",
+    "docs/python-api.md",
+    "docs/features.md",
+    "docs/session-format.md",
+)
 # Commands with subcommands: the words before the options belong to the command.
-SUBCOMMANDS = {"emodict-session": 1, "emodict-train": 1, "emodict-run": 0, "emodict-export": 0, "emodict-calibrate": 1}
+SUBCOMMANDS = {
+    "emodict-session": 1,
+    "emodict-train": 1,
+    "emodict-run": 0,
+    "emodict-export": 0,
+    "emodict-calibrate": 1,
+}
 
 
 def blocks(page: Path, language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```$", page.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+    return re.findall(
+        rf"^```{language}\n(.*?)^```$", page.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE
+    )
 
 
 def commands() -> set[tuple[str, ...]]:
-    """Every line after a `$ ` in a console block, as words; comments and what follows a pipe are left out."""
-    lines = [line[2:] for page in PAGES for block in blocks(page, "console") for line in block.splitlines()
-             if line.startswith("$ ")]  # fmt: skip
+    """Every line after a `$ ` in a console block, as words;
+    comments and what follows a pipe are left out.
+    """
+    lines = [
+        line[2:]
+        for page in PAGES
+        for block in blocks(page, "console")
+        for line in block.splitlines()
+        if line.startswith("$ ")
+    ]
     return {tuple(shlex.split(line.partition("|")[0], comments=True)) for line in lines}
 
 
@@ -56,7 +79,9 @@ def name_and_options(words: tuple[str, ...]) -> tuple[tuple[str, ...], frozenset
     depth = 1 + SUBCOMMANDS[words[0]]
     if words[1:2] == ("import",):
         depth += 1
-    return words[:depth], frozenset(word for word in words[depth:] if re.fullmatch(r"--?[a-z][a-z-]*", word))
+    return words[:depth], frozenset(
+        word for word in words[depth:] if re.fullmatch(r"--?[a-z][a-z-]*", word)
+    )
 
 
 @pytest.fixture(scope="module")
@@ -73,14 +98,20 @@ def folder(tmp_path_factory: pytest.TempPathFactory, model: Path) -> Path:
 
 @functools.cache
 def options_of(*name: str) -> set[str]:
-    """The options that a command's help names; asked in this process, for starting torch each time is slow."""
-    done = CliRunner().invoke(importlib.import_module(COMMANDS[name[0]]).build(), [*name[1:], "--help"])
+    """The options that a command's help names; asked in this process,
+    for starting torch each time is slow.
+    """
+    done = CliRunner().invoke(
+        importlib.import_module(COMMANDS[name[0]]).build(), [*name[1:], "--help"]
+    )
     assert done.exit_code == 0, f"{' '.join(name)}: {done.output}"
     return set(re.findall(r"(?<![\w-])--?[a-z][a-z-]*", done.output))
 
 
 @pytest.mark.parametrize("page", RUN_PAGES)
-def test_the_snippets_of_a_page_run_in_order(page: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_snippets_of_a_page_run_in_order(
+    page: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(folder)
     snippets = blocks(ROOT / page, "python")
     assert snippets
@@ -100,41 +131,72 @@ def test_the_snippets_of_a_page_run_in_order(page: str, folder: Path, monkeypatc
     ],
 )
 def test_an_example_runs(
-    example: str, arguments: tuple[str, ...], folder: Path, run: Run, monkeypatch: pytest.MonkeyPatch,
+    example: str,
+    arguments: tuple[str, ...],
+    folder: Path,
+    run: Run,
+    monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
-) -> None:  # fmt: skip
+) -> None:
     monkeypatch.chdir(folder)
     if "features.npz" in arguments:
-        assert run("emodict-session", "features", "session.h5", "-o", "features.npz").returncode == 0
+        assert (
+            run("emodict-session", "features", "session.h5", "-o", "features.npz").returncode == 0
+        )
     monkeypatch.setattr(sys, "argv", [example, *arguments])
     runpy.run_path(str(ROOT / "examples" / example), run_name="__main__")
     assert capsys.readouterr().out
 
 
-@pytest.mark.parametrize("example", sorted(p.name for p in (ROOT / "examples").glob("*.py") if p.name != "demo.py"))
-def test_an_example_without_its_arguments_says_how_it_is_used(example: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "example", sorted(p.name for p in (ROOT / "examples").glob("*.py") if p.name != "demo.py")
+)
+def test_an_example_without_its_arguments_says_how_it_is_used(
+    example: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(sys, "argv", [example])
     with pytest.raises(SystemExit, match=f"^usage: python examples/{example} "):
         runpy.run_path(str(ROOT / "examples" / example), run_name="__main__")
 
 
-@pytest.mark.parametrize("example", sorted((ROOT / "examples").glob("*.[pc]*")), ids=lambda path: path.name)
+@pytest.mark.parametrize(
+    "example", sorted((ROOT / "examples").glob("*.[pc]*")), ids=lambda path: path.name
+)
 def test_an_example_is_about_twenty_lines_below_its_imports(example: Path) -> None:
-    start = r"^(?:int )?main\(|^int main" if example.suffix == ".cpp" else r"^(?:def main|if len\(sys\.argv\))"
-    program = re.split(start, example.read_text(encoding="utf-8"), maxsplit=1, flags=re.MULTILINE)[1]
+    start = (
+        r"^(?:int )?main\(|^int main"
+        if example.suffix == ".cpp"
+        else r"^(?:def main|if len\(sys\.argv\))"
+    )
+    program = re.split(start, example.read_text(encoding="utf-8"), maxsplit=1, flags=re.MULTILINE)[
+        1
+    ]
     assert 10 <= len([line for line in program.splitlines() if line.strip()]) <= 25
 
 
 @pytest.fixture(scope="module")
 def cpp_example(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """examples/plain_openvino.cpp, compiled with the headers and the library that OpenVINO's wheel brings."""
+    """examples/plain_openvino.cpp, compiled with the headers and the library that
+    OpenVINO's wheel brings.
+    """
     compiler, openvino = shutil.which("g++"), importlib.util.find_spec("openvino")
     if compiler is None or openvino is None or openvino.origin is None:
         pytest.skip("no C++ compiler, or no OpenVINO: pip install --no-deps openvino")
-    folder, program = Path(openvino.origin).parent, tmp_path_factory.mktemp("cpp") / "plain_openvino"
+    folder, program = (
+        Path(openvino.origin).parent,
+        tmp_path_factory.mktemp("cpp") / "plain_openvino",
+    )
     (library,) = (folder / "libs").glob("libopenvino.so.*")
-    command = [compiler, "-std=c++17", ROOT / "examples" / "plain_openvino.cpp", f"-I{folder / 'include'}", library,
-               f"-Wl,-rpath,{folder / 'libs'}", "-o", program]  # fmt: skip
+    command = [
+        compiler,
+        "-std=c++17",
+        ROOT / "examples" / "plain_openvino.cpp",
+        f"-I{folder / 'include'}",
+        library,
+        f"-Wl,-rpath,{folder / 'libs'}",
+        "-o",
+        program,
+    ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return program
@@ -153,18 +215,26 @@ def test_the_c_plus_plus_example_answers_as_onnx_runtime_does_where_sensors_are_
     tokens[1, :5] = np.nan
     tokens.tofile(tmp_path / "tokens.f32")
     done = subprocess.run(
-        [cpp_example, tmp_path / "model.onnx", tmp_path / "tokens.f32"], capture_output=True, text=True
+        [cpp_example, tmp_path / "model.onnx", tmp_path / "tokens.f32"],
+        capture_output=True,
+        text=True,
     )
     assert done.returncode == 0, done.stderr
     said = np.array([[float(word) for word in line.split()] for line in done.stdout.splitlines()])
-    session = onnxruntime.InferenceSession(tmp_path / "model.onnx", providers=["CPUExecutionProvider"])
-    (expected,) = session.run(["distribution"], {"tokens": np.where(np.isnan(tokens), value, tokens)})
+    session = onnxruntime.InferenceSession(
+        tmp_path / "model.onnx", providers=["CPUExecutionProvider"]
+    )
+    (expected,) = session.run(
+        ["distribution"], {"tokens": np.where(np.isnan(tokens), value, tokens)}
+    )
     # Two libraries in float32, 1e-6 apart at the most, and std::cout prints six digits.
     np.testing.assert_allclose(said, expected, rtol=0, atol=2e-6)
 
 
 def test_the_page_on_export_shows_the_example_as_it_is() -> None:
-    assert (ROOT / "examples" / "plain_onnxruntime.py").read_text() in blocks(ROOT / "docs" / "export.md", "python")
+    assert (ROOT / "examples" / "plain_onnxruntime.py").read_text() in blocks(
+        ROOT / "docs" / "export.md", "python"
+    )
 
 
 def test_every_command_on_the_pages_exists_and_takes_the_options_shown() -> None:
@@ -196,7 +266,9 @@ def test_the_unit_for_a_device_starts_a_command_that_exists_and_claims_no_watchd
     ],
 )
 def test_the_table_of_options_is_complete(page: str, name: tuple[str, ...]) -> None:
-    table = re.findall(r"^\| `--.*$", (ROOT / "docs" / page).read_text(encoding="utf-8"), re.MULTILINE)
+    table = re.findall(
+        r"^\| `--.*$", (ROOT / "docs" / page).read_text(encoding="utf-8"), re.MULTILINE
+    )
     shown = set(re.findall(r"`(--?[a-z-]+)", "".join(table)))
     assert shown == options_of(*name) - {"--help", "-h"}
 
@@ -226,4 +298,6 @@ def test_the_specs_on_the_page_are_the_shipped_ones_with_their_fingerprints() ->
 
 
 def test_the_version_to_cite_is_that_of_the_code() -> None:
-    assert f"\nversion: {emodict.__version__}\n" in (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    assert f"\nversion: {emodict.__version__}\n" in (ROOT / "CITATION.cff").read_text(
+        encoding="utf-8"
+    )

@@ -1,4 +1,6 @@
-"""A film of a face, joined to the other sensors, is scored by a model of its own features; another kind is refused."""
+"""A film of a face, joined to the other sensors, is scored by a model of its own features;
+another kind is refused.
+"""
 
 from __future__ import annotations
 

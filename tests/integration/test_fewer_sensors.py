@@ -1,4 +1,6 @@
-"""From a headband's recordings to its answers: train, export, run, calibrate, with four EEG channels."""
+"""From a headband's recordings to its answers: train, export, run,
+calibrate, with four EEG channels.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +35,9 @@ FEATURES = load_spec("emodict-1").with_modalities(("eeg", "ppg")).with_channels(
 def headbands(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """Three simulated people with a headband of five channels, not in the model's order."""
     folder = tmp_path_factory.mktemp("people")
-    plan = SimulationPlan(trials=5, trial_s=10, rest_s=2, baseline_s=60, eeg_channels=("TP10", "Fz", *BAND[:3]))
+    plan = SimulationPlan(
+        trials=5, trial_s=10, rest_s=2, baseline_s=60, eeg_channels=("TP10", "Fz", *BAND[:3])
+    )
     return simulate_people(folder, people=3, plan=plan, seed=4)
 
 
@@ -53,11 +57,15 @@ def trained(
     return out, folder / "band.onnx"
 
 
-def test_the_checkpoint_and_the_engine_say_which_channels_they_need(trained: tuple[Path, Path]) -> None:
+def test_the_checkpoint_and_the_engine_say_which_channels_they_need(
+    trained: tuple[Path, Path],
+) -> None:
     checkpoint, engine = trained
     assert load_checkpoint(checkpoint).features == FEATURES
     metadata = {p.key: p.value for p in onnx.load(engine).metadata_props}
-    assert json.loads(metadata["emodict.feature_spec"])["modalities"][0]["channel_names"] == list(BAND)
+    assert json.loads(metadata["emodict.feature_spec"])["modalities"][0]["channel_names"] == list(
+        BAND
+    )
     assert metadata["emodict.feature_spec_fingerprint"] == FEATURES.fingerprint
     with OnnxEngine(engine) as opened:
         assert opened.manifest.features == FEATURES
@@ -85,7 +93,10 @@ def test_a_session_of_more_channels_and_one_of_exactly_these_get_the_same_answer
         write_session(recording, exact)
     with h5py.File(exact, "r+") as file:
         group = file["signals/eeg"]
-        names = [name.decode() if isinstance(name, bytes) else name for name in group.attrs["channel_names"]]
+        names = [
+            name.decode() if isinstance(name, bytes) else name
+            for name in group.attrs["channel_names"]
+        ]
         data = group["data"][:][:, [names.index(name) for name in BAND]]
         del group["data"]
         group["data"] = data
@@ -98,8 +109,9 @@ def test_a_session_of_more_channels_and_one_of_exactly_these_get_the_same_answer
         assert "eeg[AF7 AF8 TP9 TP10]+ppg -> 10 emotions" in done.stdout + done.stderr
         got.append(np.genfromtxt(out, delimiter=",", skip_header=1))
     assert len(got[0]) > 100
-    # Second, shares, valid and quality. Samples of which columns were picked may lie otherwise in memory, and BLAS then
-    # takes another way: float32 shares, and a quality's third digit may be the next one.
+    # Second, shares, valid and quality. Samples of which columns were picked may lie
+    # otherwise in memory, and BLAS then takes another way: float32 shares, and a quality's
+    # third digit may be the next one.
     np.testing.assert_allclose(got[0][:, :13], got[1][:, :13], rtol=0, atol=1e-6)
     np.testing.assert_allclose(got[0][:, 13:], got[1][:, 13:], rtol=0, atol=1e-3 + 1e-9)
 
@@ -119,7 +131,17 @@ def test_features_of_the_channels_are_a_table_that_the_model_scores(
     trained: tuple[Path, Path], headbands: list[Path], tmp_path: Path, run: Callable[..., Any]
 ) -> None:
     out = tmp_path / "f.npz"
-    done = run("emodict-session", "features", headbands[1], "-o", out, "--modalities", "eeg,ppg", "--channels", NAMES)
+    done = run(
+        "emodict-session",
+        "features",
+        headbands[1],
+        "-o",
+        out,
+        "--modalities",
+        "eeg,ppg",
+        "--channels",
+        NAMES,
+    )
     assert done.returncode == 0, done.stderr
     table = read_table(out)
     assert table.spec == FEATURES
@@ -128,7 +150,9 @@ def test_features_of_the_channels_are_a_table_that_the_model_scores(
     for source, to in zip((out, headbands[1]), answers, strict=True):
         assert run("emodict-run", "--engine", trained[1], source, "-o", to).returncode == 0
     rows = [np.genfromtxt(path, delimiter=",", skip_header=1)[:, 1:11] for path in answers]
-    np.testing.assert_allclose(rows[0], rows[1], rtol=0, atol=1e-6)  # float32 shares, scored in other blocks
+    np.testing.assert_allclose(
+        rows[0], rows[1], rtol=0, atol=1e-6
+    )  # float32 shares, scored in other blocks
 
 
 def test_a_baseline_of_the_same_channels_serves_the_model_and_another_says_what_to_do(
@@ -141,7 +165,14 @@ def test_a_baseline_of_the_same_channels_serves_the_model_and_another_says_what_
         done = run("emodict-calibrate", *person, "--modalities", "eeg,ppg", "--channels", channels)
         assert done.returncode == 0, done.stderr
     rest = tmp_path / "rest.pt"
-    done = run("emodict-calibrate", "population", checkpoint, *(tmp_path / out for _, out, _ in bands), "-o", rest)
+    done = run(
+        "emodict-calibrate",
+        "population",
+        checkpoint,
+        *(tmp_path / out for _, out, _ in bands),
+        "-o",
+        rest,
+    )
     assert done.returncode == 0, done.stderr
     assert load_checkpoint(rest).features == FEATURES
     assert run("emodict-export", rest, "-o", tmp_path / "rest.onnx").returncode == 0
@@ -154,8 +185,11 @@ def test_a_baseline_of_the_same_channels_serves_the_model_and_another_says_what_
     assert f"--channels {NAMES}" in done.stderr
 
 
-def test_a_wrist_needs_no_channels_of_a_headset(headbands: list[Path], tmp_path: Path, run: Callable[..., Any]) -> None:
-    # A headband's five channels are not the 18 of emodict-1; a model without EEG does not ask for them.
+def test_a_wrist_needs_no_channels_of_a_headset(
+    headbands: list[Path], tmp_path: Path, run: Callable[..., Any]
+) -> None:
+    # A headband's five channels are not the 18 of emodict-1;
+    # a model without EEG does not ask for them.
     table = read_training_data(headbands, sensors=Sensors(("ppg", "gsr")))
     assert table.spec == load_spec("emodict-1").with_modalities(("ppg", "gsr"))
     done = run("emodict-train", "fit", *headbands, "-o", tmp_path / "m.pt", "--epochs", 1)
@@ -164,8 +198,12 @@ def test_a_wrist_needs_no_channels_of_a_headset(headbands: list[Path], tmp_path:
 
 
 def test_rows_for_training_are_those_of_a_run_with_the_same_sensors(headbands: list[Path]) -> None:
-    # EEG looks at one second, PPG at five: alone, it has a row and a truth from a trial's first second on.
-    alone, both = (read_training_data(headbands[:1], sensors=Sensors(m, BAND)) for m in (("eeg",), ("eeg", "ppg")))
+    # EEG looks at one second, PPG at five: alone,
+    # it has a row and a truth from a trial's first second on.
+    alone, both = (
+        read_training_data(headbands[:1], sensors=Sensors(m, BAND))
+        for m in (("eeg",), ("eeg", "ppg"))
+    )
     assert (alone.windows.start_s[0], both.windows.start_s[0]) == (0.0, 4.0)
     labelled = [np.isfinite(table.labels).all(axis=1).sum() for table in (alone, both)]
     assert labelled[0] == labelled[1] + 4 * 5  # five trials

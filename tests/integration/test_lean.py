@@ -1,4 +1,6 @@
-"""A device installs numpy, h5py, typer and an engine: nothing else may be imported, and memory stays small."""
+"""A device installs numpy, h5py, typer and an engine:
+nothing else may be imported, and memory stays small.
+"""
 
 from __future__ import annotations
 
@@ -16,9 +18,19 @@ import emodict
 from emodict.features.spec import load_spec
 
 HEAVY = (
-    "torch", "scipy", "onnx", "onnxscript", "neurokit2", "sklearn", "pandas", "matplotlib", "pydantic",
-    "emodict_train", "emodict_export", "emodict_calibration",
-)  # fmt: skip
+    "torch",
+    "scipy",
+    "onnx",
+    "onnxscript",
+    "neurokit2",
+    "sklearn",
+    "pandas",
+    "matplotlib",
+    "pydantic",
+    "emodict_train",
+    "emodict_export",
+    "emodict_calibration",
+)
 LATE = (
     "onnxruntime",
     "tensorrt",
@@ -36,7 +48,8 @@ LATE = (
     "uvicorn",
     "websockets",
 )
-# Imported where they are used, and by nothing else: typer and uvicorn, whose classes they build on, are at their top.
+# Imported where they are used, and by nothing else: typer and uvicorn,
+# whose classes they build on, are at their top.
 BUILT_ON_OTHERS = ("emodict.cli.options", "emodict.live.page.protocols")
 BLOCK = """
 import sys
@@ -67,7 +80,9 @@ def test_every_runtime_module_imports_with_the_heavy_packages_blocked() -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_a_run_imports_neither_scipy_nor_torch_nor_anything_else_that_is_heavy(model: Path, session: Path) -> None:
+def test_a_run_imports_neither_scipy_nor_torch_nor_anything_else_that_is_heavy(
+    model: Path, session: Path
+) -> None:
     code = BLOCK.format(names=set(HEAVY)) + "from emodict.cli.run import main; main()"
     done = python(code, "--engine", model, session)
     assert done.returncode == 0, done.stderr
@@ -83,22 +98,40 @@ def test_the_runtime_names_no_module_of_the_other_packages() -> None:
 
 
 def write_long_session(path: Path, *, seconds: int) -> None:
-    """24-channel EEG, PPG and GSR, written second by second so that making it costs no memory either."""
+    """24-channel EEG, PPG and GSR, written second by second so that making
+    it costs no memory either.
+    """
     wanted = load_spec("emodict-1").modality("eeg").channel_names
     channels = [*wanted, "CM", "A1", "A2", "X1", "X2", "X3"]
     rng = np.random.default_rng(0)
     block = {
         "eeg": (300, (20 * rng.standard_normal((300, 24))).astype("f4"), "uV", channels),
-        "ppg": (100, np.sin(2 * np.pi * 1.2 * np.arange(100)[:, None] / 100).astype("f4"), "a.u.", ["ppg"]),
+        "ppg": (
+            100,
+            np.sin(2 * np.pi * 1.2 * np.arange(100)[:, None] / 100).astype("f4"),
+            "a.u.",
+            ["ppg"],
+        ),
         "gsr": (4, np.array([[5.0], [5.01], [5.02], [5.01]], dtype="f4"), "uS", ["gsr"]),
     }
     with h5py.File(path, "w") as file:
-        file.attrs.update({"format": "emodict-session", "format_version": 1, "session_id": "long", "subject_id": "x"})
+        file.attrs.update(
+            {
+                "format": "emodict-session",
+                "format_version": 1,
+                "session_id": "long",
+                "subject_id": "x",
+            }
+        )
         for name, (rate, values, unit, names) in block.items():
             shape = (seconds * rate, values.shape[1])
             group = file.create_group(f"signals/{name}")
-            group.attrs.update({"sampling_rate": float(rate), "units": unit, "channel_names": names})
-            data = group.create_dataset("data", shape, "f4", chunks=(rate * 10, shape[1]), compression="gzip")
+            group.attrs.update(
+                {"sampling_rate": float(rate), "units": unit, "channel_names": names}
+            )
+            data = group.create_dataset(
+                "data", shape, "f4", chunks=(rate * 10, shape[1]), compression="gzip"
+            )
             for start in range(0, shape[0], rate * 10):
                 data[start : start + rate * 10] = np.tile(values, (10, 1))
 
@@ -109,7 +142,8 @@ def test_scoring_an_hour_of_24_channels_stays_under_250_mb(model: Path, tmp_path
     code = (
         "import sys; from emodict.cli.run import main\n"
         "try: main()\n"
-        "finally: print([l for l in open('/proc/self/status') if l.startswith('VmHWM')][0], file=sys.stderr)"
+        "finally: print([l for l in open('/proc/self/status') "
+        "if l.startswith('VmHWM')][0], file=sys.stderr)"
     )
     if not Path("/proc/self/status").exists():
         pytest.skip("peak memory is read from /proc")

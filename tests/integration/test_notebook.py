@@ -46,5 +46,10 @@ def test_each_cell_of_the_notebook_runs_and_shows_what_it_ends_with(
 def test_the_notebook_holds_no_output_of_whoever_ran_it_last() -> None:
     content = json.loads(NOTEBOOK.read_text(encoding="utf-8"))
     code = [cell for cell in content["cells"] if cell["cell_type"] == "code"]
-    assert [cell["id"] for cell in code if cell["outputs"] or cell["execution_count"] is not None] == []
-    assert (content["nbformat"], len({cell["id"] for cell in content["cells"]})) == (4, len(content["cells"]))
+    assert [
+        cell["id"] for cell in code if cell["outputs"] or cell["execution_count"] is not None
+    ] == []
+    assert (content["nbformat"], len({cell["id"] for cell in content["cells"]})) == (
+        4,
+        len(content["cells"]),
+    )

@@ -1,4 +1,6 @@
-"""Every command on the pages is typed, in order, in a folder with the files that the page speaks of."""
+"""Every command on the pages is typed, in order,
+in a folder with the files that the page speaks of.
+"""
 
 from __future__ import annotations
 
@@ -20,20 +22,30 @@ from tools.pages.excerpts import LEFT_OUT, Shown, pattern_of, shown_in, without_
 from emodict.cli.start import COMMANDS
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = [page.relative_to(ROOT).as_posix() for page in sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])]
+PAGES = [
+    page.relative_to(ROOT).as_posix()
+    for page in sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
+]
 RunInProcess = Callable[..., tuple[int, str, str]]
 
-# Commands, by how they begin, that are not typed here, and why. That their options exist is tested in test_docs.py.
+# Commands, by how they begin, that are not typed here, and why.
+# That their options exist is tested in test_docs.py.
 NOT_TYPED = {
     "make ": "installs gigabytes, or is what runs this test",
     "pip install": "changes the environment; `make dist` installs the wheel in empty ones",
     "docker ": "no Docker here; `make dist` runs the Dockerfile's steps without it",
-    "emodict-run --engine model.onnx --live lsl": "needs two sensors on the network; tests/live/test_lsl.py has them",
-    "emodict-run --engine model.onnx people --dask": "waits 10 s for nobody; tests/integration/test_many.py does",
-    "emodict-train fit people -o again.pt": "is stopped by Ctrl-C; tests/train/cli/test_cli_train.py stops it",
-    "emodict-export --face": "needs 58 MB of weights and seconds; tests/export/test_face_export.py makes them",
-    "emodict-calibrate person people/sub-07.h5 --to 73 --ica": "20 s; tests/calibration/test_person_cli.py does it",
-    "emodict-export model.pt -o half.onnx --precision fp16 --calibration": "tests/export/test_cli_export.py types it",
+    "emodict-run --engine model.onnx --live lsl": "needs two sensors on the network; "
+    "tests/live/test_lsl.py has them",
+    "emodict-run --engine model.onnx people --dask": "waits 10 s for nobody; "
+    "tests/integration/test_many.py does",
+    "emodict-train fit people -o again.pt": "is stopped by Ctrl-C; "
+    "tests/train/cli/test_cli_train.py stops it",
+    "emodict-export --face": "needs 58 MB of weights and seconds; "
+    "tests/export/test_face_export.py makes them",
+    "emodict-calibrate person "
+    "people/sub-07.h5 --to 73 --ica": "20 s; tests/calibration/test_person_cli.py does it",
+    "emodict-export model.pt -o half.onnx "
+    "--precision fp16 --calibration": "tests/export/test_cli_export.py types it",
     "python -m benchmarks": "takes minutes",
 }
 # Words added to a command so that it takes a second instead of minutes.
@@ -42,16 +54,24 @@ SHORTER = {
     "emodict-train simulate people --people 9": ("--trials", "5", "--trial-s", "6"),
     "emodict-train simulate band": ("--trials", "5", "--trial-s", "8"),
     "emodict-train simulate unseen": ("--trials", "5", "--trial-s", "6"),
-    "emodict-train study": shlex.split("--quick --methods 'kernel ridge' --protocols trials --folds 2 --jobs 1"),
+    "emodict-train study": shlex.split(
+        "--quick --methods 'kernel ridge' --protocols trials --folds 2 --jobs 1"
+    ),
     "emodict-session record": ("--seconds", "1"),
 }
 # What a page leaves to the reader, typed before the command.
 FIRST = {
     **plan.FIRST,
-    "emodict-run --check": ["emodict-export model.pt -o model.plan --precision fp32 --sm 86,89,120"],
+    "emodict-run --check": [
+        "emodict-export model.pt -o model.plan --precision fp32 --sm 86,89,120"
+    ],
 }
 # Commands whose lines are those of one recording or one model, which is not in the repository.
-OTHER_DATA = ("emodict-session import xdf", "emodict-session import opensignals", "emodict-calibrate wrist.pt")
+OTHER_DATA = (
+    "emodict-session import xdf",
+    "emodict-session import opensignals",
+    "emodict-calibrate wrist.pt",
+)
 # The pages show what is said without a GPU.
 GPU = Path("/proc/driver/nvidia").exists()
 
@@ -65,9 +85,13 @@ def reason_not_typed(shown: Shown) -> str | None:
 
 
 def expected_exit_code(shown: Shown) -> int:
-    """2 where the page shows our sentence about an error, or no GPU is here to run what asks for one."""
+    """2 where the page shows our sentence about an error,
+    or no GPU is here to run what asks for one.
+    """
     name = shown.command.split()[0]
-    refused = any(line.startswith(f"{name}: ") or "cannot be used as it is" in line for line in shown.output)
+    refused = any(
+        line.startswith(f"{name}: ") or "cannot be used as it is" in line for line in shown.output
+    )
     return 2 if refused or (not GPU and "--engine model.plan" in shown.command) else 0
 
 
@@ -80,16 +104,22 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def type_command(
-    run_in_process: RunInProcess, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture,
+    run_in_process: RunInProcess,
+    capfd: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
-) -> Callable[[str], tuple[int, str]]:  # fmt: skip
-    """Run a command as the shell would, ours and Python's in this process: (exit code, all that it said)."""
+) -> Callable[[str], tuple[int, str]]:
+    """Run a command as the shell would, ours and Python's in this process:
+    (exit code, all that it said).
+    """
 
     caplog.set_level("INFO")
 
     def type_words(command: str) -> tuple[int, str]:
         words = shlex.split(command, comments=True)
-        words += [word for start, more in SHORTER.items() if command.startswith(start) for word in more]
+        words += [
+            word for start, more in SHORTER.items() if command.startswith(start) for word in more
+        ]
         if words[0] in COMMANDS:
             code, out, err = run_in_process(importlib.import_module(COMMANDS[words[0]]), *words[1:])
             # What the library logs goes to standard error where no test has taken hold of it.
@@ -105,7 +135,9 @@ def type_command(
 
 
 def missing_lines(shown: Shown, said: str) -> list[str]:
-    """Lines of the page that the command did not print. A model's line may go on: what it was trained on."""
+    """Lines of the page that the command did not print.
+    A model's line may go on: what it was trained on.
+    """
     if shown.command.startswith(OTHER_DATA):
         return []
     lines = [re.sub(r"^(Model .*?\)).*", r"\1", line.rstrip()) for line in said.splitlines()]
@@ -116,7 +148,9 @@ def missing_lines(shown: Shown, said: str) -> list[str]:
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if not all(map(reason_not_typed, shown_on(page)))])
+@pytest.mark.parametrize(
+    "page", [page for page in PAGES if not all(map(reason_not_typed, shown_on(page)))]
+)
 def test_the_commands_of_a_page_do_what_it_shows(
     page: str, files: Path, tmp_path: Path, type_command: Callable[[str], tuple[int, str]],
     monkeypatch: pytest.MonkeyPatch,
@@ -129,7 +163,12 @@ def test_the_commands_of_a_page_do_what_it_shows(
     for shown in shown_on(page):
         if reason_not_typed(shown) or (GPU and "model.plan" in shown.command):
             continue
-        for command in [word for start, words in FIRST.items() if shown.command.startswith(start) for word in words]:
+        for command in [
+            word
+            for start, words in FIRST.items()
+            if shown.command.startswith(start)
+            for word in words
+        ]:
             assert type_command(command)[0] == 0, command
         code, said = type_command(shown.command)
         assert code == expected_exit_code(shown), f"$ {shown.command}\n{said}"
@@ -139,4 +178,6 @@ def test_the_commands_of_a_page_do_what_it_shows(
 
 def test_every_command_that_is_not_typed_is_still_on_a_page() -> None:
     commands = [shown.command for page in PAGES for shown in shown_on(page)]
-    assert [start for start in NOT_TYPED if not any(command.startswith(start) for command in commands)] == []
+    assert [
+        start for start in NOT_TYPED if not any(command.startswith(start) for command in commands)
+    ] == []

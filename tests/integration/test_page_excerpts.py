@@ -1,4 +1,6 @@
-"""How `make pages` renews a page: each line by its like among those that a command says, nothing invented."""
+"""How `make pages` renews a page: each line by its like among those that a
+command says, nothing invented.
+"""
 
 from __future__ import annotations
 
@@ -11,16 +13,31 @@ from tools.pages.excerpts import NotSaidError, Shown, renewed, renewed_lines, sh
 from tools.pages.figures import Seen, with_seen
 from tools.pages.stamps import is_stamped, stamp_png, stamp_svg, with_section
 
-SAID = ["Model m.onnx: 3 rows", "   0:04  ▄19  ×", "   0:05  ▃17  1.00", "   0:06  ▁ 5  0.91", "mean label  0.0955"]
+SAID = [
+    "Model m.onnx: 3 rows",
+    "   0:04  ▄19  ×",
+    "   0:05  ▃17  1.00",
+    "   0:06  ▁ 5  0.91",
+    "mean label  0.0955",
+]
 
 
 def test_numbers_bars_and_crosses_are_those_that_were_said_and_the_gap_stays_a_gap() -> None:
     shown = ["   0:04  ▁ 1  0.50", "...", "   0:06  ▄20  ×", "mean label  0.1111"]
-    assert renewed_lines(shown, SAID) == ("   0:04  ▄19  ×", "...", "   0:06  ▁ 5  0.91", "mean label  0.0955")
+    assert renewed_lines(shown, SAID) == (
+        "   0:04  ▄19  ×",
+        "...",
+        "   0:06  ▁ 5  0.91",
+        "mean label  0.0955",
+    )
 
 
 def test_of_lines_of_one_form_the_one_with_the_same_first_word_is_taken() -> None:
-    assert renewed_lines(["...", "   0:05  ▁ 1  0.50", "..."], SAID) == ("...", "   0:05  ▃17  1.00", "...")
+    assert renewed_lines(["...", "   0:05  ▁ 1  0.50", "..."], SAID) == (
+        "...",
+        "   0:05  ▃17  1.00",
+        "...",
+    )
 
 
 def test_lines_that_stood_together_stay_together() -> None:
@@ -36,7 +53,11 @@ def test_what_a_line_leaves_out_in_its_middle_is_left_out_again() -> None:
 
 
 def test_a_page_that_differs_in_progress_alone_is_left_as_it_is() -> None:
-    shown = ["Training 3/80 epochs, 3 min 29 s left, best KL so far 0.0657", "...", "Wrote wrist.pt"]
+    shown = [
+        "Training 3/80 epochs, 3 min 29 s left, best KL so far 0.0657",
+        "...",
+        "Wrote wrist.pt",
+    ]
     said = ["Training 5/80 epochs, 10 s left, best KL so far 0.0657", "Wrote wrist.pt"]
     assert renewed_lines(shown, said) == tuple(shown)
     changed = renewed_lines([*shown, "epochs 8"], [*said, "epochs 9"])
@@ -111,7 +132,9 @@ def test_a_stamp_goes_into_a_picture_and_only_that_stamp_is_found(tmp_path: Path
     assert not any(is_stamped(tmp_path / name, "0a1b2c3e") for name in ("a.png", "a.svg", "b.png"))
     # By the PNG specification: length of the data, type, data, CRC of type and data.
     body = b"tEXtemodict pages\x000a1b2c3d"
-    assert (tmp_path / "a.png").read_bytes()[33:] == struct.pack(">I", 22) + body + struct.pack(">I", zlib.crc32(body))
+    assert (tmp_path / "a.png").read_bytes()[33:] == struct.pack(">I", 22) + body + struct.pack(
+        ">I", zlib.crc32(body)
+    )
 
 
 def test_a_new_run_replaces_that_of_the_same_processor_and_keeps_those_of_others() -> None:

@@ -1,4 +1,6 @@
-"""emodict-run as a user types it: what it prints, what it writes, and what it says when it cannot."""
+"""emodict-run as a user types it: what it prints, what it writes,
+and what it says when it cannot.
+"""
 
 from __future__ import annotations
 
@@ -30,10 +32,20 @@ def read_rows(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(handle))
 
 
-# Of the data set's paper (Yang et al., Scientific Data 11:847, 2024), in the order of its label rows.
+# Of the data set's paper (Yang et al., Scientific Data 11:847, 2024),
+# in the order of its label rows.
 PANAS = (
-    "Inspired", "Alert", "Excited", "Enthusiastic", "Determined", "Afraid", "Upset", "Nervous", "Scared", "Distressed",
-)  # fmt: skip
+    "Inspired",
+    "Alert",
+    "Excited",
+    "Enthusiastic",
+    "Determined",
+    "Afraid",
+    "Upset",
+    "Nervous",
+    "Scared",
+    "Distressed",
+)
 ROWS = 26  # 30 s, less the 4 s before the first five-second window is complete
 
 
@@ -53,7 +65,10 @@ def test_the_csv_has_the_promised_columns_and_what_plain_onnx_runtime_computes(
     run: Run, model: Path, session: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "x.csv"
-    assert run("emodict-run", "-q", "--engine", model, session, "--out", out, "--weights").returncode == 0
+    assert (
+        run("emodict-run", "-q", "--engine", model, session, "--out", out, "--weights").returncode
+        == 0
+    )
     rows = read_rows(out)
     modalities = ("eeg", "gsr", "ppg", "video")
     assert list(rows[0]) == [
@@ -70,7 +85,9 @@ def test_the_csv_has_the_promised_columns_and_what_plain_onnx_runtime_computes(
     written = np.array([[float(r[e]) for e in PANAS] for r in rows])
     # The rows were scored in blocks: float32 keeps 6e-8, behind a few hundred operations each.
     np.testing.assert_allclose(written, plain[0], rtol=0, atol=1e-6)
-    np.testing.assert_allclose([float(r["w31"]) for r in rows], plain[1][:, 31], rtol=0, atol=1e-5)  # of size 1 to 10
+    np.testing.assert_allclose(
+        [float(r["w31"]) for r in rows], plain[1][:, 31], rtol=0, atol=1e-5
+    )  # of size 1 to 10
 
 
 @pytest.mark.parametrize("ending", ["json", "parquet", "h5"])
@@ -82,16 +99,23 @@ def test_every_format_holds_the_same_distribution(
     with open_engine(model) as engine:
         expected = predict(engine, session).distribution[:, 0]
     if ending == "json":
-        values = [row["distribution"]["Inspired"] for row in json.loads(out.read_text())["sessions"][0]["rows"]]
+        values = [
+            row["distribution"]["Inspired"]
+            for row in json.loads(out.read_text())["sessions"][0]["rows"]
+        ]
     elif ending == "parquet":
         values = pyarrow.parquet.read_table(out)["Inspired"].to_pylist()
     else:
         with h5py.File(out) as file:
             values = next(iter(file.values()))["distribution"][:, 0]
-    np.testing.assert_allclose(values, expected, rtol=0, atol=1e-6)  # float32 shares, of another process
+    np.testing.assert_allclose(
+        values, expected, rtol=0, atol=1e-6
+    )  # float32 shares, of another process
 
 
-def test_a_dash_writes_csv_to_standard_output_and_nothing_else(run: Run, model: Path, session: Path) -> None:
+def test_a_dash_writes_csv_to_standard_output_and_nothing_else(
+    run: Run, model: Path, session: Path
+) -> None:
     done = run("emodict-run", "--engine", model, session, "--out", "-")
     rows = list(csv.reader(io.StringIO(done.stdout)))
     assert len(rows) == ROWS + 1
@@ -112,7 +136,9 @@ def test_several_sessions_go_into_one_table_and_one_report(
 ) -> None:
     other, out, report = tmp_path / "other.h5", tmp_path / "x.csv", tmp_path / "r.html"
     write_session(noise_recording(20, seed=1), other)
-    done = run("emodict-run", "-q", "--engine", model, session, other, "--out", out, "--report", report)
+    done = run(
+        "emodict-run", "-q", "--engine", model, session, other, "--out", out, "--report", report
+    )
     assert done.returncode == 0, done.stderr
     sessions = [row["session"] for row in read_rows(out)]
     assert sessions == ["noise-0"] * ROWS + ["noise-1"] * 16
@@ -128,15 +154,22 @@ def test_a_feature_table_gives_the_same_answers_as_its_session(
     with open_engine(model) as engine:
         expected = predict(engine, session)
     written = np.array([float(row["Scared"]) for row in read_rows(out)])
-    # Rows of a table and of a session are scored in other blocks: float32 shares. Nine digits are written.
+    # Rows of a table and of a session are scored in other blocks: float32 shares.
+    # Nine digits are written.
     np.testing.assert_allclose(written, expected.distribution[:, 8], rtol=0, atol=1e-6)
 
 
 def test_features_alone_hold_the_promised_arrays(run: Run, session: Path, tmp_path: Path) -> None:
     table = tmp_path / "t.npz"
-    assert run("emodict-session", "features", session, "--spec", "emodict-1", "-o", table).returncode == 0
+    assert (
+        run("emodict-session", "features", session, "--spec", "emodict-1", "-o", table).returncode
+        == 0
+    )
     with np.load(table, allow_pickle=False) as file:
-        shapes = {name: file[name].shape for name in ("eeg", "gsr", "ppg", "video", "tokens", "valid", "start_s")}
+        shapes = {
+            name: file[name].shape
+            for name in ("eeg", "gsr", "ppg", "video", "tokens", "valid", "start_s")
+        }
         names = file["names"]
     assert shapes == {
         "eeg": (ROWS, 5, 18), "gsr": (ROWS, 28), "ppg": (ROWS, 27), "video": (ROWS, 32),
@@ -146,7 +179,9 @@ def test_features_alone_hold_the_promised_arrays(run: Run, session: Path, tmp_pa
     assert names[0] == "eeg/delta_P3"
 
 
-def test_a_missing_modality_degrades_a_model_that_can_do_without(run: Run, model: Path, tmp_path: Path) -> None:
+def test_a_missing_modality_degrades_a_model_that_can_do_without(
+    run: Run, model: Path, tmp_path: Path
+) -> None:
     full = noise_recording()
     path = tmp_path / "noface.h5"
     write_session(type(full)(full.session_id, "", dict(full.signals)), path)
@@ -163,7 +198,9 @@ def test_five_lines_of_python_do_the_same(model: Path, session: Path) -> None:
     np.testing.assert_allclose(prediction.distribution.sum(axis=1), 1, atol=1e-6)  # float32 softmax
 
 
-def test_missing_seconds_have_no_answer_rather_than_a_number(run: Run, wrist_model: Path, tmp_path: Path) -> None:
+def test_missing_seconds_have_no_answer_rather_than_a_number(
+    run: Run, wrist_model: Path, tmp_path: Path
+) -> None:
     recording = noise_recording()
     ppg = recording.signals["ppg"].samples
     ppg[1000:1100] = np.nan  # second 10, which the five-second windows of rows 10 to 14 touch
@@ -174,7 +211,9 @@ def test_missing_seconds_have_no_answer_rather_than_a_number(run: Run, wrist_mod
     assert empty == [10, 11, 12, 13, 14]
 
 
-def test_a_folder_stands_for_its_sessions_and_equal_names_are_told_apart(run: Run, model: Path, tmp_path: Path) -> None:
+def test_a_folder_stands_for_its_sessions_and_equal_names_are_told_apart(
+    run: Run, model: Path, tmp_path: Path
+) -> None:
     for name in ("a.h5", "b.h5"):
         write_session(noise_recording(10), tmp_path / name)
     done = run("emodict-run", "-q", "--engine", model, tmp_path, "-o", tmp_path / "x.csv")
@@ -187,7 +226,9 @@ def test_a_folder_stands_for_its_sessions_and_equal_names_are_told_apart(run: Ru
 
 
 def test_a_terminal_that_knows_ascii_alone_gets_ascii(run: Run, model: Path, session: Path) -> None:
-    done = run("emodict-run", "--engine", model, session, env={**os.environ, "PYTHONIOENCODING": "ascii"})
+    done = run(
+        "emodict-run", "--engine", model, session, env={**os.environ, "PYTHONIOENCODING": "ascii"}
+    )
     assert done.returncode == 0, done.stderr
     assert sum(line.startswith("   0:") for line in done.stdout.splitlines()) == ROWS
     assert done.stdout.isascii()
@@ -206,9 +247,14 @@ def test_a_reader_that_leaves_early_still_gets_its_files(
     model: Path, session: Path, tmp_path: Path, options: str
 ) -> None:
     script, out = Path(sysconfig.get_path("scripts")) / "emodict-run", tmp_path / "all.csv"
-    piped = f"set -o pipefail; '{script}' --engine '{model}' '{session}' {options} -o '{out}' | head -c 1"
+    piped = (
+        f"set -o pipefail; '{script}' --engine '{model}' '{session}' {options} -o "
+        f"'{out}' | head -c 1"
+    )
     done = subprocess.run(["bash", "-c", piped], capture_output=True, text=True, timeout=120)
     assert (done.returncode, "Traceback" in done.stderr) == (0, False)
-    whole = subprocess.run([str(script), "--engine", str(model), str(session), "-q", "-o", str(tmp_path / "whole.csv")])
+    whole = subprocess.run(
+        [str(script), "--engine", str(model), str(session), "-q", "-o", str(tmp_path / "whole.csv")]
+    )
     assert whole.returncode == 0
     assert out.read_bytes() == (tmp_path / "whole.csv").read_bytes()

@@ -1,4 +1,6 @@
-"""emodict-run on other makers' recordings: imported on the way, said in one line, and scored like the session."""
+"""emodict-run on other makers' recordings: imported on the way, said in one line,
+and scored like the session.
+"""
 
 from __future__ import annotations
 
@@ -17,14 +19,21 @@ RNG = np.random.default_rng(3)
 
 @pytest.fixture(scope="module")
 def wristband(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a wristband, 20 s; a table of the same samples, its packets in another order; and its zip."""
+    """The folder of a wristband, 20 s; a table of the same samples,
+    its packets in another order; and its zip.
+    """
     folder = tmp_path_factory.mktemp("wrist") / "S07"
     folder.mkdir()
     pulse, skin = np.sin(np.arange(1280) * 0.12) + RNG.normal(0, 0.1, 1280), np.linspace(1, 2, 80)
-    (folder / "BVP.csv").write_text("1644226061\n64\n" + "".join(f"{value:.5f}\n" for value in pulse))
+    (folder / "BVP.csv").write_text(
+        "1644226061\n64\n" + "".join(f"{value:.5f}\n" for value in pulse)
+    )
     (folder / "EDA.csv").write_text("1644226061\n4\n" + "".join(f"{value:.5f}\n" for value in skin))
     (folder / "TEMP.csv").write_text("1644226061\n4\n28.3\n")
-    rows = [f"{n / 64:.6f},{pulse[n]:.5f},{'' if n % 16 else format(skin[n // 16], '.5f')}\n" for n in range(1280)]
+    rows = [
+        f"{n / 64:.6f},{pulse[n]:.5f},{'' if n % 16 else format(skin[n // 16], '.5f')}\n"
+        for n in range(1280)
+    ]
     order = np.arange(1280).reshape(-1, 8).copy()
     order[::4] = order[::4, ::-1]
     table = folder.parent / "table.csv"
@@ -44,7 +53,12 @@ def test_what_an_importer_knows_is_scored_as_the_session_that_it_makes(
     outs = tmp_path / "imported.csv", tmp_path / "session.csv"
     done = run("emodict-run", "-q", "--engine", wrist_model, source, *jobs, "--out", outs[0])
     assert done.returncode == 0, done.stderr
-    assert run("emodict-run", "-q", "--engine", wrist_model, tmp_path / "s.h5", "--out", outs[1]).returncode == 0
+    assert (
+        run(
+            "emodict-run", "-q", "--engine", wrist_model, tmp_path / "s.h5", "--out", outs[1]
+        ).returncode
+        == 0
+    )
     assert outs[0].read_text() == outs[1].read_text()
     (line,) = (line for line in done.stderr.splitlines() if "imported on the way" in line)
     assert line.startswith(f"{name}: imported on the way, as {kind}; ")
@@ -58,10 +72,15 @@ def test_what_no_importer_can_read_says_so_and_how_to_import_it_first(
     done = run("emodict-run", "--engine", wrist_model, tmp_path / "a.csv")
     assert done.returncode == 2
     assert "is not a session.h5, and cannot be imported on the way, as csv" in done.stderr
-    assert f"Import it first: emodict-session import csv '{tmp_path / 'a.csv'}' -o session.h5" in done.stderr
+    assert (
+        f"Import it first: emodict-session import csv '{tmp_path / 'a.csv'}' -o session.h5"
+        in done.stderr
+    )
 
 
-def test_a_folder_without_any_recording_is_refused(run: Run, wrist_model: Path, tmp_path: Path) -> None:
+def test_a_folder_without_any_recording_is_refused(
+    run: Run, wrist_model: Path, tmp_path: Path
+) -> None:
     (tmp_path / "notes.bin").write_bytes(bytes(9))
     done = run("emodict-run", "--engine", wrist_model, tmp_path)
     assert done.returncode == 2
@@ -69,7 +88,9 @@ def test_a_folder_without_any_recording_is_refused(run: Run, wrist_model: Path, 
     assert "a folder with notes.bin" in done.stderr
 
 
-def test_a_recording_that_is_given_twice_is_said(run: Run, wrist_model: Path, wristband: Path) -> None:
+def test_a_recording_that_is_given_twice_is_said(
+    run: Run, wrist_model: Path, wristband: Path
+) -> None:
     done = run("emodict-run", "-q", "--engine", wrist_model, wristband, f"{wristband}/")
     assert done.returncode == 0, done.stderr
     assert "S07 is given 2 times; each is scored" in done.stdout

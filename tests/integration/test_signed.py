@@ -11,7 +11,12 @@ from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+)
 from tests.integration.conftest import Run
 from tests.stand_in.plans import write_plan
 
@@ -27,7 +32,9 @@ def keys(tmp_path: Path) -> tuple[Path, Path]:
     signing, trusted = tmp_path / "signing.pem", tmp_path / "trusted.pem"
     key = Ed25519PrivateKey.generate()
     signing.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-    trusted.write_bytes(key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
+    trusted.write_bytes(
+        key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    )
     return signing, trusted
 
 
@@ -98,7 +105,16 @@ def test_an_installed_model_that_finds_faces_must_be_signed(
     for command in (
         ("emodict-run", "--engine", signed, "--camera", "0", "--face", "hog"),
         ("emodict-session", "faces", "film.mp4", "--face", "hog", "-o", tmp_path / "faces.h5"),
-        ("emodict-session", "faces", "film.mp4", "--face", model, "--cropped", "-o", tmp_path / "faces.h5"),
+        (
+            "emodict-session",
+            "faces",
+            "film.mp4",
+            "--face",
+            model,
+            "--cropped",
+            "-o",
+            tmp_path / "faces.h5",
+        ),
     ):
         done = run(*command, env=environment)
         assert done.returncode == 2
@@ -111,10 +127,16 @@ def test_a_key_that_is_none_runs_nothing(run: Run, signed: Path, session: Path) 
     assert "holds no public key that can be used" in done.stderr
 
 
-def test_without_cryptography_the_sentence_says_what_to_install(model: Path, session: Path, tmp_path: Path) -> None:
-    code = "import sys; sys.modules['cryptography'] = None; from emodict.cli.run import main; main()"
+def test_without_cryptography_the_sentence_says_what_to_install(
+    model: Path, session: Path, tmp_path: Path
+) -> None:
+    code = (
+        "import sys; sys.modules['cryptography'] = None; from emodict.cli.run import main; main()"
+    )
     command = [sys.executable, "-c", code, "--engine", model, session]
-    done = subprocess.run([*command, "--trust", tmp_path / "key.pem"], capture_output=True, text=True, timeout=100)
+    done = subprocess.run(
+        [*command, "--trust", tmp_path / "key.pem"], capture_output=True, text=True, timeout=100
+    )
     assert done.returncode == 2
     assert "pip install 'emodict[sign]'" in done.stderr
     assert subprocess.run([*command, "-q"], capture_output=True, timeout=100).returncode == 0

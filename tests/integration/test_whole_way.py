@@ -1,4 +1,6 @@
-"""From recordings to distributions and back to the truth: simulated people, and a real wristband."""
+"""From recordings to distributions and back to the truth:
+simulated people, and a real wristband.
+"""
 
 from __future__ import annotations
 
@@ -16,14 +18,33 @@ def people_and_stranger(tmp_path_factory: pytest.TempPathFactory, run: Run) -> P
     """Four simulated people to learn from and one stranger."""
     folder = tmp_path_factory.mktemp("people")
     for name, count, seed in (("known", 4, 11), ("stranger", 1, 12)):
-        done = run("emodict-train", "simulate", folder / name, "--people", count, "--trials", 8, "--seed", seed)
+        done = run(
+            "emodict-train",
+            "simulate",
+            folder / name,
+            "--people",
+            count,
+            "--trials",
+            8,
+            "--seed",
+            seed,
+        )
         assert done.returncode == 0, done.stderr
     return folder
 
 
 def train_and_export(run: Run, people_and_stranger: Path, name: str, *options: object) -> Path:
     checkpoint, engine = people_and_stranger / f"{name}.pt", people_and_stranger / f"{name}.onnx"
-    done = run("emodict-train", "fit", people_and_stranger / "known", "-o", checkpoint, "--epochs", 6, *options)
+    done = run(
+        "emodict-train",
+        "fit",
+        people_and_stranger / "known",
+        "-o",
+        checkpoint,
+        "--epochs",
+        6,
+        *options,
+    )
     assert done.returncode == 0, done.stderr
     assert "SIMULATED" in done.stdout
     done = run("emodict-export", checkpoint, "-o", engine)
@@ -35,7 +56,9 @@ def test_a_model_of_simulated_people_beats_the_mean_label_on_one_it_has_not_seen
     run: Run, people_and_stranger: Path
 ) -> None:
     engine = train_and_export(run, people_and_stranger, "full")
-    done = run("emodict-run", "--engine", engine, people_and_stranger / "stranger" / "sub-01.h5", "--json")
+    done = run(
+        "emodict-run", "--engine", engine, people_and_stranger / "stranger" / "sub-01.h5", "--json"
+    )
     assert done.returncode == 0, done.stderr
     summary = json.loads(done.stdout.splitlines()[-1])["summary"]
     assert summary["simulated"] is True
@@ -48,7 +71,9 @@ def test_a_wrist_model_runs_on_the_whole_of_a_real_wristband_recording(
     folder = shared_data / "e4_stress_predict_S01"
     if not folder.is_dir():
         pytest.skip(f"{folder} is absent")
-    engine = train_and_export(run, people_and_stranger, "wrist", "--modalities", "ppg,gsr", "--epochs", 1)
+    engine = train_and_export(
+        run, people_and_stranger, "wrist", "--modalities", "ppg,gsr", "--epochs", 1
+    )
     session, out, report = tmp_path / "e4.h5", tmp_path / "e4.csv", tmp_path / "e4.html"
     assert run("emodict-session", "import", "e4", folder, "-o", session).returncode == 0
     done = run("emodict-run", "-q", "--engine", engine, session, "--out", out, "--report", report)

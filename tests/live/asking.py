@@ -42,7 +42,10 @@ def ask(page: PageListener, path: str = "/", *, method: str = "GET", body: bytes
     connection = http.client.HTTPConnection("127.0.0.1", port_of(page), timeout=PATIENCE_S)
     try:
         connection.putrequest(method, path, skip_host=True, skip_accept_encoding=True)
-        sent = {"Host": f"127.0.0.1:{port_of(page)}", **{name.replace("_", "-"): v for name, v in headers.items()}}
+        sent = {
+            "Host": f"127.0.0.1:{port_of(page)}",
+            **{name.replace("_", "-"): v for name, v in headers.items()},
+        }
         if body is not None:
             sent["Content-Length"] = str(len(body))
         for name, value in sent.items():
@@ -56,7 +59,9 @@ def ask(page: PageListener, path: str = "/", *, method: str = "GET", body: bytes
 
 
 def ask_for_rows(page: PageListener, **headers: str) -> Answer:
-    return ask(page, "/rows", **{name.replace("-", "_"): v for name, v in UPGRADE.items()}, **headers)
+    return ask(
+        page, "/rows", **{name.replace("-", "_"): v for name, v in UPGRADE.items()}, **headers
+    )
 
 
 def told(stream: Any) -> dict[str, Any]:

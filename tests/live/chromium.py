@@ -54,16 +54,28 @@ class Tab:
         elif event == "Network.requestWillBeSent":
             self.asked.append(what["request"]["url"])
 
-    def open(self, url: str, *, width: int = 1200, height: int = 1000, scheme: str = "light") -> None:
-        self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1,
-                  mobile=width < 600)  # fmt: skip
-        self.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
+    def open(
+        self, url: str, *, width: int = 1200, height: int = 1000, scheme: str = "light"
+    ) -> None:
+        self.call(
+            "Emulation.setDeviceMetricsOverride",
+            width=width,
+            height=height,
+            deviceScaleFactor=1,
+            mobile=width < 600,
+        )
+        self.call(
+            "Emulation.setEmulatedMedia",
+            features=[{"name": "prefers-color-scheme", "value": scheme}],
+        )
         self.call("Page.navigate", url=url)
         self.wait("document.readyState === 'complete'")
 
     def value(self, script: str) -> Any:
         """What an expression is in the page."""
-        done = self.call("Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True)
+        done = self.call(
+            "Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True
+        )
         assert "exceptionDetails" not in done, done
         return done["result"].get("value")
 
@@ -71,7 +83,9 @@ class Tab:
         """Until an expression is true of the page; what it is then."""
         end = time.monotonic() + within_s
         while not (value := self.value(script)):
-            assert time.monotonic() < end, f"never true: {script}\n{self.value('document.body.innerText')}"
+            assert time.monotonic() < end, (
+                f"never true: {script}\n{self.value('document.body.innerText')}"
+            )
             time.sleep(0.05)
         return value
 
@@ -81,19 +95,35 @@ class Tab:
     def screenshot(self, path: Path) -> None:
         size = self.call("Page.getLayoutMetrics")["cssContentSize"]
         clip = {"x": 0, "y": 0, "width": size["width"], "height": size["height"], "scale": 1}
-        shot = self.call("Page.captureScreenshot", format="png", clip=clip, captureBeyondViewport=True)
+        shot = self.call(
+            "Page.captureScreenshot", format="png", clip=clip, captureBeyondViewport=True
+        )
         path.write_bytes(base64.b64decode(shot["data"]))
 
 
 @contextmanager
 def chromium(path: str, profile: Path) -> Iterator[Tab]:
-    command = [path, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
-               # It would look for updates and the like.
-               "--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-quic",
-               "--remote-debugging-port=0", f"--user-data-dir={profile}", "about:blank"]  # fmt: skip
+    command = [
+        path,
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-dev-shm-usage",
+        "--no-first-run",
+        # It would look for updates and the like.
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-sync",
+        "--disable-quic",
+        "--remote-debugging-port=0",
+        f"--user-data-dir={profile}",
+        "about:blank",
+    ]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as browser:
         try:
-            with connect(_tab_address(profile / "DevToolsActivePort", browser), max_size=None) as stream:
+            with connect(
+                _tab_address(profile / "DevToolsActivePort", browser), max_size=None
+            ) as stream:
                 yield Tab(stream)
         finally:
             browser.terminate()
@@ -105,7 +135,9 @@ def _tab_address(said_in: Path, browser: subprocess.Popen[bytes]) -> str:
     while time.monotonic() < end and browser.poll() is None:
         if said_in.exists() and "\n" in (said := said_in.read_text()):
             port = said.split()[0]
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/json/list", timeout=WITHIN_S) as answer:
+            with urllib.request.urlopen(
+                f"http://127.0.0.1:{port}/json/list", timeout=WITHIN_S
+            ) as answer:
                 tabs = json.load(answer)
             return next(tab["webSocketDebuggerUrl"] for tab in tabs if tab["type"] == "page")
         time.sleep(0.1)

@@ -1,10 +1,13 @@
-"""A sensor on the network, as a process of its own: every sample's value is the true time at which it was taken.
+"""A sensor on the network, as a process of its own:
+every sample's value is the true time at which it was taken.
 
-python lsl_device.py '{"name": ..., "kind": ..., "rate_hz": ..., "labels": [...], "unit": ..., "origin_s": ...}'
+python lsl_device.py '{"name": ..., "kind": ..., "rate_hz": ..., "labels": [...],
+"unit": ..., "origin_s": ...}'
 
-Value of channel c: seconds since origin_s on the reader's clock, plus 1000 c; of one called ADC_Sequence, a counter
-of 8 bits. With "burst": n, samples are sent n at a time, all stamped with the time of the last. Where SKEW_OFFSET_S
-and SKEW_DRIFT are set, this process lives on a clock of its own (skewed_clock.c), on which its time stamps are.
+Value of channel c: seconds since origin_s on the reader's clock, plus 1000 c; of one called
+ADC_Sequence, a counter of 8 bits. With "burst": n, samples are sent n at a time, all stamped with
+the time of the last. Where SKEW_OFFSET_S and SKEW_DRIFT are set, this process lives on a clock of
+its own (skewed_clock.c), on which its time stamps are.
 """
 
 import json
@@ -20,7 +23,10 @@ from emodict.live.liblsl import Outlet, local_clock_s
 def main() -> None:
     settings = json.loads(sys.argv[1])
     origin_s, rate_hz, labels = settings["origin_s"], settings["rate_hz"], settings["labels"]
-    offset_s, drift = float(os.environ.get("SKEW_OFFSET_S", 0)), float(os.environ.get("SKEW_DRIFT", 0))
+    offset_s, drift = (
+        float(os.environ.get("SKEW_OFFSET_S", 0)),
+        float(os.environ.get("SKEW_DRIFT", 0)),
+    )
     lanes = 1000.0 * np.arange(len(labels))
     counters = np.array([label == "ADC_Sequence" for label in labels])
     burst = settings.get("burst", 1)

@@ -1,6 +1,8 @@
-"""A process that records counters in real time until it is killed, and says what it has handed to the recorder.
+"""A process that records counters in real time until it is killed,
+and says what it has handed to the recorder.
 
-python recording_sender.py OUT.h5: a line "MODALITY RATE COUNT" after each chunk, COUNT samples being sent so far.
+python recording_sender.py OUT.h5: a line "MODALITY RATE COUNT" after each chunk,
+COUNT samples being sent so far.
 """
 
 import sys
@@ -45,7 +47,9 @@ def main() -> None:
                 numbers = np.arange(sent[stream], count)
                 if len(numbers):
                     samples = counters(sent[stream], count, len(stream.channel_names))
-                    recorder.keep(Chunk(stream.modality, samples, appears_s + numbers / stream.rate_hz))
+                    recorder.keep(
+                        Chunk(stream.modality, samples, appears_s + numbers / stream.rate_hz)
+                    )
                     sent[stream] = count
                     print(stream.modality, stream.rate_hz, count, flush=True)
             time.sleep(TICK_S)

@@ -1,4 +1,6 @@
-"""Ten minutes of a wristband over LSL whose stamps do all that stamps can do wrong, on a clock of its own."""
+"""Ten minutes of a wristband over LSL whose stamps do all that stamps can do
+wrong, on a clock of its own.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +35,9 @@ UNIX_S = 1.8e9
 
 @dataclass
 class BadInlet:
-    """The end of a stream in this process: values are 1 + a hundredth of the true time, in seconds of the run."""
+    """The end of a stream in this process:
+    values are 1 + a hundredth of the true time, in seconds of the run.
+    """
 
     info: Any
     true_s: np.ndarray
@@ -71,8 +75,13 @@ class FastSource(LslSource):
 
 def stream_info(name: str, rate_hz: float) -> SimpleNamespace:
     return SimpleNamespace(
-        name=name, hostname="", source_id="", rate_hz=rate_hz, channel_count=1, xml=lambda: "<info/>"
-    )  # fmt: skip
+        name=name,
+        hostname="",
+        source_id="",
+        rate_hz=rate_hz,
+        channel_count=1,
+        xml=lambda: "<info/>",
+    )
 
 
 def bad_wristband(now: SimpleNamespace) -> list[BadInlet]:
@@ -109,7 +118,12 @@ def outcome(tmp_path_factory: pytest.TempPathFactory) -> Any:
 def valid_seconds(rows: Sequence[LiveRow], modality: str) -> np.ndarray:
     """(seconds,) of the run in which it was valid."""
     return np.array(
-        [row.prediction.start_s[0] for row in rows for one in row.sensors if one.modality == modality and one.valid]
+        [
+            row.prediction.start_s[0]
+            for row in rows
+            for one in row.sensors
+            if one.modality == modality and one.valid
+        ]
     )
 
 
@@ -123,13 +137,18 @@ def test_rows_are_valid_again_within_ten_seconds_of_each_fault(outcome: Any) -> 
         assert again + 1 - fault_s <= 10.0, fault_s
     # A second without need of one of them: none.
     lost = np.setdiff1d(np.arange(valid[0], SECONDS - 1), valid)
-    assert all(min(abs(second - fault_s) for fault_s in (GLITCH_S, STEP_S, RATE_S)) <= 10.0 for second in lost)
+    assert all(
+        min(abs(second - fault_s) for fault_s in (GLITCH_S, STEP_S, RATE_S)) <= 10.0
+        for second in lost
+    )
     # GSR, which had no fault of its own, is valid from the first whole window on.
     gsr = valid_seconds(rows, "gsr")
     assert len(gsr) == gsr[-1] - gsr[0] + 1 >= SECONDS - 12
 
 
-def test_the_recording_opens_and_holds_every_sample_but_the_glitched_one_at_its_time(outcome: Any) -> None:
+def test_the_recording_opens_and_holds_every_sample_but_the_glitched_one_at_its_time(
+    outcome: Any,
+) -> None:
     _, path, sent = outcome
     assert not [finding for finding in validate_session(path) if finding.severity == "error"]
     with open_session(path) as recording:
@@ -140,7 +159,8 @@ def test_the_recording_opens_and_holds_every_sample_but_the_glitched_one_at_its_
         assert ppg.rate_hz == 62.5
         true_s = 100 * (ppg.read(0, ppg.sample_count)[:, 0].astype(np.float64) - 1)
         off_s = ppg.timestamps_s[:] - true_s
-    # A reading is how the moment of a stamp is known; while the rate is off, the clock lets a quarter of a second go.
+    # A reading is how the moment of a stamp is known; while the rate is off,
+    # the clock lets a quarter of a second go.
     assert np.abs(off_s).max() < READ_S + 0.25
 
 
@@ -173,7 +193,10 @@ def test_a_sensor_that_comes_back_as_it_was_sends_at_the_rate_that_was_measured(
     true_s = np.arange(0.0, 20.0, 1 / 62.5)
     source = FastSource([BadInlet(stream_info("ppg", 64.0), true_s, BEGAN_S + true_s, now)], now)
     events = [event for _ in range(100) for event in source.poll(READ_S)]
-    assert [event.stream.rate_hz for event in events if isinstance(event, Connected)] == [64.0, 62.5]
+    assert [event.stream.rate_hz for event in events if isinstance(event, Connected)] == [
+        64.0,
+        62.5,
+    ]
     again = BadInlet(stream_info("ppg", announced_hz), 10.0 + true_s, BEGAN_S + 10.0 + true_s, now)
     source._news.put(lsl._Link(again, source._wanted["ppg"], correction_s=0.0))
     events = [event for _ in range(50) for event in source.poll(READ_S)]

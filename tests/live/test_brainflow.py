@@ -1,4 +1,6 @@
-"""BrainFlowSource against BrainFlow itself: its synthetic board, a file played back, a board that stops."""
+"""BrainFlowSource against BrainFlow itself: its synthetic board,
+a file played back, a board that stops.
+"""
 
 from __future__ import annotations
 
@@ -24,17 +26,22 @@ from emodict_desk.boards import source as brainflow_module
 from emodict_desk.boards.source import BrainFlowSource
 
 SPEC = load_spec("emodict-1")
-# What comes within a second or two on a machine at rest; nothing that is right takes as long on any.
+# What comes within a second or two on a machine at rest;
+# nothing that is right takes as long on any.
 PATIENCE_S = 60.0
 # fmt: off
 SYNTHETIC_EEG = (
-    "Fz", "C3", "Cz", "C4", "Pz", "PO7", "Oz", "PO8", "F5", "F7", "F3", "F1", "F2", "F4", "F6", "F8",
+    "Fz", "C3", "Cz", "C4", "Pz", "PO7", "Oz", "PO8",
+    "F5", "F7", "F3", "F1", "F2", "F4", "F6", "F8",
 )
 # fmt: on
 
 
 def listen(
-    source: BrainFlowSource, seconds: float = PATIENCE_S, *, until: Callable[..., Any] = lambda events: False
+    source: BrainFlowSource,
+    seconds: float = PATIENCE_S,
+    *,
+    until: Callable[..., Any] = lambda events: False,
 ) -> list[Any]:
     """All that happens until the end, until that is true of it, or in so many seconds."""
     events, stop_s = [], time.monotonic() + seconds
@@ -77,20 +84,29 @@ def synthetic() -> tuple[list[Any], float, float]:
     return events, began_s, ended_s
 
 
-def test_the_synthetic_board_gives_eeg_ppg_and_gsr(synthetic: tuple[list[Any], float, float]) -> None:
+def test_the_synthetic_board_gives_eeg_ppg_and_gsr(
+    synthetic: tuple[list[Any], float, float],
+) -> None:
     found = streams(synthetic[0])
     assert set(found) == {"eeg", "ppg", "gsr"}
-    assert (found["eeg"].rate_hz, found["eeg"].unit, found["eeg"].channel_names) == (250.0, "uV", SYNTHETIC_EEG)
+    assert (found["eeg"].rate_hz, found["eeg"].unit, found["eeg"].channel_names) == (
+        250.0,
+        "uV",
+        SYNTHETIC_EEG,
+    )
     assert (found["ppg"].unit, found["gsr"].unit) == ("a.u.", "uS")
     assert joined(synthetic[0], "eeg")[1].shape[1] == 16
     assert joined(synthetic[0], "gsr")[1].shape[1] == 1
 
 
-def test_times_are_even_and_on_the_clock_of_this_machine(synthetic: tuple[list[Any], float, float]) -> None:
+def test_times_are_even_and_on_the_clock_of_this_machine(
+    synthetic: tuple[list[Any], float, float],
+) -> None:
     events, began_s, ended_s = synthetic
     times_s, _ = joined(events, "eeg")
-    # The board sleeps between two samples, and a busy machine lets it sleep longer: how even times become is tested
-    # in test_clock.py. Taken as they come, half of the steps would be next to nothing, for samples come in pairs.
+    # The board sleeps between two samples, and a busy machine lets it sleep longer: how even times
+    # become is tested in test_clock.py. Taken as they come, half of the steps would be next to
+    # nothing, for samples come in pairs.
     steps_s = np.diff(times_s)
     assert (steps_s > 0).all()
     np.testing.assert_allclose(np.median(steps_s), 1 / 250, rtol=0.1)
@@ -138,10 +154,14 @@ def test_a_file_is_played_back_to_its_end(recorded: np.ndarray, tmp_path: Path) 
     for modality, column in (("eeg", descr["eeg_channels"][3]), ("gsr", descr["eda_channels"][0])):
         index = 3 if modality == "eeg" else 0
         # Six decimals are written.
-        np.testing.assert_allclose(joined(events, modality)[1][:, index], recorded[:, column], rtol=0, atol=0.51e-6)
+        np.testing.assert_allclose(
+            joined(events, modality)[1][:, index], recorded[:, column], rtol=0, atol=0.51e-6
+        )
 
 
-def test_lost_packages_leave_a_gap_as_long_as_the_counter_says(recorded: np.ndarray, tmp_path: Path) -> None:
+def test_lost_packages_leave_a_gap_as_long_as_the_counter_says(
+    recorded: np.ndarray, tmp_path: Path
+) -> None:
     # A third of a second is missing, and its packages with it.
     lost = slice(200, 283)
     write_playback(tmp_path / "lossy.csv", np.delete(recorded, lost, axis=0))
@@ -150,7 +170,8 @@ def test_lost_packages_leave_a_gap_as_long_as_the_counter_says(recorded: np.ndar
     steps = np.diff(joined(events, "eeg")[0]) * 250
     gap = int(np.argmax(steps))
     assert gap == 199
-    # 83 lost packages: 84 periods. Playback sleeps by the recorded stamps, which jitter by a period.
+    # 83 lost packages: 84 periods. Playback sleeps by the recorded stamps,
+    # which jitter by a period.
     assert steps[gap] == pytest.approx(84, abs=0.5)
     assert np.delete(steps, gap).max() < 1.5
 
@@ -183,7 +204,8 @@ def test_a_board_that_stops_is_lost_and_connected_again(monkeypatch: pytest.Monk
         probe.bind(("", 0))
         port = probe.getsockname()[1]
 
-    # One object throughout: BrainFlow's, when it is collected, releases whatever session is open under its parameters.
+    # One object throughout: BrainFlow's, when it is collected,
+    # releases whatever session is open under its parameters.
     board = shim.BoardShim(shim.BoardIds.SYNTHETIC_BOARD, shim.BrainFlowInputParams())
 
     def start() -> None:
@@ -201,7 +223,9 @@ def test_a_board_that_stops_is_lost_and_connected_again(monkeypatch: pytest.Monk
             assert sorted(h.modality for h in lost) == ["eeg", "gsr", "ppg"]
             assert lost[0].reason == "no samples for 2 s"
             start()
-            again = listen(source, until=lambda events: all_three(events) and has_samples(events, "eeg"))
+            again = listen(
+                source, until=lambda events: all_three(events) and has_samples(events, "eeg")
+            )
             assert all_three(again)
             assert joined(again, "eeg")[0][0] > stopped_s
     finally:
@@ -215,7 +239,11 @@ def test_a_board_that_stops_is_lost_and_connected_again(monkeypatch: pytest.Monk
         ("CYTON", {"seriel_port": "x"}, "no parameter 'seriel_port'.*serial_port"),
         ("CYTON", {"ip_port": "many"}, "ip_port is a number"),
         ("PLAYBACK_FILE_BOARD", {"file": "x.csv"}, "master_board=BOARD"),
-        ("PLAYBACK_FILE_BOARD", {"file": "nowhere.csv", "master_board": "CYTON"}, "no file nowhere.csv"),
+        (
+            "PLAYBACK_FILE_BOARD",
+            {"file": "nowhere.csv", "master_board": "CYTON"},
+            "no file nowhere.csv",
+        ),
         ("PLAYBACK_FILE_BOARD", {"master_board": "CYTON"}, "file=RECORDING.csv"),
         ("GANGLION", {"channels": "Fp1,Fp2"}, "4 names, got 2"),
     ],
@@ -252,7 +280,10 @@ def test_a_board_that_does_not_answer_is_looked_for_said_once_and_given_up(
     port = {"serial_port": str(tmp_path / "port")}
     with BrainFlowSource("CYTON", SPEC, params=port, wait_s=2.0) as source:
         began_s = time.monotonic()
-        with pytest.raises(InputError, match=rf"was looked for 2 s: .* Expected the board at serial_port={tmp_path}"):
+        with pytest.raises(
+            InputError,
+            match=rf"was looked for 2 s: .* Expected the board at serial_port={tmp_path}",
+        ):
             listen(source)
         # It is looked for again after 1 and 2 s more.
         assert time.monotonic() - began_s > 1.5
@@ -266,7 +297,9 @@ def test_a_serial_port_that_is_not_there_is_named_at_once() -> None:
         BrainFlowSource("CYTON", SPEC, params={"serial_port": "/dev/no_such_port"})
 
 
-def test_a_serial_port_that_may_not_be_used_is_named_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_serial_port_that_may_not_be_used_is_named_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "port").touch()
     # Root may use all of them.
     monkeypatch.setattr("os.access", lambda path, mode: False)

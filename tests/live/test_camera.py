@@ -1,4 +1,6 @@
-"""A video file as the camera: its face joins the other sensors, and a run of it alone ends with it."""
+"""A video file as the camera: its face joins the other sensors,
+and a run of it alone ends with it.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +37,8 @@ def test_a_run_of_a_video_alone_ends_when_the_video_is_through(grey_video: Path)
     pipeline = LivePipeline(SPEC)
     with WithCamera(NoSensors(), str(grey_video), SPEC) as source:
         assert source.name == f"camera {grey_video}"
-        # The last frame is shown at 1.9 s; a run that does not end would stand still here for a minute.
+        # The last frame is shown at 1.9 s;
+        # a run that does not end would stand still here for a minute.
         while not source.finished and source.now_s() - source._start_s < 60:
             for event in source.poll(0.05):
                 pipeline.push(event)
@@ -63,6 +66,9 @@ def test_what_describes_faces_is_closed_where_the_other_sensors_do_not_come(
 ) -> None:
     closed: list[bool] = []
     monkeypatch.setattr(HogEmbedder, "close", lambda self: closed.append(True))
-    with pytest.raises(StreamError, match="no sensor there"), WithCamera(Unplugged(), str(grey_video), SPEC):
+    with (
+        pytest.raises(StreamError, match="no sensor there"),
+        WithCamera(Unplugged(), str(grey_video), SPEC),
+    ):
         raise AssertionError("it was entered")
     assert closed == [True]

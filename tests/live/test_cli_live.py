@@ -37,7 +37,9 @@ def run(run_in_process: Run) -> Run:
 def numbers_of_rows(printed: str) -> NDArray[np.float64]:
     """(rows, columns) of the table: second, per cent of each emotion, quality of each modality."""
     rows = re.findall(r"^ +0:(\d\d)  (.*)$", printed, re.MULTILINE)
-    return np.array([[float(n) for n in (second, *re.findall(r"\d+(?:\.\d+)?", rest))] for second, rest in rows])
+    return np.array(
+        [[float(n) for n in (second, *re.findall(r"\d+(?:\.\d+)?", rest))] for second, rest in rows]
+    )
 
 
 def test_a_replay_prints_the_rows_of_the_recording(run: Run, model: Path, session: Path) -> None:
@@ -46,7 +48,8 @@ def test_a_replay_prints_the_rows_of_the_recording(run: Run, model: Path, sessio
     assert code == 0
     got, expected = numbers_of_rows(live), numbers_of_rows(offline)
     assert got.shape == expected.shape == (26, 1 + 10 + 4)
-    # Live, a row is scored alone, and in float32: what is printed may be the next per cent, or hundredth of a quality.
+    # Live, a row is scored alone, and in float32: what is printed may be the next per cent,
+    # or hundredth of a quality.
     off = np.abs(got - expected)
     assert off[:, 0].max() == 0
     assert off[:, 1:11].max() <= 1
@@ -81,9 +84,13 @@ def test_json_lines_carry_the_sensors(run: Run, model: Path, session: Path) -> N
 
 
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
-def test_ctrl_c_and_a_service_managers_stop_end_a_run_well(model: Path, session: Path, ending: signal.Signals) -> None:
+def test_ctrl_c_and_a_service_managers_stop_end_a_run_well(
+    model: Path, session: Path, ending: signal.Signals
+) -> None:
     words = [COMMAND, "--engine", str(model), "--live", f"replay:{session}", "--speed", "4"]
-    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
         assert process.stdout is not None
         for line in process.stdout:
             if line.strip().startswith("0:04"):
@@ -105,7 +112,9 @@ def test_what_came_live_is_recorded(run: Run, model: Path, session: Path, tmp_pa
         assert kept.subject_id == "nobody"
         for name, signal_ in sent.signals.items():
             # Recordings hold float32.
-            np.testing.assert_allclose(kept.signals[name].read(0, 10**9), signal_.read(0, 10**9), rtol=2**-24)
+            np.testing.assert_allclose(
+                kept.signals[name].read(0, 10**9), signal_.read(0, 10**9), rtol=2**-24
+            )
     code, _, err = run(*words, "--record", copy)
     assert code == 2
     assert "copy.h5" in err
@@ -118,7 +127,10 @@ def test_what_came_live_is_recorded(run: Run, model: Path, session: Path, tmp_pa
         (["--live", "replay:nowhere.h5"], "There is no file nowhere.h5"),
         (["--live", "replay:SESSION", "--speed", "fast"], "--speed is not a speed"),
         (["--live", "replay:SESSION", "--speed", "0"], "runs forwards"),
-        (["--live", "replay:SESSION", "--out", "x.parquet"], "Expected .csv or .jsonl, got .parquet"),
+        (
+            ["--live", "replay:SESSION", "--out", "x.parquet"],
+            "Expected .csv or .jsonl, got .parquet",
+        ),
         (["--live", "replay:SESSION", "--report", "x.html"], "no use for --report"),
         (["--live", "replay:SESSION", "--weights"], "--weights has nowhere to go"),
         (["--live", "replay:SESSION", "--channels", "Fz"], "--channels has no use in a replay"),
@@ -138,13 +150,17 @@ def test_what_came_live_is_recorded(run: Run, model: Path, session: Path, tmp_pa
 def test_what_does_not_go_together_is_refused(
     run: Run, model: Path, session: Path, words: list[str], said: str
 ) -> None:
-    code, _, err = run("--engine", model, *(word.replace("SESSION", str(session)) for word in words))
+    code, _, err = run(
+        "--engine", model, *(word.replace("SESSION", str(session)) for word in words)
+    )
     assert code == 2
     assert said in err
 
 
 def test_sensors_beside_a_camera_are_refused_where_only_the_face_is_read() -> None:
-    with pytest.raises(InputError, match=r"reads only the face\. Got --live beside --camera\. Leave --live out"):
+    with pytest.raises(
+        InputError, match=r"reads only the face\. Got --live beside --camera\. Leave --live out"
+    ):
         _without_video(load_spec("emodict-1").with_modalities(("video",)))
 
 
@@ -170,7 +186,9 @@ def test_a_recording_that_is_there_is_refused_before_a_sensor_is_looked_for(
         record_session(RecordRequest(SourceOptions(live="lsl"), out=session))
 
 
-@pytest.mark.parametrize("option", [one for one in fields(LiveOptions) if one.name not in ("live", "camera")])
+@pytest.mark.parametrize(
+    "option", [one for one in fields(LiveOptions) if one.name not in ("live", "camera")]
+)
 def test_every_option_of_a_live_run_is_refused_without_one(option: Field) -> None:
     other = {None: "x", False: True, "": "x"}.get(option.default, 1.0)
     assert given_options(LiveOptions()) == []

@@ -21,14 +21,18 @@ def pulls(stamps: np.ndarray, arrival: np.ndarray) -> list[slice]:
     return [slice(a, b) for a, b in itertools.pairwise(edges)]
 
 
-def smoothed(clock: SmoothClock, stamps: np.ndarray, arrival: np.ndarray | None = None) -> np.ndarray:
+def smoothed(
+    clock: SmoothClock, stamps: np.ndarray, arrival: np.ndarray | None = None
+) -> np.ndarray:
     arrival = np.maximum.accumulate(stamps if arrival is None else arrival)
     return np.concatenate([clock.times_s(stamps[part]) for part in pulls(stamps, arrival)])
 
 
 def counted(clock: CounterClock, stamps: np.ndarray, counter: np.ndarray) -> np.ndarray:
     arrival = np.maximum.accumulate(stamps)
-    return np.concatenate([clock.counted_times_s(stamps[part], counter[part]) for part in pulls(stamps, arrival)])
+    return np.concatenate(
+        [clock.counted_times_s(stamps[part], counter[part]) for part in pulls(stamps, arrival)]
+    )
 
 
 def true_times(seconds: float, rate_hz: float, *, drift: float = 0.0) -> np.ndarray:
@@ -38,14 +42,17 @@ def true_times(seconds: float, rate_hz: float, *, drift: float = 0.0) -> np.ndar
 @pytest.mark.parametrize("rate_hz", [4.0, 100.0, 300.0])
 def test_even_stamps_stay_as_they_are(rate_hz: float) -> None:
     true = true_times(60, rate_hz)
-    np.testing.assert_allclose(smoothed(SmoothClock(rate_hz), true), true, rtol=0, atol=1e-8)  # seconds of 12345
+    np.testing.assert_allclose(
+        smoothed(SmoothClock(rate_hz), true), true, rtol=0, atol=1e-8
+    )  # seconds of 12345
 
 
 @pytest.mark.parametrize("rate_hz", [4.0, 100.0, 300.0])
 def test_drift_is_followed(rate_hz: float) -> None:
     true = true_times(120, rate_hz, drift=50e-6)
     off = np.abs(smoothed(SmoothClock(rate_hz), true) - true)
-    # Until the drift is known, a line through 30 s of 50 ppm is at most 1.5 ms off; then it is on it.
+    # Until the drift is known, a line through 30 s of 50 ppm is at most 1.5
+    # ms off; then it is on it.
     assert off.max() < 1.5e-3
     assert off[len(off) // 2 :].max() < 1e-5
 
@@ -98,7 +105,9 @@ def test_lost_samples_among_jitter_are_noticed_within_seconds() -> None:
 
 
 def test_samples_that_were_held_up_are_late_and_not_lost() -> None:
-    """A radio that stalls for 0.8 s and then sends all it has: stamps of arrival, and no sample missing."""
+    """A radio that stalls for 0.8 s and then sends all it has:
+    stamps of arrival, and no sample missing.
+    """
     rate_hz = 100.0
     true = true_times(60, rate_hz)
     stamps = true + np.random.default_rng(4).exponential(0.003, len(true))
@@ -125,12 +134,16 @@ def test_stamps_that_run_back_are_never_given_out() -> None:
     kept = times[np.isfinite(times)]
     assert (np.diff(kept) > 0).all()
     assert np.isfinite(times[1000 + 220 :]).all()
-    np.testing.assert_allclose(times[1000 + 220 :], stamps[1000 + 220 :], rtol=0, atol=0.2 / rate_hz)
+    np.testing.assert_allclose(
+        times[1000 + 220 :], stamps[1000 + 220 :], rtol=0, atol=0.2 / rate_hz
+    )
 
 
 @pytest.mark.parametrize("rate_hz", [4.0, 64.0])
 @pytest.mark.parametrize("back_s", [8.0, 500.0, 1e6])
-def test_a_clock_that_is_set_back_and_forth_is_followed_both_times(rate_hz: float, back_s: float) -> None:
+def test_a_clock_that_is_set_back_and_forth_is_followed_both_times(
+    rate_hz: float, back_s: float
+) -> None:
     true = true_times(80, rate_hz, drift=50e-6)
     stamps = true + np.random.default_rng(2).normal(0, 0.002, len(true))
     wrong = (true - START_S > 30.1) & (true - START_S < 50)
@@ -172,7 +185,9 @@ def test_a_sample_that_came_twice_is_marked() -> None:
 
 
 @pytest.mark.parametrize("lost", [256, 256 * 3, 256 * 3 + 57, 86 * 300])
-def test_a_gap_longer_than_a_turn_of_the_counter_has_the_length_that_the_stamps_say(lost: int) -> None:
+def test_a_gap_longer_than_a_turn_of_the_counter_has_the_length_that_the_stamps_say(
+    lost: int,
+) -> None:
     true = true_times(120, 300.0)
     stamps = true + np.random.default_rng(2).normal(0, 0.002, len(true))
     kept = np.ones(len(true), dtype=bool)

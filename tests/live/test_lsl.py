@@ -43,7 +43,8 @@ SPEC = load_spec("emodict-1")
 EEG_NAMES = SPEC.modality("eeg").channel_names
 # A process and a stream take a second or two each to start; on busy cores, many times that.
 PATIENCE_S = 60.0
-# For a row to be worked out, on busy cores. The 2 s themselves are held to on a clock of its own in test_pipeline.py.
+# For a row to be worked out, on busy cores.
+# The 2 s themselves are held to on a clock of its own in test_pipeline.py.
 SLACK_S = 5.0
 
 
@@ -55,7 +56,13 @@ class Devices:
         self._running: list[subprocess.Popen] = []
 
     def start(
-        self, name: str, kind: str, rate_hz: float, *labels: str, clock: Path | None = None, **more: Any
+        self,
+        name: str,
+        kind: str,
+        rate_hz: float,
+        *labels: str,
+        clock: Path | None = None,
+        **more: Any,
     ) -> subprocess.Popen:
         """Of a clock of its own, where that is given: 200 ms off, and drifting by 50 ppm."""
         settings = {
@@ -118,7 +125,9 @@ class Ear:
     def listen(self, until: Callable[[], bool], *, at_most_s: float = PATIENCE_S) -> None:
         end_s = time.monotonic() + at_most_s
         while not until():
-            assert time.monotonic() < end_s, [type(h).__name__ for h in self.heard if not isinstance(h, Chunk)]
+            assert time.monotonic() < end_s, [
+                type(h).__name__ for h in self.heard if not isinstance(h, Chunk)
+            ]
             for event in self.source.poll(0.2):
                 self.hear(event)
 
@@ -127,15 +136,25 @@ class Ear:
 
     def of(self, kind: type, modality: str | None = None) -> list:
         found = [event for event in self.heard if isinstance(event, kind)]
-        return [h for h in found if modality in (None, h.stream.modality if kind is Connected else h.modality)]
+        return [
+            h
+            for h in found
+            if modality in (None, h.stream.modality if kind is Connected else h.modality)
+        ]
 
     def seconds(self, modality: str) -> float:
         chunks = self.of(Chunk, modality)
-        return sum(len(c.times_s) for c in chunks) / self.of(Connected, modality)[-1].stream.rate_hz if chunks else 0.0
+        return (
+            sum(len(c.times_s) for c in chunks) / self.of(Connected, modality)[-1].stream.rate_hz
+            if chunks
+            else 0.0
+        )
 
     def samples(self, modality: str) -> tuple[np.ndarray, np.ndarray]:
         chunks = self.of(Chunk, modality)
-        return np.concatenate([c.samples for c in chunks]), np.concatenate([c.times_s for c in chunks])
+        return np.concatenate([c.samples for c in chunks]), np.concatenate(
+            [c.times_s for c in chunks]
+        )
 
 
 def spec_of(*modalities: str, **channels: tuple[str, ...]) -> FeatureSpec:
@@ -159,7 +178,10 @@ def other_clock(tmp_path_factory: pytest.TempPathFactory) -> Path:
     if compiler is None or sys.platform != "linux":
         pytest.skip("no C compiler to build another machine's clock with")
     library = tmp_path_factory.mktemp("clock") / "skewed_clock.so"
-    subprocess.run([compiler, "-shared", "-fPIC", "-O1", "-o", library, HERE / "skewed_clock.c", "-lm"], check=True)
+    subprocess.run(
+        [compiler, "-shared", "-fPIC", "-O1", "-o", library, HERE / "skewed_clock.c", "-lm"],
+        check=True,
+    )
     return library
 
 
@@ -169,10 +191,13 @@ def test_rows_keep_coming_aligned_and_invalid_only_where_a_device_was_dead(
     headset = devices.eeg(clock=other_clock)
     wrist = devices.start("wrist", "BVP", 100.0)
     devices.start("palm", "EDA", 4.0, unit="microsiemens")
-    # LSL's correction measures a clock that really is off: the one that the headset's process lives on.
-    # It has drifted by 50 ppm of what the process took to start, which may be held up between its two looks.
+    # LSL's correction measures a clock that really is off: the one that the headset's process
+    # lives on. It has drifted by 50 ppm of what the process took to start, which may be held up
+    # between its two looks.
     assert float(headset.stdout.readline()) == pytest.approx(0.2, abs=0.1)
-    model = untrained_model(tmp_path / "model.onnx", spec_id=SPEC.id, modalities=("eeg", "gsr", "ppg"))
+    model = untrained_model(
+        tmp_path / "model.onnx", spec_id=SPEC.id, modalities=("eeg", "gsr", "ppg")
+    )
     rows: list[LiveRow] = []
     with open_engine(model) as engine, LslSource(engine.manifest.features) as source:
         ear = Ear(source)
@@ -186,8 +211,8 @@ def test_rows_keep_coming_aligned_and_invalid_only_where_a_device_was_dead(
         wait_for_row(live, rows, lambda row: valid(row, "ppg") and state_of(row, "ppg") == LIVE)
     check_alignment(ear, devices.origin_s)
     check_validity(ear, rows)
-    # 20 ms between two looks at the streams, 4 ms to work a row out, and busy cores. Rows that wait for the next second
-    # are 1 s late.
+    # 20 ms between two looks at the streams, 4 ms to work a row out, and busy cores. Rows that wait
+    # for the next second are 1 s late.
     assert np.median([row.delay_s for row in rows]) < 0.5
 
 
@@ -195,7 +220,8 @@ def check_alignment(ear: Ear, origin_s: float) -> None:
     """Every sample stands within half a period of its true time, which is its value."""
     for modality, rate_hz in (("eeg", 300.0), ("ppg", 100.0), ("gsr", 4.0)):
         samples, times_s = ear.samples(modality)
-        # Channel c, in the model's order, is the sensor's time plus 1000 c, its channels being in reverse.
+        # Channel c, in the model's order, is the sensor's time plus 1000 c,
+        # its channels being in reverse.
         lanes = 1000.0 * np.arange(len(EEG_NAMES), 0, -1) if modality == "eeg" else np.zeros(1)
         true_s = samples - lanes + origin_s
         assert np.abs(times_s[:, None] - true_s).max() < 0.5 / rate_hz
@@ -209,7 +235,9 @@ def check_alignment(ear: Ear, origin_s: float) -> None:
 
 
 def check_validity(ear: Ear, rows: list[LiveRow]) -> None:
-    """A row a second, and no modality invalid but where its window reaches into a time without its samples."""
+    """A row a second, and no modality invalid but where its window reaches into a
+    time without its samples.
+    """
     starts_s = [row.prediction.start_s[0] for row in rows]
     assert starts_s == list(range(int(starts_s[0]), int(starts_s[0]) + len(rows)))
     begin_s = ear.of(Connected)[0].time_s
@@ -222,7 +250,10 @@ def check_validity(ear: Ear, rows: list[LiveRow]) -> None:
             edges_s = np.concatenate([[window[0]], inside_s, [window[1]]])
             longest = np.diff(edges_s).max() * spec.rate_hz
             # A stream is taken up with the next second.
-            joined_s = max((c.time_s for c in ear.of(Connected, modality) if c.time_s < window[1]), default=np.inf)
+            joined_s = max(
+                (c.time_s for c in ear.of(Connected, modality) if c.time_s < window[1]),
+                default=np.inf,
+            )
             since_s = begin_s + np.ceil(joined_s - begin_s)
             # On the edge of a period either is right.
             if longest < 1.4 and window[0] >= since_s - 1e-6:
@@ -231,7 +262,9 @@ def check_validity(ear: Ear, rows: list[LiveRow]) -> None:
                 assert not valid(row, modality), (modality, start_s)
 
 
-def wait_for_row(live: Iterator[LiveRow], rows: list[LiveRow], wanted: Callable[[LiveRow], bool]) -> None:
+def wait_for_row(
+    live: Iterator[LiveRow], rows: list[LiveRow], wanted: Callable[[LiveRow], bool]
+) -> None:
     end_s = time.monotonic() + PATIENCE_S
     for row in live:
         rows.append(row)
@@ -248,7 +281,9 @@ def valid(row: LiveRow, modality: str) -> bool:
     return next(sensor.valid for sensor in row.sensors if sensor.modality == modality)
 
 
-def test_a_stream_that_comes_late_and_back_at_another_rate_and_in_bursts_is_taken_as_it_is(devices: Devices) -> None:
+def test_a_stream_that_comes_late_and_back_at_another_rate_and_in_bursts_is_taken_as_it_is(
+    devices: Devices,
+) -> None:
     with LslSource(spec_of("ppg", "gsr")) as source:
         ear = Ear(source)
         assert list(source.poll(0.3)) == []
@@ -266,7 +301,9 @@ def test_a_stream_that_comes_late_and_back_at_another_rate_and_in_bursts_is_take
     assert np.abs(samples[again, 0] - 1000 + devices.origin_s - times_s[again]).max() < 0.5 / 100
 
 
-def test_a_device_that_freezes_is_lost_and_found_again(devices: Devices, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_device_that_freezes_is_lost_and_found_again(
+    devices: Devices, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(lsl, "SILENT_S", 0.3)
     # A stream that is there answers within a few milliseconds, and is asked every half second.
     monkeypatch.setattr(lsl, "UNANSWERED_S", 1.2)
@@ -286,16 +323,24 @@ def test_a_device_that_freezes_is_lost_and_found_again(devices: Devices, monkeyp
     assert np.abs(samples[-20:, 0] + devices.origin_s - times_s[-20:]).max() < 1 / 100
 
 
-def test_what_cannot_be_told_apart_or_lacks_channels_is_refused_in_a_sentence(devices: Devices) -> None:
+def test_what_cannot_be_told_apart_or_lacks_channels_is_refused_in_a_sentence(
+    devices: Devices,
+) -> None:
     devices.start("left", "GSR", 4.0)
     devices.start("right", "EDA", 8.0)
     devices.start("band", "EEG", 256.0, "AF7", "AF8", "TP9", "TP10")
     devices.wait()
-    with LslSource(spec_of("gsr")) as source, pytest.raises(StreamError, match=r"--stream gsr=NAME") as refusal:
+    with (
+        LslSource(spec_of("gsr")) as source,
+        pytest.raises(StreamError, match=r"--stream gsr=NAME") as refusal,
+    ):
         Ear(source).listen(lambda: False)
     assert "'left' (type GSR" in str(refusal.value)
     assert "'right' (type EDA" in str(refusal.value)
-    with LslSource(SPEC, names={"gsr": "right"}) as source, pytest.raises(StreamError, match="lacks channels P3, C3"):
+    with (
+        LslSource(SPEC, names={"gsr": "right"}) as source,
+        pytest.raises(StreamError, match="lacks channels P3, C3"),
+    ):
         Ear(source).listen(lambda: False)
     headband = spec_of("eeg", "gsr", eeg=("TP10", "AF7"))
     with LslSource(headband, names={"gsr": "RIGHT"}) as source:
@@ -306,7 +351,9 @@ def test_what_cannot_be_told_apart_or_lacks_channels_is_refused_in_a_sentence(de
     np.testing.assert_array_equal(np.unique(ear.samples("eeg")[0] // 1000, axis=0), [[3, 0]])
 
 
-def test_a_model_that_reads_only_the_face_is_told_to_use_a_camera_before_a_stream_is_looked_for() -> None:
+def test_a_model_that_reads_only_the_face_is_told_to_use_a_camera_before_streams_are_sought() -> (
+    None
+):
     with pytest.raises(InputError, match=r"reads only the face.*--camera 0"):
         LslSource(spec_of("video"))
 
@@ -340,12 +387,17 @@ def test_other_programs_read_the_distribution_as_a_stream(tmp_path: Path) -> Non
         description = inlet.info.xml()
         inlet.close()
     assert (found.name, found.kind, found.rate_hz) == ("emodict", "Emotion", 1.0)
-    assert [channel.label for channel in channels_of(description, 10)] == list(manifest.model.emotions)
+    assert [channel.label for channel in channels_of(description, 10)] == list(
+        manifest.model.emotions
+    )
     assert f"<model_sha256>{manifest.graph_sha256}</model_sha256>" in description
     assert "<simulated>true</simulated>" in description
-    np.testing.assert_array_equal(np.concatenate([values for values, _ in pulled])[-3:], distributions)
+    np.testing.assert_array_equal(
+        np.concatenate([values for values, _ in pulled])[-3:], distributions
+    )
     stamps_s = np.concatenate([stamps for _, stamps in pulled])[-3:]
-    # Of the end of the second: 30 ms before the row was ready. Two clocks are read one after the other.
+    # Of the end of the second: 30 ms before the row was ready.
+    # Two clocks are read one after the other.
     earliest_s, latest_s = np.transpose(ready_s) - 0.03
     assert np.all((stamps_s >= earliest_s - 1e-3) & (stamps_s <= latest_s + 1e-3))
 
@@ -374,7 +426,9 @@ def row_of(manifest: Manifest, distribution: np.ndarray, *, delay_s: float) -> L
     return LiveRow(prediction, sensors=(), unix_s=time.time(), delay_s=delay_s)
 
 
-def test_the_library_keeps_off_the_terminal_and_leaves_the_users_settings_alone(tmp_path: Path) -> None:
+def test_the_library_keeps_off_the_terminal_and_leaves_the_users_settings_alone(
+    tmp_path: Path,
+) -> None:
     given = tmp_path / "lsl_api.cfg"
     given.write_text("[multicast]\nResolveScope = machine\n[lab]\nSessionID = mine")
     script = """
@@ -387,7 +441,9 @@ import sys
 assert not {"mne", "mne_lsl", "scipy"} & set(sys.modules)
 """
     command = [sys.executable, "-c", script, str(given)]
-    ended = subprocess.run(command, env={**os.environ, "LSLAPICFG": str(given)}, capture_output=True, text=True)
+    ended = subprocess.run(
+        command, env={**os.environ, "LSLAPICFG": str(given)}, capture_output=True, text=True
+    )
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
 
 
@@ -396,5 +452,7 @@ def test_a_library_that_is_none_is_a_sentence(tmp_path: Path) -> None:
     wrong = tmp_path / "liblsl.so"
     wrong.write_text("no library")
     command = [sys.executable, "-c", script]
-    ended = subprocess.run(command, env={**os.environ, "MNE_LSL_LIB": str(wrong)}, capture_output=True, text=True)
+    ended = subprocess.run(
+        command, env={**os.environ, "MNE_LSL_LIB": str(wrong)}, capture_output=True, text=True
+    )
     assert "StreamError: The library of the Lab Streaming Layer cannot be used" in ended.stderr

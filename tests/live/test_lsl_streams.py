@@ -52,8 +52,13 @@ def test_a_name_or_a_source_id_chooses_among_several() -> None:
     assert choose(streams, "gsr", name="middle") is None
 
 
-def test_of_streams_of_one_name_that_of_the_type_is_taken_and_any_other_where_there_is_none() -> None:
-    streams = [Stream("Muse", "EEG", "M", created_at_s=1.0), Stream("Muse", "PPG", "M", created_at_s=2.0)]
+def test_of_streams_of_one_name_that_of_the_type_is_taken_and_any_other_where_there_is_none() -> (
+    None
+):
+    streams = [
+        Stream("Muse", "EEG", "M", created_at_s=1.0),
+        Stream("Muse", "PPG", "M", created_at_s=2.0),
+    ]
     assert choose(streams, "eeg", name="Muse") is streams[0]
     assert choose(streams, "ppg", name="muse:PPG1") is streams[1]
     odd = [Stream("Muse", "Signals", "M")]
@@ -71,9 +76,17 @@ def test_twins_are_told_apart_by_their_machines() -> None:
 
 @pytest.mark.parametrize(
     ("text", "channel"),
-    [("Muse", ""), ("Muse:PPG2", "PPG2"), ("muse@lab:2", "2"), ("Muse00:55", ""), ("Muse00:55:PPG3", "PPG3")],
+    [
+        ("Muse", ""),
+        ("Muse:PPG2", "PPG2"),
+        ("muse@lab:2", "2"),
+        ("Muse00:55", ""),
+        ("Muse00:55:PPG3", "PPG3"),
+    ],
 )
-def test_a_channel_is_named_behind_the_stream_whose_id_may_hold_colons(text: str, channel: str) -> None:
+def test_a_channel_is_named_behind_the_stream_whose_id_may_hold_colons(
+    text: str, channel: str
+) -> None:
     asked = asked_of(Stream("Muse", "PPG", source_id="Muse00:55"), text)
     assert asked is not None
     assert asked.channel == channel
@@ -112,7 +125,11 @@ def test_of_several_lights_infrared_is_the_pulse_and_that_is_said(
 def test_places_are_given_to_channels_without_names_and_to_no_others() -> None:
     anything = dataclasses.replace(EEG, channel_names=())
     places = ("Fp1", "Fp2", "T7", "T8")
-    for labels in (["", "", "", ""], ["ch1", "ch2", "ch3", "ch4"], ["EEG 1", "EEG 2", "EEG 3", "EEG 4"]):
+    for labels in (
+        ["", "", "", ""],
+        ["ch1", "ch2", "ch3", "ch4"],
+        ["EEG 1", "EEG 2", "EEG 3", "EEG 4"],
+    ):
         channels = [Channel("SEQ"), *(Channel(label, "uV") for label in labels)]
         picked = pick(anything, "obci_eeg1", channels, places=places)
         assert (picked.names, picked.columns) == (places, (1, 2, 3, 4))
@@ -124,7 +141,10 @@ def test_places_are_given_to_channels_without_names_and_to_no_others() -> None:
         pick(wanted, "obci_eeg1", channels)
     named = [Channel(label, "uV") for label in places]
     assert pick(wanted, "cap", named, places=("T8", "Fp1")).columns == (3, 0)
-    with pytest.raises(StreamError, match=r"names its channels itself\. Expected Fp1 Fp2 T7 T8, got --channels O1,O2"):
+    with pytest.raises(
+        StreamError,
+        match=r"names its channels itself\. Expected Fp1 Fp2 T7 T8, got --channels O1,O2",
+    ):
         pick(wanted, "cap", named, places=("O1", "O2"))
 
 
@@ -145,7 +165,11 @@ def test_a_stream_without_a_rate_and_one_of_texts_are_no_sensors() -> None:
 
 def test_channels_are_matched_by_name_and_units_converted() -> None:
     names = ["T7" if name == "T3" else f"EEG {name}-Pz" for name in reversed(EEG.channel_names)]
-    channels = [Channel("ADC_Sequence"), *(Channel(name, "millivolts") for name in names), Channel("TRG")]
+    channels = [
+        Channel("ADC_Sequence"),
+        *(Channel(name, "millivolts") for name in names),
+        Channel("TRG"),
+    ]
     picked = pick(EEG, "DSI-24", channels)
     assert picked.columns == tuple(range(18, 0, -1))
     assert picked.names == EEG.channel_names
@@ -181,7 +205,16 @@ def test_which_of_two_channels_it_is_must_be_clear() -> None:
 
 @pytest.mark.parametrize(
     ("unit", "factor"),
-    [("microvolts", 1), ("Volts", 1e6), ("nanovolt", 1e-3), ("uV", 1), ("µV", 1), ("mv", 1e3), ("MV", 1e3), ("v", 1e6)],
+    [
+        ("microvolts", 1),
+        ("Volts", 1e6),
+        ("nanovolt", 1e-3),
+        ("uV", 1),
+        ("µV", 1),
+        ("mv", 1e3),
+        ("MV", 1e3),
+        ("v", 1e6),
+    ],
 )
 def test_units_are_understood_in_words_and_in_any_case(
     unit: str, factor: float, caplog: pytest.LogCaptureFixture
@@ -211,17 +244,21 @@ def test_channels_without_names_are_numbered_and_two_of_one_place_refused() -> N
 @pytest.mark.parametrize("unit", ["MOhm", "kOhms", "ohm", "k\u2126", "k\u03a9", "mV", "degC"])
 def test_a_unit_of_something_else_is_refused_and_not_guessed(unit: str) -> None:
     with pytest.raises(
-        StreamError, match=r"gsr: the LSL stream 'watch' is in a unit .* Expected uS or mS .* got '" + unit
+        StreamError,
+        match=r"gsr: the LSL stream 'watch' is in a unit .* Expected uS or mS .* got '" + unit,
     ):
         pick(GSR, "watch", [Channel("gsr", unit)])
 
 
-def test_an_unknown_unit_is_said_once_and_the_samples_taken_as_they_are(caplog: pytest.LogCaptureFixture) -> None:
+def test_an_unknown_unit_is_said_once_and_the_samples_taken_as_they_are(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     for _ in range(2):
         picked = pick(GSR, "odd watch", [Channel("gsr", "furlongs")])
     assert picked.factors.tolist() == [1.0]
     assert [record.message for record in caplog.records] == [
-        "gsr: the LSL stream 'odd watch' gives its unit as 'furlongs'; its samples are taken to be in uS."
+        "gsr: the LSL stream 'odd watch' gives its unit as 'furlongs'; "
+        "its samples are taken to be in uS."
     ]
 
 

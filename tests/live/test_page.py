@@ -1,4 +1,6 @@
-"""The live page's rows: who comes is told the last minute, then every second, and costs the run nothing."""
+"""The live page's rows: who comes is told the last minute, then every second,
+and costs the run nothing.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,17 @@ pytest.importorskip("websockets", reason="the extra 'serve' is not installed")
 
 from benchmarks.page import manifest, noise
 from benchmarks.page_browsers import handshake
-from tests.live.asking import PATIENCE_S, ask, end_of, open_files, our_threads, port_of, rows_url, soon, told
+from tests.live.asking import (
+    PATIENCE_S,
+    ask,
+    end_of,
+    open_files,
+    our_threads,
+    port_of,
+    rows_url,
+    soon,
+    told,
+)
 from websockets.sync.client import connect
 
 from emodict.errors import MissingDependencyError, PageError
@@ -77,7 +89,11 @@ def test_a_model_of_simulated_people_is_marked_beside_a_person_of_flesh(
     page: PageListener, rng: np.random.Generator
 ) -> None:
     row = noise(15, rng)
-    shown = {"simulated": False, "model_simulated": True, "doubts": ("eeg: its spread is 1e-05 uV",)}
+    shown = {
+        "simulated": False,
+        "model_simulated": True,
+        "doubts": ("eeg: its spread is 1e-05 uV",),
+    }
     page.row(dataclasses.replace(row, prediction=dataclasses.replace(row.prediction, **shown)))
     with connect(rows_url(page)) as stream:
         now = told(stream)["now"]
@@ -96,8 +112,11 @@ def test_a_row_arrives_as_it_was(page: PageListener, rng: np.random.Generator) -
     assert now["simulated"] == ["a SIMULATED person"]
     assert now["unix_s"] == pytest.approx(row.unix_s, abs=1e-3)
     assert [(s["modality"], s["state"], s["valid"]) for s in now["sensors"]] == [
-        ("eeg", "live", True), ("gsr", "live", True), ("ppg", "live", True), ("video", "stalled", False)
-    ]  # fmt: skip
+        ("eeg", "live", True),
+        ("gsr", "live", True),
+        ("ppg", "live", True),
+        ("video", "stalled", False),
+    ]
     assert now["sensors"][0]["device"] == "device of eeg"
     assert now["sensors"][0]["rate_hz"] == 100
 
@@ -107,13 +126,19 @@ def test_a_row_without_an_answer_has_none_and_no_number_stands_in_its_place(
 ) -> None:
     page.row(noise(0, rng))
     row = noise(1, rng, answered=False)
-    sensors = (dataclasses.replace(row.sensors[0], quality=float("nan"), rate_hz=float("nan")), *row.sensors[1:])
+    sensors = (
+        dataclasses.replace(row.sensors[0], quality=float("nan"), rate_hz=float("nan")),
+        *row.sensors[1:],
+    )
     page.row(dataclasses.replace(row, sensors=sensors))
     with connect(rows_url(page)) as stream:
         news = told(stream)
     assert news["past"][0]["answer"] is not None
     assert (news["now"]["answer"], news["now"]["weights"]) == (None, None)
-    assert (news["now"]["sensors"][0]["quality"], news["now"]["sensors"][0]["rate_hz"]) == (None, None)
+    assert (news["now"]["sensors"][0]["quality"], news["now"]["sensors"][0]["rate_hz"]) == (
+        None,
+        None,
+    )
 
 
 def test_a_row_is_copied_so_that_the_engine_may_use_its_memory_again(
@@ -127,7 +152,9 @@ def test_a_row_is_copied_so_that_the_engine_may_use_its_memory_again(
         np.testing.assert_allclose(told(stream)["now"]["answer"], was, atol=0.6e-5)
 
 
-def test_rows_faster_than_eyes_come_together_and_none_is_missing(page: PageListener, rng: np.random.Generator) -> None:
+def test_rows_faster_than_eyes_come_together_and_none_is_missing(
+    page: PageListener, rng: np.random.Generator
+) -> None:
     with connect(rows_url(page)) as stream:
         told(stream)
         came, messages = [], 0
@@ -239,7 +266,10 @@ def test_a_browser_that_answers_no_ping_is_taken_for_gone_and_nobody_hears_of_it
 
 
 def test_a_row_for_a_browser_that_was_given_up_at_that_moment_is_no_error(
-    page: PageListener, rng: np.random.Generator, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+    page: PageListener,
+    rng: np.random.Generator,
+    capfd: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     with connect(rows_url(page)) as stream:
         told(stream)
@@ -247,7 +277,8 @@ def test_a_row_for_a_browser_that_was_given_up_at_that_moment_is_no_error(
         (browser,) = page._hub.browsers
 
         def at_that_moment() -> None:
-            # The row wakes who sends it, and only then is the connection closed: one turn of the loop too late.
+            # The row wakes who sends it, and only then is the connection closed:
+            # one turn of the loop too late.
             page.row(noise(0, rng))
             browser.news.set()
             served.pending_ping_payload = b"never answered"
@@ -319,7 +350,8 @@ def test_it_ends_soon_whoever_is_there_and_leaves_nothing_behind(rng: np.random.
             time.sleep(0.005)
         ending = time.monotonic()
         page.__exit__()
-        # Within a second on a machine at rest; who waits for a browser that never reads waits for 10 s (SEND_S).
+        # Within a second on a machine at rest;
+        # who waits for a browser that never reads waits for 10 s (SEND_S).
         assert time.monotonic() - ending < 5.0
         assert our_threads() == []
     for one in (half, idle, *deaf):
@@ -360,7 +392,9 @@ def test_a_fault_of_the_page_is_a_sentence_at_the_terminal(
     monkeypatch.setattr(Hub, "full", property(broken))
     assert ask(page, "/knock").status == 500
     (said,) = [record for record in caplog.records if record.levelno >= logging.WARNING]
-    assert said.getMessage().endswith("at /knock: a fault in emodict itself: ZeroDivisionError: of the test")
+    assert said.getMessage().endswith(
+        "at /knock: a fault in emodict itself: ZeroDivisionError: of the test"
+    )
     assert not said.exc_info
     assert "Traceback" not in "".join(capfd.readouterr())
 
@@ -368,7 +402,9 @@ def test_a_fault_of_the_page_is_a_sentence_at_the_terminal(
 def test_a_port_in_use_is_a_sentence_that_names_another(page: PageListener) -> None:
     port = port_of(page)
     second = PageListener(page_address(f"127.0.0.1:{port}"))
-    with pytest.raises(PageError, match=f"another program uses that port. Choose another, such as .*:{port + 1}"):
+    with pytest.raises(
+        PageError, match=f"another program uses that port. Choose another, such as .*:{port + 1}"
+    ):
         second.__enter__()
     assert PageError.exit_code == 2
     assert our_threads() == ["emodict page"]
@@ -426,18 +462,26 @@ def test_a_missing_package_is_a_sentence_before_anything_is_served(
     package: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, package, None)
-    with pytest.raises(MissingDependencyError, match=rf"'{package}', which is not installed. pip install .*\[serve\]"):
+    with pytest.raises(
+        MissingDependencyError,
+        match=rf"'{package}', which is not installed. pip install .*\[serve\]",
+    ):
         PageListener(page_address())
 
 
 def test_the_page_costs_a_run_without_it_nothing() -> None:
-    code = "import sys, emodict.live.page; print([m for m in ('starlette', 'uvicorn', 'websockets', 'anyio') " \
-           "if m in sys.modules])"  # fmt: skip
+    code = (
+        "import sys, emodict.live.page; print([m for m in ('starlette', 'uvicorn', "
+        "'websockets', 'anyio') "
+        "if m in sys.modules])"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert done.stdout.strip() == "[]", done.stderr
 
 
-def test_rows_may_come_from_any_thread_while_browsers_come_and_go(page: PageListener, rng: np.random.Generator) -> None:
+def test_rows_may_come_from_any_thread_while_browsers_come_and_go(
+    page: PageListener, rng: np.random.Generator
+) -> None:
     stop = threading.Event()
 
     def come_and_go() -> None:

@@ -1,4 +1,6 @@
-"""The live page in a real Chromium: what people see on a desk, on a phone, and when the run goes away."""
+"""The live page in a real Chromium: what people see on a desk, on a phone,
+and when the run goes away.
+"""
 
 from __future__ import annotations
 
@@ -63,9 +65,9 @@ def test_the_distribution_moves_with_the_rows(tab: Any, page: Any, rng: Any) -> 
     tab.open(page.url)
     shows(tab, rows[19])
     assert tab.text("#model") == "model.onnx · emodict-1 · fp32 · from LSL"
-    assert tab.value("[...document.querySelectorAll('#emotions .name')].map((n) => n.textContent)")[:2] == [
-        "Inspired", "Alert"
-    ]  # fmt: skip
+    assert tab.value("[...document.querySelectorAll('#emotions .name')].map((n) => n.textContent)")[
+        :2
+    ] == ["Inspired", "Alert"]
     history = "document.querySelector('#minute polygon').getAttribute('points')"
     before, seconds_before = tab.value(history), tab.value(f"{history}.split(' ').length")
     for row in rows[20:]:
@@ -91,15 +93,27 @@ def test_every_sensor_has_its_state_device_rate_and_quality(tab: Any, page: Any,
     page.row(dataclasses.replace(row, sensors=sensors))
     tab.open(page.url)
     assert tab.wait(f"{STATES}.length && {STATES}") == ["live", "lost", "absent", "stalled"]
-    devices = tab.value("[...document.querySelectorAll('#sensors .device')].map((d) => d.textContent)")
-    assert devices[:3] == ["device of eeg · 100 Hz", "device of gsr · 100 Hz · 7 late", "never seen"]
-    qualities = tab.value("[...document.querySelectorAll('#sensors .quality .value')].map((d) => d.textContent)")
+    devices = tab.value(
+        "[...document.querySelectorAll('#sensors .device')].map((d) => d.textContent)"
+    )
+    assert devices[:3] == [
+        "device of eeg · 100 Hz",
+        "device of gsr · 100 Hz · 7 late",
+        "never seen",
+    ]
+    qualities = tab.value(
+        "[...document.querySelectorAll('#sensors .quality .value')].map((d) => d.textContent)"
+    )
     assert qualities == [f"{eeg.quality:.2f}", "not valid", "not valid", "not valid"]
-    meters = tab.value("[...document.querySelectorAll('[role=meter]')].map((m) => m.getAttribute('aria-label'))")
+    meters = tab.value(
+        "[...document.querySelectorAll('[role=meter]')].map((m) => m.getAttribute('aria-label'))"
+    )
     assert meters == ["Quality of EEG", "Quality of GSR", "Quality of PPG", "Quality of Face"]
 
 
-def test_the_dictionary_weights_are_bars_on_either_side_of_zero(tab: Any, page: Any, rng: Any) -> None:
+def test_the_dictionary_weights_are_bars_on_either_side_of_zero(
+    tab: Any, page: Any, rng: Any
+) -> None:
     row = noise(0, rng)
     page.row(row)
     tab.open(page.url)
@@ -107,17 +121,26 @@ def test_the_dictionary_weights_are_bars_on_either_side_of_zero(tab: Any, page: 
     tab.wait("document.querySelectorAll('#weights .above, #weights .below').length === 32")
     assert tab.value("document.querySelectorAll('#weights .below').length") == (weights < 0).sum()
     heights = tab.value(
-        "[...document.querySelectorAll('#weights .above, #weights .below')].map((b) => b.getBBox().height)"
+        "[...document.querySelectorAll('#weights .above, #weights .below')].map((b) "
+        "=> b.getBBox().height)"
     )
-    np.testing.assert_allclose(np.array(heights) / max(heights), np.abs(weights) / np.abs(weights).max(), atol=2e-3)
+    np.testing.assert_allclose(
+        np.array(heights) / max(heights), np.abs(weights) / np.abs(weights).max(), atol=2e-3
+    )
 
 
-def test_a_second_without_an_answer_shows_no_number_of_another_second(tab: Any, page: Any, rng: Any) -> None:
+def test_a_second_without_an_answer_shows_no_number_of_another_second(
+    tab: Any, page: Any, rng: Any
+) -> None:
     page.row(noise(0, rng))
     tab.open(page.url)
     tab.wait(f"{SHOWN}.length && {SHOWN}[0] !== '–'")
     row = noise(1, rng, answered=False)
-    page.row(dataclasses.replace(row, sensors=(dataclasses.replace(row.sensors[0], valid=False), *row.sensors[1:])))
+    page.row(
+        dataclasses.replace(
+            row, sensors=(dataclasses.replace(row.sensors[0], valid=False), *row.sensors[1:])
+        )
+    )
     tab.wait(f"{SHOWN}.every((shown) => shown === '–')")
     assert tab.text("#silent") == "No answer for this second: not valid: EEG."
     assert tab.value("document.querySelectorAll('#minute .gap').length") == 1
@@ -134,7 +157,9 @@ def test_simulated_people_are_called_so_and_others_are_not(tab: Any, page: Any, 
     tab.wait(f"!({banner})")
 
 
-def test_when_no_row_comes_the_page_says_so_and_shows_no_old_number(tab: Any, page: Any, rng: Any) -> None:
+def test_when_no_row_comes_the_page_says_so_and_shows_no_old_number(
+    tab: Any, page: Any, rng: Any
+) -> None:
     page.row(noise(0, rng))
     tab.open(page.url)
     tab.wait("document.querySelector('#link').dataset.state === 'waiting'")
@@ -143,7 +168,9 @@ def test_when_no_row_comes_the_page_says_so_and_shows_no_old_number(tab: Any, pa
     assert set(tab.value(SHOWN)) == {"–"}
     # Nor does it claim to know how the sensors are.
     assert set(tab.value(STATES)) == {"unknown"}
-    assert set(tab.value("[...document.querySelectorAll('#sensors .value')].map((v) => v.textContent)")) == {"–"}
+    assert set(
+        tab.value("[...document.querySelectorAll('#sensors .value')].map((v) => v.textContent)")
+    ) == {"–"}
     row = noise(5, rng)
     page.row(row)
     shows(tab, row)
@@ -193,20 +220,27 @@ def test_a_token_opens_the_page_once_and_leaves_the_address(tab: Any, rng: Any) 
 
 
 @pytest.mark.parametrize("width", [320, 375, 768, 1200])
-def test_nothing_is_wider_than_the_screen_and_everything_has_a_name(tab: Any, page: Any, rng: Any, width: Any) -> None:
+def test_nothing_is_wider_than_the_screen_and_everything_has_a_name(
+    tab: Any, page: Any, rng: Any, width: Any
+) -> None:
     for number in range(60):
         row = noise(number, rng, answered=number % 7 > 0)
-        names = [dataclasses.replace(sensor, device="A-Very-Long-Device-Name-" * 4) for sensor in row.sensors]
+        names = [
+            dataclasses.replace(sensor, device="A-Very-Long-Device-Name-" * 4)
+            for sensor in row.sensors
+        ]
         page.row(dataclasses.replace(row, sensors=tuple(names)))
     tab.open(page.url, width=width)
     tab.wait("document.querySelectorAll('#sensors li').length === 4")
     assert tab.value("document.documentElement.scrollWidth") <= width
     beyond = (
-        f"[...document.querySelectorAll('main *')].filter((e) => e.getBoundingClientRect().right > {width} + 1).length"
+        f"[...document.querySelectorAll('main *')].filter((e) "
+        f"=> e.getBoundingClientRect().right > {width} + 1).length"
     )
     assert tab.value(beyond) == 0
     assert tab.value(
-        "[...document.querySelectorAll('[role=img],[role=meter]')].every((e) => e.getAttribute('aria-label'))"
+        "[...document.querySelectorAll('[role=img],[role=meter]')].every((e) "
+        "=> e.getAttribute('aria-label'))"
     )
 
 
@@ -225,8 +259,13 @@ CONTRAST = """(() => {
   const light = (c) => c.slice(0, 3).map((v) => v / 255)
     .map((v) => (v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4))
     .reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
-  const behind = (e) => { for (; e; e = e.parentElement) { const c = parts(getComputedStyle(e).backgroundColor);
-    if (c.length < 4 || c[3] === 1) return c; } return [255, 255, 255]; };
+  const behind = (e) => {
+    for (; e; e = e.parentElement) {
+      const c = parts(getComputedStyle(e).backgroundColor);
+      if (c.length < 4 || c[3] === 1) return c;
+    }
+    return [255, 255, 255];
+  };
   let worst = { ratio: 99 };
   for (const e of document.querySelectorAll("body *")) {
     const wordless = ![...e.childNodes].some((n) => n.nodeType === 3 && n.textContent.trim());
@@ -240,11 +279,17 @@ CONTRAST = """(() => {
 })()"""
 
 
-def test_names_from_outside_are_shown_as_they_are_and_do_nothing(tab: Any, page: Any, rng: Any) -> None:
+def test_names_from_outside_are_shown_as_they_are_and_do_nothing(
+    tab: Any, page: Any, rng: Any
+) -> None:
     row = noise(0, rng)
     evil = "<img src=x onerror=\"document.title='broken'\">"
     page.begin(manifest(), evil)
-    page.row(dataclasses.replace(row, sensors=(dataclasses.replace(row.sensors[0], device=evil), *row.sensors[1:])))
+    page.row(
+        dataclasses.replace(
+            row, sensors=(dataclasses.replace(row.sensors[0], device=evil), *row.sensors[1:])
+        )
+    )
     tab.open(page.url)
     tab.wait("document.querySelectorAll('#sensors li').length === 4")
     assert evil in tab.text("#model")
@@ -265,15 +310,25 @@ def test_it_asks_for_nothing_but_its_own_four_files(tab: Any, page: Any, rng: An
 def test_who_wants_no_motion_gets_none(tab: Any, page: Any, rng: Any) -> None:
     page.row(noise(0, rng))
     tab.open(page.url)
-    tab.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-reduced-motion", "value": "reduce"}])
+    tab.call(
+        "Emulation.setEmulatedMedia",
+        features=[{"name": "prefers-reduced-motion", "value": "reduce"}],
+    )
     tab.wait("document.querySelectorAll('#sensors li').length === 4")
-    assert tab.value("getComputedStyle(document.querySelector('#emotions .fill')).transitionDuration") == "0s"
+    assert (
+        tab.value("getComputedStyle(document.querySelector('#emotions .fill')).transitionDuration")
+        == "0s"
+    )
 
 
-def test_an_hour_of_rows_leaves_the_page_as_large_as_a_minute_of_them(tab: Any, page: Any, rng: Any) -> None:
+def test_an_hour_of_rows_leaves_the_page_as_large_as_a_minute_of_them(
+    tab: Any, page: Any, rng: Any
+) -> None:
     tab.open(page.url)
     tab.wait("document.querySelector('#link').dataset.state !== 'connecting'")
-    feeding = threading.Thread(target=lambda: [(page.row(noise(n, rng)), time.sleep(0.001)) for n in range(3600)])
+    feeding = threading.Thread(
+        target=lambda: [(page.row(noise(n, rng)), time.sleep(0.001)) for n in range(3600)]
+    )
     feeding.start()
     feeding.join()
     tab.wait("rows.length === 60 && rows[59].start_s === 3599")

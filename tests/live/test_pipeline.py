@@ -1,4 +1,6 @@
-"""Rows keep coming, once a second, whatever the sensors do; a sensor is invalid only where it was not there."""
+"""Rows keep coming, once a second, whatever the sensors do;
+a sensor is invalid only where it was not there.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,8 @@ RATES = {"gsr": 4.0, "ppg": 100.0}
 SECONDS = 40
 # The promise of docs/features.md: live rows are those of the recording, in blocks of another size.
 ATOL = 1e-9
-# How long a row waits for a sensor that is live, and what the last sample of a second takes to get here.
+# How long a row waits for a sensor that is live,
+# and what the last sample of a second takes to get here.
 PATIENCE_S = 1.0
 ARRIVAL_S = 0.02
 # The clock of the source starts anywhere.
@@ -39,7 +42,9 @@ def samples(name: str, seconds: int = SECONDS, rate_hz: float | None = None) -> 
 
 
 class Wrist:
-    """Two sensors that deliver every tenth of a second, as far as `alive` says; a clock that the test winds."""
+    """Two sensors that deliver every tenth of a second, as far as `alive` says;
+    a clock that the test winds.
+    """
 
     def __init__(self) -> None:
         self.pipeline = LivePipeline(SPEC)
@@ -53,13 +58,19 @@ class Wrist:
         stream = LiveStream(name, rate_hz or RATES[name], (name,), "")
         self.pipeline.push(Connected(stream, self.now_s))
 
-    def run(self, until_s: float, alive: tuple[str, ...] = ("gsr", "ppg"), *, delay_s: float = 0.0) -> None:
-        """Wind the clock to `until_s` of the run; who is not alive loses what it would have sent."""
+    def run(
+        self, until_s: float, alive: tuple[str, ...] = ("gsr", "ppg"), *, delay_s: float = 0.0
+    ) -> None:
+        """Wind the clock to `until_s` of the run;
+        who is not alive loses what it would have sent.
+        """
         while self.now_s < T0 + until_s - 1e-9:
             self.now_s += 0.1
             for name, rate in RATES.items():
                 known = int(np.floor((self.now_s - T0 - delay_s) * rate + 1e-6))
-                fresh = np.arange(self.sent[name], max(self.sent[name], min(known, len(self.values[name]))))
+                fresh = np.arange(
+                    self.sent[name], max(self.sent[name], min(known, len(self.values[name])))
+                )
                 self.sent[name] += len(fresh)
                 if name in alive and len(fresh):
                     self.pipeline.push(Chunk(name, self.values[name][fresh], T0 + fresh / rate))
@@ -105,13 +116,16 @@ def test_live_rows_are_those_of_the_recording_each_at_the_end_of_its_second(wris
     np.testing.assert_allclose(wrist.came_s, expected.start_s + 1, rtol=0, atol=1e-9)
 
 
-def test_a_stalled_sensor_is_invalid_within_two_seconds_and_comes_back_by_itself(wrist: Wrist) -> None:
+def test_a_stalled_sensor_is_invalid_within_two_seconds_and_comes_back_by_itself(
+    wrist: Wrist,
+) -> None:
     wrist.run(10.5)
     wrist.run(20.3, alive=("gsr",))
     assert wrist.pipeline.state("ppg")[0] == STALLED
     wrist.run(SECONDS)
     assert wrist.all.start_s.tolist() == list(range(4, SECONDS))
-    # Whole windows of 5 s: up to second 9; the samples come again in second 20, so from 21 to 26 for the first.
+    # Whole windows of 5 s: up to second 9; the samples come again in second 20,
+    # so from 21 to 26 for the first.
     assert wrist.valid_seconds("ppg") == [*range(4, 10), *range(25, SECONDS)]
     assert wrist.valid_seconds("gsr") == list(range(4, SECONDS))
     late_s = np.array(wrist.came_s) - wrist.all.start_s - 1
@@ -147,7 +161,9 @@ def test_a_sensor_that_comes_late_is_used_from_its_first_whole_second_on() -> No
     assert wrist.valid_seconds("ppg") == list(range(12, 20))
     expected = offline()
     part = SPEC.token_slices["ppg"]
-    np.testing.assert_allclose(wrist.all.tokens[8:, part], expected.tokens[8:16, part], rtol=ATOL, atol=ATOL)
+    np.testing.assert_allclose(
+        wrist.all.tokens[8:, part], expected.tokens[8:16, part], rtol=ATOL, atol=ATOL
+    )
 
 
 def test_a_lost_sensor_is_not_waited_for(wrist: Wrist) -> None:
@@ -162,7 +178,9 @@ def test_a_sensor_that_is_lost_again_soon_is_said_to_be(
     wrist: Wrist, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        wrist.pipeline, "_states", ChangeLogger(logging.getLogger("emodict"), clock=lambda: wrist.now_s)
+        wrist.pipeline,
+        "_states",
+        ChangeLogger(logging.getLogger("emodict"), clock=lambda: wrist.now_s),
     )
     wrist.run(1.0)
     wrist.pipeline.push(Lost("ppg", wrist.now_s, "battery"))
@@ -195,7 +213,9 @@ def test_a_sensor_may_come_back_at_another_rate(wrist: Wrist) -> None:
     assert ppg[-1] >= 24  # the resampler keeps the last 0.2 s back
 
 
-def test_samples_that_are_always_late_are_counted_and_the_rows_go_out_without_them(wrist: Wrist) -> None:
+def test_samples_that_are_always_late_are_counted_and_the_rows_go_out_without_them(
+    wrist: Wrist,
+) -> None:
     wrist.run(20.0, delay_s=1.5)
     assert wrist.all.start_s.tolist() in (list(range(4, 19)), list(range(4, 20)))
     state, _, late = wrist.pipeline.state("ppg")
@@ -232,7 +252,9 @@ def test_a_time_is_in_the_far_future_a_minute_after_the_second_that_is_due(
 
 
 @pytest.mark.parametrize(("waited_s", "comes"), [(0.999, False), (1.0, True)])
-def test_a_row_waits_for_a_sensor_that_is_live_for_a_second(wrist: Wrist, waited_s: float, comes: bool) -> None:
+def test_a_row_waits_for_a_sensor_that_is_live_for_a_second(
+    wrist: Wrist, waited_s: float, comes: bool
+) -> None:
     wrist.run(9.5)
     wrist.run(9.9, alive=("gsr",))
     # Nothing of the pulse any more, and all of the skin.
@@ -263,8 +285,11 @@ def test_a_signal_is_turned_upside_down_where_it_is_asked_for() -> None:
     names = SPEC.modality("ppg").feature_names
     low, high = names.index("x_min"), names.index("x_max")
     part = SPEC.token_slices["ppg"]
-    straight, turned = (rows.tokens[:, part].reshape(len(rows), -1) for rows in (offline(), wrist.all))
-    # The lowest point of the turned pulse is the highest of the other, up to the rounding of a filter.
+    straight, turned = (
+        rows.tokens[:, part].reshape(len(rows), -1) for rows in (offline(), wrist.all)
+    )
+    # The lowest point of the turned pulse is the highest of the other,
+    # up to the rounding of a filter.
     np.testing.assert_allclose(turned[:, low], -straight[:, high], rtol=0, atol=1e-9)
 
 
@@ -277,7 +302,8 @@ def test_signals_that_the_model_does_not_read_are_passed_over(wrist: Wrist) -> N
 
 def test_waiting_is_no_longer_than_nothing_can_become_due(wrist: Wrist) -> None:
     wrist.run(7.2)
-    # The source is asked again just after the second, and then often; those that are gone are given up with it.
+    # The source is asked again just after the second, and then often;
+    # those that are gone are given up with it.
     assert wrist.pipeline.wait_s(wrist.now_s, 10.0) == pytest.approx(0.8 + ARRIVAL_S, abs=1e-5)
     assert wrist.pipeline.wait_s(wrist.now_s + 1.0, 10.0) == ARRIVAL_S
     for name in RATES:
@@ -303,16 +329,29 @@ def test_channels_are_found_by_their_names_in_whatever_order_the_device_has_them
 
     # T3 and T7 are one place.
     expected = extract_features(
-        Recording("s", "p", {"eeg": Signal("eeg", 300.0, "uV", ("T7", "AF7"), np.stack([wave["T7"], wave["AF7"]], 1))}),
+        Recording(
+            "s",
+            "p",
+            {
+                "eeg": Signal(
+                    "eeg", 300.0, "uV", ("T7", "AF7"), np.stack([wave["T7"], wave["AF7"]], 1)
+                )
+            },
+        ),
         spec,
     ).tokens
     np.testing.assert_allclose(tokens("AF7", "AF8", "T7"), expected, rtol=ATOL, atol=ATOL)
-    with pytest.raises(StreamError, match=r"eeg: headband lacks channel T3\. Expected 2 channels T3 AF7, got AF7 AF8"):
+    with pytest.raises(
+        StreamError,
+        match=r"eeg: headband lacks channel T3\. Expected 2 channels T3 AF7, got AF7 AF8",
+    ):
         tokens("AF7", "AF8")
 
 
 @pytest.mark.parametrize("rate_hz", [50.0, 250.0])
-def test_skin_conductance_that_is_resampled_is_waited_for_as_long_as_it_comes(rate_hz: float) -> None:
+def test_skin_conductance_that_is_resampled_is_waited_for_as_long_as_it_comes(
+    rate_hz: float,
+) -> None:
     spec = SPEC.with_modalities(("gsr",))
     rng = np.random.default_rng(3)
     values = 3 + np.cumsum(rng.normal(scale=0.1 / rate_hz, size=(round(20 * rate_hz), 1)), axis=0)
@@ -333,9 +372,12 @@ def test_skin_conductance_that_is_resampled_is_waited_for_as_long_as_it_comes(ra
     # The filter reaches 2.5 s: what it needs came for the rows up to second 11.
     valid = live.start_s[live.valid[:, 0]].astype(int).tolist()
     assert valid == list(range(4, 12))
-    np.testing.assert_allclose(live.tokens[: len(valid)], offline.tokens[: len(valid)], rtol=ATOL, atol=ATOL)
+    np.testing.assert_allclose(
+        live.tokens[: len(valid)], offline.tokens[: len(valid)], rtol=ATOL, atol=ATOL
+    )
     late_s = np.array(came_s) - live.start_s - 1
-    # Beyond the filter and the rest of its block, 0.5 s, nothing waits; one second after the stall neither.
+    # Beyond the filter and the rest of its block, 0.5 s, nothing waits;
+    # one second after the stall neither.
     assert late_s.max() <= 2.5 + 0.5 + 0.1 + 1e-6
     assert came_s[live.start_s.tolist().index(12.0)] <= 15 + PATIENCE_S + 0.1 + 1e-6
     assert pipeline.state("gsr")[0] == STALLED

@@ -13,8 +13,9 @@ from emodict.live.placing import Placer
 from emodict.recording.grid import signal_blocks
 from emodict.recording.recording import Signal
 
-# What is interpolated is a sum of four products, together below 16 in size. In pieces of another size they may be added
-# in another order: each of two sums is rounded four times, by half an epsilon.
+# What is interpolated is a sum of four products, together below 16 in size. In pieces of
+# another size they may be added in another order: each of two sums is rounded four
+# times, by half an epsilon.
 INTERPOLATED = 4 * 16 * np.finfo(np.float64).eps
 
 
@@ -49,7 +50,10 @@ def test_the_live_clock_is_the_one_of_files(snapped: bool) -> None:
     rng = np.random.default_rng(1)
     rate = 4.0 if snapped else 100.0
     times = np.arange(2000) / (rate * (1 + 5e-5)) + 0.3 / rate + rng.uniform(-0.1, 0.1, 2000) / rate
-    times, values = np.delete(times, slice(700, 730)), np.delete(rng.standard_normal(2000), slice(700, 730))
+    times, values = (
+        np.delete(times, slice(700, 730)),
+        np.delete(rng.standard_normal(2000), slice(700, 730)),
+    )
     modality = "gsr" if snapped else "ppg"
     signal = Signal(modality, rate, "uS", (modality,), values[:, None], timestamps_s=times)
     whole = np.concatenate(list(signal_blocks(signal, (modality,), block_s=1e6)))[:, 0]
@@ -112,7 +116,9 @@ def test_where_nothing_is_known_yet_there_are_no_ticks_of_all_channels(snapped: 
 
 
 @pytest.mark.parametrize("snapped", [False, True])
-@pytest.mark.parametrize(("missed_before", "periods", "late"), [(True, -0.5, 0), (True, -0.51, 1), (None, -0.51, 0)])
+@pytest.mark.parametrize(
+    ("missed_before", "periods", "late"), [(True, -0.5, 0), (True, -0.51, 1), (None, -0.51, 0)]
+)
 def test_half_a_period_before_the_anchor_a_sample_belongs_to_it(
     snapped: bool, missed_before: bool | None, periods: float, late: int
 ) -> None:

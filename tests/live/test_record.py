@@ -43,7 +43,9 @@ def command(*words: Any) -> list[str]:
 def start_recording(out: Path) -> tuple[Any, int]:
     """A recording of the synthetic board, and how many samples of EEG it said that it has."""
     words = ("--live", "brainflow:SYNTHETIC_BOARD", "-o", out, "--subject", "P07")
-    process = subprocess.Popen(command(*words), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command(*words), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
     for line in iter(process.stdout.readline, ""):
         if said := re.search(r"eeg (\d+) samples", line):
             return process, int(said[1])
@@ -66,8 +68,17 @@ def test_a_signal_ends_a_recording_cleanly(tmp_path: Path, how: Any) -> None:
 
 def test_nothing_recorded_is_an_error_and_leaves_no_file(tmp_path: Path) -> None:
     (tmp_path / "port").touch()
-    words = ("--live", "brainflow:CYTON", "--board", f"serial_port={tmp_path}/port", "--seconds", "1.5")
-    done = subprocess.run(command(*words, "-o", tmp_path / "n.h5"), capture_output=True, text=True, timeout=60)
+    words = (
+        "--live",
+        "brainflow:CYTON",
+        "--board",
+        f"serial_port={tmp_path}/port",
+        "--seconds",
+        "1.5",
+    )
+    done = subprocess.run(
+        command(*words, "-o", tmp_path / "n.h5"), capture_output=True, text=True, timeout=60
+    )
     assert done.returncode == 2
     assert "has brought no samples" in done.stderr
     assert not (tmp_path / "n.h5").exists()
@@ -103,6 +114,8 @@ def test_without_a_model_all_electrodes_of_an_lsl_stream_are_recorded() -> None:
 
 def test_channels_of_a_board_say_where_its_electrodes_are(tmp_path: Path) -> None:
     sensors = SourceOptions(live="brainflow:SYNTHETIC_BOARD", channels="Fz")
-    with pytest.raises(InputError, match=r"channels names the places of its electrodes\. Expected 16 names, got 1"):
+    with pytest.raises(
+        InputError, match=r"channels names the places of its electrodes\. Expected 16 names, got 1"
+    ):
         record_session(RecordRequest(sensors, tmp_path / "x.h5"))
     assert not (tmp_path / "x.h5").exists()

@@ -1,4 +1,6 @@
-"""SessionRecorder: everything is kept, a killed program loses 2 s at most, and no disk stops the rows."""
+"""SessionRecorder: everything is kept, a killed program loses 2 s at most,
+and no disk stops the rows.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,8 @@ GSR = LiveStream("gsr", 4.0, ("gsr",), "uS", "wristband")
 KILLS = 6
 # What a killed program may lose: a second that waits to be written, and a second for the disk.
 LOSS_S = 2.0
-# On a machine whose processor and disk have other work to do. Who writes nothing before the end loses all 5.5 s.
+# On a machine whose processor and disk have other work to do.
+# Who writes nothing before the end loses all 5.5 s.
 BUSY_LOSS_S = 3.0
 # What comes within seconds on a machine at rest; nothing that is right takes as long on any.
 PATIENCE_S = 60.0
@@ -61,10 +64,17 @@ def start_sender(out: Path) -> Any:
     return subprocess.Popen([sys.executable, SENDER, str(out)], stdout=subprocess.PIPE, text=True)
 
 
-def check_counters(recording: Recording, sent: dict[Any, Any], starts: dict[tuple[str, float], float]) -> float:
-    """Every stream is there but for its last 2 s, each sample being its number; the shortfalls in seconds."""
+def check_counters(
+    recording: Recording, sent: dict[Any, Any], starts: dict[tuple[str, float], float]
+) -> float:
+    """Every stream is there but for its last 2 s, each sample being its number;
+    the shortfalls in seconds.
+    """
     short_s = []
-    by_rate = {(signal.modality.partition("_")[0], signal.rate_hz): signal for signal in recording.signals.values()}
+    by_rate = {
+        (signal.modality.partition("_")[0], signal.rate_hz): signal
+        for signal in recording.signals.values()
+    }
     for (modality, rate_hz), count in sent.items():
         signal = by_rate.get((modality, rate_hz))
         kept = 0 if signal is None else signal.sample_count
@@ -74,12 +84,16 @@ def check_counters(recording: Recording, sent: dict[Any, Any], starts: dict[tupl
         channels = len(signal.channel_names)
         wanted = np.arange(kept)[:, None] + 0.25 * np.arange(channels)
         np.testing.assert_array_equal(signal.read(0, kept), wanted.astype(np.float32))
-        np.testing.assert_array_equal(signal.timestamps_s, starts[modality, rate_hz] + np.arange(kept) / rate_hz)
+        np.testing.assert_array_equal(
+            signal.timestamps_s, starts[modality, rate_hz] + np.arange(kept) / rate_hz
+        )
     return max(short_s, default=0.0)
 
 
 def kill_one(out: Path, after_s: float) -> float:
-    """A recording in real time, killed after so long: the seconds that were handed over and are not in the file."""
+    """A recording in real time, killed after so long:
+    the seconds that were handed over and are not in the file.
+    """
     process = start_sender(out)
     first = process.stdout.readline()
     time.sleep(after_s)
@@ -98,7 +112,9 @@ def test_killed_at_any_moment_all_but_the_last_seconds_can_be_read(tmp_path: Pat
     """A few times: `make kill` does it more often, and holds it to its 2 s."""
     delays_s = np.linspace(0.0, 5.5, KILLS)
     with ThreadPoolExecutor(KILLS) as threads:
-        short_s = list(threads.map(kill_one, [tmp_path / f"{i}.h5" for i in range(KILLS)], delays_s))
+        short_s = list(
+            threads.map(kill_one, [tmp_path / f"{i}.h5" for i in range(KILLS)], delays_s)
+        )
     assert len(short_s) == KILLS
     assert max(short_s) <= BUSY_LOSS_S, sorted(short_s)
 
@@ -131,7 +147,9 @@ def test_it_can_be_read_while_it_is_written(tmp_path: Path) -> None:
     try:
         process.stdout.readline()
         end_s = time.monotonic() + PATIENCE_S
-        while not {"eeg", "gsr", "ppg"} <= {signal.modality for signal in inspect_session(out).signals}:
+        while not {"eeg", "gsr", "ppg"} <= {
+            signal.modality for signal in inspect_session(out).signals
+        }:
             assert time.monotonic() < end_s
             time.sleep(0.1)
         assert inspect_session(out).attributes["recording"].startswith("still going on")
@@ -158,15 +176,25 @@ def test_a_clean_end_gives_a_normal_session(tmp_path: Path) -> None:
         assert not file.swmr_mode
     with open_session(out) as recording:
         assert (recording.session_id, recording.subject_id) == ("clean", "P07")
-        assert (recording.start_time, recording.device) == ("2023-11-14T22:13:20.250000Z", "headset, wristband")
+        assert (recording.start_time, recording.device) == (
+            "2023-11-14T22:13:20.250000Z",
+            "headset, wristband",
+        )
         assert recording.simulated
         assert "recording" not in recording.attributes
         eeg, gsr = recording.signals["eeg"], recording.signals["gsr"]
-        assert (eeg.rate_hz, eeg.unit, eeg.channel_names, eeg.sample_count) == (300.0, "uV", ("Fz", "Cz"), 3000)
+        assert (eeg.rate_hz, eeg.unit, eeg.channel_names, eeg.sample_count) == (
+            300.0,
+            "uV",
+            ("Fz", "Cz"),
+            3000,
+        )
         np.testing.assert_array_equal(eeg.read(0, 3000), np.arange(3000)[:, None] + [[0, 1]])
         # Seconds of 110, less 100: rounded by 1.4e-14 each time.
         np.testing.assert_allclose(eeg.timestamps_s, np.arange(3000) / 300, rtol=0, atol=1e-13)
-        np.testing.assert_array_equal(gsr.timestamps_s, 0.5 + np.arange(40) / 4)  # quarters are exact
+        np.testing.assert_array_equal(
+            gsr.timestamps_s, 0.5 + np.arange(40) / 4
+        )  # quarters are exact
         np.testing.assert_array_equal(gsr.read(0, 40)[:, 0], 7 + np.arange(40))
         assert [(event.onset_s, event.description) for event in recording.events] == [
             (0.0, "eeg connected from headset: 300 Hz, 2 channels"),
@@ -180,7 +208,9 @@ def test_a_clean_end_gives_a_normal_session(tmp_path: Path) -> None:
     assert inspect_session(tmp_path / "copy.h5").signals == inspect_session(out).signals
 
 
-def test_a_stream_that_appears_late_is_added(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stream_that_appears_late_is_added(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(recorder_module, "FLUSH_EVERY_S", 0.05)
     out = tmp_path / "late.h5"
     with SessionRecorder(out, start_s=0.0) as recorder:
@@ -200,7 +230,9 @@ def test_a_stream_that_appears_late_is_added(tmp_path: Path, monkeypatch: pytest
         assert (gsr.start_s, gsr.sample_count) == (5.0, 20)
 
 
-def test_a_stream_that_comes_back_at_another_rate_goes_on_in_a_signal_of_its_own(tmp_path: Path) -> None:
+def test_a_stream_that_comes_back_at_another_rate_goes_on_in_a_signal_of_its_own(
+    tmp_path: Path,
+) -> None:
     slower = LiveStream("eeg", 250.0, EEG.channel_names, "uV", "headset")
     with SessionRecorder(tmp_path / "rates.h5", start_s=0.0) as recorder:
         for stream, start_s, at in ((EEG, 0.0, 0), (slower, 6.0, 0), (EEG, 12.0, 1500)):
@@ -250,7 +282,9 @@ def test_an_existing_file_is_never_overwritten(tmp_path: Path) -> None:
         SessionRecorder(tmp_path / "nowhere" / "new.h5", start_s=0.0)
 
 
-def test_of_two_that_start_on_one_name_the_second_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_of_two_that_start_on_one_name_the_second_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     out = tmp_path / "one.h5"
     # Both look, and see no file, before either has made it.
     monkeypatch.setattr(Path, "exists", lambda self: False)
@@ -295,19 +329,23 @@ print(slowest_s)
 def test_a_full_disk_ends_the_recording_with_one_sentence_and_nothing_else(tmp_path: Path) -> None:
     out = tmp_path / "full.h5"
     script = FULL_DISK.format(folder=str(SENDER.parent))
-    done = subprocess.run([sys.executable, "-c", script, out], capture_output=True, text=True, timeout=120)
+    done = subprocess.run(
+        [sys.executable, "-c", script, out], capture_output=True, text=True, timeout=120
+    )
     assert done.returncode == 0, done.stderr
     failure, slowest_s = done.stdout.splitlines()
     assert failure.startswith(f"Recording {out} stopped: File too large")
     # logging's last resort: the sentence, once.
     assert done.stderr.strip() == failure
-    # To hand a chunk over takes microseconds; a busy machine's scheduler is what this allows for. Who waits for a disk
-    # that takes nothing waits for ever.
+    # To hand a chunk over takes microseconds; a busy machine's scheduler is what this allows for.
+    # Who waits for a disk that takes nothing waits for ever.
     assert float(slowest_s) < 5.0
     with open_session(out) as recording:
         eeg = recording.signals["eeg"]
         assert eeg.sample_count > 300
-        np.testing.assert_array_equal(eeg.read(0, eeg.sample_count)[:, 0], np.arange(eeg.sample_count))
+        np.testing.assert_array_equal(
+            eeg.read(0, eeg.sample_count)[:, 0], np.arange(eeg.sample_count)
+        )
 
 
 def test_a_disk_that_is_too_slow_ends_the_recording(
@@ -324,7 +362,9 @@ def test_a_disk_that_is_too_slow_ends_the_recording(
     assert len(caplog.records) == 1
 
 
-def test_a_patient_recorder_waits_rather_than_stops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_patient_recorder_waits_rather_than_stops(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(recorder_module, "MOST_WAITING_BYTES", 50_000)
     monkeypatch.setattr(recorder_module, "_WRITE_AT_BYTES", 20_000)
     with SessionRecorder(tmp_path / "patient.h5", start_s=0.0, patient=True) as recorder:
@@ -333,7 +373,9 @@ def test_a_patient_recorder_waits_rather_than_stops(tmp_path: Path, monkeypatch:
             recorder.keep(chunk(EEG, second, second + 1.0, at=300 * second))
     assert recorder.failure is None
     with open_session(tmp_path / "patient.h5") as recording:
-        np.testing.assert_array_equal(recording.signals["eeg"].read(0, 20_000)[:, 0], np.arange(18_000))
+        np.testing.assert_array_equal(
+            recording.signals["eeg"].read(0, 20_000)[:, 0], np.arange(18_000)
+        )
 
 
 def test_memory_does_not_grow_with_the_recording(tmp_path: Path) -> None:

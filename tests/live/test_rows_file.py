@@ -52,7 +52,9 @@ def test_a_replay_at_full_speed_writes_the_file_of_the_offline_run(
     np.testing.assert_array_equal(got[:, 0], expected[:, 0])
 
 
-def test_json_lines_hold_what_json_prints(run: Run, model: Path, session: Path, tmp_path: Path) -> None:
+def test_json_lines_hold_what_json_prints(
+    run: Run, model: Path, session: Path, tmp_path: Path
+) -> None:
     out = tmp_path / "rows.jsonl"
     words = ("--engine", model, "--live", f"replay:{session}", "--speed", "max", "--json")
     code, printed, _ = run(*words, "--out", out)
@@ -66,9 +68,21 @@ def test_of_a_run_that_is_killed_all_rows_but_the_last_can_be_read(
     model: Path, session: Path, tmp_path: Path, name: str
 ) -> None:
     out = tmp_path / name
-    words = [COMMAND, "--engine", str(model), "--live", f"replay:{session}", "--speed", "8", "--out", str(out)]
+    words = [
+        COMMAND,
+        "--engine",
+        str(model),
+        "--live",
+        f"replay:{session}",
+        "--speed",
+        "8",
+        "--out",
+        str(out),
+    ]
     printed = 0
-    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+    with subprocess.Popen(
+        words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as process:
         assert process.stdout is not None
         for line in process.stdout:
             printed += line.strip().startswith("0:")
@@ -78,15 +92,30 @@ def test_of_a_run_that_is_killed_all_rows_but_the_last_can_be_read(
         process.wait(PATIENCE_S)
     lines = out.read_text().splitlines(keepends=True)
     assert all(line.endswith("\n") for line in lines)
-    starts = table(out)[1][:, 0].tolist() if name.endswith("csv") else [json.loads(line)["start_s"] for line in lines]
+    starts = (
+        table(out)[1][:, 0].tolist()
+        if name.endswith("csv")
+        else [json.loads(line)["start_s"] for line in lines]
+    )
     # The listener that prints comes before the one that writes.
     assert len(starts) >= printed - 1
     assert starts == [4.0 + i for i in range(len(starts))]
 
 
-def test_a_row_is_in_the_file_as_soon_as_it_is_known(model: Path, session: Path, tmp_path: Path) -> None:
+def test_a_row_is_in_the_file_as_soon_as_it_is_known(
+    model: Path, session: Path, tmp_path: Path
+) -> None:
     out = tmp_path / "rows.csv"
-    words = [COMMAND, "--engine", str(model), "--live", f"replay:{session}", "--speed", "4", "--quiet"]
+    words = [
+        COMMAND,
+        "--engine",
+        str(model),
+        "--live",
+        f"replay:{session}",
+        "--speed",
+        "4",
+        "--quiet",
+    ]
     with subprocess.Popen([*words, "--out", str(out)], stdout=subprocess.DEVNULL) as process:
         end_s = time.monotonic() + PATIENCE_S
         while not (out.exists() and out.read_text().count("\n") >= 3):
@@ -102,7 +131,17 @@ def test_rows_never_replace_a_file_and_nothing_is_left_where_nothing_came(
 ) -> None:
     out = tmp_path / "rows.csv"
     out.write_text("precious")
-    words = ("--engine", model, "--live", f"replay:{session}", "--speed", "max", "--quiet", "--out", out)
+    words = (
+        "--engine",
+        model,
+        "--live",
+        f"replay:{session}",
+        "--speed",
+        "max",
+        "--quiet",
+        "--out",
+        out,
+    )
     code, _, err = run(*words)
     assert code == 2
     assert "it exists, and is never overwritten" in err

@@ -1,4 +1,6 @@
-"""Stamps that glitch, step, are on another clock or of another rate: what is placed, and what is said of it."""
+"""Stamps that glitch, step, are on another clock or of another rate:
+what is placed, and what is said of it.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +35,9 @@ class Placed:
     clock: SampleClock = field(repr=False)
 
 
-def place(stamps_s: np.ndarray, taken_s: np.ndarray, rate_hz: float = RATE_HZ, *, counter: bool = False) -> Placed:
+def place(
+    stamps_s: np.ndarray, taken_s: np.ndarray, rate_hz: float = RATE_HZ, *, counter: bool = False
+) -> Placed:
     """Samples that arrive when they are taken, read eight times a second."""
     now_s = 0.0
     log = RarelyLogger(LOGGER, clock=lambda: now_s)
@@ -59,7 +63,9 @@ def test_one_glitched_stamp_costs_one_sample(glitch_s: float, last_of_a_read: bo
     stamps_s[number] += glitch_s
     placed = place(stamps_s, true_s)
     assert np.setdiff1d(np.arange(len(true_s)), placed.numbers).tolist() == [number]
-    np.testing.assert_allclose(placed.times_s, true_s[placed.numbers], rtol=0, atol=1e-8)  # seconds of 1000
+    np.testing.assert_allclose(
+        placed.times_s, true_s[placed.numbers], rtol=0, atol=1e-8
+    )  # seconds of 1000
 
 
 @pytest.mark.parametrize("stamp_s", [np.nan, np.inf, -np.inf])
@@ -70,7 +76,9 @@ def test_a_stamp_that_is_no_number_costs_its_sample(stamp_s: float, number: int)
     stamps_s[number] = stamp_s
     placed = place(stamps_s, true_s)
     assert np.setdiff1d(np.arange(len(true_s)), placed.numbers).tolist() == [number]
-    np.testing.assert_allclose(placed.times_s, true_s[placed.numbers], rtol=0, atol=1e-8)  # seconds of 1000
+    np.testing.assert_allclose(
+        placed.times_s, true_s[placed.numbers], rtol=0, atol=1e-8
+    )  # seconds of 1000
 
 
 def test_two_glitched_stamps_cost_two_samples_and_three_a_stay_of_less_than_two_seconds() -> None:
@@ -87,21 +95,26 @@ def test_a_clock_that_steps_and_stays_is_followed_within_five_seconds_and_no_sam
     step_s: float, back_s: float, caplog: pytest.LogCaptureFixture
 ) -> None:
     true_s = even(60)
-    stamps_s = true_s + np.where((true_s >= START_S + 15) & (true_s < START_S + back_s), step_s, 0.0)
+    stamps_s = true_s + np.where(
+        (true_s >= START_S + 15) & (true_s < START_S + back_s), step_s, 0.0
+    )
     placed = place(stamps_s, true_s)
     assert len(placed.numbers) == len(true_s)
     # When it was read is how a sample's time is known after a step.
     np.testing.assert_allclose(placed.times_s, true_s, rtol=0, atol=POLL_S)
-    # A clock that is back is the old one, and its line begins again: not a creep from what was known of the other.
+    # A clock that is back is the old one, and its line begins again:
+    # not a creep from what was known of the other.
     later = true_s > START_S + back_s + 3
-    # It is approached within half a second: e^-6 of the eighth of a second that the other was known to.
+    # It is approached within half a second:
+    # e^-6 of the eighth of a second that the other was known to.
     np.testing.assert_allclose(placed.times_s[later], true_s[later], rtol=0, atol=4e-4)
     late_s = placed.at_s - placed.times_s
     held = late_s > 1.0
     near = (np.abs(true_s - START_S - 15) < 2.5) | (np.abs(true_s - START_S - back_s) < 2.5)
     assert not (held & ~near).any()
     assert [record.message for record in caplog.records] == [
-        f"ppg: its clock has stepped by {step:+.1f} s, which is taken out again" for step in (step_s, -step_s)
+        f"ppg: its clock has stepped by {step:+.1f} s, which is taken out again"
+        for step in (step_s, -step_s)
     ]
 
 
@@ -112,10 +125,14 @@ def test_skin_conductance_of_a_clock_that_came_back_keeps_to_its_ticks() -> None
     placed = place(stamps_s, np.maximum.accumulate(true_s + late_s), 4.0)
     later = true_s[placed.numbers] > START_S + 66
     # A tenth of a period from its time, no sample can go to another tick.
-    np.testing.assert_allclose(placed.times_s[later], true_s[placed.numbers][later], rtol=0, atol=0.025)
+    np.testing.assert_allclose(
+        placed.times_s[later], true_s[placed.numbers][later], rtol=0, atol=0.025
+    )
 
 
-def test_unix_stamps_are_taken_up_within_seconds_and_said_once(caplog: pytest.LogCaptureFixture) -> None:
+def test_unix_stamps_are_taken_up_within_seconds_and_said_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     true_s = even(60)
     placed = place(true_s - START_S + time.time(), true_s)
     assert len(placed.numbers) == len(true_s)
@@ -127,14 +144,17 @@ def test_unix_stamps_are_taken_up_within_seconds_and_said_once(caplog: pytest.Lo
 
 
 @pytest.mark.parametrize(
-    ("off_s", "taken_over"), [(-9.9, False), (-10.1, True), (1.0, False), (1.3, True), (-900.0, True)]
+    ("off_s", "taken_over"),
+    [(-9.9, False), (-10.1, True), (1.0, False), (1.3, True), (-900.0, True)],
 )
 def test_a_stream_that_begins_more_than_ten_seconds_late_or_one_ahead_is_on_another_clock(
     off_s: float, taken_over: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
     true_s = even(10)
     placed = place(true_s + off_s, true_s)
-    np.testing.assert_allclose(placed.times_s - true_s, 0.0 if taken_over else off_s, rtol=0, atol=POLL_S)
+    np.testing.assert_allclose(
+        placed.times_s - true_s, 0.0 if taken_over else off_s, rtol=0, atol=POLL_S
+    )
     said = f"ppg: its stamps are {off_s:+.1f} s off this clock"
     assert (said in caplog.text) == taken_over
     assert ("off this clock" in caplog.text) == taken_over
@@ -143,7 +163,11 @@ def test_a_stream_that_begins_more_than_ten_seconds_late_or_one_ahead_is_on_anot
 @pytest.mark.parametrize("sign", [1, -1])
 @pytest.mark.parametrize(("off_s", "unix"), [(86_399.0, True), (86_400.0, False)])
 def test_stamps_within_a_day_of_the_time_of_day_are_unix_time(
-    sign: int, off_s: float, unix: bool, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    sign: int,
+    off_s: float,
+    unix: bool,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("time.time", lambda: 2e9)
     guard = guard_of(RATE_HZ)
@@ -155,7 +179,9 @@ def test_stamps_within_a_day_of_the_time_of_day_are_unix_time(
     assert ("off this clock" in caplog.text) != unix
 
 
-def test_samples_that_are_lost_for_long_or_held_up_are_no_step(caplog: pytest.LogCaptureFixture) -> None:
+def test_samples_that_are_lost_for_long_or_held_up_are_no_step(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     true_s = even(60)
     away = (true_s > START_S + 20) & (true_s < START_S + 35)
     kept_s = true_s[~away]
@@ -172,12 +198,18 @@ def guard_of(rate_hz: float) -> TrustedStamps:
 
 def released(guard: TrustedStamps, stamps_s: list[float], now_s: float) -> list[float]:
     stamps = np.array(stamps_s)
-    return [float(s) for part in guard.take(Stamped(stamps[:, None], stamps), now_s) for s in part.stamps_s]
+    return [
+        float(s)
+        for part in guard.take(Stamped(stamps[:, None], stamps), now_s)
+        for s in part.stamps_s
+    ]
 
 
 @pytest.mark.parametrize(("rate_hz", "step_s"), [(64.0, 1.0), (4.0, 1.0), (2.0, 2.0)])
 @pytest.mark.parametrize("sign", [1, -1])
-def test_a_step_of_a_second_or_four_periods_is_believed_at_once(rate_hz: float, step_s: float, sign: int) -> None:
+def test_a_step_of_a_second_or_four_periods_is_believed_at_once(
+    rate_hz: float, step_s: float, sign: int
+) -> None:
     for beyond_s, believed in ((0.0, True), (2**-10, False)):
         guard = guard_of(rate_hz)
         assert released(guard, [100.0], 100.0) == [100.0]
@@ -204,7 +236,9 @@ def test_three_stamps_in_a_row_say_that_samples_were_lost() -> None:
 
 
 @pytest.mark.parametrize(("ahead_s", "believed"), [(1.0, True), (1.0625, False)])
-def test_stamps_more_than_a_second_in_the_future_are_never_believed(ahead_s: float, believed: bool) -> None:
+def test_stamps_more_than_a_second_in_the_future_are_never_believed(
+    ahead_s: float, believed: bool
+) -> None:
     guard = guard_of(RATE_HZ)
     released(guard, [90.0], 100.0)
     first = 100.0 + ahead_s - 0.125
@@ -212,11 +246,14 @@ def test_stamps_more_than_a_second_in_the_future_are_never_believed(ahead_s: flo
 
 
 @pytest.mark.parametrize(("stays_s", "taken"), [(1.9375, False), (2.0, True)])
-def test_a_clock_must_stay_stepped_for_two_seconds_of_three_samples(stays_s: float, taken: bool) -> None:
+def test_a_clock_must_stay_stepped_for_two_seconds_of_three_samples(
+    stays_s: float, taken: bool
+) -> None:
     guard = guard_of(RATE_HZ)
     released(guard, [100.0], 100.0)
     released(guard, [50.0, 50.5], 100.5)
-    # Before, they took no time to come: the newest of what was read first was taken when it was read.
+    # Before, they took no time to come:
+    # the newest of what was read first was taken when it was read.
     assert released(guard, [50.5], 100.5 + stays_s) == ([100.0, 100.5, 100.5] if taken else [])
     two = guard_of(RATE_HZ)
     released(two, [100.0], 100.0)
@@ -224,8 +261,12 @@ def test_a_clock_must_stay_stepped_for_two_seconds_of_three_samples(stays_s: flo
     assert released(two, [50.5], 103.0) == []
 
 
-@pytest.mark.parametrize(("off_s", "back"), [(0.1875, True), (-0.1875, True), (0.25, False), (-0.25, False)])
-def test_a_clock_that_steps_back_to_a_fifth_of_a_second_is_the_old_one_again(off_s: float, back: bool) -> None:
+@pytest.mark.parametrize(
+    ("off_s", "back"), [(0.1875, True), (-0.1875, True), (0.25, False), (-0.25, False)]
+)
+def test_a_clock_that_steps_back_to_a_fifth_of_a_second_is_the_old_one_again(
+    off_s: float, back: bool
+) -> None:
     guard = guard_of(RATE_HZ)
     released(guard, [100.0], 100.0)
     for now_s in (100.0, 101.0, 102.0):
@@ -263,7 +304,9 @@ def test_the_usual_delay_grows_by_a_fiftieth_of_the_time_at_most(waited_s: float
 
 @pytest.mark.parametrize("drift", [50e-6, -50e-6])
 @pytest.mark.parametrize("other", [True, False])
-def test_another_clock_that_drifts_is_followed_for_hours_and_lsls_own_is_left_to_lsl(drift: float, other: bool) -> None:
+def test_another_clock_that_drifts_is_followed_for_hours_and_lsls_own_is_left_to_lsl(
+    drift: float, other: bool
+) -> None:
     guard = guard_of(4.0)
     begins_s, late_s = START_S + (1e9 if other else 0.0), []
     for second in range(6 * 3600):
@@ -277,7 +320,9 @@ def test_another_clock_that_drifts_is_followed_for_hours_and_lsls_own_is_left_to
     assert (guard.shift_s != 0) == other
 
 
-def test_a_clock_that_was_taken_over_is_moved_by_a_ten_thousandth_of_the_time_where_it_is_a_fifth_late() -> None:
+def test_a_clock_that_was_taken_over_is_moved_by_a_ten_thousandth_where_it_is_a_fifth_late() -> (
+    None
+):
     for late_s, moved in ((0.1875, False), (0.25, True)):
         guard = guard_of(RATE_HZ)
         for now_s in (100.0, 101.0, 102.0):
@@ -291,7 +336,9 @@ def test_a_clock_that_was_taken_over_is_moved_by_a_ten_thousandth_of_the_time_wh
 # The rate
 
 
-def watched(stamps_s: np.ndarray, rate_hz: float = RATE_HZ, *, read: int = 8) -> tuple[float, float]:
+def watched(
+    stamps_s: np.ndarray, rate_hz: float = RATE_HZ, *, read: int = 8
+) -> tuple[float, float]:
     """(the rate, after how many seconds it was taken; infinity for never)."""
     watch, first_s = RateWatch(rate_hz), np.inf
     for at in range(0, len(stamps_s), read):
@@ -303,8 +350,12 @@ def watched(stamps_s: np.ndarray, rate_hz: float = RATE_HZ, *, read: int = 8) ->
 
 @pytest.mark.parametrize("rate_hz", [62.5, 60.0, 65.5])
 @pytest.mark.parametrize("jitter_s", [0.0, 0.003])
-def test_a_rate_that_is_off_is_measured_within_ten_seconds_and_once(rate_hz: float, jitter_s: float) -> None:
-    stamps_s = even(120, rate_hz) + np.random.default_rng(4).normal(0, jitter_s, round(120 * rate_hz))
+def test_a_rate_that_is_off_is_measured_within_ten_seconds_and_once(
+    rate_hz: float, jitter_s: float
+) -> None:
+    stamps_s = even(120, rate_hz) + np.random.default_rng(4).normal(
+        0, jitter_s, round(120 * rate_hz)
+    )
     measured_hz, taken_s = watched(stamps_s)
     assert measured_hz == rate_hz
     assert 3.0 <= taken_s <= 10.0
@@ -313,11 +364,15 @@ def test_a_rate_that_is_off_is_measured_within_ten_seconds_and_once(rate_hz: flo
 @pytest.mark.parametrize(("share", "taken"), [(1.0049, False), (1.0055, True)])
 def test_a_rate_that_is_off_by_half_a_per_cent_is_taken(share: float, taken: bool) -> None:
     measured_hz, _ = watched(even(60, 256.0 / share), 256.0)
-    assert measured_hz == (pytest.approx(256 / share, rel=1e-3) if taken else 256.0)  # to four digits
+    assert measured_hz == (
+        pytest.approx(256 / share, rel=1e-3) if taken else 256.0
+    )  # to four digits
 
 
 @pytest.mark.parametrize(("seconds", "taken"), [(3.0, False), (3.6, True)])
-def test_a_rate_is_looked_at_after_three_seconds_twice_a_second(seconds: float, taken: bool) -> None:
+def test_a_rate_is_looked_at_after_three_seconds_twice_a_second(
+    seconds: float, taken: bool
+) -> None:
     assert (watched(even(seconds, 60.0))[0] == 60.0) == taken
 
 
@@ -328,7 +383,8 @@ def test_a_rate_that_changes_is_found_within_four_seconds() -> None:
 
 
 def test_of_a_slow_stream_eighty_samples_are_looked_at() -> None:
-    # In ten seconds of 4 Hz a rate 1 % lower is less than half a sample off, which is not told from a lost one.
+    # In ten seconds of 4 Hz a rate 1 % lower is less than half a sample off,
+    # which is not told from a lost one.
     rate_hz, taken_s = watched(even(60, 3.96), 4.0, read=1)
     assert rate_hz == pytest.approx(3.96, rel=1e-3)
     assert 10.0 < taken_s <= 20.5
@@ -346,11 +402,14 @@ def test_samples_that_are_lost_now_and_then_are_no_slower_rate(jitter_s: float) 
 def arrivals(rate_hz: float, jitter_s: float) -> np.ndarray:
     """(samples,) stamps of a minute by when samples arrive: late by chance, and in order."""
     true_s = even(60, rate_hz)
-    return np.maximum.accumulate(true_s + np.random.default_rng(9).exponential(jitter_s, len(true_s)))
+    return np.maximum.accumulate(
+        true_s + np.random.default_rng(9).exponential(jitter_s, len(true_s))
+    )
 
 
 @pytest.mark.parametrize(
-    ("rate_hz", "jitter_s", "lost"), [(256.0, 0.002, 0.01), (256.0, 0.002, 0.03), (64.0, 0.005, 0.05)]
+    ("rate_hz", "jitter_s", "lost"),
+    [(256.0, 0.002, 0.01), (256.0, 0.002, 0.03), (64.0, 0.005, 0.05)],
 )
 def test_samples_that_are_lost_among_jittering_ones_are_no_slower_rate(
     rate_hz: float, jitter_s: float, lost: float
@@ -367,26 +426,36 @@ def test_a_rate_that_is_off_is_found_though_stamps_jitter_by_half_a_period() -> 
 
 
 @pytest.mark.parametrize(("share", "taken"), [(0.29, True), (0.31, False)])
-def test_the_middle_step_agrees_to_three_tenths_of_how_far_the_rate_is_off(share: float, taken: bool) -> None:
-    # In periods of 64 Hz, of eight steps seven are short and one makes up for them: the rate is 64 / 1.04.
+def test_the_middle_step_agrees_to_three_tenths_of_how_far_the_rate_is_off(
+    share: float, taken: bool
+) -> None:
+    # In periods of 64 Hz, of eight steps seven are short and one makes up for
+    # them: the rate is 64 / 1.04.
     short = 1.04 * (1 - share * (1 - 1 / 1.04))
     steps = np.tile([short] * 7 + [8 * 1.04 - 7 * short], 240)
     measured_hz, _ = watched(START_S + np.cumsum(steps) / RATE_HZ)
-    assert measured_hz == (pytest.approx(64 / 1.04, rel=1e-3) if taken else RATE_HZ)  # to four digits
+    assert measured_hz == (
+        pytest.approx(64 / 1.04, rel=1e-3) if taken else RATE_HZ
+    )  # to four digits
 
 
 @pytest.mark.parametrize(("share", "taken"), [(0.29, True), (0.31, False)])
 def test_so_does_the_middle_of_four_steps(share: float, taken: bool) -> None:
-    # Of 16 steps eight are the mean, which is the middle one, too; of four in a row mostly two are short.
+    # Of 16 steps eight are the mean, which is the middle one, too;
+    # of four in a row mostly two are short.
     more = 14 * share * (1 - 1 / 1.04)
     steps = 1.04 * np.tile([1 - more / 7, 1] * 7 + [1, 1 + more], 120)
     measured_hz, _ = watched(START_S + np.cumsum(steps) / RATE_HZ)
-    assert measured_hz == (pytest.approx(64 / 1.04, rel=1e-3) if taken else RATE_HZ)  # to four digits
+    assert measured_hz == (
+        pytest.approx(64 / 1.04, rel=1e-3) if taken else RATE_HZ
+    )  # to four digits
 
 
 @pytest.mark.parametrize("gap_s", [0.5, 0.9, 1.2])
 @pytest.mark.parametrize("at_s", [1.5, 20.3])
-def test_one_long_gap_is_no_slower_rate_however_the_stamps_jitter(gap_s: float, at_s: float) -> None:
+def test_one_long_gap_is_no_slower_rate_however_the_stamps_jitter(
+    gap_s: float, at_s: float
+) -> None:
     true_s = even(60)
     stamps_s = true_s + np.random.default_rng(6).normal(0, 0.006, len(true_s))
     kept = (true_s < START_S + at_s) | (true_s > START_S + at_s + gap_s)
@@ -416,12 +485,15 @@ def test_a_counter_tells_lost_samples_from_a_slower_rate() -> None:
 
 @pytest.mark.parametrize("lost", [(), (100, 101, 102)])
 @pytest.mark.parametrize("turn", [100, 256, 65536])
-def test_samples_are_placed_by_their_counter_whose_turns_are_no_other_rate(turn: int, lost: tuple[int, ...]) -> None:
+def test_samples_are_placed_by_their_counter_whose_turns_are_no_other_rate(
+    turn: int, lost: tuple[int, ...]
+) -> None:
     true_s = even(20)
     kept = np.setdiff1d(np.arange(len(true_s)), lost)
     clock = SampleClock(RATE_HZ, counter=0, of="eeg")
     times_s, counter = [], (kept % turn).astype(np.float64)[:, None]
-    # Sixteen come together, all stamped with the time of the last: by these alone they would be a burst.
+    # Sixteen come together, all stamped with the time of the last:
+    # by these alone they would be a burst.
     for part in np.array_split(np.arange(len(kept)), len(kept) // 16):
         stamps_s = np.full(len(part), true_s[kept[part[-1]]])
         times_s.append(clock.place(counter[part], stamps_s, float(stamps_s[-1]))[1])
@@ -432,7 +504,9 @@ def test_samples_are_placed_by_their_counter_whose_turns_are_no_other_rate(turn:
 
 
 @pytest.mark.parametrize(("rate_hz", "kept"), [(4.0, 81), (64.0, 641)])
-def test_ten_seconds_or_eighty_samples_are_kept_to_measure_the_rate_by(rate_hz: float, kept: int) -> None:
+def test_ten_seconds_or_eighty_samples_are_kept_to_measure_the_rate_by(
+    rate_hz: float, kept: int
+) -> None:
     watch, lengths = RateWatch(rate_hz), []
     for stamp_s in even(40, rate_hz):
         watch.add(np.array([stamp_s]), np.ones(1))
@@ -451,12 +525,19 @@ def test_of_samples_that_come_together_those_that_came_before_are_left_out() -> 
     assert (np.diff(times_s) > 0).all()
 
 
-def test_what_is_left_out_is_logged_where_no_other_log_is_given(caplog: pytest.LogCaptureFixture) -> None:
+def test_what_is_left_out_is_logged_where_no_other_log_is_given(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     clock = SampleClock(RATE_HZ, counter=None, of="ppg")
     for stamps_s in (even(1), even(1)):
         clock.place(np.zeros((64, 1)), stamps_s, START_S + 1)
     said = [(record.name, record.message) for record in caplog.records]
-    assert said == [("emodict.live.stamps", "ppg: samples that came twice or out of order are left out (64 times)")]
+    assert said == [
+        (
+            "emodict.live.stamps",
+            "ppg: samples that came twice or out of order are left out (64 times)",
+        )
+    ]
 
 
 def test_where_a_counter_wraps_or_begins_anew_a_sample_is_one_further() -> None:
@@ -474,8 +555,12 @@ def test_after_a_change_of_rate_the_next_must_be_twice_as_large(share: float, ta
     assert measured_hz == (pytest.approx(60.0 * share, rel=2e-3) if taken else 60.0)
 
 
-@pytest.mark.parametrize(("rate_hz", "measured_hz"), [(60.02, 60.0), (62.4, 62.4), (61.04, 61.04), (61.52, 61.5)])
-def test_a_rate_is_a_half_where_it_is_as_near_as_crystals_are(rate_hz: float, measured_hz: float) -> None:
+@pytest.mark.parametrize(
+    ("rate_hz", "measured_hz"), [(60.02, 60.0), (62.4, 62.4), (61.04, 61.04), (61.52, 61.5)]
+)
+def test_a_rate_is_a_half_where_it_is_as_near_as_crystals_are(
+    rate_hz: float, measured_hz: float
+) -> None:
     assert watched(even(20, rate_hz))[0] == measured_hz
 
 
@@ -501,10 +586,13 @@ def test_a_rate_that_was_taken_is_used_and_said(caplog: pytest.LogCaptureFixture
     placed = place(true_s, true_s)
     assert placed.clock.rate_hz == 62.5
     assert len(placed.numbers) == len(true_s)
-    # At 64 Hz they run apart by 0.023 of the time, which the clock lets go to a quarter of a second.
+    # At 64 Hz they run apart by 0.023 of the time,
+    # which the clock lets go to a quarter of a second.
     assert np.abs(placed.times_s - true_s).max() < 0.25
     np.testing.assert_allclose(placed.times_s[640:], true_s[640:], rtol=0, atol=1e-6)
-    assert [record.message for record in caplog.records] == ["ppg: 62.5 Hz come where 64 Hz were announced"]
+    assert [record.message for record in caplog.records] == [
+        "ppg: 62.5 Hz come where 64 Hz were announced"
+    ]
 
 
 # The log
@@ -527,7 +615,9 @@ def test_a_line_of_one_kind_is_logged_once_in_ten_seconds_with_how_often_it_was_
     assert EVERY_S == 10.0
 
 
-def changes_said(changes: list[tuple[float, str]], caplog: pytest.LogCaptureFixture, *, until_s: float) -> list[str]:
+def changes_said(
+    changes: list[tuple[float, str]], caplog: pytest.LogCaptureFixture, *, until_s: float
+) -> list[str]:
     """What is said of ppg, each with its second, where it is asked twice a second."""
     now_s = 0.0
     log, said, left = ChangeLogger(LOGGER, clock=lambda: now_s), [], list(changes)
@@ -560,7 +650,9 @@ def test_the_last_change_is_said_however_soon_it_follows(
     assert changes_said(changes, caplog, until_s=40) == said
 
 
-def test_a_sensor_that_flaps_is_said_once_in_ten_seconds_a_kind(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_sensor_that_flaps_is_said_once_in_ten_seconds_a_kind(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     changes = [(second, "back" if second % 2 else "lost") for second in range(60)]
     said = changes_said(changes, caplog, until_s=90)
     # In a minute six of each, and the last one when its ten seconds are over.

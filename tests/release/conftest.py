@@ -12,7 +12,9 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def build(source: Path, out: Path, *targets: str) -> None:
-    """Build the targets (wheel, sdist) of the source tree into `out`, with the hatchling of this environment."""
+    """Build the targets (wheel, sdist) of the source tree into `out`,
+    with the hatchling of this environment.
+    """
     chosen = [word for target in targets for word in ("--target", target)]
     command = [sys.executable, "-m", "hatchling", "build", "--directory", str(out), *chosen]
     done = subprocess.run(command, cwd=source, capture_output=True, text=True, timeout=120)

@@ -1,4 +1,5 @@
-"""Run the Dockerfile's steps without Docker, in folders instead of images, with the Python it names.
+"""Run the Dockerfile's steps without Docker, in folders instead of images,
+with the Python it names.
 
 python -m tests.release.docker_steps [STAGE...]
 """
@@ -21,7 +22,13 @@ from tests.release.install import ELSEWHERE, find_python, run
 LEFT_OUT = ("useradd", "chmod")
 COMMANDS = {
     "runtime": ("emodict-run", "emodict-session"),
-    "workbench": ("emodict-run", "emodict-session", "emodict-train", "emodict-export", "emodict-calibrate"),
+    "workbench": (
+        "emodict-run",
+        "emodict-session",
+        "emodict-train",
+        "emodict-export",
+        "emodict-calibrate",
+    ),
 }
 
 
@@ -34,7 +41,9 @@ def main(wanted: list[str]) -> None:
 
 
 def run_stage(stage: Stage, folder: Path) -> None:
-    """Run every RUN of a stage, then what its CMD starts and the help of every command it brings."""
+    """Run every RUN of a stage, then what its CMD starts and the help of
+    every command it brings.
+    """
     (version,) = re.findall(r"^python:(3\.\d+)-", stage.base)
     python = find_python(version)
     if python is None:
@@ -78,7 +87,12 @@ def copy(source: Path, target: Path) -> None:
 def shell(script: str, folder: Path, environment: dict[str, str]) -> str:
     print("$", script, flush=True)
     done = subprocess.run(
-        ["sh", "-ec", script], cwd=folder, env=environment, capture_output=True, text=True, check=False
+        ["sh", "-ec", script],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if done.returncode != 0:
         sys.exit(f"exit code {done.returncode}\n{done.stdout}{done.stderr}")

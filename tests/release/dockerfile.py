@@ -13,7 +13,8 @@ DOCKERFILE = ROOT / "Dockerfile"
 
 @dataclass(frozen=True)
 class Stage:
-    """One `FROM base AS name` and what follows: (instruction, the rest of its lines in one), in order.
+    """One `FROM base AS name` and what follows:
+    (instruction, the rest of its lines in one), in order.
 
     Attributes:
         arguments: the defaults of the ARGs that the stage can use.
@@ -30,12 +31,16 @@ class Stage:
 
 
 def read_stages() -> dict[str, Stage]:
-    """Stages by name; build arguments stand as `${NAME}` in all but the base, where their defaults do."""
+    """Stages by name; build arguments stand as `${NAME}` in all but the base,
+    where their defaults do.
+    """
     text = re.sub(r"^#.*\n", "", DOCKERFILE.read_text(encoding="utf-8"), flags=re.MULTILINE)
     lines = re.sub(r"\\\n\s*", "", text).splitlines()
     instructions = [tuple(line.split(maxsplit=1)) for line in lines if line.strip()]
     starts = [i for i, (word, _) in enumerate(instructions) if word == "FROM"] + [len(instructions)]
-    global_arguments = dict(rest.split("=", 1) for word, rest in instructions[: starts[0]] if word == "ARG")
+    global_arguments = dict(
+        rest.split("=", 1) for word, rest in instructions[: starts[0]] if word == "ARG"
+    )
     stages = {}
     for start, stop in itertools.pairwise(starts):
         base, _, name = instructions[start][1].split()

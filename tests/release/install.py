@@ -1,4 +1,5 @@
-"""Install the wheel as a user does, alone and with [onnx], on every Python there is that it names; `make dist` runs it.
+"""Install the wheel as a user does, alone and with [onnx],
+on every Python there is that it names; `make dist` runs it.
 
 python -m tests.release.install dist
 """
@@ -16,7 +17,8 @@ from pathlib import Path
 from benchmarks.fixtures import untrained_model
 
 PYTHONS = ("3.10", "3.11", "3.12", "3.13")
-# What `pip install dist/*.whl` puts into an empty environment: numpy, h5py, typer, and what typer needs.
+# What `pip install dist/*.whl` puts into an empty environment: numpy, h5py,
+# typer, and what typer needs.
 BARE = {
     "emodict", "h5py", "numpy", "typer",
     "annotated-doc", "markdown-it-py", "mdurl", "pygments", "rich", "shellingham",
@@ -28,12 +30,16 @@ ELSEWHERE = {name: value for name, value in os.environ.items() if not name.start
 
 
 def main(dist: Path) -> None:
-    """Raises AssertionError or CalledProcessError at the first thing that is not as it should be."""
+    """Raises AssertionError or CalledProcessError at the first thing
+    that is not as it should be.
+    """
     (wheel,) = dist.resolve().glob("*.whl")
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made)
         model = untrained_model(folder / "model.onnx", ("gsr", "ppg"))
-        tried = [version for version in PYTHONS if try_python(version, wheel, model, folder / version)]
+        tried = [
+            version for version in PYTHONS if try_python(version, wheel, model, folder / version)
+        ]
     if not tried:
         sys.exit(f"none of Python {', '.join(PYTHONS)} is here: nothing was tried")
     print(f"{wheel.name} installs and runs on Python {', '.join(tried)}")
@@ -58,22 +64,37 @@ def try_python(version: str, wheel: Path, model: Path, folder: Path) -> bool:
     assert "probe: 16 rows, 16 answered" in scored, scored
     with_onnx = sorted(set(packages(folder)) - BARE)
     # `make test` on this Python: every version that is pinned can be had for it.
-    pip(folder, "install", "--dry-run", "--constraint", ROOT / "constraints.txt", f"{wheel}[test,lint]")
+    pip(
+        folder,
+        "install",
+        "--dry-run",
+        "--constraint",
+        ROOT / "constraints.txt",
+        f"{wheel}[test,lint]",
+    )
     print(
-        f"Python {version}: {', '.join(sorted(BARE))}; [onnx] adds {', '.join(with_onnx)}; a session is scored",
+        f"Python {version}: {', '.join(sorted(BARE))}; [onnx] adds {', '.join(with_onnx)}; "
+        f"a session is scored",
         flush=True,
     )
     return True
 
 
 def find_python(version: str) -> Path | None:
-    """The interpreter of pyenv, else the one on the PATH; a shim of pyenv's for a version that is not set fails."""
+    """The interpreter of pyenv, else the one on the PATH;
+    a shim of pyenv's for a version that is not set fails.
+    """
     roots = [Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv") / "versions"]
     found = [path for root in roots for path in sorted(root.glob(f"{version}.*/bin/python"))]
     on_path = shutil.which(f"python{version}")
     found += [Path(on_path)] if on_path else []
     for path in found:
-        if subprocess.run([path, "-c", "import venv, ensurepip"], capture_output=True, check=False).returncode == 0:
+        if (
+            subprocess.run(
+                [path, "-c", "import venv, ensurepip"], capture_output=True, check=False
+            ).returncode
+            == 0
+        ):
             return path
     return None
 
@@ -92,7 +113,9 @@ def pip(folder: Path, *words: object) -> str:
 def run(*command: object) -> str:
     """Standard output of a command that must succeed, started outside of the checkout."""
     words = [str(word) for word in command]
-    done = subprocess.run(words, env=ELSEWHERE, cwd=tempfile.gettempdir(), capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        words, env=ELSEWHERE, cwd=tempfile.gettempdir(), capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, f"{' '.join(words)}\n{done.stdout}{done.stderr}"
     return done.stdout
 

@@ -1,4 +1,5 @@
-"""What a device does with a bare install, run by its Python: write a session, read it, compute features of it.
+"""What a device does with a bare install, run by its Python: write a session,
+read it, compute features of it.
 
 python -I probe.py SESSION
 """

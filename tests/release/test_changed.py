@@ -11,9 +11,14 @@ from tests.changed import judges_of
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
     for name in (
-        "runtime/features/test_quality", "runtime/features/test_stream", "runtime/desk/test_report", "live/test_clock",
-        "train/fit/test_fitting", "export/test_fold", "train/study/test_quality",
-    ):  # fmt: skip
+        "runtime/features/test_quality",
+        "runtime/features/test_stream",
+        "runtime/desk/test_report",
+        "live/test_clock",
+        "train/fit/test_fitting",
+        "export/test_fold",
+        "train/study/test_quality",
+    ):
         path = tmp_path / "tests" / f"{name}.py"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
@@ -23,7 +28,10 @@ def tree(tmp_path: Path) -> Path:
 @pytest.mark.parametrize(
     ("changed", "tests"),
     [
-        ("runtime/emodict/features/quality.py", ["runtime/features/test_quality", "runtime/features/test_stream"]),
+        (
+            "runtime/emodict/features/quality.py",
+            ["runtime/features/test_quality", "runtime/features/test_stream"],
+        ),
         ("runtime/emodict/live/clock.py", ["live/test_clock"]),
         ("runtime/emodict_desk/report.py", ["runtime/desk/test_report"]),
         ("train/emodict_train/fit/fitting.py", ["train/fit/test_fitting"]),
@@ -32,5 +40,7 @@ def tree(tmp_path: Path) -> Path:
         ("tests/conftest.py", []),
     ],
 )
-def test_a_change_is_judged_by_the_judges_of_its_name_and_room(changed: str, tests: list[str], tree: Path) -> None:
+def test_a_change_is_judged_by_the_judges_of_its_name_and_room(
+    changed: str, tests: list[str], tree: Path
+) -> None:
     assert judges_of([Path(changed)], tree) == [tree / "tests" / f"{name}.py" for name in tests]

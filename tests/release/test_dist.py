@@ -1,4 +1,6 @@
-"""What is shipped: a wheel that needs numpy, h5py and typer alone, and an sdist to build, test and read it from."""
+"""What is shipped: a wheel that needs numpy, h5py and typer alone,
+and an sdist to build, test and read it from.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,9 @@ def git_files(*options: str) -> set[str]:
     """Files of this checkout as `git ls-files` knows them, as paths from its root."""
     if shutil.which("git") is None or not (ROOT / ".git").exists():
         pytest.skip("not a git checkout: nothing says which files belong to the repository")
-    done = subprocess.run(["git", "ls-files", *options], cwd=ROOT, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        ["git", "ls-files", *options], cwd=ROOT, capture_output=True, text=True, check=True
+    )
     return {name for name in done.stdout.splitlines() if (ROOT / name).is_file()}
 
 
@@ -68,7 +72,9 @@ def test_the_sdist_holds_everything_but_the_ci(sdist: Path) -> None:
     assert shipped - not_yet_tracked() == (git_files() - {".ci/run"}) | {"PKG-INFO"}
 
 
-def test_the_wheel_built_from_the_sdist_is_the_same_to_the_byte(wheel: Path, sdist: Path, tmp_path: Path) -> None:
+def test_the_wheel_built_from_the_sdist_is_the_same_to_the_byte(
+    wheel: Path, sdist: Path, tmp_path: Path
+) -> None:
     with tarfile.open(sdist) as archive:
         archive.extractall(tmp_path, filter="data")
     (source,) = tmp_path.iterdir()
@@ -86,9 +92,13 @@ def test_the_metadata_are_what_an_index_takes_and_shows(wheel: Path) -> None:
 
 
 def test_the_pythons_that_make_takes_are_those_that_the_classifiers_name(wheel: Path) -> None:
-    """The Makefile's bounds are the only other place that says for which Pythons the versions are pinned."""
+    """The Makefile's bounds are the only other place that says for which Pythons
+    the versions are pinned.
+    """
     first, end = re.findall(r"\(3, (\d+)\)", (ROOT / "Makefile").read_text())[:2]
-    named = re.findall(r"Python :: 3\.(\d+)$", "\n".join(metadata(wheel).get_all("Classifier", [])), re.MULTILINE)
+    named = re.findall(
+        r"Python :: 3\.(\d+)$", "\n".join(metadata(wheel).get_all("Classifier", [])), re.MULTILINE
+    )
     assert [int(minor) for minor in named] == list(range(int(first), int(end)))
 
 
@@ -128,22 +138,32 @@ def bare(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run_bare(bare: Path, *words: object) -> subprocess.CompletedProcess[str]:
-    """Run this Python without its site-packages: it sees the standard library and the bare folder."""
+    """Run this Python without its site-packages:
+    it sees the standard library and the bare folder.
+    """
     environment = {**os.environ, "PYTHONPATH": str(bare), "PYTHONDONTWRITEBYTECODE": "1"}
     command = [sys.executable, "-s", "-S", *map(str, words)]
-    return subprocess.run(command, env=environment, cwd=bare, capture_output=True, text=True, timeout=120)
+    return subprocess.run(
+        command, env=environment, cwd=bare, capture_output=True, text=True, timeout=120
+    )
 
 
 def test_the_wheel_asks_for_numpy_h5py_and_typer_alone(wheel: Path) -> None:
-    needs = [line for line in metadata(wheel).get_all("Requires-Dist", []) if "extra ==" not in line]
+    needs = [
+        line for line in metadata(wheel).get_all("Requires-Dist", []) if "extra ==" not in line
+    ]
     assert sorted(re.split(r"\W", line)[0] for line in needs) == ["h5py", "numpy", "typer"]
 
 
-def test_with_what_the_wheel_asks_for_a_session_is_written_inspected_and_made_into_features(bare: Path) -> None:
+def test_with_what_the_wheel_asks_for_a_session_is_written_inspected_and_made_into_features(
+    bare: Path,
+) -> None:
     session = bare / "probe.h5"
     done = run_bare(bare, Path(__file__).with_name("probe.py"), session)
     assert done.returncode == 0, done.stderr
-    done = run_bare(bare, "-c", "from emodict_desk.cli.session import main; main()", "inspect", session)
+    done = run_bare(
+        bare, "-c", "from emodict_desk.cli.session import main; main()", "inspect", session
+    )
     assert (done.returncode, done.stderr) == (0, "")
     assert "ppg" in done.stdout
 

@@ -1,4 +1,6 @@
-"""The Dockerfile fits the repository: its images need Docker to build, `make dist` runs their steps without."""
+"""The Dockerfile fits the repository: its images need Docker to build,
+`make dist` runs their steps without.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,9 @@ def copied(stage: Stage) -> list[str]:
 
 
 def test_hadolint_finds_nothing() -> None:
-    hadolint = shutil.which("hadolint", path=str(Path(sys.executable).parent)) or shutil.which("hadolint")
+    hadolint = shutil.which("hadolint", path=str(Path(sys.executable).parent)) or shutil.which(
+        "hadolint"
+    )
     if hadolint is None:
         pytest.skip("no hadolint for this machine")
     done = subprocess.run([hadolint, DOCKERFILE], capture_output=True, text=True, check=False)
@@ -40,18 +44,26 @@ def test_hadolint_finds_nothing() -> None:
 
 
 def test_what_is_copied_is_there_and_is_sent_to_the_builder(stages: dict[str, Stage]) -> None:
-    sent = [line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")]
+    sent = [
+        line[1:]
+        for line in (ROOT / ".dockerignore").read_text().splitlines()
+        if line.startswith("!")
+    ]
     assert sorted(copied(stages["build"])) == sorted(sent)
     assert [name for name in sent if not (ROOT / name).exists()] == []
 
 
-def test_what_is_copied_is_all_that_the_wheel_is_made_of(tmp_path: Path, stages: dict[str, Stage], wheel: Path) -> None:
+def test_what_is_copied_is_all_that_the_wheel_is_made_of(
+    tmp_path: Path, stages: dict[str, Stage], wheel: Path
+) -> None:
     """Built of the copied files alone, the wheel is the same to the byte."""
     from tests.release.conftest import build
 
     for name in copied(stages["build"]):
         if (ROOT / name).is_dir():
-            shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
+            shutil.copytree(
+                ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__")
+            )
         else:
             shutil.copy(ROOT / name, tmp_path / name)
     build(tmp_path, tmp_path / "dist", "wheel")
@@ -60,12 +72,16 @@ def test_what_is_copied_is_all_that_the_wheel_is_made_of(tmp_path: Path, stages:
 
 def test_every_extra_that_an_image_installs_exists(stages: dict[str, Stage]) -> None:
     for name in IMAGES:
-        assert set(stages[name].arguments["EXTRAS"].split(",")) <= set(PROJECT["optional-dependencies"])
+        assert set(stages[name].arguments["EXTRAS"].split(",")) <= set(
+            PROJECT["optional-dependencies"]
+        )
 
 
 def test_every_extra_on_the_page_exists() -> None:
     page = (ROOT / "docs" / "docker.md").read_text(encoding="utf-8")
-    named = {extra for extras in re.findall(r"EXTRAS=([\w,-]+)", page) for extra in extras.split(",")}
+    named = {
+        extra for extras in re.findall(r"EXTRAS=([\w,-]+)", page) for extra in extras.split(",")
+    }
     assert "onnx" in named
     assert named <= set(PROJECT["optional-dependencies"])
 
@@ -74,8 +90,13 @@ def test_the_workbench_has_every_extra_but_those_for_the_developers_and_for_a_sy
     stages: dict[str, Stage],
 ) -> None:
     def with_parts(extras: set[str]) -> set[str]:
-        parts = {extra for name in extras for line in PROJECT["optional-dependencies"][name]
-                 for match in re.findall(r"^emodict\[(.*)\]", line) for extra in match.split(",")}  # fmt: skip
+        parts = {
+            extra
+            for name in extras
+            for line in PROJECT["optional-dependencies"][name]
+            for match in re.findall(r"^emodict\[(.*)\]", line)
+            for extra in match.split(",")
+        }
         return extras if parts <= extras else with_parts(extras | parts)
 
     had = with_parts(set(stages["workbench"].arguments["EXTRAS"].split(",")))
@@ -89,7 +110,9 @@ def test_the_python_of_the_images_is_one_that_emodict_is_for(stages: dict[str, S
 
 
 @pytest.mark.parametrize("name", IMAGES)
-def test_an_image_runs_as_a_user_who_is_not_root_and_starts_what_exists(name: str, stages: dict[str, Stage]) -> None:
+def test_an_image_runs_as_a_user_who_is_not_root_and_starts_what_exists(
+    name: str, stages: dict[str, Stage]
+) -> None:
     stage = stages[name]
     (user,) = stage.all_of("USER")
     assert int(user) > 0
@@ -100,9 +123,16 @@ def test_an_image_runs_as_a_user_who_is_not_root_and_starts_what_exists(name: st
 
 
 def test_no_cache_of_pip_stays_in_an_image(stages: dict[str, Stage]) -> None:
-    installs = [line for stage in stages.values() for text in stage.all_of("RUN") for line in text.split("&&")
-                if " install " in line]  # fmt: skip
+    installs = [
+        line
+        for stage in stages.values()
+        for text in stage.all_of("RUN")
+        for line in text.split("&&")
+        if " install " in line
+    ]
     assert len(installs) == 3
     assert [
-        line for line in installs if not fnmatch.fnmatch(line, "*--no-cache-dir --constraint *constraints.txt*")
+        line
+        for line in installs
+        if not fnmatch.fnmatch(line, "*--no-cache-dir --constraint *constraints.txt*")
     ] == []

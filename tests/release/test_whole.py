@@ -30,7 +30,9 @@ def halves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path]
     second.write_text("def test_passes(): pass\n")
     (tmp_path / "pytest.ini").write_text("[pytest]\n")
     monkeypatch.setattr(
-        whole, "HALVES", tuple(("-q", "-c", str(tmp_path / "pytest.ini"), str(p)) for p in (first, second))
+        whole,
+        "HALVES",
+        tuple(("-q", "-c", str(tmp_path / "pytest.ini"), str(p)) for p in (first, second)),
     )
     return first, second
 
@@ -51,13 +53,17 @@ def test_a_half_that_cannot_be_collected_is_a_failure(
     assert capfd.readouterr().out.splitlines()[-1] == "tests: 1 passed, 1 failed, 0 skipped"
 
 
-def test_a_half_that_dies_is_a_failure(halves: tuple[Path, Path], capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_half_that_dies_is_a_failure(
+    halves: tuple[Path, Path], capfd: pytest.CaptureFixture[str]
+) -> None:
     halves[0].write_text("import os\nos._exit(0)\n")
     assert whole.main() == 1
     assert capfd.readouterr().out.splitlines()[-1] == "tests: 1 passed, 1 failed, 0 skipped"
 
 
-def test_two_halves_that_pass_end_with_success(halves: tuple[Path, Path], capfd: pytest.CaptureFixture[str]) -> None:
+def test_two_halves_that_pass_end_with_success(
+    halves: tuple[Path, Path], capfd: pytest.CaptureFixture[str]
+) -> None:
     halves[0].write_text("def test_passes(): pass\n")
     assert whole.main() == 0
     assert capfd.readouterr().out.splitlines()[-1] == "tests: 2 passed, 0 failed, 0 skipped"

@@ -1,4 +1,6 @@
-"""Small wrong changes of a Python file: each swaps one operator, moves one number, or drops one condition."""
+"""Small wrong changes of a Python file: each swaps one operator,
+moves one number, or drops one condition.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +11,28 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 _SWAPPED: dict[type[ast.AST], type[ast.AST]] = {
-    ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Eq: ast.NotEq, ast.NotEq: ast.Eq,
-    ast.Is: ast.IsNot, ast.IsNot: ast.Is, ast.In: ast.NotIn, ast.NotIn: ast.In, ast.And: ast.Or, ast.Or: ast.And,
-    ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.Mult, ast.FloorDiv: ast.Mult,
-    ast.Mod: ast.Mult, ast.Pow: ast.Mult, ast.BitAnd: ast.BitOr, ast.BitOr: ast.BitAnd,
-}  # fmt: skip
+    ast.Lt: ast.LtE,
+    ast.LtE: ast.Lt,
+    ast.Gt: ast.GtE,
+    ast.GtE: ast.Gt,
+    ast.Eq: ast.NotEq,
+    ast.NotEq: ast.Eq,
+    ast.Is: ast.IsNot,
+    ast.IsNot: ast.Is,
+    ast.In: ast.NotIn,
+    ast.NotIn: ast.In,
+    ast.And: ast.Or,
+    ast.Or: ast.And,
+    ast.Add: ast.Sub,
+    ast.Sub: ast.Add,
+    ast.Mult: ast.Div,
+    ast.Div: ast.Mult,
+    ast.FloorDiv: ast.Mult,
+    ast.Mod: ast.Mult,
+    ast.Pow: ast.Mult,
+    ast.BitAnd: ast.BitOr,
+    ast.BitOr: ast.BitAnd,
+}
 _RENAMED = {"min": "max", "minimum": "maximum", "any": "all", "floor": "ceil", "less": "less_equal"}
 _RENAMED |= {new: old for old, new in _RENAMED.items()}
 # What only speaks: of errors and log lines the wording is not tested, and annotations do nothing.
@@ -53,9 +72,14 @@ def changes(source: bytes) -> list[Change]:
         starts.append(starts[-1] + len(line))
     found = []
     for node, new in _of_statement(ast.parse(source)):
-        start, stop = starts[node.lineno - 1] + node.col_offset, starts[node.end_lineno - 1] + node.end_col_offset
+        start, stop = (
+            starts[node.lineno - 1] + node.col_offset,
+            starts[node.end_lineno - 1] + node.end_col_offset,
+        )
         old = " ".join(source[start:stop].decode().split())
-        found.append(Change(node.lineno, lines[node.lineno - 1].decode().strip(), old, new, start, stop))
+        found.append(
+            Change(node.lineno, lines[node.lineno - 1].decode().strip(), old, new, start, stop)
+        )
     return found
 
 
@@ -74,7 +98,9 @@ def _of_statement(node: ast.AST) -> Iterator[tuple[ast.expr, str]]:
             continue
         for child in value if isinstance(value, list) else [value]:
             # `zip(..., strict=True)` is an assertion.
-            if isinstance(child, ast.AST) and not (isinstance(child, ast.keyword) and child.arg == "strict"):
+            if isinstance(child, ast.AST) and not (
+                isinstance(child, ast.keyword) and child.arg == "strict"
+            ):
                 yield from _of_statement(child)
 
 
@@ -110,7 +136,9 @@ def _of_expression(node: ast.expr) -> Iterator[str]:
         yield ast.unparse(node.operand)
     elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load) and node.id in _RENAMED:
         yield _RENAMED[node.id]
-    elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load) and node.attr in _RENAMED:
+    elif (
+        isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load) and node.attr in _RENAMED
+    ):
         yield f"{ast.unparse(node.value)}.{_RENAMED[node.attr]}"
 
 

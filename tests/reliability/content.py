@@ -1,4 +1,6 @@
-"""What a file holds, for comparison: all that a user could read in it, and nothing that differs from run to run."""
+"""What a file holds, for comparison: all that a user could read in it,
+and nothing that differs from run to run.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,9 @@ _TIMES = ("started", "seconds", "cpu_s")
 
 
 def content(path: Path) -> Any:
-    """What stands in the file, read by the program's own readers where it has any; it raises where it is not whole."""
+    """What stands in the file, read by the program's own readers where it has any;
+    it raises where it is not whole.
+    """
     if path.suffix == ".pt":
         return _checkpoint(path)
     if path.suffix == ".resume":
@@ -39,7 +43,9 @@ def content(path: Path) -> Any:
 
 
 def _plan(path: Path) -> bytes:
-    """Which network it is: TensorRT does not build the same bytes twice. What they are is for its sidecar to know."""
+    """Which network it is: TensorRT does not build the same bytes twice.
+    What they are is for its sidecar to know.
+    """
     (name,) = set(re.findall(rb"emodict-[0-9a-f]{16}", path.read_bytes()))
     sidecar = read_sidecar(path)
     if sidecar.network_name.encode() == name:
@@ -65,7 +71,11 @@ def _tensors(path: Path) -> Any:
 def _arrays(path: Path) -> dict[str, Any]:
     with np.load(path, allow_pickle=False) as file:
         # What a cell took is not what it found.
-        return {name: (file[name].dtype.str, file[name].tobytes()) for name in file.files if name != "about"}
+        return {
+            name: (file[name].dtype.str, file[name].tobytes())
+            for name in file.files
+            if name != "about"
+        }
 
 
 def _without_times(text: str) -> str:

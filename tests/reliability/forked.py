@@ -1,4 +1,6 @@
-"""Commands of ours in forked processes, which cost no imports and can be killed wherever one likes."""
+"""Commands of ours in forked processes,
+which cost no imports and can be killed wherever one likes.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,8 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 LOG, STEPS = "log", "steps"
-# What stands between a file under way and a file that is there; each is a moment to die before, and to die after.
+# What stands between a file under way and a file that is there;
+# each is a moment to die before, and to die after.
 _STEPS = ((os, "fsync"), (Path, "replace"), (Path, "hardlink_to"), (Path, "unlink"))
 
 
@@ -35,7 +38,9 @@ class Ended:
 
 
 def run(command: Command, folder: Path, *, die_at: int | None = None) -> Ended:
-    """Run to the end, or until it kills itself at step `die_at`: 2 n is before, 2 n + 1 after its step n."""
+    """Run to the end, or until it kills itself at step `die_at`: 2 n is before,
+    2 n + 1 after its step n.
+    """
     return _wait(_start(command, folder, die_at), folder)
 
 
@@ -48,17 +53,23 @@ def run_killed(command: Command, folder: Path, after_s: float) -> Ended:
 
 
 def count_steps(folder: Path) -> int:
-    """How many moments `run(die_at=...)` can choose from, after an undisturbed run in that folder."""
+    """How many moments `run(die_at=...)` can choose from,
+    after an undisturbed run in that folder.
+    """
     return 2 * int((folder.parent / STEPS).read_text())
 
 
 def require_one_thread() -> None:
-    """A forked process has the one thread that called fork; whatever lock another held would be held for ever."""
+    """A forked process has the one thread that called fork;
+    whatever lock another held would be held for ever.
+    """
     names = [path.read_text().strip() for path in Path("/proc/self/task").glob("*/comm")]
     # pyarrow's jemalloc is made for it.
     others = [name for name in names if name != "jemalloc_bg_thd"]
     if len(others) != 1:
-        raise RuntimeError(f"{len(others)} threads are running; set OPENBLAS_NUM_THREADS=1 and OMP_NUM_THREADS=1")
+        raise RuntimeError(
+            f"{len(others)} threads are running; set OPENBLAS_NUM_THREADS=1 and OMP_NUM_THREADS=1"
+        )
 
 
 def _start(command: Command, folder: Path, die_at: int | None) -> int:
@@ -121,4 +132,6 @@ def _count_from(die_at: int | None) -> list[int]:
 def _wait(process: int, folder: Path) -> Ended:
     _, status = os.waitpid(process, 0)
     log = folder.parent / LOG
-    return Ended(os.waitstatus_to_exitcode(status), log.read_text(errors="replace") if log.exists() else "")
+    return Ended(
+        os.waitstatus_to_exitcode(status), log.read_text(errors="replace") if log.exists() else ""
+    )

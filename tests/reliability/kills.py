@@ -60,17 +60,25 @@ class Lab:
         self.moments = forked.count_steps(self.folder)
 
     def kill_after(self, share: float, *, over_old: bool) -> bool:
-        """Kill when that share of an undisturbed run's time has passed; False where it was done by then."""
+        """Kill when that share of an undisturbed run's time has passed;
+        False where it was done by then.
+        """
         self._prepare(over_old=over_old)
-        ended = forked.run_killed(self.job.command(self.job.words), self.folder, share * self.lasts_s)
-        return self._check(ended, f"killed at {share:.0%}", over_old=over_old) and self._counted("random")
+        ended = forked.run_killed(
+            self.job.command(self.job.words), self.folder, share * self.lasts_s
+        )
+        return self._check(ended, f"killed at {share:.0%}", over_old=over_old) and self._counted(
+            "random"
+        )
 
     def kill_at(self, moment: int, *, over_old: bool) -> bool:
         """Kill before or after one step of writing."""
         self._prepare(over_old=over_old)
         ended = forked.run(self.job.command(self.job.words), self.folder, die_at=moment)
         side = "after" if moment % 2 else "before"
-        return self._check(ended, f"killed {side} step {moment // 2}", over_old=over_old) and self._counted("worst")
+        return self._check(
+            ended, f"killed {side} step {moment // 2}", over_old=over_old
+        ) and self._counted("worst")
 
     def _counted(self, kind: str) -> bool:
         setattr(self.tally, kind, getattr(self.tally, kind) + 1)
@@ -103,16 +111,24 @@ class Lab:
     def _check(self, killed: forked.Ended, how: str, *, over_old: bool) -> bool:
         if killed.code != -9:
             if killed.code != 0:
-                self.tally.losses.append(f"{how}: it ended with {killed.code} before the kill: {killed.said[-300:]}")
+                self.tally.losses.append(
+                    f"{how}: it ended with {killed.code} before the kill: {killed.said[-300:]}"
+                )
             return False
         how += " over an older result" * over_old
-        broken = self.job.broken(self.folder, {n: [v] for n, v in self.old.items()} if over_old else {}, self.new)
+        broken = self.job.broken(
+            self.folder, {n: [v] for n, v in self.old.items()} if over_old else {}, self.new
+        )
         before = self.job.kept_work(self.folder)
         again = forked.run(self.job.command(self.job.words), self.folder)
         if again.code != 0:
             broken.append(f"the same command again ends with {again.code}: {again.said[-300:]}")
         differing = [] if broken else self.job.differing(self.folder, self.new)
-        lost = {n for n, at in before.items() if n in self.new and self.job.kept_work(self.folder).get(n) != at}
+        lost = {
+            n
+            for n, at in before.items()
+            if n in self.new and self.job.kept_work(self.folder).get(n) != at
+        }
         left = [path.name for path in self.folder.rglob("*.part")]
         self.tally.intact += not broken
         self.tally.same += not (broken or differing)
@@ -137,7 +153,9 @@ def run_lab(lab: Lab, kills: int, moments: int, rng: np.random.Generator) -> Non
         _progress(lab.tally, f"worst moments: {lab.tally.worst} of {len(chosen)}")
 
 
-def run_recording(job: RecordingJob, kills: int, folder: Path, materials: Path, rng: np.random.Generator) -> Tally:
+def run_recording(
+    job: RecordingJob, kills: int, folder: Path, materials: Path, rng: np.random.Generator
+) -> Tally:
     """Kill a recording so often."""
     tally = Tally(job.name, runs_again=False)
     while tally.random < kills:
@@ -152,14 +170,26 @@ def run_recording(job: RecordingJob, kills: int, folder: Path, materials: Path, 
 
 def table(tallies: Sequence[Tally]) -> str:
     """Command by command what was killed and what was whole."""
-    rows = [(t.name, t.random, t.worst, f"{t.intact} of {t.kills}", t.again, t.went_on) for t in tallies]
-    kills, again = (sum(t.kills for t in some) for some in (tallies, [t for t in tallies if t.runs_again]))
+    rows = [
+        (t.name, t.random, t.worst, f"{t.intact} of {t.kills}", t.again, t.went_on) for t in tallies
+    ]
+    kills, again = (
+        sum(t.kills for t in some) for some in (tallies, [t for t in tallies if t.runs_again])
+    )
     random, worst, intact, same, went_on = (
-        sum(getattr(t, name) for t in tallies) for name in ("random", "worst", "intact", "same", "went_on")
+        sum(getattr(t, name) for t in tallies)
+        for name in ("random", "worst", "intact", "same", "went_on")
     )
     rows.append(("all", random, worst, f"{intact} of {kills}", f"{same} of {again}", went_on))
-    head = "| command | at random | worst moments | files whole | same result again | of these, went on |"
-    lines = [head, "|---|---:|---:|---:|---:|---:|", *(f"| {' | '.join(map(str, row))} |" for row in rows)]
+    head = (
+        "| command | at random | worst moments | files whole | same result again | of "
+        "these, went on |"
+    )
+    lines = [
+        head,
+        "|---|---:|---:|---:|---:|---:|",
+        *(f"| {' | '.join(map(str, row))} |" for row in rows),
+    ]
     return "\n".join(lines)
 
 
@@ -170,9 +200,15 @@ def shares(kills: int, count: int) -> list[int]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--kills", type=int, default=KILLS, help="at random moments, all commands together")
-    parser.add_argument("--moments", type=int, default=WORST_MOMENTS, help="worst moments, at most, of each command")
-    parser.add_argument("--only", default="", help="commands whose key starts with one of these, with commas")
+    parser.add_argument(
+        "--kills", type=int, default=KILLS, help="at random moments, all commands together"
+    )
+    parser.add_argument(
+        "--moments", type=int, default=WORST_MOMENTS, help="worst moments, at most, of each command"
+    )
+    parser.add_argument(
+        "--only", default="", help="commands whose key starts with one of these, with commas"
+    )
     parser.add_argument("--seed", type=int, default=SEED)
     words = parser.parse_args()
     rng, started_s = np.random.default_rng(words.seed), time.monotonic()
@@ -183,7 +219,9 @@ def main() -> None:
     tallies = []
     with tempfile.TemporaryDirectory(prefix="emodict-kills-") as name:
         scratch = Path(name)
-        materials = make_materials(scratch / "materials", {*(n for job in [*jobs, *recordings] for n in job.inputs)})
+        materials = make_materials(
+            scratch / "materials", {*(n for job in [*jobs, *recordings] for n in job.inputs)}
+        )
         load(jobs)
         forked.require_one_thread()
         for job, kills in zip(jobs, each, strict=False):
@@ -206,7 +244,11 @@ def _progress(tally: Tally, text: str) -> None:
 
 def _end(tally: Tally) -> None:
     wiped = "\r\x1b[K" * sys.stderr.isatty()
-    print(f"{wiped}{tally.name}: {tally.kills} kills, {len(tally.losses)} lost", file=sys.stderr, flush=True)
+    print(
+        f"{wiped}{tally.name}: {tally.kills} kills, {len(tally.losses)} lost",
+        file=sys.stderr,
+        flush=True,
+    )
 
 
 if __name__ == "__main__":

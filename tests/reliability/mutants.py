@@ -1,4 +1,6 @@
-"""make mutants: small wrong changes in what everything rests on; the tests beside each must notice."""
+"""make mutants: small wrong changes in what everything rests on;
+the tests beside each must notice.
+"""
 
 from __future__ import annotations
 
@@ -30,9 +32,25 @@ SAME_PROGRAM = Path(__file__).with_name("same_program.json")
 ROOTS = ("", "runtime", "train", "export", "calibration")
 # Of others, and slow to start: every run of tests is forked from a process that has them.
 PRELOADED = (
-    "numpy", "h5py", "torch", "scipy.signal", "scipy.stats", "sklearn.kernel_ridge", "onnx", "onnxruntime",
-    "onnxscript", "hypothesis", "typer", "edfio", "pyxdf", "fastavro", "pyarrow", "cv2", "neurokit2", "pandas",
-)  # fmt: skip
+    "numpy",
+    "h5py",
+    "torch",
+    "scipy.signal",
+    "scipy.stats",
+    "sklearn.kernel_ridge",
+    "onnx",
+    "onnxruntime",
+    "onnxscript",
+    "hypothesis",
+    "typer",
+    "edfio",
+    "pyxdf",
+    "fastavro",
+    "pyarrow",
+    "cv2",
+    "neurokit2",
+    "pandas",
+)
 # Shares of the mutants that must be killed: of all, and of those of a group.
 LEAST, LEAST_OF = 0.92, {"live/clock": 0.85, "live/stamps": 0.85}
 AT_ONCE = 2
@@ -118,16 +136,26 @@ class Worker:
         os.environ["HYPOTHESIS_PROFILE"] = "first"
         tempfile.tempdir = None
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
-        # In the place of the repository's own folders; what is installed may well lie in a .venv inside it.
+        # In the place of the repository's own folders;
+        # what is installed may well lie in a .venv inside it.
         replaced = {REPOSITORY / root for root in ROOTS}
         sys.path[:] = [*roots, *(path for path in sys.path if path and Path(path) not in replaced)]
-        for name in [name for name in sys.modules if name.split(".")[0].startswith(("tests", "emodict"))]:
+        for name in [
+            name for name in sys.modules if name.split(".")[0].startswith(("tests", "emodict"))
+        ]:
             del sys.modules[name]
         # What is imported already keeps its assertions as they are.
-        words = ["-x", "-q", "-p", "no:cacheprovider", "-W", "ignore::pytest.PytestAssertRewriteWarning"]
+        words = [
+            "-x",
+            "-q",
+            "-p",
+            "no:cacheprovider",
+            "-W",
+            "ignore::pytest.PytestAssertRewriteWarning",
+        ]
         words.append(f"--basetemp={self.scratch / 'pytest'}")
-        # One file after the other: most mutants are killed by the first, and then the others need not be read. Each in
-        # a process of its own: what one leaves behind must not fail the next.
+        # One file after the other: most mutants are killed by the first, and then the others need
+        # not be read. Each in a process of its own: what one leaves behind must not fail the next.
         for test in tests:
             process = os.fork()
             if process == 0:
@@ -146,10 +174,15 @@ class Worker:
     @property
     def ended(self) -> bool:
         # Left a zombie, so that its number, which is its group's, is no one else's.
-        return self.hangs or os.waitid(os.P_PID, self.process, os.WEXITED | os.WNOWAIT | os.WNOHANG) is not None
+        return (
+            self.hangs
+            or os.waitid(os.P_PID, self.process, os.WEXITED | os.WNOWAIT | os.WNOHANG) is not None
+        )
 
     def verdict(self) -> Verdict:
-        """What came out; what is still running is killed, with all that it started, and the file as it was."""
+        """What came out; what is still running is killed,
+        with all that it started, and the file as it was.
+        """
         seconds, hangs = time.monotonic() - self.began_s, self.hangs
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process, signal.SIGKILL)
@@ -169,14 +202,23 @@ class Worker:
 
 
 def chosen(count: int, seed: int, wanted: Sequence[str]) -> tuple[list[Mutant], Counter[str]]:
-    """That many mutants at random, and how many were passed over, by group: they are the same program.
+    """That many mutants at random, and how many were passed over, by group:
+    they are the same program.
 
-    Half of them are shared out by the sizes of the groups, half evenly, so that a small one is seen, too.
+    Half of them are shared out by the sizes of the groups, half evenly,
+    so that a small one is seen, too.
     """
     rng = random.Random(seed)
-    same = {(place["file"], place["line"], place["change"]) for place in json.loads(SAME_PROGRAM.read_text())}
+    same = {
+        (place["file"], place["line"], place["change"])
+        for place in json.loads(SAME_PROGRAM.read_text())
+    }
     every = {
-        group: [Mutant(group, file, c) for file in files_of(group) for c in changes((REPOSITORY / file).read_bytes())]
+        group: [
+            Mutant(group, file, c)
+            for file in files_of(group)
+            for c in changes((REPOSITORY / file).read_bytes())
+        ]
         for group in wanted
     }
     total = sum(map(len, every.values()))
@@ -201,21 +243,29 @@ def run_all(mutants: Sequence[Mutant], scratch: Path) -> Iterator[tuple[Mutant, 
     judges = {test for mutant in mutants for test in judges_of(mutant.group, mutant.file)}
     print(f"First these {len(judges)} files of tests on the program as it is", flush=True)
     usual_s: dict[str, float] = {}
-    for test, verdict in _run([(test, None, [test], LONGEST_S) for test in sorted(judges)], workers):
+    for test, verdict in _run(
+        [(test, None, [test], LONGEST_S) for test in sorted(judges)], workers
+    ):
         if verdict.failed:
-            raise SystemExit(f"The program as it is fails {verdict.failed}: nothing can be learnt from mutants")
+            raise SystemExit(
+                f"The program as it is fails {verdict.failed}: nothing can be learnt from mutants"
+            )
         usual_s[test] = verdict.seconds
     runs = []
     for mutant in mutants:
         tests = judges_of(mutant.group, mutant.file)
-        runs.append((mutant, mutant, tests, PATIENCE_S + PATIENCE * sum(usual_s[test] for test in tests)))
+        runs.append(
+            (mutant, mutant, tests, PATIENCE_S + PATIENCE * sum(usual_s[test] for test in tests))
+        )
     yield from _run(runs, workers)
 
 
 def _run(
     runs: Sequence[tuple[Key, Mutant | None, Sequence[str], float]], workers: Sequence[Worker]
 ) -> Iterator[tuple[Key, Verdict]]:
-    """All of the runs, each with its name, its tests and its limit, as many side by side as there are workers."""
+    """All of the runs, each with its name, its tests and its limit,
+    as many side by side as there are workers.
+    """
     waiting, idle = list(reversed(runs)), list(workers)
     busy: dict[Worker, Key] = {}
     try:
@@ -265,22 +315,37 @@ def report(verdicts: Sequence[tuple[Mutant, Verdict]], skipped: Counter[str], to
     by_group: dict[str, list[bool]] = defaultdict(list)
     for mutant, verdict in verdicts:
         by_group[mutant.group].append(bool(verdict.failed))
-    print(f"\n{'group':12}{'mutants':>9}{'killed':>8}{'share':>8}   passed over as the same program")
+    print(
+        f"\n{'group':12}{'mutants':>9}{'killed':>8}{'share':>8}   passed over as the same program"
+    )
     for group, killed in by_group.items():
-        print(f"{group:12}{len(killed):9}{sum(killed):8}{sum(killed) / len(killed):8.1%}   {skipped[group]}")
+        print(
+            f"{group:12}{len(killed):9}{sum(killed):8}{sum(killed) / len(killed):8.1%}   "
+            f"{skipped[group]}"
+        )
     every = [killed for group in by_group.values() for killed in group]
     share = sum(every) / len(every)
-    print(f"{'all':12}{len(every):9}{sum(every):8}{share:8.1%}   {skipped.total()}   in {took_s:.0f} s\n")
+    print(
+        f"{'all':12}{len(every):9}{sum(every):8}{share:8.1%}   {skipped.total()}   in "
+        f"{took_s:.0f} s\n"
+    )
     for mutant, verdict in verdicts:
         if not verdict.failed:
             print(f"LIVED {mutant}\n      {mutant.change.text}")
     wanted = {group: least for group, least in LEAST_OF.items() if group in by_group}
-    too_few = [group for group, least in wanted.items() if sum(by_group[group]) < least * len(by_group[group])]
+    too_few = [
+        group
+        for group, least in wanted.items()
+        if sum(by_group[group]) < least * len(by_group[group])
+    ]
     if share < LEAST:
         too_few.append("all")
     if too_few:
-        print(f"Too few were killed of {', '.join(too_few)}: write a test for each that lived, or, where it is the same"
-              f" program, say so in {SAME_PROGRAM.name}")  # fmt: skip
+        print(
+            f"Too few were killed of {', '.join(too_few)}: write a test for each that lived, or, "
+            f"where it is the same"
+            f" program, say so in {SAME_PROGRAM.name}"
+        )
     return int(bool(too_few))
 
 

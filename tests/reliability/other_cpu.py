@@ -1,4 +1,5 @@
-"""Features and answers for stored SIMULATED signals, written to a file by whatever Python runs this.
+"""Features and answers for stored SIMULATED signals,
+written to a file by whatever Python runs this.
 
 PYTHONPATH=.:runtime python -m tests.reliability.other_cpu signals.npz features.npz [model.onnx]
 """
@@ -41,7 +42,14 @@ def main(signals: Path, out: Path, model: Path | None = None) -> None:
 
         with OnnxEngine(model) as engine:
             answers["distribution"] = score(engine, rows, session="").distribution
-    np.savez(out, start_s=rows.start_s, tokens=rows.tokens, valid=rows.valid, quality=rows.quality, **answers)
+    np.savez(
+        out,
+        start_s=rows.start_s,
+        tokens=rows.tokens,
+        valid=rows.valid,
+        quality=rows.quality,
+        **answers,
+    )
 
 
 if __name__ == "__main__":

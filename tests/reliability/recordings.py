@@ -1,4 +1,6 @@
-"""Live recordings that are killed: what was heard is there but for its last 2 s, and each sample is the one sent."""
+"""Live recordings that are killed: what was heard is there but for its last 2 s,
+and each sample is the one sent.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +38,9 @@ class RecordingJob:
         run.mkdir()
         for name in self.inputs:
             (run / name).symlink_to(materials / name)
-        ended = forked.run_killed(Command(self.module, self.words), run, rng.uniform(0.0, LONGEST_S))
+        ended = forked.run_killed(
+            Command(self.module, self.words), run, rng.uniform(0.0, LONGEST_S)
+        )
         if ended.code != -9:
             return f"it ended with {ended.code}: {ended.said[-300:]}"
         out = run / "live.h5"
@@ -63,17 +67,25 @@ def _compare(out: Path, source: Path, heard_s: float) -> str | None:
 
 
 def _heard_s(said: str) -> float:
-    """What the command had said it heard: samples counted once a second, or rows that end so late."""
+    """What the command had said it heard: samples counted once a second,
+    or rows that end so late.
+    """
     counts = re.findall(r"eeg (\d+) samples", said)
     if counts:
         return int(counts[-1]) / 300.0
-    rows = [json.loads(line) for line in said.splitlines() if line.startswith("{") and line.endswith("}")]
+    rows = [
+        json.loads(line)
+        for line in said.splitlines()
+        if line.startswith("{") and line.endswith("}")
+    ]
     return max((row["start_s"] for row in rows if "start_s" in row), default=0.0)
 
 
 @dataclass(frozen=True)
 class SenderJob(RecordingJob):
-    """The recorder by itself, each sample a number, with streams that appear late and come back at another rate."""
+    """The recorder by itself, each sample a number,
+    with streams that appear late and come back at another rate.
+    """
 
     def kill(self, folder: Path, materials: Path, rng: np.random.Generator) -> str | None:
         folder.mkdir(parents=True)
@@ -85,9 +97,17 @@ class SenderJob(RecordingJob):
 
 
 RECORDINGS = (
-    RecordingJob("live", "emodict-run --live --record", "emodict.cli.run",
-                 ("--engine", "model.onnx", "--live", f"replay:{SOURCE}", "--record", "live.h5", "--json")),
-    RecordingJob("record", "emodict-session record", "emodict_desk.cli.session",
-                 ("record", "--live", f"replay:{SOURCE}", "-o", "live.h5", "--channels", "AF7,AF8,TP9,TP10")),
+    RecordingJob(
+        "live",
+        "emodict-run --live --record",
+        "emodict.cli.run",
+        ("--engine", "model.onnx", "--live", f"replay:{SOURCE}", "--record", "live.h5", "--json"),
+    ),
+    RecordingJob(
+        "record",
+        "emodict-session record",
+        "emodict_desk.cli.session",
+        ("record", "--live", f"replay:{SOURCE}", "-o", "live.h5", "--channels", "AF7,AF8,TP9,TP10"),
+    ),
     SenderJob("sender", "SessionRecorder", "emodict_desk.cli.session", (), ()),
-)  # fmt: skip
+)

@@ -1,4 +1,6 @@
-"""SIMULATED people for tests of numbers: signals of every modality at any rates, and all of them through a stream."""
+"""SIMULATED people for tests of numbers: signals of every modality at any rates,
+and all of them through a stream.
+"""
 
 from __future__ import annotations
 
@@ -36,8 +38,12 @@ def simulated(seconds: int, rates: Mapping[str, float] = SPEC_RATES, *, seed: in
     return signals
 
 
-def features(signals: Mapping[str, NDArray[np.number]], rates: Mapping[str, float] = SPEC_RATES) -> FeatureWindows:
+def features(
+    signals: Mapping[str, NDArray[np.number]], rates: Mapping[str, float] = SPEC_RATES
+) -> FeatureWindows:
     """All rows, each modality pushed at one go; only the modalities that are given."""
     spec = SPEC.with_modalities([name for name in SPEC.modality_names if name in signals])
     stream = FeatureStream(spec, {name: rates[name] for name in signals})
-    return concatenate(spec, [*(stream.push(name, block) for name, block in signals.items()), stream.finish()])
+    return concatenate(
+        spec, [*(stream.push(name, block) for name, block in signals.items()), stream.finish()]
+    )

@@ -1,4 +1,5 @@
-"""make soak: 24 hours of a SIMULATED wrist with faults through the live pipeline; every fault shows, nothing else does.
+"""make soak: 24 hours of a SIMULATED wrist with faults through the live pipeline;
+every fault shows, nothing else does.
 
 python -m tests.reliability.soak [hours] [seed]
 """
@@ -37,7 +38,8 @@ from emodict.recording.session import open_session
 
 HOURS, SEED = 24.0, 0
 SPEC = load_spec("emodict-1")
-# Python, HDF5 and ONNX Runtime have all they need by then; what is added later is added again and again.
+# Python, HDF5 and ONNX Runtime have all they need by then;
+# what is added later is added again and again.
 SETTLED_SHARE, SETTLED_S = 1 / 12, 900.0
 MEMORY_MIB = 8.0
 # Patience, what the pulse's resampler looks ahead, and the last chunk.
@@ -103,7 +105,9 @@ class _Watch:
 
 
 def soak(seconds: int, seed: int, folder: Path) -> Soak:
-    """Run it, with its rows and its recording in `folder`, and hold all of it against what was done to the sensors."""
+    """Run it, with its rows and its recording in `folder`,
+    and hold all of it against what was done to the sensors.
+    """
     wrist = SimulatedWrist(SPEC, seconds, seed)
     result = Soak(seconds)
     rows, recording = folder / "rows.jsonl", folder / "recording.h5"
@@ -115,7 +119,9 @@ def soak(seconds: int, seed: int, folder: Path) -> Soak:
     check_faults(wrist.faults, valid, result)
     _check_recording(recording, wrist, result)
     if result.grown_mib > MEMORY_MIB:
-        result.violations.append(f"memory grew by {result.grown_mib:.1f} MiB, at most {MEMORY_MIB:g} were promised")
+        result.violations.append(
+            f"memory grew by {result.grown_mib:.1f} MiB, at most {MEMORY_MIB:g} were promised"
+        )
     return result
 
 
@@ -133,7 +139,8 @@ def _run(engine: Engine, wrist: SimulatedWrist, seconds: int, rows: Path, record
 
 
 def _check_rows(path: Path, result: Soak) -> NDArray[np.bool_]:
-    """Every second exactly once, in order, on the clock, and either answered by numbers or not at all.
+    """Every second exactly once, in order, on the clock,
+    and either answered by numbers or not at all.
 
     (seconds, modalities) of what was valid; the seconds before the first row are valid.
     """
@@ -147,7 +154,10 @@ def _check_rows(path: Path, result: Soak) -> NDArray[np.bool_]:
                 break
             first_unix_s = row["unix_s"] - second if math.isnan(first_unix_s) else first_unix_s
             if abs(row["unix_s"] - second - first_unix_s) > 0.002:
-                say(f"second {second}: its time of day is {row['unix_s'] - second - first_unix_s:g} s off")
+                say(
+                    f"second {second}: its time of day is "
+                    f"{row['unix_s'] - second - first_unix_s:g} s off"
+                )
             valid[second] = [row["valid"][name] for name in SPEC.modality_names]
             _check_answer(row, bool(valid[second].any()), say)
             result.answered += row["distribution"] is not None
@@ -157,7 +167,10 @@ def _check_rows(path: Path, result: Soak) -> NDArray[np.bool_]:
     if second != result.seconds:
         say(f"the rows end with second {second - 1} of {result.seconds - 1}")
     if result.longest_delay_s > LONGEST_DELAY_S:
-        say(f"a row came {result.longest_delay_s:.2f} s after its second; {LONGEST_DELAY_S:g} s were promised")
+        say(
+            f"a row came {result.longest_delay_s:.2f} s after its second; "
+            f"{LONGEST_DELAY_S:g} s were promised"
+        )
     result.valid_share = dict(zip(SPEC.modality_names, valid.mean(axis=0).tolist(), strict=True))
     return valid
 
@@ -165,10 +178,15 @@ def _check_rows(path: Path, result: Soak) -> NDArray[np.bool_]:
 def _check_answer(row: dict, answerable: bool, say: Any) -> None:
     shares = row["distribution"]
     if (shares is not None) != answerable:
-        say(f"second {row['start_s']}: answered {shares is not None}, though a modality is valid: {answerable}")
+        say(
+            f"second {row['start_s']}: answered {shares is not None}, "
+            f"though a modality is valid: {answerable}"
+        )
     elif shares is not None:
         values = np.array(list(shares.values()), dtype=np.float64)
-        if not (np.isfinite(values).all() and abs(values.sum() - 1) < SUM_ATOL and values.min() >= 0):
+        if not (
+            np.isfinite(values).all() and abs(values.sum() - 1) < SUM_ATOL and values.min() >= 0
+        ):
             say(f"second {row['start_s']}: {shares} is no distribution")
 
 
@@ -197,9 +215,13 @@ def check_faults(faults: Sequence[Fault], valid: NDArray[np.bool_], result: Soak
         excused[:, column] |= rows.may
     for column, name in enumerate(SPEC.modality_names):
         for first, last in _runs(~valid[:, column] & ~excused[:, column]):
-            before = [fault for fault in faults if fault.modality == name and fault.start_s <= first + 1]
+            before = [
+                fault for fault in faults if fault.modality == name and fault.start_s <= first + 1
+            ]
             after = f"the last fault was {before[-1]}" if before else "no fault was before it"
-            result.violations.append(f"{name} is invalid in seconds {first} to {last} without a reason; {after}")
+            result.violations.append(
+                f"{name} is invalid in seconds {first} to {last} without a reason; {after}"
+            )
     result.by_kind = {kind: (counts[kind], touched[kind]) for kind in sorted(counts)}
 
 
@@ -215,7 +237,9 @@ def _check_recording(path: Path, wrist: SimulatedWrist, result: Soak) -> None:
     channels = {m.name: len(m.channel_names or m.feature_names) for m in SPEC.modalities}
     most = sum(count * (4 * channels[name] + 8) for name, count in wrist.samples.items())
     if result.recording_bytes > RECORDING_SPARE * most + RECORDING_BASE_BYTES:
-        result.violations.append(f"the recording has {result.recording_bytes} bytes for {most} of samples")
+        result.violations.append(
+            f"the recording has {result.recording_bytes} bytes for {most} of samples"
+        )
     with open_session(path) as recording:
         for name, count in wrist.samples.items():
             kept = _kept(recording, name)
@@ -227,7 +251,11 @@ def _check_recording(path: Path, wrist: SimulatedWrist, result: Soak) -> None:
 def _kept(recording: Recording, name: str) -> int:
     if name == "video":
         return 0 if recording.face is None else len(recording.face.timestamps_s)
-    return sum(len(signal.timestamps_s) for key, signal in recording.signals.items() if key.split("_")[0] == name)
+    return sum(
+        len(signal.timestamps_s)
+        for key, signal in recording.signals.items()
+        if key.split("_")[0] == name
+    )
 
 
 def describe(result: Soak) -> str:
@@ -237,8 +265,10 @@ def describe(result: Soak) -> str:
     shares = ", ".join(f"{name} {share:.1%}" for name, share in result.valid_share.items())
     lines += [
         "",
-        f"rows: {result.rows} of {result.seconds - SPEC.first_row_s}, {result.answered} answered; valid: {shares}",
-        f"memory grown after minute {settled_s(result.seconds) / 60:.0f}: {result.grown_mib:.1f} MiB",
+        f"rows: {result.rows} of {result.seconds - SPEC.first_row_s}, "
+        f"{result.answered} answered; valid: {shares}",
+        f"memory grown after minute {settled_s(result.seconds) / 60:.0f}: "
+        f"{result.grown_mib:.1f} MiB",
         f"longest wait for a row: {result.longest_delay_s:.2f} s after its second",
         f"recording: {result.recording_bytes / 2**20:.0f} MiB",
         f"time: {result.wall_s:.0f} s, {1e3 * result.wall_s / result.seconds:.1f} ms a second",
@@ -251,7 +281,10 @@ def main(words: Sequence[str]) -> int:
         hours = float(words[0]) if words else HOURS
         seed = int(words[1]) if len(words) > 1 else SEED
     except ValueError:
-        print(f"A soak run takes hours and a seed, such as 24 0; got {' '.join(words)}", file=sys.stderr)
+        print(
+            f"A soak run takes hours and a seed, such as 24 0; got {' '.join(words)}",
+            file=sys.stderr,
+        )
         return 2
     print(f"{hours:g} hours of SIMULATED sensors, seed {seed}", flush=True)
     with tempfile.TemporaryDirectory() as name:

@@ -1,4 +1,6 @@
-"""The faults of a soak run: what happens to which sensor when, and which rows may, and which must, show it."""
+"""The faults of a soak run: what happens to which sensor when, and which rows may,
+and which must, show it.
+"""
 
 from __future__ import annotations
 
@@ -16,25 +18,40 @@ BoolArray = NDArray[np.bool_]
 
 # Seconds of signal that a row describes, up to its own second's end (docs/features.md).
 WINDOW_S = {"eeg": 1.0, "gsr": 5.0, "ppg": 5.0, "video": 1.0}
-# How far a sample may lie from its true time: a clock smoothed over 2 ms of jitter; half a tick where it is snapped.
+# How far a sample may lie from its true time: a clock smoothed over 2 ms of jitter;
+# half a tick where it is snapped.
 PLACED_WITHIN_S = {"eeg": 0.02, "gsr": 0.15, "ppg": 0.02, "video": 0.0}
-# What a missing sample takes with it: the resampler's ten periods of 64 Hz; the second in which EEG's filter settles.
+# What a missing sample takes with it: the resampler's ten periods of 64 Hz;
+# the second in which EEG's filter settles.
 REACH_S = {"eeg": 0.0, "gsr": 0.0, "ppg": 10 / 64, "video": 0.0}
 SETTLE_S = {"eeg": 1.0, "gsr": 0.0, "ppg": 0.0, "video": 0.0}
-# A row of resampled pulse waits for the filter and the rest of its block, 10 + 1 + 16 samples of 64 Hz beyond its end.
+# A row of resampled pulse waits for the filter and the rest of its block,
+# 10 + 1 + 16 samples of 64 Hz beyond its end.
 LOOKS_AHEAD_S = {"eeg": 0.0, "gsr": 0.0, "ppg": 27 / 64, "video": 0.0}
-# A sensor that was given up begins anew with a whole second. The one face of a second comes when that is over, and
-# nobody waits for the first one of a camera that was given up.
+# A sensor that was given up begins anew with a whole second. The one face of a second comes when
+# that is over, and nobody waits for the first one of a camera that was given up.
 RESTART_S = {"eeg": 1.0, "gsr": 1.0, "ppg": 1.0, "video": 2.0}
-# A clock that has jumped is doubted for STAYS_S, in which its samples are held, and then exact again; with what a
-# packet of half a second takes to come.
+# A clock that has jumped is doubted for STAYS_S, in which its samples are held, and then exact
+# again; with what a packet of half a second takes to come.
 CLOCK_SETTLES_S = STAYS_S + 1.0
 SLOWEST_PERIOD_S = 0.25
 
 # Every sample counts; more than half of a window must be so; all of it must.
-NAN, INFINITE, ABSURD, SATURATED, STUCK, CONSTANT = "NaN", "infinite", "out of range", "saturated", "stuck", "constant"
+NAN, INFINITE, ABSURD, SATURATED, STUCK, CONSTANT = (
+    "NaN",
+    "infinite",
+    "out of range",
+    "saturated",
+    "stuck",
+    "constant",
+)
 LOST, SILENT, AWAY = "samples lost", "silent for minutes", "disconnected for minutes"
-HELD_BACK, TOO_LATE, TWICE, SWAPPED = "late, within patience", "too late", "delivered twice", "delivered out of order"
+HELD_BACK, TOO_LATE, TWICE, SWAPPED = (
+    "late, within patience",
+    "too late",
+    "delivered twice",
+    "delivered out of order",
+)
 AHEAD, BEHIND = "clock jumps ahead", "clock jumps back"
 COVERING = {SATURATED: 0.6, STUCK: 0.6, CONSTANT: 1.0}
 # By promise these cost not a row.
@@ -69,7 +86,8 @@ _DURATION_S = {
     BEHIND: (20.0, 40.0),
 }
 _JUMP_S = (3.0, 8.0)
-# So long all sensors are well at both ends, and each between two faults of its own; on average twice that more.
+# So long all sensors are well at both ends, and each between two faults of its own;
+# on average twice that more.
 CALM_S = 20.0
 
 
@@ -98,7 +116,9 @@ class Fault:
             self.first_s, self.last_s = min(self.first_s, times_s[0]), max(self.last_s, times_s[-1])
 
 
-def draw_faults(modality: str, seconds: int, rng: np.random.Generator, *, period_s: float) -> Iterator[Fault]:
+def draw_faults(
+    modality: str, seconds: int, rng: np.random.Generator, *, period_s: float
+) -> Iterator[Fault]:
     """A sensor's faults, one after the other, each kind as often as the others."""
     kinds = KINDS[modality]
     start_s = CALM_S + rng.exponential(CALM_S)
@@ -118,7 +138,9 @@ def draw_faults(modality: str, seconds: int, rng: np.random.Generator, *, period
 
 @dataclass(frozen=True)
 class Expected:
-    """Of one fault, (rows,) by second: which rows must be invalid, of which one at least, which may be."""
+    """Of one fault, (rows,) by second: which rows must be invalid,
+    of which one at least, which may be.
+    """
 
     must: BoolArray
     one_of: BoolArray
@@ -139,7 +161,11 @@ def expected(fault: Fault, seconds: int) -> Expected:
     around = (low_s < end_s + near_s + 1e-6) & (high_s > begin_s - near_s - 1e-6)
     reach_s = near_s + REACH_S[fault.modality]
     before_s = reach_s if fault.kind in OF_VALUES else near_s + LOOKS_AHEAD_S[fault.modality]
-    after_s = reach_s + SETTLE_S[fault.modality] + (0.0 if fault.kind in OF_VALUES else RESTART_S[fault.modality])
+    after_s = (
+        reach_s
+        + SETTLE_S[fault.modality]
+        + (0.0 if fault.kind in OF_VALUES else RESTART_S[fault.modality])
+    )
     # The one face of a second lies at its very beginning.
     may = (low_s <= end_s + after_s) & (high_s > min(begin_s, fault.first_s) - before_s)
     covered_s = np.minimum(end_s, high_s) - np.maximum(begin_s, low_s)
@@ -154,15 +180,21 @@ def expected(fault: Fault, seconds: int) -> Expected:
 
 
 def _of_a_jump(fault: Fault, rows: NDArray[np.float64]) -> Expected:
-    """There and back, samples are held until the clock has stayed where it is: a row that ends meanwhile lacks them."""
+    """There and back, samples are held until the clock has stayed where it is:
+    a row that ends meanwhile lacks them.
+    """
     name = fault.modality
     must, may = np.zeros(len(rows), dtype=bool), np.zeros(len(rows), dtype=bool)
     before_s = PLACED_WITHIN_S[name] + LOOKS_AHEAD_S[name]
     after_s = CLOCK_SETTLES_S + RESTART_S[name] + REACH_S[name]
     for jump_s in (fault.first_s, fault.last_s):
         may |= (rows + 1 - WINDOW_S[name] <= jump_s + after_s) & (rows + 1 > jump_s - before_s)
-        # From the last sample before the jump to when the first of what is held can no longer be in time.
-        held = (jump_s + SLOWEST_PERIOD_S + PLACED_WITHIN_S[name], jump_s + STAYS_S - PATIENCE_S - 0.1)
+        # From the last sample before the jump to when the first of what is held
+        # can no longer be in time.
+        held = (
+            jump_s + SLOWEST_PERIOD_S + PLACED_WITHIN_S[name],
+            jump_s + STAYS_S - PATIENCE_S - 0.1,
+        )
         must |= (rows + 1 > held[0]) & (rows + 1 < held[1])
     return Expected(must, np.zeros(len(rows), dtype=bool), may)
 
@@ -170,6 +202,7 @@ def _of_a_jump(fault: Fault, rows: NDArray[np.float64]) -> Expected:
 def _unusable(fault: Fault) -> tuple[float, float]:
     """From when to when, on the rows' clock, nothing usable is there."""
     if fault.kind == TOO_LATE:
-        # All comes at `stop_s`. The first rows are waited for, and go out without; those after them are not.
+        # All comes at `stop_s`. The first rows are waited for, and go out without;
+        # those after them are not.
         return fault.first_s, math.floor(fault.stop_s) - PATIENCE_S - 1e-3
     return fault.first_s, fault.last_s

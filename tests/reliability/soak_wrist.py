@@ -1,4 +1,6 @@
-"""A SIMULATED wrist as a live source: EEG, pulse, skin and face, with faults, at full speed on a clock of its own."""
+"""A SIMULATED wrist as a live source: EEG, pulse, skin and face, with faults,
+at full speed on a clock of its own.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +38,9 @@ T0_S = 5000.25
 
 @dataclass
 class _Connection:
-    """A sensor from one connect to the next loss: its samples n lie at begin_s + n / rate, times the drift."""
+    """A sensor from one connect to the next loss:
+    its samples n lie at begin_s + n / rate, times the drift.
+    """
 
     stream: LiveStream
     begin_s: float
@@ -75,7 +79,9 @@ _Sent = tuple[float, "_Packet | Connected | Lost"]
 class _Sensor:
     """One modality: what it measures, and what its faults make of it."""
 
-    def __init__(self, name: str, stream: LiveStream, seconds: int, rng: np.random.Generator) -> None:
+    def __init__(
+        self, name: str, stream: LiveStream, seconds: int, rng: np.random.Generator
+    ) -> None:
         self.name, self._stream, self._seconds, self._rng = name, stream, seconds, rng
         self.faults = list(draw_faults(name, seconds, rng, period_s=1 / stream.rate_hz))
         self._coming = iter(self.faults)
@@ -111,13 +117,19 @@ class _Sensor:
 
     def _connect(self, stream: LiveStream, begin_s: float) -> _Connection:
         counter = 0 if self.name == "eeg" else None
-        clock = None if self.name == "video" else SampleClock(stream.rate_hz, counter=counter, of=self.name)
+        clock = (
+            None
+            if self.name == "video"
+            else SampleClock(stream.rate_hz, counter=counter, of=self.name)
+        )
         return _Connection(stream, begin_s, clock)
 
     def _returning(self) -> LiveStream:
         rates = [self._stream.rate_hz, OTHER_RATE_HZ.get(self.name, self._stream.rate_hz)]
         old = self._stream
-        return LiveStream(old.modality, float(self._rng.choice(rates)), old.channel_names, old.unit, old.device)
+        return LiveStream(
+            old.modality, float(self._rng.choice(rates)), old.channel_names, old.unit, old.device
+        )
 
     def _away(self, fault: Fault, connection: _Connection, end_s: float) -> Iterator[_Sent]:
         """The last samples before a loss, and the loss."""
@@ -125,7 +137,8 @@ class _Sensor:
         if fault.happened:
             return
         kept = times_s < fault.start_s
-        # The span without samples, as good as known: from the first that is missing to the last before it is back.
+        # The span without samples, as good as known:
+        # from the first that is missing to the last before it is back.
         fault.first_s = float(connection.begin_s + (numbers[0] + kept.sum()) * connection.period_s)
         fault.last_s = fault.stop_s - connection.period_s
         if kept.any():
@@ -133,7 +146,9 @@ class _Sensor:
             yield end_s, self._stamped(taken)
         yield end_s + 0.1, Lost(self.name, T0_S + end_s, "out of reach")
 
-    def _deliver(self, fault: Fault | None, connection: _Connection, end_s: float) -> Iterator[_Sent]:
+    def _deliver(
+        self, fault: Fault | None, connection: _Connection, end_s: float
+    ) -> Iterator[_Sent]:
         """What is taken until `end_s`, and what the fault makes of it."""
         numbers, times_s = connection.until(end_s)
         if not len(times_s):
@@ -159,7 +174,9 @@ class _Sensor:
                 self._spoil(fault.kind, taken.samples, hit)
             yield arrival_s, self._stamped(taken)
 
-    def _misdelivered(self, fault: Fault, arrival_s: float, packet: _Packet, times_s: Float64Array) -> Iterator[_Sent]:
+    def _misdelivered(
+        self, fault: Fault, arrival_s: float, packet: _Packet, times_s: Float64Array
+    ) -> Iterator[_Sent]:
         """A whole packet late, twice, or after the next one."""
         if fault.kind == faults.SWAPPED:
             if fault.happened:
@@ -181,7 +198,9 @@ class _Sensor:
             self._swap = None
 
     def _stamped(self, taken: _Packet) -> _Packet:
-        """With the device's stamps in place of true times: on the source's clock, and with jitter."""
+        """With the device's stamps in place of true times:
+        on the source's clock, and with jitter.
+        """
         jitter_s = 0.0
         if taken.connection.clock is not None:
             jitter_s = self._rng.normal(scale=STAMP_JITTER_S, size=len(taken.stamps_s))
@@ -196,7 +215,9 @@ class _Sensor:
             self._level = float(levels[-1]) if count else self._level
             return levels[:, None]
         if self.name == "ppg":
-            return (np.sin(2 * np.pi * 1.2 * times_s) + 0.05 * self._rng.standard_normal(count))[:, None]
+            return (np.sin(2 * np.pi * 1.2 * times_s) + 0.05 * self._rng.standard_normal(count))[
+                :, None
+            ]
         scale = 20.0 if self.name == "eeg" else 1.0
         return scale * self._rng.standard_normal((count, len(self._stream.channel_names)))
 
@@ -226,7 +247,9 @@ class SimulatedWrist:
         self.name, self.session, self.simulated = "a SIMULATED wrist", "soak", True
         streams = np.random.default_rng(seed).spawn(len(spec.modalities))
         self._sensors = [
-            _Sensor(m.name, _stream(m.name, m.channel_names or m.feature_names, m.unit), seconds, rng)
+            _Sensor(
+                m.name, _stream(m.name, m.channel_names or m.feature_names, m.unit), seconds, rng
+            )
             for m, rng in zip(spec.modalities, streams, strict=True)
         ]
         self._sending = [sensor.sent() for sensor in self._sensors]
@@ -248,7 +271,9 @@ class SimulatedWrist:
         return not self._arriving and all(head[0] == math.inf for head in self._heads)
 
     def poll(self, timeout_s: float) -> Sequence[SensorEvent]:
-        """What arrives next, if it arrives within the timeout; the clock goes on to it, or by the timeout."""
+        """What arrives next, if it arrives within the timeout;
+        the clock goes on to it, or by the timeout.
+        """
         until_s = self._now_s + timeout_s
         self._send(until_s)
         if not self._arriving or self._arriving[0][0] > until_s:
@@ -282,7 +307,8 @@ class SimulatedWrist:
             samples = columns[:, 1:]
             if clock.rate_hz != stream.rate_hz:
                 raise AssertionError(
-                    f"{stream.modality}: {clock.rate_hz} Hz were measured, {stream.rate_hz} Hz are right"
+                    f"{stream.modality}: {clock.rate_hz} Hz were measured, "
+                    f"{stream.rate_hz} Hz are right"
                 )
         self.samples[stream.modality] += len(times_s)
         return Chunk(stream.modality, samples, times_s) if len(times_s) else None

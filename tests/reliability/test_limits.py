@@ -1,4 +1,6 @@
-"""Signals at the limits of numbers, through features, quality and model: a row is right, or it is marked invalid."""
+"""Signals at the limits of numbers, through features, quality and model: a row is right,
+or it is marked invalid.
+"""
 
 from __future__ import annotations
 
@@ -54,14 +56,21 @@ SPOILED: dict[str, tuple[Callable[[Array], Array], set[str]]] = {
     "alternating infinities": (alternating(np.inf, -np.inf), set()),
     "NaN": (lambda x: np.full_like(x, np.nan), set()),
     "clipped": (lambda x: np.clip(x, -0.1, 0.1), {"video"}),
-    "one sample missing in each second": (lambda x: np.where(one_in_each_second(x), np.nan, x), set()),
-    "all but one missing in each second": (lambda x: np.where(one_in_each_second(x), x, np.nan), {"video"}),
+    "one sample missing in each second": (
+        lambda x: np.where(one_in_each_second(x), np.nan, x),
+        set(),
+    ),
+    "all but one missing in each second": (
+        lambda x: np.where(one_in_each_second(x), x, np.nan),
+        {"video"},
+    ),
 }
 
-# Resampling rounds the corners of noise that is clipped, which then is not at its rails for most of the time.
+# Resampling rounds the corners of noise that is clipped,
+# which then is not at its rails for most of the time.
 USABLE_AT_OTHER_RATES = {"clipped": {"eeg", "ppg", "video"}}
-# What resampling makes of the least number there is, is a few times that number: whether a pulse of these is at its
-# rails, rounding decides, and with it the processor.
+# What resampling makes of the least number there is, is a few times that number: whether a pulse of
+# these is at its rails, rounding decides, and with it the processor.
 EITHER_AT_OTHER_RATES = {"least subnormal": {"ppg"}}
 
 
@@ -73,7 +82,9 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
 
 
 def assert_honest(rows: FeatureWindows, engine: Engine) -> None:
-    """Numbers where valid, NaN and quality 0 where not, and a distribution wherever there is an answer."""
+    """Numbers where valid, NaN and quality 0 where not,
+    and a distribution wherever there is an answer.
+    """
     for column, name in enumerate(SPEC.modality_names):
         valid, part = rows.valid[:, column], rows.tokens[:, SPEC.token_slices[name]]
         assert (np.abs(part[valid]) <= 1e12).all()
@@ -89,9 +100,13 @@ def assert_honest(rows: FeatureWindows, engine: Engine) -> None:
     assert np.isfinite(prediction.weights[prediction.answered]).all()
 
 
-@pytest.mark.parametrize("rates", [SPEC_RATES, OTHER_RATES], ids=["the spec's rates", "other rates"])
+@pytest.mark.parametrize(
+    "rates", [SPEC_RATES, OTHER_RATES], ids=["the spec's rates", "other rates"]
+)
 @pytest.mark.parametrize("what", SPOILED)
-def test_a_signal_at_the_limits_is_a_number_or_invalid(what: str, rates: dict[str, float], engine: Engine) -> None:
+def test_a_signal_at_the_limits_is_a_number_or_invalid(
+    what: str, rates: dict[str, float], engine: Engine
+) -> None:
     spoil, usable = SPOILED[what]
     either: set[str] = set()
     if rates is OTHER_RATES:
@@ -99,13 +114,18 @@ def test_a_signal_at_the_limits_is_a_number_or_invalid(what: str, rates: dict[st
         either = EITHER_AT_OTHER_RATES.get(what, either)
     rows = features({name: spoil(x) for name, x in simulated(SECONDS, rates).items()}, rates)
     assert_honest(rows, engine)
-    valid = {name for name, any_valid in zip(SPEC.modality_names, rows.valid.any(axis=0), strict=True) if any_valid}
+    valid = {
+        name
+        for name, any_valid in zip(SPEC.modality_names, rows.valid.any(axis=0), strict=True)
+        if any_valid
+    }
     assert valid - either == usable - either
 
 
 @pytest.mark.parametrize("spec_id", ["dmer-2024", "dmer-sample"])
 @pytest.mark.parametrize(
-    "what", ["float32 subnormal", "alternating at float64's largest", "all but one missing in each second"]
+    "what",
+    ["float32 subnormal", "alternating at float64's largest", "all but one missing in each second"],
 )
 def test_it_holds_for_specs_that_filter_whole_recordings(what: str, spec_id: str) -> None:
     spec, spoil = load_spec(spec_id), SPOILED[what][0]
@@ -143,7 +163,9 @@ def test_samples_at_the_limits_of_their_type_give_the_rows_of_the_same_float64(k
     rng = np.random.default_rng(0)
     for name, rate_hz in {"eeg": 300.0, "ppg": 100.0, "gsr": 4.0}.items():
         channels = 18 if name == "eeg" else 1
-        samples = rng.choice([limits.min, limits.max, 1], size=(round(8 * rate_hz), channels)).astype(kind)
+        samples = rng.choice(
+            [limits.min, limits.max, 1], size=(round(8 * rate_hz), channels)
+        ).astype(kind)
         got = features({name: samples})
         expected = features({name: samples.astype(np.float64)})
         # All are float64 before anything is computed: the very same calls.
@@ -151,7 +173,9 @@ def test_samples_at_the_limits_of_their_type_give_the_rows_of_the_same_float64(k
         np.testing.assert_array_equal(got.tokens, expected.tokens)
 
 
-def test_ready_made_features_beyond_what_a_model_can_take_are_invalid(tmp_path: Path, engine: Engine) -> None:
+def test_ready_made_features_beyond_what_a_model_can_take_are_invalid(
+    tmp_path: Path, engine: Engine
+) -> None:
     values = np.ones((5, 32))
     values[[1, 2, 3], 7] = 1e12, 1.0001e12, -LARGEST
     assert ready_made_rows(values).valid.tolist() == [True, True, False, False, True]
@@ -160,7 +184,13 @@ def test_ready_made_features_beyond_what_a_model_can_take_are_invalid(tmp_path: 
     names = np.full(len(rows), "p")
     write_table(FeatureTable(rows, (), None, names, names, "edited"), tmp_path / "edited.npz")
     back = read_table(tmp_path / "edited.npz").windows
-    assert back.valid[:, SPEC.modality_names.index("video")].tolist() == [False, False, True, True, True]
+    assert back.valid[:, SPEC.modality_names.index("video")].tolist() == [
+        False,
+        False,
+        True,
+        True,
+        True,
+    ]
     assert_honest(back, engine)
 
 
@@ -182,7 +212,9 @@ def off_the_grid(name: str, samples: Array) -> tuple[Array, Array]:
     live = concatenate(spec, parts)
     # In mV, to see the limits converted.
     unit, factor = ("mV", 1e-3) if name == "eeg" else (modality.unit, 1.0)
-    signal = Signal(name, rate_hz, unit, modality.channel_names, samples * factor, timestamps_s=times_s)
+    signal = Signal(
+        name, rate_hz, unit, modality.channel_names, samples * factor, timestamps_s=times_s
+    )
     offline = extract_features(Recording("s", "p", {name: signal}), spec)
     np.testing.assert_array_equal(offline.valid[: len(live)], live.valid)
     # Cubics of samples in mV and in uV are rounded apart.

@@ -38,7 +38,9 @@ SAME_PROGRAM = json.loads(Path(__file__).with_name("same_program.json").read_tex
         ("if TYPE_CHECKING:\n    pass\nx = zip(a, b, strict=True)", []),
     ],
 )
-def test_each_change_is_small_and_none_is_made_of_what_only_speaks(source: str, words: list[str]) -> None:
+def test_each_change_is_small_and_none_is_made_of_what_only_speaks(
+    source: str, words: list[str]
+) -> None:
     found = changes(source.encode())
     assert [change.words for change in found] == words
     for change in found:

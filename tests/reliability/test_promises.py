@@ -1,4 +1,6 @@
-"""What SECURITY.md promises of code and of the network: no pickle is loaded, and no connection opened unasked."""
+"""What SECURITY.md promises of code and of the network: no pickle is loaded,
+and no connection opened unasked.
+"""
 
 from __future__ import annotations
 
@@ -17,17 +19,33 @@ from emodict_desk.cli import session as session_cli
 
 InProcess = Callable[..., tuple[int, str, str]]
 REPOSITORY = Path(__file__).parents[2]
-SOURCES = [path for part in ("runtime", "train", "export", "calibration") for path in (REPOSITORY / part).rglob("*.py")]
+SOURCES = [
+    path
+    for part in ("runtime", "train", "export", "calibration")
+    for path in (REPOSITORY / part).rglob("*.py")
+]
 # Whoever loads data by these must say that it is data; None: must not be called at all.
 LOADERS = {
     "np.load": "allow_pickle=False",
     "numpy.load": "allow_pickle=False",
     "torch.load": "weights_only=True",
     **dict.fromkeys(
-        ("pickle.load", "pickle.loads", "pickle.Unpickler", "joblib.load", "marshal.loads", "marshal.load",
-         "shelve.open", "torch.jit.load", "cloudpickle.load", "cloudpickle.loads", "eval", "exec")
+        (
+            "pickle.load",
+            "pickle.loads",
+            "pickle.Unpickler",
+            "joblib.load",
+            "marshal.loads",
+            "marshal.load",
+            "shelve.open",
+            "torch.jit.load",
+            "cloudpickle.load",
+            "cloudpickle.loads",
+            "eval",
+            "exec",
+        )
     ),
-}  # fmt: skip
+}
 # A worker tries whether its own error survives the way to the process that asked.
 ALLOWED = {("worker.py", "pickle.loads(pickle.dumps(error))")}
 
@@ -72,7 +90,11 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         asked.append(f"the address of {names}")
         raise PermissionError("no network in this test")
 
-    guarded = type("Guarded", (socket.socket,), {n: refused(n) for n in ("connect", "connect_ex", "sendto", "listen")})
+    guarded = type(
+        "Guarded",
+        (socket.socket,),
+        {n: refused(n) for n in ("connect", "connect_ex", "sendto", "listen")},
+    )
     monkeypatch.setattr(socket, "socket", guarded)
     monkeypatch.setattr(socket, "getaddrinfo", resolve)
     return asked
@@ -94,13 +116,51 @@ def test_no_command_opens_a_connection_unasked(
     out = tmp_path / "out"
     out.mkdir()
     commands = [
-        (run_cli, ("--engine", model, session, "-q", "--out", out / "rows.parquet", "--report", out / "report.html")),
-        (run_cli, ("--engine", model, "--live", f"replay:{session}", "--speed", "max", "--record", out / "live.h5")),
+        (
+            run_cli,
+            (
+                "--engine",
+                model,
+                session,
+                "-q",
+                "--out",
+                out / "rows.parquet",
+                "--report",
+                out / "report.html",
+            ),
+        ),
+        (
+            run_cli,
+            (
+                "--engine",
+                model,
+                "--live",
+                f"replay:{session}",
+                "--speed",
+                "max",
+                "--record",
+                out / "live.h5",
+            ),
+        ),
         (run_cli, ("--check",)),
         (session_cli, ("inspect", session)),
         (session_cli, ("validate", session)),
         (session_cli, ("features", session, "-o", out / "f.npz")),
-        (train_cli, ("simulate", out / "people", "--people", 1, "--trials", 1, "--trial-s", 6, "--baseline-s", 0)),
+        (
+            train_cli,
+            (
+                "simulate",
+                out / "people",
+                "--people",
+                1,
+                "--trials",
+                1,
+                "--trial-s",
+                6,
+                "--baseline-s",
+                0,
+            ),
+        ),
     ]
     for cli, words in commands:
         code, _, err = run_in_process(cli, *words)

@@ -1,4 +1,6 @@
-"""Minutes of the soak run that `make soak` does for a day: the same code, and a check that its checks can fail."""
+"""Minutes of the soak run that `make soak` does for a day: the same code,
+and a check that its checks can fail.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,11 @@ def fault(kind: str, first_s: float, last_s: float, modality: str = "eeg") -> Fa
         (fault(NAN, 20.5, 20.5), [20, 21], None),
         (fault(NAN, 20.5, 20.5), [20], None),
         (fault(NAN, 20.5, 20.5), [21], "valid in seconds [20]"),
-        (fault(NAN, 20.5, 20.5), [20, 21, 30], "eeg is invalid in seconds 30 to 30 without a reason"),
+        (
+            fault(NAN, 20.5, 20.5),
+            [20, 21, 30],
+            "eeg is invalid in seconds 30 to 30 without a reason",
+        ),
         # At the turn of a second it may lie in either, but must lie in one.
         (fault(NAN, 21.001, 21.001), [20, 21, 22], None),
         (fault(NAN, 21.001, 21.001), [], "nowhere to be seen"),

@@ -1,4 +1,6 @@
-"""The rooms of the runtime stand on one another: each imports the rooms before it in this list, and none after it."""
+"""The rooms of the runtime stand on one another:
+each imports the rooms before it in this list, and none after it.
+"""
 
 from __future__ import annotations
 
@@ -12,14 +14,35 @@ from tests.rooms import ROOT, arrows, imports_against, modules, modules_without_
 RUNTIME = ROOT / "runtime"
 ROOMS = {
     "emodict": (
-        "errors", "showing", "files", "recording", "features", "engine", "results", "predict", "face", "check", "live",
+        "errors",
+        "showing",
+        "files",
+        "recording",
+        "features",
+        "engine",
+        "results",
+        "predict",
+        "face",
+        "check",
+        "live",
         "cli",
     ),
     "emodict_desk": (
-        "wording", "page", "sensors", "svg", "shown", "tables", "recordings", "boards", "importers", "faces", "report",
-        "many", "cli",
+        "wording",
+        "page",
+        "sensors",
+        "svg",
+        "shown",
+        "tables",
+        "recordings",
+        "boards",
+        "importers",
+        "faces",
+        "report",
+        "many",
+        "cli",
     ),
-}  # fmt: skip
+}
 # What only a desk has is imported late, in the function that is asked for it.
 ASKED_FOR = {
     ("emodict.cli.run", "emodict_desk.many"),
@@ -38,7 +61,11 @@ def test_a_room_imports_none_that_stands_on_it(package: str) -> None:
 
 
 def test_a_device_needs_nothing_of_a_desk() -> None:
-    found = {(a, b) for a, b in arrows(RUNTIME) if a.startswith("emodict.") and b.startswith("emodict_desk")}
+    found = {
+        (a, b)
+        for a, b in arrows(RUNTIME)
+        if a.startswith("emodict.") and b.startswith("emodict_desk")
+    }
     assert found == ASKED_FOR
 
 
@@ -51,7 +78,8 @@ def test_features_load_no_engine() -> None:
         import sys
         sys.path.insert(0, {str(RUNTIME)!r})
         import emodict.features
-        print(sorted(name for name in sys.modules if name.startswith(("emodict.engine", "emodict.face"))))
+        rooms = ("emodict.engine", "emodict.face")
+        print(sorted(name for name in sys.modules if name.startswith(rooms)))
     """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert (done.stdout, done.stderr) == ("[]\n", "")
@@ -59,4 +87,6 @@ def test_features_load_no_engine() -> None:
 
 def test_the_picture_of_the_rooms_is_what_the_imports_say() -> None:
     tool = runpy.run_path(str(RUNTIME.parent / "tools" / "draw_rooms.py"))
-    assert (RUNTIME.parent / "docs" / "architecture.svg").read_text(encoding="utf-8") == tool["drawing"]()
+    assert (RUNTIME.parent / "docs" / "architecture.svg").read_text(encoding="utf-8") == tool[
+        "drawing"
+    ]()

@@ -1,8 +1,9 @@
-"""A stand-in for `cuda.core`, for machines without a GPU: its "device memory" is memory of the host.
+"""A stand-in for `cuda.core`, for machines without a GPU:
+its "device memory" is memory of the host.
 
-It keeps the rules that matter: a thread makes a device its own before it uses a stream, what is put on a stream happens
-at the next `sync`, copies are of whole buffers of equal size, nothing that is captured happens before the graph is
-launched, and freed memory is overwritten with NaN.
+It keeps the rules that matter: a thread makes a device its own before it uses a stream, what is put
+on a stream happens at the next `sync`, copies are of whole buffers of equal size, nothing that is
+captured happens before the graph is launched, and freed memory is overwritten with NaN.
 """
 
 from __future__ import annotations
@@ -132,5 +133,11 @@ class Graph:
 def make_module() -> ModuleType:
     """A module to stand in `sys.modules` as `cuda.core`."""
     module = ModuleType("cuda.core")
-    vars(module).update({"Device": Device, "Buffer": Buffer, "LegacyPinnedMemoryResource": LegacyPinnedMemoryResource})
+    vars(module).update(
+        {
+            "Device": Device,
+            "Buffer": Buffer,
+            "LegacyPinnedMemoryResource": LegacyPinnedMemoryResource,
+        }
+    )
     return module

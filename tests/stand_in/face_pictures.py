@@ -1,4 +1,6 @@
-"""Synthetic pictures of "faces": a framed pattern on a plain wall, and a detector that finds the frame."""
+"""Synthetic pictures of "faces": a framed pattern on a plain wall,
+and a detector that finds the frame.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +13,12 @@ MARK = (0, 255, 0)
 SIDE = 40
 
 
-def picture(at: tuple[int, int] | None, *, seed: int = 0, height: int = 90, width: int = 120) -> np.ndarray:
-    """A wall with, at (left, top), a square of smooth pattern inside a green line; None: nobody there."""
+def picture(
+    at: tuple[int, int] | None, *, seed: int = 0, height: int = 90, width: int = 120
+) -> np.ndarray:
+    """A wall with, at (left, top), a square of smooth pattern inside a green
+    line; None: nobody there.
+    """
     frame = np.full((height, width, 3), 120, np.uint8)
     if at is not None:
         left, top = at

@@ -1,4 +1,6 @@
-"""Plans of the stand-in with real sidecars, and the stand-ins put in place of TensorRT, cuda-core and driver."""
+"""Plans of the stand-in with real sidecars,
+and the stand-ins put in place of TensorRT, cuda-core and driver.
+"""
 
 from __future__ import annotations
 
@@ -24,9 +26,16 @@ MAX_BATCH = 48
 
 
 def write_plan(
-    onnx_file: Path, folder: Path, builder: str = "tensorrt_rtx", *, stem: str = "model", **changes: Any
+    onnx_file: Path,
+    folder: Path,
+    builder: str = "tensorrt_rtx",
+    *,
+    stem: str = "model",
+    **changes: Any,
 ) -> Path:
-    """model.onnx, model.plan and model.plan.json in `folder`; `changes` are fields of the sidecar."""
+    """model.onnx, model.plan and model.plan.json in `folder`;
+    `changes` are fields of the sidecar.
+    """
     folder.mkdir(exist_ok=True)
     shutil.copy(onnx_file, folder / f"{stem}.onnx")
     content = onnx_file.read_bytes()
@@ -47,15 +56,24 @@ def write_plan(
     bytes_of_plan = changes.pop("plan", bytes_of_plan)
     plan = folder / f"{stem}.plan"
     plan.write_bytes(bytes_of_plan)
-    hashes = {"plan_sha256": hashlib.sha256(bytes_of_plan).hexdigest(), "plan_bytes": len(bytes_of_plan)}
+    hashes = {
+        "plan_sha256": hashlib.sha256(bytes_of_plan).hexdigest(),
+        "plan_bytes": len(bytes_of_plan),
+    }
     write_sidecar(dataclasses.replace(sidecar, **{**hashes, **changes}), plan)
     return plan
 
 
 def put_in_place(
-    monkeypatch: pytest.MonkeyPatch, builder: str, *, version: str | None = None, driver: Driver = RTX_3080
+    monkeypatch: pytest.MonkeyPatch,
+    builder: str,
+    *,
+    version: str | None = None,
+    driver: Driver = RTX_3080,
 ) -> ModuleType:
-    """The stand-ins where the engine looks for the real ones; returns the module that stands for TensorRT."""
+    """The stand-ins where the engine looks for the real ones;
+    returns the module that stands for TensorRT.
+    """
     module = tensorrt.make_module(builder, version or VERSIONS[builder])
     monkeypatch.setitem(sys.modules, builder, module)
     monkeypatch.setitem(sys.modules, "cuda.core", cuda_core.make_module())

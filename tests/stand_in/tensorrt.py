@@ -1,8 +1,8 @@
 """A stand-in for `tensorrt` and `tensorrt_rtx`, for machines without a GPU.
 
-Its plans hold the ONNX model they were "built" from; executing one really computes it, with ONNX Runtime, from and to
-the addresses that were set, on the streams of the stand-in for `cuda.core`. Failures are told as TensorRT tells them:
-by False or None, and a message to the logger.
+Its plans hold the ONNX model they were "built" from; executing one really computes it, with ONNX
+Runtime, from and to the addresses that were set, on the streams of the stand-in for `cuda.core`.
+Failures are told as TensorRT tells them: by False or None, and a message to the logger.
 """
 
 from __future__ import annotations
@@ -27,7 +27,12 @@ MAGIC_REFUSED = (
 
 def make_plan(onnx: bytes, *, name: str, max_batch: int) -> bytes:
     """What the stand-in runs as a plan."""
-    return MAGIC.ljust(HEADER_BYTES, b"\0") + json.dumps({"name": name, "max_batch": max_batch}).encode() + b"\n" + onnx
+    return (
+        MAGIC.ljust(HEADER_BYTES, b"\0")
+        + json.dumps({"name": name, "max_batch": max_batch}).encode()
+        + b"\n"
+        + onnx
+    )
 
 
 class Severity(enum.Enum):
@@ -67,7 +72,9 @@ class DynamicShapesKernelSpecializationStrategy(enum.Enum):
 
 class IRuntimeConfig:
     def __init__(self) -> None:
-        self.dynamic_shapes_kernel_specialization_strategy = DynamicShapesKernelSpecializationStrategy.LAZY
+        self.dynamic_shapes_kernel_specialization_strategy = (
+            DynamicShapesKernelSpecializationStrategy.LAZY
+        )
 
 
 class IExecutionContext:
@@ -92,7 +99,9 @@ class IExecutionContext:
         stream = STREAMS[stream_handle]
         self._module.calls.append("captured" if stream.recording is not None else "enqueued")
         if self._module.fails_at == "execute":
-            return self._engine.fail("IExecutionContext::enqueueV3: Error Code 1: Cuda Runtime (out of memory)")
+            return self._engine.fail(
+                "IExecutionContext::enqueueV3: Error Code 1: Cuda Runtime (out of memory)"
+            )
         stream.put(lambda shape=self._shape: self._compute(shape))
         return True
 
@@ -123,7 +132,9 @@ class ICudaEngine:
         self.name, self.max_batch = about["name"], about["max_batch"]
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1
-        self.session = onnxruntime.InferenceSession(onnx, options, providers=["CPUExecutionProvider"])
+        self.session = onnxruntime.InferenceSession(
+            onnx, options, providers=["CPUExecutionProvider"]
+        )
         self._inputs, self._outputs = self.session.get_inputs(), self.session.get_outputs()
         self._nodes = {node.name: node for node in [*self._inputs, *self._outputs]}
 
@@ -135,7 +146,11 @@ class ICudaEngine:
         return list(self._nodes)[index]
 
     def get_tensor_mode(self, name: str) -> TensorIOMode:
-        return TensorIOMode.INPUT if name in [node.name for node in self._inputs] else TensorIOMode.OUTPUT
+        return (
+            TensorIOMode.INPUT
+            if name in [node.name for node in self._inputs]
+            else TensorIOMode.OUTPUT
+        )
 
     def get_tensor_dtype(self, name: str) -> DataType:
         types = {"tensor(float)": DataType.FLOAT, "tensor(uint8)": DataType.UINT8}
@@ -146,7 +161,10 @@ class ICudaEngine:
 
     def create_execution_context(self) -> IExecutionContext | None:
         if self.module.fails_at == "context":
-            self.fail("ICudaEngine::createExecutionContext: Error Code 2: OutOfMemory (In alloc at /_src/x.cpp:1)")
+            self.fail(
+                "ICudaEngine::createExecutionContext: Error Code 2: "
+                "OutOfMemory (In alloc at /_src/x.cpp:1)"
+            )
             return None
         return self.context(self)
 
@@ -169,14 +187,24 @@ class RtxCudaEngine(ICudaEngine):
 def make_module(name: str, version: str) -> ModuleType:
     """A module to stand in `sys.modules`; it writes down what is asked of it in `calls`.
 
-    `fails_at` ("context", "execute"), `validity`, `diagnostics` and `capturable` may be set to play a failure.
+    `fails_at` ("context", "execute"), `validity`,
+    `diagnostics` and `capturable` may be set to play a failure.
     """
     module = ModuleType(name)
     rtx = name == "tensorrt_rtx"
     vars(module).update(
-        {"__version__": version, "calls": [], "fails_at": "", "capturable": True, "validity": EngineValidity.VALID,
-         "diagnostics": 0, "ILogger": ILogger, "DataType": DataType, "TensorIOMode": TensorIOMode}
-    )  # fmt: skip
+        {
+            "__version__": version,
+            "calls": [],
+            "fails_at": "",
+            "capturable": True,
+            "validity": EngineValidity.VALID,
+            "diagnostics": 0,
+            "ILogger": ILogger,
+            "DataType": DataType,
+            "TensorIOMode": TensorIOMode,
+        }
+    )
 
     class Runtime:
         engine_host_code_allowed = False
@@ -186,7 +214,9 @@ def make_module(name: str, version: str) -> ModuleType:
             self._logger = logger
 
         def deserialize_cuda_engine(self, serialized_engine: bytes) -> ICudaEngine | None:
-            module.calls.append("deserialised with host code" if self.engine_host_code_allowed else "deserialised")
+            module.calls.append(
+                "deserialised with host code" if self.engine_host_code_allowed else "deserialised"
+            )
             if not serialized_engine.startswith(MAGIC):
                 self._logger.log(Severity.ERROR, MAGIC_REFUSED)
                 return None
@@ -201,6 +231,10 @@ def make_module(name: str, version: str) -> ModuleType:
 
     vars(module)["Runtime"] = RtxRuntime if rtx else Runtime
     if rtx:
-        extras = (EngineValidity, EngineInvalidityDiagnostics, DynamicShapesKernelSpecializationStrategy)
+        extras = (
+            EngineValidity,
+            EngineInvalidityDiagnostics,
+            DynamicShapesKernelSpecializationStrategy,
+        )
         vars(module).update({kind.__name__: kind for kind in extras})
     return module

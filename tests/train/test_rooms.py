@@ -1,4 +1,6 @@
-"""The rooms of emodict_train stand on one another: each imports the rooms before it in this list, none after it."""
+"""The rooms of emodict_train stand on one another:
+each imports the rooms before it in this list, none after it.
+"""
 
 from __future__ import annotations
 

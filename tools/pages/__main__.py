@@ -1,4 +1,5 @@
-"""Run what the pages show of the demo's models, once, and write it into them: excerpts, figures and pictures.
+"""Run what the pages show of the demo's models, once, and write it into them:
+excerpts, figures and pictures.
 
 python -m tools.pages          (`make pages`: about eight minutes of two cores)
 """
@@ -27,7 +28,16 @@ import h5py
 import torch
 from tools.pages import plan
 from tools.pages.excerpts import BLOCK, NotSaidError, Shown, renewed, shown_in, without_progress
-from tools.pages.figures import MEAN_LABEL, MODEL, Figures, Run, Seen, read_figures, with_seen, write_figures
+from tools.pages.figures import (
+    MEAN_LABEL,
+    MODEL,
+    Figures,
+    Run,
+    Seen,
+    read_figures,
+    with_seen,
+    write_figures,
+)
 from tools.pages.kernels import KERNELS, kl_under
 from tools.pages.pictures import browser, picture_of_live_page, picture_of_report, require_chromium
 from tools.pages.stamps import is_stamped, stamp_png, stamp_svg, with_section
@@ -49,7 +59,10 @@ Measures = dict[str, dict[str, str]]
 def main() -> None:
     require_chromium()
     # Two things run at a time: the commands of the pages, and the training under other kernels.
-    print(f"Pages: about {_whole_s() / 2 / 60:.0f} min on two cores that nothing else uses", file=sys.stderr)
+    print(
+        f"Pages: about {_whole_s() / 2 / 60:.0f} min on two cores that nothing else uses",
+        file=sys.stderr,
+    )
     shutil.rmtree(WORK, ignore_errors=True)
     WORK.mkdir()
     try:
@@ -57,7 +70,10 @@ def main() -> None:
             _make(Work(bar))
     except (NotSaidError, subprocess.CalledProcessError, ValueError) as error:
         said = getattr(error, "stdout", None) or ""
-        sys.exit(f"make pages: {error}\n{said}The pages are as they were; what was run lies in {WORK.name}/.")
+        sys.exit(
+            f"make pages: {error}\n{said}The pages are as they were; "
+            f"what was run lies in {WORK.name}/."
+        )
     shutil.rmtree(WORK)
 
 
@@ -65,7 +81,9 @@ def _make(work: Work) -> None:
     read = {page.path: _text(page.path) for page in plan.PAGES}
     _run_demo(work)
     with ThreadPoolExecutor(max_workers=1) as beside:
-        others = {name: beside.submit(_other_kernels, work, name) for name in KERNELS if KERNELS[name]}
+        others = {
+            name: beside.submit(_other_kernels, work, name) for name in KERNELS if KERNELS[name]
+        }
         try:
             texts = {page.path: _renewed_page(work, page, read[page.path]) for page in plan.PAGES}
             stranger = _measures(texts["README.md"])
@@ -83,7 +101,10 @@ def _make(work: Work) -> None:
     figures = Figures(run, stranger, drawn, pictures, seen)
     _write_pages(texts, figures)
     write_figures(figures, FIGURES)
-    print(f"Run {run.stamp}, {run.cpu}: {len(texts)} pages, {len(pictures)} pictures, {FIGURES.relative_to(ROOT)}")
+    print(
+        f"Run {run.stamp}, {run.cpu}: {len(texts)} pages, {len(pictures)} pictures, "
+        f"{FIGURES.relative_to(ROOT)}"
+    )
 
 
 def _text(path: str) -> str:
@@ -110,11 +131,21 @@ class Work:
         return done.stdout.splitlines()
 
 
-def _start(*words: str, cwd: Path, check: bool = False, **variables: str) -> subprocess.CompletedProcess[str]:
+def _start(
+    *words: str, cwd: Path, check: bool = False, **variables: str
+) -> subprocess.CompletedProcess[str]:
     scripts = sysconfig.get_path("scripts")
-    python = [sys.executable, str(ROOT / words[1]), *words[2:]] if words[0] == "python" else list(words)
+    python = (
+        [sys.executable, str(ROOT / words[1]), *words[2:]] if words[0] == "python" else list(words)
+    )
     path = f"{scripts}:{os.environ['PATH']}"
-    environment = {**os.environ, "PATH": path, "PYTHONUNBUFFERED": "1", "PYTHONUTF8": "1", **variables}
+    environment = {
+        **os.environ,
+        "PATH": path,
+        "PYTHONUNBUFFERED": "1",
+        "PYTHONUTF8": "1",
+        **variables,
+    }
     return subprocess.run(
         python, cwd=cwd, env=environment, check=check, encoding="utf-8",
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
@@ -194,13 +225,22 @@ def _in_folder(folder: Path) -> Iterator[None]:
 
 def _measures(readme: str) -> Measures:
     """The six measures of the stranger as README shows them."""
-    rows = {line[:10]: line[10:].split() for line in readme.splitlines() if line.startswith((MODEL, MEAN_LABEL))}
+    rows = {
+        line[:10]: line[10:].split()
+        for line in readme.splitlines()
+        if line.startswith((MODEL, MEAN_LABEL))
+    }
     return {name: dict(zip(MEASURES, rows[name], strict=True)) for name in (MODEL, MEAN_LABEL)}
 
 
 def _digest(texts: dict[str, str], kl: dict[str, str]) -> str:
     """Of all that was said and drawn, but for what tells the time."""
-    blocks = [body for text in texts.values() for kind, body in BLOCK.findall(text) if kind in ("console", "text")]
+    blocks = [
+        body
+        for text in texts.values()
+        for kind, body in BLOCK.findall(text)
+        if kind in ("console", "text")
+    ]
     said = "\n".join(line for body in blocks for line in without_progress(body.splitlines()))
     drawn = [DEMO / "report.html", *sorted(LIVE_FILES.iterdir()), *map(_drawing, plan.DRAWINGS)]
     whole = hashlib.sha256(f"{said}\n{json.dumps(kl)}".encode())
@@ -211,7 +251,11 @@ def _digest(texts: dict[str, str], kl: dict[str, str]) -> str:
 
 def _drawing(path: str) -> Path:
     """Where a command has drawn a picture of the pages."""
-    (made,) = [folder / plan.DRAWINGS[path] for folder in (DEMO, OTHER) if (folder / plan.DRAWINGS[path]).exists()]
+    (made,) = [
+        folder / plan.DRAWINGS[path]
+        for folder in (DEMO, OTHER)
+        if (folder / plan.DRAWINGS[path]).exists()
+    ]
     return made
 
 
@@ -227,11 +271,16 @@ def _cpu() -> str:
     """As the system calls it, with the widest vectors that PyTorch uses on it."""
     lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return f"{names[0] if names else 'a processor without a name'} ({torch.backends.cpu.get_cpu_capability()})"
+    return (
+        f"{names[0] if names else 'a processor without a name'} "
+        f"({torch.backends.cpu.get_cpu_capability()})"
+    )
 
 
 def _write_pictures(work: Work, stamp: str) -> dict[str, str] | None:
-    """All four; the measures as the report's picture shows them. None where they are of this run already."""
+    """All four; the measures as the report's picture shows them.
+    None where they are of this run already.
+    """
     if all(is_stamped(ROOT / path, stamp) for path in (REPORT, LIVE, *plan.DRAWINGS)):
         return None
     with browser() as tab:
@@ -240,7 +289,9 @@ def _write_pictures(work: Work, stamp: str) -> dict[str, str] | None:
     (ROOT / REPORT).write_bytes(stamp_png(report, stamp))
     (ROOT / LIVE).write_bytes(stamp_png(live, stamp))
     for path in plan.DRAWINGS:
-        (ROOT / path).write_text(stamp_svg(_drawing(path).read_text(encoding="utf-8"), stamp), encoding="utf-8")
+        (ROOT / path).write_text(
+            stamp_svg(_drawing(path).read_text(encoding="utf-8"), stamp), encoding="utf-8"
+        )
     work.done(plan.PICTURES_S, "pictures")
     return drawn
 

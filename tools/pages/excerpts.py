@@ -1,4 +1,6 @@
-"""What a page shows of commands and snippets: read, held against what they say, and renewed in the page's own form."""
+"""What a page shows of commands and snippets: read, held against what they say,
+and renewed in the page's own form.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,8 @@ EMOTIONS = "|".join({*DMER_EMOTIONS, *(name[:4] for name in DMER_EMOTIONS)})
 # What differs from run to run, and what may stand in its place; no groups but (?:...).
 WILD = {
     # A row of `emodict-calibrate`: they are sorted by what they cost.
-    r"^[a-z]\w*(?:/\w+)? +[A-Z]\w+ +[\d.e+]+ +\d\S*x .*": r"[a-z]\w*(?:/\w+)? +[A-Z]\w+ +[\d.e+]+ +\d\S*x .*",
+    r"^[a-z]\w*(?:/\w+)? +[A-Z]\w+ +[\d.e+]+ +\d\S*x .*": r"[a-z]\w*(?:/\w+)? +[A-Z]\w+ "
+    r"+[\d.e+]+ +\d\S*x .*",
     r"\b[0-9a-f]{16}\b": "[0-9a-f]{16}",
     r"(?:\d+ (?:h|min) )?\d[\d.]* (?:min|s)\b": r"(?:\d+ (?:h|min) )?\d[\d.]* (?:min|s)",
     r"\blinux-\w+": r"linux-\w+",
@@ -61,7 +64,9 @@ def _commands(block: str) -> Iterator[Shown]:
 
 @functools.cache
 def pattern_of(line: str) -> re.Pattern[str]:
-    """Any number, hash, emotion and bar may stand where one does; `...` is anything, and stands between the groups."""
+    """Any number, hash, emotion and bar may stand where one does; `...` is anything,
+    and stands between the groups.
+    """
     return re.compile(".*?".join(f"({_form(part)})" for part in line.rstrip().split(LEFT_OUT)))
 
 
@@ -74,13 +79,15 @@ def _wild(piece: str) -> str:
     return next(stands_for for source, stands_for in WILD.items() if re.fullmatch(source, piece))
 
 
-def renewed(text: str, say: Callable[[Shown], Sequence[str] | None], run: Callable[[str], str | None]) -> str:
+def renewed(
+    text: str, say: Callable[[Shown], Sequence[str] | None], run: Callable[[str], str | None]
+) -> str:
     """The text of a page with the outputs that its commands and snippets have now.
 
     Args:
         say: types a command: the lines that it says, or None to leave the page's.
-        run: runs a Python snippet: what it prints, or None to leave the page's; its output is the next text block, if
-            that comes before any other block.
+        run: runs a Python snippet: what it prints, or None to leave the page's; its output is the
+            next text block, if that comes before any other block.
 
     Raises:
         NotSaidError: a command said nothing of the form of a line that the page shows.
@@ -110,15 +117,17 @@ def _renewed_command(shown: Shown, said: Sequence[str] | None) -> str:
 def renewed_lines(shown: Sequence[str], said: Sequence[str]) -> tuple[str, ...]:
     """Each line of the page as it has now been said, what the page leaves out left out again.
 
-    Of several lines of one form, those that stood together stay together, and else the most alike is taken. Where
-    nothing but progress differs, the page stays as it is.
+    Of several lines of one form, those that stood together stay together, and else the most alike
+    is taken. Where nothing but progress differs, the page stays as it is.
 
     Raises:
         NotSaidError: a line of the page has no like among those said after the lines before it.
     """
     said = [line.rstrip() for line in said]
     wanted = [line for line in shown if line.strip() and line != LEFT_OUT]
-    after_gap = [i > 0 and shown[i - 1] == LEFT_OUT for i, line in enumerate(shown) if line in wanted]
+    after_gap = [
+        i > 0 and shown[i - 1] == LEFT_OUT for i, line in enumerate(shown) if line in wanted
+    ]
     taken = iter(_aligned(wanted, after_gap, said))
     lines = tuple(_abridged(line, said[next(taken)]) if line in wanted else line for line in shown)
     return tuple(shown) if without_progress(lines) == without_progress(shown) else lines
@@ -137,10 +146,11 @@ def _abridged(shown: str, said: str) -> str:
 
 
 def _aligned(wanted: Sequence[str], after_gap: Sequence[bool], said: Sequence[str]) -> list[int]:
-    """For each line wanted the place of its like, in order; the choice that is most alike as a whole.
+    """For each line wanted the place of its like, in order;
+    the choice that is most alike as a whole.
 
-    best[i][j] is the likeness of the first i + 1 lines where the last of them is the line j; came_from where the one
-    before it was.
+    best[i][j] is the likeness of the first i + 1 lines where the last of them is the line j;
+    came_from where the one before it was.
     """
     best: list[dict[int, float]] = []
     came_from: list[dict[int, int]] = []
@@ -150,10 +160,18 @@ def _aligned(wanted: Sequence[str], after_gap: Sequence[bool], said: Sequence[st
             if pattern_of(line).fullmatch(said[j]) is None:
                 continue
             together = 0.0 if after_gap[i] else _TOGETHER
-            before = {k: v + together * (k == j - 1) for k, v in best[-1].items() if k < j} if best else {-1: 0.0}
+            before = (
+                {k: v + together * (k == j - 1) for k, v in best[-1].items() if k < j}
+                if best
+                else {-1: 0.0}
+            )
             if before:
                 back[j] = max(before, key=before.__getitem__)
-                here[j] = before[back[j]] + _likeness(line, said[j]) + (j if after_gap[i] else -j) / len(said)
+                here[j] = (
+                    before[back[j]]
+                    + _likeness(line, said[j])
+                    + (j if after_gap[i] else -j) / len(said)
+                )
         if not here:
             said_text = "\n".join(said)
             raise NotSaidError(f"the page shows\n{line}\nand this was said\n{said_text}")
@@ -166,6 +184,8 @@ def _aligned(wanted: Sequence[str], after_gap: Sequence[bool], said: Sequence[st
 
 
 def _likeness(a: str, b: str) -> int:
-    """Words that are equal; the first, by which a row is known (its time, its name), outweighs all others."""
+    """Words that are equal; the first,
+    by which a row is known (its time, its name), outweighs all others.
+    """
     words = list(zip(a.split(), b.split(), strict=False))
     return sum(x == y for x, y in words) + 100 * (words[0][0] == words[0][1])

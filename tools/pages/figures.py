@@ -1,4 +1,6 @@
-"""docs/figures.json: the figures of the run that the pages show, and what training came to on every processor seen."""
+"""docs/figures.json: the figures of the run that the pages show,
+and what training came to on every processor seen.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +37,9 @@ class Run:
 
 @dataclass(frozen=True)
 class Seen:
-    """The demo's training on one processor: KL of the stranger, as printed, by the kernels it was computed with."""
+    """The demo's training on one processor: KL of the stranger, as printed,
+    by the kernels it was computed with.
+    """
 
     cpu: str
     date: str
@@ -73,8 +77,10 @@ class Figures:
         where = "; ".join(seen.text for seen in self.seen)
         mean_label = short(self.stranger[MEAN_LABEL]["kl"])
         return (
-            f"For the stranger KL was between {low} and {high}, against {mean_label} of the mean label. Processors\n"
-            "round otherwise, and training follows every last bit: yours may come to other digits. Seen, under the\n"
+            f"For the stranger KL was between {low} and {high}, "
+            f"against {mean_label} of the mean label. Processors\n"
+            "round otherwise, and training follows every last bit: "
+            "yours may come to other digits. Seen, under the\n"
             f"kernels of several kinds of processors: {where}."
         )
 

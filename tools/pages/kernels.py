@@ -1,7 +1,8 @@
 """The demo's training under other kernels: how far its figures are this processor's alone.
 
-OpenBLAS, MKL, oneDNN and PyTorch choose their kernels by the processor; here they are told to take those of others.
-Each adds up in an order of its own, and a training follows the last bit of every sum.
+OpenBLAS, MKL, oneDNN and PyTorch choose their kernels by the processor; here they are
+told to take those of others. Each adds up in an order of its own, and a training follows
+the last bit of every sum.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ import subprocess
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-# By name: what libraries are told, each in a process of its own. The first is what the demo itself is.
+# By name: what libraries are told, each in a process of its own.
+# The first is what the demo itself is.
 KERNELS: Mapping[str, Mapping[str, str]] = {
     "as they come": {},
     "OpenBLAS of an x86-64 without AVX": {"OPENBLAS_CORETYPE": "Prescott"},
@@ -27,8 +29,11 @@ KERNELS: Mapping[str, Mapping[str, str]] = {
 _KL_OF_MODEL = re.compile(r"^this model +\S+ +\S+ +\S+ +(\S+)", re.MULTILINE)
 
 
-def kl_under(name: str, run: Callable[..., subprocess.CompletedProcess[str]], demo: Path, folder: Path) -> str:
-    """Train on the demo's people, export and score the stranger under these kernels: KL as emodict-run prints it.
+def kl_under(
+    name: str, run: Callable[..., subprocess.CompletedProcess[str]], demo: Path, folder: Path
+) -> str:
+    """Train on the demo's people, export and score the stranger under these kernels:
+    KL as emodict-run prints it.
 
     Args:
         run: starts a command of ours: words, `cwd`, `check`, and variables of the environment.

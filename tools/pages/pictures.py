@@ -1,4 +1,6 @@
-"""The pictures of the pages, taken by a real Chromium: the report of the demo, and the live page of the same person."""
+"""The pictures of the pages, taken by a real Chromium: the report of the demo,
+and the live page of the same person.
+"""
 
 from __future__ import annotations
 
@@ -26,9 +28,13 @@ from emodict.recording.session import open_session
 from emodict.results.console import clock
 
 WIDTH = 1100
-# Until 3:45 of the stranger: in the minute before one trial has ended, another begun, and face and PPG have failed.
+# Until 3:45 of the stranger: in the minute before one trial has ended, another begun,
+# and face and PPG have failed.
 LIVE_SECONDS = 226
-MEASURES = "[...document.querySelectorAll('.measures div')].map((d) => [...d.children].map((c) => c.innerText))"
+MEASURES = (
+    "[...document.querySelectorAll('.measures div')].map((d) "
+    "=> [...d.children].map((c) => c.innerText))"
+)
 # The weights and the table of the report are left out: they are for a closer look.
 END_OF_QUALITY = "document.querySelector('figure.quality').getBoundingClientRect().bottom + 28"
 
@@ -42,7 +48,8 @@ def require_chromium() -> str:
     path = found()
     if path is None:
         raise SystemExit(
-            f"make pages takes its pictures with Chromium, and there is none. Expected one of {', '.join(NAMES)}. "
+            f"make pages takes its pictures with Chromium, and there is none. "
+            f"Expected one of {', '.join(NAMES)}. "
             "Install it: apt-get install chromium."
         )
     return path
@@ -50,7 +57,10 @@ def require_chromium() -> str:
 
 @contextmanager
 def browser() -> Iterator[Tab]:
-    with tempfile.TemporaryDirectory() as profile, chromium(require_chromium(), Path(profile)) as tab:
+    with (
+        tempfile.TemporaryDirectory() as profile,
+        chromium(require_chromium(), Path(profile)) as tab,
+    ):
         tab.call("Emulation.setScrollbarsHidden", hidden=True)
         tab.call("Emulation.setTimezoneOverride", timezoneId="UTC")
         yield tab
@@ -73,14 +83,18 @@ def picture_of_live_page(tab: Tab, model: Path, session: Path) -> bytes:
         tab.open(page.url, width=WIDTH + 100)
         listener = _OwnTime(page, session)
         run_live(engine, source, [listener], seconds=LIVE_SECONDS)
-        tab.wait(f"document.querySelector('#when').innerText.startsWith('{clock(listener.last_s)} ')")
+        tab.wait(
+            f"document.querySelector('#when').innerText.startsWith('{clock(listener.last_s)} ')"
+        )
         # Bars move to their length.
         tab.wait("document.getAnimations().length === 0")
         return _screenshot(tab)
 
 
 class _OwnTime:
-    """Hands each row on as if it came when it was recorded: the pictures of two runs are the same."""
+    """Hands each row on as if it came when it was recorded:
+    the pictures of two runs are the same.
+    """
 
     def __init__(self, page: PageListener, session: Path) -> None:
         self._page = page
@@ -104,7 +118,9 @@ def _screenshot(tab: Tab, height: int | None = None) -> bytes:
 
 
 def _small(png: bytes) -> bytes:
-    """The same in 256 colours, a third of the bytes: the pages have few, and shades of them where text is smoothed."""
+    """The same in 256 colours, a third of the bytes: the pages have few,
+    and shades of them where text is smoothed.
+    """
     small = io.BytesIO()
     picture = Image.open(io.BytesIO(png)).convert("RGB").quantize(256, dither=Image.Dither.NONE)
     picture.save(small, "png", optimize=True)

@@ -39,7 +39,8 @@ NOT_RENEWED = {
     "emodict-run --check": "says what one machine has",
     "emodict-run --engine model.onnx --live lsl": "needs two sensors on the network",
 }
-# From this command on a page works in a folder of its own: its `people` and `model.pt` are others than the demo's.
+# From this command on a page works in a folder of its own:
+# its `people` and `model.pt` are others than the demo's.
 OTHER_FOLDER = "emodict-train simulate people --people 9"
 # What a page leaves to the reader, typed before the command that begins so.
 FIRST = {
@@ -49,7 +50,8 @@ FIRST = {
     "emodict-run --engine rest.onnx": ["emodict-export rest.pt"],
     "emodict-run --engine band.onnx unseen": ["emodict-export band.pt"],
 }
-# The models that the page on calibration speaks of: of five of its people, and the demo's for the wrist.
+# The models that the page on calibration speaks of: of five of its people,
+# and the demo's for the wrist.
 FIVE = " ".join(f"people/sub-0{i}.h5" for i in range(1, 6))
 TRAINED_FIRST = {
     "emodict-calibrate population": [f"emodict-train fit {FIVE} -o model.pt"],

@@ -34,8 +34,15 @@ def is_stamped(path: Path, stamp: str) -> bool:
 
 
 def with_section(text: str, name: str, content: str) -> str:
-    """The text of a page with what stands between two comments replaced: what `make pages` says in its own words."""
+    """The text of a page with what stands between two comments replaced:
+    what `make pages` says in its own words.
+    """
     start, end = f"<!-- pages: {name} -->\n", f"<!-- /pages: {name} -->"
     if text.count(start) != 1 or text.count(end) != 1:
         raise ValueError(f"the page has not one section {name!r}: {start.strip()} ... {end}")
-    return re.sub(f"{re.escape(start)}.*?{re.escape(end)}", lambda _: f"{start}{content}\n{end}", text, flags=re.DOTALL)
+    return re.sub(
+        f"{re.escape(start)}.*?{re.escape(end)}",
+        lambda _: f"{start}{content}\n{end}",
+        text,
+        flags=re.DOTALL,
+    )

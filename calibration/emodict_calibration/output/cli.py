@@ -1,6 +1,7 @@
 """emodict-calibrate output: the temperature of a model's distributions."""
 
-# No `from __future__ import annotations`: typer reads the annotations of functions made inside functions.
+# No `from __future__ import annotations`:
+# typer reads the annotations of functions made inside functions.
 
 from pathlib import Path
 from typing import Annotated
@@ -16,11 +17,18 @@ def add_output(app: typer.Typer) -> None:
 
     @app.command()
     def output(
-        model: Annotated[Path, typer.Argument(metavar="MODEL.pt", help="A checkpoint of emodict-train.")],
-        data: Annotated[
-            list[Path], typer.Argument(metavar="DATA...", help="Labelled recordings that it was NOT trained on.")
+        model: Annotated[
+            Path, typer.Argument(metavar="MODEL.pt", help="A checkpoint of emodict-train.")
         ],
-        out: Annotated[Path, typer.Option("--out", "-o", help="Where the calibrated model goes: a .pt.")],
+        data: Annotated[
+            list[Path],
+            typer.Argument(
+                metavar="DATA...", help="Labelled recordings that it was NOT trained on."
+            ),
+        ],
+        out: Annotated[
+            Path, typer.Option("--out", "-o", help="Where the calibrated model goes: a .pt.")
+        ],
         plot: Annotated[
             Path | None,
             typer.Option(help="A picture, .svg or .png. [default: an .svg beside the .pt]"),

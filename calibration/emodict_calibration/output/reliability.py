@@ -1,4 +1,6 @@
-"""Reliability of label distributions: what is predicted, in bins, against what is true on average in each."""
+"""Reliability of label distributions: what is predicted, in bins,
+against what is true on average in each.
+"""
 
 from __future__ import annotations
 
@@ -20,9 +22,9 @@ class Reliability:
     """How far predicted shares can be taken at their word.
 
     Attributes:
-        predicted, true: (bins,) mean share in each bin of the predicted share; counts: (bins,) shares in it.
-        ece: expected calibration error, sum_b counts_b |predicted_b - true_b| / sum_b counts_b.
-        kl, chebyshev: mean over rows.
+        predicted, true: (bins,) mean share in each bin of the predicted share; counts: (bins,)
+        shares in it. ece: expected calibration error, sum_b counts_b |predicted_b - true_b| / sum_b
+        counts_b. kl, chebyshev: mean over rows.
     """
 
     predicted: tuple[float, ...]
@@ -38,7 +40,9 @@ class Reliability:
 
 
 def reliability(truth: Float64Array, predicted: Float64Array, *, bins: int = BINS) -> Reliability:
-    """(rows, labels) both; each share of each row is one point, and the bins hold equally many (+-1)."""
+    """(rows, labels) both; each share of each row is one point,
+    and the bins hold equally many (+-1).
+    """
     order = np.argsort(predicted, axis=None, kind="stable")
     parts = [part for part in np.array_split(order, bins) if len(part)]
     p = np.array([predicted.flat[part].mean() for part in parts])

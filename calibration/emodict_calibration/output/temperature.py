@@ -1,7 +1,9 @@
-"""calibrate_output: the temperature at which a model's distributions are as sharp as they should be.
+"""calibrate_output: the temperature at which a model's distributions are as
+sharp as they should be.
 
-p = softmax(logits / T), the mean of the members' for an ensemble (Guo et al., ICML 2017, for distributions). T is
-judged on people (or trials) that it was not fitted on, and divided into the last layer: no export gains a node.
+p = softmax(logits / T), the mean of the members' for an ensemble (Guo et al., ICML 2017, for
+distributions). T is judged on people (or trials) that it was not fitted on, and divided into the
+last layer: no export gains a node.
 """
 
 from __future__ import annotations
@@ -56,7 +58,12 @@ class OutputReport:
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON types, for the training record."""
         plain = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
-        return {**plain, "folds": dict(self.folds), "before": self.before.to_dict(), "after": self.after.to_dict()}
+        return {
+            **plain,
+            "folds": dict(self.folds),
+            "before": self.before.to_dict(),
+            "after": self.after.to_dict(),
+        }
 
 
 def calibrate_output(checkpoint: Checkpoint, table: FeatureTable) -> OutputReport:
@@ -64,10 +71,14 @@ def calibrate_output(checkpoint: Checkpoint, table: FeatureTable) -> OutputRepor
 
     Raises:
         TableError: no labels, the rows that the model was trained on, or a single trial.
-        ModelError: the model's output has been calibrated already, or a temperature makes it no better.
+        ModelError: the model's output has been calibrated already,
+            or a temperature makes it no better.
     """
     if OUTPUT in checkpoint.training:
-        raise ModelError("This model's output has been calibrated already", fix="Give the checkpoint of emodict-train")
+        raise ModelError(
+            "This model's output has been calibrated already",
+            fix="Give the checkpoint of emodict-train",
+        )
     table = _labelled(table)
     refuse_trained(checkpoint, table)
     logits = member_logits(checkpoint, table)
@@ -93,10 +104,15 @@ def calibrate_output(checkpoint: Checkpoint, table: FeatureTable) -> OutputRepor
 
 
 def with_temperature(checkpoint: Checkpoint, report: OutputReport) -> Checkpoint:
-    """The checkpoint with the last layer of every member divided by the temperature, and the record of it."""
+    """The checkpoint with the last layer of every member divided by the
+    temperature, and the record of it.
+    """
     states = []
     for state in checkpoint.states:
-        scaled = {name: (state[name].double() / report.temperature).to(state[name].dtype) for name in _LAST_LAYER}
+        scaled = {
+            name: (state[name].double() / report.temperature).to(state[name].dtype)
+            for name in _LAST_LAYER
+        }
         states.append({**state, **scaled})
     training = {**checkpoint.training, OUTPUT: report.to_dict()}
     return dataclasses.replace(checkpoint, states=tuple(states), training=training)
@@ -106,7 +122,9 @@ def member_logits(checkpoint: Checkpoint, table: FeatureTable) -> Float64Array:
     """(members, rows, emotions): logits up to a constant per row, which no softmax sees."""
     tokens = torch.from_numpy(table.windows.tokens).float()
     with torch.no_grad():
-        logits = [network(tokens).log_distribution.double().numpy() for network in checkpoint.networks()]
+        logits = [
+            network(tokens).log_distribution.double().numpy() for network in checkpoint.networks()
+        ]
     return np.stack(logits)
 
 
@@ -132,7 +150,8 @@ def fit_temperature(logits: Float64Array, truth: Float64Array) -> float:
 
 
 def refuse_trained(checkpoint: Checkpoint, table: FeatureTable) -> None:
-    """Rows that a model was trained on look better than any others, so a temperature fitted on them is too low.
+    """Rows that a model was trained on look better than any others,
+    so a temperature fitted on them is too low.
 
     Raises:
         TableError: the training record holds some of the trials.
@@ -140,7 +159,8 @@ def refuse_trained(checkpoint: Checkpoint, table: FeatureTable) -> None:
     known = checkpoint.training.get("trial_digests")
     if known is None:
         logger.warning(
-            "The model's training record does not say which trials it was trained on: make sure that it has not seen "
+            "The model's training record does not say which trials it was trained on: "
+            "make sure that it has not seen "
             "these, or the temperature is worth nothing"
         )
         return
@@ -148,13 +168,17 @@ def refuse_trained(checkpoint: Checkpoint, table: FeatureTable) -> None:
     seen = len(set(ours) & set(known))
     if seen:
         raise TableError(
-            f"The model was trained on {seen} of these {len(ours)} trials, and is surer of them than of any others",
+            f"The model was trained on {seen} of these {len(ours)} trials, "
+            f"and is surer of them than of any others",
             expected="trials that it has not seen",
             fix="Give recordings of other people, which were left out of the training",
         )
     same = sorted(set(table.subject.tolist()) & set(checkpoint.training.get("subject_ids", ())))
     if same:
-        logger.warning("Other trials of %s were trained on: strangers may need another temperature", ", ".join(same))
+        logger.warning(
+            "Other trials of %s were trained on: strangers may need another temperature",
+            ", ".join(same),
+        )
 
 
 def _labelled(table: FeatureTable) -> FeatureTable:
@@ -163,7 +187,8 @@ def _labelled(table: FeatureTable) -> FeatureTable:
         known = np.asarray(np.isfinite(table.labels).all(axis=1))
     if not known.any():
         raise TableError(
-            f"{table.source} has no labels to calibrate with", fix="Give recordings whose trials have a distribution"
+            f"{table.source} has no labels to calibrate with",
+            fix="Give recordings whose trials have a distribution",
         )
     return table.rows(known)
 

@@ -40,20 +40,26 @@ class RestOptions:
 
     def __post_init__(self) -> None:
         if not 0 <= self.from_s < self.to_s:
-            raise InputError("The rest does not stop after it starts", expected="0 <= --from < --to",
-                             got=f"{self.from_s:g} to {self.to_s:g} s")  # fmt: skip
+            raise InputError(
+                "The rest does not stop after it starts",
+                expected="0 <= --from < --to",
+                got=f"{self.from_s:g} to {self.to_s:g} s",
+            )
 
 
 def calibrate_person(recording: Recording, spec: FeatureSpec, options: RestOptions) -> Person:
     """A person's baseline, and where asked for an unmixing matrix, from the rest in a recording.
 
     Raises:
-        RecordingError: no subject_id, a trial in the rest, or less than half a minute of valid signals.
+        RecordingError: no subject_id, a trial in the rest,
+            or less than half a minute of valid signals.
     """
     _check(recording, spec, options)
     unmixing = None
     if options.ica:
-        unmixing = fit_unmixing(recording, spec, seed=options.seed, from_s=options.from_s, to_s=options.to_s)
+        unmixing = fit_unmixing(
+            recording, spec, seed=options.seed, from_s=options.from_s, to_s=options.to_s
+        )
     # The baseline of what the model will see: of unmixed EEG, where it will be unmixed.
     matrix = None if unmixing is None else unmixing.in_order(spec.modality("eeg").channel_names)
     windows = extract_features(recording, spec, unmixing=matrix)
@@ -69,7 +75,8 @@ def calibrate_person(recording: Recording, spec: FeatureSpec, options: RestOptio
             f"Session '{recording.session_id}' has not enough of a rest for a baseline",
             expected=f"at least {FEWEST_ROWS} s of one modality",
             got=", ".join(f"{name} {why}" for name, why in without.items()),
-            fix="Record a longer rest; emodict-session validate says what is wrong with the signals",
+            fix="Record a longer rest; emodict-session validate says "
+            "what is wrong with the signals",
         )
     return Person(
         subject_id=recording.subject_id,
@@ -86,7 +93,8 @@ def calibrate_person(recording: Recording, spec: FeatureSpec, options: RestOptio
 def _check(recording: Recording, spec: FeatureSpec, options: RestOptions) -> None:
     if not recording.subject_id:
         raise RecordingError(
-            f"Session '{recording.session_id}' does not say whose it is, and a baseline is one person's alone",
+            f"Session '{recording.session_id}' does not say whose it is, "
+            f"and a baseline is one person's alone",
             expected="the attribute subject_id",
             fix="Write subject_id into the session",
         )
@@ -99,7 +107,9 @@ def _check(recording: Recording, spec: FeatureSpec, options: RestOptions) -> Non
     trials = recording.trials
     if trials is None:
         return
-    start_s, stop_s = (np.asarray(times, dtype=np.float64) for times in (trials.start_s, trials.stop_s))
+    start_s, stop_s = (
+        np.asarray(times, dtype=np.float64) for times in (trials.start_s, trials.stop_s)
+    )
     inside = np.flatnonzero((start_s < options.to_s) & (stop_s > options.from_s))
     if len(inside):
         first = int(inside[0])
@@ -125,7 +135,10 @@ def _baseline(windows: FeatureWindows, name: str, options: RestOptions) -> Basel
         return f"{count} s valid, {FEWEST_ROWS} needed"
     tokens = windows.tokens[rows, spec.token_slices[name]]
     return Baseline(
-        fingerprint=modality_fingerprint(spec, name), rows=count, mean=tokens.mean(axis=0), scale=tokens.std(axis=0)
+        fingerprint=modality_fingerprint(spec, name),
+        rows=count,
+        mean=tokens.mean(axis=0),
+        scale=tokens.std(axis=0),
     )
 
 
@@ -143,5 +156,7 @@ def describe(person: Person, *, ica: bool) -> str:
         lines.append(f"EEG: {count} of {len(person.unmixing.channel_names)} components taken out")
         lines += [f"  {why}" for why in person.unmixing.removed]
     elif ica:
-        lines.append("EEG: no blinks and no muscle found; nothing to take out, so there is no matrix")
+        lines.append(
+            "EEG: no blinks and no muscle found; nothing to take out, so there is no matrix"
+        )
     return "\n".join(lines)

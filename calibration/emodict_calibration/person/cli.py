@@ -1,6 +1,7 @@
 """emodict-calibrate person: a rest recording becomes a person's baseline."""
 
-# No `from __future__ import annotations`: typer reads the annotations of functions made inside functions.
+# No `from __future__ import annotations`:
+# typer reads the annotations of functions made inside functions.
 
 import math
 from pathlib import Path
@@ -20,20 +21,29 @@ def add_person(app: typer.Typer) -> None:
 
     @app.command()
     def person(
-        recording: Annotated[Path, typer.Argument(metavar="REST.h5", help="A session of the person at rest.")],
+        recording: Annotated[
+            Path, typer.Argument(metavar="REST.h5", help="A session of the person at rest.")
+        ],
         out: Annotated[Path, typer.Option("--out", "-o", help="Where the baseline goes: a .json.")],
         spec: Annotated[str, typer.Option(help="The features of the model.")] = DEFAULT_SPEC_ID,
         modalities: given.Modalities = None,
         channels: given.Channels = None,
-        from_s: Annotated[float, typer.Option("--from", min=0, help="The rest starts here, in seconds.")] = 0.0,
+        from_s: Annotated[
+            float, typer.Option("--from", min=0, help="The rest starts here, in seconds.")
+        ] = 0.0,
         to_s: Annotated[
             float | None,
             typer.Option("--to", help="The rest ends here. [default: with the recording]"),
         ] = None,
         ica: Annotated[
-            bool, typer.Option("--ica", help="Also find eye blinks and muscle in the EEG, to be taken out.")
+            bool,
+            typer.Option(
+                "--ica", help="Also find eye blinks and muscle in the EEG, to be taken out."
+            ),
         ] = False,
-        seed: Annotated[int, typer.Option(min=0, help="Of --ica: same seed and recording, same matrix.")] = 0,
+        seed: Annotated[
+            int, typer.Option(min=0, help="Of --ica: same seed and recording, same matrix.")
+        ] = 0,
     ) -> None:
         """Take a person's baseline from a recording at rest, for emodict-run --person."""
         log_to_stderr()
@@ -43,7 +53,9 @@ def add_person(app: typer.Typer) -> None:
         from emodict.recording.session import open_session
         from emodict_calibration.person.calibrate import RestOptions, calibrate_person, describe
 
-        options = RestOptions(from_s=from_s, to_s=math.inf if to_s is None else to_s, ica=ica, seed=seed)
+        options = RestOptions(
+            from_s=from_s, to_s=math.inf if to_s is None else to_s, ica=ica, seed=seed
+        )
         features = sensors_from_options(modalities, channels).of(load_spec(spec))
         with open_session(recording) as session:
             result = calibrate_person(session, features, options)
@@ -57,13 +69,22 @@ def add_population(app: typer.Typer) -> None:
 
     @app.command()
     def population(
-        model: Annotated[Path, typer.Argument(metavar="MODEL.pt", help="A checkpoint of emodict-train.")],
-        people: Annotated[
-            list[Path], typer.Argument(metavar="PERSON.json...", help="Baselines of several people, best the trained.")
+        model: Annotated[
+            Path, typer.Argument(metavar="MODEL.pt", help="A checkpoint of emodict-train.")
         ],
-        out: Annotated[Path, typer.Option("--out", "-o", help="Where the model that knows them goes: a .pt.")],
+        people: Annotated[
+            list[Path],
+            typer.Argument(
+                metavar="PERSON.json...", help="Baselines of several people, best the trained."
+            ),
+        ],
+        out: Annotated[
+            Path, typer.Option("--out", "-o", help="Where the model that knows them goes: a .pt.")
+        ],
     ) -> None:
-        """Tell a model how people are at rest, so that emodict-run --person can compare a person with them."""
+        """Tell a model how people are at rest,
+        so that emodict-run --person can compare a person with them.
+        """
         check_writable(out, ending=".pt")
         refuse_overwriting(out, [model, *people])
         from emodict.predict.person import read_person

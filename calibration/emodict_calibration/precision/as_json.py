@@ -73,7 +73,9 @@ def _node(node: NodeReport) -> dict[str, Any]:
         "underflow_share": node.range.underflow_share,
     }
     costs = {"fp16": node.fp16, "int8": node.int8}
-    return {"op": node.op, "range": numbers} | {k: _cost(c) for k, c in costs.items() if c is not None}
+    return {"op": node.op, "range": numbers} | {
+        k: _cost(c) for k, c in costs.items() if c is not None
+    }
 
 
 def _cost(cost: Cost) -> dict[str, float | None]:

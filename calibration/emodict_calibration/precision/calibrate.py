@@ -1,4 +1,6 @@
-"""calibrate_precision: from a checkpoint and data to the nodes that must stay in FP32, and what low precision costs."""
+"""calibrate_precision: from a checkpoint and data to the nodes that must stay in FP32,
+and what low precision costs.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +14,20 @@ from emodict import __version__
 from emodict.results.metrics import mean_metrics
 from emodict_calibration.precision.emulate import FP32, Emulator, Plan
 from emodict_calibration.precision.options import PrecisionOptions
-from emodict_calibration.precision.ranges import NodeRange, absmax_of, measure_ranges, too_large_for_half
-from emodict_calibration.precision.sensitivity import Bench, Choice, Cost, choose, half_plan, int8_plan
+from emodict_calibration.precision.ranges import (
+    NodeRange,
+    absmax_of,
+    measure_ranges,
+    too_large_for_half,
+)
+from emodict_calibration.precision.sensitivity import (
+    Bench,
+    Choice,
+    Cost,
+    choose,
+    half_plan,
+    int8_plan,
+)
 from emodict_calibration.precision.worth import Worth, judge_int8, products, too_narrow_for_int8
 from emodict_desk.tables.table import FeatureTable
 from emodict_export.export import folded_onnx, graph_hash
@@ -27,7 +41,9 @@ EXTREME_SHARE = 0.25
 
 @dataclass(frozen=True)
 class NodeReport:
-    """One computing node: its range, and what it alone costs in each precision; None: never in that precision."""
+    """One computing node: its range, and what it alone costs in each precision; None:
+    never in that precision.
+    """
 
     name: str
     op: str
@@ -43,7 +59,8 @@ class PrecisionReport:
     Attributes:
         rows, measured_rows: of the data; of these, those on which the cost was measured.
         nodes: all that compute, in the graph's order.
-        truth: the six measures against the truth of the labelled measured rows, by precision; empty without labels.
+        truth: the six measures against the truth of the labelled measured rows,
+            by precision; empty without labels.
     """
 
     graph_sha256: str
@@ -85,7 +102,8 @@ def calibrate_precision(
     """Measure ranges on all rows and costs on some, and choose what stays in FP32.
 
     Args:
-        table: rows of the checkpoint's features, all answerable (`emodict_export.windows.calibration_table`).
+        table: rows of the checkpoint's features, all answerable
+            (`emodict_export.windows.calibration_table`).
         data: names of the files, for the report.
 
     Raises:
@@ -93,7 +111,9 @@ def calibrate_precision(
     """
     options = options or PrecisionOptions()
     model, tokens = folded_onnx(checkpoint), engine_tokens(checkpoint, table)
-    ranges = measure_ranges(Emulator(model), tokens, on_rows=lambda done: on_step(Step("ranges", done, len(tokens))))
+    ranges = measure_ranges(
+        Emulator(model), tokens, on_rows=lambda done: on_step(Step("ranges", done, len(tokens)))
+    )
     emulator = Emulator(model, absmax=absmax_of(ranges))
     measured = rows_to_measure(ranges, len(tokens), options.rows)
     bench = Bench(emulator, tokens[measured])
@@ -113,7 +133,9 @@ def calibrate_precision(
         labelled_rows=0 if labels is None else int(_known(labels).sum()),
         options=options,
         nodes=nodes,
-        always_fp32=tuple(node.name for node in emulator.nodes if node.name in emulator.always_fp32),
+        always_fp32=tuple(
+            node.name for node in emulator.nodes if node.name in emulator.always_fp32
+        ),
         fp16=fp16,
         int8=int8,
         worth=judge_int8(shapes, int8_plan(emulator, int8.keep_fp32).int8, fp16=fp16, int8=int8),
@@ -122,16 +144,24 @@ def calibrate_precision(
 
 
 def rows_to_measure(ranges: Mapping[str, NodeRange], count: int, wanted: int) -> NDArray[np.intp]:
-    """At most `wanted` of `count` rows: those where nodes reach their extremes, and others evenly spread."""
+    """At most `wanted` of `count` rows: those where nodes reach their extremes,
+    and others evenly spread.
+    """
     if count <= wanted:
         return np.arange(count)
-    extremes = list(dict.fromkeys(r.extreme_row for r in ranges.values()))[: int(EXTREME_SHARE * wanted)]
+    extremes = list(dict.fromkeys(r.extreme_row for r in ranges.values()))[
+        : int(EXTREME_SHARE * wanted)
+    ]
     spread = np.linspace(0, count - 1, wanted - len(extremes)).round().astype(np.intp)
     return np.asarray(np.unique([*spread.tolist(), *extremes]), dtype=np.intp)
 
 
-def _each_alone(bench: Bench, ranges: Mapping[str, NodeRange], on_step: OnStep) -> tuple[NodeReport, ...]:
-    """Range and cost of each node that computes, alone in FP16 and alone in INT8, in the graph's order."""
+def _each_alone(
+    bench: Bench, ranges: Mapping[str, NodeRange], on_step: OnStep
+) -> tuple[NodeReport, ...]:
+    """Range and cost of each node that computes,
+    alone in FP16 and alone in INT8, in the graph's order.
+    """
     emulator = bench.emulator
     plans = {("fp16", name): Plan(half=frozenset({name})) for name in emulator.computing}
     plans |= {("int8", name): Plan(int8=frozenset({name})) for name in emulator.quantisable}
@@ -144,14 +174,20 @@ def _each_alone(bench: Bench, ranges: Mapping[str, NodeRange], on_step: OnStep) 
 
     costs = dict(zip(plans, bench.alone(list(plans.values()), on_plan=on_plan), strict=True))
     return tuple(
-        NodeReport(n.name, n.op, ranges[n.name], costs.get(("fp16", n.name)), costs.get(("int8", n.name)))
+        NodeReport(
+            n.name, n.op, ranges[n.name], costs.get(("fp16", n.name)), costs.get(("int8", n.name))
+        )
         for n in emulator.nodes
         if n.op not in MOVING
     )
 
 
 def _choose_half(
-    bench: Bench, nodes: Sequence[NodeReport], forced: dict[str, str], options: PrecisionOptions, on_step: OnStep
+    bench: Bench,
+    nodes: Sequence[NodeReport],
+    forced: dict[str, str],
+    options: PrecisionOptions,
+    on_step: OnStep,
 ) -> Choice:
     alone = {node.name: node.fp16 for node in nodes if node.fp16 is not None}
     return choose(
@@ -165,7 +201,11 @@ def _choose_half(
 
 
 def _choose_int8(
-    bench: Bench, nodes: Sequence[NodeReport], forced: dict[str, str], options: PrecisionOptions, on_step: OnStep
+    bench: Bench,
+    nodes: Sequence[NodeReport],
+    forced: dict[str, str],
+    options: PrecisionOptions,
+    on_step: OnStep,
 ) -> Choice:
     alone = {node.name: node.int8 for node in nodes if node.int8 is not None}
     return choose(
@@ -186,8 +226,15 @@ def _against_truth(
         return {}
     known = _known(labels)
     emulator = bench.emulator
-    plans = {"fp32": FP32, "fp16": half_plan(emulator, fp16.keep_fp32), "int8": int8_plan(emulator, int8.keep_fp32)}
-    return {name: mean_metrics(labels[known], bench.distributions(plan)[known]) for name, plan in plans.items()}
+    plans = {
+        "fp32": FP32,
+        "fp16": half_plan(emulator, fp16.keep_fp32),
+        "int8": int8_plan(emulator, int8.keep_fp32),
+    }
+    return {
+        name: mean_metrics(labels[known], bench.distributions(plan)[known])
+        for name, plan in plans.items()
+    }
 
 
 def _known(labels: NDArray[np.float64]) -> NDArray[np.bool_]:

@@ -1,6 +1,7 @@
 """emodict-calibrate precision: what may run in FP16 or INT8, at what cost."""
 
-# No `from __future__ import annotations`: typer reads the annotations of functions made inside functions.
+# No `from __future__ import annotations`:
+# typer reads the annotations of functions made inside functions.
 
 import json
 from collections.abc import Sequence
@@ -21,18 +22,29 @@ _Data = Annotated[
     list[Path],
     typer.Argument(
         metavar="DATA...",
-        help="Sessions (labels not needed), folders of them, .npz tables, the .mat sample, DMER folders, EDL .csv.",
+        help="Sessions (labels not needed), folders of them, .npz tables, the .mat sample, "
+        "DMER folders, EDL .csv.",
     ),
 ]
-_Out = Annotated[Path, typer.Option("--out", "-o", help="Where the choice goes: a .json that emodict-export obeys.")]
+_Out = Annotated[
+    Path,
+    typer.Option("--out", "-o", help="Where the choice goes: a .json that emodict-export obeys."),
+]
 _MaxKl = Annotated[
-    float, typer.Option("--max-kl", min=0, help="FP16 may cost this much KL against FP32, mean over windows.")
+    float,
+    typer.Option(
+        "--max-kl", min=0, help="FP16 may cost this much KL against FP32, mean over windows."
+    ),
 ]
 _MaxKlInt8 = Annotated[float, typer.Option("--max-kl-int8", min=0, help="The same for INT8.")]
 _Margin = Annotated[
-    float, typer.Option(min=1, help="A node stays in FP32 if its largest number times this passes 65504.")
+    float,
+    typer.Option(min=1, help="A node stays in FP32 if its largest number times this passes 65504."),
 ]
-_Rows = Annotated[int, typer.Option(min=1, help="Windows to measure the cost on; ranges are taken from all of them.")]
+_Rows = Annotated[
+    int,
+    typer.Option(min=1, help="Windows to measure the cost on; ranges are taken from all of them."),
+]
 _Plot = Annotated[
     Path | None,
     typer.Option(help="A picture, .svg or .png. [default: an .svg beside the .json]"),
@@ -53,16 +65,23 @@ def add_precision(app: typer.Typer) -> None:
         margin: _Margin = default.margin,
         rows: _Rows = default.rows,
         plot: _Plot = None,
-        as_json: Annotated[bool, typer.Option("--json", help="Print the .json instead of the table.")] = False,
+        as_json: Annotated[
+            bool, typer.Option("--json", help="Print the .json instead of the table.")
+        ] = False,
     ) -> None:
         """What may run in FP16 or INT8, at what cost."""
         picture = out.with_suffix(".svg") if plot is None else plot
         _check_outputs(out, picture, inputs=[model, *data])
-        options = PrecisionOptions(max_kl_fp16=max_kl, max_kl_int8=max_kl_int8, margin=margin, rows=rows)
+        options = PrecisionOptions(
+            max_kl_fp16=max_kl, max_kl_int8=max_kl_int8, margin=margin, rows=rows
+        )
         report = _calibrate(model, data, options)
         print(_write(report, out, picture, as_json=as_json))
         if not as_json:
-            print(f"Wrote {out} and {picture}. Next: emodict-export {model} --precision fp16 --calibration {out}")
+            print(
+                f"Wrote {out} and {picture}. Next: emodict-export {model} --precision fp16 "
+                f"--calibration {out}"
+            )
 
 
 def _check_outputs(out: Path, picture: Path, *, inputs: Sequence[Path]) -> None:

@@ -1,6 +1,8 @@
-"""The folded graph in numpy with a precision for each node: what a device's FP16 and INT8 would answer.
+"""The folded graph in numpy with a precision for each node:
+what a device's FP16 and INT8 would answer.
 
-ONNX Runtime's CPU provider computes FP16 graphs in FP32, so that an overflow shows on the device alone; here it shows.
+ONNX Runtime's CPU provider computes FP16 graphs in FP32,
+so that an overflow shows on the device alone; here it shows.
 """
 
 from __future__ import annotations
@@ -16,7 +18,14 @@ from onnx import numpy_helper
 
 from emodict.engine.onnx import DISTRIBUTION, INPUT
 from emodict.errors import EmodictError
-from emodict_calibration.precision.half import OPERATORS, Floats, Rounding, run_operator, to_half, unrounded
+from emodict_calibration.precision.half import (
+    OPERATORS,
+    Floats,
+    Rounding,
+    run_operator,
+    to_half,
+    unrounded,
+)
 from emodict_export.precision import MOVING, always_fp32, quantisable_nodes
 
 # Symmetric INT8: -127 to 127.
@@ -36,7 +45,9 @@ class Node:
 
 @dataclass(frozen=True)
 class Plan:
-    """Which nodes compute in FP16, and which read an activation and a weight through INT8; the others are FP32."""
+    """Which nodes compute in FP16, and which read an activation and a weight through
+    INT8; the others are FP32.
+    """
 
     half: frozenset[str] = frozenset()
     int8: frozenset[str] = frozenset()
@@ -63,23 +74,32 @@ class Emulator:
 
     Args:
         model: the FP32 graph of `folded_onnx`.
-        absmax: the largest absolute value of each tensor over the calibration data, for INT8's scales.
+        absmax: the largest absolute value of each tensor over the calibration
+            data, for INT8's scales.
     """
 
-    def __init__(self, model: onnx.ModelProto, *, absmax: Mapping[str, float] | None = None) -> None:
+    def __init__(
+        self, model: onnx.ModelProto, *, absmax: Mapping[str, float] | None = None
+    ) -> None:
         self.nodes = tuple(_node(proto) for proto in model.graph.node)
-        self.constants = {c.name: np.asarray(numpy_helper.to_array(c)) for c in model.graph.initializer}
+        self.constants = {
+            c.name: np.asarray(numpy_helper.to_array(c)) for c in model.graph.initializer
+        }
         self.always_fp32 = always_fp32(model)
         self.quantisable = tuple(n.name for n in self.nodes if n.name in quantisable_nodes(model))
         self._absmax = dict(absmax or {})
-        self._halves = {n: to_half(c) if c.dtype == np.float32 else c for n, c in self.constants.items()}
+        self._halves = {
+            n: to_half(c) if c.dtype == np.float32 else c for n, c in self.constants.items()
+        }
         self._by_name = {node.name: node for node in self.nodes}
         self._int8_weights: dict[str, Floats] = {}
 
     @property
     def computing(self) -> tuple[str, ...]:
         """The nodes that can be given FP16: those that compute and are not always FP32."""
-        return tuple(n.name for n in self.nodes if n.op not in MOVING and n.name not in self.always_fp32)
+        return tuple(
+            n.name for n in self.nodes if n.op not in MOVING and n.name not in self.always_fp32
+        )
 
     def node(self, name: str) -> Node:
         """The node of this name."""
@@ -88,13 +108,18 @@ class Emulator:
     def absmax_of_constant(self, name: str) -> float:
         """Of a float constant; 0 for what is none."""
         constant = self.constants.get(name)
-        return 0.0 if constant is None or constant.dtype != np.float32 else float(np.abs(constant).max(initial=0.0))
+        return (
+            0.0
+            if constant is None or constant.dtype != np.float32
+            else float(np.abs(constant).max(initial=0.0))
+        )
 
     def run(self, tokens: Floats, plan: Plan = FP32, *, base: Run | None = None) -> Run:
         """(batch, tokens, width) through the graph.
 
         Args:
-            base: an earlier run on the same tokens; only what the two plans make different is computed again.
+            base: an earlier run on the same tokens;
+                only what the two plans make different is computed again.
         """
         quantised = self._quantised_tensors(plan)
         todo = self._changed(plan, base)
@@ -109,12 +134,16 @@ class Emulator:
         return Run(plan, values)
 
     def watch(self, tokens: Floats, rounding_of: Mapping[str, Rounding]) -> Run:
-        """An FP32 run in which `rounding_of[node]` sees every elementary step of that node, and its inputs."""
+        """An FP32 run in which `rounding_of[node]` sees every elementary step of
+        that node, and its inputs.
+        """
         values: dict[str, Floats] = {INPUT: np.ascontiguousarray(tokens, dtype=np.float32)}
         with np.errstate(all="ignore"):
             for node in self.nodes:
                 look = rounding_of.get(node.name, unrounded)
-                inputs = [look(values[n]) if n in values else self.constants[n] for n in node.inputs]
+                inputs = [
+                    look(values[n]) if n in values else self.constants[n] for n in node.inputs
+                ]
                 values[node.name] = run_operator(node.op, inputs, node.attributes, look)
         return Run(FP32, values)
 
@@ -133,7 +162,9 @@ class Emulator:
                 inputs.append(self._constant(node, position, plan))
                 continue
             if (name, half) not in read:
-                value = self._through_int8(name, values[name]) if name in quantised else values[name]
+                value = (
+                    self._through_int8(name, values[name]) if name in quantised else values[name]
+                )
                 read[name, half] = to_half(value) if half else value
             inputs.append(read[name, half])
         return run_operator(node.op, inputs, node.attributes, to_half if half else unrounded)
@@ -152,7 +183,9 @@ class Emulator:
         return through_int8(value, int8_scale(self._absmax[name]))
 
     def _quantised_tensors(self, plan: Plan) -> frozenset[str]:
-        """Q/DQ stands behind a tensor, not before one of its readers: all of them read the quantised numbers."""
+        """Q/DQ stands behind a tensor, not before one of its readers:
+        all of them read the quantised numbers.
+        """
         return frozenset(self._by_name[name].inputs[0] for name in plan.int8)
 
     def _changed(self, plan: Plan, base: Run | None) -> frozenset[str]:
@@ -163,7 +196,9 @@ class Emulator:
         tensors = self._quantised_tensors(plan) ^ self._quantised_tensors(base.plan)
         changed: set[str] = set()
         for node in self.nodes:
-            if node.name in nodes or any(name in changed or name in tensors for name in node.inputs):
+            if node.name in nodes or any(
+                name in changed or name in tensors for name in node.inputs
+            ):
                 changed.add(node.name)
         return frozenset(changed)
 
@@ -176,18 +211,24 @@ def int8_scale(absmax: float) -> np.float32:
 
 
 def through_int8(x: Floats, scale: np.float32 | Floats) -> Floats:
-    """Quantised and back: round half to even, clipped at -128 and 127 as ONNX's QuantizeLinear does."""
+    """Quantised and back: round half to even,
+    clipped at -128 and 127 as ONNX's QuantizeLinear does.
+    """
     return np.asarray(np.clip(np.rint(x / scale), -LARGEST_INT8 - 1, LARGEST_INT8) * scale)
 
 
 def quantise_weight(weight: NDArray[Any]) -> Floats:
     """(K, N) -> the same through INT8, each of the N columns by its own scale."""
-    scales = np.array([int8_scale(float(column)) for column in np.abs(weight).max(axis=0)], dtype=np.float32)
+    scales = np.array(
+        [int8_scale(float(column)) for column in np.abs(weight).max(axis=0)], dtype=np.float32
+    )
     return through_int8(np.asarray(weight, dtype=np.float32), scales)
 
 
 def _node(proto: onnx.NodeProto) -> Node:
     if proto.op_type not in OPERATORS:
-        raise EmodictError(f"The emulator does not know the operator {proto.op_type} of node '{proto.name}'")
+        raise EmodictError(
+            f"The emulator does not know the operator {proto.op_type} of node '{proto.name}'"
+        )
     attributes = {a.name: onnx.helper.get_attribute_value(a) for a in proto.attribute}
     return Node(proto.name, proto.op_type, tuple(proto.input), attributes)

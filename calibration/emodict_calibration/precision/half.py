@@ -1,9 +1,10 @@
 """Half precision emulated in float32: each operator as its elementary steps, each step rounded.
 
-A float32 result of + - * / or sqrt on halves, rounded once more to half, is the correctly rounded half result
-(float32 keeps 24 bits, more than twice 11 and 2), so BLAS and vector instructions can do the work. The products of a
-Gemm or MatMul, and all sums over an axis, are accumulated in float32 and rounded once, as tensor cores do (and numpy's
-own half matmul); what a Gemm adds to its product is a second step, rounded again, as TensorRT's parser writes it.
+A float32 result of + - * / or sqrt on halves, rounded once more to half, is the correctly rounded
+half result (float32 keeps 24 bits, more than twice 11 and 2), so BLAS and vector instructions can
+do the work. The products of a Gemm or MatMul, and all sums over an axis, are accumulated in float32
+and rounded once, as tensor cores do (and numpy's own half matmul); what a Gemm adds to its product
+is a second step, rounded again, as TensorRT's parser writes it.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ Operator = Callable[..., Floats]
 _FIRST_TOO_LARGE = np.float32(65520)
 SMALLEST_NORMAL_HALF = np.float32(2.0**-14)
 SMALLEST_HALF = 2.0**-24
-# float32 numbers from 0.5 to 1 are 2^-24 apart, as subnormal halves are: adding and taking off 0.75 rounds to these.
+# float32 numbers from 0.5 to 1 are 2^-24 apart, as subnormal halves are:
+# adding and taking off 0.75 rounds to these.
 _SUBNORMAL_ROUNDER = np.float32(0.75)
 # float32 has 13 bits more of significand than half.
 _DROPPED_BITS = np.uint32(13)
@@ -39,7 +41,8 @@ def to_half(x: Floats) -> Floats:
     """
     x = np.ascontiguousarray(x, dtype=np.float32)
     bits = x.view(np.uint32)
-    # Adds just under half a unit, and the rest where the last kept bit is odd: nearest, ties to even.
+    # Adds just under half a unit, and the rest where the last kept bit is
+    # odd: nearest, ties to even.
     rounded = (bits >> _DROPPED_BITS) & np.uint32(1)
     rounded += bits
     rounded += _BELOW_HALF_ULP
@@ -48,7 +51,9 @@ def to_half(x: Floats) -> Floats:
     size = np.abs(x)
     tiny = size < SMALLEST_NORMAL_HALF
     if tiny.any():
-        result = np.where(tiny, np.copysign((size + _SUBNORMAL_ROUNDER) - _SUBNORMAL_ROUNDER, x), result)
+        result = np.where(
+            tiny, np.copysign((size + _SUBNORMAL_ROUNDER) - _SUBNORMAL_ROUNDER, x), result
+        )
     # What is nearer to 65536 than to 65504, and what is not a number.
     fits = size < _FIRST_TOO_LARGE
     if not fits.all():
@@ -70,7 +75,9 @@ def _gemm(r: Rounding, a: Floats, b: Floats, c: Floats | None = None) -> Floats:
     return product if c is None else r(product + c)
 
 
-def _layer_norm(r: Rounding, x: Floats, scale: Floats, bias: Floats, *, epsilon: float, axis: int = -1) -> Floats:
+def _layer_norm(
+    r: Rounding, x: Floats, scale: Floats, bias: Floats, *, epsilon: float, axis: int = -1
+) -> Floats:
     if axis not in (-1, x.ndim - 1):
         raise EmodictError(f"The emulator does not know LayerNormalization over axis {axis}")
     count = np.float32(x.shape[-1])
@@ -143,13 +150,27 @@ def _concat(r: Rounding, *parts: Floats, axis: int) -> Floats:
 
 
 OPERATORS: Mapping[str, Operator] = {
-    "Sub": _subtract, "Mul": _multiply, "Add": _add, "MatMul": _product, "Gemm": _gemm, "Softmax": _softmax,
-    "LayerNormalization": _layer_norm, "Relu": _relu, "LeakyRelu": _leaky_relu, "Sigmoid": _sigmoid,
-    "ReduceMean": _reduce_mean, "Mean": _mean, "Reshape": _reshape, "Transpose": _transpose, "Gather": _gather,
+    "Sub": _subtract,
+    "Mul": _multiply,
+    "Add": _add,
+    "MatMul": _product,
+    "Gemm": _gemm,
+    "Softmax": _softmax,
+    "LayerNormalization": _layer_norm,
+    "Relu": _relu,
+    "LeakyRelu": _leaky_relu,
+    "Sigmoid": _sigmoid,
+    "ReduceMean": _reduce_mean,
+    "Mean": _mean,
+    "Reshape": _reshape,
+    "Transpose": _transpose,
+    "Gather": _gather,
     "Concat": _concat,
-}  # fmt: skip
+}
 
 
-def run_operator(op: str, inputs: Sequence[NDArray[Any]], attributes: Mapping[str, Any], rounding: Rounding) -> Floats:
+def run_operator(
+    op: str, inputs: Sequence[NDArray[Any]], attributes: Mapping[str, Any], rounding: Rounding
+) -> Floats:
     """One node on inputs already in its precision."""
     return OPERATORS[op](rounding, *inputs, **attributes)

@@ -1,4 +1,6 @@
-"""How large and how small each node's numbers get on real data, and which nodes must therefore stay in FP32."""
+"""How large and how small each node's numbers get on real data,
+and which nodes must therefore stay in FP32.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,8 @@ class NodeRange:
 
     Attributes:
         low, high: extremes of its output.
-        peak: largest absolute value among its inputs, its elementary steps (sums and squares) and its output.
+        peak: largest absolute value among its inputs,
+            its elementary steps (sums and squares) and its output.
         underflow_share: of its output's numbers other than 0, those that FP16 cannot tell from 0.
         extreme_row: the row with its largest absolute output.
     """
@@ -41,7 +44,9 @@ class NodeRange:
 
     @property
     def headroom(self) -> float:
-        """How many times larger its numbers could get before FP16 overflows; infinite where all are 0."""
+        """How many times larger its numbers could get before FP16 overflows;
+        infinite where all are 0.
+        """
         return LARGEST_HALF / self.peak if self.peak else float("inf")
 
 
@@ -72,19 +77,32 @@ def measure_ranges(
 
 
 def absmax_of(ranges: Mapping[str, NodeRange]) -> dict[str, float]:
-    """The largest absolute value of every tensor that INT8 can stand behind: all but the graph's input."""
+    """The largest absolute value of every tensor that INT8 can stand behind:
+    all but the graph's input.
+    """
     return {name: r.absmax for name, r in ranges.items() if name != INPUT}
 
 
-def too_large_for_half(emulator: Emulator, ranges: Mapping[str, NodeRange], *, margin: float) -> dict[str, str]:
-    """{node: why} for the nodes whose numbers, times the margin, pass 65504, and those whose constants do."""
+def too_large_for_half(
+    emulator: Emulator, ranges: Mapping[str, NodeRange], *, margin: float
+) -> dict[str, str]:
+    """{node: why} for the nodes whose numbers, times the margin, pass 65504,
+    and those whose constants do.
+    """
     reasons = {}
     for name in emulator.computing:
-        constant = max((emulator.absmax_of_constant(c) for c in emulator.node(name).inputs), default=0.0)
+        constant = max(
+            (emulator.absmax_of_constant(c) for c in emulator.node(name).inputs), default=0.0
+        )
         if constant > LARGEST_HALF:
-            reasons[name] = f"a constant of {constant:.4g} passes {LARGEST_HALF:.0f}, half's largest number"
+            reasons[name] = (
+                f"a constant of {constant:.4g} passes {LARGEST_HALF:.0f}, half's largest number"
+            )
         elif (peak := ranges[name].peak) * margin > LARGEST_HALF:
-            reasons[name] = f"its numbers reach {peak:.3g}, which with a margin of {margin:g} passes {LARGEST_HALF:.0f}"
+            reasons[name] = (
+                f"its numbers reach {peak:.3g}, which with a margin of {margin:g} passes "
+                f"{LARGEST_HALF:.0f}"
+            )
     return reasons
 
 
@@ -110,7 +128,10 @@ class _Gauge:
             self.absmax = float(largest.max())
             self._extreme_row = first_row + int(largest.argmax())
         self._peak = max(self._peak, self.absmax)
-        self._low, self._high = min(self._low, float(value.min())), max(self._high, float(value.max()))
+        self._low, self._high = (
+            min(self._low, float(value.min())),
+            max(self._high, float(value.max())),
+        )
         nonzero = int(np.count_nonzero(size))
         self._nonzero += nonzero
         self._underflowing += int(np.count_nonzero(size < SMALLEST_HALF)) - (size.size - nonzero)

@@ -1,4 +1,6 @@
-"""What low precision costs: each node alone, and the choice of nodes that must stay in FP32 to hold a budget."""
+"""What low precision costs: each node alone,
+and the choice of nodes that must stay in FP32 to hold a budget.
+"""
 
 from __future__ import annotations
 
@@ -14,14 +16,17 @@ from emodict_calibration.precision.emulate import Emulator, Plan, Run
 from emodict_calibration.precision.half import Floats
 from emodict_calibration.precision.ranges import BLOCK_ROWS
 
-# Moves that are tried out before one is made: the most sensitive nodes and layers; each trial is a run of the graph.
+# Moves that are tried out before one is made: the most sensitive nodes and layers;
+# each trial is a run of the graph.
 TRIED_NODES, TRIED_GROUPS = 4, 2
 MakePlan = Callable[[Collection[str]], Plan]
 
 
 @dataclass(frozen=True)
 class Cost:
-    """Distance of a low precision's distributions from FP32's, over rows; infinite where it overflows."""
+    """Distance of a low precision's distributions from FP32's, over rows;
+    infinite where it overflows.
+    """
 
     kl_mean: float
     kl_max: float
@@ -31,7 +36,8 @@ class Cost:
 
 @dataclass(frozen=True)
 class Choice:
-    """Nodes to keep in FP32 beyond those that always are, each with its reason, and what the rest then costs.
+    """Nodes to keep in FP32 beyond those that always are, each with its reason,
+    and what the rest then costs.
 
     Attributes:
         cost_before_moves: with only those kept that were forced to; steps: moves made since then.
@@ -45,7 +51,9 @@ class Choice:
 
 
 class Bench:
-    """Rows to measure on, with FP32's answers kept, so that one node's precision costs only what stands behind it."""
+    """Rows to measure on, with FP32's answers kept,
+    so that one node's precision costs only what stands behind it.
+    """
 
     def __init__(self, emulator: Emulator, tokens: Floats) -> None:
         self.emulator = emulator
@@ -59,7 +67,9 @@ class Bench:
     def blocks(self) -> int:
         return len(self._tokens)
 
-    def alone(self, plans: Sequence[Plan], *, on_plan: Callable[[], None] = lambda: None) -> list[Cost]:
+    def alone(
+        self, plans: Sequence[Plan], *, on_plan: Callable[[], None] = lambda: None
+    ) -> list[Cost]:
         """The cost of each plan against FP32, computing again only what differs."""
         distances: list[list[NDArray[np.float64]]] = [[] for _ in plans]
         for block in self._tokens:
@@ -118,7 +128,9 @@ def choose(
         move = _best_move(bench, make_plan, kept, alone)
         for name in sorted(move):
             with_what = f", with the rest of {_group(name)}" if len(move) > 1 else ""
-            reasons[name] = f"to hold the budget: alone it costs KL {alone[name].kl_mean:.1e}{with_what}"
+            reasons[name] = (
+                f"to hold the budget: alone it costs KL {alone[name].kl_mean:.1e}{with_what}"
+            )
         kept |= move
         cost = bench.whole(make_plan(kept))
         steps += 1
@@ -136,8 +148,12 @@ def int8_plan(emulator: Emulator, kept: Collection[str]) -> Plan:
     return Plan(int8=frozenset(emulator.quantisable) - frozenset(kept))
 
 
-def _best_move(bench: Bench, make_plan: MakePlan, kept: set[str], alone: dict[str, Cost]) -> set[str]:
-    """The node or layer that takes off most KL for each node it moves, among the most sensitive ones."""
+def _best_move(
+    bench: Bench, make_plan: MakePlan, kept: set[str], alone: dict[str, Cost]
+) -> set[str]:
+    """The node or layer that takes off most KL for each node it moves,
+    among the most sensitive ones.
+    """
     base = bench.trial(make_plan(kept))
     now = bench.trial_kl(make_plan(kept), base)
     moves = _candidates([name for name in alone if name not in kept], alone)
@@ -176,8 +192,12 @@ def _distances(reference: Floats, low: Floats) -> NDArray[np.float64]:
     truth, answer = (np.asarray(x, dtype=np.float64) for x in (reference, low))
     finite = np.asarray(np.isfinite(answer).all(axis=1))
     shares = np.where(finite[:, None], answer, 1.0)
-    metrics = distribution_metrics(truth / truth.sum(axis=1, keepdims=True), shares / shares.sum(axis=1, keepdims=True))
-    return np.where(finite, np.stack([np.maximum(metrics["kl"], 0.0), metrics["chebyshev"]]), np.inf)
+    metrics = distribution_metrics(
+        truth / truth.sum(axis=1, keepdims=True), shares / shares.sum(axis=1, keepdims=True)
+    )
+    return np.where(
+        finite, np.stack([np.maximum(metrics["kl"], 0.0), metrics["chebyshev"]]), np.inf
+    )
 
 
 def _cost(blocks: Sequence[NDArray[np.float64]]) -> Cost:

@@ -13,20 +13,30 @@ from emodict_desk.wording import count_of
 def describe(report: PrecisionReport) -> str:
     """The nodes, most sensitive to FP16 first; then what each precision costs as a whole."""
     lines = [_data_line(report), "", _HEAD]
-    lines += [_node_line(node, report) for node in sorted(report.nodes, key=_sensitivity, reverse=True)]
-    lines += ["", f"{'whole graph':<28}{'KL mean':>10}{'max':>10}{'Chebyshev mean':>16}{'max':>10}  kept in FP32"]
+    lines += [
+        _node_line(node, report) for node in sorted(report.nodes, key=_sensitivity, reverse=True)
+    ]
+    lines += [
+        "",
+        f"{'whole graph':<28}{'KL mean':>10}{'max':>10}"
+        f"{'Chebyshev mean':>16}{'max':>10}  kept in FP32",
+    ]
     lines += [_choice_line("FP16", report.fp16, report.options.max_kl_fp16)]
     lines += [_choice_line("INT8", report.int8, report.options.max_kl_int8)]
     if report.truth:
         lines += [_truth_line(report)]
     for name, choice in (("FP16", report.fp16), ("INT8", report.int8)):
-        lines += [f"{name} keeps {node} in FP32: {choice.reasons[node]}" for node in choice.keep_fp32]
+        lines += [
+            f"{name} keeps {node} in FP32: {choice.reasons[node]}" for node in choice.keep_fp32
+        ]
     lines += [f"INT8: {report.worth.why}"]
     return "\n".join(piece for line in lines for piece in _wrapped(line))
 
 
 WIDTH = 118
-_HEAD = f"{'node':<28}{'operator':<20}{'largest':>10}{'headroom':>10}{'underflow':>10}{'FP16 KL':>10}{'INT8 KL':>10}"
+_HEAD = f"{'node':<28}{'operator':<20}" + "".join(
+    f"{name:>10}" for name in ("largest", "headroom", "underflow", "FP16 KL", "INT8 KL")
+)
 
 
 def data_phrase(report: PrecisionReport) -> str:
@@ -49,9 +59,20 @@ def _sensitivity(node: NodeReport) -> float:
 
 def _node_line(node: NodeReport, report: PrecisionReport) -> str:
     r = node.range
-    headroom = f"{r.headroom:.3g}x" if r.headroom < 1000 else f"{r.headroom:.0f}x" if r.headroom < 1e6 else ">1e6x"
-    costs = [f"{'-' if cost is None else _number(cost.kl_mean):>10}" for cost in (node.fp16, node.int8)]
-    marks = {"FP32 always": node.name in report.always_fp32, "FP32": node.name in report.fp16.keep_fp32}
+    headroom = (
+        f"{r.headroom:.3g}x"
+        if r.headroom < 1000
+        else f"{r.headroom:.0f}x"
+        if r.headroom < 1e6
+        else ">1e6x"
+    )
+    costs = [
+        f"{'-' if cost is None else _number(cost.kl_mean):>10}" for cost in (node.fp16, node.int8)
+    ]
+    marks = {
+        "FP32 always": node.name in report.always_fp32,
+        "FP32": node.name in report.fp16.keep_fp32,
+    }
     marks["no INT8"] = node.name in report.int8.keep_fp32
     note = ", ".join(mark for mark, holds in marks.items() if holds)
     line = (
@@ -77,8 +98,14 @@ def _truth_line(report: PrecisionReport) -> str:
 
 
 def _wrapped(line: str) -> list[str]:
-    """Sentences in lines of at most WIDTH signs, the next ones indented; the table's lines are shorter."""
-    return textwrap.wrap(line, WIDTH, subsequent_indent="  ", break_long_words=False) if len(line) > WIDTH else [line]
+    """Sentences in lines of at most WIDTH signs, the next ones indented;
+    the table's lines are shorter.
+    """
+    return (
+        textwrap.wrap(line, WIDTH, subsequent_indent="  ", break_long_words=False)
+        if len(line) > WIDTH
+        else [line]
+    )
 
 
 def _number(value: float) -> str:

@@ -1,4 +1,6 @@
-"""VGG-16 weights -> face.onnx: pixels of a cropped face in, the 32 face features out, checked against torch."""
+"""VGG-16 weights -> face.onnx: pixels of a cropped face in,
+the 32 face features out, checked against torch.
+"""
 
 from __future__ import annotations
 
@@ -25,16 +27,17 @@ from emodict_export.face.fp16 import face_to_fp16, run_in_half
 from emodict_export.graph import IR_VERSION, OPSET
 from emodict_train.model.checkpoint import read_torch
 
-# Configuration D of Simonyan and Zisserman (2015): channels of the 3 x 3 convolutions, 0 for a halving of the picture.
+# Configuration D of Simonyan and Zisserman (2015): channels of the 3 x 3 convolutions,
+# 0 for a halving of the picture.
 VGG16 = (64, 64, 0, 128, 128, 0, 256, 256, 256, 0, 512, 512, 512, 0, 512, 512, 512, 0)
 FACE_DIMS = 32
 CHANNELS_PER_FEATURE = 512 // FACE_DIMS
 PLACES = (CROP_SIDE // 2**5) ** 2
 # What torchvision's ImageNet weights were trained on, red, green, blue, of pixels 0..1.
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-# As a share of the largest feature. FP32: thirteen layers of sums over up to 4608 products, in another order than
-# torch's; measured 2e-6. FP16: thirteen layers whose numbers are rounded by up to 2^-11 (5e-4), each in its own
-# direction; measured 3e-4. Both bounds only catch what is broken.
+# As a share of the largest feature. FP32: thirteen layers of sums over up to 4608 products, in
+# another order than torch's; measured 2e-6. FP16: thirteen layers whose numbers are rounded by up
+# to 2^-11 (5e-4), each in its own direction; measured 3e-4. Both bounds only catch what is broken.
 LARGEST_ERROR = {"fp32": 1e-4, "fp16": 1e-2}
 HOW_TO_GET_WEIGHTS = (
     "Save them with torchvision: "
@@ -48,7 +51,8 @@ class FaceExportReport:
 
     Attributes:
         error: largest difference to torch in FP32, as a share of the largest feature.
-        largest: of FP16, the largest number in the graph on the pictures it was compared on; 0 of FP32.
+        largest: of FP16, the largest number in the graph on the pictures it
+            was compared on; 0 of FP32.
     """
 
     path: Path
@@ -61,16 +65,23 @@ class FaceExportReport:
 
     def __str__(self) -> str:
         precision = self.manifest.precision.upper()
-        half = f"; largest number inside {self.largest:.0f}, of 65504 that FP16 holds" if self.largest else ""
+        half = (
+            f"; largest number inside {self.largest:.0f}, of 65504 that FP16 holds"
+            if self.largest
+            else ""
+        )
         return (
-            f"Wrote {self.path}: VGG-16 face features, form {self.manifest.form}, {precision}, {self.nodes} nodes, "
+            f"Wrote {self.path}: VGG-16 face features, form {self.manifest.form}, {precision}, "
+            f"{self.nodes} nodes, "
             f"{self.bytes / 2**20:.0f} MiB, sha256 {self.sha256[:16]}\n"
             f"Against torch: within {self.error:.1e} of the largest feature{half}"
         )
 
 
 class Vgg16Faces(nn.Module):
-    """The convolutions of VGG-16, named as torchvision names them, and the means that make 32 numbers of them."""
+    """The convolutions of VGG-16, named as torchvision names them,
+    and the means that make 32 numbers of them.
+    """
 
     def __init__(self, form: str) -> None:
         super().__init__()
@@ -95,15 +106,21 @@ class Vgg16Faces(nn.Module):
     def _prepare(self, crops: Tensor) -> Tensor:
         """Pixels 0..1 as the network's input, (n, 3, 128, 128)."""
         if self.form == "reference":
-            # The released code takes (height, width, colour) for (colour, height, width): b.transpose(1, 2, 0), which
-            # makes it (width, colour, height), then reshape. It scrambles the picture, and is reproduced on purpose.
+            # The released code takes (height, width, colour) for (colour, height, width):
+            # b.transpose(1, 2, 0), which makes it (width, colour, height), then reshape. It
+            # scrambles the picture, and is reproduced on purpose.
             return crops.permute(0, 2, 3, 1).reshape(len(crops), 3, CROP_SIDE, CROP_SIDE)
-        mean, std = (crops.new_tensor(values).reshape(3, 1, 1) for values in (IMAGENET_MEAN, IMAGENET_STD))
+        mean, std = (
+            crops.new_tensor(values).reshape(3, 1, 1) for values in (IMAGENET_MEAN, IMAGENET_STD)
+        )
         return (crops.flip(3).permute(0, 3, 1, 2) - mean) / std
 
 
-def export_face_model(weights: Path, out: Path, form: str = "clean", precision: str = "fp32") -> FaceExportReport:
-    """Write face.onnx from the user's VGG-16 weights, opset 18, dynamic batch, no other file beside it.
+def export_face_model(
+    weights: Path, out: Path, form: str = "clean", precision: str = "fp32"
+) -> FaceExportReport:
+    """Write face.onnx from the user's VGG-16 weights, opset 18, dynamic batch,
+    no other file beside it.
 
     Raises:
         InputError: an unknown form or precision.
@@ -113,8 +130,11 @@ def export_face_model(weights: Path, out: Path, form: str = "clean", precision: 
     check_writable(out, ending=".onnx")
     refuse_overwriting(out, [weights])
     if precision not in LARGEST_ERROR:
-        raise InputError(f"A face engine does not compute in {precision.upper()}", expected=tuple(LARGEST_ERROR),
-                         got=precision)  # fmt: skip
+        raise InputError(
+            f"A face engine does not compute in {precision.upper()}",
+            expected=tuple(LARGEST_ERROR),
+            got=precision,
+        )
     network = load_vgg16(weights, form)
     model = face_onnx(network, precision)
     error, largest = _compare_with_torch(model, network, precision)
@@ -133,7 +153,8 @@ def export_face_model(weights: Path, out: Path, form: str = "clean", precision: 
 
 
 def load_vgg16(path: Path, form: str = "clean") -> Vgg16Faces:
-    """The network with the convolutions of a torchvision `vgg16` state_dict; its classifier is not needed.
+    """The network with the convolutions of a torchvision `vgg16` state_dict;
+    its classifier is not needed.
 
     Raises:
         InputError: an unknown form.
@@ -148,12 +169,16 @@ def load_vgg16(path: Path, form: str = "clean") -> Vgg16Faces:
     missing = [name for name in wanted if name not in found]
     strange = [name for name in found if name not in wanted]
     if missing or strange:
-        raise _not_vgg16(path, f"no '{missing[0]}'" if missing else f"'{strange[0]}', which VGG-16 does not have")
+        raise _not_vgg16(
+            path, f"no '{missing[0]}'" if missing else f"'{strange[0]}', which VGG-16 does not have"
+        )
     for name, value in wanted.items():
         if not isinstance(found[name], Tensor) or not found[name].is_floating_point():
             raise _not_vgg16(path, f"'{name}' is not a tensor of numbers")
         if found[name].shape != value.shape:
-            raise _not_vgg16(path, f"'{name}' of shape {tuple(found[name].shape)} for {tuple(value.shape)}")
+            raise _not_vgg16(
+                path, f"'{name}' of shape {tuple(found[name].shape)} for {tuple(value.shape)}"
+            )
         if not torch.isfinite(found[name]).all():
             raise _not_vgg16(path, f"numbers in '{name}' that are not finite")
     network.load_state_dict({name: found[name].float() for name in wanted})
@@ -174,8 +199,11 @@ def face_onnx(network: Vgg16Faces, precision: str = "fp32") -> onnx.ModelProto:
             x = builder.add("Relu", [x], name)
         else:
             x = builder.add("MaxPool", [x], name, kernel_shape=[2, 2], strides=[2, 2])
-    shape = builder.constant("groups", np.array([-1, FACE_DIMS, CHANNELS_PER_FEATURE * PLACES], np.int64))
-    # The mean over places of each channel, then over channels: one mean over both, their numbers being equal.
+    shape = builder.constant(
+        "groups", np.array([-1, FACE_DIMS, CHANNELS_PER_FEATURE * PLACES], np.int64)
+    )
+    # The mean over places of each channel, then over channels: one mean over both,
+    # their numbers being equal.
     grouped = builder.add("Reshape", [x, shape], "grouped")
     axis = builder.constant("axis", np.array([2], np.int64))
     builder.add("ReduceMean", [grouped, axis], OUTPUT, keepdims=0)
@@ -187,7 +215,9 @@ def face_onnx(network: Vgg16Faces, precision: str = "fp32") -> onnx.ModelProto:
 
 
 def _first_weight(layer: nn.Conv2d, form: str) -> Tensor:
-    """The scaling of the pixels goes into the first convolution, and the order of the colours with it."""
+    """The scaling of the pixels goes into the first convolution,
+    and the order of the colours with it.
+    """
     weight = layer.weight.detach().double()
     if form == "clean":
         weight = (weight / weight.new_tensor(IMAGENET_STD).reshape(3, 1, 1)).flip(1)
@@ -215,7 +245,8 @@ class _Builder:
             x = self.add("Transpose", [x], "scrambled", perm=[0, 2, 3, 1])
             shape = self.constant("planes", np.array([-1, 3, CROP_SIDE, CROP_SIDE], np.int64))
             return self.add("Reshape", [x, shape], "input")
-        # Not folded into the convolution's bias: at the borders it pads with zeros of the centred picture.
+        # Not folded into the convolution's bias:
+        # at the borders it pads with zeros of the centred picture.
         mean = 255 * np.array(IMAGENET_MEAN[::-1])
         x = self.add("Sub", [x, self.constant("mean", mean.astype(np.float32))], "centred")
         return self.add("Transpose", [x], "input", perm=[0, 3, 1, 2])
@@ -227,10 +258,14 @@ class _Builder:
         return self.add("Conv", inputs, name, kernel_shape=[3, 3], pads=[1, 1, 1, 1])
 
     def model(self) -> onnx.ModelProto:
-        crop = helper.make_tensor_value_info(INPUT, TensorProto.UINT8, ["batch", CROP_SIDE, CROP_SIDE, 3])
+        crop = helper.make_tensor_value_info(
+            INPUT, TensorProto.UINT8, ["batch", CROP_SIDE, CROP_SIDE, 3]
+        )
         out = helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, ["batch", FACE_DIMS])
         graph = helper.make_graph(self._nodes, "emodict-face", [crop], [out], self._constants)
-        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], producer_name="emodict")
+        model = helper.make_model(
+            graph, opset_imports=[helper.make_opsetid("", OPSET)], producer_name="emodict"
+        )
         model.ir_version = IR_VERSION
         onnx.checker.check_model(model, full_check=True)
         return model
@@ -257,8 +292,11 @@ def _weights_hash(network: Vgg16Faces) -> str:
     return digest.hexdigest()
 
 
-def _compare_with_torch(model: onnx.ModelProto, network: Vgg16Faces, precision: str) -> tuple[float, float]:
-    """The largest difference over pictures of noise, of one colour and of edges, as a share of the largest feature.
+def _compare_with_torch(
+    model: onnx.ModelProto, network: Vgg16Faces, precision: str
+) -> tuple[float, float]:
+    """The largest difference over pictures of noise, of one colour and of edges,
+    as a share of the largest feature.
 
     And, of FP16, the largest number in the graph.
     """
@@ -275,7 +313,10 @@ def _compare_with_torch(model: onnx.ModelProto, network: Vgg16Faces, precision: 
     share = error / largest if largest > 0 else error
     if np.isfinite(expected).all() and share <= LARGEST_ERROR[precision]:
         return share, largest_inside
-    numbers = {"expected": f"at most {LARGEST_ERROR[precision]:g} of the largest feature", "got": f"{share:.3g}"}
+    numbers = {
+        "expected": f"at most {LARGEST_ERROR[precision]:g} of the largest feature",
+        "got": f"{share:.3g}",
+    }
     if precision == "fp16":
         raise ModelError(
             "In FP16 these weights no longer compute what they do in FP32; nothing was written",
@@ -295,7 +336,9 @@ def _run_in_onnxruntime(model: onnx.ModelProto, crops: NDArray[np.uint8]) -> NDA
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
-    session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(
+        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
     one_by_one = np.concatenate([session.run([OUTPUT], {INPUT: crop[None]})[0] for crop in crops])
     return np.stack([one_by_one, session.run([OUTPUT], {INPUT: crops})[0]])
 
@@ -310,7 +353,9 @@ def _test_pictures() -> NDArray[np.uint8]:
 
 def _read_weights(path: Path) -> Mapping[str, Any]:
     if not path.is_file():
-        raise ModelError(f"There are no weights {path}", expected="a vgg16.pth", fix=HOW_TO_GET_WEIGHTS)
+        raise ModelError(
+            f"There are no weights {path}", expected="a vgg16.pth", fix=HOW_TO_GET_WEIGHTS
+        )
     try:
         content = read_torch(path)
     except Exception as error:  # torch's readers of broken files fail in too many ways to name
@@ -327,7 +372,8 @@ def _read_weights(path: Path) -> Mapping[str, Any]:
 def _not_vgg16(path: Path, got: str) -> ModelError:
     return ModelError(
         f"{path} does not hold the weights of VGG-16",
-        expected="torchvision's vgg16: 13 convolutions features.0 to features.28, without batch normalisation",
+        expected="torchvision's vgg16: 13 convolutions features.0 to features.28, "
+        "without batch normalisation",
         got=got,
         fix=HOW_TO_GET_WEIGHTS,
     )

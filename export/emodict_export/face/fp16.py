@@ -21,23 +21,31 @@ _TORCH_TYPE = {onnx.TensorProto.FLOAT: torch.float32, onnx.TensorProto.FLOAT16: 
 
 
 def face_to_fp16(model: onnx.ModelProto) -> onnx.ModelProto:
-    """A copy whose convolutions compute in FP16: one cast to it after the pixels are centred, one back before the mean.
+    """A copy whose convolutions compute in FP16: one cast to it after the pixels are centred,
+    one back before the mean.
 
-    The mean is over 256 numbers, whose sum may pass 65504 where none of them does. A constant that passes it stays
-    FP32, and so does its node: whether its result fits is what the comparison shows.
+    The mean is over 256 numbers, whose sum may pass 65504 where none of them does. A
+    constant that passes it stays FP32, and so does its node: whether its result fits is
+    what the comparison shows.
     """
     first = next(i for i, node in enumerate(model.graph.node) if node.op_type == "Conv")
     before = {node.name for node in model.graph.node[:first]}
     return to_fp16(model, before | {OUTPUT} | constants_beyond_half(model))
 
 
-def run_in_half(model: onnx.ModelProto, crops: NDArray[np.uint8]) -> tuple[NDArray[np.float32], float]:
-    """(n, 128, 128, 3) -> (n, 32), node by node in the graph's own types; and the largest number of all.
+def run_in_half(
+    model: onnx.ModelProto, crops: NDArray[np.uint8]
+) -> tuple[NDArray[np.float32], float]:
+    """(n, 128, 128, 3) -> (n, 32), node by node in the graph's own types;
+    and the largest number of all.
 
-    A convolution multiplies halves exactly, sums in float32, and rounds its result to half once: what passes 65504 is
-    infinite, as on a GPU, while ONNX Runtime's CPU would go on in float32. A GPU that also sums in half rounds more.
+    A convolution multiplies halves exactly, sums in float32, and rounds its result to half once:
+    what passes 65504 is infinite, as on a GPU, while ONNX Runtime's CPU would go on in float32. A
+    GPU that also sums in half rounds more.
     """
-    values: dict[str, Tensor] = {c.name: torch.tensor(numpy_helper.to_array(c)) for c in model.graph.initializer}
+    values: dict[str, Tensor] = {
+        c.name: torch.tensor(numpy_helper.to_array(c)) for c in model.graph.initializer
+    }
     values[INPUT] = torch.from_numpy(crops)
     largest = 0.0
     with torch.inference_mode():
@@ -64,6 +72,8 @@ _OPERATORS: dict[str, Callable[[list[Tensor], dict[str, Any]], Tensor]] = {
     "Reshape": lambda inputs, _: inputs[0].reshape(inputs[1].tolist()),
     "Conv": _convolution,
     "Relu": lambda inputs, _: inputs[0].relu(),
-    "MaxPool": lambda inputs, attributes: functional.max_pool2d(inputs[0], attributes["kernel_shape"]),
+    "MaxPool": lambda inputs, attributes: functional.max_pool2d(
+        inputs[0], attributes["kernel_shape"]
+    ),
     "ReduceMean": lambda inputs, _: inputs[0].mean(dim=inputs[1].tolist()),
 }

@@ -28,7 +28,8 @@ from emodict_export.plan.tensorrt_module import Backend, choose_backend, require
 from emodict_export.plan.timing_cache import cache_file, cache_folder
 
 MAX_BATCH = 64
-# A face is described once a second, and its maps take a hundred times the memory of a window of signals.
+# A face is described once a second,
+# and its maps take a hundred times the memory of a window of signals.
 FACE_MAX_BATCH = 4
 # The type that stands in a report for each precision that can be asked for.
 TYPE_OF = {"fp32": "FLOAT", "fp16": "HALF", "int8": "INT8"}
@@ -65,19 +66,25 @@ def build_plan(
     """Build a plan from an exported graph, in the types that the graph has.
 
     Args:
-        compute_capabilities: the GPUs, such as ("8.6", "12.0"), built for by TensorRT for RTX without a GPU;
-            None for the GPU of this machine.
+        compute_capabilities: the GPUs, such as ("8.6", "12.0"), built for by TensorRT for RTX
+            without a GPU; None for the GPU of this machine.
         max_batch: most rows of one call; by default MAX_BATCH, FACE_MAX_BATCH of a face engine.
-        timing_caches: folder of the timing caches of TensorRT; the user's cache folder by default. TensorRT for RTX
-            times nothing while it builds and keeps none.
+        timing_caches: folder of the timing caches of TensorRT; the user's cache folder by default.
+            TensorRT for RTX times nothing while it builds and keeps none.
 
     Raises:
-        EmodictError: no TensorRT, too old a one, a broken one, no GPU, or a graph that it cannot build.
+        EmodictError: no TensorRT, too old a one, a broken one, no GPU,
+            or a graph that it cannot build.
         KeyboardInterrupt: the user stopped it.
     """
     backend, capabilities = choose_backend(compute_capabilities)
     return build_plan_with(
-        backend, model, capabilities, max_batch=max_batch, on_progress=on_progress, timing_caches=timing_caches
+        backend,
+        model,
+        capabilities,
+        max_batch=max_batch,
+        on_progress=on_progress,
+        timing_caches=timing_caches,
     )
 
 
@@ -103,7 +110,11 @@ def build_plan_with(
         compute_capabilities=compute_capabilities,
     )
     if order.max_batch < 1:
-        raise InputError("A plan without a row cannot be built", expected="a largest batch of 1 or more", got=max_batch)
+        raise InputError(
+            "A plan without a row cannot be built",
+            expected="a largest batch of 1 or more",
+            got=max_batch,
+        )
     times = cache_file(
         cache_folder() if timing_caches is None else timing_caches,
         builder=backend.name, version=backend.version, compute_capabilities=compute_capabilities,
@@ -169,7 +180,8 @@ def write_plan(plan: BuiltPlan, path: str | os.PathLike[str]) -> Sidecar:
     try:
         with atomic_path(path) as part:
             part.write_bytes(plan.content)
-            # The slow part first: a power cut between the two renames costs a plan that has to be built again.
+            # The slow part first: a power cut between the two renames costs a plan
+            # that has to be built again.
             flush(part)
             # The sidecar is renamed just before the plan: there is never a plan without one.
             write_sidecar(sidecar, path)
@@ -196,7 +208,9 @@ def describe_plan(plan: BuiltPlan) -> Sidecar:
 
 
 def _put_back(path: Path, content: bytes | None) -> None:
-    """Undo a write of which the other half failed; the error under way says what the matter is, not this one."""
+    """Undo a write of which the other half failed;
+    the error under way says what the matter is, not this one.
+    """
     with contextlib.suppress(OSError, EmodictError):
         if content is None:
             path.unlink(missing_ok=True)

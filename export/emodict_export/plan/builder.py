@@ -1,4 +1,6 @@
-"""ONNX graph -> plan: one path through `tensorrt` 10.3 to 11.x and `tensorrt_rtx`, precision being the graph's own."""
+"""ONNX graph -> plan: one path through `tensorrt` 10.3 to 11.x and `tensorrt_rtx`,
+precision being the graph's own.
+"""
 
 from __future__ import annotations
 
@@ -56,7 +58,11 @@ class Order:
 
 
 def build_serialized(
-    backend: Backend, order: Order, *, on_progress: OnProgress | None = None, timing_cache: Path | None = None
+    backend: Backend,
+    order: Order,
+    *,
+    on_progress: OnProgress | None = None,
+    timing_cache: Path | None = None,
 ) -> tuple[bytes, dict[str, int]]:
     """The plan, and how many layers of the built network compute in which type.
 
@@ -102,7 +108,9 @@ def _configure(backend: Backend, builder: PlanBuilder, order: Order) -> Config:
 
 
 def _strongly_typed(trt: TensorRT) -> int:
-    """The flag that makes the graph's types binding; a TensorRT that has dropped it types strongly always."""
+    """The flag that makes the graph's types binding;
+    a TensorRT that has dropped it types strongly always.
+    """
     flag: Any = getattr(trt.NetworkDefinitionCreationFlag, "STRONGLY_TYPED", None)
     return 0 if flag is None else 1 << int(flag)
 
@@ -114,7 +122,8 @@ def _parse(parser: Parser, network: Network, order: Order) -> None:
             raise ModelError("TensorRT cannot read this ONNX graph, and does not say why")
         first = errors[0]
         raise ModelError(
-            f"TensorRT cannot read node '{first.node_name()}' ({first.node_operator()}) of the ONNX graph: "
+            f"TensorRT cannot read node '{first.node_name()}' ({first.node_operator()}) "
+            f"of the ONNX graph: "
             f"{_plain(first.desc())}"
         )
     # What is not ONNX at all is "parsed" into an empty network.
@@ -135,7 +144,9 @@ def _name_gpus(backend: Backend, config: Config, order: Order) -> None:
     for index, name in enumerate(order.compute_capabilities):
         member = getattr(rtx.ComputeCapability, "SM" + name.replace(".", ""))
         if not config_rtx.set_compute_capability(member, index):
-            raise EmodictError(f"TensorRT for RTX {backend.version} refused to build for compute capability {name}")
+            raise EmodictError(
+                f"TensorRT for RTX {backend.version} refused to build for compute capability {name}"
+            )
 
 
 def _use_timing_cache(config: TimingConfig, path: Path) -> None:
@@ -161,21 +172,31 @@ def _build_error(backend: Backend, order: Order, messages: Messages) -> ModelErr
     fix = None
     if "7.5" in order.compute_capabilities:
         fix = (
-            "TensorRT for RTX has no FP32 matrix products for compute capability 7.5: leave 75 out of --sm, or export "
+            "TensorRT for RTX has no FP32 matrix products for compute capability 7.5: "
+            "leave 75 out of --sm, or export "
             "with --precision fp16 and keep no Gemm or MatMul in FP32"
         )
     return ModelError(
         f"{backend.name} {backend.version} cannot build this graph for compute capability "
-        f"{', '.join(order.compute_capabilities)}: {_plain(telling[0]) if telling else 'it does not say why'}",
+        f"{', '.join(order.compute_capabilities)}: "
+        f"{_plain(telling[0]) if telling else 'it does not say why'}",
         fix=fix,
     )
 
 
 def _plain(text: str) -> str:
     """A message without the places in TensorRT's source that it names, on one line."""
-    lines = [line for line in text.splitlines() if "cudaError" not in line and not line.startswith("Invalid Node")]
+    lines = [
+        line
+        for line in text.splitlines()
+        if "cudaError" not in line and not line.startswith("Invalid Node")
+    ]
     joined = " ".join(lines or text.splitlines())
-    joined = re.sub(r"\(?\s*In \w+ at \S+?:\d+\)?|\[\w+\.cpp:\d+: \w+\]\s*|Error Code \d+: |^\w+::\w+: ", "", joined)
+    joined = re.sub(
+        r"\(?\s*In \w+ at \S+?:\d+\)?|\[\w+\.cpp:\d+: \w+\]\s*|Error Code \d+: |^\w+::\w+: ",
+        "",
+        joined,
+    )
     joined = re.sub(r"Myelin \(", "", joined)
     return re.sub(r"\s+", " ", joined).strip().rstrip(".")
 
@@ -184,8 +205,8 @@ def _plain(text: str) -> str:
 def _watched(trt: TensorRT, config: Config, on_progress: OnProgress | None) -> Iterator[None]:
     """Report progress, and let Ctrl-C and an error of `on_progress` end the build at its next step.
 
-    No exception may leave a callback of TensorRT, being called from C++ that knows none: it is kept, and raised once
-    the builder has returned.
+    No exception may leave a callback of TensorRT, being called from C++ that knows none: it is
+    kept, and raised once the builder has returned.
     """
     watch = _Watch(on_progress)
     config.progress_monitor = _monitor(trt, watch)
@@ -230,7 +251,9 @@ def _monitor(trt: TensorRT, watch: _Watch) -> object:
     base: Any = trt.IProgressMonitor
     names = {
         "__init__": lambda self: base.__init__(self),
-        "phase_start": lambda self, phase_name, parent_phase, num_steps: watch.start(phase_name, num_steps),
+        "phase_start": lambda self, phase_name, parent_phase, num_steps: watch.start(
+            phase_name, num_steps
+        ),
         "step_complete": lambda self, phase_name, step: watch.step(phase_name, step),
         "phase_finish": lambda self, phase_name: None,
     }

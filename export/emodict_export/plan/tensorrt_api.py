@@ -1,4 +1,6 @@
-"""The names of TensorRT's Python API that building a plan uses: mypy allows no other, tests/contract looks each up."""
+"""The names of TensorRT's Python API that building a plan uses: mypy allows no other,
+tests/contract looks each up.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +39,9 @@ class PlanBuilder(Protocol):
     def create_network(self, flags: int, /) -> Network: ...
     def create_builder_config(self) -> Config: ...
     def create_optimization_profile(self) -> Profile: ...
-    def build_serialized_network(self, network: Network, config: Config, /) -> HostMemory | None: ...
+    def build_serialized_network(
+        self, network: Network, config: Config, /
+    ) -> HostMemory | None: ...
 
 
 class Network(Protocol):
@@ -122,7 +126,9 @@ class HostMemory(Protocol):
 
 
 class TimingConfig(Protocol):
-    """IBuilderConfig, in `tensorrt` alone: in TensorRT for RTX a timing cache does nothing and will go."""
+    """IBuilderConfig, in `tensorrt` alone:
+    in TensorRT for RTX a timing cache does nothing and will go.
+    """
 
     def create_timing_cache(self, content: bytes, /) -> TimingCache | None: ...
     def set_timing_cache(self, cache: TimingCache, ignore_mismatch: bool, /) -> bool: ...
@@ -157,7 +163,8 @@ class AheadOfTimeConfig(Protocol):
     def set_flag(self, flag: EnumMember, /) -> None: ...
 
 
-# Which class of the module each protocol stands for ("" is the module itself): in both modules, and in one alone.
+# Which class of the module each protocol stands for ("" is the module itself):
+# in both modules, and in one alone.
 BOTH: dict[str, type] = {
     "": TensorRT,
     "BuilderFlag": BuilderFlags,
@@ -174,4 +181,8 @@ BOTH: dict[str, type] = {
     "IHostMemory": HostMemory,
 }
 TENSORRT_ALONE: dict[str, type] = {"IBuilderConfig": TimingConfig, "ITimingCache": TimingCache}
-RTX_ALONE: dict[str, type] = {"": AheadOfTime, "BuilderFlag": AheadOfTimeFlags, "IBuilderConfig": AheadOfTimeConfig}
+RTX_ALONE: dict[str, type] = {
+    "": AheadOfTime,
+    "BuilderFlag": AheadOfTimeFlags,
+    "IBuilderConfig": AheadOfTimeConfig,
+}

@@ -26,7 +26,8 @@ class Backend:
     Attributes:
         name: of its Python module, `tensorrt` or `tensorrt_rtx`.
         ahead_of_time: it is told the GPUs by name, and needs none of them here.
-        timing_cache: it times kernels while it builds, so that remembering the times makes the next build shorter.
+        timing_cache: it times kernels while it builds,
+            so that remembering the times makes the next build shorter.
     """
 
     name: str
@@ -45,18 +46,23 @@ def parse_sm(text: str) -> tuple[str, ...]:
     words = [word.strip() for word in text.split(",") if word.strip()]
     found = {_capability(word) for word in words}
     if not found:
-        raise InputError("No GPU is named after --sm", expected="compute capabilities such as 86,89,120")
+        raise InputError(
+            "No GPU is named after --sm", expected="compute capabilities such as 86,89,120"
+        )
     return tuple(f"{major}.{minor}" for major, minor in sorted(found))
 
 
 def choose_backend(compute_capabilities: Sequence[str] | None) -> tuple[Backend, tuple[str, ...]]:
-    """The TensorRT that builds, and the compute capabilities it builds for: those named, or this machine's own.
+    """The TensorRT that builds, and the compute capabilities it builds for:
+    those named, or this machine's own.
 
-    Named GPUs are built for by TensorRT for RTX, which needs no GPU. Without names the plan is for the GPU here: the
-    system's `tensorrt` builds it, on the device itself, or TensorRT for RTX where there is no other.
+    Named GPUs are built for by TensorRT for RTX, which needs no GPU. Without names the plan is for
+    the GPU here: the system's `tensorrt` builds it, on the device itself, or TensorRT for RTX
+    where there is no other.
 
     Raises:
-        EmodictError: no TensorRT, too old a one, a broken one, no GPU, or a GPU it cannot build for.
+        EmodictError: no TensorRT, too old a one, a broken one, no GPU,
+            or a GPU it cannot build for.
     """
     if compute_capabilities is not None:
         return load_rtx(), tuple(compute_capabilities)
@@ -117,9 +123,11 @@ def require_supported(backend: Backend, compute_capabilities: Sequence[str]) -> 
     unknown = [name for name in compute_capabilities if name not in known]
     if unknown:
         raise InputError(
-            f"TensorRT for RTX {backend.version} cannot build for GPUs of compute capability {', '.join(unknown)}",
+            f"TensorRT for RTX {backend.version} cannot build for GPUs of compute capability "
+            f"{', '.join(unknown)}",
             expected="--sm " + ",".join(name.replace(".", "") for name in known),
-            fix="For another GPU (Jetson Orin is 8.7, H100 9.0) run emodict-export on that device itself, without "
+            fix="For another GPU (Jetson Orin is 8.7, H100 9.0) "
+            "run emodict-export on that device itself, without "
             "--sm: its own TensorRT builds the plan",
         )
 
@@ -140,8 +148,10 @@ def _import(name: str) -> ModuleType | None:
         reason = error
     raise EmodictError(
         f"The Python package '{name}' is installed, but it cannot be imported: {reason}",
-        fix="PyPI's tensorrt is a shell without TensorRT's libraries. On a Jetson uninstall it and use the TensorRT "
-        "of JetPack, from a venv made with --system-site-packages; elsewhere install NVIDIA's libraries, or name the "
+        fix="PyPI's tensorrt is a shell without TensorRT's libraries. "
+        "On a Jetson uninstall it and use the TensorRT "
+        "of JetPack, from a venv made with --system-site-packages; "
+        "elsewhere install NVIDIA's libraries, or name the "
         f"GPUs with --sm and let TensorRT for RTX build ({INSTALL_RTX})",
     ) from reason
 
@@ -156,7 +166,8 @@ def _backend(name: str, module: ModuleType) -> Backend:
             got=version or "one that does not tell its version",
             fix=f"pip install --upgrade 'tensorrt-rtx-cu13>={oldest}'"
             if name == RTX
-            else "JetPack 5 and 6.0 bring TensorRT 8 or an early 10: update to JetPack 6.1 or newer, or run the .onnx "
+            else "JetPack 5 and 6.0 bring TensorRT 8 or an early 10: "
+            "update to JetPack 6.1 or newer, or run the .onnx "
             "with ONNX Runtime",
         )
     rtx = name == RTX

@@ -1,4 +1,6 @@
-"""The timing cache: how fast each kernel ran on this GPU, kept so that the next build need not time it again."""
+"""The timing cache: how fast each kernel ran on this GPU,
+kept so that the next build need not time it again.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,12 @@ def cache_folder() -> Path:
 
 
 def cache_file(
-    folder: Path, *, builder: str, version: str, compute_capabilities: Sequence[str], graph_sha256: str
+    folder: Path,
+    *,
+    builder: str,
+    version: str,
+    compute_capabilities: Sequence[str],
+    graph_sha256: str,
 ) -> Path:
     """One file for each TensorRT, its version, the GPU and the graph."""
     gpus = "+".join(compute_capabilities)
@@ -38,7 +45,9 @@ def read_cache(path: Path) -> bytes:
     except FileNotFoundError:
         return b""
     except OSError as error:
-        logger.warning("The timing cache %s cannot be read (%s): kernels are timed again", path, error.strerror)
+        logger.warning(
+            "The timing cache %s cannot be read (%s): kernels are timed again", path, error.strerror
+        )
         return b""
     kept = content[HASH_BYTES:]
     if hashlib.sha256(kept).digest() != content[:HASH_BYTES]:
@@ -48,7 +57,9 @@ def read_cache(path: Path) -> bytes:
 
 
 def write_cache(path: Path, content: bytes) -> None:
-    """Keep `content`; a cache that cannot be written costs time at the next build, and stops nothing."""
+    """Keep `content`; a cache that cannot be written costs time at the next
+    build, and stops nothing.
+    """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with atomic_path(path) as part:

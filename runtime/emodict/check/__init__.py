@@ -78,11 +78,23 @@ def check_machine(machine: Machine, engine: Path | None = None, device: str | No
 def find_ways(machine: Machine) -> tuple[Way, ...]:
     """The four ways to run a model, each with what it needs or lacks."""
     return (
-        _way("onnx-cpu", "model.onnx on the CPU", _lack_of_onnx_cpu(machine), _onnxruntime(machine)),
-        _way("onnx-cuda", "model.onnx on the GPU", _lack_of_onnx_cuda(machine), _onnxruntime(machine), machine),
+        _way(
+            "onnx-cpu", "model.onnx on the CPU", _lack_of_onnx_cpu(machine), _onnxruntime(machine)
+        ),
+        _way(
+            "onnx-cuda",
+            "model.onnx on the GPU",
+            _lack_of_onnx_cuda(machine),
+            _onnxruntime(machine),
+            machine,
+        ),
         *(
             _way(
-                name, f"model.plan, {NAMES[name]}", _lack_of_tensorrt(machine, name), _versioned(machine, name), machine
+                name,
+                f"model.plan, {NAMES[name]}",
+                _lack_of_tensorrt(machine, name),
+                _versioned(machine, name),
+                machine,
             )
             for name in (TENSORRT, RTX)
         ),
@@ -90,7 +102,9 @@ def find_ways(machine: Machine) -> tuple[Way, ...]:
 
 
 def judge(machine: Machine, path: Path, device: str | None = None) -> Verdict:
-    """Can this file run on this machine? A plan is judged by its description; nothing of it is executed."""
+    """Can this file run on this machine? A plan is judged by its description;
+    nothing of it is executed.
+    """
     try:
         if path.suffix == ".plan" and path.is_file() and device != "cpu":
             _judge_plan(machine, path)
@@ -118,16 +132,22 @@ def as_dict(check: Check) -> dict[str, Any]:
 
 
 def lines(check: Check) -> Iterator[str]:
-    """For people: the machine, what it runs, its traps and, where asked, the verdict on one model."""
+    """For people: the machine, what it runs, its traps and, where asked,
+    the verdict on one model.
+    """
     yield f"emodict {__version__} on this machine"
     yield from _columns(_facts(check.machine))
     yield ""
     yield "What it can run"
-    yield from _columns([(way.title, f"{'yes' if way.runs else 'no':<4} {way.detail}") for way in check.ways])
+    yield from _columns(
+        [(way.title, f"{'yes' if way.runs else 'no':<4} {way.detail}") for way in check.ways]
+    )
     yield ""
     yield "Traps" if check.traps else "Traps: none"
     for trap in check.traps:
-        yield from textwrap.wrap(f"{trap.what} {trap.fix}.", _WIDTH, initial_indent="  ! ", subsequent_indent="    ")
+        yield from textwrap.wrap(
+            f"{trap.what} {trap.fix}.", _WIDTH, initial_indent="  ! ", subsequent_indent="    "
+        )
     if check.verdict is not None:
         yield ""
         verdict = check.verdict
@@ -147,7 +167,9 @@ def _judge_plan(machine: Machine, path: Path) -> None:
     require_gpu(sidecar, path, machine.driver)
     lack = _lack_of_tensorrt(machine, sidecar.builder)
     if lack:
-        raise ModelError(f"{path} needs {NAMES[sidecar.builder]}, and {lack}", fix=ways_out(sidecar, path))
+        raise ModelError(
+            f"{path} needs {NAMES[sidecar.builder]}, and {lack}", fix=ways_out(sidecar, path)
+        )
 
 
 def _judge_onnx(machine: Machine, path: Path, device: str | None) -> None:
@@ -155,7 +177,9 @@ def _judge_onnx(machine: Machine, path: Path, device: str | None) -> None:
 
     lack = _lack_of_onnx_cuda(machine) if device == "cuda" else _lack_of_onnx_cpu(machine)
     if path.suffix == ".onnx" and lack:
-        raise ModelError(f"{path} needs ONNX Runtime{' with CUDA' if device == 'cuda' else ''}, and {lack}")
+        raise ModelError(
+            f"{path} needs ONNX Runtime{' with CUDA' if device == 'cuda' else ''}, and {lack}"
+        )
     with open_engine(path, device=device):
         pass
 
@@ -164,7 +188,9 @@ def _way(name: str, title: str, lack: str, what: str, machine: Machine | None = 
     if lack:
         return Way(name, title, False, lack)
     gpu = machine.driver.gpus[0] if machine is not None else None
-    return Way(name, title, True, what if gpu is None else f"{what}, {gpu.name} ({gpu.compute_capability})")
+    return Way(
+        name, title, True, what if gpu is None else f"{what}, {gpu.name} ({gpu.compute_capability})"
+    )
 
 
 def _lack_of_onnx_cpu(machine: Machine) -> str:
@@ -174,12 +200,19 @@ def _lack_of_onnx_cpu(machine: Machine) -> str:
 def _lack_of_onnx_cuda(machine: Machine) -> str:
     lack = _lack_of_onnx_cpu(machine) or _lack_of_gpu(machine)
     if not lack and CUDA_PROVIDER not in machine.modules["onnxruntime"].providers:
-        return "this ONNX Runtime has no CUDA provider (pip uninstall onnxruntime, pip install onnxruntime-gpu)"
+        return (
+            "this ONNX Runtime has no CUDA provider (pip uninstall onnxruntime, "
+            "pip install onnxruntime-gpu)"
+        )
     return lack
 
 
 def _lack_of_tensorrt(machine: Machine, name: str) -> str:
-    install = "pip install 'emodict[tensorrt-rtx]'" if name == RTX else "it comes with JetPack, or from NVIDIA"
+    install = (
+        "pip install 'emodict[tensorrt-rtx]'"
+        if name == RTX
+        else "it comes with JetPack, or from NVIDIA"
+    )
     lack = _lack_of_module(machine, name, install)
     if lack:
         return lack
@@ -220,10 +253,19 @@ def _facts(machine: Machine) -> list[tuple[str, str]]:
     facts = [("python", f"{machine.python}, {machine.platform}")]
     if machine.jetson is not None:
         jetson = machine.jetson
-        facts.append(("jetson", f"{jetson.board or 'yes'}, JetPack {jetson.jetpack} (Linux for Tegra {jetson.l4t})"))
+        facts.append(
+            (
+                "jetson",
+                f"{jetson.board or 'yes'}, JetPack {jetson.jetpack} (Linux for Tegra {jetson.l4t})",
+            )
+        )
     driver = machine.driver
     if driver.found:
-        cuda = f"CUDA {driver.cuda_version[0]}.{driver.cuda_version[1]}" if driver.cuda_version else "CUDA unknown"
+        cuda = (
+            f"CUDA {driver.cuda_version[0]}.{driver.cuda_version[1]}"
+            if driver.cuda_version
+            else "CUDA unknown"
+        )
         facts.append(("driver", f"{driver.release or 'release unknown'}, {cuda}"))
     else:
         facts.append(("driver", "none"))
@@ -231,7 +273,9 @@ def _facts(machine: Machine) -> list[tuple[str, str]]:
     facts.append(("gpu", ", ".join(gpus) or "none"))
     facts += sorted(machine.distributions.items())
     modules = {name: module for name, module in machine.modules.items() if module.system}
-    facts += [(name, f"{module.version} (the system's)") for name, module in sorted(modules.items())]
+    facts += [
+        (name, f"{module.version} (the system's)") for name, module in sorted(modules.items())
+    ]
     return facts
 
 

@@ -23,7 +23,8 @@ DISTRIBUTIONS = (
 )  # fmt: skip
 MODULES = ("onnxruntime", "tensorrt", "tensorrt_rtx", "cuda.core")
 PROBE_S = 60
-# Run in a process of its own: a library that does not fit its machine may end the process that imports it.
+# Run in a process of its own: a library that does not fit its machine may end the
+# process that imports it.
 _PROBE = """
 import importlib, json, sys
 sys.path[:] = [p for p in sys.path if p]
@@ -83,7 +84,9 @@ class Machine:
     platform: str
     distributions: Mapping[str, str] = field(default_factory=dict)
     modules: Mapping[str, Module] = field(default_factory=dict)
-    driver: Driver = field(default_factory=lambda: Driver(found=False, problem="there is no NVIDIA driver"))
+    driver: Driver = field(
+        default_factory=lambda: Driver(found=False, problem="there is no NVIDIA driver")
+    )
     jetson: Jetson | None = None
     gpu_on_bus: bool = False
 
@@ -121,7 +124,9 @@ def read_modules(names: tuple[str, ...] = MODULES) -> dict[str, Module]:
     """Import what is there, each in a process of its own, all at once."""
     places = {name: place for name in names if (place := _place(name)) is not None}
     running = {name: _start(name) for name in places}
-    return {name: _finish(process, system=_is_system(places[name])) for name, process in running.items()}
+    return {
+        name: _finish(process, system=_is_system(places[name])) for name, process in running.items()
+    }
 
 
 def read_jetson(root: Path) -> Jetson | None:
@@ -159,16 +164,21 @@ def _is_system(place: str) -> bool:
 def _start(name: str) -> Any:
     try:
         return subprocess.Popen(
-            [sys.executable, "-c", _PROBE, name], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            [sys.executable, "-c", _PROBE, name],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
             errors="replace",
-        )  # fmt: skip
+        )
     except OSError as error:
         return error
 
 
 def _finish(process: Any, *, system: bool) -> Module:
     if isinstance(process, OSError):
-        return Module(problem=f"Python could not be started to look at it: {process}", system=system)
+        return Module(
+            problem=f"Python could not be started to look at it: {process}", system=system
+        )
     try:
         out, err = process.communicate(timeout=PROBE_S)
     except subprocess.TimeoutExpired:
@@ -176,7 +186,9 @@ def _finish(process: Any, *, system: bool) -> Module:
         process.communicate()
         return Module(problem=f"importing it takes more than {PROBE_S} s", system=system)
     if process.returncode < 0:
-        return Module(problem=f"importing it ends Python with signal {-process.returncode}", system=system)
+        return Module(
+            problem=f"importing it ends Python with signal {-process.returncode}", system=system
+        )
     if process.returncode:
         last = (err.strip().splitlines() or ["importing it fails"])[-1]
         return Module(problem=last, system=system)
@@ -186,10 +198,16 @@ def _finish(process: Any, *, system: bool) -> Module:
 def _module(out: str, *, system: bool) -> Module:
     try:
         about = json.loads(out.strip().splitlines()[-1])
-        version, providers, whole = str(about["version"]), tuple(about.get("providers", ())), bool(about["whole"])
+        version, providers, whole = (
+            str(about["version"]),
+            tuple(about.get("providers", ())),
+            bool(about["whole"]),
+        )
     except (ValueError, IndexError, KeyError, TypeError):
         return Module(problem="it answers nothing that can be understood", system=system)
-    return Module(version, "" if whole else "it is an empty shell: it has no Runtime", system, providers)
+    return Module(
+        version, "" if whole else "it is an empty shell: it has no Runtime", system, providers
+    )
 
 
 def _read_text(path: Path) -> str:

@@ -1,4 +1,6 @@
-"""Traps: what goes wrong on a machine although everything looks installed, as pure functions of the machine."""
+"""Traps: what goes wrong on a machine although everything looks installed,
+as pure functions of the machine.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +8,20 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from emodict.check.machine import Machine
-from emodict.engine.placement import NAMES, OLDEST, RTX, RTX_CUDA, RTX_GPUS, TENSORRT, is_too_old, version_numbers
+from emodict.engine.placement import (
+    NAMES,
+    OLDEST,
+    RTX,
+    RTX_CUDA,
+    RTX_GPUS,
+    TENSORRT,
+    is_too_old,
+    version_numbers,
+)
 
 SYSTEM_TENSORRT = (
-    "Use the TensorRT of JetPack: sudo apt install python3-libnvinfer, and make the virtual environment with "
+    "Use the TensorRT of JetPack: sudo apt install python3-libnvinfer, "
+    "and make the virtual environment with "
     "python -m venv --system-site-packages"
 )
 UPGRADE_RTX = "pip install --upgrade 'emodict[tensorrt-rtx]'"
@@ -30,13 +42,16 @@ def find_traps(machine: Machine) -> tuple[Trap, ...]:
 
 
 def pip_tensorrt_on_jetson(machine: Machine) -> Trap | None:
-    """Pip's `tensorrt` on a Jetson: a wheel without Tegra's libraries, or without the Orin's kernels."""
+    """Pip's `tensorrt` on a Jetson: a wheel without Tegra's libraries,
+    or without the Orin's kernels.
+    """
     module = machine.modules.get("tensorrt")
     if machine.jetson is None or module is None or module.system:
         return None
     return Trap(
         "pip-tensorrt-on-jetson",
-        "The 'tensorrt' of this environment came from pip: it hides the one of JetPack, and has no kernels for "
+        "The 'tensorrt' of this environment came from pip: it hides the one of JetPack, "
+        "and has no kernels for "
         "this GPU.",
         f"pip uninstall tensorrt. {SYSTEM_TENSORRT}",
     )
@@ -44,12 +59,17 @@ def pip_tensorrt_on_jetson(machine: Machine) -> Trap | None:
 
 def hidden_system_tensorrt(machine: Machine) -> Trap | None:
     """A virtual environment on a Jetson that shuts JetPack's TensorRT out."""
-    if machine.jetson is None or not machine.jetson.system_tensorrt or "tensorrt" in machine.modules:
+    if (
+        machine.jetson is None
+        or not machine.jetson.system_tensorrt
+        or "tensorrt" in machine.modules
+    ):
         return None
     return Trap(
         "system-tensorrt-hidden",
         "JetPack's TensorRT is installed, but this Python does not see it.",
-        "Make the virtual environment with python -m venv --system-site-packages, and with the system's Python",
+        "Make the virtual environment with python -m venv --system-site-packages, "
+        "and with the system's Python",
     )
 
 
@@ -69,11 +89,19 @@ def tensorrt_without_libraries(machine: Machine) -> Trap | None:
 
 def broken_module(machine: Machine) -> Trap | None:
     """A module that is there and cannot be imported."""
-    broken = [name for name in ("onnxruntime", RTX, "cuda.core") if name in machine.modules and not machine.works(name)]
+    broken = [
+        name
+        for name in ("onnxruntime", RTX, "cuda.core")
+        if name in machine.modules and not machine.works(name)
+    ]
     if not broken:
         return None
     said = "; ".join(f"{name}: {machine.modules[name].problem}" for name in broken)
-    return Trap("broken-module", f"Installed but not usable: {said}.", "Install again what is named, in this Python")
+    return Trap(
+        "broken-module",
+        f"Installed but not usable: {said}.",
+        "Install again what is named, in this Python",
+    )
 
 
 def both_onnxruntimes(machine: Machine) -> Trap | None:
@@ -82,7 +110,8 @@ def both_onnxruntimes(machine: Machine) -> Trap | None:
         return None
     return Trap(
         "both-onnxruntimes",
-        "onnxruntime and onnxruntime-gpu are both installed: they overwrite each other's files, and which one runs "
+        "onnxruntime and onnxruntime-gpu are both installed: they overwrite each other's files, "
+        "and which one runs "
         "is chance.",
         "pip uninstall onnxruntime onnxruntime-gpu, then install one of them",
     )
@@ -97,7 +126,8 @@ def no_gpu_wheel(machine: Machine) -> Trap | None:
     return Trap(
         "no-onnxruntime-gpu-wheel",
         "PyPI has no onnxruntime-gpu for Python 3.10 on aarch64: model.onnx runs on the CPU alone.",
-        "Run a plan instead (emodict-export model.pt -o model.plan on this machine), or use NVIDIA's own wheel for "
+        "Run a plan instead (emodict-export model.pt -o model.plan on this machine), "
+        "or use NVIDIA's own wheel for "
         "this JetPack",
     )
 
@@ -108,10 +138,13 @@ def old_tensorrt(machine: Machine) -> Trap | None:
         module = machine.modules.get(name)
         if module is None or not module.version or not is_too_old(name, module.version):
             continue
-        newest = "On a Jetson update to JetPack 6.1 or newer; elsewhere install TensorRT 10.3 or newer"
+        newest = (
+            "On a Jetson update to JetPack 6.1 or newer; elsewhere install TensorRT 10.3 or newer"
+        )
         return Trap(
             "old-tensorrt",
-            f"{NAMES[name]} {module.version} is too old: emodict needs {'.'.join(map(str, oldest))} or newer.",
+            f"{NAMES[name]} {module.version} is too old: "
+            f"emodict needs {'.'.join(map(str, oldest))} or newer.",
             UPGRADE_RTX if name == RTX else f"{newest}. model.onnx runs either way",
         )
     return None
@@ -123,14 +156,17 @@ def old_jetpack(machine: Machine) -> Trap | None:
         return None
     return Trap(
         "old-jetpack",
-        f"JetPack {machine.jetson.jetpack} (Linux for Tegra {machine.jetson.l4t}) brings TensorRT 8, which emodict's "
+        f"JetPack {machine.jetson.jetpack} (Linux for Tegra {machine.jetson.l4t}) "
+        f"brings TensorRT 8, which emodict's "
         "plans do not run on.",
         "Update to JetPack 6.1 or newer, or run model.onnx on the CPU",
     )
 
 
 def gpu_unknown_to_rtx(machine: Machine) -> Trap | None:
-    """A GPU that TensorRT for RTX does not build for: data-centre Hopper, Jetson Orin, Volta and older."""
+    """A GPU that TensorRT for RTX does not build for: data-centre Hopper,
+    Jetson Orin, Volta and older.
+    """
     if RTX not in machine.modules or not machine.driver.gpus:
         return None
     gpu = machine.driver.gpus[0]
@@ -138,7 +174,8 @@ def gpu_unknown_to_rtx(machine: Machine) -> Trap | None:
         return None
     return Trap(
         "gpu-unknown-to-rtx",
-        f"TensorRT for RTX does not run on the {gpu.name} (compute capability {gpu.compute_capability}): it knows "
+        f"TensorRT for RTX does not run on the {gpu.name} (compute capability "
+        f"{gpu.compute_capability}): it knows "
         f"{', '.join(RTX_GPUS)}.",
         SYSTEM_TENSORRT
         if machine.jetson
@@ -148,11 +185,16 @@ def gpu_unknown_to_rtx(machine: Machine) -> Trap | None:
 
 def turing_needs_fp16(machine: Machine) -> Trap | None:
     """Turing, on which TensorRT for RTX has no FP32 matrix products."""
-    if not machine.works(RTX) or not machine.driver.gpus or machine.driver.gpus[0].compute_capability != "7.5":
+    if (
+        not machine.works(RTX)
+        or not machine.driver.gpus
+        or machine.driver.gpus[0].compute_capability != "7.5"
+    ):
         return None
     return Trap(
         "turing-needs-fp16",
-        f"On the {machine.driver.gpus[0].name} (compute capability 7.5) TensorRT for RTX has no FP32 matrix products.",
+        f"On the {machine.driver.gpus[0].name} (compute capability 7.5) "
+        f"TensorRT for RTX has no FP32 matrix products.",
         "Build the plan with --precision fp16 and nothing kept in FP32",
     )
 
@@ -169,7 +211,8 @@ def no_driver(machine: Machine) -> Trap | None:
         return Trap("no-driver", what, "Install NVIDIA's driver, then restart")
     return Trap(
         "no-driver",
-        f"There is no NVIDIA driver and no GPU to be seen, so {', '.join(wants)} can run nothing here"
+        f"There is no NVIDIA driver and no GPU to be seen, "
+        f"so {', '.join(wants)} can run nothing here"
         + (" (it can still build plans)." if RTX in wants else "."),
         "Run model.onnx on the CPU. In a container, start it with the GPU (--gpus all)",
     )
@@ -201,9 +244,11 @@ def old_driver(machine: Machine) -> Trap | None:
         return None
     return Trap(
         "old-driver",
-        f"The driver {machine.driver.release or ''} runs CUDA {version[0]}.{version[1]} at most: too old for "
+        f"The driver {machine.driver.release or ''} runs CUDA {version[0]}.{version[1]} at "
+        f"most: too old for "
         f"{', '.join(lacking)}.",
-        "Install a newer driver (580 or later for CUDA 13), or packages built with the driver's CUDA: "
+        "Install a newer driver (580 or later for CUDA 13), "
+        "or packages built with the driver's CUDA: "
         f"pip install 'cuda-bindings<{version[0] + 1}'",
     )
 

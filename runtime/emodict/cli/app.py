@@ -22,20 +22,39 @@ LOG_EVERY_S = 5.0
 BAR_WIDTH = 24
 # What the system refuses for reasons that lie with the user's files and disk.
 USERS_ERRNOS = {
-    errno.EACCES, errno.EPERM, errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ENOSPC, errno.EDQUOT, errno.EROFS,
-    errno.EFBIG, errno.ENAMETOOLONG,
-}  # fmt: skip
+    errno.EACCES,
+    errno.EPERM,
+    errno.ENOENT,
+    errno.ENOTDIR,
+    errno.EISDIR,
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EROFS,
+    errno.EFBIG,
+    errno.ENAMETOOLONG,
+}
 # Which of emodict's extras brings a package that a command may find missing.
-EXTRAS = {"torch": "train", "scipy": "train", "neurokit2": "train", "onnx": "export", "onnxruntime": "onnx"}
+EXTRAS = {
+    "torch": "train",
+    "scipy": "train",
+    "neurokit2": "train",
+    "onnx": "export",
+    "onnxruntime": "onnx",
+}
 
 _LACK_OF_MEMORY = "out of memory. Close other programs, or work on a shorter recording."
 _LACK_OF_GPU_MEMORY = (
-    "the GPU is out of memory. End what else uses it (nvidia-smi lists that), or work on the CPU: --device cpu."
+    "the GPU is out of memory. End what else uses it (nvidia-smi lists that), "
+    "or work on the CPU: --device cpu."
 )
 _WORDS_FOR_NO_MEMORY = (
-    "failed to map segment", "annot allocate memory", "an't allocate memory", "out of memory", "bad_alloc",
+    "failed to map segment",
+    "annot allocate memory",
+    "an't allocate memory",
+    "out of memory",
+    "bad_alloc",
     "Failed to allocate memory",
-)  # fmt: skip
+)
 
 
 def new_app(help_text: str, **options: Any) -> typer.Typer:
@@ -77,7 +96,8 @@ def run_app(build: Callable[[], Any], name: str) -> None:
 def _open_standard_streams() -> None:
     """Put /dev/null where the caller has closed a standard stream.
 
-    Python has none then, and the next file opened takes its number: what a C library prints would go into a result.
+    Python has none then, and the next file opened takes its number:
+    what a C library prints would go into a result.
     """
     while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
         # Workers that are started have the same need of it.
@@ -98,7 +118,8 @@ def _require_working_folder() -> None:
         os.getcwd()  # noqa: PTH109
     except OSError as error:
         raise InputError(
-            f"The folder in which the command was started cannot be used: {error.strerror}", fix="cd to one that exists"
+            f"The folder in which the command was started cannot be used: {error.strerror}",
+            fix="cd to one that exists",
         ) from error
 
 
@@ -106,14 +127,17 @@ def _ending(error: BaseException, name: str) -> tuple[str, int]:
     """What is said, and with which exit code, when a command ends by an exception."""
     if isinstance(error, EmodictError):
         return f"{name}: {error}", error.exit_code
-    # The reader of our output (head, less) has gone: nothing is wrong, but nobody is listening. typer turns it into 1.
+    # The reader of our output (head, less) has gone: nothing is wrong,
+    # but nobody is listening. typer turns it into 1.
     if isinstance(error, BrokenPipeError) or isinstance(error.__context__, BrokenPipeError):
         _drop_standard_output()
         return "", 0
     if isinstance(error, SystemExit):
         return "", error.code if isinstance(error.code, int) else 1
     # Within a library's import Ctrl-C may become an error of the library's.
-    interrupted = isinstance(error, KeyboardInterrupt) or isinstance(error.__context__, KeyboardInterrupt)
+    interrupted = isinstance(error, KeyboardInterrupt) or isinstance(
+        error.__context__, KeyboardInterrupt
+    )
     # typer's and click's own, told by name: which package brings them depends on typer's version.
     if interrupted or type(error).__name__ == "Abort":
         return f"{name}: stopped", 130
@@ -131,7 +155,11 @@ def _failure(error: BaseException, name: str) -> tuple[str, int]:
         return f"{name}: {MissingDependencyError(missing, extra=EXTRAS[missing], purpose=name)}", 2
     if isinstance(error, OSError) and error.errno in USERS_ERRNOS:
         where = f" '{error.filename}'" if error.filename else ""
-        return f"{name}: {os.strerror(error.errno)}{where}. Check the path, the permissions and the disk.", 2
+        return (
+            f"{name}: {os.strerror(error.errno)}{where}. Check the path, "
+            f"the permissions and the disk.",
+            2,
+        )
     if _is_lack_of_memory(error):
         return f"{name}: {_LACK_OF_GPU_MEMORY if 'CUDA' in str(error) else _LACK_OF_MEMORY}", 1
     return (
@@ -143,13 +171,19 @@ def _failure(error: BaseException, name: str) -> tuple[str, int]:
 
 def _is_lack_of_memory(error: BaseException) -> bool:
     """Python says so by a class; the dynamic linker, torch and ONNX Runtime in words alone."""
-    if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM):
+    if isinstance(error, MemoryError) or (
+        isinstance(error, OSError) and error.errno == errno.ENOMEM
+    ):
         return True
-    return isinstance(error, ImportError | RuntimeError) and any(words in str(error) for words in _WORDS_FOR_NO_MEMORY)
+    return isinstance(error, ImportError | RuntimeError) and any(
+        words in str(error) for words in _WORDS_FOR_NO_MEMORY
+    )
 
 
 def log_to_stderr() -> None:
-    """Let the library's messages (resampled, going on from ...) reach the person at the terminal."""
+    """Let the library's messages (resampled, going on from ...)
+    reach the person at the terminal.
+    """
     import logging
     import warnings
 
@@ -159,7 +193,9 @@ def log_to_stderr() -> None:
 
 
 class Progress:
-    """Progress of long work on stderr: a bar with the time left on a terminal, plain lines in a log."""
+    """Progress of long work on stderr:
+    a bar with the time left on a terminal, plain lines in a log.
+    """
 
     def __init__(self, title: str, total: float, *, unit: str = "") -> None:
         self._title, self._total, self._unit = title, max(total, 1e-9), unit
@@ -174,7 +210,9 @@ class Progress:
         self.wipe()
 
     def wipe(self) -> None:
-        """Take the bar off the terminal, so that other lines can be printed; the next `show` draws it again."""
+        """Take the bar off the terminal, so that other lines can be printed;
+        the next `show` draws it again.
+        """
         if self._terminal:
             sys.stderr.write("\r\x1b[K")
             sys.stderr.flush()
@@ -185,7 +223,9 @@ class Progress:
             self._total, self._started, self._complete = max(total, 1e-9), time.monotonic(), False
         now = time.monotonic()
         complete = done >= self._total
-        if self._complete or (now - self._shown < (0.1 if self._terminal else LOG_EVERY_S) and not complete):
+        if self._complete or (
+            now - self._shown < (0.1 if self._terminal else LOG_EVERY_S) and not complete
+        ):
             return
         self._complete = complete
         self._shown = now
@@ -201,7 +241,9 @@ class Progress:
             bar = "█" * filled + "░" * (BAR_WIDTH - filled)
             # A line that wraps could not be wiped again.
             width = shutil.get_terminal_size().columns - 1
-            sys.stderr.write(f"\r\x1b[K{f'{bar} {line}' if len(line) + BAR_WIDTH < width else line}"[: width + 4])
+            sys.stderr.write(
+                f"\r\x1b[K{f'{bar} {line}' if len(line) + BAR_WIDTH < width else line}"[: width + 4]
+            )
         else:
             sys.stderr.write(line + "\n")
         sys.stderr.flush()
@@ -212,7 +254,9 @@ class Progress:
 
 
 class OutlivesItsReader:
-    """Standard output that may lose its reader (head, less) and says nothing: files are still to be written."""
+    """Standard output that may lose its reader (head, less) and says nothing:
+    files are still to be written.
+    """
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -273,6 +317,7 @@ def _quit(message: str, code: int) -> NoReturn:
     try:
         sys.stdout.flush()
     except OSError:
-        # A full disk behind standard output: said above, and Python would say it again on its way out.
+        # A full disk behind standard output: said above,
+        # and Python would say it again on its way out.
         _drop_standard_output()
     sys.exit(code)

@@ -12,7 +12,9 @@ CANNOT_RUN = 2
 
 
 def print_check(engine: Path | None, device: str | None, *, as_json: bool) -> int:
-    """Look at this machine and, where one is named, at a model; the exit code says whether the model runs here."""
+    """Look at this machine and, where one is named, at a model;
+    the exit code says whether the model runs here.
+    """
     from emodict.check import as_dict, check_machine, lines
     from emodict.check.machine import read_machine
 
@@ -21,7 +23,9 @@ def print_check(engine: Path | None, device: str | None, *, as_json: bool) -> in
     return CANNOT_RUN if check.verdict is not None and not check.verdict.runs else 0
 
 
-def require_recordings(engine: Path | None, recordings: list[Path] | None) -> tuple[Path, list[Path]]:
+def require_recordings(
+    engine: Path | None, recordings: list[Path] | None
+) -> tuple[Path, list[Path]]:
     """Everything but --check needs a model and something to run it on.
 
     Raises:
@@ -33,7 +37,8 @@ def require_recordings(engine: Path | None, recordings: list[Path] | None) -> tu
         raise InputError(
             f"Nothing to run: {' and '.join(missing)} not given",
             expected="a model and recordings",
-            fix="emodict-run --engine model.onnx session.h5. What this machine can run: emodict-run --check",
+            fix="emodict-run --engine model.onnx session.h5. What this machine can run: "
+            "emodict-run --check",
         )
     return engine, recordings
 
@@ -64,5 +69,7 @@ def refuse_live_options(given: Sequence[str]) -> None:
         raise InputError(
             f"{', '.join(given)} {'is' if len(given) == 1 else 'are'} for a live run",
             expected="--live lsl, brainflow:BOARD or replay:session.h5 beside it",
-            fix=f"Of a recording: emodict-session import FILE {of_import[0]} ... -o session.h5" if of_import else None,
+            fix=f"Of a recording: emodict-session import FILE {of_import[0]} ... -o session.h5"
+            if of_import
+            else None,
         )

@@ -1,4 +1,6 @@
-"""What every command has besides its own options: help in groups, --version, completion, hints at a wrong option."""
+"""What every command has besides its own options: help in groups, --version, completion,
+hints at a wrong option.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +11,13 @@ if TYPE_CHECKING:
     import typer
 
 # What people type who come from other tools, and what does it here.
-_PRECISION = "Precision is chosen when a model is exported: emodict-export model.pt --precision fp16."
+_PRECISION = (
+    "Precision is chosen when a model is exported: emodict-export model.pt --precision fp16."
+)
 _CALLED_HERE = {
     "--format": "The ending of the file after --out, or -o, names its format.",
-    "--model": "emodict-run takes its model after --engine; emodict-export and emodict-calibrate take model.pt "
+    "--model": "emodict-run takes its model after --engine; "
+    "emodict-export and emodict-calibrate take model.pt "
     "without an option.",
     "--half": _PRECISION,
     "--fp16": _PRECISION,
@@ -39,7 +44,9 @@ def complete_command(app: typer.Typer, name: str) -> Any:
 
 
 def hint_at(error: Exception) -> str:
-    """A sentence on what does here what an option of other tools does; "" where nothing is known of it."""
+    """A sentence on what does here what an option of other tools does;
+    "" where nothing is known of it.
+    """
     return _CALLED_HERE.get(str(getattr(error, "option_name", "")), "")
 
 
@@ -60,7 +67,9 @@ def _version_option(name: str) -> Any:
 
 
 def _group_help(command: Any) -> None:
-    """Let help list the options under the headings that they were given (`rich_help_panel`), in their order."""
+    """Let help list the options under the headings that they were given
+    (`rich_help_panel`), in their order.
+    """
     if hasattr(command, "commands"):
         for inner in command.commands.values():
             _group_help(inner)
@@ -72,7 +81,9 @@ def _group_help(command: Any) -> None:
             record = parameter.get_help_record(context)
             if record is not None:
                 of = "Arguments" if parameter.param_type_name == "argument" else "Options"
-                panels.setdefault(getattr(parameter, "rich_help_panel", None) or of, []).append(record)
+                panels.setdefault(getattr(parameter, "rich_help_panel", None) or of, []).append(
+                    record
+                )
         for title, records in panels.items():
             with formatter.section(title):
                 formatter.write_dl(records)

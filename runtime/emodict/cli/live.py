@@ -36,7 +36,8 @@ def require_live_alone(engine: Path | None, idle: Sequence[str]) -> Path:
     if idle:
         raise InputError(
             f"A live run has no use for {', '.join(idle)}",
-            fix="--json writes rows, --record keeps the signals, to be run as a recording afterwards",
+            fix="--json writes rows, --record keeps the signals, "
+            "to be run as a recording afterwards",
         )
     if engine is None:
         raise InputError("Nothing to run: --engine model.onnx not given", expected="a model")
@@ -74,14 +75,23 @@ def run_live_command(engine_path: Path, options: RunOptions, sensors: LiveOption
         on_event = _ignored if recorder is None else recorder.keep
         with ended_by_signals():
             run_live(
-                engine, source, listeners, adaptation=adaptation, invert=options.upside_down, on_event=on_event,
+                engine,
+                source,
+                listeners,
+                adaptation=adaptation,
+                invert=options.upside_down,
+                on_event=on_event,
                 seconds=sensors.seconds,
-            )  # fmt: skip
+            )
         stack.close()
         say(f"{counter.rows} rows, {counter.answered} answered")
         if rows is not None:
             rows.require_whole()
-            say(f"Wrote {options.out}" if counter.rows else f"No row came, so {options.out} was not made")
+            say(
+                f"Wrote {options.out}"
+                if counter.rows
+                else f"No row came, so {options.out} was not made"
+            )
         if recorder is not None:
             recorder.require_whole()
             say(f"Recorded {sensors.record}")
@@ -121,7 +131,9 @@ class _Counter:
 
 def _rows_file(options: RunOptions) -> RowsFile | None:
     if options.weights and options.out is None and not options.as_json:
-        raise OutputError("--weights has nowhere to go", expected="--out FILE or --json beside it", fix="Add one")
+        raise OutputError(
+            "--weights has nowhere to go", expected="--out FILE or --json beside it", fix="Add one"
+        )
     if options.out is None:
         return None
     from emodict.live.rows_file import RowsFile
@@ -133,11 +145,16 @@ def _source(engine: Engine, options: LiveOptions) -> LiveSource:
     from emodict.live.camera import NoSensors, WithCamera
 
     if options.channels and (options.live or "").startswith("replay"):
-        raise InputError("--channels has no use in a replay, whose channels have names", fix="Leave it out")
+        raise InputError(
+            "--channels has no use in a replay, whose channels have names", fix="Leave it out"
+        )
     spec = engine.manifest.features
     if options.camera is None:
         if options.face or options.face_model:
-            raise InputError("--face and --face-model describe what --camera sees", expected="--camera 0 beside them")
+            raise InputError(
+                "--face and --face-model describe what --camera sees",
+                expected="--camera 0 beside them",
+            )
         return open_sensors(options, spec)
     return WithCamera(
         NoSensors() if options.live is None else open_sensors(options, _without_video(spec)),
@@ -158,7 +175,10 @@ def open_sensors(options: SourceOptions, spec: FeatureSpec) -> LiveSource:
         options.live,
         spec,
         speed=read_speed(options.speed),
-        streams={modality_name(m): s for m, s in read_pairs(options.stream or (), "--stream eeg=NAME").items()},
+        streams={
+            modality_name(m): s
+            for m, s in read_pairs(options.stream or (), "--stream eeg=NAME").items()
+        },
         board=read_pairs(options.board or (), "--board serial_port=/dev/ttyUSB0"),
         places=split_names(options.channels),
         wait_s=options.wait,
@@ -166,10 +186,14 @@ def open_sensors(options: SourceOptions, spec: FeatureSpec) -> LiveSource:
 
 
 def _without_video(spec: FeatureSpec) -> FeatureSpec:
-    """What is left for other sensors beside a camera, whose face takes the place of a recorded one."""
+    """What is left for other sensors beside a camera,
+    whose face takes the place of a recorded one.
+    """
     others = [name for name in spec.modality_names if name != "video"]
     if not others:
-        raise InputError("This model reads only the face", got="--live beside --camera", fix="Leave --live out")
+        raise InputError(
+            "This model reads only the face", got="--live beside --camera", fix="Leave --live out"
+        )
     return spec.with_modalities(others)
 
 
@@ -193,18 +217,26 @@ def _listeners(engine_path: Path, options: RunOptions, sensors: LiveOptions) -> 
 
 
 def _page(engine_path: Path, address: str, token: str | None) -> PageListener:
-    """The page; its token may stand in the environment, where other users of the machine do not see it."""
+    """The page; its token may stand in the environment,
+    where other users of the machine do not see it.
+    """
     from emodict.live.page.address import page_address
     from emodict.live.page.listener import PageListener
 
-    return PageListener(page_address(address), token=token or os.environ.get("EMODICT_TOKEN"), model=engine_path.name)
+    return PageListener(
+        page_address(address),
+        token=token or os.environ.get("EMODICT_TOKEN"),
+        model=engine_path.name,
+    )
 
 
 def _ignored(event: SensorEvent) -> None:
     """What happens, where nothing is recorded."""
 
 
-def _recorder(options: LiveOptions, source: LiveSource, stack: contextlib.ExitStack) -> SessionRecorder | None:
+def _recorder(
+    options: LiveOptions, source: LiveSource, stack: contextlib.ExitStack
+) -> SessionRecorder | None:
     if options.record is None:
         return None
     from emodict.live.recorder import SessionRecorder
@@ -260,7 +292,9 @@ def read_speed(text: str | None) -> float | None:
     try:
         return math.inf if text == "max" else float(text)
     except ValueError:
-        raise InputError("--speed is not a speed", expected="a number such as 1 or 10, or max", got=text) from None
+        raise InputError(
+            "--speed is not a speed", expected="a number such as 1 or 10, or max", got=text
+        ) from None
 
 
 def read_pairs(words: Sequence[str], form: str) -> dict[str, str]:
@@ -276,4 +310,6 @@ def read_pairs(words: Sequence[str], form: str) -> dict[str, str]:
 
 def _say(options: RunOptions) -> Callable[[str], None]:
     """People's lines go to standard error where standard output belongs to a program."""
-    return lambda line: print(printable(line), file=sys.stderr if options.as_json else sys.stdout, flush=True)
+    return lambda line: print(
+        printable(line), file=sys.stderr if options.as_json else sys.stdout, flush=True
+    )

@@ -1,6 +1,7 @@
 """emodict-run: recordings in, distributions out."""
 
-# No `from __future__ import annotations`: typer reads the annotations of functions made inside functions.
+# No `from __future__ import annotations`:
+# typer reads the annotations of functions made inside functions.
 
 import contextlib
 import json
@@ -12,7 +13,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO, cast
 
-from emodict.cli.app import OutlivesItsReader, Progress, log_to_stderr, new_app, plain_output, run_app
+from emodict.cli.app import (
+    OutlivesItsReader,
+    Progress,
+    log_to_stderr,
+    new_app,
+    plain_output,
+    run_app,
+)
 from emodict.cli.trusted import face_models, require_trusted
 from emodict.errors import OutputError, RecordingError, printable
 from emodict.files.atomic import check_writable, refuse_overwriting
@@ -30,7 +38,8 @@ STDOUT = "-"
 
 def main() -> None:
     """Entry point of `emodict-run`."""
-    # Before numpy is there: a second thread gains nothing here, and rounds otherwise than the processes of --jobs.
+    # Before numpy is there: a second thread gains nothing here,
+    # and rounds otherwise than the processes of --jobs.
     for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ.setdefault(name, "1")
     run_app(build, NAME)
@@ -70,10 +79,22 @@ def build() -> "typer.Typer":
 
 
 def run_command(
-    engine: Path | None, recordings: list[Path], options: "RunOptions", sensors: "LiveOptions", *, check: bool
+    engine: Path | None,
+    recordings: list[Path],
+    options: "RunOptions",
+    sensors: "LiveOptions",
+    *,
+    check: bool,
 ) -> int:
-    """Do what the options ask for: run live, look at this machine, or score recordings; the exit code."""
-    from emodict.cli.check import print_check, refuse_idle_options, refuse_live_options, require_recordings
+    """Do what the options ask for: run live, look at this machine,
+    or score recordings; the exit code.
+    """
+    from emodict.cli.check import (
+        print_check,
+        refuse_idle_options,
+        refuse_live_options,
+        require_recordings,
+    )
     from emodict.cli.options import given_options
 
     named = ["recordings"] if recordings else []
@@ -82,11 +103,15 @@ def run_command(
 
         passed = ("out", "weights", "as_json", "quiet", "device", "person", "invert")
         idle = named + given_options(options, but=passed)
-        run_live_command(require_live_alone(engine, idle + (["--check"] if check else [])), options, sensors)
+        run_live_command(
+            require_live_alone(engine, idle + (["--check"] if check else [])), options, sensors
+        )
         return 0
     refuse_live_options(given_options(sensors))
     if check:
-        refuse_idle_options(named + given_options(options, but=("as_json", "device" if engine else "")))
+        refuse_idle_options(
+            named + given_options(options, but=("as_json", "device" if engine else ""))
+        )
         return print_check(engine, options.device, as_json=options.as_json)
     # Whoever looks at the first lines only (head, less) still gets the files.
     files_wanted = options.out not in (None, STDOUT) or options.report is not None
@@ -116,7 +141,9 @@ def run_all(engine_path: Path, recordings: Sequence[Path], options: "RunOptions"
         # What a cluster's workers see may not be seen from here.
         absent = [path for path in recordings if not path.exists()] if options.dask is None else []
         if absent:
-            raise RecordingError(f"There is no file {absent[0]}", expected="recordings", fix="Check the path")
+            raise RecordingError(
+                f"There is no file {absent[0]}", expected="recordings", fix="Check the path"
+            )
         for line in _model_lines(engine, engine_path, options):
             say(line)
         predictions = _told_apart(_score(engine, engine_path, recordings, options), recordings)
@@ -126,7 +153,11 @@ def run_all(engine_path: Path, recordings: Sequence[Path], options: "RunOptions"
         if options.as_json:
             whose = {} if options.wearer is None else {"person": options.wearer.subject_id}
             for path, prediction in zip(recordings, predictions, strict=True):
-                print(json.dumps({"summary": {"file": str(path), **summary_as_dict(prediction), **whose}}))
+                print(
+                    json.dumps(
+                        {"summary": {"file": str(path), **summary_as_dict(prediction), **whose}}
+                    )
+                )
         _write(predictions, recordings, engine, engine_path, options)
 
 
@@ -157,7 +188,9 @@ def _told_apart(predictions: "list[Prediction]", recordings: Sequence[Path]) -> 
     """Recordings that share a session id are named by their files as well."""
     counts = Counter(prediction.session for prediction in predictions)
     return [
-        replace(prediction, session=f"{prediction.session} ({path})") if counts[prediction.session] > 1 else prediction
+        replace(prediction, session=f"{prediction.session} ({path})")
+        if counts[prediction.session] > 1
+        else prediction
         for prediction, path in zip(predictions, recordings, strict=True)
     ]
 
@@ -175,7 +208,9 @@ def check_outputs(options: "RunOptions", inputs: Sequence[Path]) -> None:
         check_writable(options.report, ending=".html")
     if options.weights and options.out is None and not options.as_json:
         raise OutputError(
-            "--weights has nowhere to go", expected="--out FILE or --json beside it", fix="Add one of them"
+            "--weights has nowhere to go",
+            expected="--out FILE or --json beside it",
+            fix="Add one of them",
         )
     if options.as_json and options.out == STDOUT:
         raise OutputError("--json and --out - both want standard output", fix="Ask for one of them")
@@ -192,7 +227,9 @@ def summary_as_dict(prediction: "Prediction") -> dict[str, object]:
         "simulated": prediction.simulated,
         "model_simulated": prediction.model_simulated,
         "doubts": list(prediction.doubts),
-        "mean_distribution": None if mean is None else dict(zip(prediction.emotions, mean, strict=True)),
+        "mean_distribution": None
+        if mean is None
+        else dict(zip(prediction.emotions, mean, strict=True)),
         "metrics": prediction.metrics(),
         "metrics_of_mean_label": prediction.metrics_of_mean_label(),
     }
@@ -209,9 +246,16 @@ def _score(
     predictions = []
     with Progress("Scoring", len(recordings), unit=" recordings") as progress:
         many = iter_many(
-            engine_path, recordings, jobs=options.jobs, dask=options.dask, device=options.device, part=options.part,
-            person=options.wearer, invert=options.upside_down, on_done=progress.show,
-        )  # fmt: skip
+            engine_path,
+            recordings,
+            jobs=options.jobs,
+            dask=options.dask,
+            device=options.device,
+            part=options.part,
+            person=options.wearer,
+            invert=options.upside_down,
+            on_done=progress.show,
+        )
         with contextlib.closing(many):
             for path, parts in zip(recordings, many, strict=True):
                 progress.wipe()
@@ -224,13 +268,21 @@ def _run_one(engine: "Engine", path: Path, options: "RunOptions") -> "Prediction
 
     with _progress(path, options) as on_rows:
         parts = iter_predictions(
-            engine, path, part=options.part, person=options.wearer, invert=options.upside_down, on_start=on_rows.start
+            engine,
+            path,
+            part=options.part,
+            person=options.wearer,
+            invert=options.upside_down,
+            on_start=on_rows.start,
         )
         return _print_parts(parts, path, options, on_rows.add)
 
 
 def _print_parts(
-    parts: "Iterator[Prediction]", path: Path, options: "RunOptions", on_rows: Callable[[int], None] = lambda rows: None
+    parts: "Iterator[Prediction]",
+    path: Path,
+    options: "RunOptions",
+    on_rows: Callable[[int], None] = lambda rows: None,
 ) -> "Prediction":
     """Print the rows of one recording as they come, and put them together."""
     from emodict.predict.scoring import joined
@@ -301,8 +353,13 @@ def _write(
     if options.report is not None:
         from emodict_desk.report import read_wearer, write_report
 
-        lines, wearers = _model_lines(engine, engine_path, options), [read_wearer(path) for path in recordings]
-        write_report(predictions, options.report, title="emodict report", model_lines=lines, wearers=wearers)
+        lines, wearers = (
+            _model_lines(engine, engine_path, options),
+            [read_wearer(path) for path in recordings],
+        )
+        write_report(
+            predictions, options.report, title="emodict report", model_lines=lines, wearers=wearers
+        )
         _say(options)(f"Wrote {options.report}")
 
 

@@ -30,7 +30,9 @@ def importing(name: str) -> Iterator[None]:
     heeded = signal.getsignal(signal.SIGINT) is signal.default_int_handler
     heeded &= threading.current_thread() is threading.main_thread()
     if heeded:
-        signal.signal(signal.SIGINT, lambda *_: (os.write(2, f"{name}: stopped\n".encode()), os._exit(130)))
+        signal.signal(
+            signal.SIGINT, lambda *_: (os.write(2, f"{name}: stopped\n".encode()), os._exit(130))
+        )
     try:
         yield
     finally:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 
 def require_trusted(key_file: Path, *models: Path | None) -> None:
-    """Refuse whatever the owner of the key has not signed; what is opened afterwards is what was checked.
+    """Refuse whatever the owner of the key has not signed;
+    what is opened afterwards is what was checked.
 
     Raises:
         TrustError: a model is not signed by that key.
@@ -23,8 +24,11 @@ def require_trusted(key_file: Path, *models: Path | None) -> None:
                 hold(file, content)
 
 
-def face_models(face: str | None, finder: Path | None, *, looks: bool = True) -> tuple[Path | None, Path | None]:
-    """The model files that describe and find a face; the one installed finds it where none is named.
+def face_models(
+    face: str | None, finder: Path | None, *, looks: bool = True
+) -> tuple[Path | None, Path | None]:
+    """The model files that describe and find a face;
+    the one installed finds it where none is named.
 
     Args:
         looks: whether a face is looked for at all.

@@ -21,8 +21,8 @@ DEVICES = ("cpu", "cuda")
 class Engine(Protocol):
     """A model ready to run; a context manager.
 
-    `infer` takes (rows, tokens, width) float32 and returns (rows, emotions) and (rows, elements); the engine owns
-    both arrays, and the next call may overwrite them: copy what is to be kept.
+    `infer` takes (rows, tokens, width) float32 and returns (rows, emotions) and (rows, elements);
+    the engine owns both arrays, and the next call may overwrite them: copy what is to be kept.
     """
 
     @property
@@ -33,16 +33,20 @@ class Engine(Protocol):
     def __enter__(self) -> Engine: ...
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None: ...
 
 
 def open_engine(path: str | os.PathLike[str], *, device: str | None = None) -> Engine:
-    """Open a model file by its ending, on a `device` of DEVICES: by default a plan on the GPU, all else on the CPU.
+    """Open a model file by its ending, on a `device` of DEVICES:
+    by default a plan on the GPU, all else on the CPU.
 
     Raises:
-        ModelError: no such file, not a model that emodict can run, or the device cannot be had. Nothing else is
-            taken instead.
+        ModelError: no such file, not a model that emodict can run, or the device cannot be had.
+            Nothing else is taken instead.
     """
     path = Path(path)
     if device is not None and device not in DEVICES:
@@ -64,9 +68,11 @@ def open_engine(path: str | os.PathLike[str], *, device: str | None = None) -> E
                 f"{path} is a plan: it runs on a GPU alone",
                 expected="--device cuda, or none",
                 got="--device cpu",
-                fix=f"Run the .onnx that it was built from: emodict-run --engine {there[0]} session.h5"
+                fix=f"Run the .onnx that it was built from: "
+                f"emodict-run --engine {there[0]} session.h5"
                 if there
-                else f"The same model as ONNX runs on the CPU: emodict-export model.pt -o {path.stem}.onnx",
+                else f"The same model as ONNX runs on the CPU: "
+                f"emodict-export model.pt -o {path.stem}.onnx",
             )
         from emodict.engine.tensorrt import TensorRTEngine
 
@@ -76,5 +82,8 @@ def open_engine(path: str | os.PathLike[str], *, device: str | None = None) -> E
     fix = f"emodict-export {path} -o model.onnx" if path.suffix == ".pt" else None
     what, do = mistaken_for(path) or (path.suffix or "no ending", fix)
     raise ModelError(
-        f"{path} is not a model that emodict can run", expected="a file ending in .onnx or .plan", got=what, fix=do
+        f"{path} is not a model that emodict can run",
+        expected="a file ending in .onnx or .plan",
+        got=what,
+        fix=do,
     )

@@ -1,4 +1,6 @@
-"""Memory, streams and graphs of a GPU: the only place that knows cuda-core, whose API has moved from 0.4 to 1.x."""
+"""Memory, streams and graphs of a GPU: the only place that knows cuda-core,
+whose API has moved from 0.4 to 1.x.
+"""
 
 from __future__ import annotations
 
@@ -34,14 +36,16 @@ def load_cuda_core() -> Any:
             continue
         if hasattr(module, "Device"):
             return module
-    raise MissingDependencyError("cuda-core", extra="tensorrt", purpose="Running a plan") from reason
+    raise MissingDependencyError(
+        "cuda-core", extra="tensorrt", purpose="Running a plan"
+    ) from reason
 
 
 class Cuda:
     """One GPU with one stream: a context manager that frees all that was taken through it.
 
-    Use it from the thread that made it, or from one that has called `adopt`, one at a time: the driver ties a context
-    to a thread.
+    Use it from the thread that made it, or from one that has called `adopt`, one at a time: the
+    driver ties a context to a thread.
     """
 
     def __init__(self, core: Any = None, *, device: int = 0) -> None:
@@ -97,7 +101,10 @@ class Cuda:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         try:
             self.wait()
@@ -114,7 +121,9 @@ class Cuda:
 class Mirror:
     """An array in pinned memory of the host and its twin on the GPU."""
 
-    def __init__(self, buffer_type: Any, host: Any, device: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+    def __init__(
+        self, buffer_type: Any, host: Any, device: Any, shape: tuple[int, ...], dtype: np.dtype[Any]
+    ) -> None:
         self._buffer_type = buffer_type
         self._host, self._device = int(host.handle), int(device.handle)
         self._row_bytes = int(np.prod(shape[1:])) * dtype.itemsize
@@ -135,7 +144,8 @@ class Mirror:
         self._view(self._device, rows).copy_to(self._view(self._host, rows), stream=stream)
 
     def _view(self, address: int, rows: int) -> Any:
-        # cuda-core copies whole buffers of equal size: the first rows become a buffer that owns nothing.
+        # cuda-core copies whole buffers of equal size:
+        # the first rows become a buffer that owns nothing.
         return self._buffer_type.from_handle(address, rows * self._row_bytes)
 
 

@@ -1,4 +1,6 @@
-"""The NVIDIA driver and its GPUs, asked through the driver's own library so that nothing else need be installed."""
+"""The NVIDIA driver and its GPUs, asked through the driver's own library so that
+nothing else need be installed.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,8 @@ _REASONS = {
     101: "the driver's GPU is not there any more",
     34: f"{LIBRARY} is a stub of a development kit, not a driver",
     802: "the GPU is not ready yet (its fabric manager does not run)",
-    803: "the driver's library and its kernel module are of different versions: restart the machine",
+    803: "the driver's library and its kernel module are of different "
+    "versions: restart the machine",
     804: "the driver is too old for the CUDA compatibility package that is installed",
     999: "the driver failed for a reason it does not name",
 }
@@ -63,8 +66,15 @@ def read_driver(load: Callable[[str], Any] = ctypes.CDLL, *, proc: Path = PROC_V
     count = ctypes.c_int()
     code = library.cuDeviceGetCount(ctypes.byref(count))
     if code or not count.value:
-        return Driver(True, version, release, problem=_REASONS.get(code or 100, f"cuDeviceGetCount answered {code}"))
-    return Driver(True, version, release, tuple(_gpu(library, index) for index in range(count.value)))
+        return Driver(
+            True,
+            version,
+            release,
+            problem=_REASONS.get(code or 100, f"cuDeviceGetCount answered {code}"),
+        )
+    return Driver(
+        True, version, release, tuple(_gpu(library, index) for index in range(count.value))
+    )
 
 
 def _gpu(library: Any, index: int) -> Gpu:
@@ -87,7 +97,9 @@ def _cuda_version(library: Any) -> tuple[int, int] | None:
 
 def _release(proc: Path) -> str | None:
     try:
-        found = re.search(r"\b(\d{3,}\.\d+(?:\.\d+)?)\b", proc.read_text(encoding="utf-8", errors="replace"))
+        found = re.search(
+            r"\b(\d{3,}\.\d+(?:\.\d+)?)\b", proc.read_text(encoding="utf-8", errors="replace")
+        )
     except OSError:
         return None
     return found.group(1) if found else None

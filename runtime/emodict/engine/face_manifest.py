@@ -11,7 +11,8 @@ from emodict.engine.manifest import KEY_PREFIX, own_texts
 from emodict.errors import ModelError
 
 FORMAT_VERSION = "1"
-# How pixels become the network's input: as it was trained on ImageNet, or scrambled as in the paper's released code.
+# How pixels become the network's input: as it was trained on ImageNet,
+# or scrambled as in the paper's released code.
 FORMS = ("clean", "reference")
 HASH_DIGITS = 16
 HOW_TO_GET_ONE = "Export one: emodict-export --face vgg16.pth -o face.onnx"
@@ -89,15 +90,23 @@ def face_manifest_from_metadata(metadata: Mapping[str, str], *, source: str) -> 
             precision=content["precision"],
         )
     except (KeyError, ValueError) as error:
-        raise ModelError(f"{source}: its description is damaged: {error}", fix=HOW_TO_GET_ONE) from error
+        raise ModelError(
+            f"{source}: its description is damaged: {error}", fix=HOW_TO_GET_ONE
+        ) from error
     if manifest.form not in FORMS:
-        raise ModelError(f"{source}: unknown form of face features", expected=FORMS, got=manifest.form)
+        raise ModelError(
+            f"{source}: unknown form of face features", expected=FORMS, got=manifest.form
+        )
     return manifest
 
 
 def no_face_engine(source: str) -> ModelError:
     """What to say of a model of emotions where a face engine is wanted."""
-    return ModelError(f"{source} is a model of emotions", expected="a model of face features", fix=f"{HOW_TO_GET_ONE}")
+    return ModelError(
+        f"{source} is a model of emotions",
+        expected="a model of face features",
+        fix=f"{HOW_TO_GET_ONE}",
+    )
 
 
 def is_face_engine(metadata: Mapping[str, str]) -> bool:

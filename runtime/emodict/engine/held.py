@@ -52,7 +52,9 @@ def model_files(model: Path) -> list[Path]:
 
 
 def onnx_beside(plan: Path, precision: str | None = None) -> list[Path]:
-    """The ONNX files that a plan may have been built from: model.onnx in FP32, model.fp16.onnx, model.int8.onnx."""
+    """The ONNX files that a plan may have been built from: model.onnx in FP32,
+    model.fp16.onnx, model.int8.onnx.
+    """
     endings = {"fp32": ".onnx", "fp16": ".fp16.onnx", "int8": ".int8.onnx"}
     wanted = [endings[precision]] if precision is not None else endings.values()
     return [plan.with_suffix(ending) for ending in wanted]

@@ -55,7 +55,9 @@ class Manifest:
 
     @property
     def simulated(self) -> bool:
-        """The model learned from simulated people, if only from some: it knows nothing of how real ones feel."""
+        """The model learned from simulated people, if only from some:
+        it knows nothing of how real ones feel.
+        """
         return bool(self.training.get("simulated"))
 
 
@@ -104,7 +106,9 @@ def manifest_from_metadata(metadata: Mapping[str, str], *, source: str) -> Manif
     except EmodictError:
         raise
     except (KeyError, TypeError, ValueError, OverflowError) as error:
-        raise ModelError(f"{source}: its description is damaged: {error}", fix="Export it again") from error
+        raise ModelError(
+            f"{source}: its description is damaged: {error}", fix="Export it again"
+        ) from error
     require_known_spec(manifest.features, source=source, fingerprint=fingerprint)
     return manifest
 
@@ -135,10 +139,14 @@ def own_texts(metadata: Mapping[str, str], *, source: str) -> dict[str, str]:
     Raises:
         ModelError: a value is not text, as JSON may hold it.
     """
-    content = {k.removeprefix(KEY_PREFIX): v for k, v in metadata.items() if k.startswith(KEY_PREFIX)}
+    content = {
+        k.removeprefix(KEY_PREFIX): v for k, v in metadata.items() if k.startswith(KEY_PREFIX)
+    }
     for key, value in content.items():
         if not isinstance(value, str):
-            raise ModelError(f"{source}: its description is damaged: {key} is not text", fix="Export it again")
+            raise ModelError(
+                f"{source}: its description is damaged: {key} is not text", fix="Export it again"
+            )
     return content
 
 
@@ -148,5 +156,6 @@ def no_model_of_emotions(source: str) -> ModelError:
         f"{source} is a face engine: it describes faces and knows no emotions",
         expected="a model of emotions",
         got="a face engine",
-        fix=f"Give it as --face {source}, beside --engine model.onnx and a --camera, or to emodict-session faces",
+        fix=f"Give it as --face {source}, beside --engine model.onnx and a --camera, "
+        f"or to emodict-session faces",
     )

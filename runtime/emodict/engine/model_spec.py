@@ -1,4 +1,6 @@
-"""ModelSpec: what a model is made of and what it needs, as it travels with checkpoints and engines."""
+"""ModelSpec: what a model is made of and what it needs,
+as it travels with checkpoints and engines.
+"""
 
 from __future__ import annotations
 
@@ -12,20 +14,23 @@ from emodict.errors import ModelError
 
 READOUTS = ("last", "mean", "flatten")
 GATES = ("linear", "bare")
-# A hundred times what anybody trains, and still a network that can be described without being built.
+# A hundred times what anybody trains,
+# and still a network that can be described without being built.
 MOST_SIZE, MOST_LAYERS, MOST_MEMBERS = 16_384, 64, 1_000
 
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """Sizes of EmotionDict (paper, Table 2), the emotions it distinguishes and the modalities it needs.
+    """Sizes of EmotionDict (paper, Table 2),
+    the emotions it distinguishes and the modalities it needs.
 
     Attributes:
-        required_modalities: the model has never been trained without these; a row that lacks one has no
-            answer. At least one of the others must be there.
-        readout: how the Transformer's tokens become one vector: the `last` token (the released code), their
-            `mean`, or all of them (`flatten`, as Table 2 can be read).
-        gate: what stands before the sigmoid of h2: `linear` (eq. 5: Linear, BatchNorm) or `bare` (Table 2).
+        required_modalities: the model has never been trained without these; a row that lacks one
+            has no answer. At least one of the others must be there.
+        readout: how the Transformer's tokens become one vector: the `last` token (the released
+            code), their `mean`, or all of them (`flatten`, as Table 2 can be read).
+        gate: what stands before the sigmoid of h2:
+            `linear` (eq. 5: Linear, BatchNorm) or `bare` (Table 2).
         members: seeds folded into one model; their distributions are averaged.
     """
 
@@ -46,14 +51,27 @@ class ModelSpec:
     def __post_init__(self) -> None:
         for name, allowed in (("readout", READOUTS), ("gate", GATES)):
             if getattr(self, name) not in allowed:
-                raise ModelError(f"The model's {name} is unknown", expected=allowed, got=getattr(self, name))
-        sizes = ("d_model", "heads", "feed_forward", "layers", "elements", "latent", "bottleneck", "members")
+                raise ModelError(
+                    f"The model's {name} is unknown", expected=allowed, got=getattr(self, name)
+                )
+        sizes = (
+            "d_model",
+            "heads",
+            "feed_forward",
+            "layers",
+            "elements",
+            "latent",
+            "bottleneck",
+            "members",
+        )
         for name in sizes:
             value = getattr(self, name)
             most = {"layers": MOST_LAYERS, "members": MOST_MEMBERS}.get(name, MOST_SIZE)
             if not isinstance(value, int) or not 1 <= value <= most:
                 raise ModelError(
-                    f"The model's {name} must be a positive whole number", expected=f"at most {most}", got=value
+                    f"The model's {name} must be a positive whole number",
+                    expected=f"at most {most}",
+                    got=value,
                 )
         if self.d_model % (2 * self.heads):
             raise ModelError("d_model must be even and divisible by the heads", got=self.d_model)

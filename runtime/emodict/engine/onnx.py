@@ -22,12 +22,16 @@ INPUT, DISTRIBUTION, WEIGHTS = "tokens", "distribution", "weights"
 # The model is half a million multiplications: a second thread costs more than it gives.
 THREADS = 1
 PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
-GPU_PACKAGE = "pip uninstall onnxruntime, then pip install onnxruntime-gpu (they overwrite each other: never both)"
+GPU_PACKAGE = (
+    "pip uninstall onnxruntime, then pip install onnxruntime-gpu (they overwrite each "
+    "other: never both)"
+)
 _FLOAT32 = np.dtype(np.float32)
 
 
 class OnnxEngine:
-    """model.onnx in ONNX Runtime; inputs are copied into a buffer, outputs are buffers that the next call reuses.
+    """model.onnx in ONNX Runtime; inputs are copied into a buffer,
+    outputs are buffers that the next call reuses.
 
     `device` is "cpu" or "cuda": what is asked for is what runs, or opening fails.
     """
@@ -44,7 +48,8 @@ class OnnxEngine:
         self._bound: tuple[int, Run] | None = None
 
     def infer(self, tokens: Float32Array) -> tuple[Float32Array, Float32Array]:
-        """(rows, tokens, width) raw features -> distribution (rows, emotions), weights (rows, elements).
+        """(rows, tokens, width) raw features -> distribution (rows, emotions),
+        weights (rows, elements).
 
         Raises:
             ModelError: the tokens do not fit, or ONNX Runtime cannot run the graph.
@@ -55,7 +60,8 @@ class OnnxEngine:
                 expected=f"float32 (rows, {self._input_shape[0]}, {self._input_shape[1]})",
                 got=f"{tokens.dtype} {tokens.shape}",
             )
-        # A live stream always asks for one row, a file for one block size: the last binding nearly always fits.
+        # A live stream always asks for one row, a file for one block size:
+        # the last binding nearly always fits.
         try:
             if self._bound is None or self._bound[0] != len(tokens):
                 bind = self._bind if self._device == "cpu" else self._bind_on_gpu
@@ -68,17 +74,24 @@ class OnnxEngine:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self._bound = None
         del self._session
 
     def _bind(self, rows: int) -> Run:
-        """Tie input and output buffers of this size to the session; a sixth faster than handing arrays over."""
+        """Tie input and output buffers of this size to the session;
+        a sixth faster than handing arrays over.
+        """
         binding = self._session.io_binding()
         buffer = np.empty((rows, *self._input_shape), dtype=np.float32)
         binding.bind_cpu_input(INPUT, buffer)
-        distribution, weights = (np.empty((rows, size), dtype=np.float32) for size in self._output_sizes)
+        distribution, weights = (
+            np.empty((rows, size), dtype=np.float32) for size in self._output_sizes
+        )
         out = distribution, weights
         for name, array in zip((DISTRIBUTION, WEIGHTS), out, strict=True):
             binding.bind_output(name, "cpu", 0, np.float32, list(array.shape), array.ctypes.data)
@@ -93,11 +106,15 @@ class OnnxEngine:
         return run
 
     def _bind_on_gpu(self, rows: int) -> Run:
-        """The same with buffers in the GPU's memory: one copy to it and one from it per call, none in between."""
+        """The same with buffers in the GPU's memory:
+        one copy to it and one from it per call, none in between.
+        """
         import onnxruntime
 
         def on_gpu(*shape: int) -> Any:
-            return onnxruntime.OrtValue.ortvalue_from_shape_and_type(list(shape), np.float32, self._device, 0)
+            return onnxruntime.OrtValue.ortvalue_from_shape_and_type(
+                list(shape), np.float32, self._device, 0
+            )
 
         binding, start = self._session.io_binding(), self._session.run_with_iobinding
         buffer = on_gpu(rows, *self._input_shape)
@@ -118,7 +135,9 @@ class OnnxEngine:
         """The graph's own inputs and outputs must be what its description promises."""
         shapes = self._input_shape, *((size,) for size in self._output_sizes)
         names = INPUT, DISTRIBUTION, WEIGHTS
-        expected = {name: ("tensor(float)", shape) for name, shape in zip(names, shapes, strict=True)}
+        expected = {
+            name: ("tensor(float)", shape) for name, shape in zip(names, shapes, strict=True)
+        }
         found = graph_ends(self._session)
         if found != expected:
             raise ModelError(
@@ -140,7 +159,8 @@ def graph_ends(session: Any) -> dict[str, tuple[str, tuple[Any, ...]]]:
 
 def failed_in_onnxruntime(path: Path, error: RuntimeError, *, device: str = "cpu") -> ModelError:
     """What to say of a graph that could be opened and not run."""
-    # Its words end with the reason, after the node, the place in its sources and the condition that did not hold.
+    # Its words end with the reason, after the node,
+    # the place in its sources and the condition that did not hold.
     reason = str(error).split("Status Message: ")[-1].split(" was false. ")[-1].strip()
     return ModelError(
         f"{path} failed while ONNX Runtime ran it: {' '.join(reason.split()).rstrip('.')}",
@@ -167,11 +187,19 @@ def metadata_of(session: Any, path: Path) -> dict[str, str]:
 
 def _open_session(path: Path, threads: int, device: str) -> Any:
     if device == "cpu":
-        return open_on_cpu(path, threads=threads, expected="an ONNX model",
-                           fix="Export it again: emodict-export model.pt -o model.onnx")  # fmt: skip
+        return open_on_cpu(
+            path,
+            threads=threads,
+            expected="an ONNX model",
+            fix="Export it again: emodict-export model.pt -o model.onnx",
+        )
     onnxruntime, provider = _onnxruntime(path), PROVIDERS[device]
     if provider not in onnxruntime.get_available_providers():
-        raise _no_gpu(path, f"ONNX Runtime {onnxruntime.__version__} on this machine has no CUDA provider", GPU_PACKAGE)
+        raise _no_gpu(
+            path,
+            f"ONNX Runtime {onnxruntime.__version__} on this machine has no CUDA provider",
+            GPU_PACKAGE,
+        )
     onnxruntime.set_default_logger_severity(4)
     options = _session_options(onnxruntime, threads)
     # Without this, what the GPU cannot do is done by the CPU, and nobody is told.
@@ -179,13 +207,23 @@ def _open_session(path: Path, threads: int, device: str) -> Any:
     # FP32 means FP32: TF32, the provider's default, keeps 10 bits of 23.
     providers = [(provider, {"use_tf32": "0"})]
     try:
-        session = onnxruntime.InferenceSession(_content(path), options, providers=providers, enable_fallback=0)
+        session = onnxruntime.InferenceSession(
+            _content(path), options, providers=providers, enable_fallback=0
+        )
     except Exception as error:
-        fix = "emodict-run --check says what this machine can run; --device cpu runs the model without the GPU"
-        raise _cannot_open(path, error, where=" on the GPU", expected="an ONNX model", fix=fix) from error
+        fix = (
+            "emodict-run --check says what this machine can run; "
+            "--device cpu runs the model without the GPU"
+        )
+        raise _cannot_open(
+            path, error, where=" on the GPU", expected="an ONNX model", fix=fix
+        ) from error
     if session.get_providers()[0] != provider:
-        raise _no_gpu(path, f"ONNX Runtime {onnxruntime.__version__} could not start its CUDA provider",
-                      "emodict-run --check says what is missing (a driver, CUDA 12 and cuDNN 9)")  # fmt: skip
+        raise _no_gpu(
+            path,
+            f"ONNX Runtime {onnxruntime.__version__} could not start its CUDA provider",
+            "emodict-run --check says what is missing (a driver, CUDA 12 and cuDNN 9)",
+        )
     return session
 
 
@@ -193,13 +231,16 @@ def open_on_cpu(path: Path, *, threads: int, expected: str, fix: str) -> Any:
     """An InferenceSession of what is held of the file, or else of the file.
 
     Raises:
-        ModelError: it is not an ONNX file; `expected` and `fix` say what should be there and where to get it.
+        ModelError: it is not an ONNX file;
+            `expected` and `fix` say what should be there and where to get it.
         MissingDependencyError: ONNX Runtime is not installed.
     """
     onnxruntime = _onnxruntime(path)
     options = _session_options(onnxruntime, threads)
     try:
-        return onnxruntime.InferenceSession(_content(path), options, providers=[PROVIDERS["cpu"]], enable_fallback=0)
+        return onnxruntime.InferenceSession(
+            _content(path), options, providers=[PROVIDERS["cpu"]], enable_fallback=0
+        )
     except Exception as error:
         raise _cannot_open(path, error, expected=expected, fix=fix) from error
 
@@ -208,7 +249,9 @@ def _onnxruntime(path: Path) -> Any:
     try:
         import onnxruntime
     except ImportError as error:
-        raise MissingDependencyError("onnxruntime", extra="onnx", purpose=f"Running {path.name}") from error
+        raise MissingDependencyError(
+            "onnxruntime", extra="onnx", purpose=f"Running {path.name}"
+        ) from error
     return onnxruntime
 
 
@@ -231,7 +274,9 @@ def _content(path: Path) -> bytes | str:
     return str(path)
 
 
-def _cannot_open(path: Path, error: Exception, *, where: str = "", expected: str, fix: str) -> ModelError:
+def _cannot_open(
+    path: Path, error: Exception, *, where: str = "", expected: str, fix: str
+) -> ModelError:
     import onnxruntime
 
     from emodict.files.mistaken import AN_ONNX, mistaken_for
@@ -239,7 +284,9 @@ def _cannot_open(path: Path, error: Exception, *, where: str = "", expected: str
     mistaken = mistaken_for(path)
     # It may well be an ONNX file, of a kind that ONNX Runtime does not open.
     if mistaken is not None and mistaken.what != AN_ONNX:
-        return ModelError(f"{path} is not an ONNX model", expected=expected, got=mistaken.what, fix=mistaken.fix)
+        return ModelError(
+            f"{path} is not an ONNX model", expected=expected, got=mistaken.what, fix=mistaken.fix
+        )
     # ONNX Runtime's own exceptions have no common base that it exports.
     reason = str(error).split(" : ")[-1].strip().rstrip(".")
     return ModelError(

@@ -1,4 +1,6 @@
-"""Whether a plan can run in a place - platform, TensorRT, GPU - told before a byte of it is deserialised."""
+"""Whether a plan can run in a place - platform, TensorRT,
+GPU - told before a byte of it is deserialised.
+"""
 
 from __future__ import annotations
 
@@ -71,7 +73,8 @@ def require_version(sidecar: Sidecar, plan: Path, version: str) -> None:
     refuse_old_tensorrt(sidecar.builder, version, fix=ways_out(sidecar, plan))
     if version != sidecar.builder_version:
         raise ModelError(
-            f"{plan} was built by {NAMES[sidecar.builder]} {sidecar.builder_version}; another version cannot run it",
+            f"{plan} was built by {NAMES[sidecar.builder]} {sidecar.builder_version}; "
+            f"another version cannot run it",
             expected=sidecar.builder_version,
             got=version,
             fix=ways_out(sidecar, plan, rebuild=True),
@@ -79,7 +82,9 @@ def require_version(sidecar: Sidecar, plan: Path, version: str) -> None:
 
 
 def is_too_old(module: str, version: str) -> bool:
-    """Is this version of `tensorrt` or `tensorrt_rtx` older than the oldest that emodict builds and runs plans with?"""
+    """Is this version of `tensorrt` or `tensorrt_rtx` older than the oldest that emodict
+    builds and runs plans with?
+    """
     return version_numbers(version) < OLDEST[module]
 
 
@@ -90,7 +95,11 @@ def refuse_old_tensorrt(module: str, version: str, *, fix: str = "") -> None:
         ModelError: the version is older than the oldest that emodict runs on.
     """
     if is_too_old(module, version):
-        jetpack = "On a Jetson that is JetPack 6.1 or newer, not JetPack 5 or 6.0. " if module == TENSORRT else ""
+        jetpack = (
+            "On a Jetson that is JetPack 6.1 or newer, not JetPack 5 or 6.0. "
+            if module == TENSORRT
+            else ""
+        )
         raise ModelError(
             f"{NAMES[module]} {version} is too old for emodict's plans",
             expected=f"{NAMES[module]} {_dotted(OLDEST[module])} or newer",
@@ -110,12 +119,21 @@ def require_gpu(sidecar: Sidecar, plan: Path, driver: Driver) -> None:
             f"{plan} needs an NVIDIA GPU, and {driver.problem}",
             expected=f"a GPU of compute capability {' or '.join(sidecar.compute_capabilities)}",
             got="none",
-            fix=("" if driver.found else "Install NVIDIA's driver, if there is a GPU in this machine. ")
+            fix=(
+                ""
+                if driver.found
+                else "Install NVIDIA's driver, if there is a GPU in this machine. "
+            )
             + ways_out(sidecar, plan),
         )
-    if sidecar.builder == RTX and driver.cuda_version is not None and driver.cuda_version < RTX_CUDA:
+    if (
+        sidecar.builder == RTX
+        and driver.cuda_version is not None
+        and driver.cuda_version < RTX_CUDA
+    ):
         raise ModelError(
-            f"The NVIDIA driver{f' {driver.release}' if driver.release else ''} is too old for TensorRT for RTX",
+            f"The NVIDIA driver{f' {driver.release}' if driver.release else ''} is too old for "
+            f"TensorRT for RTX",
             expected=f"a driver for CUDA {_dotted(RTX_CUDA)} or newer",
             got=f"one for CUDA {_dotted(driver.cuda_version)}",
             fix=f"Install a newer driver (580 or later). {ways_out(sidecar, plan)}",
@@ -133,7 +151,9 @@ def require_gpu(sidecar: Sidecar, plan: Path, driver: Driver) -> None:
 
 
 def ways_out(sidecar: Sidecar, plan: Path, *, rebuild: bool = False, gpu: str | None = None) -> str:
-    """What to do with a plan that cannot run: the ONNX file it came from, which runs anywhere, or building it again."""
+    """What to do with a plan that cannot run: the ONNX file it came from,
+    which runs anywhere, or building it again.
+    """
     built_from = [
         onnx for onnx in onnx_beside(plan)
         if onnx.is_file() and hashlib.sha256(onnx.read_bytes()).hexdigest() == sidecar.onnx_sha256
@@ -142,13 +162,24 @@ def ways_out(sidecar: Sidecar, plan: Path, *, rebuild: bool = False, gpu: str | 
         quoted = f"'{built_from[0]}'"
         way = f"The model it was built from runs on this machine: {sidecar.usage(quoted)}"
     else:
-        way = f"The same model as ONNX runs on this machine: emodict-export {sidecar.source} -o {plan.stem}.onnx"
-    return f"{way}. To build it for this machine: {build_command(sidecar, plan, gpu)}" if rebuild else way
+        way = (
+            f"The same model as ONNX runs on this machine: "
+            f"emodict-export {sidecar.source} -o {plan.stem}.onnx"
+        )
+    return (
+        f"{way}. To build it for this machine: {build_command(sidecar, plan, gpu)}"
+        if rebuild
+        else way
+    )
 
 
 def build_command(sidecar: Sidecar, plan: Path, gpu: str | None = None) -> str:
-    """The command that builds the plan again, with the TensorRT that is installed where it is run."""
-    command = f"emodict-export {sidecar.source} -o {plan.name} --precision {sidecar.manifest.precision}"
+    """The command that builds the plan again,
+    with the TensorRT that is installed where it is run.
+    """
+    command = (
+        f"emodict-export {sidecar.source} -o {plan.name} --precision {sidecar.manifest.precision}"
+    )
     if sidecar.builder != RTX:
         return command
     kinds = sorted({*sidecar.compute_capabilities, *([gpu] if gpu else [])}, key=version_numbers)

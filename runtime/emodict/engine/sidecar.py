@@ -1,4 +1,6 @@
-"""model.plan.json: all that is known of a plan, to be checked before a byte of the plan is believed."""
+"""model.plan.json: all that is known of a plan,
+to be checked before a byte of the plan is believed.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,12 @@ from emodict.engine.face_manifest import (
     no_face_engine,
 )
 from emodict.engine.held import held, read_content, sidecar_path
-from emodict.engine.manifest import Manifest, manifest_from_metadata, manifest_to_metadata, no_model_of_emotions
+from emodict.engine.manifest import (
+    Manifest,
+    manifest_from_metadata,
+    manifest_to_metadata,
+    no_model_of_emotions,
+)
 from emodict.errors import ModelError
 from emodict.files.atomic import atomic_path
 from emodict.files.jsontext import parse_json
@@ -36,7 +43,8 @@ class Sidecar:
     """What stands beside a plan.
 
     Attributes:
-        manifest: the model of emotions or the face engine, as in the ONNX file the plan was built from.
+        manifest: the model of emotions or the face engine,
+            as in the ONNX file the plan was built from.
         plan_sha256, plan_bytes: of the plan file.
         onnx_sha256: of the ONNX file.
         builder: the Python module that built it, `tensorrt` or `tensorrt_rtx`.
@@ -44,7 +52,8 @@ class Sidecar:
         platform: operating system and processor, such as "linux-x86_64".
         compute_capabilities: the GPUs it runs on, such as ("8.6", "8.9", "12.0").
         max_batch: most rows of one call.
-        layers: number of layers of the built network by the type of their output ("HALF", "FLOAT", "INT8", ...).
+        layers: number of layers of the built network by the type of their output
+            ("HALF", "FLOAT", "INT8", ...).
     """
 
     manifest: Manifest | FaceManifest
@@ -60,7 +69,9 @@ class Sidecar:
 
     @property
     def network_name(self) -> str:
-        """The name that the plan itself carries: it ties plan and sidecar together after deserialising, too."""
+        """The name that the plan itself carries:
+        it ties plan and sidecar together after deserialising, too.
+        """
         return network_name(self.manifest.graph_sha256)
 
     @property
@@ -145,7 +156,8 @@ def read_sidecar(plan: Path, *, source: str = CHECKPOINT) -> Sidecar:
         raise ModelError(
             f"{path} has been changed or damaged: its own hash does not fit",
             expected=f"sha256 {content.get('sha256')}",
-            got=f"sha256 {_content_hash(content)}" + " in other words" * (text != _as_text(content)),
+            got=f"sha256 {_content_hash(content)}"
+            + " in other words" * (text != _as_text(content)),
             fix=f"Copy it again, or build the plan again: {again}",
         )
     try:
@@ -165,7 +177,8 @@ def read_plan(plan: Path, sidecar: Sidecar) -> bytes:
     size = plan.stat().st_size if kept is None else len(kept)
     if size != sidecar.plan_bytes:
         raise ModelError(
-            f"{plan} is not the plan that {sidecar_path(plan).name} describes: cut off, or another file",
+            f"{plan} is not the plan that {sidecar_path(plan).name} describes: "
+            f"cut off, or another file",
             expected=f"{sidecar.plan_bytes} bytes",
             got=f"{size} bytes",
             fix=f"Copy it again, or build it again: {_build_again(plan, sidecar.source)}",
@@ -174,7 +187,8 @@ def read_plan(plan: Path, sidecar: Sidecar) -> bytes:
     found = hashlib.sha256(content).hexdigest()
     if found != sidecar.plan_sha256:
         raise ModelError(
-            f"{plan} has been changed or damaged: its sha256 is not the one in {sidecar_path(plan).name}",
+            f"{plan} has been changed or damaged: its sha256 is not the one in "
+            f"{sidecar_path(plan).name}",
             expected=sidecar.plan_sha256,
             got=found,
             fix=f"Copy it again, or build it again: {_build_again(plan, sidecar.source)}",
@@ -190,8 +204,12 @@ def _read_json(path: Path, plan: Path, again: str) -> tuple[str, dict[str, Any]]
             fix=f"Copy both files, or build the plan again: {again}",
         )
     if path.stat().st_size > LARGEST_BYTES:
-        raise ModelError(f"{path} is too large to describe a plan", expected=f"at most {LARGEST_BYTES} bytes",
-                         got=f"{path.stat().st_size} bytes", fix=again)  # fmt: skip
+        raise ModelError(
+            f"{path} is too large to describe a plan",
+            expected=f"at most {LARGEST_BYTES} bytes",
+            got=f"{path.stat().st_size} bytes",
+            fix=again,
+        )
     try:
         # Bytes: reading as text would let one kind of line end stand for another.
         text = read_content(path).decode("utf-8")
@@ -210,14 +228,20 @@ def _as_text(content: Mapping[str, Any]) -> str:
 
 def _content_hash(content: Mapping[str, Any]) -> str:
     rest = {key: value for key, value in content.items() if key != "sha256"}
-    return hashlib.sha256(json.dumps(rest, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+    return hashlib.sha256(
+        json.dumps(rest, sort_keys=True, separators=(",", ":")).encode()
+    ).hexdigest()
 
 
 def _to_dict(sidecar: Sidecar) -> dict[str, Any]:
     return {
         "format": FORMAT,
         "format_version": FORMAT_VERSION,
-        "plan": {"sha256": sidecar.plan_sha256, "bytes": sidecar.plan_bytes, "network_name": sidecar.network_name},
+        "plan": {
+            "sha256": sidecar.plan_sha256,
+            "bytes": sidecar.plan_bytes,
+            "network_name": sidecar.network_name,
+        },
         "onnx_sha256": sidecar.onnx_sha256,
         "builder": {"module": sidecar.builder, "version": sidecar.builder_version},
         "platform": sidecar.platform,

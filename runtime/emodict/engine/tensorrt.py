@@ -1,4 +1,6 @@
-"""Plans on an NVIDIA GPU, for `tensorrt` and `tensorrt_rtx` alike: what runs them, and the emotion engine on it."""
+"""Plans on an NVIDIA GPU, for `tensorrt` and `tensorrt_rtx` alike: what runs them,
+and the emotion engine on it.
+"""
 
 from __future__ import annotations
 
@@ -44,7 +46,9 @@ from emodict.errors import EmodictError, MissingDependencyError, ModelError
 log = logging.getLogger(__name__)
 Float32Array = NDArray[np.float32]
 _FLOAT32 = np.dtype(np.float32)
-_FREE_MEMORY = "End what else uses the GPU's memory (nvidia-smi lists it), or run the model.onnx on the CPU"
+_FREE_MEMORY = (
+    "End what else uses the GPU's memory (nvidia-smi lists it), or run the model.onnx on the CPU"
+)
 
 
 class TensorRTEngine:
@@ -61,7 +65,9 @@ class TensorRTEngine:
         self._runner = PlanRunner(plan, sidecar, INPUT, forms)
 
     def infer(self, tokens: Float32Array) -> tuple[Float32Array, Float32Array]:
-        """(rows, tokens, width) raw features -> distribution (rows, emotions), weights (rows, elements)."""
+        """(rows, tokens, width) raw features -> distribution (rows, emotions),
+        weights (rows, elements).
+        """
         if tokens.shape[1:] != self._row or tokens.dtype != _FLOAT32:
             raise ModelError(
                 "The tokens do not fit the model",
@@ -75,7 +81,10 @@ class TensorRTEngine:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self._runner.__exit__(kind, error, trace)
 
@@ -89,17 +98,21 @@ class Form:
 
 
 class PlanRunner:
-    """A plan of one input on the GPU, whatever it computes; outputs are buffers of the host that the next call reuses.
+    """A plan of one input on the GPU, whatever it computes;
+    outputs are buffers of the host that the next call reuses.
 
-    A number of rows that comes twice in a row is recorded as a CUDA graph (copy in, compute, copy out) and replayed
-    with one call from then on, until another number of rows comes. Use it from the thread that opened it, or from one
-    that has called `adopt`.
+    A number of rows that comes twice in a row is recorded as a CUDA graph (copy in, compute, copy
+    out) and replayed with one call from then on, until another number of rows comes. Use it from
+    the thread that opened it, or from one that has called `adopt`.
 
     Args:
-        forms: by name, of the tensor `source` and of the outputs in the order in which they are given back.
+        forms: by name, of the tensor `source` and of the outputs in the order in
+            which they are given back.
     """
 
-    def __init__(self, plan: Path, sidecar: Sidecar, source: str, forms: Mapping[str, Form]) -> None:
+    def __init__(
+        self, plan: Path, sidecar: Sidecar, source: str, forms: Mapping[str, Form]
+    ) -> None:
         content = read_plan(plan, sidecar)
         require_builder(sidecar, plan)
         require_platform(sidecar, plan, this_platform())
@@ -121,22 +134,38 @@ class PlanRunner:
 
     def _load(self, module: TensorRTModule, content: bytes, sidecar: Sidecar, plan: Path) -> None:
         runtime = module.Runtime(self._logger)
-        # A plan may hold code for the host, which would run here: never asked for, and refused by TensorRT then.
+        # A plan may hold code for the host, which would run here: never asked for,
+        # and refused by TensorRT then.
         runtime.engine_host_code_allowed = False
         if sidecar.builder == RTX:
-            _ask_validity(cast(RtxModule, module), cast(RtxRuntime, runtime), content, self._messages, sidecar, plan)
+            _ask_validity(
+                cast(RtxModule, module),
+                cast(RtxRuntime, runtime),
+                content,
+                self._messages,
+                sidecar,
+                plan,
+            )
         engine = runtime.deserialize_cuda_engine(content)
         if engine is None:
-            raise ModelError(f"{plan} cannot be loaded: {self._messages.sentence()}", fix=ways_out(sidecar, plan))
+            raise ModelError(
+                f"{plan} cannot be loaded: {self._messages.sentence()}", fix=ways_out(sidecar, plan)
+            )
         self._check_tensors(module, engine, sidecar, plan)
         self._runtime, self._engine = runtime, engine
-        self._context = self._checked(_create_context(module, engine, sidecar), "A context could not be made")
+        self._context = self._checked(
+            _create_context(module, engine, sidecar), "A context could not be made"
+        )
         self._largest = sidecar.max_batch
         self._mirrors = {
-            name: self._cuda.mirror((self._largest, *form.row), form.dtype) for name, form in self._forms.items()
+            name: self._cuda.mirror((self._largest, *form.row), form.dtype)
+            for name, form in self._forms.items()
         }
         for name, mirror in self._mirrors.items():
-            self._checked(self._context.set_tensor_address(name, mirror.address), f"The address of {name} was refused")
+            self._checked(
+                self._context.set_tensor_address(name, mirror.address),
+                f"The address of {name} was refused",
+            )
         self._rows, self._capturable = 0, True
         self._graph: Graph | None = None
         self._out = self._outputs(0)
@@ -156,7 +185,8 @@ class PlanRunner:
             with _told("The GPU failed while computing", self._messages):
                 self._run(len(part))
             for out, name in zip(self._out, self._targets, strict=True):
-                # Copied: pinned memory is gone once the engine is closed, and a look at it would end the process.
+                # Copied: pinned memory is gone once the engine is closed,
+                # and a look at it would end the process.
                 out[start : start + len(part)] = self._mirrors[name].array[: len(part)]
         return self._out
 
@@ -165,20 +195,27 @@ class PlanRunner:
         return tuple(np.empty((rows, *form.row), form.dtype) for form in forms)
 
     def _run(self, rows: int) -> None:
-        """Compute the first rows of the mirrors: by replay where it is recorded, and record what comes again."""
+        """Compute the first rows of the mirrors: by replay where it is recorded,
+        and record what comes again.
+        """
         if rows != self._rows:
             self._drop_graph()
             self._rows = 0
             shape = (rows, *self._forms[self._source].row)
-            self._checked(self._context.set_input_shape(self._source, shape), f"{rows} rows were refused")
-            # TensorRT prepares itself for a shape in the first call, which therefore must not be recorded.
+            self._checked(
+                self._context.set_input_shape(self._source, shape), f"{rows} rows were refused"
+            )
+            # TensorRT prepares itself for a shape in the first call,
+            # which therefore must not be recorded.
             self._enqueue(rows)
             self._cuda.wait()
             self._rows = rows
             return
         if self._graph is None and self._capturable:
             self._capturable = self._can_capture()
-            self._graph = self._cuda.capture(lambda: self._enqueue(rows)) if self._capturable else None
+            self._graph = (
+                self._cuda.capture(lambda: self._enqueue(rows)) if self._capturable else None
+            )
         if self._graph is not None:
             self._graph.launch()
         else:
@@ -186,19 +223,27 @@ class PlanRunner:
         self._cuda.wait()
 
     def _can_capture(self) -> bool:
-        """TensorRT for RTX says whether a context may be recorded; of the full one our graph always may (no loops)."""
+        """TensorRT for RTX says whether a context may be recorded;
+        of the full one our graph always may (no loops).
+        """
         if not hasattr(self._context, "is_stream_capturable"):
             return True
-        capturable = cast(CapturableContext, self._context).is_stream_capturable(self._cuda.stream_handle)
+        capturable = cast(CapturableContext, self._context).is_stream_capturable(
+            self._cuda.stream_handle
+        )
         if not capturable:
-            log.warning("TensorRT for RTX says that this plan cannot be recorded as a CUDA graph: "
-                        "each call is enqueued instead, which takes some 50 us longer.")  # fmt: skip
+            log.warning(
+                "TensorRT for RTX says that this plan cannot be recorded as a CUDA graph: "
+                "each call is enqueued instead, which takes some 50 us longer."
+            )
         return capturable
 
     def _enqueue(self, rows: int) -> None:
         stream = self._cuda.stream
         self._mirrors[self._source].up(rows, stream)
-        self._checked(self._context.execute_async_v3(self._cuda.stream_handle), "The GPU could not be started")
+        self._checked(
+            self._context.execute_async_v3(self._cuda.stream_handle), "The GPU could not be started"
+        )
         for name in self._targets:
             self._mirrors[name].down(rows, stream)
 
@@ -208,7 +253,9 @@ class PlanRunner:
             raise EmodictError(f"{what}: {self._messages.sentence()}")
         return answer
 
-    def _check_tensors(self, module: TensorRTModule, engine: CudaEngine, sidecar: Sidecar, plan: Path) -> None:
+    def _check_tensors(
+        self, module: TensorRTModule, engine: CudaEngine, sidecar: Sidecar, plan: Path
+    ) -> None:
         """The plan's own name, inputs and outputs must be what its description promises.
 
         Raises:
@@ -223,10 +270,19 @@ class PlanRunner:
             kind = kinds.get(engine.get_tensor_dtype(name), "another type")
             found[name] = (mode, kind, *engine.get_tensor_shape(name))
         for name, form in self._forms.items():
-            expected[name] = ("in" if name == self._source else "out", form.dtype.name, -1, *form.row)
+            expected[name] = (
+                "in" if name == self._source else "out",
+                form.dtype.name,
+                -1,
+                *form.row,
+            )
         if found != expected:
-            raise ModelError(f"{plan} is not what its description says", expected=expected, got=found,
-                             fix=ways_out(sidecar, plan, rebuild=True))  # fmt: skip
+            raise ModelError(
+                f"{plan} is not what its description says",
+                expected=expected,
+                got=found,
+                fix=ways_out(sidecar, plan, rebuild=True),
+            )
 
     def _drop_graph(self) -> None:
         graph, self._graph = self._graph, None
@@ -237,11 +293,15 @@ class PlanRunner:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         if getattr(self, "_graph", None) is not None:
             self._drop_graph()
-        # In this order: a context must not outlive its engine, nor an engine its runtime, nor any of them the memory.
+        # In this order: a context must not outlive its engine, nor an engine its runtime,
+        # nor any of them the memory.
         for name in ("_context", "_engine", "_runtime", "_mirrors"):
             if hasattr(self, name):
                 delattr(self, name)
@@ -260,7 +320,9 @@ def load_tensorrt(name: str) -> TensorRTModule:
         # A package without its libraries fails in many ways, not by ImportError alone.
         absent = isinstance(error, ModuleNotFoundError) and (error.name or "").split(".")[0] == name
         if name == RTX and absent:
-            raise MissingDependencyError(name, extra="tensorrt-rtx", purpose="Running this plan") from error
+            raise MissingDependencyError(
+                name, extra="tensorrt-rtx", purpose="Running this plan"
+            ) from error
         raise _unusable(name, absent, error) from error
     if not hasattr(module, "Runtime"):
         raise _unusable(name, False, AttributeError("it has no Runtime"))
@@ -270,7 +332,8 @@ def load_tensorrt(name: str) -> TensorRTModule:
 def _unusable(name: str, absent: bool, error: Exception) -> ModelError:
     reason = str(error).partition("\n")[0] or type(error).__name__
     system = (
-        "On a Jetson use the TensorRT of JetPack (apt install python3-libnvinfer; a virtual environment made with "
+        "On a Jetson use the TensorRT of JetPack (apt install python3-libnvinfer; "
+        "a virtual environment made with "
         "--system-site-packages); PyPI's 'tensorrt' brings no libraries for it"
     )
     return ModelError(
@@ -288,7 +351,9 @@ def _open_cuda(sidecar: Sidecar, plan: Path) -> Cuda:
     except Exception as error:
         # cuda-core's errors have no common base across its versions.
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ModelError(f"{plan}: the GPU cannot be used: {reason}", fix=ways_out(sidecar, plan)) from error
+        raise ModelError(
+            f"{plan}: the GPU cannot be used: {reason}", fix=ways_out(sidecar, plan)
+        ) from error
 
 
 @contextlib.contextmanager
@@ -306,7 +371,12 @@ def _told(what: str, messages: Messages) -> Iterator[None]:
 
 
 def _ask_validity(
-    module: RtxModule, runtime: RtxRuntime, content: bytes, messages: Messages, sidecar: Sidecar, plan: Path
+    module: RtxModule,
+    runtime: RtxRuntime,
+    content: bytes,
+    messages: Messages,
+    sidecar: Sidecar,
+    plan: Path,
 ) -> None:
     """Ask TensorRT for RTX what it thinks of the plan's header, and say what it answers."""
     validity, diagnostics = runtime.get_engine_validity(content[: runtime.engine_header_size])
@@ -316,7 +386,9 @@ def _ask_validity(
              if diagnostics & int(kind.value)]  # fmt: skip
     reasons = ", ".join(name.replace("_", " ").lower() for name in named) or messages.sentence()
     if validity == module.EngineValidity.SUBOPTIMAL:
-        log.warning("%s runs here, but slower than it could (%s). Build it for this GPU.", plan, reasons)
+        log.warning(
+            "%s runs here, but slower than it could (%s). Build it for this GPU.", plan, reasons
+        )
         return
     raise ModelError(
         f"{plan}: TensorRT for RTX says that this plan cannot run here: {reasons}",
@@ -336,8 +408,9 @@ def _forms(manifest: Manifest) -> dict[str, Form]:
 def _create_context(module: TensorRTModule, engine: CudaEngine, sidecar: Sidecar) -> Context | None:
     if sidecar.builder != RTX:
         return engine.create_execution_context()
-    # RTX compiles kernels for a new number of rows. Not in the background, as it would by default: results would
-    # change from one call to the next, and a recorded graph would keep the slow kernels for good.
+    # RTX compiles kernels for a new number of rows. Not in the background, as it would by
+    # default: results would change from one call to the next, and a recorded graph would keep the
+    # slow kernels for good.
     rtx = cast(RtxCudaEngine, engine)
     config = rtx.create_runtime_config()
     strategy = cast(RtxModule, module).DynamicShapesKernelSpecializationStrategy

@@ -1,8 +1,10 @@
-"""The names of TensorRT's Python API that running a plan uses: the same in 10.3 to 11.x and in TensorRT for RTX.
+"""The names of TensorRT's Python API that running a plan uses:
+the same in 10.3 to 11.x and in TensorRT for RTX.
 
-mypy lets the engine use nothing else, and the contract tests hold every name against the real bindings. What differs:
-only TensorRT for RTX judges a plan by its header, chooses when kernels are compiled and says whether a context can
-be captured; those names stand in protocols of their own and are asked for only where they exist.
+mypy lets the engine use nothing else, and the contract tests hold every name against the real
+bindings. What differs: only TensorRT for RTX judges a plan by its header, chooses when kernels are
+compiled and says whether a context can be captured; those names stand in protocols of their own and
+are asked for only where they exist.
 """
 
 from __future__ import annotations
@@ -48,7 +50,9 @@ class TensorIOMode(Protocol):
 
 
 class Context(Protocol):
-    """`IExecutionContext`; the three that return bool say False where TensorRT refused, and log why."""
+    """`IExecutionContext`; the three that return bool say False where
+    TensorRT refused, and log why.
+    """
 
     def set_input_shape(self, name: str, shape: tuple[int, ...]) -> bool: ...
 
@@ -161,7 +165,8 @@ class RtxModule(TensorRTModule, Protocol):
     def DynamicShapesKernelSpecializationStrategy(self) -> KernelSpecialization: ...  # noqa: N802
 
 
-# Which class of the module each protocol stands for ("" is the module itself): in both modules, and in RTX's alone.
+# Which class of the module each protocol stands for ("" is the module itself):
+# in both modules, and in RTX's alone.
 BOTH: dict[str, type] = {
     "": TensorRTModule,
     "ILogger": LoggerBase,

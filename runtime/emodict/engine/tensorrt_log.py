@@ -16,15 +16,24 @@ _SENTENCES = (
     (r"driver version is insufficient|cudaError 35", "the NVIDIA driver is missing or too old"),
     (r"out of memory|OutOfMemory|cudaError 2\b", "the GPU's memory is full"),
     (r"no CUDA-capable device|cudaError 100", "there is no GPU"),
-    (r"expecting library version|different version|Version tag does not match|version mismatch",
-     "the plan was built by another version of TensorRT"),
-    (r"incompatible device|compute capability|different models of devices", "the plan was built for another GPU"),
-    (r"does not conform to the expected format|Magic tag does not match|corrupt|Serialization assertion",
-     "these bytes are not a plan of this TensorRT"),
-)  # fmt: skip
+    (
+        r"expecting library version|different version|Version tag does not match|version mismatch",
+        "the plan was built by another version of TensorRT",
+    ),
+    (
+        r"incompatible device|compute capability|different models of devices",
+        "the plan was built for another GPU",
+    ),
+    (
+        r"does not conform to the expected format|Magic tag does not "
+        r"match|corrupt|Serialization assertion",
+        "these bytes are not a plan of this TensorRT",
+    ),
+)
 # Where in TensorRT's source a message was written: of no use to its readers.
 _NOISE = re.compile(
-    r"^\[?\w+\.cpp::[^\]]*\]\s*|^\w+::\w+: |Error Code \d+: |\s*\(?In \S+ at \S+:\d+\s*|\(\)|\)(?=\)*\.?$)"
+    r"^\[?\w+\.cpp::[^\]]*\]\s*|^\w+::\w+: |Error Code \d+: "
+    r"|\s*\(?In \S+ at \S+:\d+\s*|\(\)|\)(?=\)*\.?$)"
 )
 
 
@@ -49,7 +58,9 @@ class Messages:
             if re.search(pattern, text, re.IGNORECASE):
                 return sentence
         return (
-            f"TensorRT says '{_NOISE.sub('', self.errors[0]).strip()}'" if self.errors else "TensorRT does not say why"
+            f"TensorRT says '{_NOISE.sub('', self.errors[0]).strip()}'"
+            if self.errors
+            else "TensorRT does not say why"
         )
 
 
@@ -60,8 +71,8 @@ def collecting_logger(module: TensorRTModule) -> tuple[LoggerBase, Messages]:
 
 @functools.cache
 def _logger_of(base: Any) -> tuple[LoggerBase, Messages]:
-    # One for the whole process: TensorRT keeps the first logger it is given for good, and writes through it even
-    # after its runtime has gone.
+    # One for the whole process: TensorRT keeps the first logger it is given for good, and writes
+    # through it even after its runtime has gone.
     messages = Messages()
 
     def start(self: Any) -> None:

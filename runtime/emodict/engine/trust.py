@@ -1,7 +1,8 @@
-"""Signed models: Ed25519 (RFC 8032) over an engine file, beside it as model.onnx.sig or model.plan.sig.
+"""Signed models: Ed25519 (RFC 8032) over an engine file,
+beside it as model.onnx.sig or model.plan.sig.
 
-A plan is code that runs on the GPU, and its sidecar's hashes tell damage, not intent: whoever changes a plan can write
-a sidecar to it. Only who holds the private key can write a signature.
+A plan is code that runs on the GPU, and its sidecar's hashes tell damage, not intent: whoever
+changes a plan can write a sidecar to it. Only who holds the private key can write a signature.
 """
 
 from __future__ import annotations
@@ -18,7 +19,10 @@ from emodict.errors import InputError, MissingDependencyError, TrustError
 from emodict.files.atomic import atomic_path
 
 if TYPE_CHECKING:
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import (
+        Ed25519PrivateKey,
+        Ed25519PublicKey,
+    )
 
 # A signature of emodict's cannot stand for one of anything else that the same key signs.
 _CONTEXT = b"emodict signed model, version 1\n"
@@ -38,15 +42,18 @@ def sign_model(model: Path, key: Ed25519PrivateKey) -> Path:
     path = signature_path(model)
     with atomic_path(path) as part:
         part.write_text(
-            base64.b64encode(key.sign(_message(map(_content, model_files(model))))).decode() + "\n", encoding="ascii"
+            base64.b64encode(key.sign(_message(map(_content, model_files(model))))).decode() + "\n",
+            encoding="ascii",
         )
     return path
 
 
 def require_signed(model: Path, key: Ed25519PublicKey) -> dict[Path, bytes]:
-    """Refuse a model file that the key has not signed as it is; the files that were checked, with their content.
+    """Refuse a model file that the key has not signed as it is;
+    the files that were checked, with their content.
 
-    Whoever goes on to run it hands that content to `emodict.engine.held.hold`: the files may change meanwhile.
+    Whoever goes on to run it hands that content to `emodict.engine.held.hold`:
+    the files may change meanwhile.
 
     Raises:
         TrustError: there is no signature, or it is not that of this file by this key.
@@ -54,7 +61,10 @@ def require_signed(model: Path, key: Ed25519PublicKey) -> dict[Path, bytes]:
     from cryptography.exceptions import InvalidSignature
 
     path = signature_path(model)
-    fix = "Copy model and signature from where they were signed: emodict-export model.pt --sign signing.pem"
+    fix = (
+        "Copy model and signature from where they were signed: "
+        "emodict-export model.pt --sign signing.pem"
+    )
     missing = [file for file in (model, path) if not file.is_file()]
     if missing:
         raise TrustError(
@@ -126,7 +136,9 @@ def _content(file: Path) -> bytes:
     try:
         return file.read_bytes()
     except OSError as error:
-        raise TrustError(f"{file} cannot be read: {error.strerror}", fix="Copy it to the model") from error
+        raise TrustError(
+            f"{file} cannot be read: {error.strerror}", fix="Copy it to the model"
+        ) from error
 
 
 def _signature(path: Path) -> bytes:
@@ -143,7 +155,8 @@ def _read_key(path: Path, load: Any, kind: str) -> Any:
         content = path.read_bytes()
     except OSError as error:
         raise InputError(
-            f"The key {path} cannot be read: {error.strerror}", fix=f"Make one: {HOW_TO_MAKE_ONE[kind]}"
+            f"The key {path} cannot be read: {error.strerror}",
+            fix=f"Make one: {HOW_TO_MAKE_ONE[kind]}",
         ) from error
     try:
         return load(content)

@@ -1,4 +1,6 @@
-"""The face as a small picture: the part of a frame inside a box, 128 x 128, colours in the order blue, green, red."""
+"""The face as a small picture: the part of a frame inside a box, 128 x 128,
+colours in the order blue, green, red.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +39,9 @@ class FaceBox:
 
 
 def clamp(box: FaceBox, *, width: int, height: int) -> tuple[int, int, int, int] | None:
-    """(left, top, right, bottom), whole pixels inside the frame; None where too little of the box is inside."""
+    """(left, top, right, bottom), whole pixels inside the frame;
+    None where too little of the box is inside.
+    """
     edges = (box.left, box.top, box.left + box.width, box.top + box.height)
     if not all(map(math.isfinite, edges)):
         return None
@@ -89,6 +93,10 @@ def require_crop(crop: UInt8Array) -> UInt8Array:
     """
     shape = (CROP_SIDE, CROP_SIDE, 3)
     if crop.shape != shape or crop.dtype != np.uint8:
-        raise ModelError("The cropped face has the wrong form", expected=f"uint8 {shape}",
-                         got=f"{crop.dtype} {crop.shape}", fix="Cut it out with emodict.face.crop")  # fmt: skip
+        raise ModelError(
+            "The cropped face has the wrong form",
+            expected=f"uint8 {shape}",
+            got=f"{crop.dtype} {crop.shape}",
+            fix="Cut it out with emodict.face.crop",
+        )
     return crop

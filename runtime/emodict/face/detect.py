@@ -1,4 +1,6 @@
-"""Where the face is in a picture: YuNet where its model file is at hand, else the detector that OpenCV ships."""
+"""Where the face is in a picture: YuNet where its model file is at hand,
+else the detector that OpenCV ships.
+"""
 
 from __future__ import annotations
 
@@ -16,16 +18,18 @@ from emodict.face.opencv import opencv, without_chatter
 
 UInt8Array = NDArray[np.uint8]
 
-# Faces are looked for in a picture of this size at most: who sits before a camera fills a good part of it, and the
-# cost grows with the area.
+# Faces are looked for in a picture of this size at most: who sits before a camera fills a good part
+# of it, and the cost grows with the area.
 LOOK_SIDE = 320
-# YuNet's own score, 0..1: real faces of our test videos score 0.91 and more, empty rooms nothing at all.
+# YuNet's own score, 0..1: real faces of our test videos score 0.91 and more,
+# empty rooms nothing at all.
 YUNET_LEAST_SCORE = 0.6
 HAAR_FILE = "haarcascade_frontalface_default.xml"
-# How far the cascade's window grows from step to step, and how many hits must agree: OpenCV's usual numbers, with one
-# hit more, for a false face costs more than a missed one.
+# How far the cascade's window grows from step to step, and how many hits must agree: OpenCV's usual
+# numbers, with one hit more, for a false face costs more than a missed one.
 HAAR_GROWTH, HAAR_AGREEING = 1.1, 6
-# The cascade knows faces of 24 pixels and more; smaller than this share of the picture it mostly sees wallpaper.
+# The cascade knows faces of 24 pixels and more;
+# smaller than this share of the picture it mostly sees wallpaper.
 HAAR_LEAST_SHARE = 0.15
 MODEL_VARIABLE = "EMODICT_FACE_MODEL"
 MODEL_PATTERN = "face_detection_yunet*.onnx"
@@ -55,7 +59,9 @@ class YuNet:
             )
         try:
             with without_chatter(cv2):
-                self._detector = cv2.FaceDetectorYN.create(str(model), "", (LOOK_SIDE, LOOK_SIDE), YUNET_LEAST_SCORE)
+                self._detector = cv2.FaceDetectorYN.create(
+                    str(model), "", (LOOK_SIDE, LOOK_SIDE), YUNET_LEAST_SCORE
+                )
                 # A model of another kind opens well and fails at the first picture.
                 self._detect(np.zeros((LOOK_SIDE, LOOK_SIDE, 3), np.uint8))
         except cv2.error as error:
@@ -78,7 +84,9 @@ class YuNet:
 
 
 class HaarCascade:
-    """The detector of 2001 that OpenCV 4 brings along: frontal faces only, and now and then a false one."""
+    """The detector of 2001 that OpenCV 4 brings along: frontal faces only,
+    and now and then a false one.
+    """
 
     def __init__(self, file: Path) -> None:
         cv2 = opencv()
@@ -90,7 +98,9 @@ class HaarCascade:
         small, scale = shrink(frame)
         grey = cv2.equalizeHist(cv2.cvtColor(small, cv2.COLOR_BGR2GRAY))
         least = round(HAAR_LEAST_SHARE * min(grey.shape))
-        boxes = self._cascade.detectMultiScale(grey, HAAR_GROWTH, HAAR_AGREEING, minSize=(least, least))
+        boxes = self._cascade.detectMultiScale(
+            grey, HAAR_GROWTH, HAAR_AGREEING, minSize=(least, least)
+        )
         return largest(FaceBox(*(float(n) / scale for n in box)) for box in boxes)
 
 
@@ -106,8 +116,9 @@ class WholePicture:
 def open_finder(model: Path | None = None) -> FaceFinder:
     """The detector to use: the model given, else the one installed, else the one that OpenCV ships.
 
-    Installed is the file that EMODICT_FACE_MODEL names, or a face_detection_yunet*.onnx in the folder `emodict` of
-    the user's data ($XDG_DATA_HOME, or ~/.local/share). `description` says which one it became.
+    Installed is the file that EMODICT_FACE_MODEL names, or a face_detection_yunet*.onnx in
+    the folder `emodict` of the user's data ($XDG_DATA_HOME, or ~/.local/share). `description`
+    says which one it became.
 
     Raises:
         ModelError: the file is missing or no detector, or there is none at all.
@@ -122,8 +133,10 @@ def open_finder(model: Path | None = None) -> FaceFinder:
         raise ModelError(
             f"OpenCV {cv2.__version__} ships no face detector, and none is installed",
             expected=f"a YuNet model file, given or in {model_folder()}",
-            fix=f"Name one: --face-model {MODEL_PATTERN.replace('*', '_2023mar')} (docs/faces.md says where it is to "
-            "be had), or install OpenCV 4, which brings one: pip install 'opencv-python-headless<5'",
+            fix=f"Name one: --face-model {MODEL_PATTERN.replace('*', '_2023mar')} (docs/faces.md "
+            f"says where it is to "
+            "be had), or install OpenCV 4, which brings one: "
+            "pip install 'opencv-python-headless<5'",
         )
     return HaarCascade(file)
 
@@ -154,7 +167,9 @@ def model_folder() -> Path:
 
 
 def shipped_cascade() -> Path | None:
-    """The frontal face cascade of the installed OpenCV; None from OpenCV 5 on, which has dropped it."""
+    """The frontal face cascade of the installed OpenCV;
+    None from OpenCV 5 on, which has dropped it.
+    """
     cv2 = opencv()
     folder = getattr(getattr(cv2, "data", None), "haarcascades", None)
     if folder is None or not hasattr(cv2, "CascadeClassifier"):

@@ -1,4 +1,6 @@
-"""A cropped face -> numbers: by VGG-16 in an engine of its own, or by edge directions without any network."""
+"""A cropped face -> numbers: by VGG-16 in an engine of its own,
+or by edge directions without any network.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,8 @@ from emodict.features.spec import HOG
 
 Float32Array = NDArray[np.float32]
 
-# One face a second beside everything else that a device does: it may take a core for its fraction of a second.
+# One face a second beside everything else that a device does:
+# it may take a core for its fraction of a second.
 THREADS = 1
 
 
@@ -53,19 +56,25 @@ class HogEmbedder:
 
 
 class FaceEngine:
-    """face.onnx in ONNX Runtime on the CPU; input and output are buffers that the next call reuses."""
+    """face.onnx in ONNX Runtime on the CPU;
+    input and output are buffers that the next call reuses.
+    """
 
     def __init__(self, path: Path, *, threads: int = THREADS) -> None:
         self._path = path
         session = open_on_cpu(path, threads=threads, expected="a face.onnx", fix=HOW_TO_GET_ONE)
-        self.manifest: FaceManifest = face_manifest_from_metadata(metadata_of(session, path), source=str(path))
+        self.manifest: FaceManifest = face_manifest_from_metadata(
+            metadata_of(session, path), source=str(path)
+        )
         self.features, self.dims = self.manifest.features, self.manifest.dims
         _check_graph(session, self.manifest, path)
         binding = session.io_binding()
         self._crop = np.zeros((1, CROP_SIDE, CROP_SIDE, 3), np.uint8)
         self._embedding = np.zeros((1, self.dims), np.float32)
         binding.bind_cpu_input(INPUT, self._crop)
-        binding.bind_output(OUTPUT, "cpu", 0, np.float32, [1, self.dims], self._embedding.ctypes.data)
+        binding.bind_output(
+            OUTPUT, "cpu", 0, np.float32, [1, self.dims], self._embedding.ctypes.data
+        )
         self._start, self._binding = session.run_with_iobinding, binding
 
     def embed(self, crop: UInt8Array) -> Float32Array:
@@ -104,7 +113,9 @@ def open_embedder(name: str) -> FaceEmbedder:
 
 
 def _check_graph(session: Any, manifest: FaceManifest, path: Path) -> None:
-    """The graph's own input and output must be what its description promises, and what is cropped here."""
+    """The graph's own input and output must be what its description promises,
+    and what is cropped here.
+    """
     expected = {
         INPUT: ("tensor(uint8)", (CROP_SIDE, CROP_SIDE, 3)),
         OUTPUT: ("tensor(float)", (manifest.dims,)),
@@ -112,5 +123,8 @@ def _check_graph(session: Any, manifest: FaceManifest, path: Path) -> None:
     found = graph_ends(session)
     if found != expected or manifest.side != CROP_SIDE:
         raise ModelError(
-            f"{path}: the graph is not what its description says", expected=expected, got=found, fix=HOW_TO_GET_ONE
+            f"{path}: the graph is not what its description says",
+            expected=expected,
+            got=found,
+            fix=HOW_TO_GET_ONE,
         )

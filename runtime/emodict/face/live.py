@@ -1,4 +1,6 @@
-"""LiveFaces: a camera in a thread of its own, opened again when it drops out; rows for whoever asks, never a wait."""
+"""LiveFaces: a camera in a thread of its own, opened again when it drops out;
+rows for whoever asks, never a wait.
+"""
 
 from __future__ import annotations
 
@@ -27,8 +29,8 @@ Open = Callable[[Wants], Generator[TimedFrame, None, None]]
 class LiveFaces:
     """The face before a camera, second by second; a context manager.
 
-    Entering waits for the first frame and raises what keeps it from coming. After that a camera that fails is opened
-    again and again; its seconds are invalid until it is back.
+    Entering waits for the first frame and raises what keeps it from coming. After that a camera
+    that fails is opened again and again; its seconds are invalid until it is back.
 
     Args:
         stream: what turns frames into rows; from then on only to be used through this.
@@ -45,7 +47,9 @@ class LiveFaces:
         self._thread = threading.Thread(target=self._run, name="emodict-faces", daemon=True)
 
     def take(self, time_s: float) -> FaceRows:
-        """All rows known at `time_s` that were not taken before; at once, even while a face is being described."""
+        """All rows known at `time_s` that were not taken before; at once,
+        even while a face is being described.
+        """
         if self._error is not None:
             raise self._error
         if self._busy.acquire(blocking=False):
@@ -53,7 +57,9 @@ class LiveFaces:
                 self._rows.append(self._stream.advance(time_s))
             finally:
                 self._busy.release()
-        return join_face_rows([self._rows.popleft() for _ in range(len(self._rows))], dims=self._stream.dims)
+        return join_face_rows(
+            [self._rows.popleft() for _ in range(len(self._rows))], dims=self._stream.dims
+        )
 
     def __enter__(self) -> LiveFaces:
         self._thread.start()
@@ -61,12 +67,16 @@ class LiveFaces:
         if self._error is not None or not in_time:
             self._stop()
             raise self._error or EmodictError(
-                f"The camera has given no picture for {FIRST_FRAME_S:g} s", fix="Plug it in again, or use another one"
+                f"The camera has given no picture for {FIRST_FRAME_S:g} s",
+                fix="Plug it in again, or use another one",
             )
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self._stop()
 

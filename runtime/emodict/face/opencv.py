@@ -23,13 +23,17 @@ def opencv(purpose: str = "Finding a face") -> Any:
     try:
         import cv2
     except ImportError as error:
-        raise MissingDependencyError("opencv-python-headless", extra="face", purpose=purpose) from error
+        raise MissingDependencyError(
+            "opencv-python-headless", extra="face", purpose=purpose
+        ) from error
     return cv2
 
 
 @contextlib.contextmanager
 def without_chatter(cv2: Any) -> Iterator[None]:
-    """OpenCV warns on standard error of what it then does all the same; errors arrive as exceptions or None."""
+    """OpenCV warns on standard error of what it then does all the same;
+    errors arrive as exceptions or None.
+    """
     # Before OpenCV 4.12 the two functions stood in cv2 itself.
     logging = getattr(cv2.utils, "logging", cv2)
     before = logging.getLogLevel()

@@ -26,13 +26,20 @@ class FacePlan:
         self.manifest: FaceManifest = require_face_engine(sidecar, path)
         if self.manifest.side != CROP_SIDE:
             raise ModelError(
-                f"{path} takes faces of another size", expected=CROP_SIDE, got=self.manifest.side, fix=HOW_TO_GET_ONE
+                f"{path} takes faces of another size",
+                expected=CROP_SIDE,
+                got=self.manifest.side,
+                fix=HOW_TO_GET_ONE,
             )
         self.features, self.dims = self.manifest.features, self.manifest.dims
-        forms = {INPUT: Form((CROP_SIDE, CROP_SIDE, 3), np.dtype(np.uint8)), OUTPUT: Form((self.dims,))}
+        forms = {
+            INPUT: Form((CROP_SIDE, CROP_SIDE, 3), np.dtype(np.uint8)),
+            OUTPUT: Form((self.dims,)),
+        }
         self._runner: PlanRunner | None = PlanRunner(path, sidecar, INPUT, forms)
         self._thread = threading.get_ident()
-        # A camera's thread that hangs is left behind: it must not compute while, or after, the plan is closed.
+        # A camera's thread that hangs is left behind: it must not compute while,
+        # or after, the plan is closed.
         self._busy = threading.Lock()
 
     def embed(self, crop: NDArray[np.uint8]) -> NDArray[np.float32]:

@@ -1,7 +1,8 @@
-"""FaceStream: frames in as they come, one row of face features out per second; a video file is the same, only faster.
+"""FaceStream: frames in as they come, one row of face features out per second;
+a video file is the same, only faster.
 
-One frame a second is looked at, the first of each: what the paper does, and a row is there long before its second
-ends.
+One frame a second is looked at, the first of each: what the paper does,
+and a row is there long before its second ends.
 """
 
 from __future__ import annotations
@@ -36,7 +37,8 @@ class FaceRows:
     Attributes:
         start_s: (rows,) the seconds.
         frame_s: (rows,) time of the frame that was looked at; NaN where there was none.
-        embedding: (rows, dims), NaN where there was no face: what FeatureStream.push("video", ...) takes.
+        embedding: (rows, dims), NaN where there was no face:
+            what FeatureStream.push("video", ...) takes.
         found: (rows,) a face was seen in this very frame.
         held: (rows,) none was, and the features are of the place where it was last seen.
     """
@@ -71,7 +73,12 @@ class FaceStream:
     """
 
     def __init__(
-        self, finder: FaceFinder, embedder: FaceEmbedder, *, hold_s: float = HOLD_S, first_second: int = 0
+        self,
+        finder: FaceFinder,
+        embedder: FaceEmbedder,
+        *,
+        hold_s: float = HOLD_S,
+        first_second: int = 0,
     ) -> None:
         self._finder, self._embedder = finder, embedder
         self._last = LastBox(hold_s)
@@ -87,10 +94,12 @@ class FaceStream:
         return math.floor(time_s) >= self._next_second
 
     def push(self, frame: NDArray[Any], time_s: float) -> FaceRows:
-        """Take a frame, (height, width, 3) blue, green, red, and its time after the recording's start.
+        """Take a frame, (height, width, 3) blue, green, red,
+        and its time after the recording's start.
 
-        Returns the rows that are now complete: the frame's own second, and before it those that had no frame. Empty
-        for every further frame of a second, and for one that comes late. The rows are the caller's to keep.
+        Returns the rows that are now complete: the frame's own second, and before it those that had
+        no frame. Empty for every further frame of a second, and for one that comes late. The rows
+        are the caller's to keep.
 
         Raises:
             InputError: not a colour picture, or not a time.
@@ -105,7 +114,9 @@ class FaceStream:
         return rows
 
     def advance(self, time_s: float) -> FaceRows:
-        """The camera may have stalled: rows without a face for all seconds over at `time_s` that had no frame."""
+        """The camera may have stalled:
+        rows without a face for all seconds over at `time_s` that had no frame.
+        """
         _check_time(time_s)
         return self._rows(max(0, math.floor(time_s) - self._next_second))
 
@@ -136,7 +147,9 @@ def join_face_rows(parts: Sequence[FaceRows], *, dims: int) -> FaceRows:
     return FaceRows(
         start_s=np.concatenate([np.empty(0), *(part.start_s for part in parts)]),
         frame_s=np.concatenate([np.empty(0), *(part.frame_s for part in parts)]),
-        embedding=np.concatenate([np.empty((0, dims), np.float32), *(part.embedding for part in parts)]),
+        embedding=np.concatenate(
+            [np.empty((0, dims), np.float32), *(part.embedding for part in parts)]
+        ),
         found=np.concatenate([np.empty(0, bool), *(part.found for part in parts)]),
         held=np.concatenate([np.empty(0, bool), *(part.held for part in parts)]),
     )

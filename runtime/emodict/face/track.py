@@ -1,4 +1,6 @@
-"""The face's place from second to second: a face that is lost for a moment is looked for where it was last."""
+"""The face's place from second to second:
+a face that is lost for a moment is looked for where it was last.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +8,9 @@ from dataclasses import dataclass
 
 from emodict.face.crop import FaceBox
 
-# A detector loses a face that turns away or behind a hand for a second or two; after that nobody may be there. Looks
-# come once a second: 2.5 s is two looks missed, however much the camera's clock jitters.
+# A detector loses a face that turns away or behind a hand for a second or two; after that
+# nobody may be there. Looks come once a second: 2.5 s is two looks missed, however much the
+# camera's clock jitters.
 HOLD_S = 2.5
 
 
@@ -28,7 +31,9 @@ class LastBox:
         self._seen_s = 0.0
 
     def update(self, box: FaceBox | None, time_s: float) -> Sighting | None:
-        """What a look at `time_s` has found -> the place to use, None once nothing was seen for too long."""
+        """What a look at `time_s` has found -> the place to use,
+        None once nothing was seen for too long.
+        """
         if box is not None:
             self._box, self._seen_s = box, time_s
             return Sighting(box, held=False)

@@ -1,4 +1,6 @@
-"""Frames with their times, one generator per source: a camera, a video file, the pictures of a session."""
+"""Frames with their times, one generator per source: a camera, a video file,
+the pictures of a session.
+"""
 
 from __future__ import annotations
 
@@ -23,11 +25,13 @@ UInt8Array = NDArray[np.uint8]
 TimedFrame = tuple[UInt8Array, float]
 Wants = Callable[[float], bool]
 
-# Containers promise a frame or a few more than they hold; less than this share of them is a file cut short.
+# Containers promise a frame or a few more than they hold;
+# less than this share of them is a file cut short.
 WHOLE_SHARE = 0.9
 # Without a rate in the file and without times, 30 frames a second is what cameras do.
 USUAL_RATE_HZ = 30.0
-# Of a JPEG: SOF0 to SOF15, without DHT, JPG and DAC; and what stands without a length: TEM, RST0 to EOI.
+# Of a JPEG: SOF0 to SOF15, without DHT, JPG and DAC;
+# and what stands without a length: TEM, RST0 to EOI.
 _FRAME_HEADERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _BARE_MARKERS = frozenset({0x01, *range(0xD0, 0xDA)})
 
@@ -38,14 +42,17 @@ def every_frame(_: float) -> bool:
 
 
 def video_frames(path: Path, *, wants: Wants = every_frame) -> Generator[TimedFrame, None, None]:
-    """The frames of a video file, timed from its start; those whose time is not wanted are not decoded to pictures.
+    """The frames of a video file, timed from its start;
+    those whose time is not wanted are not decoded to pictures.
 
     Raises:
         RecordingError: no such file, no video, or none of its frames can be read.
     """
     cv2 = opencv("Reading a video")
     if not path.is_file():
-        raise RecordingError(f"There is no video {path}", expected="a video file", fix="Check the path")
+        raise RecordingError(
+            f"There is no video {path}", expected="a video file", fix="Check the path"
+        )
     capture = _open_file(cv2, path)
     try:
         if not capture.isOpened():
@@ -57,7 +64,9 @@ def video_frames(path: Path, *, wants: Wants = every_frame) -> Generator[TimedFr
     if not read:
         raise _unreadable(path)
     if read < WHOLE_SHARE * promised:
-        logger.warning("%s is cut off or damaged: %d of its %d frames can be read", path, read, promised)
+        logger.warning(
+            "%s is cut off or damaged: %d of its %d frames can be read", path, read, promised
+        )
 
 
 def video_length_s(path: Path) -> float:
@@ -72,7 +81,8 @@ def video_length_s(path: Path) -> float:
 def camera_frames(
     index: int, *, wants: Wants = every_frame, clock: Callable[[], float] = time.monotonic
 ) -> Generator[TimedFrame, None, None]:
-    """The frames of a camera until it stops giving any, timed by `clock` as they arrive; closing the iterator frees it.
+    """The frames of a camera until it stops giving any, timed by `clock` as they arrive;
+    closing the iterator frees it.
 
     Raises:
         InputError: there is no such camera, or it gives no picture.
@@ -85,7 +95,8 @@ def camera_frames(
             raise InputError(
                 f"Camera {index} cannot be opened",
                 expected=f"a camera with the number {index} that no other program uses",
-                fix="Plug it in, allow its use (on Linux, the group video), close what uses it, or name another one: "
+                fix="Plug it in, allow its use (on Linux, the group video), close what uses it, "
+                "or name another one: "
                 f"--camera {index + 1}",
             )
         started = False
@@ -100,12 +111,15 @@ def camera_frames(
         capture.release()
     if not started:
         raise InputError(
-            f"Camera {index} gives no picture", fix="Close other programs that use it, or plug it in again"
+            f"Camera {index} gives no picture",
+            fix="Close other programs that use it, or plug it in again",
         )
     logger.warning("Camera %d has stopped giving pictures", index)
 
 
-def face_frames(face: FaceVideo, *, wants: Wants = every_frame) -> Generator[TimedFrame, None, None]:
+def face_frames(
+    face: FaceVideo, *, wants: Wants = every_frame
+) -> Generator[TimedFrame, None, None]:
     """The pictures of a session's /video/face, be they frames, JPEGs or a video file beside it.
 
     Raises:
@@ -127,7 +141,9 @@ def face_frames(face: FaceVideo, *, wants: Wants = every_frame) -> Generator[Tim
 
 
 def _open_file(cv2: Any, path: Path) -> Any:
-    """By FFmpeg where this OpenCV has it: other readers chatter, and take a name with digits for many pictures."""
+    """By FFmpeg where this OpenCV has it: other readers chatter,
+    and take a name with digits for many pictures.
+    """
     reader = cv2.CAP_FFMPEG if cv2.videoio_registry.hasBackend(cv2.CAP_FFMPEG) else cv2.CAP_ANY
     with without_chatter(cv2):
         return cv2.VideoCapture(str(path), reader)
@@ -154,7 +170,9 @@ def _frames(cv2: Any, capture: Any, wants: Wants) -> Generator[TimedFrame, None,
 
 
 def _external(face: FaceVideo, file: str, wants: Wants) -> Generator[TimedFrame, None, None]:
-    """A video beside the session: on the session's clock by its timestamps, where there are any, else from 0."""
+    """A video beside the session: on the session's clock by its timestamps,
+    where there are any, else from 0.
+    """
     times_s = np.asarray(face.timestamps_s, dtype=np.float64)
     if not len(times_s):
         yield from video_frames(Path(file), wants=wants)
@@ -192,7 +210,8 @@ def _picture(face: FaceVideo, at: int) -> UInt8Array:
 def _require_jpeg(coded: bytes, at: int) -> None:
     """Refuse what is not a JPEG, or claims a picture too large, before a decoder makes room for it.
 
-    Its parts (ITU-T T.81, B.1) begin with 0xFF, a marker and their length; a frame header says height and width.
+    Its parts (ITU-T T.81, B.1) begin with 0xFF, a marker and their length;
+    a frame header says height and width.
     """
     place = 2
     while coded.startswith(b"\xff\xd8") and place + 9 <= len(coded) and coded[place] == 0xFF:
@@ -200,7 +219,9 @@ def _require_jpeg(coded: bytes, at: int) -> None:
         if marker == 0xFF:
             place += 1
         elif marker in _FRAME_HEADERS:
-            height, width = (int.from_bytes(coded[i : i + 2], "big") for i in (place + 5, place + 7))
+            height, width = (
+                int.from_bytes(coded[i : i + 2], "big") for i in (place + 5, place + 7)
+            )
             if height * width <= MOST_PIXELS:
                 return
             raise _damaged(at, f"it claims {width} x {height} pixels")
@@ -211,7 +232,8 @@ def _require_jpeg(coded: bytes, at: int) -> None:
 
 def _damaged(at: int, reason: str) -> RecordingError:
     return RecordingError(
-        f"video: picture {at} of /video/face cannot be read: {reason}", fix="Copy or record the session again"
+        f"video: picture {at} of /video/face cannot be read: {reason}",
+        fix="Copy or record the session again",
     )
 
 

@@ -1,4 +1,6 @@
-"""Log band power (differential entropy and its relatives) as one matrix product over all windows and channels."""
+"""Log band power (differential entropy and its relatives)
+as one matrix product over all windows and channels.
+"""
 
 from __future__ import annotations
 
@@ -15,18 +17,25 @@ Float64Array = NDArray[np.float64]
 
 
 class BandPower:
-    """Band powers of windows: sum_k weight_k |DFT_k(taper x)|^2 is the squared norm of a few rows times x.
+    """Band powers of windows: sum_k weight_k |DFT_k(taper x)|^2 is the squared
+    norm of a few rows times x.
 
-    The rows of all bands are stacked into one `analysis` matrix (rows, window samples); `membership`
-    (bands, rows) adds the squares up again.
+    The rows of all bands are stacked into one `analysis` matrix (rows, window samples);
+    `membership` (bands, rows) adds the squares up again.
     """
 
     def __init__(self, modality: ModalitySpec) -> None:
         if modality.spectrum is None:
-            raise SpecError(f"{modality.name}: band power needs a spectrum", fix="Add its spectrum to the feature spec")
+            raise SpecError(
+                f"{modality.name}: band power needs a spectrum",
+                fix="Add its spectrum to the feature spec",
+            )
         self._spectrum = modality.spectrum
         self._band_major = modality.band_major
-        rows = [_band_rows(self._spectrum, band, modality.window_samples) for band in self._spectrum.bands]
+        rows = [
+            _band_rows(self._spectrum, band, modality.window_samples)
+            for band in self._spectrum.bands
+        ]
         self.analysis = np.concatenate(rows)
         owner = np.repeat(np.arange(len(rows)), [len(r) for r in rows])
         self._membership = (owner == np.arange(len(rows))[:, None]).astype(np.float64)
@@ -48,14 +57,17 @@ class BandPower:
 class CausalBandPower:
     """Band powers of a causally filtered stream, the filter folded into the analysis matrix.
 
-    One product over [new samples, filter state] gives what filtering, tapering, DFT and bands would; the
-    states (states, channels) are carried from window to window. After a window with NaN a channel starts
-    anew, from the state in which its next first sample has always been there.
+    One product over [new samples, filter state] gives what filtering, tapering, DFT and bands
+    would; the states (states, channels) are carried from window to window. After a window with NaN
+    a channel starts anew, from the state in which its next first sample has always been there.
     """
 
     def __init__(self, modality: ModalitySpec) -> None:
         if modality.filter is None:
-            raise SpecError(f"{modality.name}: a causal filter is missing", fix="Add its filter to the feature spec")
+            raise SpecError(
+                f"{modality.name}: a causal filter is missing",
+                fix="Add its filter to the feature spec",
+            )
         self._bands = BandPower(modality)
         self._system: StateSpace = state_space(modality.filter.sos)
         form: BlockForm = self._system.block_form(modality.window_samples)
@@ -72,7 +84,8 @@ class CausalBandPower:
     def values(self, windows: Float64Array) -> Float64Array:
         """(windows, samples, channels), the stream's next windows -> (windows, *shape).
 
-        NaN for a channel with a NaN in the window, and until its filter has settled after that or the start.
+        NaN for a channel with a NaN in the window,
+        and until its filter has settled after that or the start.
         """
         pushed = _product(self._from_samples, windows)
         rows, reached = pushed[: self._rows], pushed[self._rows :]
@@ -89,7 +102,9 @@ class CausalBandPower:
         self._age = np.zeros_like(self._age)
 
     def _count_ages(self, broken: NDArray[np.bool_]) -> NDArray[np.intp]:
-        """(windows, channels): for how many windows the filter has run at the start of each; `broken` ends a run."""
+        """(windows, channels): for how many windows the filter has run at the start of
+        each; `broken` ends a run.
+        """
         window = np.arange(1, len(broken) + 1)[:, None]
         ends = np.concatenate([-self._age[None], np.where(broken, window, -self._age)])
         started = np.maximum.accumulate(ends, axis=0)
@@ -97,7 +112,9 @@ class CausalBandPower:
         age: NDArray[np.intp] = window - 1 - started[:-1]
         return age
 
-    def _run_states(self, reached: Float64Array, first: Float64Array, fresh: NDArray[np.bool_]) -> Float64Array:
+    def _run_states(
+        self, reached: Float64Array, first: Float64Array, fresh: NDArray[np.bool_]
+    ) -> Float64Array:
         """(states, windows, channels): where the filter stands at the start of each window."""
         states = np.empty_like(reached)
         state, starts = self._state, set(np.flatnonzero(fresh.any(axis=1)).tolist())
@@ -111,7 +128,9 @@ class CausalBandPower:
 
 
 def _product(matrix: Float64Array, windows: Float64Array) -> Float64Array:
-    """(rows, samples) times (windows, samples, channels) -> (rows, windows, channels), as one large product."""
+    """(rows, samples) times (windows, samples, channels)
+    -> (rows, windows, channels), as one large product.
+    """
     count, samples, channels = windows.shape
     product: Float64Array = matrix @ windows.transpose(1, 0, 2).reshape(samples, count * channels)
     return product.reshape(len(matrix), count, channels)

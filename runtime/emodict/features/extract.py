@@ -1,4 +1,6 @@
-"""Features of a whole recording: block by block for streaming specs, trial by trial for the offline ones."""
+"""Features of a whole recording: block by block for streaming specs,
+trial by trial for the offline ones.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,13 @@ from emodict.features.stream import (
     rows_of_usable,
     sliding_windows,
 )
-from emodict.features.windows import FeatureWindows, ModalityRows, assemble, concatenate, finite_rows
+from emodict.features.windows import (
+    FeatureWindows,
+    ModalityRows,
+    assemble,
+    concatenate,
+    finite_rows,
+)
 from emodict.recording.grid import face_rows, signal_blocks
 from emodict.recording.modalities import modality_of
 from emodict.recording.recording import Recording
@@ -39,10 +47,12 @@ logger = logging.getLogger(__name__)
 BLOCK_S = 64.0
 # Times in seconds are sums of sample periods: what is this close to a whole number is one.
 _TIME_ATOL_S = 1e-6
-# A sensor's clock may run slow by this much; slower, and the even clock has a hole every few windows.
+# A sensor's clock may run slow by this much; slower,
+# and the even clock has a hole every few windows.
 LEAST_RATE_SHARE = 0.99
-# What a filter makes of a signal that has long stood still is the rounding of its arithmetic (scipy's 0.01 Hz filter of
-# the pulse: 1e-11 of the level), and no sensor resolves 1e-9 of its largest sample (24 bits: 6e-8).
+# What a filter makes of a signal that has long stood still is the rounding of its arithmetic
+# (scipy's 0.01 Hz filter of the pulse: 1e-11 of the level), and no sensor resolves 1e-9 of its
+# largest sample (24 bits: 6e-8).
 FILTER_ROUNDING_SHARE = 1e-9
 
 
@@ -89,9 +99,14 @@ def iter_features(
 
 
 def _stream(
-    recording: Recording, spec: FeatureSpec, present: list[ModalitySpec], unmixing: Float64Array | None
+    recording: Recording,
+    spec: FeatureSpec,
+    present: list[ModalitySpec],
+    unmixing: Float64Array | None,
 ) -> Iterator[FeatureWindows]:
-    stream = FeatureStream(spec, {m.name: source_rate_hz(recording, m) for m in present}, unmixing=unmixing)
+    stream = FeatureStream(
+        spec, {m.name: source_rate_hz(recording, m) for m in present}, unmixing=unmixing
+    )
     blocks = {m.name: source_blocks(recording, m) for m in present}
     while blocks:
         for name in list(blocks):
@@ -106,7 +121,10 @@ def _stream(
 
 
 def _by_trial(
-    recording: Recording, spec: FeatureSpec, present: list[ModalitySpec], unmixing: Float64Array | None
+    recording: Recording,
+    spec: FeatureSpec,
+    present: list[ModalitySpec],
+    unmixing: Float64Array | None,
 ) -> Iterator[FeatureWindows]:
     """Rows aligned at the END of each trial, a recording without trials being one trial."""
     kernels = {m.name: kernel_for(m, unmixing) for m in present}
@@ -118,13 +136,18 @@ def _by_trial(
             logger.warning("The trial at %.1f s is too short for a row", start_s)
             continue
         last = slice(-count, None)
-        rows = {m.name: _trial_rows(m, kernels[m.name], signals[m.name], start_s, stop_s).slice(last) for m in present}
+        rows = {
+            m.name: _trial_rows(m, kernels[m.name], signals[m.name], start_s, stop_s).slice(last)
+            for m in present
+        }
         yield assemble(spec, stop_s - count + np.arange(count, dtype=np.float64), rows)
 
 
 @dataclass(frozen=True)
 class _WholeSignal:
-    """A modality from the recording's start on at the spec's rate: as recorded, and as its features see it."""
+    """A modality from the recording's start on at the spec's rate: as recorded,
+    and as its features see it.
+    """
 
     raw: Float64Array
     filtered: Float64Array
@@ -132,7 +155,9 @@ class _WholeSignal:
     @cached_property
     def rounding(self) -> float:
         """Filtered samples no larger than this are not told from rounding."""
-        return FILTER_ROUNDING_SHARE * float(np.fmax.reduce(np.abs(self.raw), axis=None, initial=0.0))
+        return FILTER_ROUNDING_SHARE * float(
+            np.fmax.reduce(np.abs(self.raw), axis=None, initial=0.0)
+        )
 
 
 def _whole(recording: Recording, modality: ModalitySpec) -> _WholeSignal:
@@ -169,11 +194,15 @@ def _trial_rows(
 def _cut(samples: Float64Array, first: int, stop: int) -> Float64Array:
     """samples[first:stop], NaN where that reaches beyond either end."""
     before, after = max(0, -first), max(0, stop - len(samples))
-    return np.pad(samples[max(0, first) : max(0, stop)], ((before, after), (0, 0)), constant_values=np.nan)
+    return np.pad(
+        samples[max(0, first) : max(0, stop)], ((before, after), (0, 0)), constant_values=np.nan
+    )
 
 
 def _filtered(samples: Float64Array, spec: FilterSpec | None, mode: str) -> Float64Array:
-    """Zero phase over each stretch without gaps; one too short for the filter's padding becomes NaN."""
+    """Zero phase over each stretch without gaps;
+    one too short for the filter's padding becomes NaN.
+    """
     if spec is None or spec.mode != mode:
         return samples
     out = np.full_like(samples, np.nan)
@@ -181,7 +210,9 @@ def _filtered(samples: Float64Array, spec: FilterSpec | None, mode: str) -> Floa
     edges = np.flatnonzero(np.diff(np.concatenate([[False], good, [False]]).astype(np.int8)))
     for start, stop in edges.reshape(-1, 2):
         if stop - start > spec.padding_samples:
-            out[start:stop] = zero_phase(spec.sos, samples[start:stop], padding=spec.padding_samples)
+            out[start:stop] = zero_phase(
+                spec.sos, samples[start:stop], padding=spec.padding_samples
+            )
     return out
 
 
@@ -192,7 +223,9 @@ def _trial_bounds(recording: Recording) -> Iterator[tuple[float, float]]:
     if trials is None or not len(trials):
         yield 0.0, end_s
         return
-    for start_s, stop_s in zip(np.asarray(trials.start_s).tolist(), np.asarray(trials.stop_s).tolist(), strict=True):
+    for start_s, stop_s in zip(
+        np.asarray(trials.start_s).tolist(), np.asarray(trials.stop_s).tolist(), strict=True
+    ):
         if not math.isfinite(stop_s):
             raise RecordingError(
                 "trials: a trial has no end",
@@ -203,16 +236,24 @@ def _trial_bounds(recording: Recording) -> Iterator[tuple[float, float]]:
         # By whole seconds, so that the rows that are left stay where they would have been.
         beyond_s = max(0, math.ceil(stop_s - end_s - _TIME_ATOL_S))
         if beyond_s:
-            logger.warning("The trial at %.1f s ends %d s after the recording; it is cut there", start_s, beyond_s)
+            logger.warning(
+                "The trial at %.1f s ends %d s after the recording; it is cut there",
+                start_s,
+                beyond_s,
+            )
         yield max(0.0, start_s), stop_s - beyond_s
 
 
 def source_rate_hz(recording: Recording, modality: ModalitySpec) -> float:
     """The rate at which `source_blocks` gives its samples."""
-    return modality.rate_hz if modality.name == "video" else recording.signals[modality.name].rate_hz
+    return (
+        modality.rate_hz if modality.name == "video" else recording.signals[modality.name].rate_hz
+    )
 
 
-def source_blocks(recording: Recording, modality: ModalitySpec, *, block_s: float = BLOCK_S) -> Iterator[Float64Array]:
+def source_blocks(
+    recording: Recording, modality: ModalitySpec, *, block_s: float = BLOCK_S
+) -> Iterator[Float64Array]:
     """Blocks of one modality in the spec's unit and channel order, at the recording's own rate."""
     if modality.name == "video":
         yield from _face_blocks(recording, modality, round(block_s))
@@ -260,7 +301,9 @@ def check_source(recording: Recording, modality: ModalitySpec, spec: FeatureSpec
         signal.channel_columns(modality.channel_names)
     if signal.rate_hz != modality.rate_hz:
         resampler_for(modality, signal.rate_hz)
-        logger.info("%s: resampled from %g to %g Hz", modality.name, signal.rate_hz, modality.rate_hz)
+        logger.info(
+            "%s: resampled from %g to %g Hz", modality.name, signal.rate_hz, modality.rate_hz
+        )
 
 
 def _named_places(modality: ModalitySpec) -> bool:
@@ -269,13 +312,16 @@ def _named_places(modality: ModalitySpec) -> bool:
 
 
 def _check_coarse_timestamps(times_s: Float64Array, modality: ModalitySpec) -> None:
-    """Refuse samples that come more slowly than the features need them: these are never interpolated."""
+    """Refuse samples that come more slowly than the features need them:
+    these are never interpolated.
+    """
     if len(times_s) < 2:
         return
     period_s = float(np.median(np.diff(times_s)))
     if period_s * modality.rate_hz * LEAST_RATE_SHARE > 1:
         raise RecordingError(
-            f"{modality.name}: the timestamps are too far apart, and {modality.name} is never interpolated",
+            f"{modality.name}: the timestamps are too far apart, "
+            f"and {modality.name} is never interpolated",
             expected=f"at least {modality.rate_hz:g} Hz",
             got=f"{1 / period_s:.4g} Hz (median)",
             fix=f"Record faster, or use a model without {modality.name}",

@@ -1,4 +1,6 @@
-"""Digital filters from second-order sections in numpy: causal with carried state, and zero-phase."""
+"""Digital filters from second-order sections in numpy:
+causal with carried state, and zero-phase.
+"""
 
 from __future__ import annotations
 
@@ -61,10 +63,11 @@ class StateSpace:
 def state_space(sos: Sequence[Sequence[float]]) -> StateSpace:
     """Second-order sections in series; the same response as scipy.signal.sosfilt, rounded far less.
 
-    The states of a section with poles h +- sqrt(v) are those of A = [[h, v], [1, h]]. The usual ones, of the transposed
-    direct form, are nearly equal where poles come near 1, and what rounding takes from their difference rings on: for
-    the pulse filter of 0.01 Hz it came to 1e-9 of the signal. The few differences that shape A, c and the step's
-    states are taken exactly, for they lose as many digits.
+    The states of a section with poles h +- sqrt(v) are those of A = [[h, v], [1, h]]. The usual
+    ones, of the transposed direct form, are nearly equal where poles come near 1, and what
+    rounding takes from their difference rings on: for the pulse filter of 0.01 Hz it came to 1e-9
+    of the signal. The few differences that shape A, c and the step's states are taken exactly, for
+    they lose as many digits.
     """
     a: Float64Array = np.zeros((0, 0))
     b: Float64Array = np.zeros(0)
@@ -113,8 +116,11 @@ def causal_filter(system: StateSpace, samples: Float64Array, state: Float64Array
     return out
 
 
-def zero_phase(sos: Sequence[Sequence[float]], samples: Float64Array, *, padding: int) -> Float64Array:
-    """Filter (samples, channels) forward and backward; the same numbers as scipy.signal.sosfiltfilt.
+def zero_phase(
+    sos: Sequence[Sequence[float]], samples: Float64Array, *, padding: int
+) -> Float64Array:
+    """Filter (samples, channels) forward and backward;
+    the same numbers as scipy.signal.sosfiltfilt.
 
     Both ends are extended by `padding` samples, mirrored about the end point. Needs more samples
     than that, all finite.

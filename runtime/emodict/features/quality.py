@@ -1,4 +1,6 @@
-"""Is a window fit to be used, and how clean is it? One answer per modality and window, from 0 to 1."""
+"""Is a window fit to be used, and how clean is it? One answer per modality
+and window, from 0 to 1.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,8 @@ BoolArray = NDArray[np.bool_]
 
 # A constant that was resampled still moves by its rounding.
 CONSTANT_SHARE = 1e-12
-# A signal that spends most of its time within 1 % of its own extremes is clipped, or dwarfed by one spike.
+# A signal that spends most of its time within 1 % of its own extremes is clipped,
+# or dwarfed by one spike.
 RAIL_SHARE_OF_RANGE = 0.01
 SATURATED_SHARE = 0.5
 # A person's pulse lies between 42 and 180 a minute.
@@ -30,14 +33,18 @@ _LARGEST = float(np.finfo(np.float64).max)
 _FEW = 8
 
 
-def without_unusable(modality: ModalitySpec, samples: Float64Array, *, unit: float = 1.0) -> Float64Array:
-    """The samples, NaN in place of what is infinite or out of the modality's range; a copy only if there is any.
+def without_unusable(
+    modality: ModalitySpec, samples: Float64Array, *, unit: float = 1.0
+) -> Float64Array:
+    """The samples, NaN in place of what is infinite or out of the modality's range;
+    a copy only if there is any.
 
-    Done before any filter: one absurd sample would ring on through seconds that look well. `unit` is that of the
-    samples in the spec's.
+    Done before any filter: one absurd sample would ring on through seconds that look well. `unit`
+    is that of the samples in the spec's.
     """
     lower, upper = (limit / unit for limit in _limits(modality))
-    # No sample is larger than the root of the sum of squares: one dot product clears most blocks. NaN compares false.
+    # No sample is larger than the root of the sum of squares:
+    # one dot product clears most blocks. NaN compares false.
     flat = samples.reshape(-1)
     # dot, not @: where the squares overflow, it says infinity without a warning.
     if lower < 0 < upper and np.dot(flat, flat) <= min(-lower, upper, 1e150) ** 2:
@@ -48,11 +55,12 @@ def without_unusable(modality: ModalitySpec, samples: Float64Array, *, unit: flo
 
 
 def assess(modality: ModalitySpec, windows: Float64Array) -> tuple[BoolArray, Float64Array]:
-    """(windows, samples, channels) raw at the spec's rate, NaN where missing -> valid and quality (windows,).
+    """(windows, samples, channels) raw at the spec's rate,
+    NaN where missing -> valid and quality (windows,).
 
-    A window is invalid if any sample is missing or out of range, or any channel is constant, stuck for
-    more than half of it, or saturated. Quality is 0 for an invalid window. Where the modality has it so
-    (`constant_usable`), a constant window is valid.
+    A window is invalid if any sample is missing or out of range, or any channel is constant, stuck
+    for more than half of it, or saturated. Quality is 0 for an invalid window. Where the modality
+    has it so (`constant_usable`), a constant window is valid.
     """
     low, high = fold(np.minimum, windows), fold(np.maximum, windows)
     lower, upper = _limits(modality)
@@ -78,8 +86,11 @@ def assess(modality: ModalitySpec, windows: Float64Array) -> tuple[BoolArray, Fl
     return valid, quality
 
 
-def without_bad_channels(modality: ModalitySpec, windows: Float64Array, valid: BoolArray) -> Float64Array:
-    """The windows, NaN throughout each channel for which `assess` found one not valid; a copy only if there is any.
+def without_bad_channels(
+    modality: ModalitySpec, windows: Float64Array, valid: BoolArray
+) -> Float64Array:
+    """The windows, NaN throughout each channel for which `assess` found one not valid;
+    a copy only if there is any.
 
     Done before a filter that carries its state: a saturated second would ring on through the next.
     """
@@ -99,7 +110,11 @@ def without_bad_channels(modality: ModalitySpec, windows: Float64Array, valid: B
 
 
 def _assess_moving(
-    modality: ModalitySpec, windows: Float64Array, low: Float64Array, swing: Float64Array, still: Float64Array
+    modality: ModalitySpec,
+    windows: Float64Array,
+    low: Float64Array,
+    swing: Float64Array,
+    still: Float64Array,
 ) -> tuple[BoolArray, Float64Array]:
     """The same for windows in which every sample is there, in range, and not constant."""
     quality = _score(modality)(modality, windows, swing)
@@ -133,8 +148,8 @@ def _all_channels(each: BoolArray) -> BoolArray:
 def _maybe_stuck(windows: Float64Array, still: Float64Array) -> BoolArray:
     """(windows, channels): three samples agree that agree in every stuck channel.
 
-    A run longer than half of the window covers its middle, and one of the two samples half of the window
-    apart that lie a quarter from its ends. `still` is what rounding moves a constant by.
+    A run longer than half of the window covers its middle, and one of the two samples half of the
+    window apart that lie a quarter from its ends. `still` is what rounding moves a constant by.
     """
     samples = windows.shape[1]
     apart = np.abs(windows[:, samples // 4 :: samples // 2][:, :2] - windows[:, samples // 2, None])
@@ -158,10 +173,11 @@ def _stuck(windows: Float64Array, still: Float64Array) -> BoolArray:
 
 
 def _far_from_centre(windows: Float64Array, low: Float64Array, swing: Float64Array) -> BoolArray:
-    """(windows, channels): the mean square distance from the centre is so large that it may be saturated.
+    """(windows, channels): the mean square distance from the centre is so large
+    that it may be saturated.
 
-    Half of the samples within 1 % of the extremes alone make it (0.49 swing)^2 / 2. One sum instead of
-    counting; it overlooks nothing, for the rounding of the sums is allowed for.
+    Half of the samples within 1 % of the extremes alone make it (0.49 swing)^2 / 2. One sum instead
+    of counting; it overlooks nothing, for the rounding of the sums is allowed for.
     """
     samples = windows.shape[1]
     centre = low + swing / 2
@@ -184,7 +200,9 @@ def _saturated(windows: Float64Array, low: Float64Array, swing: Float64Array) ->
 
 
 def fold(operation: np.ufunc, windows: NDArray[Any], *, folds: int = 8) -> NDArray[Any]:
-    """operation.reduce over axis 1, four times as fast on a few (not one) channels: halves are combined first."""
+    """operation.reduce over axis 1, four times as fast on a few (not one) channels:
+    halves are combined first.
+    """
     for _ in range(folds):
         length = windows.shape[1]
         if length < 2 or length % 2 or windows.shape[2] == 1:
@@ -193,7 +211,9 @@ def fold(operation: np.ufunc, windows: NDArray[Any], *, folds: int = 8) -> NDArr
     return np.asarray(operation.reduce(windows, axis=1))
 
 
-def _swing_score(modality: ModalitySpec, windows: Float64Array, swing: Float64Array) -> Float64Array:
+def _swing_score(
+    modality: ModalitySpec, windows: Float64Array, swing: Float64Array
+) -> Float64Array:
     """Mean over channels of min(1, clean / peak-to-peak)."""
     clean = modality_of(modality.name).clean
     mean: Float64Array = (clean / np.maximum(swing, clean)).mean(axis=1)
@@ -208,7 +228,8 @@ class _PulseBins:
         dft: (samples, 2 bins) real and imaginary parts, mean removal and Hann taper included.
         pulse: which of the bins a pulse frequency may be.
         in_band: (bins,) 1 for those between 0.5 and 8 Hz.
-        near: (bins, pulse bins) 1 for the bins at a pulse frequency and its first overtone, one to each side.
+        near: (bins, pulse bins) 1 for the bins at a pulse frequency and its first
+            overtone, one to each side.
     """
 
     dft: Float64Array
@@ -235,12 +256,16 @@ def _pulse_bins(samples: int, rate_hz: float) -> _PulseBins:
     )
 
 
-def _pulse_score(modality: ModalitySpec, windows: Float64Array, swing: Float64Array) -> Float64Array:
+def _pulse_score(
+    modality: ModalitySpec, windows: Float64Array, swing: Float64Array
+) -> Float64Array:
     return pulse_share(windows, modality.rate_hz)
 
 
 def pulse_share(windows: Float64Array, rate_hz: float) -> Float64Array:
-    """(windows, samples, 1) -> the share of the 0.5-8 Hz power that lies at one pulse and its first overtone."""
+    """(windows, samples, 1) -> the share of the 0.5-8 Hz power that lies at one
+    pulse and its first overtone.
+    """
     bins = _pulse_bins(windows.shape[1], rate_hz)
     parts = np.square(np.ascontiguousarray(windows[:, :, 0]) @ bins.dft)
     power = parts[:, : len(bins.in_band)] + parts[:, len(bins.in_band) :]
@@ -273,7 +298,12 @@ def _constant_score(modality: ModalitySpec, windows: Float64Array) -> float:
 
 
 _Score = Callable[[ModalitySpec, Float64Array, Float64Array], Float64Array]
-_SCORES: dict[str, _Score] = {"": _no_score, "swing": _swing_score, "pulse": _pulse_score, "step": _step_score}
+_SCORES: dict[str, _Score] = {
+    "": _no_score,
+    "swing": _swing_score,
+    "pulse": _pulse_score,
+    "step": _step_score,
+}
 
 
 def _score(modality: ModalitySpec) -> _Score:

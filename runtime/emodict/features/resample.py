@@ -12,11 +12,13 @@ from emodict.errors import InputError
 
 Float64Array = NDArray[np.float64]
 
-# The design of scipy.signal.resample_poly: a Kaiser window (beta 5) over ten periods of the lower rate.
+# The design of scipy.signal.resample_poly: a Kaiser window (beta 5)
+# over ten periods of the lower rate.
 _KAISER_BETA = 5.0
 _PERIODS = 10
 _MAX_FACTOR = 1000
-# How well the whole numbers up / down give the ratio of the rates, and how large they may be for it.
+# How well the whole numbers up / down give the ratio of the rates,
+# and how large they may be for it.
 _RATIO_ERROR = 1e-6
 _DENOMINATORS = (1_000, 3_000, 10_000, 30_000, 100_000, 300_000, 1_000_000, 3_000_000)
 # Numbers in a block matrix, 8 MB.
@@ -28,9 +30,9 @@ _WEIGHTS_AT_ONCE = 100_000
 class Resampler:
     """Resample (samples, channels) pushed in chunks of any size from one rate to another.
 
-    Output sample m lies at input time m * down / up, which is m * from_hz / to_hz to 1e-6: 4 ms in an hour.
-    NaN reaches as far as the filter does, no further. The ends of the stream are continued by their first
-    and last sample.
+    Output sample m lies at input time m * down / up, which is m * from_hz / to_hz to 1e-6: 4 ms in
+    an hour. NaN reaches as far as the filter does, no further. The ends of the stream are continued
+    by their first and last sample.
 
     Raises:
         InputError: the rates are not rates, or lie more than a factor of 1000 apart.
@@ -47,7 +49,8 @@ class Resampler:
         self._from_hz = from_hz
         self._half = _PERIODS * max(self.up, self.down)
         self._reach = self._half // self.up
-        # The outputs of `down` inputs as one matrix; one by one where that is too large (and its block too long).
+        # The outputs of `down` inputs as one matrix;
+        # one by one where that is too large (and its block too long).
         self._blockwise = self.up * (self.down + 2 * self._reach + 1) <= _LARGEST_MATRIX
         if self._blockwise:
             self._matrix = _block_matrix(self.up, self.down, self._half, self._reach)
@@ -66,7 +69,9 @@ class Resampler:
         if not len(samples):
             return samples
         self._received += len(samples)
-        before = self._pending if len(self._pending) else np.repeat(samples[:1], self._reach, axis=0)
+        before = (
+            self._pending if len(self._pending) else np.repeat(samples[:1], self._reach, axis=0)
+        )
         pending = np.concatenate([before, samples])
         whole = len(pending) - 2 * self._reach - 1
         if self._blockwise:
@@ -88,7 +93,9 @@ class Resampler:
 
     @property
     def ahead_s(self) -> float:
-        """How far beyond its own time an output needs samples: the filter's reach and the rest of its block."""
+        """How far beyond its own time an output needs samples:
+        the filter's reach and the rest of its block.
+        """
         return (self._reach + 1 + (self.down if self._blockwise else 0)) / self._from_hz
 
     @property
@@ -109,20 +116,28 @@ class Resampler:
             start = self._base - first
             out = self._outputs(known[start:], now)
             if known is not pending:
-                out[self._outputs(missing[start:].astype(np.float64), now, footprint=True) > 0.5] = np.nan
+                out[
+                    self._outputs(missing[start:].astype(np.float64), now, footprint=True) > 0.5
+                ] = np.nan
             parts.append(out)
             self._sent += now
         return np.concatenate(parts) if len(parts) > 2 else parts[-1]
 
-    def _outputs(self, pending: Float64Array, count: int, *, footprint: bool = False) -> Float64Array:
+    def _outputs(
+        self, pending: Float64Array, count: int, *, footprint: bool = False
+    ) -> Float64Array:
         if self._blockwise:
             matrix = self._footprint if footprint else self._matrix
-            windows = sliding_window_view(pending, matrix.shape[1], axis=0)[:: self.down][: count // self.up]
+            windows = sliding_window_view(pending, matrix.shape[1], axis=0)[:: self.down][
+                : count // self.up
+            ]
             product: Float64Array = matrix @ windows.swapaxes(1, 2)
             return product.reshape(count, pending.shape[1])
         position = np.arange(self._sent, self._sent + count, dtype=np.int64) * self.down
         inputs = np.arange(-self._reach, self._reach + 2)
-        weights = _weights((position % self.up)[:, None] - inputs * self.up, self.up, self.down, self._half)
+        weights = _weights(
+            (position % self.up)[:, None] - inputs * self.up, self.up, self.down, self._half
+        )
         if footprint:
             weights = (weights != 0).astype(np.float64)
         base = position // self.up - self._base
@@ -134,7 +149,8 @@ class Resampler:
 def _ratio(from_hz: float, to_hz: float) -> tuple[int, int]:
     """(up, down), as small as they may be: their ratio is that of the rates to 1e-6.
 
-    A denominator of at most n comes within 1 / n of any number, so the last of the limits always does.
+    A denominator of at most n comes within 1 / n of any number,
+    so the last of the limits always does.
     """
     exact = Fraction(to_hz) / Fraction(from_hz)
     large = max(exact, 1 / exact)
@@ -144,10 +160,11 @@ def _ratio(from_hz: float, to_hz: float) -> tuple[int, int]:
 
 
 def _weights(distance: NDArray[np.int64], up: int, down: int, half: int) -> Float64Array:
-    """Windowed sinc at `distance` steps of the upper rate, cut off at the lower of the two Nyquist rates.
+    """Windowed sinc at `distance` steps of the upper rate,
+    cut off at the lower of the two Nyquist rates.
 
-    Each row is divided by its sum, so that a constant stays one: the offset of a raw PPG is a hundred
-    times its pulse, and its ripple (1e-3) would fall into the pulse's band.
+    Each row is divided by its sum, so that a constant stays one: the offset of a raw PPG is a
+    hundred times its pulse, and its ripple (1e-3) would fall into the pulse's band.
     """
     inside = np.clip(1 - np.square(distance / half), 0.0, None)
     kaiser = np.i0(_KAISER_BETA * np.sqrt(inside))
@@ -157,6 +174,8 @@ def _weights(distance: NDArray[np.int64], up: int, down: int, half: int) -> Floa
 
 
 def _block_matrix(up: int, down: int, half: int, reach: int) -> Float64Array:
-    """(up, inputs): `up` outputs from inputs -reach .. down + reach; h[m down - k up] as in the books."""
+    """(up, inputs): `up` outputs from inputs -reach .. down + reach;
+    h[m down - k up] as in the books.
+    """
     inputs = np.arange(-reach, down + reach + 1)
     return _weights(np.arange(up)[:, None] * down - inputs * up, up, down, half)

@@ -1,4 +1,6 @@
-"""FeatureSpec: everything that turns a recording into a model's input, as data with an id and a fingerprint."""
+"""FeatureSpec: everything that turns a recording into a model's input,
+as data with an id and a fingerprint.
+"""
 
 from __future__ import annotations
 
@@ -19,12 +21,14 @@ from emodict.recording.modalities import EEG
 
 KINDS = ("band_power", "statistics", "embedding", "table")
 FILTER_MODES = ("causal", "zero-phase-window", "zero-phase-trial", "zero-phase-recording")
-# What a filter of each kind of features may run over; a mode that nothing computes would be left out silently.
+# What a filter of each kind of features may run over;
+# a mode that nothing computes would be left out silently.
 _MODES_OF_KIND = {
     "band_power": ("causal", "zero-phase-trial", "zero-phase-recording"),
     "statistics": ("zero-phase-window", "zero-phase-trial", "zero-phase-recording"),
 }
-# Kinds of face features: gradients, or VGG-16's of pixels scaled as torchvision does, or as the released code does.
+# Kinds of face features: gradients, or VGG-16's of pixels scaled as torchvision does,
+# or as the released code does.
 HOG, VGG_CLEAN, VGG_REFERENCE = "hog", "vgg16-clean", "vgg16-reference"
 DEFAULT_SPEC_ID = "emodict-1"
 
@@ -46,11 +50,21 @@ class FilterSpec:
 
     def __post_init__(self) -> None:
         if self.mode not in FILTER_MODES:
-            raise SpecError("The filter's mode is unknown", expected=FILTER_MODES, got=repr(self.mode))
-        if not self.sos or any(len(row) != 6 or row[3] != 1.0 or not all(map(math.isfinite, row)) for row in self.sos):
-            raise SpecError("The filter's sections are malformed", expected="rows of 6 finite numbers with a0 = 1")
+            raise SpecError(
+                "The filter's mode is unknown", expected=FILTER_MODES, got=repr(self.mode)
+            )
+        if not self.sos or any(
+            len(row) != 6 or row[3] != 1.0 or not all(map(math.isfinite, row)) for row in self.sos
+        ):
+            raise SpecError(
+                "The filter's sections are malformed",
+                expected="rows of 6 finite numbers with a0 = 1",
+            )
         if not all(abs(a2) < 1 and abs(a1) < 1 + a2 for *_, a1, a2 in self.sos):
-            raise SpecError("The filter is unstable", expected="sections with their poles inside the unit circle")
+            raise SpecError(
+                "The filter is unstable",
+                expected="sections with their poles inside the unit circle",
+            )
 
     @property
     def streams(self) -> bool:
@@ -73,8 +87,8 @@ class Band:
 class SpectrumSpec:
     """Log band power: value_b = log_scale * ln(sum_k weight_bk |X_k|^2) + log_offset.
 
-    X is the DFT of length `n_fft` of the tapered window, after keeping every `decimation`-th sample.
-    Where the taper is shorter than the window the rest is cut off; where it is shorter than
+    X is the DFT of length `n_fft` of the tapered window, after keeping every `decimation`-th
+    sample. Where the taper is shorter than the window the rest is cut off; where it is shorter than
     `n_fft` it is padded with zeros.
     """
 
@@ -98,10 +112,10 @@ class ModalitySpec:
         window_s: samples up to the end of a row's second that its features look at.
         settle_s: how long after a gap the filter's output is not to be trusted.
         valid_range: samples outside it make a window invalid (None: no limit on that side).
-        face_features: the kinds of face features that may stand in an embedding, where they are not VGG-16's of pixels
-            scaled as torchvision does.
-        constant_usable: a window whose raw samples are all equal is a window like any other, as it is for the code
-            whose features the spec reproduces; without it such a window is invalid.
+        face_features: the kinds of face features that may stand in an embedding, where they are not
+            VGG-16's of pixels scaled as torchvision does.
+        constant_usable: a window whose raw samples are all equal is a window like any other, as it
+            is for the code whose features the spec reproduces; without it such a window is invalid.
     """
 
     name: str
@@ -121,7 +135,9 @@ class ModalitySpec:
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
-            raise SpecError(f"{self.name}: unknown kind of features", expected=KINDS, got=repr(self.kind))
+            raise SpecError(
+                f"{self.name}: unknown kind of features", expected=KINDS, got=repr(self.kind)
+            )
         if len(self.feature_names) != self.dims:
             raise SpecError(
                 f"{self.name}: names and shape disagree",
@@ -131,10 +147,14 @@ class ModalitySpec:
         for what, value in (("rate", self.rate_hz), ("window", self.window_s)):
             if not (value >= 1 and value == math.floor(value)):
                 # Rows come once a second, and every window ends with one.
-                raise SpecError(f"{self.name}: the {what} must be a whole number of Hz or seconds", got=value)
+                raise SpecError(
+                    f"{self.name}: the {what} must be a whole number of Hz or seconds", got=value
+                )
         if self.filter is not None:
             self._check_filter(self.filter)
-        if self.constant_usable and (self.kind not in _MODES_OF_KIND or len(self.channel_names) != 1):
+        if self.constant_usable and (
+            self.kind not in _MODES_OF_KIND or len(self.channel_names) != 1
+        ):
             # Among several channels one that stands still is broken.
             raise SpecError(
                 f"{self.name}: its constant windows cannot be usable",
@@ -143,16 +163,22 @@ class ModalitySpec:
             )
         if self.constant_usable and self.filter is not None and self.filter.mode == "causal":
             # A stuck channel is cut out before the filter, and what was cut out has no features.
-            raise SpecError(f"{self.name}: constant windows cannot be usable behind a causal filter")
+            raise SpecError(
+                f"{self.name}: constant windows cannot be usable behind a causal filter"
+            )
 
     def _check_filter(self, filter_spec: FilterSpec) -> None:
         modes = _MODES_OF_KIND.get(self.kind, ())
         if filter_spec.mode not in modes:
             raise SpecError(
-                f"{self.name}: {self.kind} features do not filter so", expected=modes, got=repr(filter_spec.mode)
+                f"{self.name}: {self.kind} features do not filter so",
+                expected=modes,
+                got=repr(filter_spec.mode),
             )
         if filter_spec.mode == "causal" and self.window_s != 1:
-            raise SpecError(f"{self.name}: a causal filter runs over windows of 1 s", got=f"{self.window_s:g} s")
+            raise SpecError(
+                f"{self.name}: a causal filter runs over windows of 1 s", got=f"{self.window_s:g} s"
+            )
 
     @property
     def dims(self) -> int:
@@ -161,12 +187,16 @@ class ModalitySpec:
 
     @property
     def face_kinds(self) -> tuple[str, ...]:
-        """The kinds of face features that an embedding may hold; none where they only exist ready-made."""
+        """The kinds of face features that an embedding may hold;
+        none where they only exist ready-made.
+        """
         if self.kind != "embedding":
             return ()
         if self.face_features:
             return self.face_features
-        return (HOG,) if all(name.startswith("hog_") for name in self.feature_names) else (VGG_CLEAN,)
+        return (
+            (HOG,) if all(name.startswith("hog_") for name in self.feature_names) else (VGG_CLEAN,)
+        )
 
     @property
     def window_samples(self) -> int:
@@ -184,7 +214,9 @@ class ModalitySpec:
             return False
         # With as many channels as bands the shape says nothing, and the names do.
         square = len(self.channel_names) == len(self.bands)
-        return not (square and self.feature_names == self._features_of(self.channel_names, band_major=False))
+        return not (
+            square and self.feature_names == self._features_of(self.channel_names, band_major=False)
+        )
 
     @property
     def bands(self) -> tuple[Band, ...]:
@@ -199,7 +231,9 @@ class ModalitySpec:
         channels, bands = tuple(names), len(self.bands)
         own = (self._features_of(self.channel_names, band_major=major) for major in (True, False))
         if self.feature_names not in own:
-            raise SpecError(f"{self.name}: its features are not of single channels, so none can be chosen")
+            raise SpecError(
+                f"{self.name}: its features are not of single channels, so none can be chosen"
+            )
         return dataclasses.replace(
             self,
             channel_names=channels,
@@ -236,7 +270,8 @@ class FeatureSpec:
         for modality in self.modalities:
             if modality.filter is not None and modality.filter.streams != self.streaming:
                 raise SpecError(
-                    f"{self.id}: {modality.name}'s filter does not fit a spec with streaming {self.streaming}",
+                    f"{self.id}: {modality.name}'s filter does not fit a spec with streaming "
+                    f"{self.streaming}",
                     got=repr(modality.filter.mode),
                 )
 
@@ -272,7 +307,9 @@ class FeatureSpec:
 
     @property
     def channel_names(self) -> tuple[str, ...]:
-        """Of the EEG, in the model's order; () without EEG, or where its features come without channels."""
+        """Of the EEG, in the model's order; () without EEG,
+        or where its features come without channels.
+        """
         return self.modality(EEG).channel_names if EEG in self.modality_names else ()
 
     @property
@@ -295,7 +332,9 @@ class FeatureSpec:
             if modality.name == name:
                 return modality
         raise SpecError(
-            f"Feature spec {self.id} has no modality '{name}'", expected=self.modality_names, fix="Correct the name"
+            f"Feature spec {self.id} has no modality '{name}'",
+            expected=self.modality_names,
+            fix="Correct the name",
         )
 
     def with_modalities(self, names: Sequence[str]) -> FeatureSpec:
@@ -306,7 +345,8 @@ class FeatureSpec:
         return dataclasses.replace(self, modalities=kept)
 
     def with_channels(self, names: Sequence[str]) -> FeatureSpec:
-        """The same spec with the EEG of these channels, in this order; they need not be among the spec's own.
+        """The same spec with the EEG of these channels, in this order;
+        they need not be among the spec's own.
 
         Raises:
             SpecError: no EEG in the spec, or names that are not electrodes, each once.
@@ -321,14 +361,18 @@ class FeatureSpec:
 
     def _with_channel_names(self, names: Sequence[str]) -> FeatureSpec:
         return dataclasses.replace(
-            self, modalities=tuple(m.with_channels(names) if m.name == EEG else m for m in self.modalities)
+            self,
+            modalities=tuple(
+                m.with_channels(names) if m.name == EEG else m for m in self.modalities
+            ),
         )
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON types; `spec_from_dict` reads them back."""
         plain: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(self)))
         for modality in plain["modalities"]:
-            # Written only where they are set: the specs that were there before them keep their fingerprints.
+            # Written only where they are set:
+            # the specs that were there before them keep their fingerprints.
             for name in ("constant_usable", "face_features"):
                 if not modality[name]:
                     del modality[name]
@@ -341,7 +385,9 @@ class FeatureSpec:
 def spec_ids() -> list[str]:
     """The ids of the specs that ship with emodict."""
     folder = importlib.resources.files("emodict.features") / "specs"
-    return sorted(p.name.removesuffix(".json") for p in folder.iterdir() if p.name.endswith(".json"))
+    return sorted(
+        p.name.removesuffix(".json") for p in folder.iterdir() if p.name.endswith(".json")
+    )
 
 
 def load_spec(spec_id: str) -> FeatureSpec:
@@ -352,8 +398,12 @@ def load_spec(spec_id: str) -> FeatureSpec:
     """
     known = spec_ids()
     if spec_id not in known:
-        raise SpecError(f"There is no feature spec '{spec_id}'", expected=f"one of {', '.join(known)}")
-    text = (importlib.resources.files("emodict.features") / "specs" / f"{spec_id}.json").read_text("utf-8")
+        raise SpecError(
+            f"There is no feature spec '{spec_id}'", expected=f"one of {', '.join(known)}"
+        )
+    text = (importlib.resources.files("emodict.features") / "specs" / f"{spec_id}.json").read_text(
+        "utf-8"
+    )
     return spec_from_dict(json.loads(text))
 
 
@@ -371,7 +421,9 @@ def spec_from_dict(content: Any) -> FeatureSpec:
         raise SpecError(f"The feature spec cannot be read: {error}") from error
 
 
-def require_same_spec(ours: FeatureSpec, theirs: FeatureSpec, *, ours_is: str, theirs_is: str) -> None:
+def require_same_spec(
+    ours: FeatureSpec, theirs: FeatureSpec, *, ours_is: str, theirs_is: str
+) -> None:
     """Refuse to mix two specs.
 
     Raises:
@@ -386,8 +438,11 @@ def require_same_spec(ours: FeatureSpec, theirs: FeatureSpec, *, ours_is: str, t
         )
 
 
-def require_known_spec(features: FeatureSpec, *, source: str, fingerprint: str = "", again: str = "train") -> None:
-    """A stored spec must be what this emodict knows under its id, and what its stored `fingerprint` says, if any.
+def require_known_spec(
+    features: FeatureSpec, *, source: str, fingerprint: str = "", again: str = "train"
+) -> None:
+    """A stored spec must be what this emodict knows under its id,
+    and what its stored `fingerprint` says, if any.
 
     `again` says what is done again where it is not.
 
@@ -412,7 +467,9 @@ def require_known_spec(features: FeatureSpec, *, source: str, fingerprint: str =
 
 
 def _ours_if_other(features: FeatureSpec) -> FeatureSpec | None:
-    """What this emodict computes under the spec's id with its sensors, where that is something else."""
+    """What this emodict computes under the spec's id with its sensors,
+    where that is something else.
+    """
     if features.id not in spec_ids():
         return None
     ours = load_spec(features.id).with_modalities(features.modality_names)
@@ -432,7 +489,9 @@ def _modality_from_dict(content: Mapping[str, Any]) -> ModalitySpec:
         fields["filter"] = FilterSpec(**{**fields["filter"], "sos": sos})
     if fields.get("spectrum"):
         spectrum = dict(fields["spectrum"])
-        bands = tuple(Band(**{**b, "weights": tuple(map(float, b["weights"]))}) for b in spectrum["bands"])
+        bands = tuple(
+            Band(**{**b, "weights": tuple(map(float, b["weights"]))}) for b in spectrum["bands"]
+        )
         taper = tuple(map(float, spectrum["taper"]))
         fields["spectrum"] = SpectrumSpec(**{**spectrum, "taper": taper, "bands": bands})
     return ModalitySpec(**fields)

@@ -9,11 +9,13 @@ from typing import Any
 # Far beyond every sensor and every window, and far within what a device can hold.
 _MOST_RATE_HZ, _MOST_WINDOW_S = 100_000, 3600
 _MOST_WINDOW_SAMPLES = 65_536
-# Band powers and filters inside a window are products with matrices of (samples, samples): 32 MiB each.
+# Band powers and filters inside a window are products with matrices of
+# (samples, samples): 32 MiB each.
 _MOST_MATRIX_SAMPLES = 2_048
 # 64 s are worked on at once: 128 MiB of samples, 256 channels at 1 kHz.
 _MOST_WINDOW_VALUES = 1 << 18
-# All bands' bins times the samples of the window: the matrix that gives their powers has two such rows, 32 MiB.
+# All bands' bins times the samples of the window:
+# the matrix that gives their powers has two such rows, 32 MiB.
 _MOST_ANALYSIS_VALUES = 1 << 21
 # Two differences of differences.
 _FEWEST_SAMPLES = 4
@@ -22,7 +24,9 @@ _MOST_SECTIONS = 64
 
 
 def check_spec(content: Mapping[str, Any]) -> None:
-    """Raises ValueError, TypeError or KeyError where a spec holds something of another kind or beyond its size."""
+    """Raises ValueError, TypeError or KeyError where a spec holds something of another
+    kind or beyond its size.
+    """
     for name in ("id", "description"):
         _text(content, name)
     _whole(content, "token_width", _MOST_FEATURES)
@@ -41,7 +45,11 @@ def check_modality(content: Mapping[str, Any]) -> None:
         if not all(isinstance(text, str) for text in _list(content, name, _MOST_NAMES)):
             raise TypeError(f"{name} are not all texts")
     shape = _list(content, "shape", 8)
-    if not shape or not all(type(size) is int and size > 0 for size in shape) or math.prod(shape) > _MOST_FEATURES:
+    if (
+        not shape
+        or not all(type(size) is int and size > 0 for size in shape)
+        or math.prod(shape) > _MOST_FEATURES
+    ):
         raise ValueError(f"the shape is not one of at most {_MOST_FEATURES} features")
     if "settle_s" in content:
         _number(content, "settle_s", 0, _MOST_WINDOW_S)
@@ -57,7 +65,8 @@ def check_modality(content: Mapping[str, Any]) -> None:
         _check_spectrum(content["spectrum"], samples)
     if len(content["channel_names"]) * samples > _MOST_WINDOW_VALUES:
         raise ValueError(
-            f"a window of {len(content['channel_names'])} channels and {samples} samples: more than "
+            f"a window of {len(content['channel_names'])} channels and {samples} "
+            f"samples: more than "
             f"{_MOST_WINDOW_VALUES} values"
         )
 
@@ -69,9 +78,13 @@ def _check_window(content: Mapping[str, Any]) -> int:
     by_matrix = content["kind"] == "band_power" or content.get("filter") is not None
     most = _MOST_MATRIX_SAMPLES if by_matrix else _MOST_WINDOW_SAMPLES
     if samples > most:
-        raise ValueError(f"a window of {samples} samples is longer than {most}; a lower rate_hz makes it shorter")
+        raise ValueError(
+            f"a window of {samples} samples is longer than {most}; a lower rate_hz makes it shorter"
+        )
     if content["kind"] == "statistics" and samples < _FEWEST_SAMPLES:
-        raise ValueError(f"statistics of {samples} samples: their differences need {_FEWEST_SAMPLES}")
+        raise ValueError(
+            f"statistics of {samples} samples: their differences need {_FEWEST_SAMPLES}"
+        )
     return samples
 
 
@@ -106,7 +119,10 @@ def _check_spectrum(content: Mapping[str, Any], samples: int) -> None:
         _numbers(band, "weights", length // 2 + 1 - first)
     bins = sum(len(band["weights"]) for band in content["bands"])
     if bins * samples > _MOST_ANALYSIS_VALUES:
-        raise ValueError(f"bands of {bins} bins for a window of {samples} samples: more than {_MOST_ANALYSIS_VALUES}")
+        raise ValueError(
+            f"bands of {bins} bins for a window of {samples} samples: "
+            f"more than {_MOST_ANALYSIS_VALUES}"
+        )
 
 
 def _text(content: Mapping[str, Any], name: str) -> None:
@@ -141,7 +157,9 @@ def _whole(content: Mapping[str, Any], name: str, most: int, *, least: int = 0) 
 
 
 def _whole_number(content: Mapping[str, Any], name: str, most: int) -> float:
-    """A whole number, which may be written as 300.0: rows come once a second, and every window ends with one."""
+    """A whole number, which may be written as 300.0: rows come once a second,
+    and every window ends with one.
+    """
     value = content[name]
     if not _is_number(value) or not 1 <= value <= most or value != math.floor(value):
         raise ValueError(f"{name} is not a whole number from 1 to {most}")

@@ -19,7 +19,9 @@ STATISTICS = 27
 
 
 class WindowStatistics:
-    """Statistics of windows (windows, samples), after the spec's zero-phase filter inside each window."""
+    """Statistics of windows (windows, samples),
+    after the spec's zero-phase filter inside each window.
+    """
 
     def __init__(self, modality: ModalitySpec) -> None:
         self._rate_hz = modality.rate_hz
@@ -37,7 +39,8 @@ class WindowStatistics:
 
     def values(self, windows: Float64Array) -> Float64Array:
         """(windows, samples) -> (windows, 27 or 28)."""
-        # A copy: overlapping windows are views, and a matrix product over those is done without BLAS.
+        # A copy: overlapping windows are views,
+        # and a matrix product over those is done without BLAS.
         x = np.ascontiguousarray(windows)
         if self._filter is not None:
             x = x @ self._filter
@@ -49,7 +52,9 @@ class WindowStatistics:
 
 
 def _filter_matrix(spec: FilterSpec, samples: int) -> Float64Array:
-    """(samples, samples): a zero-phase filter over a fixed window is a fixed matrix, its answer to each unit sample."""
+    """(samples, samples): a zero-phase filter over a fixed window is a fixed matrix,
+    its answer to each unit sample.
+    """
     units = np.eye(samples)
     matrix = np.empty((samples, samples))
     # Some at a time: the filter's own arrays are several times as large as what it is given.
@@ -62,8 +67,9 @@ def _filter_matrix(spec: FilterSpec, samples: int) -> Float64Array:
 def _fill_moments(x: Float64Array, out: Float64Array) -> None:
     """The 27 statistics of each row of x into out[:, :27].
 
-    x, its first and second difference and the real part of its spectrum stand side by side, (windows, 4, samples), so
-    that one sort gives the median, minimum and maximum of all; the two shorter ones are padded at their end.
+    x, its first and second difference and the real part of its spectrum stand side by side,
+    (windows, 4, samples), so that one sort gives the median, minimum and maximum of all; the two
+    shorter ones are padded at their end.
     """
     count, samples = x.shape
     series = np.zeros((count, 4, samples))
@@ -94,14 +100,25 @@ def _fill_moments(x: Float64Array, out: Float64Array) -> None:
 
 @functools.cache
 def _places(samples: int) -> tuple[Float64Array, NDArray[np.intp], NDArray[np.intp]]:
-    """Lengths of x and its differences; where the ends, their neighbours and middles of the four sorted series lie."""
+    """Lengths of x and its differences; where the ends,
+    their neighbours and middles of the four sorted series lie.
+    """
     lengths = samples - np.array([0, 1, 2, 0])
-    rows = (0 * lengths, 0 * lengths + 1, (lengths - 1) // 2, lengths // 2, lengths - 2, lengths - 1)
+    rows = (
+        0 * lengths,
+        0 * lengths + 1,
+        (lengths - 1) // 2,
+        lengths // 2,
+        lengths - 2,
+        lengths - 1,
+    )
     return lengths[:3].astype(np.float64), np.arange(4), np.stack(rows)
 
 
 def _std(series: Float64Array, mean: Float64Array, lengths: Float64Array) -> Float64Array:
-    """Population standard deviation of (windows, 3, samples), of which series i has samples - i values."""
+    """Population standard deviation of (windows, 3, samples),
+    of which series i has samples - i values.
+    """
     centred = series - mean[:, :, None]
     centred[:, 1, -1:] = centred[:, 2, -2:] = 0.0
     std: Float64Array = np.sqrt(np.add.reduce(np.square(centred, out=centred), axis=2) / lengths)
@@ -109,7 +126,9 @@ def _std(series: Float64Array, mean: Float64Array, lengths: Float64Array) -> Flo
 
 
 def _fill_spectrum(x: Float64Array, out: Float64Array) -> None:
-    """The real part of the full spectrum: that of the half spectrum, and once more what mirrors it."""
+    """The real part of the full spectrum: that of the half spectrum,
+    and once more what mirrors it.
+    """
     half = np.fft.rfft(x, axis=1).real
     out[:, : half.shape[1]] = half
     out[:, half.shape[1] :] = half[:, 1 : (x.shape[1] + 1) // 2]
@@ -120,8 +139,8 @@ def _fill_fft_statistics(
 ) -> None:
     """Median mean std min max range of the full complex spectrum, real parts only.
 
-    numpy orders complex numbers by real, then imaginary part, so median, min and max have the real parts'
-    own. The mean of the spectrum is x[0]; by Parseval its variance is sum x^2 - x[0]^2.
+    numpy orders complex numbers by real, then imaginary part, so median, min and max have the real
+    parts' own. The mean of the spectrum is x[0]; by Parseval its variance is sum x^2 - x[0]^2.
     """
     rest = x[:, 1:]
     out[:, 0], out[:, 1] = median, x[:, 0]
@@ -130,9 +149,11 @@ def _fill_fft_statistics(
 
 
 def _welch_mean(x: Float64Array, rate_hz: float) -> Float64Array:
-    """Mean of the Welch density of each row: one Hann segment, mean removed; scipy.signal.welch's defaults.
+    """Mean of the Welch density of each row: one Hann segment, mean removed;
+    scipy.signal.welch's defaults.
 
-    The one-sided density adds up to the two-sided one, and that, by Parseval, to the tapered row's own squares.
+    The one-sided density adds up to the two-sided one, and that, by Parseval,
+    to the tapered row's own squares.
     """
     samples = x.shape[1]
     taper = _hann(samples)

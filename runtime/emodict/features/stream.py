@@ -27,13 +27,19 @@ class FeatureStream:
 
     Args:
         spec: a streaming spec.
-        rates_hz: the rate at which each modality's samples will be pushed. EEG and PPG are resampled
-            to the spec's rate, GSR only downwards. A modality without a rate is invalid in every row.
-        unmixing: (channels, channels) that the EEG is multiplied by, in the spec's order of channels.
+        rates_hz: the rate at which each modality's samples will be pushed. EEG and PPG
+            are resampled to the spec's rate, GSR only downwards. A modality without a
+            rate is invalid in every row.
+        unmixing: (channels, channels) that the EEG is multiplied by,
+            in the spec's order of channels.
     """
 
     def __init__(
-        self, spec: FeatureSpec, rates_hz: Mapping[str, float], *, unmixing: Float64Array | None = None
+        self,
+        spec: FeatureSpec,
+        rates_hz: Mapping[str, float],
+        *,
+        unmixing: Float64Array | None = None,
     ) -> None:
         if not spec.streaming:
             raise SpecError(
@@ -41,7 +47,11 @@ class FeatureStream:
                 fix="Use extract_features, or a model trained on emodict-1",
             )
         self.spec = spec
-        self._sources = {m.name: _Source(m, rates_hz[m.name], unmixing) for m in spec.modalities if m.name in rates_hz}
+        self._sources = {
+            m.name: _Source(m, rates_hz[m.name], unmixing)
+            for m in spec.modalities
+            if m.name in rates_hz
+        }
         unknown = set(rates_hz) - set(self._sources)
         if unknown or not self._sources:
             raise InputError(
@@ -60,16 +70,21 @@ class FeatureStream:
         The samples are copied where they are kept, so the caller may reuse its buffer.
 
         Raises:
-            InputError: a modality without a rate, the wrong number of channels, or the stream is finished.
+            InputError: a modality without a rate, the wrong number of channels,
+                or the stream is finished.
         """
         self._open_source(modality).push(samples)
         return self._collect_complete()
 
-    def restart(self, modality: str, second: int, *, rate_hz: float | None = None) -> FeatureWindows:
-        """Give up what came of a modality before `second`: the next sample pushed lies at its start.
+    def restart(
+        self, modality: str, second: int, *, rate_hz: float | None = None
+    ) -> FeatureWindows:
+        """Give up what came of a modality before `second`:
+        the next sample pushed lies at its start.
 
-        Its rows before are invalid, but for those that were complete, and so are those whose windows reach before
-        it. For a sensor that has stalled, or comes late, or comes back at another rate.
+        Its rows before are invalid, but for those that were complete, and so are those
+        whose windows reach before it. For a sensor that has stalled, or comes late, or
+        comes back at another rate.
 
         Raises:
             InputError: as `push`, or the second lies before `earliest_restart`.
@@ -89,7 +104,9 @@ class FeatureStream:
         return self._open_source(modality).earliest_restart
 
     def ahead_s(self, modality: str) -> float:
-        """How far beyond a second samples must come before its row is complete: resampling looks ahead."""
+        """How far beyond a second samples must come before its row is
+        complete: resampling looks ahead.
+        """
         return self._sources[modality].ahead_s
 
     @property
@@ -103,13 +120,17 @@ class FeatureStream:
         return [name for name in names if self._sources[name].complete_s <= second]
 
     def end(self, modality: str) -> FeatureWindows:
-        """No more samples of this modality will come: it is invalid from here on, and the others go on without it."""
+        """No more samples of this modality will come: it is invalid from here on,
+        and the others go on without it.
+        """
         self._open_source(modality).finish()
         self._ended.add(modality)
         return self._collect_complete()
 
     def finish(self) -> FeatureWindows:
-        """The rest: up to the last whole second of the longest modality, the others being invalid there."""
+        """The rest: up to the last whole second of the longest modality,
+        the others being invalid there.
+        """
         for name, source in self._sources.items():
             if name not in self._ended:
                 source.finish()
@@ -118,7 +139,9 @@ class FeatureStream:
 
     def _open_source(self, modality: str) -> _Source:
         if len(self._ended) == len(self._sources):
-            raise InputError("This stream is finished", fix="Start a new FeatureStream for more samples")
+            raise InputError(
+                "This stream is finished", fix="Start a new FeatureStream for more samples"
+            )
         if modality not in self._sources or modality in self._ended:
             told = [name for name in self._sources if name not in self._ended]
             raise InputError(
@@ -129,7 +152,9 @@ class FeatureStream:
         return self._sources[modality]
 
     def _collect_complete(self) -> FeatureWindows:
-        open_s = [source.complete_s for name, source in self._sources.items() if name not in self._ended]
+        open_s = [
+            source.complete_s for name, source in self._sources.items() if name not in self._ended
+        ]
         return self._collect(min(open_s)) if open_s else self._nothing
 
     def _collect(self, complete_s: int) -> FeatureWindows:
@@ -148,7 +173,9 @@ class FeatureStream:
 class _Source:
     """One modality: samples at any rate in, its own rows out."""
 
-    def __init__(self, modality: ModalitySpec, rate_hz: float, unmixing: Float64Array | None) -> None:
+    def __init__(
+        self, modality: ModalitySpec, rate_hz: float, unmixing: Float64Array | None
+    ) -> None:
         self._modality, self._rate_hz = modality, rate_hz
         self._resampler = resampler_for(modality, rate_hz)
         self._kernel = kernel_for(modality, unmixing)
@@ -177,7 +204,8 @@ class _Source:
         if self._filter is not None:
             self._filter.restart()
         self.pad_to(second)
-        # What came before is missing: windows that reach back to it are invalid, and complete in their own time.
+        # What came before is missing: windows that reach back to it are invalid,
+        # and complete in their own time.
         missing_s = second - (self.complete_s + 1 - self._modality.window_s)
         missing = round(missing_s * self._modality.rate_hz)
         self._samples = np.full((missing, self._samples.shape[1]), np.nan)
@@ -190,7 +218,8 @@ class _Source:
                 f"{self._modality.name}: the samples have the wrong shape",
                 expected=f"(samples, {channels})",
                 got=fresh.shape,
-                fix="Push (samples, channels), time first, with the channels of the spec in its order",
+                fix="Push (samples, channels), time first, "
+                "with the channels of the spec in its order",
             )
         usable = without_unusable(self._modality, fresh)
         self._append(usable if self._resampler is None else self._resampler.push(usable))
@@ -206,7 +235,9 @@ class _Source:
             self._hold(invalid_rows(self._modality, missing))
 
     def take(self, first_row: int, count: int) -> ModalityRows:
-        """`count` rows from the second `first_row` on, all of them held; they and earlier ones are let go."""
+        """`count` rows from the second `first_row` on, all of them held;
+        they and earlier ones are let go.
+        """
         rows = join_rows(self._rows)
         skip = first_row - self._first_held
         rest = rows.slice(slice(skip + count, None))
@@ -240,8 +271,8 @@ class _Source:
 class Unmixed:
     """Band power of EEG that a fixed matrix has freed of artefacts.
 
-    Windows are judged as they were recorded and only then multiplied: a bad channel would hide among the others. A
-    sample that misses one channel misses all of them afterwards.
+    Windows are judged as they were recorded and only then multiplied: a bad channel would hide
+    among the others. A sample that misses one channel misses all of them afterwards.
     """
 
     def __init__(self, kernel: BandPower | CausalBandPower, matrix: Float64Array) -> None:
@@ -249,7 +280,8 @@ class Unmixed:
 
     def values(self, windows: Float64Array) -> Float64Array:
         """(windows, samples, channels) -> the kernel's features of M x for each sample x."""
-        # One product per window, always of the same layout: the same numbers whatever the size of the block.
+        # One product per window, always of the same layout:
+        # the same numbers whatever the size of the block.
         clean = np.ascontiguousarray(windows) @ self._transposed
         clean[np.isnan(windows).any(axis=2)] = np.nan
         return self.kernel.values(clean)
@@ -272,7 +304,11 @@ def kernel_for(modality: ModalitySpec, unmixing: Float64Array | None = None) -> 
             return kernel
         size = channel_count(modality)
         if unmixing.shape != (size, size):
-            raise InputError("The unmixing matrix does not fit the EEG", expected=(size, size), got=unmixing.shape)
+            raise InputError(
+                "The unmixing matrix does not fit the EEG",
+                expected=(size, size),
+                got=unmixing.shape,
+            )
         return Unmixed(kernel, unmixing)
     return WindowStatistics(modality) if modality.kind == "statistics" else None
 
@@ -291,7 +327,9 @@ def require_raw(modality: ModalitySpec) -> None:
 
 
 def sliding_windows(samples: Float64Array, *, window: int, hop: int) -> Float64Array:
-    """All whole windows of (samples, channels), from the first sample on -> (windows, window, channels), a view."""
+    """All whole windows of (samples, channels),
+    from the first sample on -> (windows, window, channels), a view.
+    """
     count = (len(samples) - window) // hop + 1
     if count < 1:
         return np.empty((0, window, samples.shape[1]))
@@ -303,7 +341,11 @@ def sliding_windows(samples: Float64Array, *, window: int, hop: int) -> Float64A
 
 
 def rows_of_usable(
-    modality: ModalitySpec, kernel: Kernel, windows: Float64Array, usable: NDArray[np.bool_], quality: Float64Array
+    modality: ModalitySpec,
+    kernel: Kernel,
+    windows: Float64Array,
+    usable: NDArray[np.bool_],
+    quality: Float64Array,
 ) -> ModalityRows:
     """Features of the usable windows (windows, samples, channels); the others are invalid."""
     if usable.all():
@@ -321,8 +363,12 @@ def _window_values(kernel: Kernel, windows: Float64Array) -> Float64Array:
     return kernel.values(windows[:, :, 0] if isinstance(kernel, WindowStatistics) else windows)
 
 
-def checked_rows(values: Float64Array, valid: NDArray[np.bool_], quality: Float64Array) -> ModalityRows:
-    """A row whose features are not all usable is invalid, and an invalid row holds NaN and quality 0."""
+def checked_rows(
+    values: Float64Array, valid: NDArray[np.bool_], quality: Float64Array
+) -> ModalityRows:
+    """A row whose features are not all usable is invalid,
+    and an invalid row holds NaN and quality 0.
+    """
     valid = valid & numeric_rows(values)
     if valid.all():
         return ModalityRows(values, valid, quality)
@@ -332,7 +378,9 @@ def checked_rows(values: Float64Array, valid: NDArray[np.bool_], quality: Float6
 
 def invalid_rows(modality: ModalitySpec, count: int) -> ModalityRows:
     """Rows of which nothing is known."""
-    return ModalityRows(np.full((count, *modality.shape), np.nan), np.zeros(count, bool), np.zeros(count))
+    return ModalityRows(
+        np.full((count, *modality.shape), np.nan), np.zeros(count, bool), np.zeros(count)
+    )
 
 
 def join_rows(parts: Sequence[ModalityRows]) -> ModalityRows:

@@ -12,7 +12,9 @@ from emodict.recording.recording import Trials
 SLACK_S = 1e-3
 
 
-def trial_of_rows(start_s: NDArray[np.float64], spec: FeatureSpec, trials: Trials) -> NDArray[np.intp]:
+def trial_of_rows(
+    start_s: NDArray[np.float64], spec: FeatureSpec, trials: Trials
+) -> NDArray[np.intp]:
     """(rows,) index of the trial that holds all samples a row looks at, -1 where there is none."""
     first_sample = start_s - spec.first_row_s
     inside = (first_sample[:, None] >= np.asarray(trials.start_s) - SLACK_S) & (
@@ -22,9 +24,14 @@ def trial_of_rows(start_s: NDArray[np.float64], spec: FeatureSpec, trials: Trial
 
 
 def truth_of_rows(
-    start_s: NDArray[np.float64], spec: FeatureSpec, trials: Trials | None, emotions: tuple[str, ...]
+    start_s: NDArray[np.float64],
+    spec: FeatureSpec,
+    trials: Trials | None,
+    emotions: tuple[str, ...],
 ) -> NDArray[np.float64] | None:
-    """(rows, emotions) in the order of `emotions`, NaN outside trials; None where the trials carry no such truth."""
+    """(rows, emotions) in the order of `emotions`, NaN outside trials;
+    None where the trials carry no such truth.
+    """
     if trials is None or trials.distribution is None or set(trials.label_names) != set(emotions):
         return None
     order = [trials.label_names.index(name) for name in emotions]

@@ -17,13 +17,16 @@ Float64Array = NDArray[np.float64]
 # Named here, where `slice` is Python's own: in the classes below it is a method.
 Rows = slice | NDArray[np.bool_]
 
-# A model computes in float32, which holds numbers to 3e38, and squares them; the pulse's largest features are 5e11.
+# A model computes in float32, which holds numbers to 3e38, and squares them;
+# the pulse's largest features are 5e11.
 LARGEST_FEATURE = 1e12
 
 
 @dataclass(frozen=True)
 class ModalityRows:
-    """One modality's rows: values (rows, *shape), NaN where not valid; valid and quality (rows,)."""
+    """One modality's rows: values (rows, *shape), NaN where not valid;
+    valid and quality (rows,).
+    """
 
     values: Float64Array
     valid: NDArray[np.bool_]
@@ -56,7 +59,9 @@ def numeric_rows(values: Float64Array) -> NDArray[np.bool_]:
 
 def finite_rows(values: Float64Array) -> NDArray[np.bool_]:
     """(rows, ...) -> (rows,): nothing but numbers in it."""
-    finite: NDArray[np.bool_] = np.logical_and.reduce(np.isfinite(values), axis=tuple(range(1, values.ndim)))
+    finite: NDArray[np.bool_] = np.logical_and.reduce(
+        np.isfinite(values), axis=tuple(range(1, values.ndim))
+    )
     return finite
 
 
@@ -88,14 +93,20 @@ class FeatureWindows(Shown):
 
     def slice(self, rows: Rows) -> FeatureWindows:
         """Some of the rows."""
-        return FeatureWindows(self.spec, self.start_s[rows], self.tokens[rows], self.valid[rows], self.quality[rows])
+        return FeatureWindows(
+            self.spec, self.start_s[rows], self.tokens[rows], self.valid[rows], self.quality[rows]
+        )
 
     def with_modalities(self, names: Sequence[str]) -> FeatureWindows:
         """The same rows with these modalities only, in the spec's order."""
         spec = self.spec.with_modalities(names)
         columns = [self.spec.modality_names.index(name) for name in spec.modality_names]
-        tokens = np.concatenate([self.tokens[:, self.spec.token_slices[n]] for n in spec.modality_names], 1)
-        return FeatureWindows(spec, self.start_s, tokens, self.valid[:, columns], self.quality[:, columns])
+        tokens = np.concatenate(
+            [self.tokens[:, self.spec.token_slices[n]] for n in spec.modality_names], 1
+        )
+        return FeatureWindows(
+            spec, self.start_s, tokens, self.valid[:, columns], self.quality[:, columns]
+        )
 
     def with_channels(self, names: Sequence[str]) -> FeatureWindows:
         """The same rows with these EEG channels only; still valid only where all the channels were.
@@ -114,7 +125,11 @@ class FeatureWindows(Shown):
                 fix="Choose among these, or read the recordings themselves",
             )
         eeg = self.spec.modality(EEG)
-        picked = np.take(self.features(EEG), [there.index(name) for name in wanted], axis=2 if eeg.band_major else 1)
+        picked = np.take(
+            self.features(EEG),
+            [there.index(name) for name in wanted],
+            axis=2 if eeg.band_major else 1,
+        )
         rows = {
             name: ModalityRows(self.features(name), self.valid[:, column], self.quality[:, column])
             for column, name in enumerate(self.spec.modality_names)
@@ -123,7 +138,9 @@ class FeatureWindows(Shown):
         return assemble(spec, self.start_s, rows)
 
 
-def assemble(spec: FeatureSpec, start_s: Float64Array, rows: Mapping[str, ModalityRows | None]) -> FeatureWindows:
+def assemble(
+    spec: FeatureSpec, start_s: Float64Array, rows: Mapping[str, ModalityRows | None]
+) -> FeatureWindows:
     """Lay modalities out as tokens; one that is None or absent is invalid throughout."""
     count = len(start_s)
     tokens = np.full((count, spec.tokens, spec.token_width), np.nan)

@@ -35,10 +35,12 @@ _NOT_HERE = {errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EINVAL, errno.EMLIN
 
 @contextlib.contextmanager
 def atomic_path(path: str | os.PathLike[str], *, replace: bool = True) -> Iterator[Path]:
-    """Yield a temporary path beside `path`; rename it to `path` if the block succeeds, delete it otherwise.
+    """Yield a temporary path beside `path`;
+    rename it to `path` if the block succeeds, delete it otherwise.
 
-    File and name are on the disk when the block has ended: neither a kill nor a power cut leaves half a file. What a
-    killed program left behind in the folder is removed, on Linux, whose locks tell that nobody writes it any more.
+    File and name are on the disk when the block has ended: neither a kill nor a power cut leaves
+    half a file. What a killed program left behind in the folder is removed, on Linux, whose locks
+    tell that nobody writes it any more.
 
     Args:
         replace: False refuses a `path` that exists by now, though it did not when the work began.
@@ -60,7 +62,8 @@ def atomic_path(path: str | os.PathLike[str], *, replace: bool = True) -> Iterat
     except OSError as error:
         raise output_error(final, error) from error
     finally:
-        # The error under way says what the matter is; a part that cannot be removed now is removed another time.
+        # The error under way says what the matter is;
+        # a part that cannot be removed now is removed another time.
         with contextlib.suppress(OSError):
             part.unlink(missing_ok=True)
         os.close(lock)
@@ -75,17 +78,19 @@ def _new_part(final: Path) -> tuple[Path, int]:
             lock = os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
         except FileExistsError:
             continue
-        # Another process may take the file for an abandoned one until it is locked, and where it did, it is gone.
+        # Another process may take the file for an abandoned one until it is locked,
+        # and where it did, it is gone.
         if _lock(lock) is not False and os.fstat(lock).st_nlink:
             return part, lock
         os.close(lock)
 
 
 def _lock(descriptor: int) -> bool | None:
-    """Lock a whole file; False where another process has, None where this system or file system has no locks.
+    """Lock a whole file; False where another process has,
+    None where this system or file system has no locks.
 
-    A lock of the open file description: it ends with the process, however that ends, and not, as POSIX's other locks
-    do, when a library opens and closes the same file.
+    A lock of the open file description: it ends with the process, however that ends, and not, as
+    POSIX's other locks do, when a library opens and closes the same file.
     """
     if not hasattr(fcntl, "F_OFD_SETLK"):
         # Linux has them; elsewhere nothing is taken for abandoned.
@@ -99,7 +104,8 @@ def _lock(descriptor: int) -> bool | None:
 
 @functools.cache
 def _remove_abandoned(folder: Path) -> None:
-    """Remove temporary files that nobody writes any more, once in a process: whoever was killed was another one.
+    """Remove temporary files that nobody writes any more, once in a process:
+    whoever was killed was another one.
 
     A device that loses power every day must not fill its disk with them.
     """
@@ -131,7 +137,8 @@ def _appear(part: Path, final: Path, *, replace: bool) -> None:
         except OSError as error:
             if error.errno not in _NOT_HERE:
                 raise
-            # Without hard links (FAT) two that start in the same millisecond cannot be distinguished.
+            # Without hard links (FAT)
+            # two that start in the same millisecond cannot be distinguished.
             if final.exists():
                 raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(final)) from None
             part.replace(final)
@@ -163,7 +170,9 @@ def flush(path: Path) -> None:
 
 
 def check_writable(path: Path, *, ending: str | None = None) -> None:
-    """Refuse an output path that cannot work, or has another ending than asked for, before any long work starts."""
+    """Refuse an output path that cannot work, or has another ending than asked for,
+    before any long work starts.
+    """
     if ending is not None and path.suffix != ending:
         raise OutputError(
             f"Cannot write {path}",
@@ -175,7 +184,9 @@ def check_writable(path: Path, *, ending: str | None = None) -> None:
         raise OutputError(f"Cannot write {path}", expected="a file name", got="a folder")
     if path.exists() and not path.is_file():
         # A rename would put a plain file in the place of, say, /dev/null.
-        raise OutputError(f"Cannot write {path}", expected="a new or a plain file", got="a device, pipe or socket")
+        raise OutputError(
+            f"Cannot write {path}", expected="a new or a plain file", got="a device, pipe or socket"
+        )
     if not path.parent.is_dir():
         raise OutputError(
             f"Cannot write {path}",
@@ -184,11 +195,14 @@ def check_writable(path: Path, *, ending: str | None = None) -> None:
             fix=f"mkdir -p '{path.parent}'",
         )
     if not os.access(path.parent, os.W_OK):
-        raise OutputError(f"Cannot write {path}: no permission in '{path.parent}'", fix=_FIXES[errno.EACCES])
+        raise OutputError(
+            f"Cannot write {path}: no permission in '{path.parent}'", fix=_FIXES[errno.EACCES]
+        )
 
 
 def refuse_overwriting(out: Path, inputs: Iterable[Path]) -> None:
-    """Refuse an output that is one of the inputs, or a file in a folder that is one, under whatever name or link.
+    """Refuse an output that is one of the inputs, or a file in a folder that is one,
+    under whatever name or link.
 
     Raises:
         OutputError: writing would destroy what is read.
@@ -199,7 +213,9 @@ def refuse_overwriting(out: Path, inputs: Iterable[Path]) -> None:
     for path in inputs:
         if path.exists() and (out.samefile(path) or path.resolve() in inside):
             raise OutputError(
-                f"Cannot write {out}: it is what is read", expected="another file", fix="Choose another file to write"
+                f"Cannot write {out}: it is what is read",
+                expected="another file",
+                fix="Choose another file to write",
             )
 
 
@@ -208,4 +224,6 @@ def output_error(path: Path, error: OSError) -> OutputError:
     # h5py raises OSError without errno, its text holding "errno = 28" somewhere.
     code = error.errno or next((c for c in _FIXES if f"errno = {c}," in str(error)), None)
     reason = os.strerror(code) if code else str(error)
-    return OutputError(f"Cannot write {path}: {reason}. Nothing was left behind", fix=_FIXES.get(code or 0))
+    return OutputError(
+        f"Cannot write {path}: {reason}. Nothing was left behind", fix=_FIXES.get(code or 0)
+    )

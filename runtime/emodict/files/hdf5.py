@@ -1,4 +1,6 @@
-"""HDF5 files of unknown origin: read without reaching into other files, loading code, or filling the memory."""
+"""HDF5 files of unknown origin: read without reaching into other files,
+loading code, or filling the memory.
+"""
 
 from __future__ import annotations
 
@@ -21,10 +23,19 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 # What h5py and numpy raise on content that is not what the format promises.
-DAMAGE = (KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError, RuntimeError, OSError)
+DAMAGE = (
+    KeyError,
+    IndexError,
+    TypeError,
+    ValueError,
+    AttributeError,
+    OverflowError,
+    RuntimeError,
+    OSError,
+)
 
-# By number: deflate, shuffle, Fletcher's checksum, and LZF, which h5py brings. For any other HDF5 looks for a plugin
-# to load, which is code.
+# By number: deflate, shuffle, Fletcher's checksum, and LZF, which h5py brings. For any other HDF5
+# looks for a plugin to load, which is code.
 KNOWN_FILTERS = frozenset({1, 2, 3, 32000})
 MOST_OBJECTS = 10_000
 # HDF5 reads whole chunks.
@@ -47,16 +58,19 @@ _HEAD_BYTES = 16
 
 
 def members(node: Mapping[str, Any]) -> dict[str, Any]:
-    """What an HDF5 group holds, or its attributes, by name: all of it read before any of it is used.
+    """What an HDF5 group holds, or its attributes, by name:
+    all of it read before any of it is used.
 
-    h5py's own items() holds the lock of all its threads as long as it runs. Left early, by an error, it keeps that
-    lock until the garbage collector finds it; found from another thread, for ever: nobody reads HDF5 any more.
+    h5py's own items() holds the lock of all its threads as long as it runs. Left early, by an
+    error, it keeps that lock until the garbage collector finds it; found from another thread, for
+    ever: nobody reads HDF5 any more.
     """
     return dict(node.items())
 
 
 def open_to_read(path: Path, *, swmr: bool = False) -> h5py.File:
-    """An HDF5 file, read without HDF5's lock, and said to be, where its drive has no locks; nothing is written.
+    """An HDF5 file, read without HDF5's lock, and said to be,
+    where its drive has no locks; nothing is written.
 
     Raises:
         RecordingError: another program has it open for writing.
@@ -75,44 +89,58 @@ def open_to_read(path: Path, *, swmr: bool = False) -> h5py.File:
                 f"{path} is open for writing in another program, so it may change while it is read",
                 fix="Close it there (a notebook, MATLAB, HDFView), or wait until it is written",
             ) from error
-        logger.warning("%s: read without a lock, for its drive has none (%s)", path, os.strerror(int(found[1])))
+        logger.warning(
+            "%s: read without a lock, for its drive has none (%s)", path, os.strerror(int(found[1]))
+        )
     return h5py.File(path, "r", swmr=swmr, locking=False)
 
 
 def check_contents(file: h5py.File, path: Path | None = None) -> None:
-    """Refuse what no recording needs and could do harm, before any of it is read; `path` is what to call the file.
+    """Refuse what no recording needs and could do harm, before any of it is read;
+    `path` is what to call the file.
 
     Raises:
-        RecordingError: a link or data in another file, a filter that would have to be loaded, sizes that the file
-            cannot hold or the memory could not; or damage that hides whether there is any of these.
+        RecordingError: a link or data in another file, a filter that would have to be loaded,
+            sizes that the file cannot hold or the memory could not; or damage that hides
+            whether there is any of these.
     """
     called = path or file.filename
     try:
         _check_heaps(Path(called), file.id.get_create_plist().get_sizes())
         for count, (name, thing) in enumerate(_objects(file)):
             if count >= MOST_OBJECTS:
-                raise RecordingError(f"{called} holds too many objects", expected=f"at most {MOST_OBJECTS}")
+                raise RecordingError(
+                    f"{called} holds too many objects", expected=f"at most {MOST_OBJECTS}"
+                )
             problem = _problem_of(thing)
             if problem is not None:
                 raise RecordingError(
                     f"{called}: {name} {problem}",
-                    expected="a recording that holds all of itself, in sizes that its file can hold",
+                    expected="a recording that holds all of itself, "
+                    "in sizes that its file can hold",
                     fix="Write it again, or do not trust where it came from",
                 )
     except DAMAGE as error:
-        raise RecordingError(f"{called} is damaged or incomplete: {error}", fix="Copy or record it again") from error
+        raise RecordingError(
+            f"{called} is damaged or incomplete: {error}", fix="Copy or record it again"
+        ) from error
 
 
 def _check_heaps(path: Path, sizes: tuple[int, int]) -> None:
     """Raises ValueError where HDF5 would read a text, or another value of any length, without end.
 
-    Such values lie in collections, through which HDF5 goes object by object; an object of no size, which it does not
-    look for, leads to itself. Every collection of the file is gone through here before.
+    Such values lie in collections, through which HDF5 goes object by object; an object of
+    no size, which it does not look for, leads to itself. Every collection of the file is
+    gone through here before.
     """
     if sizes != (8, 8):
-        raise ValueError(f"its addresses and lengths have {sizes[0]} and {sizes[1]} bytes, not 8 as in any recording")
+        raise ValueError(
+            f"its addresses and lengths have {sizes[0]} and {sizes[1]} bytes, "
+            f"not 8 as in any recording"
+        )
     with path.open("rb") as searched, path.open("rb") as handle:
-        # Collections share no byte, and an object has a head of 16: together they hold no more than this.
+        # Collections share no byte, and an object has a head of 16:
+        # together they hold no more than this.
         left = os.fstat(handle.fileno()).st_size // _HEAD_BYTES
         for start in _places(searched, _COLLECTION):
             for leads_back in _objects_of_collection(handle, start):
@@ -137,7 +165,9 @@ def _places(handle: BinaryIO, wanted: bytes) -> Iterator[int]:
 
 
 def _objects_of_collection(handle: BinaryIO, start: int) -> Iterator[bool]:
-    """Of each object, found behind the one before it: does it lead to itself or an earlier one? Then it is the last."""
+    """Of each object, found behind the one before it:
+    does it lead to itself or an earlier one? Then it is the last.
+    """
     handle.seek(start)
     (length,) = struct.unpack("<8xQ", handle.read(_HEAD_BYTES).ljust(_HEAD_BYTES, b"\0"))
     if length > os.fstat(handle.fileno()).st_size - start:
@@ -147,7 +177,8 @@ def _objects_of_collection(handle: BinaryIO, start: int) -> Iterator[bool]:
     while at + _HEAD_BYTES <= length:
         handle.seek(start + at)
         index, size = struct.unpack("<H6xQ", handle.read(_HEAD_BYTES).ljust(_HEAD_BYTES, b"\0"))
-        # The free space, number 0, counts its head in its size; the others are padded to eight bytes. C's arithmetic.
+        # The free space, number 0, counts its head in its size;
+        # the others are padded to eight bytes. C's arithmetic.
         step = size if index == 0 else (_HEAD_BYTES + _to_eight(size)) % (1 << 64)
         leads_back = not 0 < step < 1 << 63
         yield leads_back
@@ -164,8 +195,9 @@ def _to_eight(size: int) -> int:
 def check_cut_off(path: Path) -> None:
     """Read once, as if its writer had closed it, all of a file that has a sum over it.
 
-    HDF5 reads an unfinished file in the mode for those that somebody writes: where a sum is wrong it waits for the
-    writer and tries again, a hundred times, each wait twice as long as the one before. Nobody lives to see the end.
+    HDF5 reads an unfinished file in the mode for those that somebody writes: where a sum is wrong
+    it waits for the writer and tries again, a hundred times, each wait twice as long as the one
+    before. Nobody lives to see the end.
 
     Raises:
         RecordingError: something in it is damaged.
@@ -180,11 +212,15 @@ def check_cut_off(path: Path) -> None:
                 if isinstance(thing, h5py.Group | h5py.Dataset):
                     members(thing.attrs)
         except DAMAGE as error:
-            raise RecordingError(f"{path} is damaged: {error}", fix="Copy or record it again") from error
+            raise RecordingError(
+                f"{path} is damaged: {error}", fix="Copy or record it again"
+            ) from error
 
 
 class _AsIfClosed(io.FileIO):
-    """An HDF5 file (superblock 2 or 3) without its mark of being written; the file itself stays as it is."""
+    """An HDF5 file (superblock 2 or 3) without its mark of being written;
+    the file itself stays as it is.
+    """
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
@@ -205,17 +241,24 @@ class _AsIfClosed(io.FileIO):
 
 
 def lookup3(data: bytes) -> int:
-    """Bob Jenkins's hash of 2006 (hashlittle, public domain) from 0, which HDF5 sums its metadata with."""
+    """Bob Jenkins's hash of 2006 (hashlittle, public domain) from 0,
+    which HDF5 sums its metadata with.
+    """
     a = b = c = (0xDEADBEEF + len(data)) & _WORD
     whole = max(0, -(-len(data) // 12) - 1) * 12
     for at in range(0, whole, 12):
-        a, b, c = (x + int.from_bytes(data[at + i : at + i + 4], "little") for x, i in ((a, 0), (b, 4), (c, 8)))
+        a, b, c = (
+            x + int.from_bytes(data[at + i : at + i + 4], "little")
+            for x, i in ((a, 0), (b, 4), (c, 8))
+        )
         for turn in (4, 6, 8, 16, 19, 4):
             a = ((a - c) & _WORD) ^ _turned(c, turn)
             c = (c + b) & _WORD
             a, b, c = b, c, a
     rest = data[whole:].ljust(12, b"\0")
-    a, b, c = ((x + int.from_bytes(rest[i : i + 4], "little")) & _WORD for x, i in ((a, 0), (b, 4), (c, 8)))
+    a, b, c = (
+        (x + int.from_bytes(rest[i : i + 4], "little")) & _WORD for x, i in ((a, 0), (b, 4), (c, 8))
+    )
     if not data:
         return c
     for turn in (14, 11, 25, 16, 4, 14, 24):
@@ -263,7 +306,14 @@ def _problem_of(thing: Any) -> str | None:
 
     if isinstance(thing, h5py.ExternalLink):
         return f"is a link into another file, '{Path(thing.filename).name}'"
-    astray = next((f"has an attribute '{name}' {_ASTRAY}" for name, kind in _attributes(thing) if _astray(kind)), None)
+    astray = next(
+        (
+            f"has an attribute '{name}' {_ASTRAY}"
+            for name, kind in _attributes(thing)
+            if _astray(kind)
+        ),
+        None,
+    )
     if astray or not isinstance(thing, h5py.Dataset):
         return astray
     if _astray(thing.id.get_type()):
@@ -281,7 +331,8 @@ def _attributes(thing: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _astray(kind: Any) -> bool:
-    """Whether a type is of any length and neither a sequence (0) nor a text (1): to read it HDF5 2.0 jumps to nowhere.
+    """Whether a type is of any length and neither a sequence (0) nor a text (1):
+    to read it HDF5 2.0 jumps to nowhere.
 
     HDF5 encodes it as two bytes of its own, then class and version, then the kind in four bits.
     """

@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 def hdf5_to_write(part: Path, mode: str) -> Iterator[h5py.File]:
     """A temporary file, "w" to begin with nothing or "r+" to be added to.
 
-    HDF5 writes much of a file when its objects are closed, and h5py closes them in finalisers, where Python can do no
-    more than print an error. It is raised here: a file with a hole in it must not pass for a whole one.
+    HDF5 writes much of a file when its objects are closed, and h5py closes them in finalisers,
+    where Python can do no more than print an error. It is raised here: a file with a hole in it
+    must not pass for a whole one.
 
     Raises:
         OSError: the disk is full, or refuses for another reason.
@@ -29,7 +30,9 @@ def hdf5_to_write(part: Path, mode: str) -> Iterator[h5py.File]:
     # Cython prints the error by the one, and then tells the other.
     printing, unraisable = sys.excepthook, sys.unraisablehook
 
-    def print_others(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    def print_others(
+        kind: type[BaseException], error: BaseException, trace: TracebackType | None
+    ) -> None:
         if not isinstance(error, OSError):
             printing(kind, error, trace)
 
@@ -41,7 +44,8 @@ def hdf5_to_write(part: Path, mode: str) -> Iterator[h5py.File]:
 
     sys.excepthook, sys.unraisablehook = print_others, keep
     try:
-        # Without HDF5's lock: nobody else knows the file, and on NFS it would meet the one of atomic_path.
+        # Without HDF5's lock: nobody else knows the file,
+        # and on NFS it would meet the one of atomic_path.
         with h5py.File(part, mode, locking=False) as file:
             yield file
     finally:

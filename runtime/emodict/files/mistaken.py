@@ -1,4 +1,6 @@
-"""What a file is in place of what it should be, told from how it begins: for the sentences of errors."""
+"""What a file is in place of what it should be, told from how it begins:
+for the sentences of errors.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,8 @@ class Mistaken(NamedTuple):
 def mistaken_for(path: Path) -> Mistaken | None:
     """What the file is, or None where nothing is known of it.
 
-    Git LFS leaves a pointer where a file was not fetched, and a browser saves the page that a link led to.
+    Git LFS leaves a pointer where a file was not fetched,
+    and a browser saves the page that a link led to.
     """
     if not path.is_file():
         return None
@@ -28,9 +31,13 @@ def mistaken_for(path: Path) -> Mistaken | None:
         head = handle.read(512)
     text = head.lstrip().lower()
     if head.startswith(b"version https://git-lfs"):
-        return Mistaken("a Git LFS pointer, in the place of the file", "Fetch the file itself: git lfs pull")
+        return Mistaken(
+            "a Git LFS pointer, in the place of the file", "Fetch the file itself: git lfs pull"
+        )
     if text.startswith((b"<!doctype html", b"<html", b"<head", b"<?xml")):
-        return Mistaken("a web page", "The download went wrong: download the file itself, not the page about it")
+        return Mistaken(
+            "a web page", "The download went wrong: download the file itself, not the page about it"
+        )
     if head.startswith(HDF5_MAGIC):
         fix = f"The model comes after --engine, the recording without it: {_RUN}"
         return Mistaken("an HDF5 file, as recordings are", fix)

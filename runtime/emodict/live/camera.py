@@ -31,8 +31,8 @@ class WithCamera:
         source: the other sensors.
         camera: a camera's number, or a video file that plays at its own pace.
         spec: of the model: its face features are computed.
-        face: what describes the face, `hog`, a face.onnx or a face.plan; None: what the spec needs, if no file is
-            needed for it.
+        face: what describes the face, `hog`, a face.onnx or a face.plan; None: what the spec needs,
+            if no file is needed for it.
         face_model: the YuNet model that finds the face; None: the one installed.
 
     Raises:
@@ -55,7 +55,11 @@ class WithCamera:
         self._embedder = _embedder(spec, face)
         stream = FaceStream(finder, self._embedder)
         self._stream = LiveStream(
-            VIDEO, 1.0, spec.modality(VIDEO).feature_names, self._embedder.features, device=f"camera {camera}"
+            VIDEO,
+            1.0,
+            spec.modality(VIDEO).feature_names,
+            self._embedder.features,
+            device=f"camera {camera}",
         )
         self._through = threading.Event()
         self._faces = _open(camera, stream, lambda: self.now_s() - self._start_s, self._through)
@@ -124,7 +128,11 @@ class NoSensors:
 
 def _embedder(spec: FeatureSpec, face: str | None) -> FaceEmbedder:
     if VIDEO not in spec.modality_names:
-        raise InputError("--camera does nothing: this model reads no face", expected=spec.sensors, fix="Leave it out")
+        raise InputError(
+            "--camera does nothing: this model reads no face",
+            expected=spec.sensors,
+            fix="Leave it out",
+        )
     kinds = face_kinds(spec)
     if face is None and HOG not in kinds:
         raise InputError(
@@ -144,12 +152,16 @@ def _embedder(spec: FeatureSpec, face: str | None) -> FaceEmbedder:
     return embedder
 
 
-def _open(camera: str, stream: FaceStream, clock: Callable[[], float], through: threading.Event) -> LiveFaces:
+def _open(
+    camera: str, stream: FaceStream, clock: Callable[[], float], through: threading.Event
+) -> LiveFaces:
     if camera.isdecimal():
         return live_camera(int(camera), stream, clock)
     path = Path(camera)
     if not path.is_file():
-        raise InputError(f"There is no video {camera}", expected="a camera's number, or a video file")
+        raise InputError(
+            f"There is no video {camera}", expected="a camera's number, or a video file"
+        )
     # A file that is through does not begin again, as a camera would that was plugged in again.
     return LiveFaces(
         stream,
@@ -161,7 +173,9 @@ def _open(camera: str, stream: FaceStream, clock: Callable[[], float], through: 
 def _paced(
     frames: Iterator[TimedFrame], clock: Callable[[], float], through: threading.Event
 ) -> Generator[TimedFrame, None, None]:
-    """The frames of a file, none before its time; it is through when its last second is over and told."""
+    """The frames of a file, none before its time;
+    it is through when its last second is over and told.
+    """
     for frame, time_s in frames:
         wait_s = time_s - clock()
         if wait_s > 0:

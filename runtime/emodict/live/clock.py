@@ -1,4 +1,6 @@
-"""Clocks of live streams: even times from stamps that jitter, come in bursts or are late, and from sample counters."""
+"""Clocks of live streams: even times from stamps that jitter, come in bursts or are late,
+and from sample counters.
+"""
 
 from __future__ import annotations
 
@@ -11,17 +13,20 @@ from numpy.typing import NDArray
 
 Float64Array = NDArray[np.float64]
 
-# Stamps are condensed to one value per block, and a line is fitted through the blocks of the last HISTORY_S.
+# Stamps are condensed to one value per block,
+# and a line is fitted through the blocks of the last HISTORY_S.
 BLOCK_S = 0.25
 # A block of a stream that comes in bursts has to hold the end of one.
 BURST_BLOCK_S = 1.0
 HISTORY_S = 30.0
 # How far from its nominal rate a device's clock may run before the stamps have to prove it.
 RATE_TOLERANCE = 1e-3
-# A line that has moved is approached over such a time, not jumped to; beyond LEAP_S it is jumped to.
+# A line that has moved is approached over such a time, not jumped to;
+# beyond LEAP_S it is jumped to.
 APPROACH_S = 0.5
 LEAP_S = 0.3
-# Blocks in a row that must lie beside the line before samples are held to have been lost among jittering stamps.
+# Blocks in a row that must lie beside the line before samples are held to have been
+# lost among jittering stamps.
 _BESIDE_BLOCKS = 4
 # Steps below this share of a period make a burst; more than half of them, a stream of bursts.
 _BURST_STEP = 0.1
@@ -38,7 +43,9 @@ _COUNTER_SHARE = 0.5
 
 
 class _Part(NamedTuple):
-    """(samples,) the numbers of samples that came together, and by how much their stamps lie off number / rate."""
+    """(samples,) the numbers of samples that came together,
+    and by how much their stamps lie off number / rate.
+    """
 
     numbers: Float64Array
     offsets_s: Float64Array
@@ -74,7 +81,11 @@ class _Line:
 
     def _offset_s(self, index: float) -> float:
         ahead_s = (index - self._pivot) / self.rate_hz
-        return self._level_s + self._slope * ahead_s + self._lag_s * math.exp(-max(0.0, ahead_s) / APPROACH_S)
+        return (
+            self._level_s
+            + self._slope * ahead_s
+            + self._lag_s * math.exp(-max(0.0, ahead_s) / APPROACH_S)
+        )
 
     def times_s(self, index: Float64Array) -> Float64Array:
         """(samples,) of time."""
@@ -95,15 +106,19 @@ class _Line:
             return
         at = np.concatenate([part.numbers for part in self._open])
         offsets_s = np.concatenate([part.offsets_s for part in self._open])
-        # Nothing arrives before it was taken: the earliest of a burst is its last sample, and the least late.
+        # Nothing arrives before it was taken:
+        # the earliest of a burst is its last sample, and the least late.
         value_s = float(offsets_s.min()) if bursts else _median(offsets_s)
         block = _Block(float(at.mean()), value_s)
-        # From the first of these samples on, so that the times given out before go on without a step.
+        # From the first of these samples on,
+        # so that the times given out before go on without a step.
         self._fit([*self._blocks, block], float(index[0]))
         if full:
             self._blocks.append(block)
             self._open.clear()
-            self._blocks = [b for b in self._blocks if at[-1] - b.number <= HISTORY_S * self.rate_hz]
+            self._blocks = [
+                b for b in self._blocks if at[-1] - b.number <= HISTORY_S * self.rate_hz
+            ]
 
     @property
     def _few(self) -> bool:
@@ -111,7 +126,9 @@ class _Line:
         return len(self._blocks) < _BESIDE_BLOCKS
 
     def restart(self) -> None:
-        """Forget where the line lay, but not how the device's clock runs: it begins again after a gap."""
+        """Forget where the line lay, but not how the device's clock runs:
+        it begins again after a gap.
+        """
         self._blocks.clear()
         self._open.clear()
 
@@ -122,7 +139,9 @@ class _Line:
         level_s, slope, scale_s = _robust_line(x, y, self._slope)
         recent_s = (y - level_s - slope * x)[-_BESIDE_BLOCKS:]
         limit_s = max(0.5 / self.rate_hz, 3 * scale_s)
-        if len(blocks) > 2 * _BESIDE_BLOCKS and ((recent_s > limit_s).all() or (recent_s < -limit_s).all()):
+        if len(blocks) > 2 * _BESIDE_BLOCKS and (
+            (recent_s > limit_s).all() or (recent_s < -limit_s).all()
+        ):
             del self._blocks[: -_BESIDE_BLOCKS + 1]
             level_s, slope = _median((y - self._slope * x)[-_BESIDE_BLOCKS:]), self._slope
         self._level_s, self._slope, self._pivot, self._lag_s = level_s, slope, now, 0.0
@@ -132,13 +151,17 @@ class _Line:
 
 
 def _median(values: Float64Array) -> float:
-    """np.median looks for NaN and axes first, which takes ten times as long for a few dozen values."""
+    """np.median looks for NaN and axes first,
+    which takes ten times as long for a few dozen values.
+    """
     ordered, count = np.sort(values), len(values)
     return float(ordered[(count - 1) // 2] + ordered[count // 2]) / 2
 
 
 def _robust_line(x: Float64Array, y: Float64Array, slope: float) -> tuple[float, float, float]:
-    """(level at x = 0, slope, scale of the rest): Huber's weights, and a slope that is small until proven large."""
+    """(level at x = 0, slope, scale of the rest): Huber's weights,
+    and a slope that is small until proven large.
+    """
     level = _median(y - slope * x)
     for _ in range(3):
         rest = y - level - slope * x
@@ -155,8 +178,9 @@ def _robust_line(x: Float64Array, y: Float64Array, slope: float) -> tuple[float,
 class SmoothClock:
     """Even times from stamps: jitter is smoothed, bursts are spread, gaps stay gaps.
 
-    Stamps are on one clock, such as the device's after LSL's correction; the times are too. A sample that is late
-    is not a lost one: what counts is whether the stamps that come with it are late as well.
+    Stamps are on one clock, such as the device's after LSL's correction; the times are too.
+    A sample that is late is not a lost one: what counts is whether the stamps that come
+    with it are late as well.
     """
 
     def __init__(self, rate_hz: float) -> None:
@@ -167,7 +191,9 @@ class SmoothClock:
         self._recent = _Recent(rate_hz)
 
     def times_s(self, stamps_s: Float64Array) -> Float64Array:
-        """(samples,) stamps that came together -> (samples,) times; NaN for one that is not after those before it."""
+        """(samples,) stamps that came together -> (samples,) times;
+        NaN for one that is not after those before it.
+        """
         stamps_s = np.asarray(stamps_s, dtype=np.float64)
         if not len(stamps_s):
             return stamps_s
@@ -178,11 +204,15 @@ class SmoothClock:
         return self._placed(self._line, index, stamps_s, late_s)
 
     def restart(self) -> None:
-        """Forget where the line lay: the stamps that come next are of a clock that was taken over."""
+        """Forget where the line lay:
+        the stamps that come next are of a clock that was taken over.
+        """
         if self._line is not None:
             self._line.restart()
 
-    def _placed(self, line: _Line, index: Float64Array, stamps_s: Float64Array, late_s: Float64Array) -> Float64Array:
+    def _placed(
+        self, line: _Line, index: Float64Array, stamps_s: Float64Array, late_s: Float64Array
+    ) -> Float64Array:
         self._recent.add(stamps_s, late_s)
         line.add(index, stamps_s, bursts=self._recent.bursts)
         times_s = line.times_s(index)
@@ -193,7 +223,9 @@ class SmoothClock:
         return times_s
 
     def _indexed(self, line: _Line, stamps_s: Float64Array) -> tuple[Float64Array, Float64Array]:
-        """((samples,) the number of each, more than one apart where samples are missing; (samples,) how late it is)."""
+        """((samples,) the number of each, more than one apart where samples are missing;
+        (samples,) how late it is).
+        """
         index = self._next + np.arange(len(stamps_s), dtype=np.float64)
         late_s = line.late_s(index, stamps_s)
         # Every pass accounts for one gap.
@@ -203,7 +235,11 @@ class SmoothClock:
                 break
             periods = shift_s * self._rate_hz
             whole = round(periods)
-            if self._recent.bursts or abs(periods - whole) > _WHOLE_PERIODS or abs(shift_s) > _WHOLE_GAP_S:
+            if (
+                self._recent.bursts
+                or abs(periods - whole) > _WHOLE_PERIODS
+                or abs(shift_s) > _WHOLE_GAP_S
+            ):
                 # How long the gap was is known better once a whole burst has come.
                 line.restart()
             else:
@@ -247,7 +283,9 @@ class _Stretch(NamedTuple):
 
 
 class _Recent:
-    """How a stream's stamps have behaved in the last seconds: in this stretch and the one before it."""
+    """How a stream's stamps have behaved in the last seconds:
+    in this stretch and the one before it.
+    """
 
     def __init__(self, rate_hz: float) -> None:
         self._rate_hz = rate_hz
@@ -261,11 +299,15 @@ class _Recent:
         self.gap_s = max(_FIRST_GAP_S, 1.5 / rate_hz)
 
     def add(self, stamps_s: Float64Array, late_s: Float64Array) -> None:
-        small = int(np.count_nonzero(np.abs(stamps_s[1:] - stamps_s[:-1]) * self._rate_hz < _BURST_STEP))
+        small = int(
+            np.count_nonzero(np.abs(stamps_s[1:] - stamps_s[:-1]) * self._rate_hz < _BURST_STEP)
+        )
         small += abs(float(stamps_s[0]) - self._last_stamp_s) * self._rate_hz < _BURST_STEP
         self._last_stamp_s = float(stamps_s[-1])
         self._count += len(stamps_s)
-        self._now = self._now.joined(_Stretch(len(stamps_s), small, float(late_s.min()), float(late_s.max())))
+        self._now = self._now.joined(
+            _Stretch(len(stamps_s), small, float(late_s.min()), float(late_s.max()))
+        )
         self._judge(self._before.joined(self._now))
         if self._now.samples >= self._stretch:
             self._before, self._now = self._now, _Stretch()
@@ -278,22 +320,26 @@ class _Recent:
 
 
 class CounterClock(SmoothClock):
-    """Times from a counter of samples: what the stamps say of single samples is ignored, their trend is kept.
+    """Times from a counter of samples:
+    what the stamps say of single samples is ignored, their trend is kept.
 
-    The counter may wrap at 8, 16, 24 or 32 bits, or at any other value, and during a gap more than once. Samples that
-    are lost leave a gap, repeated and overtaken ones are marked, and a counter that begins again is taken up where the
-    stamps say.
+    The counter may wrap at 8, 16, 24 or 32 bits, or at any other value, and during a gap more than
+    once. Samples that are lost leave a gap, repeated and overtaken ones are marked, and a counter
+    that begins again is taken up where the stamps say.
     """
 
     def __init__(self, rate_hz: float) -> None:
         super().__init__(rate_hz)
         self._value: int | None = None
         self._turn: int | None = None
-        # The number after that of the newest sample; `_next` follows the last one that came, which may be an old one.
+        # The number after that of the newest sample; `_next` follows the last one that came,
+        # which may be an old one.
         self._newest = 0.0
 
     def counted_times_s(self, stamps_s: Float64Array, counter: NDArray[Any]) -> Float64Array:
-        """((samples,), (samples,)) -> (samples,) times; NaN for a sample that came twice, or after later ones."""
+        """((samples,), (samples,)) -> (samples,) times;
+        NaN for a sample that came twice, or after later ones.
+        """
         stamps_s = np.asarray(stamps_s, dtype=np.float64)
         if not len(stamps_s):
             return stamps_s
@@ -310,11 +356,17 @@ class CounterClock(SmoothClock):
         self._newest = float(newest[-1]) + 1
         if fresh.any():
             index, stamps_s = index[fresh], stamps_s[fresh]
-            times_s[fresh] = self._placed(self._line, index, stamps_s, self._line.late_s(index, stamps_s))
+            times_s[fresh] = self._placed(
+                self._line, index, stamps_s, self._line.late_s(index, stamps_s)
+            )
         return times_s
 
     def _steps(
-        self, line: _Line, stamps_s: Float64Array, differences: NDArray[np.int64], values: NDArray[np.int64]
+        self,
+        line: _Line,
+        stamps_s: Float64Array,
+        differences: NDArray[np.int64],
+        values: NDArray[np.int64],
     ) -> Float64Array:
         """(samples,) how many periods each sample lies after the one before it."""
         steps = differences.astype(np.float64)
@@ -323,35 +375,53 @@ class CounterClock(SmoothClock):
         doubtful[0] = True
         for at, following in itertools.pairwise((*np.flatnonzero(doubtful), len(steps))):
             due_s = float(line.times_s(np.asarray([self._next - 1 + steps[:at].sum()]))[0])
-            # By the least late of the samples that follow it: what was held up comes at one go, its last in time.
-            late = (stamps_s[at:following] - due_s) * self._rate_hz - np.cumsum(steps[at:following]) + steps[at]
+            # By the least late of the samples that follow it:
+            # what was held up comes at one go, its last in time.
+            late = (
+                (stamps_s[at:following] - due_s) * self._rate_hz
+                - np.cumsum(steps[at:following])
+                + steps[at]
+            )
             steps[at] = self._step(int(differences[at]), int(values[at]), float(late.min()))
         return steps
 
     def _turns(self, before: int, value: int) -> tuple[int, ...]:
-        """Where a counter that went from one value to another may have wrapped: that of 16 bits is not one of 8."""
+        """Where a counter that went from one value to another may have wrapped:
+        that of 16 bits is not one of 8.
+        """
         if self._turn is not None:
             return (self._turn,)
         return (*(turn for turn in _COUNTER_TURNS if turn > max(before, value)), before + 1)
 
     def _step(self, difference: int, value: int, elapsed: float) -> float:
-        """Periods between two samples whose counters differ so, the stamps being that many periods apart."""
+        """Periods between two samples whose counters differ so,
+        the stamps being that many periods apart.
+        """
         slack = max(3.0, self._rate_hz * 1.25 * self._recent.gap_s)
         goes_on = difference in (0, 1)
         if goes_on and (self._turn is None or elapsed < self._turn - slack):
             return float(difference)
-        if self._turn is None and (0 < difference <= elapsed + slack or abs(difference - elapsed) <= slack):
+        if self._turn is None and (
+            0 < difference <= elapsed + slack or abs(difference - elapsed) <= slack
+        ):
             return float(difference)
-        if self._turn is not None and difference % self._turn and abs(difference % self._turn - elapsed) <= slack:
+        if (
+            self._turn is not None
+            and difference % self._turn
+            and abs(difference % self._turn - elapsed) <= slack
+        ):
             return float(difference % self._turn)
         turns = self._turns(value - difference, value)
-        # Of all steps that end with this value the one that the stamps speak for: back, too, to what came before.
+        # Of all steps that end with this value the one that the stamps speak for: back,
+        # too, to what came before.
         steps = [(difference + turn * round((elapsed - difference) / turn), turn) for turn in turns]
         off, step, turn = min((abs(step - elapsed), step, turn) for step, turn in steps)
         if off <= slack:
             self._turn = turn
             return float(step)
-        if self._turn is not None and (goes_on or 0 < difference % self._turn <= elapsed < self._turn):
+        if self._turn is not None and (
+            goes_on or 0 < difference % self._turn <= elapsed < self._turn
+        ):
             # Stamps may be late by more than they ever were; a counter that goes on has not.
             return float(difference % self._turn)
         self._turn = None

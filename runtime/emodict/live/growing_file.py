@@ -1,4 +1,6 @@
-"""GrowingFile: a session.h5 that grows and can be read at every moment, whatever becomes of the program."""
+"""GrowingFile: a session.h5 that grows and can be read at every moment,
+whatever becomes of the program.
+"""
 
 from __future__ import annotations
 
@@ -44,7 +46,11 @@ class GrowingSignal:
     @property
     def path(self) -> str:
         """Where it lies in the file."""
-        return self.name.replace("video", "/video/face", 1) if self.is_face else f"/signals/{self.name}"
+        return (
+            self.name.replace("video", "/video/face", 1)
+            if self.is_face
+            else f"/signals/{self.name}"
+        )
 
     @property
     def is_face(self) -> bool:
@@ -72,11 +78,13 @@ class GrowingSignal:
 
 
 class GrowingFile:
-    """A session.h5 in HDF5's SWMR mode, in which the file on the disk is consistent after every single write.
+    """A session.h5 in HDF5's SWMR mode,
+    in which the file on the disk is consistent after every single write.
 
-    SWMR promises that of datasets that grow. A stream that appears later is more than that, so the order is ours:
-    its group is made whole on the disk first, and linked into the file last. To leave SWMR for it would be worse:
-    HDF5 opens a file in neither mode whose writer died outside it.
+    SWMR promises that of datasets that grow. A stream that appears later is more than
+    that, so the order is ours: its group is made whole on the disk first, and linked into
+    the file last. To leave SWMR for it would be worse: HDF5 opens a file in neither mode
+    whose writer died outside it.
 
     Raises (all methods): OSError or RuntimeError where the disk refuses.
     """
@@ -94,7 +102,8 @@ class GrowingFile:
             except BaseException:
                 self._file.close()
                 raise
-        # A lock that lasts as long as this process: by it a reader knows a growing file from one that was cut off.
+        # A lock that lasts as long as this process:
+        # by it a reader knows a growing file from one that was cut off.
         self._mark = os.open(path, os.O_RDWR)
         with contextlib.suppress(OSError):
             fcntl.lockf(self._mark, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -109,11 +118,17 @@ class GrowingFile:
         self._file.create_group("signals")
         self._file.create_group("video")
         events = self._file.create_group("events")
-        for name, kind in (("onset", "f8"), ("code", "i8"), ("description", f"S{_DESCRIPTION_BYTES}")):
+        for name, kind in (
+            ("onset", "f8"),
+            ("code", "i8"),
+            ("description", f"S{_DESCRIPTION_BYTES}"),
+        ):
             _create_growing(events, name, (), kind, _CHUNK_ROWS_AT_LEAST)
 
     def add(self, name: str, stream: LiveStream) -> GrowingSignal:
-        """A new signal, or a face where the stream is video; it appears in the file with its first samples."""
+        """A new signal, or a face where the stream is video;
+        it appears in the file with its first samples.
+        """
         self._signals.append(GrowingSignal(name, stream))
         return self._signals[-1]
 
@@ -156,12 +171,15 @@ class GrowingFile:
             os.close(self._mark)
 
     def _flush(self) -> None:
-        """Onto the disk itself: a battery that runs empty must not take what the system still held in memory."""
+        """Onto the disk itself: a battery that runs empty must not take what the
+        system still held in memory.
+        """
         self._file.flush()
         os.fdatasync(self._mark)
 
     def _require_room(self, size: int) -> None:
-        """Stop while HDF5 can still finish the file: a write that fails later takes the whole program with it.
+        """Stop while HDF5 can still finish the file:
+        a write that fails later takes the whole program with it.
 
         Raises:
             OSError: the disk, the quota or the limit of files has no room for so many bytes more.
@@ -191,7 +209,9 @@ class GrowingFile:
         for signal, group in groups.items():
             h5py.h5o.link(group.id, self._file.id, signal.path.encode())
             self._file.flush()
-        devices = dict.fromkeys(signal.stream.device for signal in self._signals if signal.stream.device)
+        devices = dict.fromkeys(
+            signal.stream.device for signal in self._signals if signal.stream.device
+        )
         self._file.attrs.modify("device", _fitting(", ".join(devices), _DEVICE_BYTES))
 
     def _make_group(self, signal: GrowingSignal) -> h5py.Group:
@@ -213,7 +233,9 @@ class GrowingFile:
         return group
 
 
-def _create_growing(group: h5py.Group, name: str, channels: tuple[int, ...], kind: str, rows: int) -> None:
+def _create_growing(
+    group: h5py.Group, name: str, channels: tuple[int, ...], kind: str, rows: int
+) -> None:
     """An empty dataset of rows; what is not written reads as missing."""
     group.create_dataset(
         name,

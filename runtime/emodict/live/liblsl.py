@@ -1,7 +1,8 @@
 """liblsl: the few functions of the Lab Streaming Layer's library that a live run needs.
 
-MNE-LSL's wheels bring the library for x86-64 and aarch64; only the library is used, for `import mne_lsl` brings in
-MNE, SciPy and Matplotlib: seconds at every start and 120 MB, against 5 ms and 2 MB.
+MNE-LSL's wheels bring the library for x86-64 and aarch64; only the library is used,
+for `import mne_lsl` brings in MNE, SciPy and Matplotlib: seconds at every start and
+120 MB, against 5 ms and 2 MB.
 """
 
 from __future__ import annotations
@@ -28,8 +29,8 @@ Float64Array = NDArray[np.float64]
 PATH_VARIABLES = ("MNE_LSL_LIB", "PYLSL_LIB")
 CONFIG_VARIABLE = "LSLAPICFG"
 _CONFIG_PATHS = ("lsl_api.cfg", "~/lsl_api/lsl_api.cfg", "/etc/lsl_api/lsl_api.cfg")
-# Nothing but its own end: the library tells standard error of every network interface, and of a stream that is lost,
-# which is our part to say.
+# Nothing but its own end: the library tells standard error of every network interface, and of a
+# stream that is lost, which is our part to say.
 _QUIET = "\n[log]\nlevel = -3\n"
 # The library forgets a stream that has not answered for so long.
 FORGET_S = 5.0
@@ -67,7 +68,10 @@ _SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
     "lsl_get_fullinfo": (c_void_p, [c_void_p, c_double, POINTER(c_int32)]),
     "lsl_open_stream": (None, [c_void_p, c_double, POINTER(c_int32)]),
     "lsl_time_correction": (c_double, [c_void_p, c_double, POINTER(c_int32)]),
-    "lsl_pull_chunk_d": (c_ulong, [c_void_p, c_void_p, c_void_p, c_ulong, c_ulong, c_double, POINTER(c_int32)]),
+    "lsl_pull_chunk_d": (
+        c_ulong,
+        [c_void_p, c_void_p, c_void_p, c_ulong, c_ulong, c_double, POINTER(c_int32)],
+    ),
     "lsl_destroy_inlet": (None, [c_void_p]),
     "lsl_create_outlet": (c_void_p, [c_void_p, c_int32, c_int32]),
     "lsl_push_sample_dt": (c_int32, [c_void_p, c_void_p, c_double]),
@@ -85,7 +89,8 @@ class NotYetError(EmodictError):
 
 @functools.cache
 def library() -> Any:
-    """The loaded library, with its functions' types; quiet on the terminal unless the user's lsl_api.cfg says more.
+    """The loaded library, with its functions' types;
+    quiet on the terminal unless the user's lsl_api.cfg says more.
 
     Raises:
         MissingDependencyError: no package brings it, and no environment variable names it.
@@ -114,14 +119,18 @@ def library_path() -> str:
         return named
     package = importlib.util.find_spec("mne_lsl")
     for folder in (package.submodule_search_locations or []) if package else []:
-        found = sorted(Path(folder).glob("lsl/lib/liblsl*.so*")) + sorted(Path(folder).glob("lsl/lib/liblsl*.dylib"))
+        found = sorted(Path(folder).glob("lsl/lib/liblsl*.so*")) + sorted(
+            Path(folder).glob("lsl/lib/liblsl*.dylib")
+        )
         if found:
             return str(found[0])
     raise MissingDependencyError("mne-lsl", extra="lsl", purpose="The Lab Streaming Layer")
 
 
 def _load_quietly(loaded: Any) -> None:
-    """Have the library read its configuration now: the user's, made quiet where it says nothing of a log."""
+    """Have the library read its configuration now: the user's,
+    made quiet where it says nothing of a log.
+    """
     named = os.environ.get(CONFIG_VARIABLE)
     paths = [Path(path).expanduser() for path in ([named] if named else []) + list(_CONFIG_PATHS)]
     given = next((path for path in paths if path.is_file() and os.access(path, os.R_OK)), None)
@@ -148,7 +157,9 @@ def local_clock_s() -> float:
 
 
 class StreamInfo:
-    """What a stream says of itself; owns the library's handle, or borrows the one of a full description."""
+    """What a stream says of itself; owns the library's handle,
+    or borrows the one of a full description.
+    """
 
     def __init__(self, handle: int) -> None:
         self._lsl = library()
@@ -199,7 +210,8 @@ class Resolver:
 
 
 class Inlet:
-    """An open stream. The library must not look for a lost one by itself: its rate or channels may have changed.
+    """An open stream. The library must not look for a lost one by itself:
+    its rate or channels may have changed.
 
     Raises:
         LostError, NotYetError: from every method but `close`.
@@ -226,7 +238,11 @@ class Inlet:
         if error.value == _TIMEOUT:
             raise NotYetError("A stream did not answer")
         if error.value:
-            raise LostError("A stream is gone" if error.value == _LOST else f"A stream broke (error {error.value})")
+            raise LostError(
+                "A stream is gone"
+                if error.value == _LOST
+                else f"A stream broke (error {error.value})"
+            )
         return result
 
     def open(self, *, timeout_s: float) -> None:
@@ -234,11 +250,15 @@ class Inlet:
         self._checked(self._lsl.lsl_open_stream, timeout_s)
 
     def time_correction_s(self, *, timeout_s: float) -> float:
-        """What its time stamps lack to this machine's clock: measured again by the library every 2 s."""
+        """What its time stamps lack to this machine's clock:
+        measured again by the library every 2 s.
+        """
         return float(self._checked(self._lsl.lsl_time_correction, timeout_s))
 
     def pull(self) -> tuple[Float64Array, Float64Array]:
-        """((samples, channels) float64, (samples,) time stamps of the device) that have come; copies; never waits."""
+        """((samples, channels) float64, (samples,) time stamps of the device)
+        that have come; copies; never waits.
+        """
         count = self._pull_once()
         values, stamps = self._values[:count].copy(), self._stamps[:count].copy()
         if count < _PULL_SAMPLES:
@@ -306,7 +326,9 @@ class Outlet:
         """(channels,) taken at a time of this machine's LSL clock; copied, never waits."""
         row = np.ascontiguousarray(values, dtype=np.float64)
         if row.shape != (self._channels,):
-            raise EmodictError("A sample does not fit its stream", expected=(self._channels,), got=row.shape)
+            raise EmodictError(
+                "A sample does not fit its stream", expected=(self._channels,), got=row.shape
+            )
         self._lsl.lsl_push_sample_dt(self._handle, row.ctypes.data, stamp_s)
 
     def __enter__(self) -> Outlet:

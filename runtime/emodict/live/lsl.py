@@ -17,7 +17,15 @@ from numpy.typing import NDArray
 from emodict.errors import EmodictError, InputError, StreamError
 from emodict.features.spec import FeatureSpec
 from emodict.live.clock import counts_samples
-from emodict.live.liblsl import Inlet, LostError, NotYetError, Resolver, StreamInfo, library, local_clock_s
+from emodict.live.liblsl import (
+    Inlet,
+    LostError,
+    NotYetError,
+    Resolver,
+    StreamInfo,
+    library,
+    local_clock_s,
+)
 from emodict.live.lsl_streams import (
     Picked,
     Wanted,
@@ -35,16 +43,19 @@ from emodict.recording.modalities import modality_of
 
 logger = logging.getLogger(__name__)
 
-# The streams are read together, at most so often: a wake-up per sample would cost more than the samples.
+# The streams are read together, at most so often:
+# a wake-up per sample would cost more than the samples.
 READ_STEP_S = 0.1
-# Streams answer within half a second of being looked for; a choice made sooner would fall on the quickest.
+# Streams answer within half a second of being looked for;
+# a choice made sooner would fall on the quickest.
 LOOK_AROUND_S = 1.0
 # A mistake in the setup is told at the start; later nothing stops a run.
 FIRST_LOOK_S = 6.0
 _LOOK_EVERY_S = 0.25
 _AGAIN_S = 1.0
 _ANSWER_S = 3.0
-# A stream that is silent for so long is asked whether it is still there, and given up without an answer.
+# A stream that is silent for so long is asked whether it is still there,
+# and given up without an answer.
 SILENT_S = 2.0
 UNANSWERED_S = 3.0
 _CORRECTION_EVERY_S = 1.0
@@ -52,7 +63,8 @@ _COUNTER_SAMPLES = 16
 
 
 class LslSource:
-    """Finds the wanted sensors among the streams on the network, and finds them again. A context manager.
+    """Finds the wanted sensors among the streams on the network,
+    and finds them again. A context manager.
 
     Args:
         spec: its sensors are wanted, with their channels and units; video is left out.
@@ -78,7 +90,11 @@ class LslSource:
         wait_s: float = FIRST_WAIT_S,
     ) -> None:
         self._names, self._places, self._wait_s = dict(names or {}), places, wait_s
-        self._wanted = {modality.name: modality for modality in spec.modalities if modality_of(modality.name).types}
+        self._wanted = {
+            modality.name: modality
+            for modality in spec.modalities
+            if modality_of(modality.name).types
+        }
         if not self._wanted:
             what = "This model reads only the face, which LSL does not carry"
             raise InputError(what, got="--live lsl", fix="Use --camera 0 instead")
@@ -110,7 +126,8 @@ class LslSource:
         """See `LiveSource.poll`.
 
         Raises:
-            StreamError: before a first sensor was found: there is none, or streams cannot be used or distinguished.
+            StreamError: before a first sensor was found: there is none,
+                or streams cannot be used or distinguished.
         """
         until_s = time.monotonic() + timeout_s
         while True:
@@ -133,7 +150,8 @@ class LslSource:
             f"No sensor was found in {self._wait_s:g} s",
             expected=f"an LSL stream {wanted}",
             got=seen,
-            fix="Start the program that sends it, in the same network; --wait SECONDS looks for longer",
+            fix="Start the program that sends it, in the same network; "
+            "--wait SECONDS looks for longer",
         )
 
     def _first_look(self) -> bool:
@@ -190,7 +208,13 @@ class _Link:
     """
 
     def __init__(
-        self, inlet: Inlet, wanted: Wanted, *, correction_s: float, name: str | None = None, places: Sequence[str] = ()
+        self,
+        inlet: Inlet,
+        wanted: Wanted,
+        *,
+        correction_s: float,
+        name: str | None = None,
+        places: Sequence[str] = (),
     ) -> None:
         self.inlet = inlet
         info = inlet.info
@@ -219,7 +243,10 @@ class _Link:
 
     def resume(self, before: _Link) -> None:
         """The same device as before sends at the rate that was measured then."""
-        same = identity(self.inlet.info) == identity(before.inlet.info) and self._announced_hz == before._announced_hz
+        same = (
+            identity(self.inlet.info) == identity(before.inlet.info)
+            and self._announced_hz == before._announced_hz
+        )
         if same and before.stream.measured:
             self.stream = before.stream
             self._clock = None if self._clock is None else self._new_clock(None)
@@ -247,7 +274,9 @@ class _Link:
         return self._events(self._clock, values, stamps_s)
 
     def _correct(self) -> None:
-        """LSL measures the other clock again every 2 s; where it cannot, the last measurement holds."""
+        """LSL measures the other clock again every 2 s; where it cannot,
+        the last measurement holds.
+        """
         if time.monotonic() - self._corrected_s >= _CORRECTION_EVERY_S:
             self._corrected_s = time.monotonic()
             with contextlib.suppress(NotYetError):
@@ -260,14 +289,22 @@ class _Link:
         """The column of the counter, if it does count samples."""
         if counts_samples(values[:, self._picked.counter]):
             return self._picked.counter
-        logger.warning("%s: the counter of '%s' does not count samples.", self.stream.modality, self.inlet.info.name)
+        logger.warning(
+            "%s: the counter of '%s' does not count samples.",
+            self.stream.modality,
+            self.inlet.info.name,
+        )
         return None
 
-    def _events(self, clock: SampleClock, values: NDArray[Any], stamps_s: NDArray[np.float64]) -> list[SensorEvent]:
+    def _events(
+        self, clock: SampleClock, values: NDArray[Any], stamps_s: NDArray[np.float64]
+    ) -> list[SensorEvent]:
         values, times_s = clock.place(values, stamps_s, local_clock_s())
         if not len(times_s):
             return []
-        chunk = Chunk(self.stream.modality, values[:, self._columns] * self._picked.factors, times_s)
+        chunk = Chunk(
+            self.stream.modality, values[:, self._columns] * self._picked.factors, times_s
+        )
         if clock.rate_hz == self.stream.rate_hz:
             return [chunk]
         self.stream = replace(self.stream, rate_hz=clock.rate_hz, measured=True)
@@ -275,7 +312,9 @@ class _Link:
 
 
 class _Keeper:
-    """Looks for one modality's stream while it is missing, in a thread of its own: opening one may take seconds."""
+    """Looks for one modality's stream while it is missing, in a thread of its own:
+    opening one may take seconds.
+    """
 
     def __init__(
         self,
@@ -317,7 +356,9 @@ class _Keeper:
         return None
 
     def _found(self, streams: list[StreamInfo], *, looking_s: float) -> _Link | None:
-        back = self._before is not None and any(identity(stream) == self._before for stream in streams)
+        back = self._before is not None and any(
+            identity(stream) == self._before for stream in streams
+        )
         if not back and looking_s < LOOK_AROUND_S:
             return None
         chosen = choose(streams, self._wanted.name, name=self._name, before=self._before)
@@ -329,7 +370,9 @@ class _Keeper:
 
     def _say_nothing_is_there(self, streams: list[StreamInfo]) -> None:
         wanted, seen = looked_for(self._wanted.name, self._name), describe_streams(streams)
-        self._say(f"{self._wanted.name}: no LSL stream {wanted} so far (there is {seen}); still looking")
+        self._say(
+            f"{self._wanted.name}: no LSL stream {wanted} so far (there is {seen}); still looking"
+        )
 
     def _opened(self, stream: StreamInfo) -> _Link | None:
         try:
@@ -340,7 +383,11 @@ class _Keeper:
         try:
             inlet.open(timeout_s=_ANSWER_S)
             link = _Link(
-                inlet, self._wanted, correction_s=self._correction_s(inlet), name=self._name, places=self._places
+                inlet,
+                self._wanted,
+                correction_s=self._correction_s(inlet),
+                name=self._name,
+                places=self._places,
             )
         except (LostError, NotYetError):
             # It is looked for again.
@@ -355,8 +402,10 @@ class _Keeper:
             return inlet.time_correction_s(timeout_s=_ANSWER_S)
         except NotYetError:
             self._say(
-                f"{self._wanted.name}: '{inlet.info.name}' on {inlet.info.hostname} does not tell its clock, so its "
-                "samples cannot be placed in time; its UDP ports 16572 to 16604 must be open. Trying again"
+                f"{self._wanted.name}: '{inlet.info.name}' on {inlet.info.hostname} does not "
+                f"tell its clock, so its "
+                "samples cannot be placed in time; its UDP ports 16572 to 16604 must be "
+                "open. Trying again"
             )
             raise
 

@@ -21,15 +21,38 @@ from emodict.recording.units import UNIT_FACTORS, is_known_unit, plain_unit, uni
 logger = logging.getLogger(__name__)
 
 _COUNTERS = frozenset(
-    ("ADCSEQUENCE", "SEQ", "NSEQ", "SEQUENCE", "SEQUENCENUMBER", "COUNTER", "SAMPLECOUNTER", "PACKETCOUNTER", "CNT")
+    (
+        "ADCSEQUENCE",
+        "SEQ",
+        "NSEQ",
+        "SEQUENCE",
+        "SEQUENCENUMBER",
+        "COUNTER",
+        "SAMPLECOUNTER",
+        "PACKETCOUNTER",
+        "CNT",
+    )
 )
 _NO_SIGNAL = frozenset(
-    ("TRIGGER", "TRG", "MARKER", "EVENT", "TIME", "TIMESTAMP", "TIMEOFFSET", "ADCSTATUS", "STATUS", "BATTERY")
+    (
+        "TRIGGER",
+        "TRG",
+        "MARKER",
+        "EVENT",
+        "TIME",
+        "TIMESTAMP",
+        "TIMEOFFSET",
+        "ADCSTATUS",
+        "STATUS",
+        "BATTERY",
+    )
 )
 
 
 class Wanted(Protocol):
-    """What of a feature spec's modality is needed to find its stream; no channel names: all there are."""
+    """What of a feature spec's modality is needed to find its stream;
+    no channel names: all there are.
+    """
 
     @property
     def name(self) -> str: ...
@@ -85,15 +108,22 @@ def identity(stream: Announced) -> tuple[str, str, str]:
 
 
 def choose(
-    streams: Iterable[Announced], modality: str, *, name: str | None, before: tuple[str, str, str] | None = None
+    streams: Iterable[Announced],
+    modality: str,
+    *,
+    name: str | None,
+    before: tuple[str, str, str] | None = None,
 ) -> Announced | None:
-    """The stream of a modality: the one so named, the one that was there before, or else the only one of its type.
+    """The stream of a modality: the one so named, the one that was there before,
+    or else the only one of its type.
 
     Raises:
         StreamError: there are several, or its samples come at no fixed rate.
     """
     newest: dict[tuple[str, str, str], Announced] = {}
-    for stream in sorted(_candidates(streams, modality, name), key=lambda stream: stream.created_at_s):
+    for stream in sorted(
+        _candidates(streams, modality, name), key=lambda stream: stream.created_at_s
+    ):
         newest[identity(stream)] = stream
     if before in newest:
         return newest[before]
@@ -111,7 +141,8 @@ def choose(
             f"{modality}: the LSL stream '{chosen.name}' has no sampling rate",
             expected="samples at a fixed rate",
             got="an irregular stream",
-            fix="Set the rate in the program that sends it, or choose another stream: --stream NAME",
+            fix="Set the rate in the program that sends it, "
+            "or choose another stream: --stream NAME",
         )
     return chosen
 
@@ -125,7 +156,8 @@ def _candidates(streams: Iterable[Announced], modality: str, name: str | None) -
         named = [[s for s in some if asked_of(s, name) is not None] for some in (by_type, numeric)]
         return named[0] or named[1]
     known = {kind for other in MODALITIES.values() for kind in other.types}
-    # A stream of another known type is not taken for its name: "EEG lab GSR" of type GSR is not an EEG.
+    # A stream of another known type is not taken for its name:
+    # "EEG lab GSR" of type GSR is not an EEG.
     unknown = [s for s in numeric if s.kind.strip().upper() not in known]
     return by_type or [s for s in unknown if _words(s.name) & set(types)]
 
@@ -137,18 +169,26 @@ def looked_for(modality: str, name: str | None) -> str:
 
 def describe_streams(streams: Iterable[Announced]) -> str:
     """All that are there."""
-    return ", ".join(sorted({f"'{stream.name}' (type {stream.kind})" for stream in streams})) or "none at all"
+    return (
+        ", ".join(sorted({f"'{stream.name}' (type {stream.kind})" for stream in streams}))
+        or "none at all"
+    )
 
 
 def _how_to_choose(modality: str, streams: Sequence[Announced]) -> str:
-    if len({stream.name for stream in streams}) == 1 and len({stream.hostname for stream in streams}) > 1:
+    if (
+        len({stream.name for stream in streams}) == 1
+        and len({stream.hostname for stream in streams}) > 1
+    ):
         return f"Choose one by the machine it comes from: --stream {modality}=NAME@HOST"
     return f"Choose one by its name or source id: --stream {modality}=NAME"
 
 
 @dataclass(frozen=True)
 class Asked:
-    """What `--stream` says of a stream: its name or source id, and perhaps its machine and which channel."""
+    """What `--stream` says of a stream: its name or source id,
+    and perhaps its machine and which channel.
+    """
 
     name: str
     host: str = ""
@@ -156,7 +196,9 @@ class Asked:
 
 
 def asked_of(stream: Announced, text: str) -> Asked | None:
-    """What of NAME, NAME@HOST, NAME:CHANNEL and NAME@HOST:CHANNEL this stream is called; names may hold both signs."""
+    """What of NAME, NAME@HOST, NAME:CHANNEL and NAME@HOST:CHANNEL this stream is called;
+    names may hold both signs.
+    """
     for asked in _readings(text):
         named = asked.name.casefold() in (stream.name.casefold(), stream.source_id.casefold())
         if named and asked.host.casefold() in ("", stream.hostname.casefold()):
@@ -174,7 +216,12 @@ def _readings(text: str) -> Iterator[Asked]:
 
 
 def pick(
-    wanted: Wanted, stream_name: str, channels: Sequence[Channel], *, channel: str = "", places: Sequence[str] = ()
+    wanted: Wanted,
+    stream_name: str,
+    channels: Sequence[Channel],
+    *,
+    channel: str = "",
+    places: Sequence[str] = (),
 ) -> Picked:
     """The wanted channels of a stream.
 
@@ -186,7 +233,9 @@ def pick(
         StreamError: one is missing, or which one it is cannot be said.
     """
     counter = next((i for i, channel in enumerate(channels) if _is_counter(channel)), None)
-    signals = [i for i, channel in enumerate(channels) if i != counter and not _plain(channel) & _NO_SIGNAL]
+    signals = [
+        i for i, channel in enumerate(channels) if i != counter and not _plain(channel) & _NO_SIGNAL
+    ]
     if modality_of(wanted.name).placed:
         channels = _placed(wanted, stream_name, channels, signals, places) if places else channels
         columns = _named(wanted, stream_name, channels, signals)
@@ -199,35 +248,49 @@ def pick(
 
 
 def _placed(
-    wanted: Wanted, stream_name: str, channels: Sequence[Channel], signals: Sequence[int], places: Sequence[str]
+    wanted: Wanted,
+    stream_name: str,
+    channels: Sequence[Channel],
+    signals: Sequence[int],
+    places: Sequence[str],
 ) -> Sequence[Channel]:
     """The channels under the names that were given for them."""
     labels = [channels[i].label for i in signals]
-    if not all(re.fullmatch(r"(ch(annel)?|eeg)?[ _-]?\d*", label, re.IGNORECASE) for label in labels):
+    if not all(
+        re.fullmatch(r"(ch(annel)?|eeg)?[ _-]?\d*", label, re.IGNORECASE) for label in labels
+    ):
         known = {canonical_channel(label) for label in labels}
         if all(canonical_channel(place) in known for place in places):
             return channels
         what = f"{wanted.name}: the LSL stream '{stream_name}' names its channels itself"
         raise StreamError(what, expected=" ".join(labels), got=f"--channels {','.join(places)}")
     if len(places) != len(signals):
-        what = f"{wanted.name}: --channels names the channels of the LSL stream '{stream_name}', in its order"
+        what = (
+            f"{wanted.name}: --channels names the channels of the LSL stream "
+            f"'{stream_name}', in its order"
+        )
         raise StreamError(what, expected=f"{len(signals)} names", got=len(places))
     named = dict(zip(signals, places, strict=True))
     return [replace(one, label=named.get(i, one.label)) for i, one in enumerate(channels)]
 
 
-def _named(wanted: Wanted, stream_name: str, channels: Sequence[Channel], signals: Sequence[int]) -> tuple[int, ...]:
+def _named(
+    wanted: Wanted, stream_name: str, channels: Sequence[Channel], signals: Sequence[int]
+) -> tuple[int, ...]:
     asked = {canonical_channel(name) for name in wanted.channel_names}
     by_name: dict[str, int] = {}
     for i in signals:
-        # What no model asks for may be called as it likes, but a recording of all of them distinguishes them.
+        # What no model asks for may be called as it likes,
+        # but a recording of all of them distinguishes them.
         name = canonical_channel(_name(channels, i))
         if (not asked or name in asked) and by_name.setdefault(name, i) != i:
             raise StreamError(
-                f"{wanted.name}: the LSL stream '{stream_name}' has two channels called {_name(channels, i)}",
+                f"{wanted.name}: the LSL stream '{stream_name}' has two channels called "
+                f"{_name(channels, i)}",
                 expected="each place on the head once",
                 got=" ".join(channels[j].label or "(no name)" for j in signals),
-                fix=f"Name them apart in the program that sends them, or choose another: --stream {wanted.name}=NAME",
+                fix=f"Name them apart in the program that sends them, or choose another: "
+                f"--stream {wanted.name}=NAME",
             )
     if not asked:
         return tuple(signals)
@@ -238,8 +301,10 @@ def _named(wanted: Wanted, stream_name: str, channels: Sequence[Channel], signal
             + f"{'channels' if len(missing) > 1 else 'channel'} {', '.join(missing)}",
             expected=f"{len(wanted.channel_names)} channels {' '.join(wanted.channel_names)}",
             got=" ".join(channels[i].label or "(no name)" for i in signals) or "none",
-            fix="Say where its electrodes are (--channels Fp1,Fp2,... in its order, if it names none), "
-            f"choose another stream (--stream {wanted.name}=NAME), or use a model trained on these channels",
+            fix="Say where its electrodes are (--channels Fp1,Fp2,... in its order, "
+            "if it names none), "
+            f"choose another stream (--stream {wanted.name}=NAME), "
+            f"or use a model trained on these channels",
         )
     return tuple(by_name[canonical_channel(name)] for name in wanted.channel_names)
 
@@ -249,7 +314,13 @@ def _name(channels: Sequence[Channel], i: int) -> str:
     return channels[i].label or f"ch{i + 1}"
 
 
-def _only(wanted: Wanted, stream_name: str, channels: Sequence[Channel], signals: Sequence[int], channel: str) -> int:
+def _only(
+    wanted: Wanted,
+    stream_name: str,
+    channels: Sequence[Channel],
+    signals: Sequence[int],
+    channel: str,
+) -> int:
     if channel:
         return _chosen(wanted, stream_name, channels, channel)
     asked = {name.upper() for name in wanted.channel_names}
@@ -265,7 +336,10 @@ def _only(wanted: Wanted, stream_name: str, channels: Sequence[Channel], signals
     light = pulse_light([channels[i].label for i in signals]) if wanted.name == "ppg" else None
     if light is not None:
         lights = [_name(channels, i) for i in signals]
-        _say_once(f"ppg: of {', '.join(lights)} of '{stream_name}' {lights[light]} is taken: infrared light")
+        _say_once(
+            f"ppg: of {', '.join(lights)} of '{stream_name}' {lights[light]} is taken: "
+            f"infrared light"
+        )
         return signals[light]
     raise StreamError(
         f"{wanted.name}: which channel of the LSL stream '{stream_name}' it is cannot be said",
@@ -276,11 +350,14 @@ def _only(wanted: Wanted, stream_name: str, channels: Sequence[Channel], signals
 
 
 def _chosen(wanted: Wanted, stream_name: str, channels: Sequence[Channel], channel: str) -> int:
-    names = {str(i + 1): i for i in range(len(channels))} | {one.label.casefold(): i for i, one in enumerate(channels)}
+    names = {str(i + 1): i for i in range(len(channels))} | {
+        one.label.casefold(): i for i, one in enumerate(channels)
+    }
     if channel.casefold() not in names:
         raise StreamError(
             f"{wanted.name}: the LSL stream '{stream_name}' has no channel {channel}",
-            expected=" ".join(one.label for one in channels).strip() or f"a number from 1 to {len(channels)}",
+            expected=" ".join(one.label for one in channels).strip()
+            or f"a number from 1 to {len(channels)}",
             fix=f"Correct --stream {wanted.name}=NAME:CHANNEL",
         )
     return names[channel.casefold()]
@@ -301,7 +378,8 @@ def _factor(wanted: Wanted, stream_name: str, unit: str) -> float:
             ) from error
         given = f"gives its unit as '{unit}'" if unit else "gives no unit"
         _say_once(
-            f"{wanted.name}: the LSL stream '{stream_name}' {given}; its samples are taken to be in {wanted.unit}"
+            f"{wanted.name}: the LSL stream '{stream_name}' {given}; "
+            f"its samples are taken to be in {wanted.unit}"
         )
         return 1.0
 
@@ -323,7 +401,10 @@ def channels_of(xml: str, count: int) -> list[Channel]:
         listed = []
     if len(listed) != count:
         return [Channel("")] * count
-    return [Channel(*((one.findtext(tag) or "").strip() for tag in ("label", "unit", "type"))) for one in listed]
+    return [
+        Channel(*((one.findtext(tag) or "").strip() for tag in ("label", "unit", "type")))
+        for one in listed
+    ]
 
 
 def _is_counter(channel: Channel) -> bool:

@@ -32,13 +32,21 @@ def open_source(
         streams: which LSL stream is a modality's, where several could be.
         board: parameters of a BrainFlow board, such as serial_port.
         wait_s: how long a first sensor is looked for.
-        places: of the electrodes, in order, where the device does not say them; nothing to a replay.
+        places: of the electrodes, in order,
+            where the device does not say them; nothing to a replay.
 
     Raises:
         InputError: no such source, or an option that belongs to another one.
     """
     kind, _, rest = text.partition(":")
-    _refuse_stray(kind, {"replay": ("--speed", speed), "lsl": ("--stream", streams), "brainflow": ("--board", board)})
+    _refuse_stray(
+        kind,
+        {
+            "replay": ("--speed", speed),
+            "lsl": ("--stream", streams),
+            "brainflow": ("--board", board),
+        },
+    )
     if kind == "lsl" and not rest:
         from emodict.live.lsl import LslSource
 
@@ -67,4 +75,6 @@ def _no_such_source(text: str, kind: str) -> InputError:
 def _refuse_stray(kind: str, options: Mapping[str, tuple[str, object]]) -> None:
     for owner, (name, value) in options.items():
         if value and owner != kind:
-            raise InputError(f"{name} belongs to --live {owner}", got=f"--live {kind}", fix="Leave it out")
+            raise InputError(
+                f"{name} belongs to --live {owner}", got=f"--live {kind}", fix="Leave it out"
+            )

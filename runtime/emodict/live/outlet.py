@@ -16,8 +16,8 @@ _ROWS_PER_S = 1.0
 class LslOutlet:
     """A listener that sends each row on: one channel per emotion, NaN for a row without an answer.
 
-    A sample's stamp is the end of the second that it describes, on this machine's LSL clock. The stream opens with
-    the first row, which says whether the person is simulated.
+    A sample's stamp is the end of the second that it describes, on this machine's LSL clock. The
+    stream opens with the first row, which says whether the person is simulated.
     """
 
     def __init__(self) -> None:
@@ -40,7 +40,10 @@ class LslOutlet:
     def _opened(self, row: LiveRow) -> Outlet:
         prediction = row.prediction
         marks = {"simulated": prediction.simulated, "model_simulated": prediction.model_simulated}
-        about = [("source", self._source), *((name, str(value).lower()) for name, value in marks.items())]
+        about = [
+            ("source", self._source),
+            *((name, str(value).lower()) for name, value in marks.items()),
+        ]
         if self._manifest is not None:
             about += [
                 ("model_sha256", self._manifest.graph_sha256),

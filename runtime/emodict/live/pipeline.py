@@ -1,4 +1,6 @@
-"""LivePipeline: what happens at the sensors in, the rows that are due out, whatever stalls, drops out or comes back."""
+"""LivePipeline: what happens at the sensors in, the rows that are due out, whatever stalls,
+drops out or comes back.
+"""
 
 from __future__ import annotations
 
@@ -27,12 +29,14 @@ from emodict.recording.modalities import modality_of
 
 logger = logging.getLogger(__name__)
 
-# How long after the end of its second a row waits for a sensor that is live: radio links deliver in bursts of a few
-# hundred milliseconds. With the second itself, a sensor that stalls is invalid within two.
+# How long after the end of its second a row waits for a sensor that is live: radio links
+# deliver in bursts of a few hundred milliseconds. With the second itself, a sensor that stalls
+# is invalid within two.
 PATIENCE_S = 1.0
 # What the last sample of a second takes to get here.
 ARRIVAL_S = 0.02
-# A sample that claims to be from so far in the future has a broken clock; to wait for its time would take memory.
+# A sample that claims to be from so far in the future has a broken clock;
+# to wait for its time would take memory.
 AHEAD_S = 60.0
 # Clocks are compared with sums of sample periods, which are rounded.
 _ROUNDING_S = 1e-6
@@ -49,7 +53,8 @@ class _Sensor:
     placer: Placer | None = None
     late_before: int = 0
     ended: bool = False
-    # Chunks wait until they complete a second: a dozen small ones cost as much as one large one each.
+    # Chunks wait until they complete a second:
+    # a dozen small ones cost as much as one large one each.
     waiting: list[Chunk] = field(default_factory=list)
     watch: Watch | None = None
     complete_at_s: float = -math.inf
@@ -68,16 +73,22 @@ class LivePipeline:
         unmixing: (channels, channels) that the EEG is multiplied by.
         invert: the modalities whose signals are turned upside down.
 
-    The run's second 0 begins with the first `Connected`. `push` takes what a source tells, `take` gives the rows
-    that are complete, `flush` ends the waiting for sensors that do not deliver.
+    The run's second 0 begins with the first `Connected`. `push` takes what a source tells, `take`
+    gives the rows that are complete, `flush` ends the waiting for sensors that do not deliver.
     """
 
     def __init__(
-        self, spec: FeatureSpec, *, unmixing: NDArray[np.float64] | None = None, invert: Collection[str] = ()
+        self,
+        spec: FeatureSpec,
+        *,
+        unmixing: NDArray[np.float64] | None = None,
+        invert: Collection[str] = (),
     ) -> None:
         self._spec, self._invert = spec, frozenset(invert)
         # Sensors that are not there yet begin when they come: FeatureStream.restart.
-        self._features = FeatureStream(spec, {m.name: m.rate_hz for m in spec.modalities}, unmixing=unmixing)
+        self._features = FeatureStream(
+            spec, {m.name: m.rate_hz for m in spec.modalities}, unmixing=unmixing
+        )
         self._sensors = {m.name: _Sensor() for m in spec.modalities}
         self._rows: list[FeatureWindows] = []
         self._log, self._states = RarelyLogger(logger), ChangeLogger(logger)
@@ -110,7 +121,9 @@ class LivePipeline:
         return concatenate(self._spec, rows) if rows else None
 
     def flush(self, now_s: float) -> None:
-        """Complete the rows that have waited long enough; whoever is missing from them is invalid there."""
+        """Complete the rows that have waited long enough;
+        whoever is missing from them is invalid there.
+        """
         self._states.say_due()
         while self.start_s is not None:
             second = self._features.next_second
@@ -128,7 +141,8 @@ class LivePipeline:
             return longest_s
         second = self._features.next_second
         deadline_s = self._deadline_s(second, self._features.missing(second))
-        # A source that reads in steps is asked when the last samples should be there, and then again and again.
+        # A source that reads in steps is asked when the last samples should be there,
+        # and then again and again.
         there_s = max(self.end_s(second) + ARRIVAL_S - now_s, ARRIVAL_S)
         return min(longest_s, there_s, max(0.0, deadline_s - now_s))
 
@@ -151,7 +165,9 @@ class LivePipeline:
         return sensor.state, sensor.stream, sensor.late
 
     def doubts(self) -> tuple[str, ...]:
-        """A sentence for each thing in the signals of the last minutes that cannot be; a new one is logged."""
+        """A sentence for each thing in the signals of the last minutes that cannot
+        be; a new one is logged.
+        """
         watches = [sensor.watch for sensor in self._sensors.values() if sensor.watch is not None]
         for watch in watches:
             for doubt in watch.doubts[watch.said :]:
@@ -161,12 +177,16 @@ class LivePipeline:
         return tuple(doubt for watch in watches for doubt in watch.doubts)
 
     def _deadline_s(self, second: int, missing: list[str]) -> float:
-        """Sensors that are live are waited for; of the others nothing can be expected once the second is over."""
+        """Sensors that are live are waited for;
+        of the others nothing can be expected once the second is over.
+        """
         end_s = self.end_s(second) - _ROUNDING_S
         return max((self._patience_ends_s(end_s, name) for name in missing), default=end_s)
 
     def _patience_ends_s(self, end_s: float, name: str) -> float:
-        """Until when a row waits for a sensor; for one that is resampled longer, as long as it goes on delivering."""
+        """Until when a row waits for a sensor; for one that is resampled longer,
+        as long as it goes on delivering.
+        """
         sensor = self._sensors[name]
         if sensor.state != LIVE:
             return end_s
@@ -179,17 +199,28 @@ class LivePipeline:
         columns = columns_for(connected.stream, self._spec.modality(name))
         self._drain(name, sensor)
         again = sensor.stream is not None
-        same_rate = again and sensor.stream is not None and sensor.stream.rate_hz == connected.stream.rate_hz
+        same_rate = (
+            again
+            and sensor.stream is not None
+            and sensor.stream.rate_hz == connected.stream.rate_hz
+        )
         sensor.stream, sensor.columns = connected.stream, columns
         if again and sensor.state != LIVE:
-            self._states.changed(name, "back", "" if same_rate else f", now at {connected.stream.rate_hz:g} Hz")
+            self._states.changed(
+                name, "back", "" if same_rate else f", now at {connected.stream.rate_hz:g} Hz"
+            )
         sensor.state = LIVE
-        # At the old rate the samples go on where they belong; a new rate, like a new sensor, begins with a second.
+        # At the old rate the samples go on where they belong; a new rate,
+        # like a new sensor, begins with a second.
         if not same_rate:
             since = math.ceil(connected.time_s - self.start_s - _ROUNDING_S)
             modality = self._spec.modality(name)
             sensor.watch = Watch(
-                name, connected.stream.rate_hz, modality.unit, modality.channel_names, inverted=name in self._invert
+                name,
+                connected.stream.rate_hz,
+                modality.unit,
+                modality.channel_names,
+                inverted=name in self._invert,
             )
             self._restart(name, max(since, self._features.earliest_restart(name)), dropped=False)
 
@@ -203,11 +234,15 @@ class LivePipeline:
             return
         sensor.waiting.append(chunk)
         sensor.newest_s = float(chunk.times_s[-1])
-        if chunk.times_s[-1] >= sensor.complete_at_s or self._overdue(name, float(chunk.times_s[-1])):
+        if chunk.times_s[-1] >= sensor.complete_at_s or self._overdue(
+            name, float(chunk.times_s[-1])
+        ):
             self._drain(name, sensor)
 
     def _overdue(self, name: str, time_s: float) -> bool:
-        """The next row still lacks this modality, whose resampler looks a little beyond the second."""
+        """The next row still lacks this modality,
+        whose resampler looks a little beyond the second.
+        """
         second = self._features.next_second
         return time_s >= self.end_s(second) and name in self._features.missing(second)
 
@@ -231,11 +266,13 @@ class LivePipeline:
         if not plausible.all():
             self._log.warning("%s: times in the far future, left out", name)
             samples, times_s = samples[plausible], times_s[plausible]
-        # Between ticks samples are interpolated, which would spread one that is none over its neighbours.
+        # Between ticks samples are interpolated,
+        # which would spread one that is none over its neighbours.
         usable = without_unusable(self._spec.modality(name), np.asarray(samples, dtype=np.float64))
         self._keep(self._features.push(name, sensor.placer.place(usable, times_s)))
         if len(times_s):
-            # The last sample of a second comes a period before its end, and its clock may be half a period early.
+            # The last sample of a second comes a period before its end,
+            # and its clock may be half a period early.
             early_s = 1.5 / sensor.stream.rate_hz
             whole_s = math.floor(float(times_s[-1]) - self.start_s + early_s)
             sensor.complete_at_s = self.start_s + whole_s + 1 - early_s

@@ -1,4 +1,6 @@
-"""Placer: samples as they come, each with its time, onto an even clock that starts at a whole second."""
+"""Placer: samples as they come, each with its time,
+onto an even clock that starts at a whole second.
+"""
 
 from __future__ import annotations
 
@@ -11,31 +13,41 @@ Float64Array = NDArray[np.float64]
 
 
 class Placer:
-    """`emodict.recording.grid`, live: tick k lies k / rate_hz after the anchor, NaN where nothing was measured.
+    """`emodict.recording.grid`, live: tick k lies k / rate_hz after the anchor,
+    NaN where nothing was measured.
 
-    Samples on a tick are copied. Between ticks they are interpolated (cubic, two neighbours on each side, never
-    across a gap), so that a tick waits for two samples more; with `snapped` each goes to its nearest tick at once,
-    of several on one tick the first stays: for skin conductance, whose ties matter.
+    Samples on a tick are copied. Between ticks they are interpolated (cubic, two neighbours on
+    each side, never across a gap), so that a tick waits for two samples more; with `snapped` each
+    goes to its nearest tick at once, of several on one tick the first stays: for skin
+    conductance, whose ties matter.
 
-    `late` counts the samples that were left out since what they belong to had been given already; with
-    `missed_before` that is true of all from before the anchor, too.
+    `late` counts the samples that were left out since what they belong to had been given already;
+    with `missed_before` that is true of all from before the anchor, too.
     """
 
     def __init__(
-        self, rate_hz: float, channels: int, *, anchor_s: float, snapped: bool = False, missed_before: bool = False
+        self,
+        rate_hz: float,
+        channels: int,
+        *,
+        anchor_s: float,
+        snapped: bool = False,
+        missed_before: bool = False,
     ) -> None:
         self._rate_hz, self._anchor_s, self._snapped = rate_hz, anchor_s, snapped
         self._missed_before = missed_before
         self._next = 0
         # Time in periods, and tick, of the newest sample that was snapped.
         self._last: tuple[float, int] | None = None
-        # What may still be a neighbour of the next tick: times in periods since the anchor, and the samples.
+        # What may still be a neighbour of the next tick:
+        # times in periods since the anchor, and the samples.
         self._times: Float64Array = np.empty(0)
         self._values: Float64Array = np.empty((0, channels))
         self.late = 0
 
     def place(self, samples: NDArray[np.floating], times_s: Float64Array) -> Float64Array:
-        """The next ticks that are known, (ticks, channels), once these samples (samples, channels) have come.
+        """The next ticks that are known, (ticks, channels),
+        once these samples (samples, channels) have come.
 
         Samples that belong to ticks already given are left out.
         """
@@ -48,7 +60,8 @@ class Placer:
     def _interpolate(self, times: Float64Array, values: Float64Array) -> Float64Array:
         ticks = np.arange(self._next, self._next + len(times))
         if len(times) > 1 and np.abs(times - ticks).max() <= ON_GRID_PERIODS:
-            # Nothing lies between the ticks, as in a replay: the same numbers with a tenth of the work.
+            # Nothing lies between the ticks, as in a replay:
+            # the same numbers with a tenth of the work.
             self._next += len(times)
             self._times, self._values = times[-2:].copy(), values[-2:].copy()
             return values
@@ -72,7 +85,9 @@ class Placer:
         after = len(self._times) - np.searchsorted(self._times, wanted, side="right")
         nearest = np.clip(np.searchsorted(self._times, wanted), 0, len(self._times) - 1)
         before = np.maximum(nearest - 1, 0)
-        off = np.minimum(np.abs(self._times[nearest] - wanted), np.abs(self._times[before] - wanted))
+        off = np.minimum(
+            np.abs(self._times[nearest] - wanted), np.abs(self._times[before] - wanted)
+        )
         unknown = np.flatnonzero((after < 2) & (off > ON_GRID_PERIODS))
         return int(unknown[0]) if len(unknown) else len(wanted)
 

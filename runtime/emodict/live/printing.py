@@ -12,7 +12,9 @@ from emodict.results.outputs import row_as_dict
 
 
 def row_line(row: LiveRow, *, with_weights: bool) -> str:
-    """A row as a line of JSON: what `emodict-run --json` writes of a recording, and the sensors' states."""
+    """A row as a line of JSON: what `emodict-run --json` writes of a recording,
+    and the sensors' states.
+    """
     content = {
         "session": row.prediction.session,
         "simulated": row.prediction.simulated,

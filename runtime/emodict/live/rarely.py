@@ -1,4 +1,6 @@
-"""RarelyLogger and ChangeLogger: a line of one kind at most once in ten seconds, with how often it was due."""
+"""RarelyLogger and ChangeLogger: a line of one kind at most once in ten seconds,
+with how often it was due.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,9 @@ class RarelyLogger:
         clock: seconds that never run backwards.
     """
 
-    def __init__(self, logger: logging.Logger, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, logger: logging.Logger, *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._logger, self._clock = logger, clock
         self._said_s: dict[tuple[object, ...], float] = {}
         self._due: dict[tuple[object, ...], int] = {}
@@ -32,7 +36,8 @@ class RarelyLogger:
 
 
 class ChangeLogger:
-    """Says changes of state; of one kind one in EVERY_S, and of those held back the last as soon as it may be said.
+    """Says changes of state; of one kind one in EVERY_S,
+    and of those held back the last as soon as it may be said.
 
     The last line therefore always is the state that holds, however often it changes.
 
@@ -40,7 +45,9 @@ class ChangeLogger:
         clock: seconds that never run backwards.
     """
 
-    def __init__(self, logger: logging.Logger, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, logger: logging.Logger, *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._logger, self._clock = logger, clock
         self._said_s: dict[tuple[str, str], float] = {}
         # Of whom -> (the last change, its detail, how many since the last line).
@@ -59,4 +66,6 @@ class ChangeLogger:
             if now_s - self._said_s.get((of, change), -EVERY_S) >= EVERY_S:
                 del self._held[of]
                 self._said_s[of, change] = now_s
-                self._logger.warning("%s: %s%s%s", of, change, detail, f" ({count} changes)" if count > 1 else "")
+                self._logger.warning(
+                    "%s: %s%s%s", of, change, detail, f" ({count} changes)" if count > 1 else ""
+                )

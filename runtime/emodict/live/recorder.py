@@ -1,4 +1,6 @@
-"""SessionRecorder: everything a live run hears goes into a session.h5 that can be read even if the run is killed."""
+"""SessionRecorder: everything a live run hears goes into a session.h5 that can be read
+even if the run is killed.
+"""
 
 from __future__ import annotations
 
@@ -21,9 +23,11 @@ from emodict.live.source import Chunk, Connected, Ended, LiveStream, Lost, Senso
 
 logger = logging.getLogger(__name__)
 
-# What was heard is on its way to the disk this long; a killed run loses that much, and what a write takes.
+# What was heard is on its way to the disk this long;
+# a killed run loses that much, and what a write takes.
 FLUSH_EVERY_S = 1.0
-# What may wait for a slow disk: minutes of all sensors. After that the recording stops, and the rows go on.
+# What may wait for a slow disk: minutes of all sensors.
+# After that the recording stops, and the rows go on.
 MOST_WAITING_BYTES = 32 << 20
 # A replay at full speed brings more than that in a second.
 _WRITE_AT_BYTES = 4 << 20
@@ -44,16 +48,18 @@ class _Layout:
 class SessionRecorder:
     """Keeps all that happens in a session.h5; a context manager.
 
-    The file is whole after every second: of a run that is killed all but the last 2 s can be read. Writing happens
-    in a thread of its own. A disk that is full or too slow ends the recording, which is said once; nothing else ends.
-    A stream that comes back at another rate or with other channels goes on in a signal of its own: `eeg`, `eeg_2`.
+    The file is whole after every second: of a run that is killed all but the last 2 s can be read.
+    Writing happens in a thread of its own. A disk that is full or too slow ends the recording,
+    which is said once; nothing else ends. A stream that comes back at another rate or with other
+    channels goes on in a signal of its own: `eeg`, `eeg_2`.
 
     Args:
         path: a new session.h5.
         start_s: time 0 of the recording, on the clock of the samples.
         start_unix_s: the same moment since 1970; now if not given.
         simulated: the signals are of no real person, which the recording then says.
-        patient: `keep` waits for the disk where it must, as in a replay that is quicker than any disk.
+        patient: `keep` waits for the disk where it must,
+            as in a replay that is quicker than any disk.
 
     Raises:
         OutputError: the file exists, or cannot be written.
@@ -78,7 +84,9 @@ class SessionRecorder:
             "start_time": _utc_text(time.time() if start_unix_s is None else start_unix_s),
             "software": f"emodict {emodict.__version__}",
         }
-        self._file = _new_file(self.path, {**attributes, **({"simulated": "true"} if simulated else {})})
+        self._file = _new_file(
+            self.path, {**attributes, **({"simulated": "true"} if simulated else {})}
+        )
         self._streams: dict[str, LiveStream] = {}
         self._layouts: dict[str, list[_Layout]] = {}
         self._heard = threading.Condition()
@@ -104,7 +112,9 @@ class SessionRecorder:
             raise OutputError(self._failure)
 
     def keep(self, event: SensorEvent) -> SensorEvent:
-        """Keep this, and hand it on; returns at once. The arrays of a chunk must not change afterwards."""
+        """Keep this, and hand it on; returns at once.
+        The arrays of a chunk must not change afterwards.
+        """
         size = event.samples.nbytes + event.times_s.nbytes if isinstance(event, Chunk) else 0
         self._hear(event, size)
         return event
@@ -120,13 +130,19 @@ class SessionRecorder:
             self._heard.notify_all()
         self._thread.join(CLOSE_WITHIN_S)
         if self._thread.is_alive():
-            self._fail(f"Recording {self.path} is not finished: the disk has not answered for {CLOSE_WITHIN_S:g} s")
+            self._fail(
+                f"Recording {self.path} is not finished: "
+                f"the disk has not answered for {CLOSE_WITHIN_S:g} s"
+            )
 
     def __enter__(self) -> SessionRecorder:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self.close()
 
@@ -135,7 +151,9 @@ class SessionRecorder:
             return
         with self._heard:
             if self._patient:
-                self._heard.wait_for(lambda: self._waiting_bytes < _WRITE_AT_BYTES or self._failure is not None)
+                self._heard.wait_for(
+                    lambda: self._waiting_bytes < _WRITE_AT_BYTES or self._failure is not None
+                )
             fits = self._waiting_bytes + size <= MOST_WAITING_BYTES
             if fits:
                 self._waiting.append(what)
@@ -143,7 +161,10 @@ class SessionRecorder:
             if self._waiting_bytes >= _WRITE_AT_BYTES:
                 self._heard.notify_all()
         if not fits:
-            self._fail(f"Recording {self.path} stopped: the disk is too slow. What was written until now can be read")
+            self._fail(
+                f"Recording {self.path} stopped: the disk is too slow. "
+                f"What was written until now can be read"
+            )
 
     def _fail(self, sentence: str) -> None:
         if self._failure is None:
@@ -155,7 +176,10 @@ class SessionRecorder:
         try:
             while self._failure is None:
                 with self._heard:
-                    self._heard.wait_for(lambda: self._closing or self._waiting_bytes >= _WRITE_AT_BYTES, FLUSH_EVERY_S)
+                    self._heard.wait_for(
+                        lambda: self._closing or self._waiting_bytes >= _WRITE_AT_BYTES,
+                        FLUSH_EVERY_S,
+                    )
                     closing = self._closing
                     heard, self._waiting, self._waiting_bytes = self._waiting, [], 0
                     self._heard.notify_all()
@@ -165,7 +189,10 @@ class SessionRecorder:
             self._file.close()
         except Exception as error:
             # Whatever it is: the rows go on, and this thread has nobody else to tell.
-            self._fail(f"Recording {self.path} stopped: {_reason(error)}. What was written until now can be read")
+            self._fail(
+                f"Recording {self.path} stopped: {_reason(error)}. "
+                f"What was written until now can be read"
+            )
             self._file.abandon()
             with self._heard:
                 self._heard.notify_all()
@@ -189,7 +216,12 @@ class SessionRecorder:
             for layout in layouts:
                 if layout.out_of_order and layout.signal.has_news:
                     count, layout.out_of_order = layout.out_of_order, 0
-                    events.append((layout.last_s, f"{count} samples out of order left out of {layout.signal.name}"))
+                    events.append(
+                        (
+                            layout.last_s,
+                            f"{count} samples out of order left out of {layout.signal.name}",
+                        )
+                    )
         self._file.write(events)
 
     def _connect(self, stream: LiveStream) -> None:
@@ -202,7 +234,9 @@ class SessionRecorder:
                 self._file.amend_rate(layout.signal)
 
     def _take(self, chunk: Chunk) -> None:
-        """Add samples to their signal; what is no later than the sample before cannot be stored, and is counted."""
+        """Add samples to their signal;
+        what is no later than the sample before cannot be stored, and is counted.
+        """
         layout = self._layout(self._streams[chunk.modality])
         times_s = chunk.times_s - self._start_s
         latest = np.maximum.accumulate(np.concatenate([[layout.last_s], times_s]))
@@ -213,7 +247,9 @@ class SessionRecorder:
             layout.last_s = float(latest[-1])
 
     def _layout(self, stream: LiveStream) -> _Layout:
-        """Where this stream goes: on in a signal of the same rate, channels and unit, or into a new one."""
+        """Where this stream goes: on in a signal of the same rate,
+        channels and unit, or into a new one.
+        """
         layouts = self._layouts.setdefault(stream.modality, [])
         for layout in layouts:
             if _form(layout.stream) == _form(stream):
@@ -233,13 +269,20 @@ def _form(stream: LiveStream) -> tuple[float, tuple[str, ...], str]:
 
 def _describe(stream: LiveStream) -> str:
     device = f" from {stream.device}" if stream.device else ""
-    return f"{stream.modality} connected{device}: {stream.rate_hz:g} Hz, {_channels(len(stream.channel_names))}"
+    return (
+        f"{stream.modality} connected{device}: {stream.rate_hz:g} Hz, "
+        f"{_channels(len(stream.channel_names))}"
+    )
 
 
 def _reason(error: Exception) -> str:
     """Why the disk refused, in words."""
     if isinstance(error, OSError):
-        return str(output_error(Path(), error)).partition(": ")[2].partition(". Nothing was left behind")[0]
+        return (
+            str(output_error(Path(), error))
+            .partition(": ")[2]
+            .partition(". Nothing was left behind")[0]
+        )
     return f"a fault in emodict itself: {type(error).__name__}: {error}"
 
 
@@ -257,7 +300,8 @@ def require_new_file(path: Path) -> None:
     check_writable(path, ending=".h5")
     if path.exists():
         raise OutputError(
-            f"Cannot record to {path}: it exists, and a recording is never overwritten", fix="Choose another name"
+            f"Cannot record to {path}: it exists, and a recording is never overwritten",
+            fix="Choose another name",
         )
 
 

@@ -34,7 +34,9 @@ class ReplaySource:
 
     def __init__(self, path: Path, spec: FeatureSpec, *, speed: float = 1.0) -> None:
         if not speed > 0:
-            raise InputError("A replay runs forwards", expected="--speed above 0, or max", got=speed)
+            raise InputError(
+                "A replay runs forwards", expected="--speed above 0, or max", got=speed
+            )
         self.name = f"replay of {path.name}"
         self._path, self._spec, self._speed = path, spec, speed
         self._stack = contextlib.ExitStack()
@@ -50,7 +52,9 @@ class ReplaySource:
         present = [m for m in self._spec.modalities if m.name in recording.modality_names]
         for modality in present:
             check_source(recording, modality, self._spec)
-        self._coming = _in_time(recording, present, FAST_CHUNK_S if math.isinf(self._speed) else CHUNK_S)
+        self._coming = _in_time(
+            recording, present, FAST_CHUNK_S if math.isinf(self._speed) else CHUNK_S
+        )
         self._next = next(self._coming, None)
         self._began_s = time.monotonic()
         return self
@@ -103,7 +107,9 @@ def _in_time(
             yield head[0], Ended(name)
 
 
-def _chunks(recording: Recording, modality: ModalitySpec, chunk_s: float) -> Iterator[tuple[float, Chunk]]:
+def _chunks(
+    recording: Recording, modality: ModalitySpec, chunk_s: float
+) -> Iterator[tuple[float, Chunk]]:
     rate_hz = source_rate_hz(recording, modality)
     first = 0
     for block in source_blocks(recording, modality):
@@ -112,7 +118,8 @@ def _chunks(recording: Recording, modality: ModalitySpec, chunk_s: float) -> Ite
             samples: NDArray[np.float64] = block[start : start + size]
             count = np.arange(first, first + len(samples))
             first += len(samples)
-            # A sample is known when it has been taken; the one face of a second when the second is over.
+            # A sample is known when it has been taken;
+            # the one face of a second when the second is over.
             known_s = float(count[-1] + 1) / rate_hz
             yield known_s, Chunk(modality.name, samples, count / rate_hz)
 

@@ -17,7 +17,8 @@ class SensorState:
     """How one modality is doing.
 
     Attributes:
-        state: absent (never seen), live, stalled (connected, but nothing comes) or lost (gone, or said goodbye).
+        state: absent (never seen), live, stalled (connected, but nothing comes)
+            or lost (gone, or said goodbye).
         valid, quality: of the row.
         late_samples: samples so far that came after their row was out, and were left out of it.
     """
@@ -48,7 +49,9 @@ class LiveRow:
 
 
 class Listener(Protocol):
-    """Something that wants every row: a table on the screen, a file, an outlet, a page. A context manager."""
+    """Something that wants every row: a table on the screen, a file, an outlet,
+    a page. A context manager.
+    """
 
     def begin(self, manifest: Manifest, source: str) -> None:
         """Told once, before the first row."""

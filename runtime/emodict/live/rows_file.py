@@ -1,4 +1,6 @@
-"""RowsFile: live rows appended to a .csv or .jsonl as they come; a run that is killed leaves all but the last."""
+"""RowsFile: live rows appended to a .csv or .jsonl as they come;
+a run that is killed leaves all but the last.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,8 @@ def require_new_rows_file(path: Path) -> None:
     """Refuse where live rows could not be written.
 
     Raises:
-        OutputError: the file exists, has an ending that cannot grow by rows, or its folder cannot be written to.
+        OutputError: the file exists, has an ending that cannot grow by rows,
+            or its folder cannot be written to.
     """
     if path.suffix.lower() not in ENDINGS:
         raise OutputError(
@@ -36,12 +39,14 @@ def require_new_rows_file(path: Path) -> None:
     check_writable(path)
     if path.exists():
         raise OutputError(
-            f"Cannot write live rows to {path}: it exists, and is never overwritten", fix="Choose another name"
+            f"Cannot write live rows to {path}: it exists, and is never overwritten",
+            fix="Choose another name",
         )
 
 
 class RowsFile:
-    """A listener that appends each row at once: .csv as `--out` writes of a recording, .jsonl as `--json` does live.
+    """A listener that appends each row at once: .csv as `--out` writes of a recording,
+    .jsonl as `--json` does live.
 
     The file is made with the first row.
 

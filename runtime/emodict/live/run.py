@@ -32,15 +32,19 @@ def run_live(
     on_event: OnEvent = lambda event: None,
     seconds: float | None = None,
 ) -> int:
-    """Run until the source is finished, the rows of `seconds` are out, or Ctrl-C; returns the number of rows.
+    """Run until the source is finished, the rows of `seconds` are out, or Ctrl-C;
+    returns the number of rows.
 
-    The source and the listeners are entered and left by the caller. `invert` names the signals that are turned upside
-    down. `on_event` hears everything the source tells, before it is used or turned: a recorder.
+    The source and the listeners are entered and left by the caller. `invert` names the signals
+    that are turned upside down. `on_event` hears everything the source tells, before it is
+    used or turned: a recorder.
     """
     count = 0
     for listener in listeners:
         listener.begin(engine.manifest, source.name)
-    rows = live_rows(engine, source, adaptation=adaptation, invert=invert, on_event=on_event, seconds=seconds)
+    rows = live_rows(
+        engine, source, adaptation=adaptation, invert=invert, on_event=on_event, seconds=seconds
+    )
     for row in rows:
         for listener in listeners:
             listener.row(row)
@@ -57,10 +61,12 @@ def live_rows(
     on_event: OnEvent = lambda event: None,
     seconds: float | None = None,
 ) -> Iterator[LiveRow]:
-    """The rows of a live run, each as soon as it is known; those that end in the first `seconds`, if that is given.
+    """The rows of a live run, each as soon as it is known;
+    those that end in the first `seconds`, if that is given.
 
     Raises:
-        RecordingError: the source or the time ended without one of the model's modalities ever appearing.
+        RecordingError: the source or the time ended without one of the model's
+            modalities ever appearing.
     """
     unmixing = None if adaptation is None else adaptation.unmixing
     pipeline = LivePipeline(engine.manifest.features, unmixing=unmixing, invert=invert)
@@ -73,7 +79,9 @@ def live_rows(
             return
     if pipeline.start_s is None:
         wanted = ", ".join(engine.manifest.features.modality_names)
-        raise RecordingError(f"{source.name} has none of the signals this model reads", expected=wanted, got="none")
+        raise RecordingError(
+            f"{source.name} has none of the signals this model reads", expected=wanted, got="none"
+        )
 
 
 def _all_rows(
@@ -84,7 +92,9 @@ def _all_rows(
     on_event: OnEvent,
     end_s: float,
 ) -> Iterator[LiveRow]:
-    """The rows until the source is finished, or no row of what was before `end_s` waits any more."""
+    """The rows until the source is finished,
+    or no row of what was before `end_s` waits any more.
+    """
     # The wall clock is read once: it may be set while we run, the source's clock is not.
     unix_offset_s = time.time() - source.now_s()
     while not source.finished and source.now_s() < end_s + PATIENCE_S:
@@ -98,7 +108,11 @@ def _all_rows(
 
 
 def _rows(
-    engine: Engine, source: LiveSource, pipeline: LivePipeline, adaptation: Adaptation | None, unix_offset_s: float
+    engine: Engine,
+    source: LiveSource,
+    pipeline: LivePipeline,
+    adaptation: Adaptation | None,
+    unix_offset_s: float,
 ) -> Iterator[LiveRow]:
     windows = pipeline.take()
     if windows is None:

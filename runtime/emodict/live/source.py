@@ -23,7 +23,8 @@ class LiveStream:
         channel_names: of its columns; the names by which a model finds its channels.
         unit: of its samples, such as "uV"; what a recording of it says.
         device: what it calls itself, for people.
-        measured: the rate is what its samples showed, not what it announced; it was connected before.
+        measured: the rate is what its samples showed, not what it announced;
+            it was connected before.
     """
 
     modality: str
@@ -47,8 +48,10 @@ class Chunk:
     """Samples of one stream, in order.
 
     Attributes:
-        samples: (samples, channels) float64 in the stream's unit, NaN where the device says that one is missing.
-        times_s: (samples,) when each was taken, on the source's clock: even, but for gaps and the device's drift.
+        samples: (samples, channels) float64 in the stream's unit,
+            NaN where the device says that one is missing.
+        times_s: (samples,) when each was taken, on the source's clock: even,
+            but for gaps and the device's drift.
     """
 
     modality: str
@@ -67,7 +70,9 @@ class Lost:
 
 @dataclass(frozen=True)
 class Ended:
-    """The stream will never bring another sample: the recording that is replayed has no more of it."""
+    """The stream will never bring another sample:
+    the recording that is replayed has no more of it.
+    """
 
     modality: str
 
@@ -93,7 +98,9 @@ class LiveSource(Protocol):
 
     @property
     def simulated(self) -> bool:
-        """The signals are of no real person: a synthetic board, the replay of a simulated session."""
+        """The signals are of no real person: a synthetic board,
+        the replay of a simulated session.
+        """
         ...
 
     def now_s(self) -> float:
@@ -101,15 +108,19 @@ class LiveSource(Protocol):
         ...
 
     def poll(self, timeout_s: float) -> Sequence[SensorEvent]:
-        """What happened since the last call, in order; waits for something to happen, at most `timeout_s`.
+        """What happened since the last call, in order;
+        waits for something to happen, at most `timeout_s`.
 
-        Waiting longer than that would delay a row. Nothing ever raises because a device went away: that is `Lost`.
+        Waiting longer than that would delay a row.
+        Nothing ever raises because a device went away: that is `Lost`.
         """
         ...
 
     @property
     def finished(self) -> bool:
-        """Nothing will ever happen again: the end of a replay. A real sensor may always come back."""
+        """Nothing will ever happen again: the end of a replay.
+        A real sensor may always come back.
+        """
         ...
 
     def __enter__(self) -> LiveSource: ...

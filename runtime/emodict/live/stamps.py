@@ -1,4 +1,6 @@
-"""SampleClock: times for a stream's samples, though its stamps glitch, step, are another clock's or of another rate."""
+"""SampleClock: times for a stream's samples, though its stamps glitch, step,
+are another clock's or of another rate.
+"""
 
 from __future__ import annotations
 
@@ -31,23 +33,27 @@ KNOWN_TO_S = 0.2
 FIRST_LATE_S = 10.0
 # By how much a second the usual delay may grow; it may shrink at once.
 DELAY_GROWS = 0.02
-# Another clock drifts, and LSL does not know it: its samples are moved by so much a second to come when they used to.
+# Another clock drifts, and LSL does not know it:
+# its samples are moved by so much a second to come when they used to.
 FOLLOWS = 1e-4
 # Stamps this near to the time of day are Unix time.
 _DAY_S = 86_400.0
-# A rate is measured over the last RATE_FROM_S, and over the last RATE_OVER_S (or the time of so many samples).
+# A rate is measured over the last RATE_FROM_S,
+# and over the last RATE_OVER_S (or the time of so many samples).
 RATE_FROM_S, RATE_OVER_S = 3.0, 10.0
 LOOK_EVERY_S = 0.5
 _RATE_SAMPLES = 80
-# It is taken where it is this far from the announced one, and the same to a share of that in each third of the time.
+# It is taken where it is this far from the announced one,
+# and the same to a share of that in each third of the time.
 RATE_OFF = 0.005
 _THIRDS = 3
 _HOLDS = 0.1
-# Lost samples move the line but leave most steps as they are: the middle one, of neighbours and over a few samples,
-# agrees with another rate to this share.
+# Lost samples move the line but leave most steps as they are: the middle one, of neighbours and
+# over a few samples, agrees with another rate to this share.
 _MIDDLE = 0.3
 _LAGS = 1, 4
-# Stamps that lie on the announced rate's ticks (1: exactly, 0: anywhere) are of that rate, with samples lost.
+# Stamps that lie on the announced rate's ticks (1: exactly, 0: anywhere)
+# are of that rate, with samples lost.
 _ON_TICKS = 0.5
 _BURST_STEP = 0.1
 _CRYSTAL = 5e-4
@@ -66,7 +72,10 @@ class Stamped:
         return len(self.stamps_s)
 
     def joined(self, other: Stamped) -> Stamped:
-        return Stamped(np.concatenate([self.values, other.values]), np.concatenate([self.stamps_s, other.stamps_s]))
+        return Stamped(
+            np.concatenate([self.values, other.values]),
+            np.concatenate([self.stamps_s, other.stamps_s]),
+        )
 
     def later(self, by_s: float) -> Stamped:
         return Stamped(self.values, self.stamps_s + by_s)
@@ -74,7 +83,9 @@ class Stamped:
     def runs(self, longest_step_s: float) -> Iterator[Stamped]:
         """The parts between steps that are longer, or go back further."""
         cuts = np.flatnonzero(np.abs(np.diff(self.stamps_s)) > longest_step_s) + 1
-        for values, stamps_s in zip(np.split(self.values, cuts), np.split(self.stamps_s, cuts), strict=True):
+        for values, stamps_s in zip(
+            np.split(self.values, cuts), np.split(self.stamps_s, cuts), strict=True
+        ):
             yield Stamped(values, stamps_s)
 
 
@@ -98,10 +109,12 @@ def longest_step_s(rate_hz: float) -> float:
 
 
 class TrustedStamps:
-    """Lets samples through whose stamps can be, and holds those that must be confirmed by the next ones.
+    """Lets samples through whose stamps can be,
+    and holds those that must be confirmed by the next ones.
 
-    One stamp that cannot be costs its sample. A clock that steps and stays, or is another one from the start, is
-    taken over: `shift_s` is added to its stamps, so that samples take as long to arrive as they did before.
+    One stamp that cannot be costs its sample. A clock that steps and stays, or is another one from
+    the start, is taken over: `shift_s` is added to its stamps, so that samples take as long to
+    arrive as they did before.
 
     Args:
         of: whose stamps these are, for the log.
@@ -120,7 +133,9 @@ class TrustedStamps:
         self.begins_again = False
 
     def take(self, came: Stamped, now_s: float) -> Iterator[Stamped]:
-        """What can be placed of what has come, in order; a new start of the clock begins a part of its own."""
+        """What can be placed of what has come, in order;
+        a new start of the clock begins a part of its own.
+        """
         numbers = np.isfinite(came.stamps_s)
         if not numbers.all():
             self._say_left_out(int((~numbers).sum()))
@@ -174,7 +189,10 @@ class TrustedStamps:
             return False
         if self._last_s is None:
             return doubtful.delay_s <= FIRST_LATE_S
-        return bool(doubtful.samples.stamps_s[0] > self._last_s) and len(doubtful.samples) >= CONFIRMED_BY
+        return (
+            bool(doubtful.samples.stamps_s[0] > self._last_s)
+            and len(doubtful.samples) >= CONFIRMED_BY
+        )
 
     def _taken_over(self, doubtful: _Doubtful, now_s: float) -> Stamped:
         by_s = doubtful.delay_s - self._delay_s
@@ -182,11 +200,19 @@ class TrustedStamps:
             # It has stepped back to the clock that it was on.
             by_s = -self.shift_s
         if self._last_s is not None:
-            self._log.warning("%s: its clock has stepped by %+.1f s, which is taken out again", self._of, -by_s)
+            self._log.warning(
+                "%s: its clock has stepped by %+.1f s, which is taken out again", self._of, -by_s
+            )
         elif abs(float(doubtful.samples.stamps_s[-1]) - time.time()) < _DAY_S:
-            self._log.warning("%s: its stamps are Unix time; its samples are placed by their time of arrival", self._of)
+            self._log.warning(
+                "%s: its stamps are Unix time; its samples are placed by their time of arrival",
+                self._of,
+            )
         else:
-            off = "%s: its stamps are %+.1f s off this clock; its samples are placed by their time of arrival"
+            off = (
+                "%s: its stamps are %+.1f s off this clock; "
+                "its samples are placed by their time of arrival"
+            )
             self._log.warning(off, self._of, -by_s)
         self.shift_s += by_s
         self._doubtful, self.begins_again = None, True
@@ -211,11 +237,15 @@ class TrustedStamps:
             self._doubtful = None
 
     def _say_left_out(self, count: int) -> None:
-        self._log.warning("%s: samples with impossible time stamps are left out", self._of, count=count)
+        self._log.warning(
+            "%s: samples with impossible time stamps are left out", self._of, count=count
+        )
 
 
 class RateWatch:
-    """Measures at which rate samples come, by their stamps: `rate_hz` is the announced one until another is proved."""
+    """Measures at which rate samples come, by their stamps:
+    `rate_hz` is the announced one until another is proved.
+    """
 
     def __init__(self, rate_hz: float) -> None:
         self.rate_hz = rate_hz
@@ -229,8 +259,12 @@ class RateWatch:
         self._next_s = -np.inf
 
     def add(self, stamps_s: Float64Array, steps: Float64Array) -> bool:
-        """(samples,) stamps, and by how many samples each is later than the one before; is the rate another one now?"""
-        if len(self._stamps) and not 0 <= stamps_s[0] - self._stamps[-1] <= longest_step_s(self.rate_hz):
+        """(samples,) stamps, and by how many samples each is later than the one before;
+        is the rate another one now?
+        """
+        if len(self._stamps) and not 0 <= stamps_s[0] - self._stamps[-1] <= longest_step_s(
+            self.rate_hz
+        ):
             self.restart()
         last = self._numbers[-1] if len(self._numbers) else 0.0
         self._numbers = np.concatenate([self._numbers, last + np.cumsum(steps)])
@@ -269,7 +303,9 @@ class RateWatch:
 
 
 def _plain_hz(rate_hz: float) -> float:
-    """The nearest half, which devices mostly have, where it is as near as crystals are; else four digits."""
+    """The nearest half, which devices mostly have,
+    where it is as near as crystals are; else four digits.
+    """
     half = round(2 * rate_hz) / 2
     return half if abs(rate_hz - half) < _CRYSTAL * rate_hz else float(f"{rate_hz:.4g}")
 
@@ -292,7 +328,9 @@ class SampleClock:
         of: whose samples these are, for the log.
     """
 
-    def __init__(self, rate_hz: float, *, counter: int | None, of: str, log: RarelyLogger | None = None) -> None:
+    def __init__(
+        self, rate_hz: float, *, counter: int | None, of: str, log: RarelyLogger | None = None
+    ) -> None:
         self._counter, self._of = counter, of
         self._log = RarelyLogger(logger) if log is None else log
         self._trusted = TrustedStamps(rate_hz, of=of, log=self._log)
@@ -307,8 +345,12 @@ class SampleClock:
     def _new_clock(self) -> SmoothClock:
         return SmoothClock(self.rate_hz) if self._counter is None else CounterClock(self.rate_hz)
 
-    def place(self, values: NDArray[Any], stamps_s: Float64Array, now_s: float) -> tuple[NDArray[Any], Float64Array]:
-        """((samples, columns), (samples,)) that have come -> the same, with times, of those that can be placed now."""
+    def place(
+        self, values: NDArray[Any], stamps_s: Float64Array, now_s: float
+    ) -> tuple[NDArray[Any], Float64Array]:
+        """((samples, columns), (samples,)) that have come -> the same, with times,
+        of those that can be placed now.
+        """
         placed: list[tuple[NDArray[Any], Float64Array]] = [(values[:0], np.empty(0))]
         for run in self._trusted.take(Stamped(values, stamps_s), now_s):
             if self._trusted.begins_again:
@@ -322,7 +364,12 @@ class SampleClock:
     def _placed(self, run: Stamped) -> tuple[NDArray[Any], Float64Array]:
         announced_hz = self.rate_hz
         if self._watch.add(run.stamps_s, self._steps(run)):
-            self._log.warning("%s: %.4g Hz come where %.4g Hz were announced", self._of, self.rate_hz, announced_hz)
+            self._log.warning(
+                "%s: %.4g Hz come where %.4g Hz were announced",
+                self._of,
+                self.rate_hz,
+                announced_hz,
+            )
             self._clock = self._new_clock()
         if isinstance(self._clock, CounterClock):
             times_s = self._clock.counted_times_s(run.stamps_s, run.values[:, self._counter])
@@ -331,11 +378,15 @@ class SampleClock:
         timed = np.isfinite(times_s)
         if not timed.all():
             left_out = int((~timed).sum())
-            self._log.warning("%s: samples that came twice or out of order are left out", self._of, count=left_out)
+            self._log.warning(
+                "%s: samples that came twice or out of order are left out", self._of, count=left_out
+            )
         return run.values[timed], times_s[timed]
 
     def _steps(self, run: Stamped) -> Float64Array:
-        """(samples,) by how many samples each is later than the one before; where a counter wraps, by one."""
+        """(samples,) by how many samples each is later than the one before;
+        where a counter wraps, by one.
+        """
         if self._counter is None:
             return np.ones(len(run))
         counter = run.values[:, self._counter].astype(np.float64)

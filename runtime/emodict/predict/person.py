@@ -1,8 +1,10 @@
-"""Person: one person's baseline at rest and, where asked for, an unmixing matrix of the EEG, as person.json holds them.
+"""Person: one person's baseline at rest and, where asked for, an unmixing matrix of the EEG,
+as person.json holds them.
 
-A model may know how people are at rest (`emodict-calibrate population`). Half of the way from a person's own rest to
-theirs is added to every feature before the engine: x' = x + (population rest - own rest) / 2, one affine map. Why half,
-why no scale, and why not towards the mean of all training rows: docs/calibration.md has the measurement.
+A model may know how people are at rest (`emodict-calibrate population`). Half of the way from a
+person's own rest to theirs is added to every feature before the engine: x' = x + (population rest -
+own rest) / 2, one affine map. Why half, why no scale, and why not towards the mean of all training
+rows: docs/calibration.md has the measurement.
 """
 
 from __future__ import annotations
@@ -31,7 +33,8 @@ Float64Array = NDArray[np.float64]
 FORMAT = "emodict-person"
 FORMAT_VERSION = "1"
 STRENGTH = 0.5
-# Where the training record of a model holds how people are at rest: {"people": n, "mean": {modality: [[...]]}}.
+# Where the training record of a model holds how people are at rest: {"people": n,
+# "mean": {modality: [[...]]}}.
 REST = "rest"
 _MAKE_ONE = "Make one: emodict-calibrate person REST.h5 -o person.json"
 _MAKE_AGAIN = "Make it again: emodict-calibrate person REST.h5 -o person.json"
@@ -42,7 +45,8 @@ class Baseline:
     """One modality's features at rest.
 
     Attributes:
-        fingerprint: of the feature spec with this modality alone, so that it serves every model that uses it.
+        fingerprint: of the feature spec with this modality alone,
+            so that it serves every model that uses it.
         rows: valid windows that it was taken from, one a second.
         mean, scale: (tokens, width) mean and standard deviation over these windows.
     """
@@ -54,14 +58,21 @@ class Baseline:
 
     def __post_init__(self) -> None:
         if self.rows < 1 or self.mean.ndim != 2 or self.scale.shape != self.mean.shape:
-            raise PersonError("A baseline does not fit together", got=f"{self.mean.shape} and {self.scale.shape}")
-        if not (np.isfinite(self.mean).all() and np.isfinite(self.scale).all() and (self.scale >= 0).all()):
+            raise PersonError(
+                "A baseline does not fit together", got=f"{self.mean.shape} and {self.scale.shape}"
+            )
+        if not (
+            np.isfinite(self.mean).all()
+            and np.isfinite(self.scale).all()
+            and (self.scale >= 0).all()
+        ):
             raise PersonError("A baseline holds something that is not a number")
 
 
 @dataclass(frozen=True)
 class Unmixing:
-    """(channels, channels): each sample of the EEG, in uV, is multiplied by it; artefacts do not come through.
+    """(channels, channels): each sample of the EEG, in uV, is multiplied by it;
+    artefacts do not come through.
 
     Attributes:
         reference: of the EEG that it was fitted on, "" where unknown.
@@ -76,9 +87,13 @@ class Unmixing:
     def __post_init__(self) -> None:
         count = len(self.channel_names)
         if self.matrix.shape != (count, count) or not np.isfinite(self.matrix).all():
-            raise PersonError("The unmixing matrix cannot be used", expected=f"{count} x {count} numbers")
+            raise PersonError(
+                "The unmixing matrix cannot be used", expected=f"{count} x {count} numbers"
+            )
         if len(set(map(canonical_channel, self.channel_names))) != count:
-            raise PersonError("The unmixing matrix has a channel twice", got=" ".join(self.channel_names))
+            raise PersonError(
+                "The unmixing matrix has a channel twice", got=" ".join(self.channel_names)
+            )
 
     def in_order(self, channels: Sequence[str]) -> Float64Array:
         """The matrix for channels in this order, matched by name.
@@ -117,11 +132,14 @@ class Adaptation:
 
     def describe(self) -> str:
         """What is applied, in one line."""
-        text = f"Baseline of subject {self.person.subject_id} applied to {', '.join(self.modalities)}"
+        text = (
+            f"Baseline of subject {self.person.subject_id} applied to {', '.join(self.modalities)}"
+        )
         if self.unmixing is not None:
             text += "; the EEG is unmixed"
         if self.lacking:
-            text += f"; none for {', '.join(f'{name} ({self._why_without(name)})' for name in self.lacking)}"
+            lacking = (f"{name} ({self._why_without(name)})" for name in self.lacking)
+            text += f"; none for {', '.join(lacking)}"
         return text + (" (SIMULATED person)" if self.person.simulated else "")
 
     def _why_without(self, name: str) -> str:
@@ -140,7 +158,9 @@ class Adaptation:
             raise PersonError(
                 "A person's baseline is never applied to somebody else",
                 expected=f"a recording of subject '{person.subject_id}'",
-                got=f"subject '{recording.subject_id}'" if recording.subject_id else "a recording without subject_id",
+                got=f"subject '{recording.subject_id}'"
+                if recording.subject_id
+                else "a recording without subject_id",
                 fix="Give this subject's own person.json, or leave --person out",
             )
         eeg = recording.signals.get(EEG)
@@ -186,16 +206,19 @@ class Person:
 
         Raises:
             SpecError: the baselines are of other features; both are in the sentence.
-            PersonError: the model does not know how people are at rest, none of its modalities has a baseline, or
-                the EEG's channels differ.
+            PersonError: the model does not know how people are at rest, none of its modalities has
+                a baseline, or the EEG's channels differ.
         """
         features = manifest.features
         rest = population_rest(manifest)
         shift = np.zeros((features.tokens, features.token_width))
-        shared = tuple(name for name in features.modality_names if name in self.baselines and name in rest)
+        shared = tuple(
+            name for name in features.modality_names if name in self.baselines and name in rest
+        )
         if not shared:
             raise PersonError(
-                f"The person.json of subject '{self.subject_id}' has no baseline that this model can use",
+                f"The person.json of subject '{self.subject_id}' has no baseline that "
+                f"this model can use",
                 expected=", ".join(features.modality_names),
                 got=", ".join(self.baselines),
                 fix="Record a rest with these sensors, or leave --person out",
@@ -223,10 +246,12 @@ class Person:
         chosen = f" --channels {','.join(channels)}" if channels else ""
         if baseline.fingerprint != wanted or baseline.mean.shape != (tokens, features.token_width):
             raise SpecError(
-                f"The person.json of subject '{self.subject_id}' and the model use different features of {name}",
+                f"The person.json of subject '{self.subject_id}' and the model use different "
+                f"features of {name}",
                 expected=f"{features.id} ({name}, {wanted})",
                 got=f"{self.spec_id} ({name}, {baseline.fingerprint})",
-                fix=f"Make it with the model's features: emodict-calibrate person REST.h5 --spec {features.id}{chosen}",
+                fix=f"Make it with the model's features: emodict-calibrate person REST.h5 --spec "
+                f"{features.id}{chosen}",
             )
 
 
@@ -238,17 +263,27 @@ def population_rest(manifest: Manifest) -> dict[str, Float64Array]:
     """
     features = manifest.features
     try:
-        means = {str(name): _numbers(mean) for name, mean in manifest.training[REST]["mean"].items()}
+        means = {
+            str(name): _numbers(mean) for name, mean in manifest.training[REST]["mean"].items()
+        }
     except (KeyError, TypeError, ValueError, AttributeError):
         raise PersonError(
-            "This model does not know how people are at rest, so there is nothing to compare a person with",
+            "This model does not know how people are at rest, "
+            "so there is nothing to compare a person with",
             expected="a model that went through emodict-calibrate population",
-            fix="emodict-calibrate population model.pt PERSON.json... -o model-rest.pt, and export that",
+            fix="emodict-calibrate population model.pt PERSON.json... "
+            "-o model-rest.pt, and export that",
         ) from None
     for name, mean in means.items():
         part = features.token_slices.get(name)
-        if part is None or mean.shape != (part.stop - part.start, features.token_width) or not np.isfinite(mean).all():
-            raise PersonError(f"What the model says of people at rest ({name}) is damaged", fix="Export it again")
+        if (
+            part is None
+            or mean.shape != (part.stop - part.start, features.token_width)
+            or not np.isfinite(mean).all()
+        ):
+            raise PersonError(
+                f"What the model says of people at rest ({name}) is damaged", fix="Export it again"
+            )
     return means
 
 
@@ -261,7 +296,9 @@ def write_person(person: Person, path: str | os.PathLike[str]) -> None:
     """Write person.json, whole or not at all."""
     content = person_as_dict(person)
     with atomic_path(path) as part:
-        part.write_text(json.dumps({**content, "sha256": _sha256(content)}, indent=1) + "\n", encoding="utf-8")
+        part.write_text(
+            json.dumps({**content, "sha256": _sha256(content)}, indent=1) + "\n", encoding="utf-8"
+        )
 
 
 def person_as_dict(person: Person) -> dict[str, Any]:
@@ -283,7 +320,12 @@ def person_as_dict(person: Person) -> dict[str, Any]:
         "software": person.software,
         "spec_id": person.spec_id,
         "baselines": {
-            name: {"fingerprint": b.fingerprint, "rows": b.rows, "mean": b.mean.tolist(), "scale": b.scale.tolist()}
+            name: {
+                "fingerprint": b.fingerprint,
+                "rows": b.rows,
+                "mean": b.mean.tolist(),
+                "scale": b.scale.tolist(),
+            }
             for name, b in person.baselines.items()
         },
         "without": dict(person.without),
@@ -295,11 +337,14 @@ def read_person(path: str | os.PathLike[str]) -> Person:
     """Read what `write_person` wrote.
 
     Raises:
-        PersonError: no such file, not a person.json, changed after it was written, or one that does not fit together.
+        PersonError: no such file, not a person.json, changed after it was written,
+            or one that does not fit together.
     """
     content = _read_json(Path(path))
     if not isinstance(content, dict) or content.get("format") != FORMAT:
-        raise PersonError(f"{path} is not a person.json", expected=f"format '{FORMAT}'", fix=_MAKE_ONE)
+        raise PersonError(
+            f"{path} is not a person.json", expected=f"format '{FORMAT}'", fix=_MAKE_ONE
+        )
     if content.get("format_version") != FORMAT_VERSION:
         raise PersonError(
             f"{path} was written for another version of emodict",
@@ -310,7 +355,8 @@ def read_person(path: str | os.PathLike[str]) -> Person:
     stored = content.pop("sha256", None)
     if stored != _sha256(content):
         raise PersonError(
-            f"{path} was changed after it was written, or is damaged: its sha256 differs", fix=_MAKE_AGAIN
+            f"{path} was changed after it was written, or is damaged: its sha256 differs",
+            fix=_MAKE_AGAIN,
         )
     try:
         return _person_from(content)
@@ -324,7 +370,9 @@ def _read_json(path: Path) -> Any:
     try:
         return parse_json(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise PersonError(f"{path} cannot be read as JSON: {error}", expected="a person.json", fix=_MAKE_ONE) from error
+        raise PersonError(
+            f"{path} cannot be read as JSON: {error}", expected="a person.json", fix=_MAKE_ONE
+        ) from error
 
 
 def _person_from(content: Mapping[str, Any]) -> Person:
@@ -334,7 +382,9 @@ def _person_from(content: Mapping[str, Any]) -> Person:
         session_id=str(content["session_id"]),
         spec_id=str(content["spec_id"]),
         baselines={
-            str(name): Baseline(str(b["fingerprint"]), int(b["rows"]), _numbers(b["mean"]), _numbers(b["scale"]))
+            str(name): Baseline(
+                str(b["fingerprint"]), int(b["rows"]), _numbers(b["mean"]), _numbers(b["scale"])
+            )
             for name, b in content["baselines"].items()
         },
         without={str(name): str(why) for name, why in content["without"].items()},
@@ -357,4 +407,6 @@ def _numbers(values: Any) -> Float64Array:
 
 def _sha256(content: Mapping[str, Any]) -> str:
     """Of the content as JSON, whatever its layout in the file."""
-    return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+    return hashlib.sha256(
+        json.dumps(content, sort_keys=True, separators=(",", ":")).encode()
+    ).hexdigest()

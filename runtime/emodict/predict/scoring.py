@@ -34,7 +34,11 @@ OnStart = Callable[[float], None]
 
 
 def predict(
-    engine: Engine, path: str | os.PathLike[str], *, person: Person | None = None, invert: Sequence[str] = ()
+    engine: Engine,
+    path: str | os.PathLike[str],
+    *,
+    person: Person | None = None,
+    invert: Sequence[str] = (),
 ) -> Prediction:
     """All rows of a session.h5, or of a feature table (.npz, .mat).
 
@@ -59,7 +63,8 @@ def iter_predictions(
 
     Raises:
         TableError: a `part` of something that has no parts.
-        PersonError: a `person` for a feature table, whose signals are gone, or for somebody else's recording.
+        PersonError: a `person` for a feature table, whose signals are gone,
+            or for somebody else's recording.
     """
     if part is not None and Path(path).suffix != ".mat":
         from emodict_desk.tables.table import no_parts
@@ -73,21 +78,31 @@ def iter_predictions(
                 fix="Run on the session.h5 that the table was made of, or leave --person out",
             )
         if invert:
-            raise RecordingError(f"--invert: {path} holds features, and no signal that could be turned")
+            raise RecordingError(
+                f"--invert: {path} holds features, and no signal that could be turned"
+            )
         from emodict_desk.tables.table import read_table
 
         yield from predict_table(engine, read_table(path, part=part), on_start=on_start)
     else:
         with open_recording(Path(path)) as recording:
-            unread = [name for name in invert if name not in engine.manifest.features.modality_names]
+            unread = [
+                name for name in invert if name not in engine.manifest.features.modality_names
+            ]
             if unread:
-                raise RecordingError(f"--invert {unread[0]}: the model reads no such signal", fix="Leave it out")
+                raise RecordingError(
+                    f"--invert {unread[0]}: the model reads no such signal", fix="Leave it out"
+                )
             recording = recording.inverted(invert)
-            yield from predict_recording(engine, recording, person=person, on_start=on_start, name=Path(path).stem)
+            yield from predict_recording(
+                engine, recording, person=person, on_start=on_start, name=Path(path).stem
+            )
 
 
 def open_recording(path: Path, *, again: bool = False) -> Recording:
-    """A session.h5; another maker's recording is imported on the way, which is said, but not of one read `again`."""
+    """A session.h5; another maker's recording is imported on the way, which is said,
+    but not of one read `again`.
+    """
     try:
         return open_session(path)
     except RecordingError as error:
@@ -119,7 +134,8 @@ def predict_recording(
             f"Session '{session}' lacks {', '.join(missing)}, which this model needs",
             expected=", ".join(model.modalities),
             got=", ".join(recording.modality_names) or "no signals",
-            fix="Use a model trained with modality dropout, or on the modalities at hand (--modalities)",
+            fix="Use a model trained with modality dropout, "
+            "or on the modalities at hand (--modalities)",
         )
     adaptation = None
     if person is not None:
@@ -127,12 +143,19 @@ def predict_recording(
         adaptation.check(recording)
     on_start(max(0.0, recording.duration_s - features.first_row_s))
     doubts = doubts_of(recording, features.modality_names)
-    for windows in iter_features(recording, features, unmixing=adaptation.unmixing if adaptation else None):
+    for windows in iter_features(
+        recording, features, unmixing=adaptation.unmixing if adaptation else None
+    ):
         truth = truth_of_rows(windows.start_s, features, recording.trials, model.emotions)
         yield score(
-            engine, windows, session=session, truth=truth, simulated=recording.simulated, adaptation=adaptation,
+            engine,
+            windows,
+            session=session,
+            truth=truth,
+            simulated=recording.simulated,
+            adaptation=adaptation,
             doubts=doubts,
-        )  # fmt: skip
+        )
 
 
 def predict_table(
@@ -148,7 +171,13 @@ def predict_table(
     for start in range(0, len(table), BLOCK_ROWS):
         rows = slice(start, start + BLOCK_ROWS)
         truth = None if table.labels is None else table.labels[rows]
-        yield score(engine, table.windows.slice(rows), session=table.source, truth=truth, simulated=table.simulated)
+        yield score(
+            engine,
+            table.windows.slice(rows),
+            session=table.source,
+            truth=truth,
+            simulated=table.simulated,
+        )
 
 
 def table_for_model(table: FeatureTable, features: FeatureSpec, model: ModelSpec) -> FeatureTable:
@@ -164,7 +193,9 @@ def table_for_model(table: FeatureTable, features: FeatureSpec, model: ModelSpec
         if wanted != there and set(wanted) <= set(there):
             table = table.with_channels(wanted)
     require_same_spec(features, table.spec, ours_is="The model", theirs_is=table.source)
-    return table if table.labels is None else table.with_emotions(model.emotions, asked_by="The model")
+    return (
+        table if table.labels is None else table.with_emotions(model.emotions, asked_by="The model")
+    )
 
 
 def score(
@@ -177,9 +208,11 @@ def score(
     adaptation: Adaptation | None = None,
     doubts: tuple[str, ...] = (),
 ) -> Prediction:
-    """Run the engine on rows that have all required modalities and at least one; the others have no answer.
+    """Run the engine on rows that have all required modalities and at least one;
+    the others have no answer.
 
-    `adaptation` shifts the features by the person's baseline; the windows' EEG must have been unmixed already.
+    `adaptation` shifts the features by the person's baseline;
+    the windows' EEG must have been unmixed already.
     """
     manifest = engine.manifest
     emotions, rows = manifest.model.emotions, len(windows)
@@ -208,9 +241,13 @@ def score(
 
 
 def with_missing_filled(
-    windows: FeatureWindows, missing_value: NDArray[np.float64], *, shift: NDArray[np.float64] | None = None
+    windows: FeatureWindows,
+    missing_value: NDArray[np.float64],
+    *,
+    shift: NDArray[np.float64] | None = None,
 ) -> NDArray[np.float32]:
-    """(rows, tokens, width) for an engine: the training mean in place of every modality that is not valid.
+    """(rows, tokens, width) for an engine:
+    the training mean in place of every modality that is not valid.
 
     What is valid is moved by `shift` (tokens, width).
     """

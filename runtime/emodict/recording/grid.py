@@ -1,4 +1,6 @@
-"""Signals on one even clock: samples from the recording's start on, NaN wherever nothing was recorded."""
+"""Signals on one even clock: samples from the recording's start on,
+NaN wherever nothing was recorded.
+"""
 
 from __future__ import annotations
 
@@ -20,26 +22,34 @@ logger = logging.getLogger(__name__)
 GAP_PERIODS = 1.5
 # Timestamps this close to the even clock, in periods, are taken as lying on it.
 ON_GRID_PERIODS = 0.01
-# A cubic through samples closer than this swings wildly between them: packets stamped as they arrive.
+# A cubic through samples closer than this swings wildly between them:
+# packets stamped as they arrive.
 CROWDED_PERIODS = 0.5
-# Sums of sample periods are rounded: a sample half-way between two ticks always goes to the later one.
+# Sums of sample periods are rounded:
+# a sample half-way between two ticks always goes to the later one.
 ROUNDING_PERIODS = 1e-6
-# A clock that drifts past the middle between two ticks wavers there: a sample that follows another by a period, as
-# near as smoothed times are even, follows it in its ticks, too, until it is this far beyond the middle.
+# A clock that drifts past the middle between two ticks wavers there: a sample that follows another
+# by a period, as near as smoothed times are even, follows it in its ticks, too, until it is this
+# far beyond the middle.
 WAVER_PERIODS = 0.1
 EVEN_PERIODS = 0.05
 
 
 def signal_blocks(
-    signal: Signal, channels: Sequence[str], *, block_s: float, usable: Usable = lambda samples: samples
+    signal: Signal,
+    channels: Sequence[str],
+    *,
+    block_s: float,
+    usable: Usable = lambda samples: samples,
 ) -> Iterator[Float64Array]:
     """Yield (samples, channels) at the signal's own rate, sample n at n / rate_hz after the start.
 
-    A late start, a jump of the sequence counter and a hole in the timestamps become NaN. Samples whose
-    timestamps lie off the even clock are interpolated (cubic, four neighbours), never across a gap, and
-    that is logged. A coarse modality, whose ties matter, is not interpolated but moved to the nearest tick.
-    `usable` puts NaN in place of samples that are none before interpolation would spread them over their neighbours;
-    where nothing is interpolated they are left as they are.
+    A late start, a jump of the sequence counter and a hole in the timestamps become NaN.
+    Samples whose timestamps lie off the even clock are interpolated (cubic, four neighbours),
+    never across a gap, and that is logged. A coarse modality, whose ties matter, is not
+    interpolated but moved to the nearest tick. `usable` puts NaN in place of samples that are
+    none before interpolation would spread them over their neighbours; where nothing is
+    interpolated they are left as they are.
     """
     columns = signal.channel_columns(channels)
     block = max(1, round(block_s * signal.rate_hz))
@@ -63,7 +73,8 @@ def face_rows(face: FaceVideo) -> Float64Array:
             f"video: the face is held as '{face.form}'",
             expected="embeddings, (frames, 32)",
             got=face.form,
-            fix="emodict-session faces computes its features (docs/faces.md); or use a model without video",
+            fix="emodict-session faces computes its features (docs/faces.md); "
+            "or use a model without video",
         )
     embedding = np.asarray(face.embedding[:], dtype=np.float64)
     second = np.floor(np.asarray(face.timestamps_s)).astype(np.int64)
@@ -81,7 +92,9 @@ def _counted_blocks(signal: Signal, columns: list[int], block: int) -> Iterator[
         first, total = offset, count
         position = None
     else:
-        position = np.asarray(signal.sequence, dtype=np.int64) - int(signal.sequence[0] if count else 0)
+        position = np.asarray(signal.sequence, dtype=np.int64) - int(
+            signal.sequence[0] if count else 0
+        )
         first, total = offset, int(position[-1]) + 1 if count else 0
     for start in range(0, first + total, block):
         stop = min(start + block, first + total)
@@ -104,14 +117,18 @@ def _padded_slice(signal: Signal, columns: list[int], start: int, stop: int) -> 
 
 
 def _snapped_blocks(signal: Signal, columns: list[int], block: int) -> Iterator[Float64Array]:
-    """Each sample at the tick nearest to its timestamp, NaN at a tick without one; of several, the nearest."""
+    """Each sample at the tick nearest to its timestamp, NaN at a tick without one;
+    of several, the nearest.
+    """
     if not signal.sample_count:
         return
     times = np.asarray(signal.timestamps_s, dtype=np.float64) * signal.rate_hz
     ticks = nearest_ticks(times, None)
     off = np.abs(times - ticks)
     if off.max() > ON_GRID_PERIODS:
-        logger.warning("%s: timestamps lie off the even clock, moved to its nearest tick", signal.modality)
+        logger.warning(
+            "%s: timestamps lie off the even clock, moved to its nearest tick", signal.modality
+        )
     total = int(ticks[-1]) + 1
     for start in range(0, total, block):
         stop = min(start + block, total)
@@ -126,10 +143,12 @@ def _snapped_blocks(signal: Signal, columns: list[int], block: int) -> Iterator[
 
 
 def nearest_ticks(times: Float64Array, before: tuple[float, int] | None) -> NDArray[np.int64]:
-    """(samples,) in periods -> the tick of each; `before` are the time and the tick of the sample before them.
+    """(samples,) in periods -> the tick of each;
+    `before` are the time and the tick of the sample before them.
 
-    Without WAVER_PERIODS, a sensor that is 50 ppm fast would lose five rows every 80 minutes: two samples on one tick
-    and none on the next, for as long as its times are uncertain by more than they drift.
+    Without WAVER_PERIODS, a sensor that is 50 ppm fast would lose five rows every 80
+    minutes: two samples on one tick and none on the next, for as long as its times are
+    uncertain by more than they drift.
     """
     ticks = np.floor(times + 0.5 + ROUNDING_PERIODS).astype(np.int64)
     for at in np.flatnonzero(np.abs(times - ticks) >= 0.5 - WAVER_PERIODS):
@@ -141,7 +160,9 @@ def nearest_ticks(times: Float64Array, before: tuple[float, int] | None) -> NDAr
     return ticks
 
 
-def _timed_blocks(signal: Signal, columns: list[int], block: int, usable: Usable) -> Iterator[Float64Array]:
+def _timed_blocks(
+    signal: Signal, columns: list[int], block: int, usable: Usable
+) -> Iterator[Float64Array]:
     """Samples placed by their timestamps, interpolated where these lie off the even clock."""
     if not signal.sample_count:
         return
@@ -158,14 +179,18 @@ def _timed_blocks(signal: Signal, columns: list[int], block: int, usable: Usable
 
 
 def interpolate(wanted: Float64Array, times: Float64Array, values: Float64Array) -> Float64Array:
-    """Values at `wanted` (both in periods): exact hits copied, the rest cubic inside gapless stretches."""
+    """Values at `wanted` (both in periods): exact hits copied,
+    the rest cubic inside gapless stretches.
+    """
     out = np.full((len(wanted), values.shape[1]), np.nan)
     if not len(times):
         return out
     nearest = np.clip(np.searchsorted(times, wanted), 1, max(1, len(times) - 1))
     nearest = np.minimum(nearest, len(times) - 1)
     before = np.maximum(nearest - 1, 0)
-    nearest = np.where(np.abs(times[before] - wanted) < np.abs(times[nearest] - wanted), before, nearest)
+    nearest = np.where(
+        np.abs(times[before] - wanted) < np.abs(times[nearest] - wanted), before, nearest
+    )
     hit = np.abs(times[nearest] - wanted) <= ON_GRID_PERIODS
     out[hit] = values[nearest[hit]]
     right = np.searchsorted(times, wanted, side="right")
@@ -176,8 +201,12 @@ def interpolate(wanted: Float64Array, times: Float64Array, values: Float64Array)
     return out
 
 
-def _cubic(wanted: Float64Array, times: Float64Array, values: Float64Array, right: NDArray[np.intp]) -> Float64Array:
-    """Lagrange through two samples on each side; linear beside a gap, an end or a crowd of samples."""
+def _cubic(
+    wanted: Float64Array, times: Float64Array, values: Float64Array, right: NDArray[np.intp]
+) -> Float64Array:
+    """Lagrange through two samples on each side; linear beside a gap,
+    an end or a crowd of samples.
+    """
     steps = np.concatenate([[np.inf], np.diff(times), [np.inf]])
     even = (steps >= CROWDED_PERIODS) & (steps <= GAP_PERIODS)
     cubic = even[right - 1] & even[right] & even[right + 1]

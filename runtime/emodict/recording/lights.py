@@ -8,12 +8,14 @@ from collections.abc import Sequence
 _INFRARED = re.compile(r"(^|[^a-z])(ppg)?(ir|infra[ _-]?red)([^a-z]|$)", re.IGNORECASE)
 _AMBIENT = re.compile(r"(^|[^a-z])(ambient|dark)([^a-z]|$)", re.IGNORECASE)
 _LIGHT = re.compile(r"[\W_\d]|infra[ _-]?red|ir|red|green|blue|ambient|dark|light", re.IGNORECASE)
-# A Muse sends the light of the room, infrared and red, in this order: the first shows the lamp, not the pulse.
+# A Muse sends the light of the room, infrared and red, in this order:
+# the first shows the lamp, not the pulse.
 _MUSE = 3
 
 
 def pulse_light(names: Sequence[str]) -> int | None:
-    """Which light shows the pulse: the one called infrared, else the second of three; "" is one without a name.
+    """Which light shows the pulse: the one called infrared, else the second of three;
+    "" is one without a name.
 
     Of two, of which one is called ambient, it is the other. None where nothing says.
     """

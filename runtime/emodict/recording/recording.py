@@ -23,7 +23,8 @@ _OLD_CHANNEL_NAMES = {"T7": "T3", "T8": "T4", "P7": "T5", "P8": "T6"}
 
 # Nobody records longer in one sitting; Unix times and broken counters do reach further.
 LONGEST_S = 30 * 24 * 3600.0
-# A pause in a sitting is not a day; every second of a gap costs a row of features, whoever claims it.
+# A pause in a sitting is not a day;
+# every second of a gap costs a row of features, whoever claims it.
 LONGEST_GAPS_S, GAPS_PER_SAMPLED_S = 24 * 3600.0, 100.0
 
 # Of one picture: more than the largest camera has.
@@ -71,11 +72,15 @@ class Signal:
         yield from channel_problems(self.modality, self.samples.shape, self.channel_names)
         if not math.isfinite(self.start_offset_s):
             yield RecordingError(
-                f"{self.modality}: start_offset is not a time", expected="seconds", got=self.start_offset_s
+                f"{self.modality}: start_offset is not a time",
+                expected="seconds",
+                got=self.start_offset_s,
             )
         for name, values in (("timestamps", self.timestamps_s), ("sequence", self.sequence)):
             if values is not None:
-                yield from clock_problems(self.modality, name, np.asarray(values), self.sample_count)
+                yield from clock_problems(
+                    self.modality, name, np.asarray(values), self.sample_count
+                )
         yield from length_problems(self.modality, self.stop_s, self.sample_count / self.rate_hz)
 
     @property
@@ -109,7 +114,9 @@ class Signal:
             return np.asarray(self.samples[start:stop])
         except OSError as error:
             if not getattr(self.samples, "id", True):
-                raise RecordingError(f"{self.modality}: the recording is closed", fix="Read it before that") from error
+                raise RecordingError(
+                    f"{self.modality}: the recording is closed", fix="Read it before that"
+                ) from error
             file = getattr(getattr(self.samples, "file", None), "filename", "the recording")
             raise RecordingError(
                 f"{file}: samples {start} to {stop} of {self.modality} cannot be read: {error}",
@@ -126,10 +133,12 @@ class Signal:
         missing = [name for name in wanted if canonical_channel(name) not in columns]
         if missing:
             raise RecordingError(
-                f"{self.modality}: {'channels' if len(missing) > 1 else 'channel'} {', '.join(missing)} missing",
+                f"{self.modality}: {'channels' if len(missing) > 1 else 'channel'} "
+                f"{', '.join(missing)} missing",
                 expected=f"{len(wanted)} channels {' '.join(wanted)}",
                 got=" ".join(self.channel_names),
-                fix="Name the channels by the 10-20 system, or train a model for these (--channels)",
+                fix="Name the channels by the 10-20 system, "
+                "or train a model for these (--channels)",
             )
         return [columns[canonical_channel(name)] for name in wanted]
 
@@ -140,7 +149,8 @@ class FaceVideo:
 
     Attributes:
         external_file: a video's path, absolute or from the folder of the session.h5.
-        features: what an embedding is, its kind as the first word: "vgg16-clean 1f2e...", "hog"; "" if unknown.
+        features: what an embedding is, its kind as the first word:
+            "vgg16-clean 1f2e...", "hog"; "" if unknown.
     """
 
     timestamps_s: FloatArray
@@ -160,11 +170,15 @@ class FaceVideo:
     def _problems(self) -> Iterator[RecordingError]:
         given = [form for form in self.FORMS if getattr(self, form) is not None]
         if len(given) != 1:
-            yield RecordingError("video: a face is held in one form", expected=self.FORMS, got=given)
+            yield RecordingError(
+                "video: a face is held in one form", expected=self.FORMS, got=given
+            )
         elif given[0] != "external_file":
             shape = tuple(getattr(self, given[0]).shape)
             yield from _face_problems(given[0], shape)
-            yield from clock_problems("video", "timestamps", np.asarray(self.timestamps_s), int(shape[0]))
+            yield from clock_problems(
+                "video", "timestamps", np.asarray(self.timestamps_s), int(shape[0])
+            )
         # A face counts once a second; of a video beside the session only its times are known here.
         yield from length_problems("video", self.stop_s, float(len(self.timestamps_s)))
 
@@ -179,7 +193,9 @@ class FaceVideo:
 
 @dataclass(frozen=True)
 class Trials:
-    """Stretches of a recording with, where known, the true distribution of each, (trials, labels)."""
+    """Stretches of a recording with, where known,
+    the true distribution of each, (trials, labels).
+    """
 
     start_s: FloatArray
     stop_s: FloatArray
@@ -203,10 +219,15 @@ class Trials:
         """(trials, labels), each row summing to 1; only for trials that have a distribution.
 
         Raises:
-            RecordingError: a trial's label row is not a distribution; the trial and the sum are named.
+            RecordingError: a trial's label row is not a distribution;
+                the trial and the sum are named.
         """
         values = np.asarray(self.distribution, dtype=np.float64)
-        raise_first(distribution_problems(values, lambda row: f"trials: the label row of trial '{self.trial_id[row]}'"))
+        raise_first(
+            distribution_problems(
+                values, lambda row: f"trials: the label row of trial '{self.trial_id[row]}'"
+            )
+        )
         return values
 
     def __len__(self) -> int:
@@ -243,7 +264,8 @@ class Recording(Shown):
 
     Attributes:
         unusable: what is wrong with each modality of the file that cannot be used, and is left out.
-        file: where the samples stay until they are read; closed by `close`, or at the end of a `with`.
+        file: where the samples stay until they are read; closed by `close`,
+            or at the end of a `with`.
     """
 
     session_id: str
@@ -298,7 +320,9 @@ class Recording(Shown):
         """
         strange = [name for name in modalities if name not in self.signals]
         if strange:
-            raise RecordingError(f"--invert {strange[0]}: there is no such signal", expected=tuple(self.signals))
+            raise RecordingError(
+                f"--invert {strange[0]}: there is no such signal", expected=tuple(self.signals)
+            )
         if not modalities:
             return self
         turned = {
@@ -348,7 +372,9 @@ def rate_problems(modality: str, rate_hz: float) -> Iterator[RecordingError]:
 
 
 def length_problems(modality: str, stop_s: float, sampled_s: float) -> Iterator[ClockError]:
-    """Times that no sitting has: days, or few samples that claim days, so that nearly all is gap."""
+    """Times that no sitting has: days, or few samples that claim days,
+    so that nearly all is gap.
+    """
     if stop_s > LONGEST_S:
         yield ClockError(
             f"{modality}: the last sample lies {stop_s / 86400:.0f} days after the start",
@@ -358,13 +384,16 @@ def length_problems(modality: str, stop_s: float, sampled_s: float) -> Iterator[
     elif stop_s > LONGEST_GAPS_S + GAPS_PER_SAMPLED_S * sampled_s:
         yield ClockError(
             f"{modality}: nearly all of it is missing",
-            expected=f"gaps of at most {LONGEST_GAPS_S / 3600:.0f} h, or {GAPS_PER_SAMPLED_S:.0f} times the samples",
+            expected=f"gaps of at most {LONGEST_GAPS_S / 3600:.0f} h, "
+            f"or {GAPS_PER_SAMPLED_S:.0f} times the samples",
             got=f"{sampled_s:.0f} s of samples in {stop_s / 3600:.0f} h",
             fix="Count timestamps in seconds from start_time, or cut the recording into its parts",
         )
 
 
-def channel_problems(modality: str, shape: tuple[int, ...], names: Sequence[str]) -> Iterator[RecordingError]:
+def channel_problems(
+    modality: str, shape: tuple[int, ...], names: Sequence[str]
+) -> Iterator[RecordingError]:
     """Where the columns of the data are not one per distinct channel name."""
     if len(shape) != 2 or shape[1] != len(names):
         yield RecordingError(
@@ -384,8 +413,12 @@ def channel_problems(modality: str, shape: tuple[int, ...], names: Sequence[str]
         )
 
 
-def clock_problems(modality: str, name: str, values: NDArray[Any], sample_count: int) -> Iterator[ClockError]:
-    """Where timestamps or counters are not one per sample, finite and growing: the first place of each kind."""
+def clock_problems(
+    modality: str, name: str, values: NDArray[Any], sample_count: int
+) -> Iterator[ClockError]:
+    """Where timestamps or counters are not one per sample, finite and growing:
+    the first place of each kind.
+    """
     if values.shape != (sample_count,):
         yield ClockError(
             f"{modality}: {name} and data disagree",
@@ -412,7 +445,9 @@ def clock_problems(modality: str, name: str, values: NDArray[Any], sample_count:
         )
 
 
-def trial_problems(start_s: FloatArray, stop_s: FloatArray, trial_id: Sequence[str]) -> Iterator[RecordingError]:
+def trial_problems(
+    start_s: FloatArray, stop_s: FloatArray, trial_id: Sequence[str]
+) -> Iterator[RecordingError]:
     """A trial stops after it starts, and before the next one starts: a second has one truth."""
     if not len(start_s) == len(stop_s) == len(trial_id):
         yield RecordingError(
@@ -435,14 +470,18 @@ def trial_problems(start_s: FloatArray, stop_s: FloatArray, trial_id: Sequence[s
             yield RecordingError(
                 f"trials: '{trial_id[last]}' and '{trial_id[at]}' overlap",
                 expected="one trial at a time",
-                got=f"the first stops at {stop_s[last]:g} s, the second starts at {start_s[at]:g} s",
+                got=f"the first stops at {stop_s[last]:g} s, "
+                f"the second starts at {start_s[at]:g} s",
                 fix="Correct their times, or keep one of them",
             )
         last = at if last is None or stop_s[at] > stop_s[last] else last
 
 
 def distribution_problems(
-    values: NDArray[np.float64], name_row: Callable[[int], str], *, error: type[InputError] = RecordingError
+    values: NDArray[np.float64],
+    name_row: Callable[[int], str],
+    *,
+    error: type[InputError] = RecordingError,
 ) -> Iterator[InputError]:
     """Each row of (rows, labels) that is not non-negative with sum 1."""
     sums = values.sum(axis=1)
@@ -464,6 +503,10 @@ def _face_problems(form: str, shape: tuple[int, ...]) -> Iterator[RecordingError
         "jpeg": ("frames",),
     }[form]
     if len(shape) != len(expected) or (form == "frames" and shape[3] != 3):
-        yield RecordingError(f"video: {form} has the wrong shape", expected=f"({', '.join(expected)})", got=shape)
+        yield RecordingError(
+            f"video: {form} has the wrong shape", expected=f"({', '.join(expected)})", got=shape
+        )
     elif form == "frames" and shape[1] * shape[2] > MOST_PIXELS:
-        yield RecordingError("video: the frames are too large", expected=f"at most {MOST_PIXELS} pixels", got=shape)
+        yield RecordingError(
+            "video: the frames are too large", expected=f"at most {MOST_PIXELS} pixels", got=shape
+        )

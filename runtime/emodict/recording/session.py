@@ -14,7 +14,13 @@ from emodict.errors import ClockError, RecordingError
 from emodict.files.atomic import atomic_path
 from emodict.files.hdf5 import DAMAGE, check_contents, check_cut_off, members, open_to_read
 from emodict.recording.recording import Event, FaceVideo, Recording, Samples, Signal, Trials
-from emodict.recording.unfinished import FirstRows, is_cut_off, is_unfinished, rows_written, what_became_of
+from emodict.recording.unfinished import (
+    FirstRows,
+    is_cut_off,
+    is_unfinished,
+    rows_written,
+    what_became_of,
+)
 
 if TYPE_CHECKING:
     import h5py
@@ -34,13 +40,16 @@ ROOT_ATTRIBUTES = ("session_id", "subject_id", "start_time", "device", "software
 
 
 def open_session(path: str | os.PathLike[str]) -> Recording:
-    """Open a session.h5, in a `with` or until `close`; its samples stay in the file and are read as they are sliced.
+    """Open a session.h5, in a `with` or until `close`;
+    its samples stay in the file and are read as they are sliced.
 
-    Of a session whose recording was cut off, or still goes on, all is read that is whole; `attributes["recording"]`
-    then says so. A modality that cannot be used is left out where there are others: see `unusable`.
+    Of a session whose recording was cut off, or still goes on, all is read that is whole;
+    `attributes["recording"]` then says so. A modality that cannot be used is left out where there
+    are others: see `unusable`.
 
     Raises:
-        RecordingError: the file is missing, is not HDF5, is cut off, or is not a session of version 1.
+        RecordingError: the file is missing, is not HDF5, is cut off,
+            or is not a session of version 1.
     """
     with contextlib.ExitStack() as opened:
         file = opened.enter_context(open_hdf5(Path(path)))
@@ -51,7 +60,8 @@ def open_session(path: str | os.PathLike[str]) -> Recording:
             raise _said_of(path, error) from error
         except DAMAGE as error:
             raise RecordingError(
-                f"{path} is damaged or incomplete: {error}", fix=f"emodict-session validate '{path}'"
+                f"{path} is damaged or incomplete: {error}",
+                fix=f"emodict-session validate '{path}'",
             ) from error
         opened.pop_all()
         return recording
@@ -80,7 +90,8 @@ def open_hdf5(path: Path) -> h5py.File:
     """Open an HDF5 file for reading.
 
     Raises:
-        RecordingError: it is missing, cannot be read, is not HDF5, is cut off, or could do harm (see check_contents).
+        RecordingError: it is missing, cannot be read, is not HDF5, is cut off,
+            or could do harm (see check_contents).
     """
     import h5py
 
@@ -95,9 +106,13 @@ def open_hdf5(path: Path) -> h5py.File:
     if not h5py.is_hdf5(path):
         from emodict.files.mistaken import mistaken_for
 
-        starts = f"a file that starts with {_head(path)!r}" if path.stat().st_size else "an empty file"
+        starts = (
+            f"a file that starts with {_head(path)!r}" if path.stat().st_size else "an empty file"
+        )
         got, fix = mistaken_for(path) or (starts, HOW_TO_GET_ONE)
-        raise RecordingError(f"{path} is not an HDF5 file", expected="a session.h5", got=got, fix=fix)
+        raise RecordingError(
+            f"{path} is not an HDF5 file", expected="a session.h5", got=got, fix=fix
+        )
     file = _opened(path)
     try:
         check_contents(file)
@@ -130,9 +145,14 @@ def _head(path: Path) -> bytes:
 def check_format(file: h5py.File, path: str | os.PathLike[str]) -> None:
     """Refuse HDF5 that is not a session of this version."""
     try:
-        format_name, version = read_text(file.attrs.get("format", "")), file.attrs.get("format_version")
+        format_name, version = (
+            read_text(file.attrs.get("format", "")),
+            file.attrs.get("format_version"),
+        )
     except DAMAGE as error:
-        raise RecordingError(f"{path} is damaged: {error}", fix="Copy or record it again") from error
+        raise RecordingError(
+            f"{path} is damaged: {error}", fix="Copy or record it again"
+        ) from error
     if format_name != FORMAT:
         results = format_name == "emodict-predictions"
         raise RecordingError(
@@ -155,14 +175,19 @@ def check_format(file: h5py.File, path: str | os.PathLike[str]) -> None:
 def _read_recording(file: h5py.File, path: Path) -> Recording:
     unusable: dict[str, RecordingError] = {}
     found = members(file.get("signals", {}))
-    read = {name: _unless_broken(unusable, name, read_signal, name, group) for name, group in found.items()}
+    read = {
+        name: _unless_broken(unusable, name, read_signal, name, group)
+        for name, group in found.items()
+    }
     signals = {name: signal for name, signal in read.items() if signal is not None}
     face = file.get("video/face")
     face = None if face is None else _unless_broken(unusable, "video", read_face, face, path)
     if unusable and not signals and face is None:
         raise next(iter(unusable.values()))
     sentences = {name: str(_said_of(path, error)) for name, error in unusable.items()}
-    return Recording(signals=signals, face=face, unusable=sentences, file=file, **other_fields(file, path))
+    return Recording(
+        signals=signals, face=face, unusable=sentences, file=file, **other_fields(file, path)
+    )
 
 
 def other_fields(file: h5py.File, path: Path) -> dict[str, Any]:
@@ -178,8 +203,12 @@ def other_fields(file: h5py.File, path: Path) -> dict[str, Any]:
     }
 
 
-def _unless_broken(broken: dict[str, RecordingError], name: str, read: Callable[..., _T], *args: Any) -> _T | None:
-    """One modality; of one that is broken, its error is kept, without the frames that hold the file."""
+def _unless_broken(
+    broken: dict[str, RecordingError], name: str, read: Callable[..., _T], *args: Any
+) -> _T | None:
+    """One modality; of one that is broken, its error is kept,
+    without the frames that hold the file.
+    """
     try:
         return read(*args)
     except RecordingError as error:
@@ -190,15 +219,23 @@ def _unless_broken(broken: dict[str, RecordingError], name: str, read: Callable[
 
 
 def _said_of(path: str | os.PathLike[str], error: RecordingError) -> RecordingError:
-    """An error of a file's content with the file's name, and the way to repair it where there is one."""
-    fix = f"Or emodict-session repair '{path}' -o REPAIRED.h5" if isinstance(error, ClockError) else None
+    """An error of a file's content with the file's name,
+    and the way to repair it where there is one.
+    """
+    fix = (
+        f"Or emodict-session repair '{path}' -o REPAIRED.h5"
+        if isinstance(error, ClockError)
+        else None
+    )
     return RecordingError(f"{path}: {error}", fix=fix)
 
 
 def missing_parts(group: h5py.Group) -> list[str]:
     """What a signal cannot do without and this group does not have."""
     missing = [] if "data" in group else ["dataset 'data'"]
-    return missing + [f"attribute '{n}'" for n in ("sampling_rate", "units") if n not in group.attrs]
+    return missing + [
+        f"attribute '{n}'" for n in ("sampling_rate", "units") if n not in group.attrs
+    ]
 
 
 def read_channel_names(modality: str, group: h5py.Group) -> tuple[str, ...]:
@@ -217,7 +254,8 @@ def signal_fields(modality: str, group: h5py.Group) -> dict[str, Any]:
     if missing:
         raise RecordingError(
             f"{modality}: /signals/{modality} has no {', no '.join(missing)}",
-            fix="Write it with emodict.recording.write_session, or add what is missing (docs/session-format.md)",
+            fix="Write it with emodict.recording.write_session, "
+            "or add what is missing (docs/session-format.md)",
         )
     if group["data"].dtype.kind not in "fiu":
         raise RecordingError(
@@ -235,8 +273,12 @@ def signal_fields(modality: str, group: h5py.Group) -> dict[str, Any]:
         "channel_names": read_channel_names(modality, group),
         "samples": group["data"] if rows is None else FirstRows(group["data"], rows),
         "reference": read_text(group.attrs.get("reference", "")),
-        "start_offset_s": _number(group.attrs.get("start_offset", 0.0), f"{modality}: start_offset"),
-        "timestamps_s": group["timestamps"][:rows].astype(np.float64) if "timestamps" in group else None,
+        "start_offset_s": _number(
+            group.attrs.get("start_offset", 0.0), f"{modality}: start_offset"
+        ),
+        "timestamps_s": group["timestamps"][:rows].astype(np.float64)
+        if "timestamps" in group
+        else None,
         "sequence": group["sequence"][:] if "sequence" in group else None,
     }
 
@@ -252,13 +294,17 @@ def read_face(group: h5py.Group, path: Path) -> FaceVideo:
         times_s, embedding = times_s[:rows], FirstRows(embedding, rows)
     for name in ("embedding", "frames"):
         if name in group and group[name].dtype.kind not in "fiu":
-            raise RecordingError(f"video: {name} holds no numbers", got=group[name].dtype, fix="Record it again")
+            raise RecordingError(
+                f"video: {name} holds no numbers", got=group[name].dtype, fix="Record it again"
+            )
     return FaceVideo(
         timestamps_s=times_s,
         embedding=embedding,
         frames=group.get("frames"),
         jpeg=group.get("jpeg"),
-        external_file=None if external is None else str(path.parent.absolute() / read_text(external)),
+        external_file=None
+        if external is None
+        else str(path.parent.absolute() / read_text(external)),
         frame_rate_hz=None if rate is None else _number(rate, "video: frame_rate"),
         color_order=read_text(group.attrs.get("color_order", "BGR")),
         features=read_text(group.attrs.get("features", "")),
@@ -358,11 +404,15 @@ def _create_streamed(
         # HDF5 has no chunks for nothing.
         return group.create_dataset(name, shape=shape, dtype=dtype)
     chunks = (rows, *shape[1:])
-    return group.create_dataset(name, shape=shape, dtype=dtype, chunks=chunks, compression="gzip", shuffle=True)
+    return group.create_dataset(
+        name, shape=shape, dtype=dtype, chunks=chunks, compression="gzip", shuffle=True
+    )
 
 
 def _beside(video: Path, folder: Path) -> str:
-    """A video in the session's folder is named without that folder, so that both can move together."""
+    """A video in the session's folder is named without that folder,
+    so that both can move together.
+    """
     return str(video.relative_to(folder) if video.is_relative_to(folder) else video)
 
 
@@ -372,7 +422,9 @@ def _write_trials(file: h5py.File, trials: Trials) -> None:
     group = file.create_group("trials")
     group.create_dataset("start", data=np.asarray(trials.start_s, dtype=np.float64))
     group.create_dataset("stop", data=np.asarray(trials.stop_s, dtype=np.float64))
-    group.create_dataset("trial_id", data=[_fit(name) for name in trials.trial_id], dtype=h5py.string_dtype())
+    group.create_dataset(
+        "trial_id", data=[_fit(name) for name in trials.trial_id], dtype=h5py.string_dtype()
+    )
     if trials.distribution is not None:
         group.create_dataset("distribution", data=np.asarray(trials.distribution, dtype=np.float64))
         group.attrs["label_names"] = [_fit(name) for name in trials.label_names]
@@ -384,7 +436,9 @@ def _write_events(file: h5py.File, events: tuple[Event, ...]) -> None:
     group = file.create_group("events")
     group.create_dataset("onset", data=np.array([e.onset_s for e in events], dtype=np.float64))
     group.create_dataset("code", data=np.array([e.code for e in events], dtype=np.int64))
-    group.create_dataset("description", data=[_fit(e.description) for e in events], dtype=h5py.string_dtype())
+    group.create_dataset(
+        "description", data=[_fit(e.description) for e in events], dtype=h5py.string_dtype()
+    )
 
 
 def read_text(value: Any) -> str:
@@ -393,7 +447,9 @@ def read_text(value: Any) -> str:
 
 
 def _fit(text: str) -> str:
-    """What HDF5 can hold of a text that came from another file: no NUL, and nothing that UTF-8 has no bytes for."""
+    """What HDF5 can hold of a text that came from another file: no NUL,
+    and nothing that UTF-8 has no bytes for.
+    """
     return text.replace("\0", "").encode("utf-8", "replace").decode()
 
 
@@ -407,5 +463,8 @@ def _number(value: Any, name: str) -> float:
         return float(value)
     except (TypeError, ValueError):
         raise RecordingError(
-            f"{name} is not a number", expected="a number", got=repr(value), fix="Correct the attribute"
+            f"{name} is not a number",
+            expected="a number",
+            got=repr(value),
+            fix="Correct the attribute",
         ) from None

@@ -1,4 +1,6 @@
-"""Sessions that are still being recorded, or whose recording was cut off: how much of them can be relied on."""
+"""Sessions that are still being recorded, or whose recording was cut off:
+how much of them can be relied on.
+"""
 
 from __future__ import annotations
 
@@ -53,7 +55,8 @@ def is_cut_off(path: Path) -> bool:
     """Whether nobody records into an unfinished session any more."""
     with path.open("rb") as handle:
         try:
-            # Its recorder holds a lock for as long as it lives (of POSIX: HDF5 uses the other kind itself).
+            # Its recorder holds a lock for as long as it lives (of POSIX: HDF5
+            # uses the other kind itself).
             fcntl.lockf(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except OSError:
             return False
@@ -61,7 +64,9 @@ def is_cut_off(path: Path) -> bool:
 
 
 def rows_written(group: h5py.Group, clock: str, *others: str) -> int:
-    """How many rows of an unfinished group are whole: their time, which is written last, is there."""
+    """How many rows of an unfinished group are whole: their time,
+    which is written last, is there.
+    """
     times = group[clock][:]
     broken = np.flatnonzero(~np.isfinite(times))
     count = int(broken[0]) if len(broken) else len(times)

@@ -13,16 +13,42 @@ UNIT_FACTORS = {
 }
 # By their small letters.
 _UNIT_WORDS = {
-    "microvolt": "uV", "millivolt": "mV", "nanovolt": "nV", "volt": "V", "v": "V", "uv": "uV", "mv": "mV", "nv": "nV",
-    "microsiemens": "uS", "microsiemen": "uS", "millisiemens": "mS", "nanosiemens": "nS", "siemens": "S", "us": "uS",
-    "ms": "mS", "ns": "nS", "umho": "uS", "micromho": "uS", "mho": "S", "s": "S", "a.u.": "a.u.", "au": "a.u.",
-    "arbitrary": "a.u.", "nw": "a.u.", "degc": "degC", "°c": "degC", "celsius": "degC", "c": "degC",
-}  # fmt: skip
+    "microvolt": "uV",
+    "millivolt": "mV",
+    "nanovolt": "nV",
+    "volt": "V",
+    "v": "V",
+    "uv": "uV",
+    "mv": "mV",
+    "nv": "nV",
+    "microsiemens": "uS",
+    "microsiemen": "uS",
+    "millisiemens": "mS",
+    "nanosiemens": "nS",
+    "siemens": "S",
+    "us": "uS",
+    "ms": "mS",
+    "ns": "nS",
+    "umho": "uS",
+    "micromho": "uS",
+    "mho": "S",
+    "s": "S",
+    "a.u.": "a.u.",
+    "au": "a.u.",
+    "arbitrary": "a.u.",
+    "nw": "a.u.",
+    "degc": "degC",
+    "°c": "degC",
+    "celsius": "degC",
+    "c": "degC",
+}
 
 
 # What is known, and never what a spec asks for: 1 over a resistance would be a conductance.
 _OTHERS = frozenset(
-    f"{prefix}{ohm}" for prefix in ("", "k", "m", "kilo", "mega") for ohm in ("ohm", "\u2126", "\u03c9")
+    f"{prefix}{ohm}"
+    for prefix in ("", "k", "m", "kilo", "mega")
+    for ohm in ("ohm", "\u2126", "\u03c9")
 )
 
 
@@ -30,7 +56,9 @@ def is_known_unit(text: str) -> bool:
     """Is this a unit, and not a word that says nothing, such as `counts`?"""
     word = text.strip().lower()
     plain = plain_unit(text)
-    return bool({word, word.removesuffix("s")} & _OTHERS) or any(plain in units for units in UNIT_FACTORS.values())
+    return bool({word, word.removesuffix("s")} & _OTHERS) or any(
+        plain in units for units in UNIT_FACTORS.values()
+    )
 
 
 def unit_factor(unit: str, wanted: str, *, of: str) -> float:

@@ -5,19 +5,40 @@ from __future__ import annotations
 import colorsys
 from collections.abc import Sequence
 
-# Two families that the colour-blind can distinguish, blue to teal and yellow to red, each from dark to light so that
-# neighbours differ in a grey print, too; light meets light where the families meet.
+# Two families that the colour-blind can distinguish, blue to teal and yellow to red, each
+# from dark to light so that neighbours differ in a grey print, too; light meets light
+# where the families meet.
 _PANAS_COLOURS = {
-    "inspired": "#1f3f75", "alert": "#2a6db0", "excited": "#3f9bc8", "enthusiastic": "#6fc3c9", "determined": "#b5e2d3",
-    "afraid": "#fae09a", "upset": "#f6b766", "nervous": "#e98443", "scared": "#c94f37", "distressed": "#862a3c",
-}  # fmt: skip
+    "inspired": "#1f3f75",
+    "alert": "#2a6db0",
+    "excited": "#3f9bc8",
+    "enthusiastic": "#6fc3c9",
+    "determined": "#b5e2d3",
+    "afraid": "#fae09a",
+    "upset": "#f6b766",
+    "nervous": "#e98443",
+    "scared": "#c94f37",
+    "distressed": "#862a3c",
+}
 # Paul Tol's "muted" scheme, in the order in which neighbours differ most.
-_OTHER_COLOURS = ("#332288", "#88ccee", "#117733", "#ddcc77", "#cc6677", "#44aa99", "#882255", "#999933", "#aa4499",
-                  "#bbbbbb")  # fmt: skip
+_OTHER_COLOURS = (
+    "#332288",
+    "#88ccee",
+    "#117733",
+    "#ddcc77",
+    "#cc6677",
+    "#44aa99",
+    "#882255",
+    "#999933",
+    "#aa4499",
+    "#bbbbbb",
+)
 
 
 def emotion_colours(names: Sequence[str]) -> tuple[str, ...]:
-    """One colour per emotion: the PANAS families, else ten distinct ones, else as many hues as it takes."""
+    """One colour per emotion: the PANAS families, else ten distinct ones,
+    else as many hues as it takes.
+    """
     known = [_PANAS_COLOURS.get(name.lower()) for name in names]
     if all(known):
         return tuple(colour for colour in known if colour)

@@ -28,7 +28,8 @@ def header_line(emotions: Sequence[str], modalities: Sequence[str]) -> str:
 
 
 def row_lines(prediction: Prediction, *, plain: bool = False) -> Iterator[str]:
-    """One line per row: a bar and per cent for each emotion; quality, or × where a modality is invalid.
+    """One line per row: a bar and per cent for each emotion; quality,
+    or × where a modality is invalid.
 
     `plain` is for terminals that know only ASCII.
     """
@@ -38,13 +39,16 @@ def row_lines(prediction: Prediction, *, plain: bool = False) -> Iterator[str]:
             f"{value:{_QUALITY}.2f}" if valid else f"{invalid:>{_QUALITY}}"
             for value, valid in zip(prediction.quality[i], prediction.valid[i], strict=True)
         )
-        yield f"{clock(prediction.start_s[i]):>7}{_cells(prediction.distribution[i], bars)}  {quality}"
+        cells = _cells(prediction.distribution[i], bars)
+        yield f"{clock(prediction.start_s[i]):>7}{cells}  {quality}"
 
 
 def describe_model(manifest: Manifest, name: str) -> str:
     """Which model, of which features, trained on what."""
     training = manifest.training
-    parts = [f"Model {name}: {manifest.features.sensors} -> {len(manifest.model.emotions)} emotions"]
+    parts = [
+        f"Model {name}: {manifest.features.sensors} -> {len(manifest.model.emotions)} emotions"
+    ]
     parts.append(f"features {manifest.features.id} ({manifest.features.fingerprint})")
     if training:
         kind = "SIMULATED people" if manifest.simulated else "recordings"
@@ -55,7 +59,8 @@ def describe_model(manifest: Manifest, name: str) -> str:
 
 
 def summary_lines(prediction: Prediction) -> list[str]:
-    """What came out: how many rows, how usable each modality was, the strongest emotions, and the measures.
+    """What came out: how many rows, how usable each modality was,
+    the strongest emotions, and the measures.
 
     The mean label stands beside the model: a model that does not beat it knows nothing.
     """
@@ -68,20 +73,28 @@ def summary_lines(prediction: Prediction) -> list[str]:
     used = [
         f"{name} {share:.0%} (quality {quality:.2f})"
         for name, share, quality in zip(
-            prediction.modalities, prediction.valid.mean(axis=0), prediction.mean_quality, strict=True
+            prediction.modalities,
+            prediction.valid.mean(axis=0),
+            prediction.mean_quality,
+            strict=True,
         )
     ]
     lines.append("valid: " + ", ".join(used))
     lines += [f"doubtful: {doubt}" for doubt in prediction.doubts]
     never = [prediction.modalities[i] for i in np.flatnonzero(~prediction.valid.any(axis=0))]
     if never and answered.any():
-        lines.append(f"never valid: {', '.join(never)}. The model can do without, but knew less than in training.")
+        lines.append(
+            f"never valid: {', '.join(never)}. The model can do without, "
+            f"but knew less than in training."
+        )
     if not answered.any():
         lines.append("No row could be answered: no modality that the model can use was valid.")
         return lines
     mean = prediction.distribution[answered].mean(axis=0)
     order = np.argsort(-mean)[:3]
-    lines.append("mean:  " + ", ".join(f"{prediction.emotions[i]} {mean[i]:.1%}" for i in order) + ", ...")
+    lines.append(
+        "mean:  " + ", ".join(f"{prediction.emotions[i]} {mean[i]:.1%}" for i in order) + ", ..."
+    )
     lines += _measure_lines(prediction)
     return lines
 
@@ -107,6 +120,8 @@ def clock(start_s: float) -> str:
 def _cells(distribution: Float64Array, bars: str) -> str:
     if not np.isfinite(distribution).all():
         return f"{'-':>{_COLUMN}}" * len(distribution)
-    levels = np.clip(np.ceil(distribution / _FULL_BAR * (len(bars) - 1)), 0, len(bars) - 1).astype(int)
+    levels = np.clip(np.ceil(distribution / _FULL_BAR * (len(bars) - 1)), 0, len(bars) - 1).astype(
+        int
+    )
     cells = (f"  {bars[n]}{100 * p:2.0f}" for n, p in zip(levels, distribution, strict=True))
     return "".join(cells)

@@ -1,4 +1,6 @@
-"""The six measures of label distribution learning (Geng, IEEE TKDE 28:7, 2016), in the order everyone prints them."""
+"""The six measures of label distribution learning (Geng, IEEE TKDE 28:7, 2016),
+in the order everyone prints them.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,8 @@ Array = NDArray[np.floating[Any]]
 
 METRICS = ("chebyshev", "clark", "canberra", "kl", "cosine", "intersection")
 LARGER_IS_BETTER = frozenset({"cosine", "intersection"})
-# A predicted share below this counts as this in KL, which would be infinite for an impossible outcome.
+# A predicted share below this counts as this in KL,
+# which would be infinite for an impossible outcome.
 CLIP = 1e-12
 
 
@@ -36,4 +39,7 @@ def distribution_metrics(truth: Array, predicted: Array) -> dict[str, NDArray[np
 
 def mean_metrics(truth: Array, predicted: Array) -> dict[str, float]:
     """Each measure averaged over rows."""
-    return {name: float(values.mean()) for name, values in distribution_metrics(truth, predicted).items()}
+    return {
+        name: float(values.mean())
+        for name, values in distribution_metrics(truth, predicted).items()
+    }

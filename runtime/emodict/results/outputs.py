@@ -33,12 +33,15 @@ Float64Array = NDArray[np.float64]
 Writer = Callable[[Sequence[Prediction], Path, bool], None]
 
 
-def write_predictions(predictions: Sequence[Prediction], path: str | os.PathLike[str], *, with_weights: bool) -> None:
-    """Write one or more sessions in the format that the ending of `path` names, whole or not at all.
+def write_predictions(
+    predictions: Sequence[Prediction], path: str | os.PathLike[str], *, with_weights: bool
+) -> None:
+    """Write one or more sessions in the format that the ending of `path`
+    names, whole or not at all.
 
     Raises:
-        OutputError: an unknown ending, a folder that does not exist, a full disk, or sessions of different models
-            in one table.
+        OutputError: an unknown ending, a folder that does not exist, a full disk,
+            or sessions of different models in one table.
         MissingDependencyError: .parquet without pyarrow.
     """
     check_output(path)
@@ -61,7 +64,9 @@ def check_output(path: str | os.PathLike[str]) -> None:
 
 
 def write_csv(predictions: Sequence[Prediction], handle: TextIO, *, with_weights: bool) -> None:
-    """One row per window, empty cells where there is no answer; a first column `session` if there are several."""
+    """One row per window, empty cells where there is no answer;
+    a first column `session` if there are several.
+    """
     several = len(predictions) > 1
     table = _same_columns(predictions)
     formats = column_formats(table, with_weights=with_weights)
@@ -102,9 +107,13 @@ def row_as_dict(prediction: Prediction, i: int, *, with_weights: bool) -> dict[s
         "valid": dict(zip(prediction.modalities, prediction.valid[i].tolist(), strict=True)),
         "quality": {
             name: _number(value, _QUALITY)
-            for name, value in zip(prediction.modalities, prediction.quality[i].tolist(), strict=True)
+            for name, value in zip(
+                prediction.modalities, prediction.quality[i].tolist(), strict=True
+            )
         },
-        "truth": None if prediction.truth is None else _named(prediction.emotions, prediction.truth[i]),
+        "truth": None
+        if prediction.truth is None
+        else _named(prediction.emotions, prediction.truth[i]),
     }
     if with_weights:
         row["weights"] = _numbers(prediction.weights[i])
@@ -126,7 +135,11 @@ def session_as_dict(prediction: Prediction) -> dict[str, Any]:
 
 
 def _measures(metrics: Mapping[str, float] | None) -> dict[str, float | None] | None:
-    return None if metrics is None else {name: _number(value, _SHARE) for name, value in metrics.items()}
+    return (
+        None
+        if metrics is None
+        else {name: _number(value, _SHARE) for name, value in metrics.items()}
+    )
 
 
 def _same_columns(predictions: Sequence[Prediction]) -> Prediction:
@@ -149,7 +162,9 @@ def _same_columns(predictions: Sequence[Prediction]) -> Prediction:
 
 
 def _cells(prediction: Prediction, table: Prediction, *, with_weights: bool) -> Float64Array:
-    """(rows, numeric columns) of the `table` that `_same_columns` gives, NaN where a cell stays empty."""
+    """(rows, numeric columns) of the `table` that `_same_columns` gives,
+    NaN where a cell stays empty.
+    """
     columns = [prediction.start_s[:, None], prediction.distribution]
     columns += [prediction.valid.astype(np.float64), prediction.quality]
     if with_weights:
@@ -181,7 +196,10 @@ def _write_json_lines(predictions: Sequence[Prediction], path: Path, with_weight
     """A row a line, each with what is known of its session, as a live run writes them."""
     with path.open("w", encoding="utf-8") as handle:
         for prediction in predictions:
-            marks = {"simulated": prediction.simulated, "model_simulated": prediction.model_simulated}
+            marks = {
+                "simulated": prediction.simulated,
+                "model_simulated": prediction.model_simulated,
+            }
             about = {"session": prediction.session, **marks, "doubts": list(prediction.doubts)}
             for row in range(len(prediction)):
                 content = {**about, **row_as_dict(prediction, row, with_weights=with_weights)}
@@ -196,7 +214,9 @@ def _json_document(predictions: Sequence[Prediction], *, with_weights: bool) -> 
         yield json.dumps(session_as_dict(prediction), allow_nan=False)[:-1] + ', "rows": ['
         for row in range(len(prediction)):
             yield ",\n" if row else "\n"
-            yield json.dumps(row_as_dict(prediction, row, with_weights=with_weights), allow_nan=False)
+            yield json.dumps(
+                row_as_dict(prediction, row, with_weights=with_weights), allow_nan=False
+            )
         yield "]}"
     yield "\n]}\n"
 
@@ -225,8 +245,10 @@ def _write_parquet(predictions: Sequence[Prediction], path: Path, with_weights: 
     columns: dict[str, Any] = {}
     if len(predictions) > 1:
         names = [p.session.encode("utf-8", "backslashreplace").decode() for p in predictions]
-        columns["session"] = pa.array([name for name, p in zip(names, predictions, strict=True) for _ in range(len(p))],
-                                      type=pa.string())  # fmt: skip
+        columns["session"] = pa.array(
+            [name for name, p in zip(names, predictions, strict=True) for _ in range(len(p))],
+            type=pa.string(),
+        )
     cells = np.concatenate([_cells(p, first, with_weights=with_weights) for p in predictions])
     for i, (name, how) in enumerate(column_formats(first, with_weights=with_weights).items()):
         dtype = {_TIME: "f8", _FLAG: "?"}.get(how, "f4")
@@ -246,7 +268,9 @@ def import_pyarrow() -> ModuleType:
     try:
         import pyarrow
     except ImportError as error:
-        raise MissingDependencyError("pyarrow", extra="parquet", purpose="Writing .parquet") from error
+        raise MissingDependencyError(
+            "pyarrow", extra="parquet", purpose="Writing .parquet"
+        ) from error
     module: ModuleType = pyarrow
     return module
 
@@ -254,14 +278,17 @@ def import_pyarrow() -> ModuleType:
 def _write_hdf5(predictions: Sequence[Prediction], path: Path, with_weights: bool) -> None:
     import h5py
 
-    # Built in memory and written at one go: HDF5 does not recover from a disk that fills up while it writes.
+    # Built in memory and written at one go:
+    # HDF5 does not recover from a disk that fills up while it writes.
     with h5py.File("predictions", "w", driver="core", backing_store=False) as file:
         file.attrs["format"], file.attrs["version"] = FORMAT, FORMAT_VERSION
         for prediction in predictions:
             group = file.create_group(_group_name(prediction.session, file))
             _write_attributes(group, prediction)
             for name, values in _datasets(prediction, with_weights=with_weights).items():
-                group.create_dataset(name, data=values, **({"compression": "gzip"} if values.size else {}))
+                group.create_dataset(
+                    name, data=values, **({"compression": "gzip"} if values.size else {})
+                )
         file.flush()
         image = file.id.get_file_image()
     path.write_bytes(image)
@@ -271,7 +298,11 @@ def _write_attributes(group: h5py.Group, prediction: Prediction) -> None:
     about = session_as_dict(prediction)
     metrics: Mapping[str, float] = about.pop("metrics") or {}
     mean: Mapping[str, float] = about.pop("metrics_of_mean_label") or {}
-    for name, value in {**about, **metrics, **{f"{name}_of_mean_label": v for name, v in mean.items()}}.items():
+    for name, value in {
+        **about,
+        **metrics,
+        **{f"{name}_of_mean_label": v for name, v in mean.items()},
+    }.items():
         if value != []:
             group.attrs[name] = value
 
@@ -291,7 +322,9 @@ def _datasets(prediction: Prediction, *, with_weights: bool) -> dict[str, NDArra
 
 
 def _group_name(session: str, file: h5py.File) -> str:
-    """The session's name where HDF5 allows it and no other session has it; the attribute `session` has it always."""
+    """The session's name where HDF5 allows it and no other session has it;
+    the attribute `session` has it always.
+    """
     wanted = session.replace("/", "_").strip(".") or "session"
     name, count = wanted, 1
     while name in file:

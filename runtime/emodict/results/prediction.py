@@ -23,7 +23,8 @@ class Prediction(Shown):
         distribution: (rows, emotions), each row summing to 1; NaN where the row has no answer.
         weights: (rows, elements) of the dictionary; NaN where the row has no answer.
         valid, quality: (rows, modalities); quality from 0 to 1.
-        truth: (rows, emotions) of the trial a row lies in, NaN outside trials; None where nothing is known.
+        truth: (rows, emotions) of the trial a row lies in, NaN outside trials;
+            None where nothing is known.
         mean_label: (emotions,) of the rows the model was trained on: the prediction to beat.
         simulated: the recording is of a simulated person.
         model_simulated: the model was trained on simulated people.
@@ -62,7 +63,10 @@ class Prediction(Shown):
     @property
     def simulated_parts(self) -> tuple[str, ...]:
         """What of this is simulated: the person, the model, both, or nothing."""
-        parts = {"a SIMULATED person": self.simulated, "a model of SIMULATED people": self.model_simulated}
+        parts = {
+            "a SIMULATED person": self.simulated,
+            "a model of SIMULATED people": self.model_simulated,
+        }
         return tuple(part for part, is_so in parts.items() if is_so)
 
     @property
@@ -78,7 +82,9 @@ class Prediction(Shown):
         return mean
 
     def metrics(self) -> dict[str, float] | None:
-        """The six measures against the truth, over answered rows inside trials; None where there are none."""
+        """The six measures against the truth, over answered rows inside trials;
+        None where there are none.
+        """
         return self._metrics(self.distribution)
 
     def metrics_of_mean_label(self) -> dict[str, float] | None:
@@ -97,7 +103,11 @@ class Prediction(Shown):
 def concatenate_predictions(parts: Sequence[Prediction]) -> Prediction:
     """Consecutive blocks of one recording as one."""
     first = parts[0]
-    truth = None if first.truth is None else np.concatenate([p.truth for p in parts if p.truth is not None])
+    truth = (
+        None
+        if first.truth is None
+        else np.concatenate([p.truth for p in parts if p.truth is not None])
+    )
     return Prediction(
         session=first.session,
         emotions=first.emotions,

@@ -1,4 +1,6 @@
-"""BrainFlow's boards: by which name and parameters one is asked for, and which of its columns are what."""
+"""BrainFlow's boards: by which name and parameters one is asked for,
+and which of its columns are what.
+"""
 
 from __future__ import annotations
 
@@ -22,10 +24,12 @@ PLAYBACK, STREAMING = "PLAYBACK_FILE_BOARD", "STREAMING_BOARD"
 SYNTHETIC = "SYNTHETIC_BOARD"
 # Which file a playback reads for which preset.
 _PLAYBACK_FILES = {"DEFAULT": "file", "AUXILIARY": "file_aux", "ANCILLARY": "file_anc"}
-# Why a board cannot be read, in words; the names are those of BrainFlowExitCodes, and stand beside them.
+# Why a board cannot be read, in words;
+# the names are those of BrainFlowExitCodes, and stand beside them.
 _IN_WORDS = {
     "PORT_ALREADY_OPEN_ERROR": "its port is in use, perhaps by another program",
-    "UNABLE_TO_OPEN_PORT_ERROR": "its port cannot be opened; is the dongle plugged in, and no other program using it?",
+    "UNABLE_TO_OPEN_PORT_ERROR": "its port cannot be opened; is the dongle plugged in, "
+    "and no other program using it?",
     "SER_PORT_ERROR": "its port is not a serial port that can be set up",
     "BOARD_WRITE_ERROR": "it takes no commands; is it switched on?",
     "INCOMMING_MSG_ERROR": "what it answers cannot be read; is it that board?",
@@ -33,7 +37,8 @@ _IN_WORDS = {
     "BOARD_NOT_READY_ERROR": "it is not ready; is it switched on and in reach?",
     "STREAM_THREAD_ERROR": "its samples cannot be read",
     "SYNC_TIMEOUT_ERROR": "it does not answer in time; is it switched on and in reach?",
-    "GENERAL_ERROR": "BrainFlow says only that something failed; is Bluetooth on, and the board in reach?",
+    "GENERAL_ERROR": "BrainFlow says only that something failed; is Bluetooth on, "
+    "and the board in reach?",
     "BOARD_NOT_CREATED_ERROR": "BrainFlow has no connection to it",
     "UNSUPPORTED_BOARD_ERROR": "this machine's BrainFlow does not support it",
 }
@@ -55,8 +60,8 @@ class Preset:
 
     Attributes:
         number: BrainFlow's.
-        counter, stamps: the columns of the package counter and of the arrival times; None if it has none.
-        playback: the file that is played, if one is.
+        counter, stamps: the columns of the package counter and of the arrival times; None if it has
+        none. playback: the file that is played, if one is.
     """
 
     number: int
@@ -96,13 +101,16 @@ def import_brainflow() -> ModuleType:
     """
     try:
         with warnings.catch_warnings():
-            # On Python 3.10 and 3.11 brainflow finds its library through pkg_resources, which warns of its age.
+            # On Python 3.10 and 3.11 brainflow finds its library through
+            # pkg_resources, which warns of its age.
             warnings.simplefilter("ignore")
             from brainflow import board_shim
 
             board_shim.BoardShim.disable_board_logger()
     except ImportError:
-        raise MissingDependencyError("brainflow", extra="brainflow", purpose="A BrainFlow board") from None
+        raise MissingDependencyError(
+            "brainflow", extra="brainflow", purpose="A BrainFlow board"
+        ) from None
     found: ModuleType = board_shim
     return found
 
@@ -111,8 +119,8 @@ def find_board(name: str, wanted: Sequence[str], params: Mapping[str, str]) -> B
     """The board of that name or number, and where on it the wanted modalities are.
 
     Args:
-        params: of BrainFlowInputParams (serial_port, mac_address, file, master_board, ...), and `channels`: the
-            places of the electrodes, for a board that leaves them to its user.
+        params: of BrainFlowInputParams (serial_port, mac_address, file, master_board, ...), and
+            `channels`: the places of the electrodes, for a board that leaves them to its user.
 
     Raises:
         InputError: no such board or parameter, or the board has nothing that is wanted.
@@ -123,7 +131,9 @@ def find_board(name: str, wanted: Sequence[str], params: Mapping[str, str]) -> B
     values = _input_params(shim, params)
     layout = _layout_board(shim, board, values)
     notes: dict[str, None] = {}
-    electrodes = tuple(place.strip() for place in params.get(_CHANNELS, "").split(",") if place.strip())
+    electrodes = tuple(
+        place.strip() for place in params.get(_CHANNELS, "").split(",") if place.strip()
+    )
     presets = list(_presets(shim, board, layout, values, wanted, electrodes, notes))
     if not presets:
         raise InputError(
@@ -147,7 +157,8 @@ def in_words(code: str) -> str:
 
 
 def require_port(board: Board) -> None:
-    """Refuse a serial port that is not there, or that this user may not open; others are BrainFlow's to try.
+    """Refuse a serial port that is not there, or that this user may not open;
+    others are BrainFlow's to try.
 
     Raises:
         InputError: naming the port, and those that are there.
@@ -155,11 +166,17 @@ def require_port(board: Board) -> None:
     port = str(board.params.get("serial_port", ""))
     if not port.startswith("/"):
         return
-    there = sorted(str(path) for pattern in ("ttyUSB*", "ttyACM*", "cu.usb*") for path in Path("/dev").glob(pattern))
+    there = sorted(
+        str(path)
+        for pattern in ("ttyUSB*", "ttyACM*", "cu.usb*")
+        for path in Path("/dev").glob(pattern)
+    )
     if not Path(port).exists():
         raise InputError(
             f"There is no serial port {port}",
-            expected=f"one of {', '.join(there)}" if there else "the port of a dongle that is plugged in",
+            expected=f"one of {', '.join(there)}"
+            if there
+            else "the port of a dongle that is plugged in",
             fix="Plug it in, or correct --board serial_port=",
         )
     if not os.access(port, os.R_OK | os.W_OK):
@@ -173,14 +190,20 @@ def _board_id(shim: ModuleType, name: str) -> Any:
     boards = {board.name: board for board in shim.BoardIds if board.name != "NO_BOARD"}
     upper = name.strip().upper()
     called = {str(board.value): board for board in boards.values()}
-    called |= {board_name.removesuffix("_BOARD"): board for board_name, board in boards.items()} | boards
+    called |= {
+        board_name.removesuffix("_BOARD"): board for board_name, board in boards.items()
+    } | boards
     if upper not in called:
-        near = difflib.get_close_matches(upper, [*boards, *(b.removesuffix("_BOARD") for b in boards)], n=4, cutoff=0.5)
+        near = difflib.get_close_matches(
+            upper, [*boards, *(b.removesuffix("_BOARD") for b in boards)], n=4, cutoff=0.5
+        )
         near = list(dict.fromkeys(n if n in boards else f"{n}_BOARD" for n in near))
         raise InputError(
             f"BrainFlow knows no board '{name}'",
             expected="a number or name of its list of supported boards",
-            fix=f"Did you mean {' or '.join(near)}?" if near else "Look it up in BrainFlow's list of supported boards",
+            fix=f"Did you mean {' or '.join(near)}?"
+            if near
+            else "Look it up in BrainFlow's list of supported boards",
         )
     return called[upper]
 
@@ -193,14 +216,18 @@ def _input_params(shim: ModuleType, params: Mapping[str, str]) -> dict[str, Any]
         if name == _CHANNELS:
             continue
         if name not in known:
-            raise InputError(f"BrainFlow has no parameter '{name}'", expected=(*sorted(known), _CHANNELS))
+            raise InputError(
+                f"BrainFlow has no parameter '{name}'", expected=(*sorted(known), _CHANNELS)
+            )
         if name == "master_board":
             values[name] = int(_board_id(shim, text).value)
         elif isinstance(known[name], int):
             try:
                 values[name] = int(text)
             except ValueError:
-                raise InputError(f"BrainFlow's {name} is a number", expected="a whole number", got=text) from None
+                raise InputError(
+                    f"BrainFlow's {name} is a number", expected="a whole number", got=text
+                ) from None
         else:
             values[name] = text
     return values
@@ -249,7 +276,10 @@ def _presets(
         left = [modality for modality in left if modality not in there]
         rate_hz = float(descr.get("sampling_rate", 0))
         modalities = tuple(
-            Column(LiveStream(m, rate_hz, names[m], MODALITIES[m].unit, f"BrainFlow {board.name}"), tuple(columns[m]))
+            Column(
+                LiveStream(m, rate_hz, names[m], MODALITIES[m].unit, f"BrainFlow {board.name}"),
+                tuple(columns[m]),
+            )
             for m in there
         )
         if modalities:
@@ -268,6 +298,8 @@ def _presets(
 def _placed(board: str, electrodes: tuple[str, ...], count: int) -> tuple[str, ...]:
     if len(electrodes) != count:
         raise InputError(
-            f"{board}: channels names the places of its electrodes", expected=f"{count} names", got=len(electrodes)
+            f"{board}: channels names the places of its electrodes",
+            expected=f"{count} names",
+            got=len(electrodes),
         )
     return electrodes

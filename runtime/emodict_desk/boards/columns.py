@@ -1,4 +1,6 @@
-"""Which columns of a BrainFlow board are what, by BrainFlow's own description of it: live and in its files."""
+"""Which columns of a BrainFlow board are what,
+by BrainFlow's own description of it: live and in its files.
+"""
 
 from __future__ import annotations
 
@@ -8,12 +10,15 @@ from typing import Any
 from emodict.recording.lights import pulse_light
 from emodict_desk.recordings.account import Account
 
-# BrainFlow names no lights. By its source an EmotiBit's first is infrared; of two (Galea) it is the second.
+# BrainFlow names no lights. By its source an EmotiBit's first is infrared;
+# of two (Galea) it is the second.
 _LIGHTS = {"Emotibit": ("infrared", "red", "green")}
 _TWO_LIGHTS = ("red", "infrared")
 
 
-def pick_columns(descr: Mapping[str, Any], account: Account) -> tuple[dict[str, list[int]], dict[str, tuple[str, ...]]]:
+def pick_columns(
+    descr: Mapping[str, Any], account: Account
+) -> tuple[dict[str, list[int]], dict[str, tuple[str, ...]]]:
     """Columns and channel names by modality; what else the board measures is said."""
     columns: dict[str, list[int]] = {}
     names: dict[str, tuple[str, ...]] = {}
@@ -30,14 +35,24 @@ def pick_columns(descr: Mapping[str, Any], account: Account) -> tuple[dict[str, 
             taken = (pulse_light(_lights(descr, len(there))) or 0) if modality == "ppg" else 0
             columns[modality], names[modality] = [there[taken]], (modality,)
             if len(there) > 1:
-                account.note(f"{modality}: column {there[taken] + 1} taken of {', '.join(str(c + 1) for c in there)}")
+                account.note(
+                    f"{modality}: column {there[taken] + 1} taken of "
+                    f"{', '.join(str(c + 1) for c in there)}"
+                )
     if "gsr" in columns:
         account.note("gsr: BrainFlow names no unit, samples taken for uS")
     for key in sorted(descr):
-        unused = key.endswith("_channels") and key not in ("eeg_channels", "ppg_channels", "eda_channels")
+        unused = key.endswith("_channels") and key not in (
+            "eeg_channels",
+            "ppg_channels",
+            "eda_channels",
+        )
         # BrainFlow lists EEG columns again as those of other uses of the same electrodes.
         if unused and descr[key] and not set(descr[key]) <= set(columns.get("eeg", ())):
-            account.leave_out(f"columns {', '.join(str(c + 1) for c in descr[key])}", key.removesuffix("_channels"))
+            account.leave_out(
+                f"columns {', '.join(str(c + 1) for c in descr[key])}",
+                key.removesuffix("_channels"),
+            )
     return columns, names
 
 

@@ -1,4 +1,6 @@
-"""BrainFlowSource: a BrainFlow board as a live source, connected again by itself when it drops out."""
+"""BrainFlowSource: a BrainFlow board as a live source,
+connected again by itself when it drops out.
+"""
 
 from __future__ import annotations
 
@@ -26,11 +28,14 @@ from emodict_desk.boards import Board, Preset, find_board, import_brainflow, in_
 logger = logging.getLogger(__name__)
 
 READ_EVERY_S = 0.02
-# A board that gives nothing at all for so long is gone; the rows know after a second or two that nothing comes.
+# A board that gives nothing at all for so long is gone;
+# the rows know after a second or two that nothing comes.
 LOST_S = 3.0
-# How long to wait before it is looked for again; longer each time, since looking for it may disturb others.
+# How long to wait before it is looked for again; longer each time,
+# since looking for it may disturb others.
 RETRY_S = (1.0, 2.0, 4.0, 8.0, 15.0)
-# By so many of a board's first samples, which take a moment, we see whether its counter counts them.
+# By so many of a board's first samples, which take a moment,
+# we see whether its counter counts them.
 FIRST_S = 0.5
 # A stamp this far from when it was read is not of this machine's clock.
 _STAMP_S = 10.0
@@ -44,7 +49,8 @@ class BrainFlowSource:
     Args:
         board: its name or number in BrainFlow: MUSE_2_BOARD, MUSE_2, 38.
         spec: whose modalities are wanted.
-        params: of BrainFlowInputParams, such as serial_port; and `channels`, the places of the electrodes.
+        params: of BrainFlowInputParams, such as serial_port; and `channels`,
+            the places of the electrodes.
         wait_s: how long the board is looked for at first.
 
     Raises:
@@ -67,7 +73,11 @@ class BrainFlowSource:
         self.simulated = self._board.simulated
         self._events: queue.SimpleQueue[SensorEvent] = queue.SimpleQueue()
         self._error: BaseException | None = None
-        self._tried, self._stopping, self._ended = threading.Event(), threading.Event(), threading.Event()
+        self._tried, self._stopping, self._ended = (
+            threading.Event(),
+            threading.Event(),
+            threading.Event(),
+        )
         self._thread = threading.Thread(target=self._run, name="emodict-brainflow", daemon=True)
 
     def now_s(self) -> float:
@@ -84,7 +94,9 @@ class BrainFlowSource:
         wait_s = max(0.0, timeout_s)
         while True:
             try:
-                found.append(self._events.get(timeout=wait_s) if wait_s else self._events.get_nowait())
+                found.append(
+                    self._events.get(timeout=wait_s) if wait_s else self._events.get_nowait()
+                )
             except queue.Empty:
                 break
             wait_s = 0.0
@@ -216,8 +228,10 @@ class _Session:
         if error.exit_code == self._shim.BrainFlowExitCodes.INVALID_ARGUMENTS_ERROR.value:
             raise InputError(
                 f"BrainFlow cannot use the board {self._board.name} with these parameters",
-                expected="what its list of supported boards names for it, such as serial_port or mac_address",
-                got=", ".join(f"{name}={value}" for name, value in self._board.params.items()) or "none",
+                expected="what its list of supported boards names for it, "
+                "such as serial_port or mac_address",
+                got=", ".join(f"{name}={value}" for name, value in self._board.params.items())
+                or "none",
             ) from None
         return in_words(code)
 
@@ -235,7 +249,9 @@ class _PresetStream:
     def __init__(self, preset: Preset) -> None:
         self.preset = preset
         self.rows = 0
-        self.rows_in_file = math.inf if preset.playback is None else _count_rows(preset.playback, preset.rows)
+        self.rows_in_file = (
+            math.inf if preset.playback is None else _count_rows(preset.playback, preset.rows)
+        )
         self._first: list[NDArray[np.float64]] = []
         self._first_stamps_s: list[NDArray[np.float64]] = []
         self._clock: SampleClock | None = None
@@ -268,11 +284,18 @@ class _PresetStream:
         self._clock = SampleClock(self.preset.rate_hz, counter=counter, of=modalities)
         self._first, self._first_stamps_s = [], []
         chunks = self._chunks(self._clock, rows, stamps_s, now_s)
-        start_s = min((float(one.times_s[0]) for one in chunks if isinstance(one, Chunk)), default=float(stamps_s[0]))
+        start_s = min(
+            (float(one.times_s[0]) for one in chunks if isinstance(one, Chunk)),
+            default=float(stamps_s[0]),
+        )
         return [*(Connected(column.stream, start_s) for column in self.preset.modalities), *chunks]
 
     def _chunks(
-        self, clock: SampleClock, rows: NDArray[np.float64], stamps_s: NDArray[np.float64], now_s: float
+        self,
+        clock: SampleClock,
+        rows: NDArray[np.float64],
+        stamps_s: NDArray[np.float64],
+        now_s: float,
     ) -> list[SensorEvent]:
         announced_hz = clock.rate_hz
         rows, times_s = clock.place(rows, stamps_s, now_s)
@@ -287,7 +310,9 @@ class _PresetStream:
         return events
 
     def _stamps(self, rows: NDArray[np.float64], now_s: float) -> NDArray[np.float64]:
-        """(samples,) when BrainFlow received each, on our clock; when it was read, for a board that says nonsense."""
+        """(samples,) when BrainFlow received each, on our clock; when it was read,
+        for a board that says nonsense.
+        """
         if self.preset.stamps is None:
             return np.full(len(rows), now_s)
         stamps_s = rows[:, self.preset.stamps] + (now_s - time.time())

@@ -22,12 +22,16 @@ def describe(summary: SessionSummary) -> str:
     who += [summary.device] if summary.device else []
     lines = [", ".join(who)]
     lines += [_describe_signal(signal) for signal in summary.signals] or ["no signals"]
-    lines += [f"  {name}   cannot be used. {sentence}" for name, sentence in summary.unusable.items()]
+    lines += [
+        f"  {name}   cannot be used. {sentence}" for name, sentence in summary.unusable.items()
+    ]
     if summary.face_form is not None:
         frames = "a video file" if summary.face_frames is None else f"{summary.face_frames} frames"
         lines.append(f"  face  {frames} ({summary.face_form})")
     labels = f" of {' '.join(summary.label_names)}" if summary.label_names else ""
-    lines.append(f"  {count_of(summary.trials, 'trial')}{labels}, {count_of(summary.events, 'event')}")
+    lines.append(
+        f"  {count_of(summary.trials, 'trial')}{labels}, {count_of(summary.events, 'event')}"
+    )
     lines += [f"  {name.replace('_', ' ')}: {value}" for name, value in summary.attributes.items()]
     lines += [f"  doubtful: {doubt}" for doubt in summary.doubts]
     return "\n".join(lines)

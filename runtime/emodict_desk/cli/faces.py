@@ -1,6 +1,7 @@
 """`emodict-session faces`: the face features of a video, as a session or into one."""
 
-# No `from __future__ import annotations`: typer reads the annotations of functions made inside functions.
+# No `from __future__ import annotations`:
+# typer reads the annotations of functions made inside functions.
 
 from contextlib import closing
 from pathlib import Path
@@ -33,20 +34,34 @@ def add_faces_command(app: "typer.Typer") -> None:
     @app.command()
     def faces(
         source: Annotated[
-            Path, typer.Argument(metavar="SOURCE", help="A video file, or a session.h5 that holds pictures of a face.")
+            Path,
+            typer.Argument(
+                metavar="SOURCE",
+                help="A video file, or a session.h5 that holds pictures of a face.",
+            ),
         ],
         face: given.RequiredFace,
         out: Annotated[
-            Path | None, typer.Option("--out", "-o", metavar="FILE", help="The session.h5 to write.")
+            Path | None,
+            typer.Option("--out", "-o", metavar="FILE", help="The session.h5 to write."),
         ] = None,
         into: Annotated[
             Path | None,
-            typer.Option(metavar="FILE", help="A session.h5 without a face to add it to; a copy of it with -o."),
+            typer.Option(
+                metavar="FILE",
+                help="A session.h5 without a face to add it to; a copy of it with -o.",
+            ),
         ] = None,
         face_model: given.FaceModel = None,
-        offset: Annotated[float, typer.Option(help="Seconds from the session's start to the video's.")] = 0.0,
-        cropped: Annotated[bool, typer.Option("--cropped", help="Each picture is a face: look for none.")] = False,
-        subject: Annotated[str | None, typer.Option(help="Name of the person; default: as SOURCE is called.")] = None,
+        offset: Annotated[
+            float, typer.Option(help="Seconds from the session's start to the video's.")
+        ] = 0.0,
+        cropped: Annotated[
+            bool, typer.Option("--cropped", help="Each picture is a face: look for none.")
+        ] = False,
+        subject: Annotated[
+            str | None, typer.Option(help="Name of the person; default: as SOURCE is called.")
+        ] = None,
         trust: given.Trust = None,
     ) -> None:
         """Compute the features of a face, once a second."""
@@ -54,7 +69,9 @@ def add_faces_command(app: "typer.Typer") -> None:
         from emodict.face.embed import open_embedder
 
         if cropped and face_model is not None:
-            raise InputError("--cropped looks for no face", expected="--cropped or --face-model", got="both")
+            raise InputError(
+                "--cropped looks for no face", expected="--cropped or --face-model", got="both"
+            )
         target = _target(source, out, into)
         log_to_stderr()
         if trust is not None:
@@ -67,18 +84,24 @@ def add_faces_command(app: "typer.Typer") -> None:
             if is_session:
                 report = convert_pictures(source, target, finder, embedder)
             else:
-                report = add_video(source, target, finder, embedder, into=into, offset_s=offset, subject=subject)
+                report = add_video(
+                    source, target, finder, embedder, into=into, offset_s=offset, subject=subject
+                )
         print(f"{report}\nWrote {target}")
 
 
-def convert_pictures(source: Path, out: Path, finder: "FaceFinder", embedder: "FaceEmbedder") -> "FaceReport":
+def convert_pictures(
+    source: Path, out: Path, finder: "FaceFinder", embedder: "FaceEmbedder"
+) -> "FaceReport":
     """Write the session again, with features in the place of its pictures."""
     from emodict_desk.faces import faces_of_recording
 
     with open_session(source) as recording:
         recording.require_usable(recording.unusable)
         with Progress("Looking for a face", recording.duration_s, unit=" s") as progress:
-            described, report = faces_of_recording(recording, finder, embedder, on_progress=progress.show)
+            described, report = faces_of_recording(
+                recording, finder, embedder, on_progress=progress.show
+            )
         write_session(described, out)
     return report
 
@@ -98,7 +121,9 @@ def add_video(
     from emodict_desk.faces import add_face, faces_of_video
 
     with Progress("Looking for a face", video_length_s(source) + offset_s, unit=" s") as progress:
-        face, report = faces_of_video(source, finder, embedder, offset_s=offset_s, on_progress=progress.show)
+        face, report = faces_of_video(
+            source, finder, embedder, offset_s=offset_s, on_progress=progress.show
+        )
     if into is not None:
         add_face(into, face, out)
         return report
@@ -135,5 +160,7 @@ def _target(source: Path, out: Path | None, into: Path | None) -> Path:
     check_writable(target, ending=SESSION_ENDING)
     refuse_overwriting(target, [source])
     if into is not None and not into.is_file():
-        raise InputError(f"There is no session {into}", expected="a session.h5", fix="Check the path")
+        raise InputError(
+            f"There is no session {into}", expected="a session.h5", fix="Check the path"
+        )
     return target

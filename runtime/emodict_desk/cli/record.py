@@ -1,6 +1,7 @@
 """emodict-session record: sensors into a session.h5, without a model."""
 
-# No `from __future__ import annotations`: typer reads the annotations of functions made inside functions.
+# No `from __future__ import annotations`:
+# typer reads the annotations of functions made inside functions.
 
 import contextlib
 import math
@@ -43,11 +44,19 @@ def add_record_command(app: "typer.Typer") -> None:
     def record_(
         *,
         sensors: given.SourceOptions,
-        out: Annotated[Path, Option("--out", "-o", metavar="FILE", help="The session.h5 to write; a new file.")],
+        out: Annotated[
+            Path, Option("--out", "-o", metavar="FILE", help="The session.h5 to write; a new file.")
+        ],
         subject: given.Subject = "",
-        session: Annotated[str | None, Option(help="Name of the sitting; default: as FILE.")] = None,
-        seconds: Annotated[float | None, Option(help="Stop after so long; default: at Ctrl-C.")] = None,
-        spec: Annotated[str, Option(help="Whose signals to record: the models' id of features.")] = "emodict-1",
+        session: Annotated[
+            str | None, Option(help="Name of the sitting; default: as FILE.")
+        ] = None,
+        seconds: Annotated[
+            float | None, Option(help="Stop after so long; default: at Ctrl-C.")
+        ] = None,
+        spec: Annotated[
+            str, Option(help="Whose signals to record: the models' id of features.")
+        ] = "emodict-1",
     ) -> None:
         """Record sensors, without a model, until Ctrl-C; safe against being killed."""
         log_to_stderr()
@@ -64,7 +73,9 @@ def record_session(request: RecordRequest) -> str:
     from emodict_desk.recordings.summary import inspect_session
 
     if request.seconds is not None and not request.seconds > 0:
-        raise InputError("A recording lasts a while", expected="--seconds above 0", got=request.seconds)
+        raise InputError(
+            "A recording lasts a while", expected="--seconds above 0", got=request.seconds
+        )
     # Before a sensor is connected, which takes its time.
     require_new_file(request.out)
     with ended_by_signals(), open_sensors(request.sensors, _wanted(request)) as source:

@@ -1,6 +1,7 @@
 """emodict-session: look into recordings, check them, and make them from other formats."""
 
-# No `from __future__ import annotations`: typer reads the annotations of functions made inside functions.
+# No `from __future__ import annotations`:
+# typer reads the annotations of functions made inside functions.
 
 import contextlib
 import dataclasses
@@ -46,7 +47,9 @@ def build() -> "typer.Typer":
     """The command and its subcommands."""
     import typer
 
-    app = new_app("Look into recordings (session.h5), check them, and make them from other formats.")
+    app = new_app(
+        "Look into recordings (session.h5), check them, and make them from other formats."
+    )
     SessionFile = Annotated[Path, typer.Argument(metavar="FILE", help="A session.h5.")]
     AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 
@@ -62,16 +65,24 @@ def build() -> "typer.Typer":
         from emodict_desk.recordings.validate import validate_session
 
         findings = validate_session(file)
-        print(_json(_findings_as_dict(file, findings)) if as_json else printable(list_findings(file, findings)))
+        print(
+            _json(_findings_as_dict(file, findings))
+            if as_json
+            else printable(list_findings(file, findings))
+        )
         if any(finding.severity == "error" for finding in findings):
             raise typer.Exit(2)
 
     @app.command()
     def repair(
         file: SessionFile,
-        out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="The session.h5 to write.")],
+        out: Annotated[
+            Path, typer.Option("--out", "-o", metavar="FILE", help="The session.h5 to write.")
+        ],
     ) -> None:
-        """Write a session again, with times that can be: of Unix times, and of times that run back or jump by days."""
+        """Write a session again, with times that can be: of Unix times,
+        and of times that run back or jump by days.
+        """
         from emodict_desk.recordings.repair import repair_session
 
         refuse_overwriting(out, [file])
@@ -96,36 +107,62 @@ def _add_features_command(app: "typer.Typer") -> None:
     def features(
         files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="session.h5 files.")],
         out: Annotated[
-            Path, typer.Option("--out", "-o", metavar="FILE", help="Where the table goes: a .npz, .csv or .parquet.")
+            Path,
+            typer.Option(
+                "--out",
+                "-o",
+                metavar="FILE",
+                help="Where the table goes: a .npz, .csv or .parquet.",
+            ),
         ],
         spec: Annotated[
-            str, typer.Option(help="Which features: emodict-1 (50 Hz mains), emodict-1-60hz, dmer-2024, dmer-sample.")
+            str,
+            typer.Option(
+                help="Which features: emodict-1 (50 Hz mains), emodict-1-60hz, "
+                "dmer-2024, dmer-sample."
+            ),
         ] = "emodict-1",
         modalities: given.Modalities = None,
         channels: given.Channels = None,
     ) -> None:
-        """Extract features alone, a row a second: as arrays (.npz), or for pandas (.csv, .parquet)."""
+        """Extract features alone, a row a second: as arrays (.npz),
+        or for pandas (.csv, .parquet).
+        """
         from emodict_desk.sensors import sensors_from_options
 
-        print(extract_to_file(files, out, spec_id=spec, sensors=sensors_from_options(modalities, channels)))
+        print(
+            extract_to_file(
+                files, out, spec_id=spec, sensors=sensors_from_options(modalities, channels)
+            )
+        )
 
 
 def _importing() -> "typer.Typer":
-    """`import SOURCE`, which finds the kind of recording by itself, and `import KIND`, a command for each kind."""
+    """`import SOURCE`, which finds the kind of recording by itself, and `import KIND`,
+    a command for each kind.
+    """
     from typer.core import TyperGroup
 
     class KindOrSource(TyperGroup):
         def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-            asks = not args or args[0] in (*self.commands, *ctx.help_option_names) or _is_misspelt_kind(args[0])
+            asks = (
+                not args
+                or args[0] in (*self.commands, *ctx.help_option_names)
+                or _is_misspelt_kind(args[0])
+            )
             return super().parse_args(ctx, args if asks else [_ANY, *args])
 
     importing = new_app(
-        "Make a session.h5 from a recording in another format: emodict-session import SOURCE -o session.h5. "
+        "Make a session.h5 from a recording in another format: "
+        "emodict-session import SOURCE -o session.h5. "
         "Its kind is found, or named: import KIND SOURCE. "
-        "Recordings of several devices join on one clock: import e4 FOLDER --with eeg.edf --offset 1.25.",
+        "Recordings of several devices join on one clock: "
+        "import e4 FOLDER --with eeg.edf --offset 1.25.",
         cls=KindOrSource,
     )
-    importing.command(_ANY, help="Find the kind of SOURCE, and read it.", hidden=True)(_import_command(None))
+    importing.command(_ANY, help="Find the kind of SOURCE, and read it.", hidden=True)(
+        _import_command(None)
+    )
     for name, form in IMPORTERS.items():
         importing.command(name, help=form.help, short_help=form.help)(_import_command(form))
     return importing
@@ -149,23 +186,32 @@ def extract_to_file(files: Sequence[Path], out: Path, *, spec_id: str, sensors: 
                 tables.append(table_from_recording(recording, spec, name=file.stem))
     table = write_features(tables, out)
     valid = ", ".join(
-        f"{m} {s:.0%}" for m, s in zip(spec.modality_names, table.windows.valid.mean(axis=0), strict=True)
+        f"{m} {s:.0%}"
+        for m, s in zip(spec.modality_names, table.windows.valid.mean(axis=0), strict=True)
     )
     return f"Wrote {len(table)} windows of {spec} to {out}; valid: {valid}"
 
 
 def _import_command(form: Form | None) -> Callable[..., None]:
-    """The command of one importer, with the options of all and its own; of None, the one that finds the kind."""
+    """The command of one importer, with the options of all and its own; of None,
+    the one that finds the kind.
+    """
     options = form.options if form else _options_of_all()
 
     def command(**words: Any) -> None:
-        own = {option.name: words[option.name] for option in options if words[option.name] not in (None, [])}
+        own = {
+            option.name: words[option.name]
+            for option in options
+            if words[option.name] not in (None, [])
+        }
         request = ImportRequest(**{name: words[name] for name in _SHARED})
         print(printable(import_recording(form or _found_form(request.source, own), own, request)))
 
     own = {option.name: (_own_annotation(option), None) for option in options}
     signature = [
-        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+        inspect.Parameter(
+            name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation
+        )
         for name, (annotation, default) in {**_shared_options(), **own}.items()
     ]
     # typer builds the options from the signature, which depends on the importer.
@@ -185,7 +231,9 @@ def _is_misspelt_kind(text: str) -> bool:
 
 def _options_of_all() -> tuple[Option, ...]:
     """Of all importers, each name once."""
-    return tuple({option.name: option for form in IMPORTERS.values() for option in form.options}.values())
+    return tuple(
+        {option.name: option for form in IMPORTERS.values() for option in form.options}.values()
+    )
 
 
 def _found_form(source: Path, options: dict[str, Any]) -> Form:
@@ -208,7 +256,8 @@ def _found_form(source: Path, options: dict[str, Any]) -> Form:
     if strange:
         raise InputError(
             f"{source} looks like a recording of kind {kind}, whose import has no --{strange[0]}",
-            expected=", ".join(f"--{option.name}" for option in form.options) or "no options of its own",
+            expected=", ".join(f"--{option.name}" for option in form.options)
+            or "no options of its own",
             fix=f"Leave it out, or name the kind: emodict-session import KIND '{source}'",
         )
     print(printable(f"{source.name} is read as kind {kind}"))
@@ -221,43 +270,72 @@ def _shared_options() -> dict[str, tuple[Any, Any]]:
 
     option = typer.Option
     return {
-        "source": (Annotated[Path, typer.Argument(metavar="SOURCE", help="What to read.")], inspect.Parameter.empty),
+        "source": (
+            Annotated[Path, typer.Argument(metavar="SOURCE", help="What to read.")],
+            inspect.Parameter.empty,
+        ),
         "out": (
             Annotated[Path, option("--out", "-o", metavar="FILE", help="The session.h5 to write.")],
             inspect.Parameter.empty,
         ),
-        "subject": (Annotated[str | None, option(help="Name of the person; default: as in SOURCE.")], None),
-        "session": (Annotated[str | None, option(help="Name of the sitting; default: as in SOURCE.")], None),
-        "only": (Annotated[str | None, option(metavar="M,...", help="Modalities to take of SOURCE: eeg,ppg.")], None),
+        "subject": (
+            Annotated[str | None, option(help="Name of the person; default: as in SOURCE.")],
+            None,
+        ),
+        "session": (
+            Annotated[str | None, option(help="Name of the sitting; default: as in SOURCE.")],
+            None,
+        ),
+        "only": (
+            Annotated[
+                str | None, option(metavar="M,...", help="Modalities to take of SOURCE: eeg,ppg.")
+            ],
+            None,
+        ),
         "invert": (
-            Annotated[str | None, option(metavar="M,...", help="Signals to turn upside down: ppg.")],
+            Annotated[
+                str | None, option(metavar="M,...", help="Signals to turn upside down: ppg.")
+            ],
             None,
         ),
         "channels": (
             Annotated[
                 str | None,
-                option(metavar="NAME,...", help="Places of unnamed EEG channels: Fp1,Fp2,... or ch1=Fp1,ch2=Fp2."),
+                option(
+                    metavar="NAME,...",
+                    help="Places of unnamed EEG channels: Fp1,Fp2,... or ch1=Fp1,ch2=Fp2.",
+                ),
             ],
             None,
         ),
         "join": (
             Annotated[
                 list[Path] | None,
-                option("--with", metavar="FILE", help="Another device's recording of the same sitting; repeatable."),
+                option(
+                    "--with",
+                    metavar="FILE",
+                    help="Another device's recording of the same sitting; repeatable.",
+                ),
             ],
             None,
         ),
         "offset": (
             Annotated[
                 list[float] | None,
-                option(metavar="SECONDS", help="Added to the clock of --with FILE; one for each, in their order."),
+                option(
+                    metavar="SECONDS",
+                    help="Added to the clock of --with FILE; one for each, in their order.",
+                ),
             ],
             None,
         ),
         "with_kind": (
             Annotated[
                 list[str] | None,
-                option(metavar="KIND", help="Kind of --with FILE, if it cannot be told: e4, edf, ..., session."),
+                option(
+                    metavar="KIND",
+                    help="Kind of --with FILE, if it cannot be told: e4, edf, ..., session.",
+                ),
             ],
             None,
         ),
@@ -279,17 +357,28 @@ def import_recording(form: Form, options: dict[str, Any], request: "ImportReques
     for name, values in (("offset", offsets), ("with-kind", kinds)):
         if values and len(values) != len(files):
             raise InputError(
-                f"--{name} is there {len(values)} times, and --with {len(files)} times", expected="one for each --with"
+                f"--{name} is there {len(values)} times, and --with {len(files)} times",
+                expected="one for each --with",
             )
-    twice = [file for i, file in enumerate(files) if _same_file(file, request.source) or file in files[:i]]
+    twice = [
+        file
+        for i, file in enumerate(files)
+        if _same_file(file, request.source) or file in files[:i]
+    ]
     if twice:
-        raise InputError(f"{twice[0]} is given twice", expected="each recording once", fix="Leave one of them out")
+        raise InputError(
+            f"{twice[0]} is given twice",
+            expected="each recording once",
+            fix="Leave one of them out",
+        )
     refuse_overwriting(request.out, [request.source, *files])
     check_writable(request.out, ending=".h5")
     with contextlib.ExitStack() as stack:
         only = split_modalities(request.only) if request.only else ()
         options = {**options, "only": only} if form.reads_only else options
-        recording = form.read(request.source, subject_id=request.subject, session_id=request.session, **options)
+        recording = form.read(
+            request.source, subject_id=request.subject, session_id=request.session, **options
+        )
         if only:
             recording = keep_only(recording, only)
         recording = recording.inverted(split_modalities(request.invert))
@@ -334,7 +423,11 @@ _SHARED = tuple(field.name for field in dataclasses.fields(ImportRequest))
 
 def _findings_as_dict(file: Path, findings: "Sequence[Finding]") -> dict[str, Any]:
     usable = not any(finding.severity == "error" for finding in findings)
-    return {"file": str(file), "usable": usable, "findings": [dataclasses.asdict(f) for f in findings]}
+    return {
+        "file": str(file),
+        "usable": usable,
+        "findings": [dataclasses.asdict(f) for f in findings],
+    }
 
 
 def _json(content: Any) -> str:

@@ -17,8 +17,9 @@ from emodict_desk.importers import (
 )
 from emodict_desk.importers.form import IMPORTERS
 
-# A new format is one module and one line here; the first line of its reader's docstring is its help.
-# Files are tried in this order when their kind is looked for: the plain CSV, which takes any table, comes last.
+# A new format is one module and one line here; the first line of its reader's docstring is its
+# help. Files are tried in this order when their kind is looked for: the plain CSV, which takes
+# any table, comes last.
 IMPORTERS |= {
     "e4": e4.FORM,
     "embraceplus": embraceplus.FORM,

@@ -1,6 +1,7 @@
 """The blocks of an Avro file, looked at before they are read: what they claim must be there.
 
-fastavro unpacks whole blocks, whatever that makes of them, and makes as many items of nothing as an array claims.
+fastavro unpacks whole blocks, whatever that makes of them,
+and makes as many items of nothing as an array claims.
 """
 
 from __future__ import annotations
@@ -40,7 +41,8 @@ def check_blocks(file: Bounded, codec: str, schema: Any) -> None:
     """Unpack the blocks from where the file stands, keeping none; it stands there again afterwards.
 
     Raises:
-        ValueError: an unknown packing, a block that unpacks to more than MOST_BYTES, or a schema of empty items.
+        ValueError: an unknown packing, a block that unpacks to more than MOST_BYTES,
+            or a schema of empty items.
     """
     if codec not in _CODECS:
         raise ValueError(f"it is packed by '{codec}', and only {' and '.join(_CODECS)} are read")
@@ -52,7 +54,9 @@ def check_blocks(file: Bounded, codec: str, schema: Any) -> None:
         _long(file)
         content = file.read(_long(file))
         file.read(_MARK_BYTES)
-        unpacked += _unpacked_bytes(content, MOST_BYTES - unpacked) if codec == "deflate" else len(content)
+        unpacked += (
+            _unpacked_bytes(content, MOST_BYTES - unpacked) if codec == "deflate" else len(content)
+        )
     file.seek(start)
 
 
@@ -95,7 +99,11 @@ def _may_be_empty_in_array(schema: Any, known: dict[str, Any], depth: int) -> bo
         known[str(schema["name"])] = schema
     if schema.get("type") == "array" and _may_be_empty(schema.get("items"), known, depth):
         return True
-    parts = [schema.get("items"), schema.get("values"), *(field.get("type") for field in schema.get("fields", []))]
+    parts = [
+        schema.get("items"),
+        schema.get("values"),
+        *(field.get("type") for field in schema.get("fields", [])),
+    ]
     inner = schema.get("type") if isinstance(schema.get("type"), dict | list) else None
     return any(_may_be_empty_in_array(part, known, depth + 1) for part in (*parts, inner))
 
@@ -104,7 +112,9 @@ def _may_be_empty(schema: Any, known: dict[str, Any], depth: int) -> bool:
     if depth > _DEEPEST:
         return True
     if isinstance(schema, str):
-        return schema == "null" or (schema in known and _may_be_empty(known[schema], known, depth + 1))
+        return schema == "null" or (
+            schema in known and _may_be_empty(known[schema], known, depth + 1)
+        )
     if not isinstance(schema, dict):
         # A union is told by a number, which takes a byte.
         return False
@@ -112,5 +122,7 @@ def _may_be_empty(schema: Any, known: dict[str, Any], depth: int) -> bool:
     if kind == "fixed":
         return not int(schema.get("size", 0)) > 0
     if kind in ("record", "error"):
-        return all(_may_be_empty(field.get("type"), known, depth + 1) for field in schema.get("fields", []))
+        return all(
+            _may_be_empty(field.get("type"), known, depth + 1) for field in schema.get("fields", [])
+        )
     return kind == "null" or (isinstance(kind, dict) and _may_be_empty(kind, known, depth + 1))

@@ -39,13 +39,15 @@ def read_brainflow(
 ) -> Recording:
     """Read a CSV that BrainFlow wrote, given the board.
 
-    The file itself does not say what its columns are. `board` is BrainFlow's number or name of the board,
-    which the package brainflow describes; or the description lies beside the file as FILE.json, what
-    BoardShim.get_board_descr returned.
+    The file itself does not say what its columns are. `board` is BrainFlow's number or name of the
+    board, which the package brainflow describes; or the description lies beside the file as
+    FILE.json, what BoardShim.get_board_descr returned.
 
     Raises:
-        RecordingError: no such file or board, another number of columns, or a cell that is not a number.
-        MissingDependencyError: brainflow is not installed, and there is no description beside the file.
+        RecordingError: no such file or board, another number of columns,
+            or a cell that is not a number.
+        MissingDependencyError: brainflow is not installed,
+            and there is no description beside the file.
     """
     path = Path(source)
     table = open_table(path, _EXPECTED, delimiter="\t", has_header=False)
@@ -59,14 +61,20 @@ def read_brainflow(
     order = _order(rows, rate_hz, account)
     at_s = order.onsets_s(len(rows.unix_s), rate_hz)
     signals = {
-        m: Signal(m, rate_hz, MODALITIES[m].unit, names, order.of(rows.samples[m]), sequence=order.gaps)
+        m: Signal(
+            m, rate_hz, MODALITIES[m].unit, names, order.of(rows.samples[m]), sequence=order.gaps
+        )
         for m, names in rows.names.items()
     }
     return Recording(
         session_id=session_id or path.stem,
         subject_id=subject_id or path.stem,
         signals=signals,
-        events=tuple(Event(float(at_s[row]), code, "marker") for row, code in rows.marks if np.isfinite(at_s[row])),
+        events=tuple(
+            Event(float(at_s[row]), code, "marker")
+            for row, code in rows.marks
+            if np.isfinite(at_s[row])
+        ),
         start_time=(utc_text(float(order.of(rows.unix_s)[0])) or "") if len(rows.unix_s) else "",
         device=str(descr.get("name", "")),
         attributes=account.attributes(),
@@ -110,7 +118,8 @@ def _description(path: Path, board: str | None, preset: str) -> Mapping[str, Any
     raise RecordingError(
         f"{path} does not say which board it is from",
         expected=f"--board ID, or the board's description in {beside.name}",
-        fix="Give BrainFlow's number or name of the board, such as --board 38 or --board MUSE_2_BOARD",
+        fix="Give BrainFlow's number or name of the board, "
+        "such as --board 38 or --board MUSE_2_BOARD",
     )
 
 
@@ -119,7 +128,9 @@ def _check_description(descr: Any) -> None:
     float(descr["sampling_rate"])
     for key, value in descr.items():
         columns = _columns_of(key, value)
-        if not isinstance(columns, list) or not all(type(c) is int and 0 <= c < _MOST_COLUMNS for c in columns):
+        if not isinstance(columns, list) or not all(
+            type(c) is int and 0 <= c < _MOST_COLUMNS for c in columns
+        ):
             raise ValueError(f"{key} names no columns: {str(value)[:100]}")
     int(descr.get("num_rows", 0))
 
@@ -132,11 +143,14 @@ def _columns_of(key: str, value: Any) -> Any:
 def _ask_brainflow(board: str, preset: str) -> Mapping[str, Any]:
     try:
         with warnings.catch_warnings():
-            # On Python 3.10 and 3.11 brainflow finds its library through pkg_resources, which warns of its age.
+            # On Python 3.10 and 3.11 brainflow finds its library through
+            # pkg_resources, which warns of its age.
             warnings.simplefilter("ignore")
             from brainflow.board_shim import BoardIds, BoardShim, BrainFlowError, BrainFlowPresets
     except ImportError:
-        raise MissingDependencyError("brainflow", extra="brainflow", purpose="Describing a BrainFlow board") from None
+        raise MissingDependencyError(
+            "brainflow", extra="brainflow", purpose="Describing a BrainFlow board"
+        ) from None
     presets = {p.name.removesuffix("_PRESET").lower(): p for p in BrainFlowPresets}
     if preset.lower() not in presets:
         raise RecordingError(f"BrainFlow has no preset '{preset}'", expected=tuple(presets))
@@ -165,7 +179,8 @@ def _check_width(table: TextTable, descr: Mapping[str, Any]) -> None:
             f"{table.path} is not from the board {descr.get('name', '')}".rstrip(),
             expected=f"{wanted} columns",
             got=f"{len(table.columns)}",
-            fix="Give the board and the --preset (default, auxiliary, ancillary) that the file was written from",
+            fix="Give the board and the --preset (default, auxiliary, ancillary) "
+            "that the file was written from",
         )
 
 
@@ -200,10 +215,17 @@ def _column(table: TextTable, block: Block, column: object) -> NDArray[np.float6
 
 
 def _order(rows: _Rows, rate_hz: float, account: Account) -> Order:
-    """Samples by the board's package counter; where that counts packets of samples, by their time."""
+    """Samples by the board's package counter;
+    where that counts packets of samples, by their time.
+    """
     stamps_s = rows.unix_s if np.isfinite(rows.unix_s).all() else None
     return by_counter_or_arrivals(
-        rows.packages, _All(rows.samples), stamps_s, rate_hz, account, counter_is="the package counter"
+        rows.packages,
+        _All(rows.samples),
+        stamps_s,
+        rate_hz,
+        account,
+        counter_is="the package counter",
     )
 
 
@@ -214,14 +236,22 @@ class _All:
     samples: Mapping[str, Spool]
 
     def take(self, indices: NDArray[np.int64], /, axis: int) -> NDArray[np.float32]:
-        return np.concatenate([np.asarray(spool.take(indices, axis=axis)) for spool in self.samples.values()], axis=1)
+        return np.concatenate(
+            [np.asarray(spool.take(indices, axis=axis)) for spool in self.samples.values()], axis=1
+        )
 
 
 FORM = Form(
     read_brainflow,
     looks_like_brainflow,
     options=(
-        Option("board", "ID", "The board's number or name in BrainFlow, such as 38 or MUSE_2_BOARD."),
-        Option("preset", "NAME", "Which of the board's streams the file holds: default, auxiliary or ancillary."),
+        Option(
+            "board", "ID", "The board's number or name in BrainFlow, such as 38 or MUSE_2_BOARD."
+        ),
+        Option(
+            "preset",
+            "NAME",
+            "Which of the board's streams the file holds: default, auxiliary or ancillary.",
+        ),
     ),
 )

@@ -15,13 +15,16 @@ from emodict.recording.grid import GAP_PERIODS, ON_GRID_PERIODS
 Int64Array = NDArray[np.int64]
 Float64Array = NDArray[np.float64]
 
-_ISO = re.compile(r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d(?::\d\d)?)(?:[.,](\d+))?\s*(Z|[+-]\d\d:?\d\d)?", re.IGNORECASE)
+_ISO = re.compile(
+    r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d(?::\d\d)?)(?:[.,](\d+))?\s*(Z|[+-]\d\d:?\d\d)?", re.IGNORECASE
+)
 _CLOCK = re.compile(
     r"(?:(\d{1,4}[/.-]\d{1,2}[/.-]\d{1,4}),?\s+)?(\d{1,2}):([0-5]\d):([0-5]\d|60)(?:[.,:](\d{1,9}))?\s*([AP]M)?",
     re.IGNORECASE,
 )
-# Samples that come this much later than their number says, and stay so, tell of lost ones. Bluetooth delivers
-# a Muse's samples in packets of 12, 47 ms, of which several may come together, and stalls for seconds.
+# Samples that come this much later than their number says, and stay so, tell of lost ones.
+# Bluetooth delivers a Muse's samples in packets of 12, 47 ms, of which several may come together,
+# and stalls for seconds.
 LATE_S = 0.1
 LOOK_AHEAD_S = 10.0
 _HOUR_S, _HOUR_TOLERANCE_S = 3600.0, 2.0
@@ -40,11 +43,12 @@ def gap_or_none(sequence: Int64Array | None) -> Int64Array | None:
 
 
 def counter_from_arrivals(times_s: Float64Array, rate_hz: float) -> Int64Array:
-    """(samples,) times of arrival, late and in bursts -> a counter that jumps where samples were lost.
+    """(samples,) times of arrival, late and in bursts -> a counter that jumps
+    where samples were lost.
 
-    No sample arrives before it is taken, so the earliest of a stretch tells how late the stretch is. Where
-    that has grown by more than LATE_S, and stays so for LOOK_AHEAD_S, samples are missing: at the longest
-    pause nearby.
+    No sample arrives before it is taken, so the earliest of a stretch tells how late the stretch
+    is. Where that has grown by more than LATE_S, and stays so for LOOK_AHEAD_S, samples are
+    missing: at the longest pause nearby.
     """
     count = len(times_s)
     counter = np.arange(count, dtype=np.int64)
@@ -81,7 +85,8 @@ def growing(times_s: NDArray[Any]) -> NDArray[np.bool_]:
 
 
 def usual_rate_hz(times_s: Float64Array) -> float:
-    """Samples a second between the gaps, 0 for fewer than two; a whole number where it is within 0.05 % of one.
+    """Samples a second between the gaps, 0 for fewer than two;
+    a whole number where it is within 0.05 % of one.
 
     Times rounded to milliseconds have a median step that is rounded too, but a true mean.
     """
@@ -117,7 +122,9 @@ class ClockTime:
     twelve_hours: bool = False
 
     def day(self) -> datetime.date | None:
-        """The day, if it can be told: the year is first, a number is not a month, or AM and PM (US)."""
+        """The day, if it can be told: the year is first,
+        a number is not a month, or AM and PM (US).
+        """
         parts = [int(part) for part in re.findall(r"\d+", self.date)]
         if len(parts) != 3:
             return None

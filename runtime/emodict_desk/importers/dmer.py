@@ -1,7 +1,9 @@
-"""DMER: the preprocessed signals of one subject of the data set, datas.mat, with its trials and their truth.
+"""DMER: the preprocessed signals of one subject of the data set, datas.mat,
+with its trials and their truth.
 
-Yang et al., Scientific Data 11:847 (2024). eeg_datas has 18 channels at 300 Hz and a last row that names the video
-of each sample; gsr_datas (4 Hz) and ppg_datas (100 Hz) have the signal and that row; dis_label is (videos, 10).
+Yang et al., Scientific Data 11:847 (2024). eeg_datas has 18 channels at 300 Hz and a last row that
+names the video of each sample; gsr_datas (4 Hz) and ppg_datas (100 Hz) have the signal and that
+row; dis_label is (videos, 10).
 """
 
 from __future__ import annotations
@@ -22,26 +24,49 @@ from emodict_desk.tables.matfile import read_mat
 
 _FILE = "datas.mat"
 _MAGIC = b"MATLAB"
-_EXPECTED = "datas.mat of a DMER subject (eeg_datas, gsr_datas, ppg_datas, dis_label), or its folder"
+_EXPECTED = (
+    "datas.mat of a DMER subject (eeg_datas, gsr_datas, ppg_datas, dis_label), or its folder"
+)
 _EEG_CHANNELS = (
-    "P3", "C3", "F3", "Fz", "F4", "C4", "P4", "Cz", "Fp1", "Fp2", "T3", "T5", "O1", "O2", "F7", "F8", "T6", "T4",
-)  # fmt: skip
+    "P3",
+    "C3",
+    "F3",
+    "Fz",
+    "F4",
+    "C4",
+    "P4",
+    "Cz",
+    "Fp1",
+    "Fp2",
+    "T3",
+    "T5",
+    "O1",
+    "O2",
+    "F7",
+    "F8",
+    "T6",
+    "T4",
+)
 # Array, modality, unit, rate, channels.
 _ARRAYS = (
     ("eeg_datas", "eeg", "uV", 300.0, _EEG_CHANNELS),
     ("ppg_datas", "ppg", "a.u.", 100.0, ("ppg",)),
     ("gsr_datas", "gsr", "uS", 4.0, ("gsr",)),
 )
-# Between two videos nothing was kept; a gap, so that no window and no filter reaches from one into the next.
+# Between two videos nothing was kept; a gap,
+# so that no window and no filter reaches from one into the next.
 _GAP_S = 1.0
 _COPY_AGAIN = "Copy the file again from the release"
 
 
-def read_dmer(source: Path, /, *, subject_id: str | None = None, session_id: str | None = None) -> Recording:
+def read_dmer(
+    source: Path, /, *, subject_id: str | None = None, session_id: str | None = None
+) -> Recording:
     """Read the signals of one DMER subject (datas.mat), with trials and truth.
 
-    Each video becomes a trial; the modalities of a trial are aligned at its end, as the released features
-    are. The release holds the videos' stretches alone: they are laid one after the other, a second apart.
+    Each video becomes a trial; the modalities of a trial are aligned at its end, as the
+    released features are. The release holds the videos' stretches alone: they are laid one
+    after the other, a second apart.
 
     Raises:
         RecordingError: an array is missing, or the arrays do not fit together.
@@ -51,9 +76,15 @@ def read_dmer(source: Path, /, *, subject_id: str | None = None, session_id: str
         raise wrong_kind(Path(source), _EXPECTED)
     arrays = _arrays(path)
     labels = _labels(arrays, path)
-    parts = {name: _videos(arrays, name, len(channels), len(labels), path) for name, _, _, _, channels in _ARRAYS}
+    parts = {
+        name: _videos(arrays, name, len(channels), len(labels), path)
+        for name, _, _, _, channels in _ARRAYS
+    }
     account = Account(f"DMER {path.parent.name}/{path.name}")
-    account.note("the videos' stretches are laid one after the other, 1 s apart: times are not those of the sitting")
+    account.note(
+        "the videos' stretches are laid one after the other, 1 s apart: "
+        "times are not those of the sitting"
+    )
     for name in sorted(set(arrays) - {"dis_label", *(name for name, *_ in _ARRAYS)}):
         account.leave_out(name, "not used")
     order = list(dict.fromkeys(parts["eeg_datas"]))
@@ -96,8 +127,12 @@ def looks_like_dmer(path: Path, head: bytes) -> bool:
 _Videos = dict[int, NDArray[np.float64]]
 
 
-def _videos(arrays: dict[str, NDArray[np.float64]], name: str, channels: int, labels: int, path: Path) -> _Videos:
-    """(channels + 1, samples) with the videos in its last row -> samples of each video, (samples, channels)."""
+def _videos(
+    arrays: dict[str, NDArray[np.float64]], name: str, channels: int, labels: int, path: Path
+) -> _Videos:
+    """(channels + 1, samples) with the videos in its last row -> samples of each
+    video, (samples, channels).
+    """
     array = arrays.get(name)
     if array is None or array.ndim != 2 or len(array) != channels + 1:
         raise RecordingError(
@@ -108,7 +143,9 @@ def _videos(arrays: dict[str, NDArray[np.float64]], name: str, channels: int, la
         )
     which = np.asarray(array[-1])
     if not np.isfinite(which).all() or (which != np.floor(which)).any():
-        raise RecordingError(f"{path}: the last row of '{name}' names no videos", expected="whole numbers")
+        raise RecordingError(
+            f"{path}: the last row of '{name}' names no videos", expected="whole numbers"
+        )
     if len(which) and (which.min() < 0 or which.max() >= labels):
         raise RecordingError(
             f"{path}: '{name}' names a video without a label",
@@ -123,7 +160,9 @@ def _videos(arrays: dict[str, NDArray[np.float64]], name: str, channels: int, la
     for start, stop in zip(starts, stops, strict=True):
         video = int(which[start])
         if video in found:
-            raise RecordingError(f"{path}: '{name}' shows video {video} twice", expected="each once", fix=_COPY_AGAIN)
+            raise RecordingError(
+                f"{path}: '{name}' shows video {video} twice", expected="each once", fix=_COPY_AGAIN
+            )
         found[video] = array[:-1, start:stop].T
     return found
 
@@ -149,11 +188,15 @@ def _labels(arrays: dict[str, NDArray[np.float64]], path: Path) -> NDArray[np.fl
 
 
 def score_shares(scores: NDArray[np.float64]) -> NDArray[np.float64] | None:
-    """(videos, 10) PANAS scores, or shares of them, as distributions; None where they are neither."""
+    """(videos, 10) PANAS scores, or shares of them, as distributions;
+    None where they are neither.
+    """
     if scores.ndim != 2 or scores.shape[1] != len(_emotions()):
         return None
     sums = scores.sum(axis=1, keepdims=True)
-    shares: NDArray[np.float64] | None = scores / sums if (scores >= 0).all() and (sums > 0).all() else None
+    shares: NDArray[np.float64] | None = (
+        scores / sums if (scores >= 0).all() and (sums > 0).all() else None
+    )
     return shares
 
 
@@ -167,8 +210,12 @@ def _say_partial(order: list[int], parts: dict[str, _Videos], account: Account) 
 
 
 def _length_s(video: int, parts: dict[str, _Videos]) -> float:
-    """The longest modality of a video, in whole quarters of a second, a tick of the slowest clock."""
-    longest = max(len(parts[name][video]) / rate for name, _, _, rate, _ in _ARRAYS if video in parts[name])
+    """The longest modality of a video, in whole quarters of a second,
+    a tick of the slowest clock.
+    """
+    longest = max(
+        len(parts[name][video]) / rate for name, _, _, rate, _ in _ARRAYS if video in parts[name]
+    )
     return float(np.ceil(longest * 4) / 4)
 
 

@@ -1,4 +1,6 @@
-"""DSI-Streamer CSV: the EEG of a Wearable Sensing headset (DSI-24, DSI-7), as its own program exports it."""
+"""DSI-Streamer CSV: the EEG of a Wearable Sensing headset (DSI-24, DSI-7),
+as its own program exports it.
+"""
 
 from __future__ import annotations
 
@@ -21,18 +23,25 @@ from emodict_desk.importers.spool import Growing, Spool
 from emodict_desk.importers.text import Block, TextTable, numbers, open_table
 from emodict_desk.recordings.account import Account
 
-_EXPECTED = "a CSV of DSI-Streamer: # lines, then Time,P3,C3,...,Trigger,Time_Offset,ADC_Status,ADC_Sequence,..."
+_EXPECTED = (
+    "a CSV of DSI-Streamer: # lines, then "
+    "Time,P3,C3,...,Trigger,Time_Offset,ADC_Status,ADC_Sequence,..."
+)
 
 
-def read_dsi(source: Path, /, *, subject_id: str | None = None, session_id: str | None = None) -> Recording:
+def read_dsi(
+    source: Path, /, *, subject_id: str | None = None, session_id: str | None = None
+) -> Recording:
     """Read the CSV of DSI-Streamer.
 
-    The columns between Time and Trigger become eeg; rate, reference and unit are the header's. Samples are
-    placed by the counter ADC_Sequence (by row without one): the time stamps come in bursts and are not used.
-    Each change of Trigger to another value than 0, each Event and each comment becomes an event.
+    The columns between Time and Trigger become eeg; rate, reference and unit are the header's.
+    Samples are placed by the counter ADC_Sequence (by row without one): the time stamps come in
+    bursts and are not used. Each change of Trigger to another value than 0, each Event and each
+    comment becomes an event.
 
     Raises:
-        RecordingError: no CSV of DSI-Streamer, no rate in the header, or a row that cannot be read; it is named.
+        RecordingError: no CSV of DSI-Streamer, no rate in the header,
+            or a row that cannot be read; it is named.
     """
     path = Path(source)
     table = open_table(path, _EXPECTED, delimiter=",")
@@ -50,7 +59,11 @@ def read_dsi(source: Path, /, *, subject_id: str | None = None, session_id: str 
         session_id=session_id or path.stem,
         subject_id=subject_id or _find(header, r"(subject|patient)( id)?( code)?") or path.stem,
         signals={"eeg": _signal(table, channels, read, header, rate_hz, order, account)},
-        events=tuple(Event(float(at_s[row]), code, text) for row, code, text in read.marks if np.isfinite(at_s[row])),
+        events=tuple(
+            Event(float(at_s[row]), code, text)
+            for row, code, text in read.marks
+            if np.isfinite(at_s[row])
+        ),
         start_time=start.isoformat().replace("+00:00", "Z") if start else "",
         device=_find(header, r"(product|headset( type)?|device|hardware)( name)?") or "DSI headset",
         attributes=account.attributes(),
@@ -60,7 +73,11 @@ def read_dsi(source: Path, /, *, subject_id: str | None = None, session_id: str 
 def looks_like_dsi(path: Path, head: bytes) -> bool:
     """A header that begins with Time and has Trigger and one of DSI-Streamer's own columns."""
     names = [name.strip() for name in first_text_line(head).split(",")]
-    return names[0] == "Time" and "Trigger" in names and bool({"ADC_Status", "ADC_Sequence", "Time_Offset"} & {*names})
+    return (
+        names[0] == "Time"
+        and "Trigger" in names
+        and bool({"ADC_Status", "ADC_Sequence", "Time_Offset"} & {*names})
+    )
 
 
 def _channels(table: TextTable) -> list[int]:
@@ -72,7 +89,9 @@ def _channels(table: TextTable) -> list[int]:
 
 @dataclass
 class _Rows:
-    """What the rows hold; marks are (row, code, text), times_s is None where a cell is not a number."""
+    """What the rows hold; marks are (row, code, text),
+    times_s is None where a cell is not a number.
+    """
 
     samples: Spool
     counter: NDArray[np.float64] | None
@@ -114,9 +133,13 @@ def _times_s(table: TextTable, block: Block) -> NDArray[np.float64]:
 
 
 def _held(values: NDArray[np.float64], before: float) -> NDArray[np.float64]:
-    """(rows,), NaN where a cell is empty -> (1 + rows,), `before` first: an empty cell has the value of the last."""
+    """(rows,), NaN where a cell is empty -> (1 + rows,), `before` first:
+    an empty cell has the value of the last.
+    """
     known = np.concatenate([[before], values])
-    last: NDArray[np.intp] = np.maximum.accumulate(np.where(np.isnan(known), 0, np.arange(len(known))))
+    last: NDArray[np.intp] = np.maximum.accumulate(
+        np.where(np.isnan(known), 0, np.arange(len(known)))
+    )
     return known[last]
 
 
@@ -135,11 +158,17 @@ def _remarks(table: TextTable, block: Block) -> list[tuple[int, int, str]]:
 
 def _order(read: _Rows, rate_hz: float, account: Account) -> Order:
     if read.counter is None or not np.isfinite(read.counter).all():
-        account.note("no whole sample counter (ADC_Sequence): samples are placed by row, so lost ones cannot be seen")
+        account.note(
+            "no whole sample counter (ADC_Sequence): samples are placed by row, "
+            "so lost ones cannot be seen"
+        )
         return Order()
     order = by_counter(read.counter, read.samples, times_s=read.times_s, rate_hz=rate_hz)
     if order is None:
-        account.note("ADC_Sequence does not count samples: they are placed by row, so lost ones cannot be seen")
+        account.note(
+            "ADC_Sequence does not count samples: they are placed by row, "
+            "so lost ones cannot be seen"
+        )
         return Order()
     order.say("", "the counter ADC_Sequence", account)
     return order
@@ -170,7 +199,9 @@ def _signal(
 
 
 def _header(comments: Sequence[str]) -> dict[str, str]:
-    """`# Sample Frequency (Hz): 300` or `#Reference,Pz` -> {"sample frequency": "300", "reference": "Pz"}."""
+    """`# Sample Frequency (Hz): 300` or `#Reference,Pz` -> {"sample frequency":
+    "300", "reference": "Pz"}.
+    """
     found: dict[str, str] = {}
     for line in comments:
         parts = re.match(r"#+\s*([^:=,(]+?)\s*(?:\([^)]*\))?\s*[:=,]+\s*(.*)", line)
@@ -191,7 +222,8 @@ def _rate(header: dict[str, str], path: Path) -> float:
             f"{path}: the header names no sampling rate",
             expected="a line such as '# Sample Rate,300'",
             got=text or f"{len(header)} other lines",
-            fix="Export it again with its header, or read it with `emodict-session import csv --rate HZ`",
+            fix="Export it again with its header, or read it with `emodict-session import "
+            "csv --rate HZ`",
         )
     return float(found.group())
 

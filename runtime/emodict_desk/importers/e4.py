@@ -57,12 +57,14 @@ class _SensorFile:
     samples: NDArray[np.float32]
 
 
-def read_e4(source: Path, /, *, subject_id: str | None = None, session_id: str | None = None) -> Recording:
+def read_e4(
+    source: Path, /, *, subject_id: str | None = None, session_id: str | None = None
+) -> Recording:
     """Read the folder of an Empatica E4, or its zip.
 
-    BVP.csv becomes ppg, EDA.csv gsr, tags.csv events. The recording starts with the earlier of the two.
-    Samples are kept as they are: the 0.0 uS before the skin makes contact is for the features to judge.
-    Names default to the folder's.
+    BVP.csv becomes ppg, EDA.csv gsr, tags.csv events. The recording starts with the earlier of the
+    two. Samples are kept as they are: the 0.0 uS before the skin makes contact is for the features
+    to judge. Names default to the folder's.
 
     Raises:
         RecordingError: neither file is there, or one cannot be read; file and line are named.
@@ -75,7 +77,9 @@ def read_e4(source: Path, /, *, subject_id: str | None = None, session_id: str |
         with zipfile.ZipFile(path) as packed:
             return _read(_folder_in(packed, path), path.stem, subject_id, session_id)
     except _ZIP_DAMAGE as error:
-        raise RecordingError(f"{path} is a damaged zip: {error}", fix="Download it again") from error
+        raise RecordingError(
+            f"{path} is a damaged zip: {error}", fix="Download it again"
+        ) from error
 
 
 def looks_like_e4(path: Path, head: bytes) -> bool:
@@ -91,7 +95,9 @@ def looks_like_e4(path: Path, head: bytes) -> bool:
 
 def _read(folder: Folder, name: str, subject_id: str | None, session_id: str | None) -> Recording:
     files = {
-        modality: (_read_sensor(folder / file), unit) for file, modality, unit in _SENSORS if (folder / file).is_file()
+        modality: (_read_sensor(folder / file), unit)
+        for file, modality, unit in _SENSORS
+        if (folder / file).is_file()
     }
     start_unix_s = min(file.start_unix_s for file, _ in files.values())
     start = _utc(start_unix_s, folder)
@@ -129,7 +135,8 @@ def _folder_in(packed: zipfile.ZipFile, path: Path) -> zipfile.Path:
     large = [info.filename for info in packed.infolist() if info.file_size > _MOST_ZIPPED_BYTES]
     if large:
         raise RecordingError(
-            f"{path}: {large[0]} is too large for an Empatica E4", expected=f"at most {_MOST_ZIPPED_BYTES >> 20} MiB"
+            f"{path}: {large[0]} is too large for an Empatica E4",
+            expected=f"at most {_MOST_ZIPPED_BYTES >> 20} MiB",
         )
     return zipfile.Path(packed, folders[0])
 
@@ -146,9 +153,14 @@ def _check_folder(folder: Path) -> None:
             )
         return
     if not folder.exists():
-        raise RecordingError(f"There is no folder {folder}", expected=_EXPECTED, fix="Check the path")
+        raise RecordingError(
+            f"There is no folder {folder}", expected=_EXPECTED, fix="Check the path"
+        )
     raise RecordingError(
-        f"{folder} is a file", expected=_EXPECTED, got=describe(folder), fix=_how_to_get_the_folder(folder)
+        f"{folder} is a file",
+        expected=_EXPECTED,
+        got=describe(folder),
+        fix=_how_to_get_the_folder(folder),
     )
 
 
@@ -160,7 +172,11 @@ def _how_to_get_the_folder(file: Path) -> str | None:
 
 def _left_out(folder: Folder) -> dict[str, str]:
     used = {name for name, _, _ in _SENSORS} | {_TAGS}
-    names = sorted(path.name for path in folder.iterdir() if path.name.endswith(".csv") and path.name not in used)
+    names = sorted(
+        path.name
+        for path in folder.iterdir()
+        if path.name.endswith(".csv") and path.name not in used
+    )
     return {"left_out": ", ".join(names)} if names else {}
 
 
@@ -191,7 +207,9 @@ def _read_sensor(path: Folder) -> _SensorFile:
     _check_seconds(path, lines[:1])
     if not (np.isfinite(rate) and rate > 0):
         raise RecordingError(
-            f"{path}, line 2: the sampling rate cannot be used", expected="a positive number of Hz", got=rate
+            f"{path}, line 2: the sampling rate cannot be used",
+            expected="a positive number of Hz",
+            got=rate,
         )
     return _SensorFile(start, rate, values[_HEADER_LINES:].astype(np.float32))
 
@@ -216,7 +234,8 @@ def _check_seconds(path: Folder, lines: Sequence[str]) -> None:
                 f"{path}, line {i + 1}: the time was rounded to {10**rounded} s by a spreadsheet",
                 expected="a Unix time to the second, such as 1644226061",
                 got=line.strip(),
-                fix="Take the file as it was before it was saved there (download it again), or correct the line",
+                fix="Take the file as it was before it was saved there (download it again), "
+                "or correct the line",
             )
 
 
@@ -235,7 +254,9 @@ def _numbers(path: Folder, lines: list[str]) -> NDArray[np.float64]:
         values = np.array(lines, dtype=np.float64)
     except ValueError:
         # Which line it was is looked for only now: the good files are read at full speed.
-        raise _bad_line(path, lines, next(i for i, line in enumerate(lines) if not _is_number(line))) from None
+        raise _bad_line(
+            path, lines, next(i for i, line in enumerate(lines) if not _is_number(line))
+        ) from None
     infinite = np.flatnonzero(np.isinf(values))
     if len(infinite):
         raise _bad_line(path, lines, int(infinite[0]))
@@ -264,7 +285,9 @@ def _utc(unix_s: float, folder: Folder) -> datetime.datetime:
         return datetime.datetime.fromtimestamp(unix_s, tz=datetime.timezone.utc)
     except (OverflowError, ValueError, OSError):
         raise RecordingError(
-            f"{folder}: the first line of the files is not a time", expected="a Unix time in seconds", got=unix_s
+            f"{folder}: the first line of the files is not a time",
+            expected="a Unix time in seconds",
+            got=unix_s,
         ) from None
 
 

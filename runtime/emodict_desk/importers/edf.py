@@ -28,7 +28,8 @@ logger = logging.getLogger(__name__)
 
 # An EDF opens with its version, 0, in eight characters; a BDF with 0xFF.
 _MAGIC = b"0       "
-# EDF+ puts a signal's type before its name ("EEG Fp1", "ECG II"); plain EDF has bare names of the same kind.
+# EDF+ puts a signal's type before its name ("EEG Fp1", "ECG II");
+# plain EDF has bare names of the same kind.
 _OTHER_TYPES = re.compile(
     r"^(h?e[ckomr]g|veog|meg|mcg|ppg|gsr|eda|bvp|temp|resp|sao2|spo2|light|sound|event|trig|status|marker"
     r"|counter|acc|gyro|mag|batt|dc\d|stim|sti\b)",
@@ -39,16 +40,19 @@ _TEN_FIVE = re.compile(r"[A-Z]{1,3}p?\d{1,2}h", re.IGNORECASE)
 _VOLTAGE = re.compile(r"^\s*[num\u00b5\u03bc]?V\s*$")
 
 
-def read_edf(source: Path, /, *, subject_id: str | None = None, session_id: str | None = None) -> Recording:
+def read_edf(
+    source: Path, /, *, subject_id: str | None = None, session_id: str | None = None
+) -> Recording:
     """Read the EEG of an EDF or EDF+ file.
 
-    EEG channels become eeg in uV, annotations events. Those are EEG that are named so, or by places on
-    the head, and where there are none any voltage. Of several rates the most common one is taken. The
-    header's start time has no time zone, so start_time has none either. Names default to the header's
-    patient code and the file's name.
+    EEG channels become eeg in uV, annotations events. Those are EEG that are named so, or by places
+    on the head, and where there are none any voltage. Of several rates the most common one is
+    taken. The header's start time has no time zone, so start_time has none either. Names default to
+    the header's patient code and the file's name.
 
     Raises:
-        RecordingError: the file is not an EDF, has gaps, has no EEG, or its EEG has a unit emodict does not know.
+        RecordingError: the file is not an EDF, has gaps, has no EEG,
+            or its EEG has a unit emodict does not know.
         MissingDependencyError: edfio is not installed.
     """
     path = Path(source)
@@ -67,7 +71,9 @@ def read_edf(source: Path, /, *, subject_id: str | None = None, session_id: str 
     return recording
 
 
-def _recording(edf: edfio.Edf, path: Path, subject_id: str | None, session_id: str | None) -> Recording:
+def _recording(
+    edf: edfio.Edf, path: Path, subject_id: str | None, session_id: str | None
+) -> Recording:
     eeg, left_out = _sort_out(edf.signals, path)
     return Recording(
         session_id=session_id or path.stem,
@@ -76,12 +82,17 @@ def _recording(edf: edfio.Edf, path: Path, subject_id: str | None, session_id: s
         events=tuple(_event(a) for a in edf.annotations),
         start_time=_start_time(edf),
         device=_equipment(edf),
-        attributes={"source": f"EDF {path.name}", **({"left_out": ", ".join(left_out)} if left_out else {})},
+        attributes={
+            "source": f"EDF {path.name}",
+            **({"left_out": ", ".join(left_out)} if left_out else {}),
+        },
     )
 
 
 def _damaged(path: Path, error: Exception) -> RecordingError:
-    return RecordingError(f"{path} starts like an EDF but cannot be read: {error}", fix="Copy or export it again")
+    return RecordingError(
+        f"{path} starts like an EDF but cannot be read: {error}", fix="Copy or export it again"
+    )
 
 
 def looks_like_edf(path: Path, head: bytes) -> bool:
@@ -127,14 +138,20 @@ def _open(path: Path) -> edfio.Edf:
     return edf
 
 
-def _sort_out(signals: Sequence[edfio.EdfSignal], path: Path) -> tuple[list[edfio.EdfSignal], list[str]]:
+def _sort_out(
+    signals: Sequence[edfio.EdfSignal], path: Path
+) -> tuple[list[edfio.EdfSignal], list[str]]:
     """The EEG signals of the most common rate, and what was left out with the reason."""
-    eeg = [signal for signal in signals if _is_named_eeg(signal)] or [s for s in signals if _may_be_eeg(s)]
+    eeg = [signal for signal in signals if _is_named_eeg(signal)] or [
+        s for s in signals if _may_be_eeg(s)
+    ]
     if not eeg:
         raise RecordingError(
             f"{path} holds no EEG",
-            expected="signals named by the 10-20 system, such as 'EEG P3-Pz' or 'P3', in uV, mV or V",
-            got=", ".join(f"{s.label} ({s.physical_dimension or 'no unit'})" for s in signals) or "no signals",
+            expected="signals named by the 10-20 system, "
+            "such as 'EEG P3-Pz' or 'P3', in uV, mV or V",
+            got=", ".join(f"{s.label} ({s.physical_dimension or 'no unit'})" for s in signals)
+            or "no signals",
             fix="Name the channels in the program that recorded it",
         )
     rate = Counter(signal.sampling_frequency for signal in eeg).most_common(1)[0][0]
@@ -199,11 +216,15 @@ def _signal(eeg: Sequence[edfio.EdfSignal], path: Path) -> Signal:
 def _event(annotation: edfio.EdfAnnotation) -> Event:
     """A number as its code, any other text as its description."""
     text = annotation.text.strip()
-    return Event(float(annotation.onset), int(text) if re.fullmatch(r"-?\d{1,9}", text) else 0, text)
+    return Event(
+        float(annotation.onset), int(text) if re.fullmatch(r"-?\d{1,9}", text) else 0, text
+    )
 
 
 def _patient_code(edf: edfio.Edf) -> str:
-    """The code EDF+ puts first; plain EDF has free text there, maybe a name, which is left alone."""
+    """The code EDF+ puts first; plain EDF has free text there,
+    maybe a name, which is left alone.
+    """
     code = edf.local_patient_identification.split(" ")[0]
     return code if edf.reserved.startswith("EDF+") and code != "X" else ""
 

@@ -1,4 +1,6 @@
-"""Empatica EmbracePlus: the Avro files that the wristband's cloud delivers, one for every 15 to 30 minutes."""
+"""Empatica EmbracePlus: the Avro files that the wristband's cloud delivers,
+one for every 15 to 30 minutes.
+"""
 
 from __future__ import annotations
 
@@ -26,15 +28,19 @@ _SENSORS = (("bvp", "ppg", "a.u.", 64.0), ("eda", "gsr", "uS", 4.0))
 _TAG_CODE = 1
 # The device's own clock is off by this much at most; beyond it is another rate.
 _RATE_TOLERANCE = 0.01
-# Files that meet overlap by some samples where the two clocks differ; more than this, and one is there twice.
+# Files that meet overlap by some samples where the two clocks differ;
+# more than this, and one is there twice.
 _OVERLAP_S = 2.0
 
 
-def read_embraceplus(source: Path, /, *, subject_id: str | None = None, session_id: str | None = None) -> Recording:
+def read_embraceplus(
+    source: Path, /, *, subject_id: str | None = None, session_id: str | None = None
+) -> Recording:
     """Read Empatica EmbracePlus raw data: an .avro file, or the folder of one day's files.
 
-    Files are joined in the order of their time; pauses between them are gaps. rawData.bvp becomes ppg,
-    rawData.eda gsr, tags events (schema of Empatica's support article "Raw data in the Empatica Cloud").
+    Files are joined in the order of their time; pauses between them are gaps. rawData.bvp
+    becomes ppg, rawData.eda gsr, tags events (schema of Empatica's support article "Raw data
+    in the Empatica Cloud").
 
     Raises:
         RecordingError: no such file, one of another schema or cut off, or the same time twice.
@@ -42,26 +48,35 @@ def read_embraceplus(source: Path, /, *, subject_id: str | None = None, session_
     """
     path = Path(source)
     files = _files(path)
-    account = Account(f"EmbracePlus {'file' if path.is_file() else f'folder, {len(files)} files,'} {path.name}")
+    account = Account(
+        f"EmbracePlus {'file' if path.is_file() else f'folder, {len(files)} files,'} {path.name}"
+    )
     joined = _Joined(account)
     for file in sorted(files, key=_start_in_name):
         try:
             joined.take(_load(file), file)
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise RecordingError(
-                f"{file} is Avro of another schema: {type(error).__name__}: {error}", expected=_EXPECTED
+                f"{file} is Avro of another schema: {type(error).__name__}: {error}",
+                expected=_EXPECTED,
             ) from error
     if not joined.streams:
         raise RecordingError(f"{path} holds no samples of BVP or EDA", expected=_EXPECTED)
     origin_s = min(stream.times_s[0] for stream in joined.streams.values())
     start = utc_text(origin_s)
     if start is None:
-        raise RecordingError(f"{path}: the start is not a time", expected="microseconds since 1970", got=origin_s * 1e6)
+        raise RecordingError(
+            f"{path}: the start is not a time",
+            expected="microseconds since 1970",
+            got=origin_s * 1e6,
+        )
     return Recording(
         session_id=session_id or path.stem,
         subject_id=subject_id or joined.participant or path.stem,
         signals={m: stream.signal(m, origin_s) for m, stream in joined.streams.items()},
-        events=tuple(Event(tag_s - origin_s, _TAG_CODE, "button") for tag_s in sorted(joined.tags_s)),
+        events=tuple(
+            Event(tag_s - origin_s, _TAG_CODE, "button") for tag_s in sorted(joined.tags_s)
+        ),
         start_time=start,
         device="Empatica EmbracePlus",
         attributes=account.attributes(),
@@ -86,7 +101,9 @@ class _Stream:
 
     def signal(self, modality: str, origin_s: float) -> Signal:
         start_s, times_s = start_and_times(self.times_s - origin_s, self.rate_hz)
-        return Signal(modality, self.rate_hz, self.unit, (modality,), self.samples, "", start_s, times_s)
+        return Signal(
+            modality, self.rate_hz, self.unit, (modality,), self.samples, "", start_s, times_s
+        )
 
 
 class _Joined:
@@ -101,24 +118,36 @@ class _Joined:
     def take(self, content: dict[str, Any], file: Path) -> None:
         raw = content.get("rawData")
         if not isinstance(raw, dict):
-            raise RecordingError(f"{file} is Avro of another schema", expected="a record with rawData", got=[*content])
+            raise RecordingError(
+                f"{file} is Avro of another schema",
+                expected="a record with rawData",
+                got=[*content],
+            )
         for name, modality, unit, rate_hz in _SENSORS:
             self._take_sensor(raw.get(name) or {}, file, name, _Stream(rate_hz, unit), modality)
         self.tags_s += [float(t) / 1e6 for t in (raw.get("tags") or {}).get("tagsTimeMicros") or ()]
-        self.participant = str((content.get("enrollment") or {}).get("participantID") or self.participant)
+        self.participant = str(
+            (content.get("enrollment") or {}).get("participantID") or self.participant
+        )
         known = {name for name, *_ in _SENSORS} | {"tags"}
-        for name in sorted(n for n, part in raw.items() if n not in known and _holds_something(part)):
+        for name in sorted(
+            n for n, part in raw.items() if n not in known and _holds_something(part)
+        ):
             if f"{name} (not used)" not in self.account.left_out:
                 self.account.leave_out(name, "not used")
 
-    def _take_sensor(self, part: dict[str, Any], file: Path, name: str, empty: _Stream, modality: str) -> None:
+    def _take_sensor(
+        self, part: dict[str, Any], file: Path, name: str, empty: _Stream, modality: str
+    ) -> None:
         values, rate_hz = part.get("values") or (), float(part.get("samplingFrequency") or 0.0)
         if not values or not rate_hz > 0:
             self.account.leave_out(f"{name} of {file.name}", "no samples")
             return
         if abs(rate_hz / empty.rate_hz - 1) > _RATE_TOLERANCE:
             raise RecordingError(
-                f"{file}: {name} has another sampling rate", expected=f"{empty.rate_hz:g} Hz", got=f"{rate_hz:g}"
+                f"{file}: {name} has another sampling rate",
+                expected=f"{empty.rate_hz:g} Hz",
+                got=f"{rate_hz:g}",
             )
         stream = self.streams.setdefault(modality, empty)
         times_s = float(part["timestampStart"]) / 1e6 + np.arange(len(values)) / rate_hz
@@ -132,14 +161,17 @@ class _Joined:
             )
         if not after.all():
             self.account.leave_out(
-                f"{int((~after).sum())} samples of {name} in {file.name}", "before the last file's end"
+                f"{int((~after).sum())} samples of {name} in {file.name}",
+                "before the last file's end",
             )
         stream.samples.append(np.asarray(values, dtype=np.float32)[after, None])
         stream.times.append(times_s[after])
 
 
 def _holds_something(part: object) -> bool:
-    return isinstance(part, dict) and any(isinstance(value, list) and value for value in part.values())
+    return isinstance(part, dict) and any(
+        isinstance(value, list) and value for value in part.values()
+    )
 
 
 def _files(path: Path) -> Sequence[Path]:
@@ -165,7 +197,9 @@ def _load(file: Path) -> dict[str, Any]:
     try:
         import fastavro
     except ImportError:
-        raise MissingDependencyError("fastavro", extra="embraceplus", purpose="Reading EmbracePlus files") from None
+        raise MissingDependencyError(
+            "fastavro", extra="embraceplus", purpose="Reading EmbracePlus files"
+        ) from None
     try:
         with Bounded(file) as handle:
             reader = fastavro.reader(handle)
@@ -174,10 +208,13 @@ def _load(file: Path) -> dict[str, Any]:
     except Exception as error:
         # A cut-off file makes fastavro fail in too many ways to name.
         raise RecordingError(
-            f"{file} is cut off or damaged: {type(error).__name__}: {error}".rstrip(": "), fix="Download it again"
+            f"{file} is cut off or damaged: {type(error).__name__}: {error}".rstrip(": "),
+            fix="Download it again",
         ) from error
     if not isinstance(record, dict):
-        raise RecordingError(f"{file} holds no record", expected="one session", fix="Download it again")
+        raise RecordingError(
+            f"{file} holds no record", expected="one session", fix="Download it again"
+        )
     return record
 
 

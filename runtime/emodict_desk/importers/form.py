@@ -1,4 +1,6 @@
-"""What one importer consists of: how it reads, how its files are told, and the options only it has."""
+"""What one importer consists of: how it reads, how its files are told,
+and the options only it has.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,9 @@ class Reader(Protocol):
 
 @dataclass(frozen=True)
 class Option:
-    """An option of one importer: `--name METAVAR` on the command line, the keyword `name` of its reader."""
+    """An option of one importer: `--name METAVAR` on the command line,
+    the keyword `name` of its reader.
+    """
 
     name: str
     metavar: str
@@ -38,7 +42,8 @@ class Form:
 
     Attributes:
         looks_like: told from the path and the first bytes of the file, quickly.
-        reads_only: its reader takes `only`, the modalities to read; of others they are picked afterwards.
+        reads_only: its reader takes `only`, the modalities to read;
+            of others they are picked afterwards.
     """
 
     read: Reader
@@ -62,7 +67,9 @@ def pairs(values: Sequence[str], option: str, example: str) -> list[tuple[str, s
     for part in (part.strip() for value in values for part in value.split(",")):
         left, equals, right = (side.strip() for side in part.partition("="))
         if not (left and equals and right):
-            raise RecordingError(f"--{option} '{part}' cannot be read", expected=f"NAME=VALUE, as in {example}")
+            raise RecordingError(
+                f"--{option} '{part}' cannot be read", expected=f"NAME=VALUE, as in {example}"
+            )
         found.append((left, right))
     return found
 

@@ -1,4 +1,6 @@
-"""Recordings of several devices on one clock: by their start times where both are known, and by offsets."""
+"""Recordings of several devices on one clock:
+by their start times where both are known, and by offsets.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,8 @@ class Companion:
 
 
 def read_companion(path: Path, kind: str | None, stack: contextlib.ExitStack) -> Recording:
-    """Read a file of any kind, told from the file unless given; a session.h5 stays open with the stack.
+    """Read a file of any kind, told from the file unless given;
+    a session.h5 stays open with the stack.
 
     Raises:
         RecordingError: no such kind, or none that reads the file.
@@ -43,7 +46,9 @@ def read_companion(path: Path, kind: str | None, stack: contextlib.ExitStack) ->
     if kind is not None and kind not in known:
         raise RecordingError(f"--with-kind {kind} is not a kind of recording", expected=known)
     if not path.exists():
-        raise RecordingError(f"There is no file {path}", expected="a second recording", fix="Check the path")
+        raise RecordingError(
+            f"There is no file {path}", expected="a second recording", fix="Check the path"
+        )
     if kind == SESSION or (kind is None and _is_session(path)):
         session = stack.enter_context(open_session(path))
         session.require_usable(session.unusable)
@@ -51,7 +56,10 @@ def read_companion(path: Path, kind: str | None, stack: contextlib.ExitStack) ->
     found = kind or kind_of(path)
     if found is None:
         raise RecordingError(
-            f"{path} cannot be read", expected=known, got=describe(path), fix="Name its kind with --with-kind"
+            f"{path} cannot be read",
+            expected=known,
+            got=describe(path),
+            fix="Name its kind with --with-kind",
         )
     return IMPORTERS[found].read(path)
 
@@ -77,9 +85,12 @@ def keep_only(recording: Recording, modalities: Sequence[str]) -> Recording:
     strange = [m for m in modalities if m not in recording.modality_names]
     if strange:
         raise RecordingError(
-            f"--only {strange[0]}: the recording has no {strange[0]}", expected=tuple(recording.modality_names)
+            f"--only {strange[0]}: the recording has no {strange[0]}",
+            expected=tuple(recording.modality_names),
         )
-    dropped = ", ".join(f"{m} (not wanted)" for m in recording.modality_names if m not in modalities)
+    dropped = ", ".join(
+        f"{m} (not wanted)" for m in recording.modality_names if m not in modalities
+    )
     attributes = joined_attributes([recording.attributes, {"left_out": dropped} if dropped else {}])
     return dataclasses.replace(
         recording,
@@ -92,12 +103,13 @@ def keep_only(recording: Recording, modalities: Sequence[str]) -> Recording:
 def join_recordings(first: Recording, companions: Sequence[Companion]) -> Recording:
     """One recording of several, on the clock of the first; it starts with the earliest of them.
 
-    A companion is shifted by the difference of the start times, where both are known on the same footing,
-    and by its offset. Without start times all are taken to start together, and the notes say so.
+    A companion is shifted by the difference of the start times, where both are known on
+    the same footing, and by its offset. Without start times all are taken to start
+    together, and the notes say so.
 
     Raises:
-        RecordingError: two hold the same modality, do not overlap in time, or a video would move whose frames
-            have no times.
+        RecordingError: two hold the same modality, do not overlap in time,
+            or a video would move whose frames have no times.
     """
     placed = [("the first recording", first, 0.0)]
     notes: list[str] = []
@@ -108,31 +120,44 @@ def join_recordings(first: Recording, companions: Sequence[Companion]) -> Record
     _check_overlap(placed)
     origin_s = min(shift_s for _, _, shift_s in placed)
     parts = [_shifted(recording, shift_s - origin_s) for _, recording, shift_s in placed]
-    signals = _united([(name, part.signals) for (name, _, _), part in zip(placed, parts, strict=True)])
+    signals = _united(
+        [(name, part.signals) for (name, _, _), part in zip(placed, parts, strict=True)]
+    )
     faces = [part.face for part in parts if part.face is not None]
     trials = [part.trials for part in parts if part.trials is not None]
     if len(faces) > 1 or len(trials) > 1:
         what = "a face" if len(faces) > 1 else "trials"
-        raise RecordingError(f"Two of the recordings hold {what}", expected="one", fix="Leave it out of one of them")
+        raise RecordingError(
+            f"Two of the recordings hold {what}", expected="one", fix="Leave it out of one of them"
+        )
     return dataclasses.replace(
         first,
         signals=signals,
         face=faces[0] if faces else None,
         trials=trials[0] if trials else None,
-        events=tuple(sorted((e for part in parts for e in part.events), key=lambda event: event.onset_s)),
+        events=tuple(
+            sorted((e for part in parts for e in part.events), key=lambda event: event.onset_s)
+        ),
         start_time=_start_time(first, origin_s),
         device=" + ".join(dict.fromkeys(part.device for part in parts if part.device)),
-        attributes=joined_attributes([*(part.attributes for part in parts), *({"notes": note} for note in notes)]),
+        attributes=joined_attributes(
+            [*(part.attributes for part in parts), *({"notes": note} for note in notes)]
+        ),
     )
 
 
 def _apart(first: Recording, companion: Companion) -> tuple[float, str]:
-    """How much later the companion starts by the start times, and a sentence that says how that is known."""
+    """How much later the companion starts by the start times,
+    and a sentence that says how that is known.
+    """
     ours, theirs = parse_time(first.start_time), parse_time(companion.recording.start_time)
     offset = f", {companion.offset_s:+g} s added" if companion.offset_s else ""
     if ours is None or theirs is None:
         lacking = companion.name if theirs is None else "the first recording"
-        return 0.0, f"{companion.name}: taken to start together, for {lacking} has no start time{offset}"
+        return (
+            0.0,
+            f"{companion.name}: taken to start together, for {lacking} has no start time{offset}",
+        )
     if (ours.tzinfo is None) != (theirs.tzinfo is None):
         lacking = companion.name if theirs.tzinfo is None else "the first recording"
         how = f"taken to start together, for the start time of {lacking} has no time zone"
@@ -144,14 +169,17 @@ def _apart(first: Recording, companion: Companion) -> tuple[float, str]:
 def _check_overlap(placed: Sequence[tuple[str, Recording, float]]) -> None:
     _, first, _ = placed[0]
     for name, recording, shift_s in placed[1:]:
-        start_s = shift_s + min((signal.start_s for signal in recording.signals.values()), default=0.0)
+        start_s = shift_s + min(
+            (signal.start_s for signal in recording.signals.values()), default=0.0
+        )
         stop_s = shift_s + recording.duration_s
         if start_s >= first.duration_s or stop_s <= 0:
             raise RecordingError(
                 f"{name} does not overlap with the first recording",
                 expected=f"some time between 0 and {first.duration_s:.1f} s",
                 got=f"{start_s:.1f} to {stop_s:.1f} s",
-                fix="Check that both are of one sitting, and correct its clock with --offset SECONDS",
+                fix="Check that both are of one sitting, "
+                "and correct its clock with --offset SECONDS",
             )
 
 
@@ -175,7 +203,8 @@ def _shifted_signal(signal: Signal, shift_s: float) -> Signal:
 
 
 def _shifted_face(face: FaceVideo, shift_s: float) -> FaceVideo:
-    # A video without timestamps plays from 0, and how many frames it needs times for only decoding it would tell.
+    # A video without timestamps plays from 0,
+    # and how many frames it needs times for only decoding it would tell.
     if face.external_file is not None and not len(face.timestamps_s):
         raise RecordingError(
             f"The video {face.external_file} cannot be moved by {shift_s:.3f} s",
@@ -188,7 +217,9 @@ def _shifted_face(face: FaceVideo, shift_s: float) -> FaceVideo:
 
 def _shifted_trials(trials: Trials, shift_s: float) -> Trials:
     return dataclasses.replace(
-        trials, start_s=np.asarray(trials.start_s) + shift_s, stop_s=np.asarray(trials.stop_s) + shift_s
+        trials,
+        start_s=np.asarray(trials.start_s) + shift_s,
+        stop_s=np.asarray(trials.stop_s) + shift_s,
     )
 
 

@@ -20,7 +20,10 @@ _OTHERS = (
     (b"\x89PNG", "a picture"),
     (b"%PDF", "a PDF"),
     (b"MATLAB 5.0", "a MATLAB file"),
-    (b"\x89HDF\r\n\x1a\n", "an HDF5 file of another kind; a session needs no import, see emodict-session validate"),
+    (
+        b"\x89HDF\r\n\x1a\n",
+        "an HDF5 file of another kind; a session needs no import, see emodict-session validate",
+    ),
     (b"\xff\xfe", "text in UTF-16; save it as UTF-8"),
     (b"\xfe\xff", "text in UTF-16; save it as UTF-8"),
     (b"# OpenSignals Text File", "an OpenSignals text file; export the .h5 instead"),
@@ -70,7 +73,9 @@ def check_there(path: Path, expected: str, *, folder: bool = False) -> None:
     if not path.exists():
         raise RecordingError(f"There is no file {path}", expected=expected, fix="Check the path")
     got = describe(path) if path.is_file() or path.is_dir() else "something else"
-    raise RecordingError(f"{path} is a {'file' if folder else 'folder'}", expected=expected, got=got)
+    raise RecordingError(
+        f"{path} is a {'file' if folder else 'folder'}", expected=expected, got=got
+    )
 
 
 def wrong_kind(path: Path, expected: str, fix: str | None = None) -> RecordingError:

@@ -17,7 +17,10 @@ _NAMES = {
     **{name: MODALITIES[name].names for name in sorted(MODALITIES, key=EEG.__eq__)},
     "marker": r"markers?|triggers?|events?|stim(ulus)?|annotations?",
 }
-_PATTERNS = {name: re.compile(rf"(^|[^a-z])({words})([^a-z]|$)", re.IGNORECASE) for name, words in _NAMES.items()}
+_PATTERNS = {
+    name: re.compile(rf"(^|[^a-z])({words})([^a-z]|$)", re.IGNORECASE)
+    for name, words in _NAMES.items()
+}
 # "pulse rate" and "EDA quality" are numbers about a signal.
 _NO_SIGNAL = re.compile(r"rate|quality|status|\bhr\b|index", re.IGNORECASE)
 
@@ -50,7 +53,11 @@ class Label:
             return EEG
         words = modality_of_words(self.name)
         # "EEG" alone names no place, and a number about a signal is not the signal.
-        return None if words == EEG or (words in MODALITIES and _NO_SIGNAL.search(self.name)) else words
+        return (
+            None
+            if words == EEG or (words in MODALITIES and _NO_SIGNAL.search(self.name))
+            else words
+        )
 
     @property
     def place(self) -> str:

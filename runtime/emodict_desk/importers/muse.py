@@ -29,7 +29,9 @@ from emodict_desk.importers.spool import Growing, Spool
 from emodict_desk.importers.text import Block, TextTable, numbers, open_table, time_runs_back
 from emodict_desk.recordings.account import Account
 
-_EXPECTED = "a CSV of Mind Monitor: TimeStamp, ..., RAW_TP9, RAW_AF7, RAW_AF8, RAW_TP10, ..., Elements"
+_EXPECTED = (
+    "a CSV of Mind Monitor: TimeStamp, ..., RAW_TP9, RAW_AF7, RAW_AF8, RAW_TP10, ..., Elements"
+)
 _RAW = ("RAW_TP9", "RAW_AF7", "RAW_AF8", "RAW_TP10")
 # The first light is that of the room, which is not the pulse even where it stands alone.
 _ROOM_LIGHT = re.compile(r"ppg_?(1|ambient)", re.IGNORECASE)
@@ -42,16 +44,19 @@ _BAD_CONTACT = 4
 _PAUSE_S = 1.0
 
 
-def read_muse(source: Path, /, *, subject_id: str | None = None, session_id: str | None = None) -> Recording:
+def read_muse(
+    source: Path, /, *, subject_id: str | None = None, session_id: str | None = None
+) -> Recording:
     """Read the CSV of Mind Monitor (Muse headband).
 
-    RAW_* become eeg in uV, infrared PPG ppg, Elements (markers, blinks) events. Recording must have been
-    constant: time stamps come in bursts, so samples are placed by their number, and pauses become gaps.
-    While HeadBandOn is 0, or the contact of an electrode is bad (HSI 4), samples are missing. The time
-    stamps are local time without a zone, so start_time has none.
+    RAW_* become eeg in uV, infrared PPG ppg, Elements (markers, blinks) events. Recording must have
+    been constant: time stamps come in bursts, so samples are placed by their number, and pauses
+    become gaps. While HeadBandOn is 0, or the contact of an electrode is bad (HSI 4), samples are
+    missing. The time stamps are local time without a zone, so start_time has none.
 
     Raises:
-        RecordingError: no CSV of Mind Monitor, EEG recorded once a second only, or a row that cannot be read.
+        RecordingError: no CSV of Mind Monitor, EEG recorded once a second only,
+            or a row that cannot be read.
     """
     path = Path(source)
     table = open_table(path, _EXPECTED, delimiter=",")
@@ -65,7 +70,9 @@ def read_muse(source: Path, /, *, subject_id: str | None = None, session_id: str
     for block in table.blocks(account):
         read.take(block)
     signals = _signals(read, account)
-    unused = [n for n in table.columns if n not in (*read.used, "TimeStamp", "Elements", "HeadBandOn")]
+    unused = [
+        n for n in table.columns if n not in (*read.used, "TimeStamp", "Elements", "HeadBandOn")
+    ]
     unused = [name for name in unused if name not in read.contacts]
     if unused:
         account.leave_out(" ".join(unused), "not used")
@@ -146,10 +153,18 @@ class _Rows:
             out[i] = (moment - self.start).total_seconds()
             if out[i] < self._latest_s - _PAUSE_S:
                 summer = looks_like_summer_time(self._latest_s - float(out[i]))
-                fix = "It looks like the end of summer time: " if summer else "The phone's clock was set: "
+                fix = (
+                    "It looks like the end of summer time: "
+                    if summer
+                    else "The phone's clock was set: "
+                )
                 fix += "cut the file there, and import the parts as recordings of their own"
                 raise time_runs_back(
-                    self.table, block.lines[i], f"{self._latest_s:.3f} s", f"{out[i]:.3f} s after the start", fix
+                    self.table,
+                    block.lines[i],
+                    f"{self._latest_s:.3f} s",
+                    f"{out[i]:.3f} s after the start",
+                    fix,
                 )
             self._latest_s = max(self._latest_s, float(out[i]))
         return out
@@ -157,7 +172,9 @@ class _Rows:
     def _taken_off(self, block: Block) -> NDArray[np.bool_]:
         if "HeadBandOn" not in self.table.columns:
             return np.zeros(len(block), dtype=bool)
-        off: NDArray[np.bool_] = numbers(self.table, block, [self.table.column("HeadBandOn")])[:, 0] == 0
+        off: NDArray[np.bool_] = (
+            numbers(self.table, block, [self.table.column("HeadBandOn")])[:, 0] == 0
+        )
         return off
 
     def _bad_contact(self, block: Block, channels: int) -> NDArray[np.bool_]:
@@ -202,7 +219,10 @@ def _signals(read: _Rows, account: Account) -> dict[str, Signal]:
             sequence=gap_or_none(counter),
         )
     if not signals:
-        raise RecordingError(f"{read.table.path} holds no samples", expected="rows with RAW_TP9 and the others filled")
+        raise RecordingError(
+            f"{read.table.path} holds no samples",
+            expected="rows with RAW_TP9 and the others filled",
+        )
     return signals
 
 

@@ -35,10 +35,19 @@ def imported(path: Path, otherwise: RecordingError, *, again: bool = False) -> R
             f"{path} is not a session.h5, and cannot be imported on the way, as {kind}: {why}",
             fix=f"Import it first: emodict-session import {kind} '{path}' -o session.h5",
         ) from error
-    said = [f"{name.replace('_', ' ')}: {recording.attributes[name]}" for name in ("left_out", "notes")
-            if name in recording.attributes]  # fmt: skip
+    said = [
+        f"{name.replace('_', ' ')}: {recording.attributes[name]}"
+        for name in ("left_out", "notes")
+        if name in recording.attributes
+    ]
     level = logging.DEBUG if again else logging.WARNING
-    logger.log(level, "%s: imported on the way, as %s%s", path.name, kind, "".join(f"; {words}" for words in said))
+    logger.log(
+        level,
+        "%s: imported on the way, as %s%s",
+        path.name,
+        kind,
+        "".join(f"; {words}" for words in said),
+    )
     return recording
 
 

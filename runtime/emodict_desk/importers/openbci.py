@@ -1,7 +1,7 @@
 """The text file of the OpenBCI GUI (OpenBCI-RAW-*.txt), of its versions 1 to 6.
 
-Behind lines with % each row is a sample index, the EXG channels in uV, acceleration and other columns,
-and at its end one or two times.
+Behind lines with % each row is a sample index, the EXG channels in uV, acceleration and other
+columns, and at its end one or two times.
 """
 
 from __future__ import annotations
@@ -35,7 +35,9 @@ _UNIX_S, _MS = (1e9, 1e10), 1e3
 _DAY_S = 86400.0
 
 
-def read_openbci(source: Path, /, *, subject_id: str | None = None, session_id: str | None = None) -> Recording:
+def read_openbci(
+    source: Path, /, *, subject_id: str | None = None, session_id: str | None = None
+) -> Recording:
     """Read the text file of the OpenBCI GUI (OpenBCI-RAW-*.txt).
 
     The EXG channels become eeg in uV, numbered, as the file names no electrodes; markers become
@@ -62,8 +64,16 @@ def read_openbci(source: Path, /, *, subject_id: str | None = None, session_id: 
     return Recording(
         session_id=session_id or path.stem,
         subject_id=subject_id or path.stem,
-        signals={EEG: Signal(EEG, layout.rate_hz, "uV", names, order.of(read.samples), sequence=order.gaps)},
-        events=tuple(Event(float(at_s[row]), code, "marker") for row, code in read.marks if np.isfinite(at_s[row])),
+        signals={
+            EEG: Signal(
+                EEG, layout.rate_hz, "uV", names, order.of(read.samples), sequence=order.gaps
+            )
+        },
+        events=tuple(
+            Event(float(at_s[row]), code, "marker")
+            for row, code in read.marks
+            if np.isfinite(at_s[row])
+        ),
         start_time=(utc_text(first_s) or "") if first_s > _UNIX_S[0] else "",
         device=layout.device,
         attributes=account.attributes(),
@@ -77,7 +87,9 @@ def looks_like_openbci(path: Path, head: bytes) -> bool:
 
 @dataclass(frozen=True)
 class _Layout:
-    """What the % lines say, and where the columns lie; `unix`, `clock`, `marker` may not be there."""
+    """What the % lines say, and where the columns lie; `unix`, `clock`,
+    `marker` may not be there.
+    """
 
     table: TextTable
     rate_hz: float
@@ -103,12 +115,20 @@ def _layout(path: Path) -> _Layout:
         )
     has_header = bool(lines) and not re.match(r"\s*-?\d", lines[0])
     cells = [cell.strip() for cell in (lines[-1] if lines else "").split(",")]
-    names = [name.strip() for name in lines[0].split(",")] if has_header else [str(i) for i in range(len(cells))]
+    names = (
+        [name.strip() for name in lines[0].split(",")]
+        if has_header
+        else [str(i) for i in range(len(cells))]
+    )
     counted = re.fullmatch(r"\d{1,3}", said.get("Number of channels", ""))
     channels = int(counted.group()) if counted else len(cells) - 1 - _OTHER_COLUMNS
     if not 0 < channels <= min(_MOST_CHANNELS, len(cells) - 2):
-        raise RecordingError(f"{path}: its rows do not hold its channels", expected=f"{channels} channels and an index",
-                             got=f"{len(cells)} cells", fix="Record it again")  # fmt: skip
+        raise RecordingError(
+            f"{path}: its rows do not hold its channels",
+            expected=f"{channels} channels and an index",
+            got=f"{len(cells)} cells",
+            fix="Record it again",
+        )
     unix = next((i for i in range(len(cells) - 1, channels, -1) if _ticks(cells[i])), None)
     clock = next((i for i in range(len(cells) - 1, channels, -1) if clock_time(cells[i])), None)
     return _Layout(
@@ -131,7 +151,10 @@ def _head_lines(path: Path) -> tuple[list[str], list[str]]:
             lines = (line.rstrip("\n") for line in iter(lambda: file.readline(_MOST_LINE), ""))
             for line in lines:
                 if not line.startswith("%") or len(comments) >= _MOST_COMMENTS:
-                    return comments, [line, *(line for line, _ in zip(lines, range(2), strict=False))]
+                    return comments, [
+                        line,
+                        *(line for line, _ in zip(lines, range(2), strict=False)),
+                    ]
                 comments.append(line)
     except UnicodeDecodeError as error:
         raise not_utf8(path, error) from None
@@ -167,7 +190,9 @@ def _read_rows(layout: _Layout, account: Account) -> _Rows:
             continue
         if layout.marker is not None:
             codes = np.nan_to_num(numbers(table, block, [layout.marker])[:, 0])
-            marks += [(len(samples) + int(i), int(codes[i])) for i in np.flatnonzero(np.abs(codes) >= 1)]
+            marks += [
+                (len(samples) + int(i), int(codes[i])) for i in np.flatnonzero(np.abs(codes) >= 1)
+            ]
         samples.append(numbers(table, block, columns))
         index.append(numbers(table, block, [0])[:, 0])
         times_s.append(_times_s(layout, block))
@@ -187,7 +212,9 @@ def _without_zeros(block: Block, layout: _Layout, account: Account) -> Block:
 
 def _times_s(layout: _Layout, block: Block) -> NDArray[np.float64]:
     if layout.unix is not None:
-        times_s: NDArray[np.float64] = numbers(layout.table, block, [layout.unix])[:, 0] / layout.ticks
+        times_s: NDArray[np.float64] = (
+            numbers(layout.table, block, [layout.unix])[:, 0] / layout.ticks
+        )
         return times_s
     if layout.clock is None:
         return np.full(len(block), np.nan)
@@ -199,13 +226,16 @@ def _order(read: _Rows, rate_hz: float, account: Account) -> Order:
     """By the sample index; a Daisy's counts by two, an average of two boards being one sample."""
     times_s = read.times_s if np.isfinite(read.times_s).all() else None
     if times_s is not None and times_s.max(initial=0.0) <= _DAY_S:
-        # A time of day that steps by more than half a day has passed midnight; forward, its row came late.
+        # A time of day that steps by more than half a day has passed midnight;
+        # forward, its row came late.
         days = -np.cumsum(np.rint(np.diff(times_s, prepend=times_s[:1]) / _DAY_S))
         times_s = times_s + days * _DAY_S
     steps = np.diff(read.index)
     by_two = len(steps) > 0 and float(np.median(steps)) == 2
     index = np.floor(read.index / 2) if by_two else read.index
-    return by_counter_or_arrivals(index, read.samples, times_s, rate_hz, account, counter_is="the sample index")
+    return by_counter_or_arrivals(
+        index, read.samples, times_s, rate_hz, account, counter_is="the sample index"
+    )
 
 
 FORM = Form(read_openbci, looks_like_openbci)

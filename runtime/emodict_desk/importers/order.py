@@ -1,6 +1,7 @@
 """One rule for all importers: samples stand in the order in which they were taken.
 
-What came twice or late is counted. What never came is a gap: a jump of the counter, or of the times.
+What came twice or late is counted. What never came is a gap:
+a jump of the counter, or of the times.
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ _COUNTER_SHARE = 0.5
 # runs back, at 0.5 some do.
 _EVEN_SHARE = 0.25
 _STEADY_SHARE = 0.8
-# A leap of the times by so much, where the counter goes on by one, is a clock that was set, or a stall.
+# A leap of the times by so much, where the counter goes on by one,
+# is a clock that was set, or a stall.
 _CLOCK_SET_S = 0.5
 # Up to this share of losses it is not asked whether there was time for them.
 _LOST_SHARE = 0.03
@@ -52,7 +54,8 @@ class Order:
     Attributes:
         rows: (kept,) by their number in the file; None for all, as they stand.
         twice, late: how many rows were there already, and how many stood behind later ones.
-        sequence: (kept,) number of each sample, which jumps where samples are missing; None where only times say.
+        sequence: (kept,) number of each sample, which jumps where samples are missing;
+            None where only times say.
     """
 
     rows: Int64Array | None = None
@@ -78,19 +81,27 @@ class Order:
         return found
 
     def say(self, of: str, by: str, account: Account) -> None:
-        """Tell the user of what was read (`of`: "stream bvp: "), and what says so (`by`: "the times")."""
+        """Tell the user of what was read (`of`: "stream bvp: "),
+        and what says so (`by`: "the times").
+        """
         if self.twice:
             copies = "copy is" if self.twice == 1 else "copies are"
             came_twice = f"{of}{count_of(self.twice, 'sample')} came twice"
             account.note(f"{came_twice} (by {by}); the second {copies} left out")
         if self.late:
-            account.note(f"{of}{count_of(self.late, 'sample')} came late, by {by}: put back in order")
+            account.note(
+                f"{of}{count_of(self.late, 'sample')} came late, by {by}: put back in order"
+            )
         if self.sequence is not None and (lost := lost_samples(self.sequence)):
             account.note(f"{of}{count_of(lost, 'sample')} lost, by {by}")
 
 
 def by_counter(
-    counter: NDArray[Any], values: Rows, *, times_s: Float64Array | None = None, rate_hz: float = 0.0
+    counter: NDArray[Any],
+    values: Rows,
+    *,
+    times_s: Float64Array | None = None,
+    rate_hz: float = 0.0,
 ) -> Order | None:
     """Rows by a counter of few bits, which turns at the power of two above its largest value.
 
@@ -167,11 +178,16 @@ def by_counter_or_arrivals(
     elif np.isfinite(counter).all():
         account.note(f"{counter_is} does not count samples: it is not used")
     if arrived_s is None:
-        account.note(f"neither {counter_is.removeprefix('the ')} nor time stamps: lost samples cannot be seen")
+        account.note(
+            f"neither {counter_is.removeprefix('the ')} nor time stamps: "
+            f"lost samples cannot be seen"
+        )
         return Order()
     order = by_time(arrived_s, values, in_bursts=True)
     if order is None:
-        account.note("the time stamps run back: samples are placed by row, so lost ones cannot be seen")
+        account.note(
+            "the time stamps run back: samples are placed by row, so lost ones cannot be seen"
+        )
         return Order()
     order = dataclasses.replace(order, sequence=counter_from_arrivals(order.of(arrived_s), rate_hz))
     order.say("", "the time stamps", account)
@@ -190,7 +206,9 @@ def _had_time(order: Order, times_s: Float64Array, rate_hz: float) -> bool:
     return lost <= _LOST_SHARE * there_was_time_for or without_time <= lost / 2
 
 
-def _say_leaps(order: Order, times_s: Float64Array, rate_hz: float, counter_is: str, account: Account) -> None:
+def _say_leaps(
+    order: Order, times_s: Float64Array, rate_hz: float, counter_is: str, account: Account
+) -> None:
     """Tell where the times leap and stay so, and the counter goes on by one."""
     assert order.sequence is not None
     late_s = order.of(times_s) - order.sequence / rate_hz
@@ -205,7 +223,9 @@ def _say_leaps(order: Order, times_s: Float64Array, rate_hz: float, counter_is: 
 
 
 def _behind(times_s: Float64Array, *, in_bursts: bool) -> NDArray[np.bool_]:
-    """(rows,) True for those that do not come after all before them; of bursts, from a step back on."""
+    """(rows,) True for those that do not come after all before them;
+    of bursts, from a step back on.
+    """
     forward = growing(times_s)
     if not in_bursts:
         return ~forward
@@ -218,7 +238,10 @@ def _again(times_s: Float64Array, values: Rows, behind: NDArray[np.bool_]) -> ND
     """(rows,) True for those behind whose time and samples stood in the file before."""
     looked_at = np.flatnonzero(np.isin(times_s, times_s[behind]))
     contents = np.asarray(values.take(looked_at, axis=0))
-    keys = [(at_s, row.tobytes()) for at_s, row in zip(times_s[looked_at].tolist(), contents, strict=True)]
+    keys = [
+        (at_s, row.tobytes())
+        for at_s, row in zip(times_s[looked_at].tolist(), contents, strict=True)
+    ]
     seen = {key for key, at in zip(keys, looked_at, strict=True) if not behind[at]}
     again = np.zeros(len(times_s), dtype=bool)
     for key, at in zip(keys, looked_at, strict=True):
@@ -227,7 +250,9 @@ def _again(times_s: Float64Array, values: Rows, behind: NDArray[np.bool_]) -> ND
     return again
 
 
-def _unwrapped(values: Int64Array, times_s: Float64Array | None, rate_hz: float) -> tuple[Int64Array | None, int]:
+def _unwrapped(
+    values: Int64Array, times_s: Float64Array | None, rate_hz: float
+) -> tuple[Int64Array | None, int]:
     """(samples,) the place of each row, and the turn of the counter."""
     full = int(values.max())
     turn = 1 << max(full, 1).bit_length()
@@ -289,12 +314,15 @@ def _even_steps(times_s: Float64Array) -> int:
     return int(np.count_nonzero(np.abs(steps - usual) < _EVEN_SHARE * usual))
 
 
-def _with_whole_turns(sequence: Int64Array, times_s: Float64Array, rate_hz: float, turn: int) -> Int64Array:
+def _with_whole_turns(
+    sequence: Int64Array, times_s: Float64Array, rate_hz: float, turn: int
+) -> Int64Array:
     """The sequence with the whole turns of the counter that were lost in long pauses.
 
-    No sample arrives before it is taken: whole turns are missing where even the earliest of the rows
-    behind a pause are late by so much, against the earliest before it. Where the counter goes on by
-    one the clock was set; a loss of whole turns and not a sample more looks the same, and is missed.
+    No sample arrives before it is taken: whole turns are missing where even the earliest of
+    the rows behind a pause are late by so much, against the earliest before it. Where the
+    counter goes on by one the clock was set; a loss of whole turns and not a sample more looks
+    the same, and is missed.
     """
     late_s = _late_s(sequence, times_s, rate_hz)
     turn_s = turn / rate_hz
@@ -311,7 +339,9 @@ def _with_whole_turns(sequence: Int64Array, times_s: Float64Array, rate_hz: floa
 
 
 def _late_s(sequence: Int64Array, times_s: Float64Array, rate_hz: float) -> Float64Array:
-    """(kept,) how late each row came; where a clock was set back and the counter goes on, as if it was not."""
+    """(kept,) how late each row came;
+    where a clock was set back and the counter goes on, as if it was not.
+    """
     late_s = times_s - sequence / rate_hz
     leaps_s = np.diff(late_s, prepend=late_s[:1])
     set_back = (np.diff(sequence, prepend=sequence[:1]) == 1) & (leaps_s < -_CLOCK_SET_S)

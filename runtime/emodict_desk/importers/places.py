@@ -12,7 +12,8 @@ from emodict.recording.recording import Recording
 
 
 def with_places(recording: Recording, channels: str) -> Recording:
-    """The recording with its EEG channels called by their places: all in order, or OLD=NEW for some.
+    """The recording with its EEG channels called by their places:
+    all in order, or OLD=NEW for some.
 
     Raises:
         RecordingError: there is no EEG, another number of channels, or no channel of that name.
@@ -27,15 +28,25 @@ def with_places(recording: Recording, channels: str) -> Recording:
             got=", ".join(recording.signals),
             fix="Leave --channels out",
         )
-    names = _some(words, eeg.channel_names) if any("=" in word for word in words) else _all(words, eeg.channel_names)
+    names = (
+        _some(words, eeg.channel_names)
+        if any("=" in word for word in words)
+        else _all(words, eeg.channel_names)
+    )
     signals = {**recording.signals, EEG: dataclasses.replace(eeg, channel_names=names)}
-    return dataclasses.replace(recording, signals=signals, attributes=_without_advice(recording.attributes))
+    return dataclasses.replace(
+        recording, signals=signals, attributes=_without_advice(recording.attributes)
+    )
 
 
 def _without_advice(attributes: Mapping[str, str]) -> dict[str, str]:
     """The attributes without the notes that ask for the names that were just given."""
     notes = attributes.get("notes", "").split("; ")
-    left = [note for note in notes if not any(words in note for words in ("are numbered", "are named by port"))]
+    left = [
+        note
+        for note in notes
+        if not any(words in note for words in ("are numbered", "are named by port"))
+    ]
     kept = {name: value for name, value in attributes.items() if name != "notes"}
     return {**kept, "notes": "; ".join(left)} if any(left) else kept
 

@@ -1,4 +1,6 @@
-"""A plain CSV with a header: one row per moment, one column per channel, and a time column or a rate."""
+"""A plain CSV with a header: one row per moment, one column per channel,
+and a time column or a rate.
+"""
 
 from __future__ import annotations
 
@@ -44,9 +46,9 @@ def read_csv(
     """Read a plain CSV with a header.
 
     Columns become modalities by `columns` (ppg=BVP, eeg=AF7+AF8) or by their names; a marker column
-    becomes events. `time` names the time column (NAME or NAME:ms), else it is looked for and named in
-    the notes; `rate` counts rows instead, and a `time` beside it gives the start only. Where the cells
-    of a modality are empty it has no sample. `decimal` is a point or a comma.
+    becomes events. `time` names the time column (NAME or NAME:ms), else it is looked for and named
+    in the notes; `rate` counts rows instead, and a `time` beside it gives the start only. Where the
+    cells of a modality are empty it has no sample. `decimal` is a point or a comma.
 
     Raises:
         RecordingError: a column is missing or ambiguous, a cell is not a number, or time goes back.
@@ -64,12 +66,17 @@ def read_csv(
     _leave_out_others(table, taken | {clock.column, marker}, account)
     if not read.put_in_order(account):
         raise back_in_file(table, row_clock(table, time, rate, taken, Account("")))
-    signals = {m: _signal(table, m, of, read.streams[m], rate, units[m], account) for m, of in chosen.items()}
+    signals = {
+        m: _signal(table, m, of, read.streams[m], rate, units[m], account)
+        for m, of in chosen.items()
+    }
     return Recording(
         session_id=session_id or path.stem,
         subject_id=subject_id or path.stem,
         signals=_with_samples(signals, path),
-        events=tuple(Event(at_s - read.first_s, code, text) for at_s, code, text in sorted(read.marks)),
+        events=tuple(
+            Event(at_s - read.first_s, code, text) for at_s, code, text in sorted(read.marks)
+        ),
         start_time=clock.start_time(read.first_s),
         attributes=account.attributes(),
     )
@@ -78,7 +85,9 @@ def read_csv(
 def _with_samples(signals: dict[str, Signal], path: Path) -> dict[str, Signal]:
     found = {modality: signal for modality, signal in signals.items() if signal.sample_count}
     if not found:
-        raise RecordingError(f"{path} holds no samples", expected="rows with numbers below the header")
+        raise RecordingError(
+            f"{path} holds no samples", expected="rows with numbers below the header"
+        )
     return found
 
 
@@ -89,14 +98,18 @@ def _leave_out_others(table: TextTable, used: Collection[int | None], account: A
 
 def _decimal(asked: str | None) -> str:
     if asked not in (None, ".", ","):
-        raise RecordingError(f"--decimal {asked} is not a sign for decimals", expected="a point or a comma")
+        raise RecordingError(
+            f"--decimal {asked} is not a sign for decimals", expected="a point or a comma"
+        )
     return asked or "."
 
 
 def _say_kind(path: Path, account: Account) -> None:
     kind = kind_of(path)
     if kind not in (None, "csv"):
-        account.note(f"it looks like a file for `emodict-session import {kind}`, which knows more of it")
+        account.note(
+            f"it looks like a file for `emodict-session import {kind}`, which knows more of it"
+        )
 
 
 def looks_like_csv(path: Path, head: bytes) -> bool:
@@ -113,7 +126,8 @@ def _choose(table: TextTable, columns: Sequence[str], account: Account) -> dict[
             modality = modality_name(word)
             if modality not in MODALITIES:
                 raise RecordingError(
-                    f"--columns {modality}=... names no modality", expected=f"one of {', '.join(MODALITIES)}"
+                    f"--columns {modality}=... names no modality",
+                    expected=f"one of {', '.join(MODALITIES)}",
                 )
             chosen[modality] = [table.column(name) for name in names.split("+")]
     else:
@@ -124,13 +138,18 @@ def _choose(table: TextTable, columns: Sequence[str], account: Account) -> dict[
             raise RecordingError(
                 f"{table.path}: {modality} has one channel, and {len(of)} columns could be it",
                 expected=f"one of {', '.join(table.columns[c] for c in of)}",
-                fix=f"Choose it: --columns {modality}={table.columns[of[0]]}; name the other modalities' columns too",
+                fix=f"Choose it: --columns {modality}={table.columns[of[0]]}; "
+                f"name the other modalities' columns too",
             )
     if not chosen:
         if table.path.name in E4_FILES:
             raise wrong_kind(table.path, "a table with a column for each channel")
         kind = kind_of(table.path)
-        known = "" if kind in (None, "csv") else f"; it looks like a file for `emodict-session import {kind}`"
+        known = (
+            ""
+            if kind in (None, "csv")
+            else f"; it looks like a file for `emodict-session import {kind}`"
+        )
         raise RecordingError(
             f"{table.path} has no column that is known to be EEG, PPG or GSR",
             expected="electrodes (AF7, Cz), PPG or BVP, GSR or EDA",
@@ -142,35 +161,53 @@ def _choose(table: TextTable, columns: Sequence[str], account: Account) -> dict[
 
 def _by_name(table: TextTable) -> dict[str, list[int]]:
     labels = [Label.read(column).modality for column in table.columns]
-    columns = {modality: [i for i, of in enumerate(labels) if of == modality] for modality in MODALITIES}
+    columns = {
+        modality: [i for i, of in enumerate(labels) if of == modality] for modality in MODALITIES
+    }
     return {modality: of for modality, of in columns.items() if of}
 
 
 def _take_one_light(table: TextTable, chosen: dict[str, list[int]], account: Account) -> None:
-    """Of columns that are lights of one sensor (PPG1 PPG2 PPG3, PPG_IR PPG_Red) take the pulse's."""
+    """Of columns that are lights of one sensor (PPG1 PPG2 PPG3, PPG_IR
+    PPG_Red) take the pulse's.
+    """
     names = [split_unit(table.columns[column])[0] for column in chosen.get("ppg", [])]
     light = pulse_light(names)
     if len(names) > 1 and light is not None and of_one_sensor(names):
-        account.note(f"ppg: column {names[light]} taken of {', '.join(names)}, as the infrared light")
+        account.note(
+            f"ppg: column {names[light]} taken of {', '.join(names)}, as the infrared light"
+        )
         chosen["ppg"] = [chosen["ppg"][light]]
 
 
 def _marker_column(table: TextTable, taken: set[int]) -> int | None:
-    there = (i for i, name in enumerate(table.columns) if i not in taken and Label.read(name).modality == "marker")
+    there = (
+        i
+        for i, name in enumerate(table.columns)
+        if i not in taken and Label.read(name).modality == "marker"
+    )
     return next(there, None)
 
 
-def _units(table: TextTable, chosen: dict[str, list[int]], unit: Sequence[str], account: Account) -> dict[str, str]:
-    """The unit of each modality: as asked, else as in the column names, else the usual one, which is said."""
+def _units(
+    table: TextTable, chosen: dict[str, list[int]], unit: Sequence[str], account: Account
+) -> dict[str, str]:
+    """The unit of each modality: as asked, else as in the column names,
+    else the usual one, which is said.
+    """
     asked = dict(pairs(unit, "unit", "gsr=uS,eeg=mV"))
     strange = [m for m in asked if m not in chosen]
     if strange:
-        raise RecordingError(f"--unit {strange[0]}=...: there is no {strange[0]} in {table.path}", expected=[*chosen])
+        raise RecordingError(
+            f"--unit {strange[0]}=...: there is no {strange[0]} in {table.path}", expected=[*chosen]
+        )
     units = {}
     for modality, of in chosen.items():
         named = {Label.read(table.columns[c]).unit for c in of} - {""}
         if len(named) > 1:
-            raise RecordingError(f"{table.path}: the columns of {modality} have different units", got=sorted(named))
+            raise RecordingError(
+                f"{table.path}: the columns of {modality} have different units", got=sorted(named)
+            )
         found = plain_unit(asked.get(modality, "")) or (next(iter(named)) if named else "")
         if WANTED_UNIT[modality] == "a.u.":
             found = "a.u."
@@ -199,7 +236,9 @@ class _Read:
     first_s: float = 0.0
 
     def put_in_order(self, account: Account) -> bool:
-        """Put late rows in their place, drop those there twice, and say so; False: it cannot be done."""
+        """Put late rows in their place, drop those there twice, and say so;
+        False: it cannot be done.
+        """
         for modality, stream in self.streams.items():
             stream.times_s = stream.times.all()
             order = by_time(stream.times_s, stream.samples)
@@ -208,7 +247,9 @@ class _Read:
             order.say(f"{modality}: ", "the times", account)
             stream.times_s, stream.samples = order.of(stream.times_s), order.of(stream.samples)
             say_summer_time(stream.times_s, account)
-        starts_s = (float(stream.times_s[0]) for stream in self.streams.values() if len(stream.times_s))
+        starts_s = (
+            float(stream.times_s[0]) for stream in self.streams.values() if len(stream.times_s)
+        )
         self.first_s = min(starts_s, default=0.0)
         self.first_s = min(self.first_s, 0.0)
         for stream in self.streams.values():
@@ -217,7 +258,11 @@ class _Read:
 
 
 def _read_rows(
-    table: TextTable, chosen: dict[str, list[int]], clock: RowClock, marker: int | None, account: Account
+    table: TextTable,
+    chosen: dict[str, list[int]],
+    clock: RowClock,
+    marker: int | None,
+    account: Account,
 ) -> _Read:
     read = _Read({m: _Stream(Spool(len(of))) for m, of in chosen.items()}, [])
     rows, last = 0, ""
@@ -259,18 +304,41 @@ def _signal(
             fix="Check the file",
         )
     start_s, timestamps_s = start_and_times(times_s, rate_hz or 1.0)
-    names = [Label.read(table.columns[c]).place for c in of] if MODALITIES[modality].placed else [modality]
-    return Signal(modality, rate_hz or 1.0, unit, tuple(names), stream.samples, "", start_s, timestamps_s)
+    names = (
+        [Label.read(table.columns[c]).place for c in of]
+        if MODALITIES[modality].placed
+        else [modality]
+    )
+    return Signal(
+        modality, rate_hz or 1.0, unit, tuple(names), stream.samples, "", start_s, timestamps_s
+    )
 
 
 FORM = Form(
     read_csv,
     looks_like_csv,
     options=(
-        Option("time", "NAME", "The time column, NAME or NAME:s, :ms, :us, :ns; default: looked for, and said."),
-        Option("rate", "HZ", "Rows a second, where there is no time column or it is not to be used.", number=True),
-        Option("columns", "M=NAME", "Which columns are what: ppg=BVP,gsr=EDA,eeg=AF7+AF8.", many=True),
-        Option("unit", "M=UNIT", "Units that the column names do not tell: gsr=uS,eeg=mV.", many=True),
-        Option("decimal", "SIGN", "What stands before the decimals in its numbers: a point (the default), or a comma."),
+        Option(
+            "time",
+            "NAME",
+            "The time column, NAME or NAME:s, :ms, :us, :ns; default: looked for, and said.",
+        ),
+        Option(
+            "rate",
+            "HZ",
+            "Rows a second, where there is no time column or it is not to be used.",
+            number=True,
+        ),
+        Option(
+            "columns", "M=NAME", "Which columns are what: ppg=BVP,gsr=EDA,eeg=AF7+AF8.", many=True
+        ),
+        Option(
+            "unit", "M=UNIT", "Units that the column names do not tell: gsr=uS,eeg=mV.", many=True
+        ),
+        Option(
+            "decimal",
+            "SIGN",
+            "What stands before the decimals in its numbers: a point (the default), or a comma.",
+        ),
     ),
 )

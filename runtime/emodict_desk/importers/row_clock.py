@@ -11,7 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emodict.errors import RecordingError
-from emodict_desk.importers.clock import ClockTime, clock_time, looks_like_summer_time, parse_time, utc_text
+from emodict_desk.importers.clock import (
+    ClockTime,
+    clock_time,
+    looks_like_summer_time,
+    parse_time,
+    utc_text,
+)
 from emodict_desk.importers.labels import split_unit
 from emodict_desk.importers.text import Block, TextTable, numbers, time_runs_back
 from emodict_desk.recordings.account import Account
@@ -19,14 +25,22 @@ from emodict_desk.recordings.account import Account
 Float64Array = NDArray[np.float64]
 
 _TIME_NAME = re.compile(
-    r"(lsl[ _]?)?(time([ _]?stamps?)?|t|sec(ond)?s?|date[ _]?time|date|unix([ _]?time)?|epoch|elapsed)"
+    r"(lsl[ _]?)?(time([ _]?stamps?)?|t|sec(ond)?s?|date[ _]?time|date|unix([ "
+    r"_]?time)?|epoch|elapsed)"
     r"[ _]*(s|sec|seconds|ms|msec|milliseconds|us|ns|unix|utc|iso)?",
     re.IGNORECASE,
 )
 _TICKS = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
 _TICK_WORDS = {
-    "sec": "s", "secs": "s", "second": "s", "seconds": "s", "msec": "ms", "milliseconds": "ms", "µs": "us", "μs": "us",
-}  # fmt: skip
+    "sec": "s",
+    "secs": "s",
+    "second": "s",
+    "seconds": "s",
+    "msec": "ms",
+    "milliseconds": "ms",
+    "µs": "us",
+    "μs": "us",
+}
 # Unix time of 1973 to 2603 in seconds; in other units it is larger by their ticks.
 _UNIX_S = (1e8, 2e10)
 # A relative time without a unit that steps by this or more could be milliseconds, too.
@@ -34,7 +48,8 @@ _AMBIGUOUS_STEP = 0.5
 _DAY_S = 86400.0
 _SORT = "Count the rows with --rate HZ, if they come at an even rate, else sort them by time"
 _SUMMER_TIME = (
-    "Write the times in UTC or with their offset (+02:00), cut the file there, or count the rows with --rate HZ; "
+    "Write the times in UTC or with their offset (+02:00), cut the file there, "
+    "or count the rows with --rate HZ; "
     "sorted, two hours would be mixed"
 )
 
@@ -74,7 +89,9 @@ class IsoTimes:
 
     def times_s(self, table: TextTable, block: Block, column: int) -> Float64Array:
         """(rows,) s after the first row of all."""
-        return np.array([self._time_s(table, row[column], i, block, column) for i, row in enumerate(block.rows)])
+        return np.array(
+            [self._time_s(table, row[column], i, block, column) for i, row in enumerate(block.rows)]
+        )
 
     def _time_s(self, table: TextTable, cell: str, row: int, block: Block, column: int) -> float:
         moment = parse_time(cell)
@@ -87,7 +104,9 @@ class IsoTimes:
     def start_time(self, later_s: float) -> str:
         if self._first is None:
             return ""
-        return (self._first + datetime.timedelta(seconds=later_s)).isoformat().replace("+00:00", "Z")
+        return (
+            (self._first + datetime.timedelta(seconds=later_s)).isoformat().replace("+00:00", "Z")
+        )
 
 
 class ClockTimes:
@@ -106,7 +125,9 @@ class ClockTimes:
 
     def times_s(self, table: TextTable, block: Block, column: int) -> Float64Array:
         """(rows,) s after the first row of all."""
-        return np.array([self._time_s(table, row[column], i, block, column) for i, row in enumerate(block.rows)])
+        return np.array(
+            [self._time_s(table, row[column], i, block, column) for i, row in enumerate(block.rows)]
+        )
 
     def _time_s(self, table: TextTable, cell: str, row: int, block: Block, column: int) -> float:
         time = clock_time(cell)
@@ -128,12 +149,16 @@ class ClockTimes:
         if day is None or self._first is None:
             return ""
         midnight = datetime.datetime.combine(day, datetime.time())
-        return (midnight + datetime.timedelta(seconds=self._first.second_of_day + later_s)).isoformat()
+        return (
+            midnight + datetime.timedelta(seconds=self._first.second_of_day + later_s)
+        ).isoformat()
 
 
 @dataclass
 class RowClock:
-    """How rows get their time: from a column, or by counting; then a column gives the start only."""
+    """How rows get their time: from a column, or by counting;
+    then a column gives the start only.
+    """
 
     column: int | None
     rate_hz: float | None
@@ -167,14 +192,20 @@ def row_clock(
         RecordingError: no such column, or none and no rate; a unit that is not clear.
     """
     if rate is not None and not (np.isfinite(rate) and rate > 0):
-        raise RecordingError(f"--rate {rate} is not a sampling rate", expected="a positive number of Hz")
+        raise RecordingError(
+            f"--rate {rate} is not a sampling rate", expected="a positive number of Hz"
+        )
     name, _, tick = (time or "").partition(":")
     column: int | None = None
     if time is not None:
         column = table.column(name) if time not in table.columns else table.columns.index(time)
         tick = "" if time in table.columns else tick
     elif rate is None:
-        named = (i for i, n in enumerate(table.columns) if i not in taken and _TIME_NAME.fullmatch(split_unit(n)[0]))
+        named = (
+            i
+            for i, n in enumerate(table.columns)
+            if i not in taken and _TIME_NAME.fullmatch(split_unit(n)[0])
+        )
         column = next(named, None)
     if column is None:
         if rate is None:
@@ -212,7 +243,10 @@ def say_summer_time(times_s: Float64Array, account: Account) -> None:
     if len(steps_s):
         missing_s = steps_s - np.median(steps_s)
         for at in np.flatnonzero(looks_like_summer_time(missing_s)):
-            account.note(f"an hour is missing after {times_s[at]:.1f} s, as where summer time begins; it stays a gap")
+            account.note(
+                f"an hour is missing after {times_s[at]:.1f} s, "
+                f"as where summer time begins; it stays a gap"
+            )
 
 
 def _written(table: TextTable, column: int, asked: str) -> Ticks | IsoTimes | ClockTimes:
@@ -231,7 +265,9 @@ def _written(table: TextTable, column: int, asked: str) -> Ticks | IsoTimes | Cl
         return ClockTimes()
     values = numbers(table, block, [column])[:, 0]
     name, in_label = split_unit(table.columns[column])
-    suffix = re.search(r"[_ ](ms|us|ns|msec|sec|seconds|milliseconds|s)$|(seconds|secs?)$", name, re.IGNORECASE)
+    suffix = re.search(
+        r"[_ ](ms|us|ns|msec|sec|seconds|milliseconds|s)$|(seconds|secs?)$", name, re.IGNORECASE
+    )
     word = (asked or in_label or (suffix.group().strip("_ ") if suffix else "")).lower()
     word = _TICK_WORDS.get(word, word)
     if asked and word not in _TICKS:
@@ -239,7 +275,11 @@ def _written(table: TextTable, column: int, asked: str) -> Ticks | IsoTimes | Cl
     for guess in [word] if word in _TICKS else list(_TICKS):
         if _UNIX_S[0] < values[0] / _TICKS[guess] < _UNIX_S[1]:
             return Ticks(_TICKS[guess], unix=True)
-    if word not in _TICKS and len(values) > 1 and float(np.median(np.diff(values))) >= _AMBIGUOUS_STEP:
+    if (
+        word not in _TICKS
+        and len(values) > 1
+        and float(np.median(np.diff(values))) >= _AMBIGUOUS_STEP
+    ):
         raise RecordingError(
             f"{table.path}: the unit of the time column {name} is not clear",
             expected="seconds or milliseconds",

@@ -1,4 +1,6 @@
-"""Samples on their way from another maker's file: they grow block by block, and lie on disk once they are many."""
+"""Samples on their way from another maker's file: they grow block by block,
+and lie on disk once they are many.
+"""
 
 from __future__ import annotations
 
@@ -56,13 +58,19 @@ class Spool:
         return block[:, rest[0]] if rest else block
 
     def take(self, rows: NDArray[np.int64], /, axis: int = 0) -> Spool:
-        """A spool of these rows, in this order; rows that stood near one another are read at once."""
+        """A spool of these rows, in this order;
+        rows that stood near one another are read at once.
+        """
         taken = Spool(self._channels)
         for start in range(0, len(rows), _TAKEN_ROWS):
             some = rows[start : start + _TAKEN_ROWS]
             low, high = int(some.min()), int(some.max()) + 1
             near = high - low <= _NEAR * len(some)
-            block = self._read(low, high)[some - low] if near else np.concatenate([self._read(i, i + 1) for i in some])
+            block = (
+                self._read(low, high)[some - low]
+                if near
+                else np.concatenate([self._read(i, i + 1) for i in some])
+            )
             taken.append(block)
         return taken
 
@@ -77,7 +85,9 @@ class Spool:
 
 
 class Growing:
-    """A column of float64 that grows block by block: times and counters, of which the format wants all at once."""
+    """A column of float64 that grows block by block: times and counters,
+    of which the format wants all at once.
+    """
 
     def __init__(self) -> None:
         self._blocks: list[NDArray[np.float64]] = []

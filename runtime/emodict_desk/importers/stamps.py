@@ -14,7 +14,8 @@ Float64Array = NDArray[np.float64]
 
 # Longer steps are pauses, shorter ones jitter; of a slow stream, steps of more than two samples.
 PAUSE_S, PAUSE_SAMPLES = 0.5, 2
-# A stream is steady where most steps are this near to the nominal one, and their middle nearly is it.
+# A stream is steady where most steps are this near to the nominal one,
+# and their middle nearly is it.
 _NEAR, _MOST, _NOMINAL = 0.25, 0.5, 0.05
 # It is a loss where no sample within so long after it catches up to less than this.
 _LOOK_S, _LOST_PERIODS = 2.0, 0.75
@@ -29,7 +30,12 @@ def mended_glitches(times_s: Float64Array, rate_hz: float) -> tuple[Float64Array
         return times_s, 0
     around_s, middle_s = times_s[2:] - times_s[:-2], (times_s[2:] + times_s[:-2]) / 2
     follow = (around_s > 0) & (around_s < 2 * GAP_PERIODS / rate_hz)
-    wrong = np.flatnonzero(follow & (np.abs(times_s[1:-1] - middle_s) > max(_GLITCH_S, PAUSE_SAMPLES / rate_hz))) + 1
+    wrong = (
+        np.flatnonzero(
+            follow & (np.abs(times_s[1:-1] - middle_s) > max(_GLITCH_S, PAUSE_SAMPLES / rate_hz))
+        )
+        + 1
+    )
     mended = times_s.copy()
     mended[wrong] = middle_s[wrong - 1]
     return mended, len(wrong)
@@ -42,14 +48,19 @@ def even_times(times_s: Float64Array, rate_hz: float) -> tuple[Float64Array, int
         times_s: (samples,) in the order in which they were taken; they may jitter.
         rate_hz: nominal.
 
-    Where most samples come at the nominal rate they stay at it: what was lost is a gap, never spread
-    over the rest. Elsewhere (bursts, another rate) only pauses are gaps, and losses not known: 0.
+    Where most samples come at the nominal rate they stay at it: what was lost is a gap,
+    never spread over the rest. Elsewhere (bursts, another rate) only pauses are gaps,
+    and losses not known: 0.
     """
     if len(times_s) < 2:
         return times_s, 0
     steps_s = np.diff(times_s)
     pauses = np.abs(steps_s) > max(PAUSE_S, PAUSE_SAMPLES / rate_hz)
-    losses = _losses(times_s, pauses, rate_hz) if _is_steady(steps_s, rate_hz) else np.zeros(len(steps_s), dtype=bool)
+    losses = (
+        _losses(times_s, pauses, rate_hz)
+        if _is_steady(steps_s, rate_hz)
+        else np.zeros(len(steps_s), dtype=bool)
+    )
     edges = [0, *(np.flatnonzero(pauses | losses) + 1).tolist(), len(times_s)]
     stretches = [times_s[start:stop] for start, stop in itertools.pairwise(edges)]
     if not losses.any():
@@ -78,7 +89,10 @@ def _losses(times_s: Float64Array, pauses: NDArray[np.bool_], rate_hz: float) ->
     start = 0
     for at in np.flatnonzero(pauses | (steps_s * rate_hz > GAP_PERIODS)):
         if not pauses[at]:
-            before_s, after_s = late_s[max(start, at + 1 - look) : at + 1], late_s[at + 1 : at + 1 + look]
+            before_s, after_s = (
+                late_s[max(start, at + 1 - look) : at + 1],
+                late_s[at + 1 : at + 1 + look],
+            )
             # Of the last few samples of a file the earliest may be late, too.
             level_s = before_s.min() if len(after_s) == look else before_s.max()
             lost[at] = (after_s.min() - level_s) * rate_hz > _LOST_PERIODS
@@ -99,8 +113,8 @@ def _line(times_s: Float64Array) -> Float64Array:
 def _laid_apart(stretches: Sequence[Float64Array], rate_hz: float) -> Float64Array:
     """Stretches at the nominal rate, each as late as its earliest sample: none precedes its taking.
 
-    One of more than _OWN_RATE_S has its own rate: crystals differ, and that is long enough to see it.
-    None begins before the one before it is over.
+    One of more than _OWN_RATE_S has its own rate: crystals differ, and that is long enough to see
+    it. None begins before the one before it is over.
     """
     laid: list[Float64Array] = []
     for times_s in stretches:

@@ -1,4 +1,6 @@
-"""Tables of text with a header, read in blocks so that memory stays bounded; what cannot be read is named by line."""
+"""Tables of text with a header, read in blocks so that memory stays bounded;
+what cannot be read is named by line.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,8 @@ _DELIMITERS = (",", ";", "\t")
 _MISSING = {"", "nan", "na", "n/a", "null", "none", "-"}
 # So many times the cells of the header, and the decimals have commas too.
 _COMMA_CELLS = 1.4
-# A cell of the longest recording is far from this long; a missing quote makes one of the whole rest of the file.
+# A cell of the longest recording is far from this long;
+# a missing quote makes one of the whole rest of the file.
 csv.field_size_limit(1 << 20)
 _MOST_COMMENTS, _MOST_HEADER = 10_000, 1 << 24
 
@@ -41,7 +44,8 @@ class Block:
 
 @dataclass(frozen=True)
 class TextTable:
-    """A table in a file: comment lines before it, its column names, and how its cells are separated.
+    """A table in a file: comment lines before it, its column names,
+    and how its cells are separated.
 
     Attributes:
         skipped_lines: lines before the header's, or before the first row where there is no header.
@@ -68,7 +72,9 @@ class TextTable:
         for i, column in enumerate(self.columns):
             if column.strip().lower() == wanted:
                 return i
-        raise RecordingError(f"{self.path} has no column '{name}'", expected="a name of the header", got=self.names())
+        raise RecordingError(
+            f"{self.path} has no column '{name}'", expected="a name of the header", got=self.names()
+        )
 
     def names(self) -> str:
         """The column names, for a sentence; very many are cut short."""
@@ -109,10 +115,13 @@ class TextTable:
         except UnicodeDecodeError as error:
             raise not_utf8(self.path, error) from None
         except csv.Error as error:
-            raise RecordingError(f"{self.path}, near line {skip + reader.line_num}: {error}") from None  # type: ignore[attr-defined]
+            line = skip + reader.line_num  # type: ignore[attr-defined]
+            raise RecordingError(f"{self.path}, near line {line}: {error}") from None
         return Block(rows, lines or seen)
 
-    def _is_cut_off(self, row: list[str], reader: Iterator[list[str]], line: int, account: Account) -> bool:
+    def _is_cut_off(
+        self, row: list[str], reader: Iterator[list[str]], line: int, account: Account
+    ) -> bool:
         """Is this the last line, broken off before its end?"""
         if len(row) > len(self.columns) or _ends_with_newline(self.path):
             return False
@@ -135,7 +144,12 @@ class TextTable:
 
 
 def open_table(
-    path: Path, expected: str, *, delimiter: str | None = None, has_header: bool = True, decimal: str = "."
+    path: Path,
+    expected: str,
+    *,
+    delimiter: str | None = None,
+    has_header: bool = True,
+    decimal: str = ".",
 ) -> TextTable:
     """Find the header of a table; lines before it that start with # are its comments.
 
@@ -152,13 +166,21 @@ def open_table(
     if not line:
         raise RecordingError(f"{path} holds nothing but comments", expected=expected)
     # Between the cells of a table whose numbers have commas stands another sign, if there is one.
-    delimiter = delimiter or max(_DELIMITERS, key=lambda sign: (sign != decimal and sign in line, line.count(sign)))
+    delimiter = delimiter or max(
+        _DELIMITERS, key=lambda sign: (sign != decimal and sign in line, line.count(sign))
+    )
     try:
         cells = next(csv.reader([line], delimiter=delimiter))
     except csv.Error as error:
-        raise RecordingError(f"{path}: the first line is not a header of a table: {error}", expected=expected) from None
-    columns = tuple(c.strip() for c in cells) if has_header else tuple(str(i) for i in range(len(cells)))
-    return TextTable(path, delimiter, columns, tuple(comments), skipped, has_header, decimal=decimal)
+        raise RecordingError(
+            f"{path}: the first line is not a header of a table: {error}", expected=expected
+        ) from None
+    columns = (
+        tuple(c.strip() for c in cells) if has_header else tuple(str(i) for i in range(len(cells)))
+    )
+    return TextTable(
+        path, delimiter, columns, tuple(comments), skipped, has_header, decimal=decimal
+    )
 
 
 def numbers(table: TextTable, block: Block, columns: Sequence[int]) -> NDArray[np.float64]:
@@ -176,7 +198,9 @@ def numbers(table: TextTable, block: Block, columns: Sequence[int]) -> NDArray[n
             out[:, i] = cells
         except ValueError:
             # Which cell it was is looked for only now: the good blocks are read at full speed.
-            out[:, i] = [_number(table, cell, block.lines[at], column) for at, cell in enumerate(cells)]
+            out[:, i] = [
+                _number(table, cell, block.lines[at], column) for at, cell in enumerate(cells)
+            ]
         infinite = np.flatnonzero(np.isinf(out[:, i]))
         if len(infinite):
             raise _not_a_number(table, cells[infinite[0]], block.lines[infinite[0]], column)
@@ -196,7 +220,8 @@ def _not_a_number(table: TextTable, cell: str, line: int, column: int) -> Record
     name = f"column {table.columns[column]}" if table.has_header else f"cell {column + 1}"
     return RecordingError(
         f"{table.path}, line {line}, {name}: not a number",
-        expected=f"a number, with a {'comma' if table.decimal == ',' else 'point'} for the decimals",
+        expected=f"a number, with a "
+        f"{'comma' if table.decimal == ',' else 'point'} for the decimals",
         got=repr(cell.strip()[:40]),
         fix="Say that its decimals have a comma: --decimal , (of import csv)"
         if re.fullmatch(r"\s*-?\d*,\d+\s*", cell)
@@ -204,7 +229,9 @@ def _not_a_number(table: TextTable, cell: str, line: int, column: int) -> Record
     )
 
 
-def time_runs_back(table: TextTable, line: int, before: object, after: object, fix: str) -> RecordingError:
+def time_runs_back(
+    table: TextTable, line: int, before: object, after: object, fix: str
+) -> RecordingError:
     """The error for a row that is not later than the one before it."""
     return RecordingError(
         f"{table.path}, line {line}: the time stands still or goes backwards",

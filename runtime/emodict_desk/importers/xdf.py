@@ -1,4 +1,6 @@
-"""XDF: the streams that LabRecorder wrote of the Lab Streaming Layer, clocks already brought together."""
+"""XDF: the streams that LabRecorder wrote of the Lab Streaming Layer,
+clocks already brought together.
+"""
 
 from __future__ import annotations
 
@@ -61,10 +63,10 @@ def read_xdf(
     """Read an XDF file (LabRecorder, Lab Streaming Layer).
 
     Streams become eeg, ppg or gsr by their type, or else their name; streams of text become events.
-    Their clocks are brought together, clock resets included. Where two streams could be one modality,
-    `stream` chooses by name or number; MODALITY=NAME also says what a stream of another type is.
-    Streams of one name, source and host that follow one another are one signal with a gap. `only`
-    names the modalities to take.
+    Their clocks are brought together, clock resets included. Where two streams could be one
+    modality, `stream` chooses by name or number; MODALITY=NAME also says what a stream of another
+    type is. Streams of one name, source and host that follow one another are one signal with a gap.
+    `only` names the modalities to take.
 
     Raises:
         RecordingError: not an XDF, no stream of use, several for one modality, or separate clocks.
@@ -89,7 +91,9 @@ def read_xdf(
         signals=signals,
         events=tuple(_events(loaded, chosen, origin_s, account)),
         start_time=_start_time(header, account),
-        device=" + ".join(dict.fromkeys(info.name for info in infos if chosen.get(info.number) in signals)),
+        device=" + ".join(
+            dict.fromkeys(info.name for info in infos if chosen.get(info.number) in signals)
+        ),
         attributes=account.attributes(),
     )
 
@@ -173,17 +177,24 @@ def _infos(path: Path) -> list[StreamInfo]:
 def _check_chunks(path: Path, infos: Sequence[StreamInfo]) -> dict[int, int]:
     """How many samples the file has of each stream."""
     try:
-        return check_chunks(path, {info.number: (info.channels, _BYTES[info.form]) for info in infos})
+        return check_chunks(
+            path, {info.number: (info.channels, _BYTES[info.form]) for info in infos}
+        )
     except (ValueError, KeyError) as error:
         raise _damaged(path, error) from error
 
 
-def _load(path: Path, numbers: list[int], account: Account) -> tuple[dict[int, dict[str, Any]], dict[str, Any]]:
+def _load(
+    path: Path, numbers: list[int], account: Account
+) -> tuple[dict[int, dict[str, Any]], dict[str, Any]]:
     pyxdf = _pyxdf()
     try:
         with _said_by_pyxdf(account):
-            # pyxdf would give samples out of order even times, and spread the others over lost ones.
-            streams, header = pyxdf.load_xdf(str(path), select_streams=numbers, dejitter_timestamps=False)
+            # pyxdf would give samples out of order even times,
+            # and spread the others over lost ones.
+            streams, header = pyxdf.load_xdf(
+                str(path), select_streams=numbers, dejitter_timestamps=False
+            )
     except Exception as error:
         # As above.
         raise _damaged(path, error) from error
@@ -192,14 +203,18 @@ def _load(path: Path, numbers: list[int], account: Account) -> tuple[dict[int, d
 
 def _damaged(path: Path, error: Exception) -> RecordingError:
     return RecordingError(
-        f"{path} starts like an XDF but cannot be read: {type(error).__name__}: {error}".rstrip(": "),
+        f"{path} starts like an XDF but cannot be read: {type(error).__name__}: {error}".rstrip(
+            ": "
+        ),
         fix="Copy it again; LabRecorder must have been stopped before",
     )
 
 
 @dataclass(frozen=True)
 class _Stream:
-    """One stream's samples in the order in which they were taken; times_s is the recorder's clock."""
+    """One stream's samples in the order in which they were taken;
+    times_s is the recorder's clock.
+    """
 
     info: Any
     times_s: NDArray[np.float64]
@@ -232,27 +247,40 @@ def _signals(
             there.setdefault(modality, []).append(_stream(found, path, account))
     if not there:
         raise RecordingError(
-            f"{path}: its streams of EEG, PPG and GSR are empty", expected="samples", fix="Record it again"
+            f"{path}: its streams of EEG, PPG and GSR are empty",
+            expected="samples",
+            fix="Record it again",
         )
     joined = {}
     for modality, parts in there.items():
         several = [info for info in infos if chosen.get(info.number) == modality]
-        joined[modality] = _joined(parts, functools.partial(several_streams, several, modality, path), account)
+        joined[modality] = _joined(
+            parts, functools.partial(several_streams, several, modality, path), account
+        )
     _check_clocks(joined, path)
     origin_s = min(float(stream.times_s[0]) for stream in joined.values())
-    return {m: _signal(m, stream, origin_s, path, account) for m, stream in joined.items()}, origin_s
+    return {
+        m: _signal(m, stream, origin_s, path, account) for m, stream in joined.items()
+    }, origin_s
 
 
 def _stream(found: dict[str, Any], path: Path, account: Account) -> _Stream:
     """Samples in order, at even times where they came at a rate; what was found wrong is said."""
     info, of = found["info"], f"stream {_first(found['info'], 'name')}"
     times_s = np.asarray(found["time_stamps"], dtype=np.float64)
-    values: NDArray[np.float32] = np.asarray(found["time_series"], dtype=np.float32).reshape(len(times_s), -1)
+    values: NDArray[np.float32] = np.asarray(found["time_series"], dtype=np.float32).reshape(
+        len(times_s), -1
+    )
     nominal = float(_first(info, "nominal_srate") or 0)
     times_s, glitches = mended_glitches(times_s, nominal)
     if glitches:
-        account.note(f"{of}: {count_of(glitches, 'sample')} with a wrong time stamp, placed between the next ones")
-    order = by_time(times_s, values, in_bursts=len(times_s) > 1 and float(np.median(np.diff(times_s))) == 0)
+        account.note(
+            f"{of}: {count_of(glitches, 'sample')} with a wrong time stamp, "
+            f"placed between the next ones"
+        )
+    order = by_time(
+        times_s, values, in_bursts=len(times_s) > 1 and float(np.median(np.diff(times_s))) == 0
+    )
     if order is not None:
         order.say(f"{of}: ", "the time stamps", account)
         times_s, values = order.of(times_s), order.of(values)
@@ -262,7 +290,9 @@ def _stream(found: dict[str, Any], path: Path, account: Account) -> _Stream:
             account.note(f"{of}: {count_of(lost, 'sample')} lost, by the time stamps")
     kept = growing(times_s)
     if not kept.all():
-        account.leave_out(f"{count_of(int((~kept).sum()), 'sample')} of {of}", "their time runs back")
+        account.leave_out(
+            f"{count_of(int((~kept).sum()), 'sample')} of {of}", "their time runs back"
+        )
     return _Stream(info, times_s[kept], values[kept])
 
 
@@ -273,7 +303,9 @@ def _may_drop_samples(info: Any) -> bool:
     return _first(synchronization, "can_drop_samples").lower() == "true"
 
 
-def _joined(parts: Sequence[_Stream], twins: Callable[[], RecordingError], account: Account) -> _Stream:
+def _joined(
+    parts: Sequence[_Stream], twins: Callable[[], RecordingError], account: Account
+) -> _Stream:
     """Streams of one device whose program was started again, as one.
 
     Raises:
@@ -285,11 +317,16 @@ def _joined(parts: Sequence[_Stream], twins: Callable[[], RecordingError], accou
         if after.times_s[0] <= before.times_s[-1]:
             raise twins()
         at_s = after.times_s[0] - first.times_s[0]
-        account.note(f"stream {first.name}: started again at {at_s:.1f} s; its parts are one signal with a gap")
+        account.note(
+            f"stream {first.name}: started again at {at_s:.1f} s; "
+            f"its parts are one signal with a gap"
+        )
     if len(parts) == 1:
         return first
     return _Stream(
-        first.info, np.concatenate([part.times_s for part in parts]), np.concatenate([part.values for part in parts])
+        first.info,
+        np.concatenate([part.times_s for part in parts]),
+        np.concatenate([part.values for part in parts]),
     )
 
 
@@ -300,9 +337,11 @@ def _check_clocks(streams: Mapping[str, _Stream], path: Path) -> None:
     if unix and others:
         names = " and ".join(streams[modality].name for modality in unix)
         raise RecordingError(
-            f"{path}: stream {names} is stamped in Unix time, the others in LSL's: they have no clock in common",
+            f"{path}: stream {names} is stamped in Unix time, the others in LSL's: "
+            f"they have no clock in common",
             expected="all in one of the two",
-            fix=f"Import them apart, with --only {','.join(unix)} and with --only {','.join(others)}, and join the two "
+            fix=f"Import them apart, with --only {','.join(unix)} and with --only "
+            f"{','.join(others)}, and join the two "
             f"with --with FILE --offset SECONDS",
         )
     for modality, stream in streams.items():
@@ -312,14 +351,17 @@ def _check_clocks(streams: Mapping[str, _Stream], path: Path) -> None:
             raise RecordingError(
                 f"{path}: the clock of stream {stream.name} was set while it was recorded",
                 expected=f"pauses of at most {_LONGEST_PAUSE_S / 3600:.0f} h",
-                got=f"a step of {steps_s[at]:.0f} s after {stream.times_s[at] - stream.times_s[0]:.1f} s",
+                got=f"a step of {steps_s[at]:.0f} s after "
+                f"{stream.times_s[at] - stream.times_s[0]:.1f} s",
                 fix=f"Leave the stream out: --only {','.join(m for m in streams if m != modality)}"
                 if len(streams) > 1
                 else "Record it again",
             )
 
 
-def _signal(modality: str, stream: _Stream, origin_s: float, path: Path, account: Account) -> Signal:
+def _signal(
+    modality: str, stream: _Stream, origin_s: float, path: Path, account: Account
+) -> Signal:
     times_s = stream.times_s - origin_s
     columns, names, unit = _channels(modality, stream.info, stream.values.shape[1], path, account)
     rate_hz = _rate(stream.info, times_s, stream.name, path, account)
@@ -340,46 +382,72 @@ def _signal(modality: str, stream: _Stream, origin_s: float, path: Path, account
     )
 
 
-def _rate(info: Any, times_s: NDArray[np.float64], name: str, path: Path, account: Account) -> float:
+def _rate(
+    info: Any, times_s: NDArray[np.float64], name: str, path: Path, account: Account
+) -> float:
     """The nominal rate if samples do come at it, else the measured one."""
     nominal, measured = float(_first(info, "nominal_srate") or 0), usual_rate_hz(times_s)
     if not measured and nominal <= 0:
         raise RecordingError(f"{path}: stream {name} has one sample only", expected="many samples")
     if nominal > 0 and (not measured or abs(measured / nominal - 1) <= _RATE_TOLERANCE):
         return nominal
-    wrong = f", not the {nominal:g} Hz of its header: if samples were lost, its frequencies are wrong"
-    account.note(f"stream {name}: {measured:.4g} Hz measured{wrong if nominal > 0 else ', its header names no rate'}")
+    wrong = (
+        f", not the {nominal:g} Hz of its header: if samples were lost, its frequencies are wrong"
+    )
+    account.note(
+        f"stream {name}: {measured:.4g} Hz "
+        f"measured{wrong if nominal > 0 else ', its header names no rate'}"
+    )
     return measured
 
 
-def _channels(modality: str, info: Any, count: int, path: Path, account: Account) -> tuple[list[int], list[str], str]:
+def _channels(
+    modality: str, info: Any, count: int, path: Path, account: Account
+) -> tuple[list[int], list[str], str]:
     """(columns, labels, unit) of the channels to take."""
     name = _first(info, "name")
     described = _described(info)
     if len(described) != count:
         if described:
             account.note(
-                f"stream {name}: {len(described)} channels described, {count} there; they are numbered{_NAME_THEM}"
+                f"stream {name}: {len(described)} channels described, {count} there; "
+                f"they are numbered{_NAME_THEM}"
             )
         described = [Label("")] * count
     columns = list(range(count))
     if modality == "eeg":
-        columns = [i for i, label in enumerate(described) if label.kind.upper() in ("", "EEG")] or columns
+        columns = [
+            i for i, label in enumerate(described) if label.kind.upper() in ("", "EEG")
+        ] or columns
         if not any(label.name for label in described):
-            account.note(f"stream {name}: its header names no channels, they are numbered{_NAME_THEM}")
+            account.note(
+                f"stream {name}: its header names no channels, they are numbered{_NAME_THEM}"
+            )
     elif count > 1:
-        columns = [(pulse_light([label.name for label in described]) or 0) if modality == "ppg" else 0]
-        account.note(f"{modality}: channel {described[columns[0]].name or columns[0] + 1} taken of {count}")
+        columns = [
+            (pulse_light([label.name for label in described]) or 0) if modality == "ppg" else 0
+        ]
+        account.note(
+            f"{modality}: channel {described[columns[0]].name or columns[0] + 1} taken of {count}"
+        )
     for i in sorted(set(range(count)) - set(columns)):
-        account.leave_out(f"channel {described[i].name or i + 1} of {name}", described[i].kind or "one is taken")
+        account.leave_out(
+            f"channel {described[i].name or i + 1} of {name}", described[i].kind or "one is taken"
+        )
     units = {described[i].unit for i in columns} - {""}
     if len(units) > 1:
-        raise RecordingError(f"{path}: the channels of stream {name} have different units", got=sorted(units))
+        raise RecordingError(
+            f"{path}: the channels of stream {name} have different units", got=sorted(units)
+        )
     unit = "a.u." if WANTED_UNIT[modality] == "a.u." else next(iter(units), "")
     if not unit:
         account.note(f"stream {name}: no unit in its header, taken for {WANTED_UNIT[modality]}")
     unit_factor(unit or WANTED_UNIT[modality], WANTED_UNIT[modality], of=f"{path}, stream {name}")
-    return columns, [described[i].name or f"ch{i + 1}" for i in columns], unit or WANTED_UNIT[modality]
+    return (
+        columns,
+        [described[i].name or f"ch{i + 1}" for i in columns],
+        unit or WANTED_UNIT[modality],
+    )
 
 
 def _described(info: Any) -> list[Label]:
@@ -387,7 +455,11 @@ def _described(info: Any) -> list[Label]:
     desc = (info.get("desc") or [None])[0] or {}
     channels = (desc.get("channels") or [None])[0] or {}
     found = channels.get("channel") or []
-    return [Label(_first(c, "label"), plain_unit(_first(c, "unit")), _first(c, "type")) for c in found if c]
+    return [
+        Label(_first(c, "label"), plain_unit(_first(c, "unit")), _first(c, "type"))
+        for c in found
+        if c
+    ]
 
 
 def _first(info: Any, key: str) -> str:
@@ -404,7 +476,9 @@ def _events(
         if chosen.get(number) != MARKER or not len(found["time_stamps"]):
             continue
         if (found["time_stamps"][0] > _UNIX_S) != (origin_s > _UNIX_S):
-            account.leave_out(f"events of {_first(found['info'], 'name')}", "no clock in common with the samples")
+            account.leave_out(
+                f"events of {_first(found['info'], 'name')}", "no clock in common with the samples"
+            )
             continue
         for at_s, words in zip(found["time_stamps"], found["time_series"], strict=True):
             text = " ".join(str(word) for word in np.ravel(np.asarray(words, dtype=object))).strip()
@@ -418,9 +492,11 @@ FORM = Form(
     looks_like_xdf,
     options=(
         Option(
-            "stream", "NAME", "Stream to take, by name or number; MODALITY=NAME says what one of another type is.",
+            "stream",
+            "NAME",
+            "Stream to take, by name or number; MODALITY=NAME says what one of another type is.",
             many=True,
         ),
     ),
     reads_only=True,
-)  # fmt: skip
+)

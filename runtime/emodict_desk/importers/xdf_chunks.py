@@ -26,7 +26,8 @@ Row = tuple[int, int]
 
 
 def check_chunks(path: Path, rows: Mapping[int, Row]) -> dict[int, int]:
-    """How many samples there are of each stream of `rows`; chunks that hold other than they claim are refused.
+    """How many samples there are of each stream of `rows`;
+    chunks that hold other than they claim are refused.
 
     Raises:
         ValueError: with the chunk's place.
@@ -80,9 +81,15 @@ def _check_samples(content: memoryview, rows: Mapping[int, Row], missing: int) -
     if channels < 0:
         raise ValueError(f"its stream has {channels} channels")
     if count * (1 + channels * max(width, 2)) > len(content) + missing:
-        raise ValueError(f"it claims {count} samples of {channels} channels in {len(content)} bytes")
+        raise ValueError(
+            f"it claims {count} samples of {channels} channels in {len(content)} bytes"
+        )
     try:
-        end = _numbers_end(content, at, count, channels * width) if width else _text_end(content, at, count, channels)
+        end = (
+            _numbers_end(content, at, count, channels * width)
+            if width
+            else _text_end(content, at, count, channels)
+        )
     except (IndexError, struct.error):
         if missing:
             # They lead to where it is cut off, and pyxdf finds nothing behind that.
@@ -104,7 +111,10 @@ def _number_at(content: memoryview, at: int) -> tuple[int, int]:
 def _numbers_end(content: memoryview, at: int, count: int, row_bytes: int) -> int:
     """Each sample begins with a byte: 0, or another and its time."""
     stride = 1 + _TIME_BYTES + row_bytes
-    if len(content) - at == count * stride and np.frombuffer(content[at:], dtype=np.uint8)[::stride].all():
+    if (
+        len(content) - at == count * stride
+        and np.frombuffer(content[at:], dtype=np.uint8)[::stride].all()
+    ):
         return len(content)
     for _ in range(count):
         at += 1 + (_TIME_BYTES if content[at] else 0) + row_bytes

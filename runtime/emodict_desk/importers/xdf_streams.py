@@ -51,7 +51,9 @@ class StreamInfo:
         return modality_of_words(self.type) or modality_of_words(self.name)
 
 
-def choose_streams(infos: Sequence[StreamInfo], asked: Sequence[str], path: Path, account: Account) -> dict[int, str]:
+def choose_streams(
+    infos: Sequence[StreamInfo], asked: Sequence[str], path: Path, account: Account
+) -> dict[int, str]:
     """Stream number -> modality, or marker; several of one modality are one, started again.
 
     Raises:
@@ -73,14 +75,18 @@ def choose_streams(infos: Sequence[StreamInfo], asked: Sequence[str], path: Path
     for info in infos:
         if info.number not in chosen:
             known = info.samples or info.modality() is None
-            why = f"type {info.type or 'none'}, not EEG, PPG, GSR or text" if known else "no samples"
+            why = (
+                f"type {info.type or 'none'}, not EEG, PPG, GSR or text" if known else "no samples"
+            )
             account.leave_out(f"stream {info.name}", why)
     if not set(chosen.values()) & set(WANTED_UNIT):
         raise RecordingError(
             f"{path} holds no stream of EEG, PPG or GSR",
             expected="one of that type or name",
             got="; ".join(info.shown for info in infos) or "no streams",
-            fix="Say what a stream is: --stream eeg=NAME" if infos else "It was cut off before the first stream",
+            fix="Say what a stream is: --stream eeg=NAME"
+            if infos
+            else "It was cut off before the first stream",
         )
     return chosen
 
@@ -119,7 +125,8 @@ def _asked(infos: Sequence[StreamInfo], asked: Sequence[str], path: Path) -> dic
             what = "names no stream" if not matches else f"names {len(matches)} streams"
             raise RecordingError(
                 f"--stream '{name}' {what} of {path}",
-                expected="; ".join(info.shown for info in matches or infos) or "nothing: the file has no streams",
+                expected="; ".join(info.shown for info in matches or infos)
+                or "nothing: the file has no streams",
                 fix="Choose by number" if matches else None,
             )
         said |= {info.number: _told(info, modality, name) for info in matches}

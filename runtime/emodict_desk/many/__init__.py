@@ -1,4 +1,6 @@
-"""Many recordings at once: in processes of this machine or on a Dask cluster, answered in their order."""
+"""Many recordings at once: in processes of this machine or on a Dask cluster,
+answered in their order.
+"""
 
 from __future__ import annotations
 
@@ -45,13 +47,15 @@ def iter_many(
 ) -> Generator[Iterator[Prediction], None, None]:
     """`iter_predictions` for each recording, in their order, whatever finishes first.
 
-    Iterate each to its end before the next (`joined` makes a Prediction of one), and close the whole if left early.
-    `jobs` processes of this machine, or all workers of the `dask` cluster at tcp://host:port, each with the model
-    opened once. The numbers are those of `predict`, to the last bit where BLAS has one thread here as well
-    (OPENBLAS_NUM_THREADS=1; emodict-run sees to it). `on_done` hears how many recordings have been scored so far.
+    Iterate each to its end before the next (`joined` makes a Prediction of one), and close the
+    whole if left early. `jobs` processes of this machine, or all workers of the `dask` cluster at
+    tcp://host:port, each with the model opened once. The numbers are those of `predict`, to the
+    last bit where BLAS has one thread here as well (OPENBLAS_NUM_THREADS=1; emodict-run sees to
+    it). `on_done` hears how many recordings have been scored so far.
 
     Raises:
-        InputError: a recording, the model, or the cluster cannot be used; what comes before it has been yielded.
+        InputError: a recording, the model, or the cluster cannot be used;
+            what comes before it has been yielded.
     """
     require_jobs(jobs, dask)
     jobs = min(jobs, len(recordings))
@@ -64,7 +68,16 @@ def iter_many(
     tasks = [task_of(number, path) for number, path in enumerate(recordings)]
     level = logging.getLogger("emodict").getEffectiveLevel()
     absolute = task_of(0, engine_path).path
-    work = Work(absolute, sha256_of_model(absolute), device, part, person, tuple(invert), level, dask is not None)
+    work = Work(
+        absolute,
+        sha256_of_model(absolute),
+        device,
+        part,
+        person,
+        tuple(invert),
+        level,
+        dask is not None,
+    )
     with _here(jobs, work, tasks) if dask is None else _on_cluster(dask, work, tasks) as outcomes:
         yield from (outcome.replay() for outcome in _in_order(outcomes, on_done))
 
@@ -112,7 +125,8 @@ def _on_cluster(address: str, work: Work, tasks: Sequence[Task]) -> Iterator[Ite
         address,
         readiness=partial(readiness, work),
         purpose="run the model",
-        fix_unready="A Dask cluster needs a shared folder, with the same path on every machine, and the same packages "
+        fix_unready="A Dask cluster needs a shared folder, with the same path on every machine, "
+        "and the same packages "
         "on every worker",
         fix_lost="See that its scheduler and workers run, and run the command again",
     )

@@ -19,7 +19,12 @@ EXAMPLE = "the address that `dask scheduler` shows, such as tcp://192.168.1.5:87
 
 @contextlib.contextmanager
 def open_cluster(
-    address: str, *, readiness: Callable[[], Exception | None], purpose: str, fix_unready: str, fix_lost: str
+    address: str,
+    *,
+    readiness: Callable[[], Exception | None],
+    purpose: str,
+    fix_unready: str,
+    fix_lost: str,
 ) -> Iterator[Any]:
     """A `distributed.Client` whose workers run this emodict and are known to be ready for the work.
 
@@ -30,7 +35,8 @@ def open_cluster(
         fix_lost: what to do where the cluster was lost in the middle of the work.
 
     Raises:
-        ClusterError: no cluster there, no workers, another emodict on them, one that is not ready, or it was lost.
+        ClusterError: no cluster there, no workers, another emodict on them,
+            one that is not ready, or it was lost.
         MissingDependencyError: distributed is not installed.
     """
     try:
@@ -48,7 +54,8 @@ def open_cluster(
         except (OSError, CancelledError, KilledWorker) as error:
             # Errors of the work come back as values: this one is Dask's own.
             raise ClusterError(
-                f"The Dask cluster at {address} was lost: {(str(error) or type(error).__name__).splitlines()[0]}",
+                f"The Dask cluster at {address} was lost: "
+                f"{(str(error) or type(error).__name__).splitlines()[0]}",
                 fix=fix_lost,
             ) from error
 
@@ -89,7 +96,9 @@ def _ask_workers(client: Any, question: Callable[[], Any]) -> dict[str, Any]:
         ClusterError: one does not answer; `Client.run` itself would wait for it for ever.
     """
     try:
-        answers: dict[str, Any] = client.sync(client._run, question, on_error="return", callback_timeout=ANSWER_S)
+        answers: dict[str, Any] = client.sync(
+            client._run, question, on_error="return", callback_timeout=ANSWER_S
+        )
     except TimeoutError as error:
         raise ClusterError(
             "A worker of the Dask cluster does not answer",
@@ -103,26 +112,39 @@ def _require_version(client: Any) -> None:
     """Another emodict may compute other features."""
     for worker, found in _ask_workers(client, version).items():
         if found != version():
-            got = f"emodict {found}" if isinstance(found, str) else f"{type(found).__name__}: {found}"
+            got = (
+                f"emodict {found}" if isinstance(found, str) else f"{type(found).__name__}: {found}"
+            )
             raise ClusterError(
                 f"The Dask worker {worker} does not run the emodict that runs here",
                 expected=f"emodict {version()}",
                 got=got,
-                fix=f"Install the same on every worker: pip install 'emodict[onnx,dask]=={version()}'",
+                fix=f"Install the same on every worker: "
+                f"pip install 'emodict[onnx,dask]=={version()}'",
             )
 
 
-def _require_ready(client: Any, readiness: Callable[[], Exception | None], purpose: str, fix: str) -> None:
+def _require_ready(
+    client: Any, readiness: Callable[[], Exception | None], purpose: str, fix: str
+) -> None:
     for worker, error in _ask_workers(client, readiness).items():
         if error is not None:
-            raise ClusterError(f"The Dask worker {worker} cannot {purpose}: {error}", fix=fix) from error
+            raise ClusterError(
+                f"The Dask worker {worker} cannot {purpose}: {error}", fix=fix
+            ) from error
 
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Dask's loggers write to the terminal by themselves; what matters comes back as an error of emodict's."""
-    names = [name for name in logging.root.manager.loggerDict if name.split(".")[0] == "distributed"]
-    before = {logging.getLogger(name): logging.getLogger(name).level for name in ["distributed", *names]}
+    """Dask's loggers write to the terminal by themselves;
+    what matters comes back as an error of emodict's.
+    """
+    names = [
+        name for name in logging.root.manager.loggerDict if name.split(".")[0] == "distributed"
+    ]
+    before = {
+        logging.getLogger(name): logging.getLogger(name).level for name in ["distributed", *names]
+    }
     for logger in before:
         logger.setLevel(logging.CRITICAL + 1)
     tornado = logging.getLogger("tornado.application")
@@ -136,7 +158,8 @@ def _quiet() -> Iterator[None]:
 
 
 def _not_of_a_closed_connection(record: logging.LogRecord) -> bool:
-    """Work that is left early may have results on their way: Tornado, which Dask talks through, tells each as an error.
+    """Work that is left early may have results on their way: Tornado,
+    which Dask talks through, tells each as an error.
 
     Other errors of Tornado stay: the process may be a notebook, which runs on it as well.
     """

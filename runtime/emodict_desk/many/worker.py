@@ -21,7 +21,8 @@ from emodict.predict.person import Person
 from emodict.predict.scoring import iter_predictions
 from emodict.results.prediction import Prediction
 
-# One engine a thread: the engine owns the arrays of its answer, and a Dask worker may have several threads.
+# One engine a thread: the engine owns the arrays of its answer,
+# and a Dask worker may have several threads.
 _kept = threading.local()
 
 
@@ -31,7 +32,8 @@ class Work:
 
     Attributes:
         engine_path: absolute.
-        engine_sha256: of each of `model_files`; "" where there is none, which open_engine has to say.
+        engine_sha256: of each of `model_files`; "" where there is none,
+            which open_engine has to say.
         log_level: of the messages that the asking process shows.
         on_cluster: the workers may be other machines, which may see other files.
     """
@@ -48,7 +50,9 @@ class Work:
 
 @dataclass(frozen=True)
 class Task:
-    """One recording: its place in the order, its path as the user gave it and absolute, and its size here."""
+    """One recording: its place in the order,
+    its path as the user gave it and absolute, and its size here.
+    """
 
     number: int
     given: str
@@ -71,7 +75,9 @@ class WorkerError(Exception):
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one recording: its blocks and messages in the order they came, and the error that ended it."""
+    """What became of one recording: its blocks and messages in the order they came,
+    and the error that ended it.
+    """
 
     number: int
     events: tuple[Prediction | Note, ...]
@@ -97,14 +103,18 @@ def task_of(number: int, path: str | os.PathLike[str]) -> Task:
 
 
 def score_task(work: Work, task: Task) -> Outcome:
-    """Score one recording; an error comes back as a value, for the asking process to raise in its turn."""
+    """Score one recording; an error comes back as a value,
+    for the asking process to raise in its turn.
+    """
     events: list[Prediction | Note] = []
     error, trace = None, ""
     with _notes_into(events, work.log_level, task):
         try:
             if work.on_cluster:
                 _require_visible(task)
-            parts = iter_predictions(_engine(work), task.path, part=work.part, person=work.person, invert=work.invert)
+            parts = iter_predictions(
+                _engine(work), task.path, part=work.part, person=work.person, invert=work.invert
+            )
             events.extend(parts)
         except Exception as caught:
             error, trace = _portable(caught, task), traceback.format_exc()
@@ -135,7 +145,9 @@ def forget_engines() -> None:
 
 def sha256_of_model(path: str) -> tuple[str, ...]:
     """Of the content of each of its `model_files`."""
-    return tuple(_sha256(read_content(file)) if file.is_file() else "" for file in model_files(Path(path)))
+    return tuple(
+        _sha256(read_content(file)) if file.is_file() else "" for file in model_files(Path(path))
+    )
 
 
 def _sha256(content: bytes) -> str:
@@ -143,7 +155,9 @@ def _sha256(content: bytes) -> str:
 
 
 def _engine(work: Work) -> Engine:
-    """This thread's engine, opened at the first recording and again where the file has changed since."""
+    """This thread's engine, opened at the first recording and again where
+    the file has changed since.
+    """
     state = Path(work.engine_path).stat()
     key = (work.engine_path, work.engine_sha256, work.device, state.st_mtime_ns, state.st_size)
     if getattr(_kept, "key", None) != key:
@@ -158,7 +172,9 @@ def _engine(work: Work) -> Engine:
 
 
 def _open(work: Work) -> Engine:
-    """The model, from the very bytes that were compared; a file that is not there is for open_engine to say."""
+    """The model, from the very bytes that were compared;
+    a file that is not there is for open_engine to say.
+    """
     contents = {}
     for file, expected in zip(model_files(Path(work.engine_path)), work.engine_sha256, strict=True):
         if file.is_file():
@@ -168,7 +184,8 @@ def _open(work: Work) -> Engine:
                     f"{file} is not the model that the run began with",
                     expected=f"SHA-256 {expected[:16]}",
                     got=found[:16],
-                    fix="Leave the file alone during a run; workers on other machines need the same file",
+                    fix="Leave the file alone during a run; "
+                    "workers on other machines need the same file",
                 )
     with holding(contents):
         return open_engine(work.engine_path, device=work.device)
@@ -192,7 +209,9 @@ def _require_visible(task: Task) -> None:
 
 @contextlib.contextmanager
 def _notes_into(events: list[Prediction | Note], level: int, task: Task) -> Iterator[None]:
-    """Collect what this thread logs; the other threads of a Dask worker have their own recordings."""
+    """Collect what this thread logs;
+    the other threads of a Dask worker have their own recordings.
+    """
     handler, logger, thread = logging.Handler(), logging.getLogger("emodict"), threading.get_ident()
 
     def keep(record: logging.LogRecord) -> None:
@@ -214,7 +233,9 @@ def _portable(error: Exception, task: Task) -> Exception:
     """The error in the words of the user's path, and able to travel."""
     if not _survives(error):
         return RuntimeError(_as_given(f"{type(error).__name__}: {error}", task))
-    error.args = tuple(_as_given(part, task) if isinstance(part, str) else part for part in error.args)
+    error.args = tuple(
+        _as_given(part, task) if isinstance(part, str) else part for part in error.args
+    )
     if isinstance(error, OSError) and isinstance(error.filename, str):
         error.filename = _as_given(error.filename, task)
     return error

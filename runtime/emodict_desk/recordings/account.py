@@ -1,4 +1,6 @@
-"""What an importer owes its user besides the samples: what it left out and why, and what it took for granted."""
+"""What an importer owes its user besides the samples: what it left out and why,
+and what it took for granted.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,9 @@ from dataclasses import dataclass, field
 
 @dataclass
 class Account:
-    """Kept while a file is read; ends up in the attributes of the recording, which every summary shows."""
+    """Kept while a file is read; ends up in the attributes of the recording,
+    which every summary shows.
+    """
 
     source: str
     left_out: list[str] = field(default_factory=list)

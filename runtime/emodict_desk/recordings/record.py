@@ -1,4 +1,6 @@
-"""record: a live source kept as a session, without a model; and how its streams are doing meanwhile."""
+"""record: a live source kept as a session, without a model;
+and how its streams are doing meanwhile.
+"""
 
 from __future__ import annotations
 
@@ -62,7 +64,8 @@ def record(
     seconds: float | None = None,
     each_second: Callable[[float, Sequence[StreamCount]], object] = lambda elapsed_s, counts: None,
 ) -> Sequence[StreamCount]:
-    """Keep all that happens until the source is finished, `seconds` are over, or Ctrl-C; what was brought.
+    """Keep all that happens until the source is finished, `seconds` are over,
+    or Ctrl-C; what was brought.
 
     The source and the recorder are entered and left by the caller.
 
@@ -97,7 +100,9 @@ def require_samples(counts: Sequence[StreamCount], source: LiveSource) -> None:
         RecordingError: not one sample came.
     """
     if not any(count.samples for count in counts):
-        raise RecordingError(f"{source.name} has brought no samples", fix="Check that the sensors are on and sending")
+        raise RecordingError(
+            f"{source.name} has brought no samples", fix="Check that the sensors are on and sending"
+        )
 
 
 def _count(counts: dict[str, StreamCount], event: SensorEvent) -> None:

@@ -1,4 +1,6 @@
-"""repair: a session whose times cannot be, with the times that can; what was done is said and kept in the session."""
+"""repair: a session whose times cannot be, with the times that can;
+what was done is said and kept in the session.
+"""
 
 from __future__ import annotations
 
@@ -49,14 +51,16 @@ _MOST_PERIODS = 100.0
 
 
 def repair_session(path: str | os.PathLike[str], out: str | os.PathLike[str]) -> list[str]:
-    """Write to `out` what can be used of a session; what was done, in sentences. The session itself stays as it is.
+    """Write to `out` what can be used of a session; what was done, in sentences.
+    The session itself stays as it is.
 
-    Samples whose times cannot be are left out: those that are not numbers, those that run back, those that lie a day
-    and more from the rest. Times that count from another moment (Unix time) are moved to the recording's start, of all
-    modalities by the same.
+    Samples whose times cannot be are left out: those that are not numbers, those that run back,
+    those that lie a day and more from the rest. Times that count from another moment (Unix time)
+    are moved to the recording's start, of all modalities by the same.
 
     Raises:
-        RecordingError: it cannot be read, nothing in it can be repaired, or there is nothing to repair.
+        RecordingError: it cannot be read, nothing in it can be repaired,
+            or there is nothing to repair.
     """
     path, done, left_out = Path(path), list[str](), list[str]()
     with open_hdf5(path) as file:
@@ -64,10 +68,13 @@ def repair_session(path: str | os.PathLike[str], out: str | os.PathLike[str]) ->
         try:
             recording = _repaired(file, path, done, left_out)
         except DAMAGE as error:
-            raise RecordingError(f"{path} is damaged or incomplete: {error}", fix="Copy it again") from error
+            raise RecordingError(
+                f"{path} is damaged or incomplete: {error}", fix="Copy it again"
+            ) from error
         if not done or not recording.modality_names:
             raise RecordingError(
-                f"{path}: there are no times in it that can be repaired", fix=" ".join(left_out) or "Use it as it is"
+                f"{path}: there are no times in it that can be repaired",
+                fix=" ".join(left_out) or "Use it as it is",
             )
         write_session(_with_notes(recording, done), out)
     return [*done, *(f"Left out: {sentence}" for sentence in left_out)]
@@ -122,7 +129,9 @@ class _ChosenRows:
 
 
 def _with_growing_times(fields: dict[str, Any], done: list[str]) -> dict[str, Any]:
-    """The fields of a Signal without the samples whose clock, be it times or a counter, cannot be."""
+    """The fields of a Signal without the samples whose clock,
+    be it times or a counter, cannot be.
+    """
     raise_first(rate_problems(fields["modality"], fields["rate_hz"]))
     name = "timestamps_s" if fields["timestamps_s"] is not None else "sequence"
     if fields[name] is None or len(fields[name]) != len(fields["samples"]):
@@ -138,7 +147,11 @@ def _with_growing_times(fields: dict[str, Any], done: list[str]) -> dict[str, An
         f"{fields['modality']}: {len(times) - len(rows)} of {len(times)} samples left out, "
         "whose times are not numbers, run back or lie days from the rest"
     )
-    clocks = {name: fields[name][rows] for name in ("timestamps_s", "sequence") if fields[name] is not None}
+    clocks = {
+        name: fields[name][rows]
+        for name in ("timestamps_s", "sequence")
+        if fields[name] is not None
+    }
     if name == "timestamps_s":
         # The times win over the counter, which may have another opinion.
         clocks["sequence"] = None
@@ -162,14 +175,20 @@ def _without_wrong_counter(fields: dict[str, Any], done: list[str]) -> dict[str,
     counter = fields["sequence"]
     if counter is None or fields["timestamps_s"] is None:
         return fields
-    if not list(clock_problems(fields["modality"], "sequence", np.asarray(counter), len(fields["samples"]))):
+    if not list(
+        clock_problems(fields["modality"], "sequence", np.asarray(counter), len(fields["samples"]))
+    ):
         return fields
-    done.append(f"{fields['modality']}: its counter of samples is left out; its times say where they lie")
+    done.append(
+        f"{fields['modality']}: its counter of samples is left out; its times say where they lie"
+    )
     return {**fields, "sequence": None}
 
 
 def plausible_rows(times_s: Float64Array) -> Rows:
-    """Which samples to keep: as many as have times that grow, without what lies farther off than any pause."""
+    """Which samples to keep: as many as have times that grow,
+    without what lies farther off than any pause.
+    """
     finite = np.flatnonzero(np.isfinite(times_s))
     rows = finite[longest_growing(times_s[finite])]
     # Each run ends before a step that no pause of a sitting takes.
@@ -178,10 +197,13 @@ def plausible_rows(times_s: Float64Array) -> Rows:
 
 
 def longest_growing(values: Float64Array) -> Rows:
-    """The indices of one longest strictly growing subsequence (Schensted 1961): the fewest samples are left out."""
+    """The indices of one longest strictly growing subsequence (Schensted 1961):
+    the fewest samples are left out.
+    """
     if (np.diff(values) > 0).all():
         return np.arange(len(values))
-    # Of each length: the least value that a growing subsequence of it ends with, and where that value stands.
+    # Of each length: the least value that a growing subsequence of it ends with,
+    # and where that value stands.
     ends: list[float] = []
     at = np.zeros(len(values), dtype=np.intp)
     before = np.full(len(values), -1, dtype=np.intp)
@@ -197,13 +219,21 @@ def longest_growing(values: Float64Array) -> Rows:
 
 
 def _shift_of(signals: Iterable[dict[str, Any]], start_time: str) -> float:
-    """What is taken from times that count from another moment than the start: `start_time`, or else their first."""
-    firsts = [s["timestamps_s"][0] for s in signals if s["timestamps_s"] is not None and len(s["timestamps_s"])]
+    """What is taken from times that count from another moment than the start:
+    `start_time`, or else their first.
+    """
+    firsts = [
+        s["timestamps_s"][0]
+        for s in signals
+        if s["timestamps_s"] is not None and len(s["timestamps_s"])
+    ]
     far = [first for first in firsts if abs(first) > LONGEST_S]
     if not far:
         return 0.0
     start_s = _unix_s(start_time)
-    since_1970 = start_s is not None and all(-_EARLY_S <= first - start_s <= LONGEST_GAPS_S for first in far)
+    since_1970 = start_s is not None and all(
+        -_EARLY_S <= first - start_s <= LONGEST_GAPS_S for first in far
+    )
     return start_s if since_1970 and start_s is not None else float(min(far))
 
 
@@ -221,20 +251,25 @@ def _shifted(fields: dict[str, Any], shift_s: float, done: list[str]) -> dict[st
     if not shift_s or times_s is None or not len(times_s) or abs(times_s[0]) <= LONGEST_S:
         return fields
     done.append(
-        f"{fields['modality']}: its times counted from another moment, and are moved by {-shift_s:.3f} s: "
+        f"{fields['modality']}: its times counted from another moment, "
+        f"and are moved by {-shift_s:.3f} s: "
         f"its first sample lies at {times_s[0] - shift_s:.3f} s"
     )
     return {**fields, "timestamps_s": times_s - shift_s}
 
 
 def _rest_shifted(recording: Recording, shift_s: float) -> Recording:
-    """Trials and events counted from that other moment, too, are moved with the signals; others stay."""
+    """Trials and events counted from that other moment, too,
+    are moved with the signals; others stay.
+    """
     trials = recording.trials
     if trials is not None and len(trials) and shift_s and np.min(trials.start_s) > LONGEST_S:
         starts, stops = np.asarray(trials.start_s) - shift_s, np.asarray(trials.stop_s) - shift_s
         trials = dataclasses.replace(trials, start_s=starts, stop_s=stops)
     events = tuple(
-        dataclasses.replace(event, onset_s=event.onset_s - (shift_s if abs(event.onset_s) > LONGEST_S else 0.0))
+        dataclasses.replace(
+            event, onset_s=event.onset_s - (shift_s if abs(event.onset_s) > LONGEST_S else 0.0)
+        )
         for event in recording.events
     )
     return dataclasses.replace(recording, trials=trials, events=events)

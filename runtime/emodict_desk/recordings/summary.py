@@ -43,8 +43,8 @@ class SignalSummary:
 class SessionSummary:
     """What a session holds; face_form is None without video, face_frames None for an external file.
 
-    `doubts` are sentences on what in its signals cannot be, such as a wrong unit; `unusable` says of each modality
-    that cannot be used why.
+    `doubts` are sentences on what in its signals cannot be, such as a wrong unit; `unusable` says
+    of each modality that cannot be used why.
     """
 
     session_id: str

@@ -64,7 +64,9 @@ _EEG_REFERENCE = "Pz"
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing wrong with a session: an error makes it unusable, a warning says what to expect of it."""
+    """One thing wrong with a session: an error makes it unusable,
+    a warning says what to expect of it.
+    """
 
     severity: str
     where: str
@@ -72,7 +74,9 @@ class Finding:
 
 
 def validate_session(path: str | os.PathLike[str]) -> list[Finding]:
-    """Check everything that can be checked in a session.h5, errors first; an empty list is a good session."""
+    """Check everything that can be checked in a session.h5, errors first;
+    an empty list is a good session.
+    """
     found = _Findings()
     with_file = found.attempt("file", open_hdf5, Path(path))
     if with_file is not None:
@@ -109,7 +113,9 @@ class _Findings:
             for part in where.split("/"):
                 sentence = sentence.removeprefix(f"{part}: ")
             self.error(
-                where, sentence + (" emodict-session repair may do it." if isinstance(problem, ClockError) else "")
+                where,
+                sentence
+                + (" emodict-session repair may do it." if isinstance(problem, ClockError) else ""),
             )
 
     def _add(self, finding: Finding) -> None:
@@ -133,13 +139,17 @@ def _check_session(found: _Findings, file: h5py.File, path: Path) -> None:
         signal = group and found.attempt(f"/signals/{modality}", _check_signal, found, group, spec)
         stops += [signal.stop_s] if signal is not None else []
     # None of a link that leads nowhere, too.
-    parts = (found.attempt(f"/{name}", file.get, name) for name in ("video/face", "trials", "events"))
+    parts = (
+        found.attempt(f"/{name}", file.get, name) for name in ("video/face", "trials", "events")
+    )
     face_group, trials, events_group = parts
     if face_group is not None:
         face = found.attempt("/video/face", _check_face, found, face_group, path, spec)
         stops += [face.stop_s] if face is not None else []
     elif not modalities:
-        found.error("/signals", "no signals, and no video either. Record or import the session again.")
+        found.error(
+            "/signals", "no signals, and no video either. Record or import the session again."
+        )
     if trials is not None:
         found.attempt("/trials", _check_trials, found, trials, max(stops, default=None))
     if events_group is not None:
@@ -154,7 +164,10 @@ def _check_root(found: _Findings, file: h5py.File) -> None:
         found.warn("/", f"attribute {', '.join(missing)} missing; read as empty.")
     start = read_text(file.attrs.get("start_time", ""))
     if start and not _is_iso_time(start):
-        found.warn("/", f"start_time is not an ISO 8601 time. Expected 2024-05-01T09:30:00Z, got '{start}'.")
+        found.warn(
+            "/",
+            f"start_time is not an ISO 8601 time. Expected 2024-05-01T09:30:00Z, got '{start}'.",
+        )
 
 
 def _is_iso_time(text: str) -> bool:
@@ -179,9 +192,12 @@ def _check_signal(found: _Findings, group: h5py.Group, spec: FeatureSpec) -> Sig
     if "data" in group:
         found.add_all(where, channel_problems(modality, group["data"].shape, names))
         for clock in ("timestamps", "sequence"):
-            # Of a recording that was cut off the last samples lack their times; reading leaves them out.
+            # Of a recording that was cut off the last samples lack their times;
+            # reading leaves them out.
             if clock in group and not is_unfinished(group):
-                found.add_all(where, clock_problems(modality, clock, group[clock][:], len(group["data"])))
+                found.add_all(
+                    where, clock_problems(modality, clock, group[clock][:], len(group["data"]))
+                )
     _check_channel_set(found, where, modality, names, spec)
     if missing_parts(group):
         return None
@@ -189,7 +205,11 @@ def _check_signal(found: _Findings, group: h5py.Group, spec: FeatureSpec) -> Sig
     if signal is not None:
         _check_times(found, where, signal, spec)
         if modality_of(modality).placed and signal.reference not in ("", _EEG_REFERENCE):
-            found.warn(where, f"reference is '{signal.reference}'. The features were defined against {_EEG_REFERENCE}.")
+            found.warn(
+                where,
+                f"reference is '{signal.reference}'. "
+                f"The features were defined against {_EEG_REFERENCE}.",
+            )
     # A wrong rate or clock does not keep the samples from being looked at.
     found.attempt(where, _check_samples, found, where, signal or _samples_alone(modality, group))
     return signal
@@ -197,7 +217,9 @@ def _check_signal(found: _Findings, group: h5py.Group, spec: FeatureSpec) -> Sig
 
 def _samples_alone(modality: str, group: h5py.Group) -> Signal:
     columns = tuple(f"column {i}" for i in range(group["data"].shape[1]))
-    return Signal(modality=modality, rate_hz=1.0, unit="", channel_names=columns, samples=group["data"])
+    return Signal(
+        modality=modality, rate_hz=1.0, unit="", channel_names=columns, samples=group["data"]
+    )
 
 
 def _as_number(value: Any) -> float:
@@ -207,25 +229,34 @@ def _as_number(value: Any) -> float:
         return float("nan")
 
 
-def _check_unit(found: _Findings, where: str, modality: str, group: h5py.Group, spec: FeatureSpec) -> None:
+def _check_unit(
+    found: _Findings, where: str, modality: str, group: h5py.Group, spec: FeatureSpec
+) -> None:
     if modality not in spec.modality_names:
-        found.warn(where, f"no model of {spec.id} uses it. Known: {', '.join(spec.modality_names)}.")
+        found.warn(
+            where, f"no model of {spec.id} uses it. Known: {', '.join(spec.modality_names)}."
+        )
     elif "units" in group.attrs:
-        found.attempt(where, _check_one_unit, group.attrs["units"], spec.modality(modality).unit, modality)
+        found.attempt(
+            where, _check_one_unit, group.attrs["units"], spec.modality(modality).unit, modality
+        )
 
 
 def _check_one_unit(unit: Any, wanted: str, modality: str) -> None:
     unit_factor(read_text(unit), wanted, of=modality)
 
 
-def _check_channel_set(found: _Findings, where: str, modality: str, names: Sequence[str], spec: FeatureSpec) -> None:
+def _check_channel_set(
+    found: _Findings, where: str, modality: str, names: Sequence[str], spec: FeatureSpec
+) -> None:
     wanted = spec.modality(modality).channel_names if modality in spec.modality_names else ()
     there = {canonical_channel(name) for name in names}
     missing = [name for name in wanted if canonical_channel(name) not in there]
     if missing:
         found.warn(
             where,
-            f"{len(missing)} of the {len(wanted)} channels of {spec.id} missing: {' '.join(missing)}; "
+            f"{len(missing)} of the {len(wanted)} channels of {spec.id} missing: "
+            f"{' '.join(missing)}; "
             "its models cannot run on this session, one trained for its channels can (--channels).",
         )
 
@@ -233,21 +264,32 @@ def _check_channel_set(found: _Findings, where: str, modality: str, names: Seque
 def _check_times(found: _Findings, where: str, signal: Signal, spec: FeatureSpec) -> None:
     lowest = modality_of(signal.modality).lowest_rate_hz
     if signal.rate_hz < lowest:
-        found.warn(where, f"{signal.rate_hz:g} Hz is too slow for the features. Expected at least {lowest:g} Hz.")
+        found.warn(
+            where,
+            f"{signal.rate_hz:g} Hz is too slow for the features. Expected at least {lowest:g} Hz.",
+        )
     if signal.timestamps_s is not None and signal.sample_count > 1:
         measured = 1.0 / float(np.median(np.diff(signal.timestamps_s)))
         if abs(measured / signal.rate_hz - 1) > _RATE_TOLERANCE:
             found.warn(
                 where,
-                f"sampling_rate is {signal.rate_hz:g} Hz, but the timestamps come at {measured:.4g} Hz; "
+                f"sampling_rate is {signal.rate_hz:g} Hz, "
+                f"but the timestamps come at {measured:.4g} Hz; "
                 "the timestamps win, and most samples fall off the clock. Correct sampling_rate.",
             )
     if signal.start_s < 0:
-        found.warn(where, f"starts {-signal.start_s:g} s before the recording; what lies before it is not read.")
+        found.warn(
+            where,
+            f"starts {-signal.start_s:g} s before the recording; what lies before it is not read.",
+        )
     shortest_s = max(modality.window_s for modality in spec.modalities)
     length_s = max(0.0, signal.stop_s - signal.start_s)
     if length_s < shortest_s:
-        found.error(where, f"is {length_s:.3g} s long. Expected at least {shortest_s:g} s, one window of features.")
+        found.error(
+            where,
+            f"is {length_s:.3g} s long. Expected at least "
+            f"{shortest_s:g} s, one window of features.",
+        )
 
 
 def _check_samples(found: _Findings, where: str, signal: Signal) -> None:
@@ -265,10 +307,16 @@ def _check_samples(found: _Findings, where: str, signal: Signal) -> None:
     ):
         names = [name for name, bad in zip(signal.channel_names, mask, strict=True) if bad]
         if names:
-            found.warn(where, f"{says} in {'channels' if len(names) > 1 else 'channel'} {', '.join(names)}.")
+            found.warn(
+                where,
+                f"{says} in {'channels' if len(names) > 1 else 'channel'} {', '.join(names)}.",
+            )
     share = missing_share(signal, scan)
     if share > _MISSING_WORTH_SAYING:
-        found.warn(where, f"{share:.1%} of the samples are missing; windows that touch a gap give no result.")
+        found.warn(
+            where,
+            f"{share:.1%} of the samples are missing; windows that touch a gap give no result.",
+        )
     for doubt in doubts_of_signal(signal):
         found.warn(where, f"{doubt.partition(': ')[2]}.")
 
@@ -276,7 +324,10 @@ def _check_samples(found: _Findings, where: str, signal: Signal) -> None:
 def _check_face(found: _Findings, group: h5py.Group, path: Path, spec: FeatureSpec) -> FaceVideo:
     face = read_face(group, path)
     if face.external_file is not None and not Path(face.external_file).is_file():
-        found.error(group.name, f"external_file '{face.external_file}' is not there. Copy it to the session.")
+        found.error(
+            group.name,
+            f"external_file '{face.external_file}' is not there. Copy it to the session.",
+        )
     if face.embedding is not None and "video" in spec.modality_names:
         dims, wanted = face.embedding.shape[1], embedding_dims(face, spec)
         if dims != wanted:
@@ -301,10 +352,16 @@ def _check_trials(found: _Findings, group: h5py.Group, duration_s: float | None)
         found.attempt(group.name, read_trials, group)
     if trials["distribution"] is not None and trials["distribution"].ndim == 2:
         rows = trials["distribution"][: len(names)]
-        found.add_all(group.name, distribution_problems(rows, lambda row: f"the label row of trial '{names[row]}'"))
+        found.add_all(
+            group.name,
+            distribution_problems(rows, lambda row: f"the label row of trial '{names[row]}'"),
+        )
     for name, count in Counter(names).items():
         if count > 1:
-            found.warn(group.name, f"{count} trials share the id '{name}'; training takes their rows for one trial.")
+            found.warn(
+                group.name,
+                f"{count} trials share the id '{name}'; training takes their rows for one trial.",
+            )
     labels = trials["label_names"]
     if len(set(labels)) < len(labels):
         found.error(group.name, f"a label name is there twice: {' '.join(labels)}.")

@@ -60,12 +60,15 @@ def write_report(
 
     Args:
         model_lines: what to say of the model under the title, a line each.
-        wearers: what the recording of each prediction says of its wearer (`read_wearer`); none, or one for each.
+        wearers: what the recording of each prediction says of its wearer
+            (`read_wearer`); none, or one for each.
 
     Raises:
         OutputError: the folder does not exist or cannot be written, or the disk is full.
     """
-    write_page(report_html(predictions, title=title, model_lines=model_lines, wearers=wearers), path)
+    write_page(
+        report_html(predictions, title=title, model_lines=model_lines, wearers=wearers), path
+    )
 
 
 def report_html(
@@ -80,7 +83,8 @@ def report_html(
     style, script = ((files / name).read_text("utf-8") for name in ("report.css", "report.js"))
     pairs = zip(predictions, wearers or [None] * len(predictions), strict=True)
     sections = "\n".join(
-        _section(prediction, f"s{i}", wearer or Wearer()) for i, (prediction, wearer) in enumerate(pairs)
+        _section(prediction, f"s{i}", wearer or Wearer())
+        for i, (prediction, wearer) in enumerate(pairs)
     )
     body = f"""{_HATCH}
 <h1>{escape(title)}</h1>
@@ -106,31 +110,50 @@ def _index(predictions: Sequence[Prediction]) -> str:
             + (f"<td>{metrics['kl']:.4f}</td>" if metrics else "<td>–</td>" if with_truth else "")
             + "</tr>"
         )
-    return f'<nav aria-label="Sessions"><div class="scroll"><table>{"".join(rows)}</table></div></nav>'
+    return (
+        f'<nav aria-label="Sessions"><div class="scroll"><table>{"".join(rows)}</table></div></nav>'
+    )
 
 
 def _section(prediction: Prediction, name: str, wearer: Wearer) -> str:
     parts = [f'<section id="{name}"><h2>{escape(prediction.session)}</h2>{_badge(prediction)}']
     parts.append(_facts(prediction, wearer.start))
-    parts += [f'<p class="doubt"><strong>Doubtful:</strong> {escape(doubt)}.</p>' for doubt in prediction.doubts]
+    parts += [
+        f'<p class="doubt"><strong>Doubtful:</strong> {escape(doubt)}.</p>'
+        for doubt in prediction.doubts
+    ]
     if not len(prediction):
-        return "".join([*parts, "<p>Nothing to show: the session is shorter than one window.</p></section>"])
+        return "".join(
+            [*parts, "<p>Nothing to show: the session is shorter than one window.</p></section>"]
+        )
     line = svg.timeline(prediction.start_s, wearer.start)
     about = about_wearer(wearer, line)
     if prediction.answered.any():
         marks = event_marks(wearer, line) if line.by_time else ""
-        parts += [_measures(prediction), _distribution(prediction, line, marks), about, _quality(prediction, line)]
-        parts += [_weights(prediction, line), _means(prediction, line), _column_data(prediction, line)]
+        parts += [
+            _measures(prediction),
+            _distribution(prediction, line, marks),
+            about,
+            _quality(prediction, line),
+        ]
+        parts += [
+            _weights(prediction, line),
+            _means(prediction, line),
+            _column_data(prediction, line),
+        ]
     else:
         parts.append(
-            "<p><strong>No row of this session has an answer.</strong> The signal quality below may say why.</p>"
+            "<p><strong>No row of this session has an answer.</strong> The signal quality below "
+            "may say why.</p>"
         )
         parts += [about, _quality(prediction, line)]
     return "".join([*parts, "</section>"])
 
 
 def _badge(prediction: Prediction) -> str:
-    return "".join(f' <span class="badge">{escape(part)}</span>' for part in prediction.simulated_parts)
+    return "".join(
+        f' <span class="badge">{escape(part)}</span>' for part in prediction.simulated_parts
+    )
 
 
 def _facts(prediction: Prediction, start: datetime.datetime | None) -> str:
@@ -150,13 +173,18 @@ def _measures(prediction: Prediction) -> str:
     if metrics is None:
         return ""
     tiles = "".join(
-        f"<div><dt>{'KL' if name == 'kl' else name.capitalize()} {'↑' if name in LARGER_IS_BETTER else '↓'}</dt>"
-        f"<dd>{metrics[name]:.4f}</dd>" + (f"<dd>{mean[name]:.4f} mean label</dd>" if mean else "") + "</div>"
+        f"<div><dt>{'KL' if name == 'kl' else name.capitalize()} "
+        f"{'↑' if name in LARGER_IS_BETTER else '↓'}</dt>"
+        f"<dd>{metrics[name]:.4f}</dd>"
+        + (f"<dd>{mean[name]:.4f} mean label</dd>" if mean else "")
+        + "</div>"
         for name in METRICS
     )
     return (
-        f'<dl class="measures">{tiles}</dl><p class="caption">Predicted against true, mean over the rows with both. '
-        "↓ smaller is better, ↑ larger is better; the mean label of the training data is the prediction to beat.</p>"
+        f'<dl class="measures">{tiles}</dl><p class="caption">Predicted against true, '
+        f"mean over the rows with both. "
+        "↓ smaller is better, ↑ larger is better; the mean label of the training data is the "
+        "prediction to beat.</p>"
     )
 
 
@@ -166,14 +194,23 @@ def _distribution(prediction: Prediction, line: svg.Timeline, marks: str) -> str
     shares = line.means(prediction.distribution, answered)
     gaps = np.isnan(shares[:, 0])
     truth = _truth(prediction, line, fills)
-    plot = svg.plot(svg.stacked_area(shares, fills), line, height=260, label="Predicted distribution over time",
-                    y_ticks=_SHARE_TICKS, time_labels=not truth, under=svg.spans(gaps, "gap"),
-                    over=marks)  # fmt: skip
+    plot = svg.plot(
+        svg.stacked_area(shares, fills),
+        line,
+        height=260,
+        label="Predicted distribution over time",
+        y_ticks=_SHARE_TICKS,
+        time_labels=not truth,
+        under=svg.spans(gaps, "gap"),
+        over=marks,
+    )
     heading = "<h3>Distribution over time</h3>"
     rest = f"Mean of the {count_of(int(answered.sum()), 'row')} with an answer:"
     return (
-        f'<figure>{heading}<p class="readout">{rest}</p>{_legend(prediction, fills, gaps=bool(gaps.any()))}'
-        f"{plot_head('Predicted', 'share of each emotion')}{box(plot, line, timed=not truth)}{truth}"
+        f"<figure>{heading}<p "
+        f'class="readout">{rest}</p>{_legend(prediction, fills, gaps=bool(gaps.any()))}'
+        f"{plot_head('Predicted', 'share of each emotion')}"
+        f"{box(plot, line, timed=not truth)}{truth}"
         f'<figcaption class="caption">{_averaged(line)}</figcaption></figure>'
     )
 
@@ -181,12 +218,15 @@ def _distribution(prediction: Prediction, line: svg.Timeline, marks: str) -> str
 def _legend(prediction: Prediction, fills: Sequence[str], *, gaps: bool) -> str:
     means = prediction.distribution[prediction.answered].mean(axis=0)
     items = [
-        f'<li><span class="swatch" style="background:{fill}"></span><span class="name">{escape(name)}</span>'
+        f'<li><span class="swatch" style="background:{fill}"></span><span '
+        f'class="name">{escape(name)}</span>'
         f'<span class="value">{100 * mean:.1f} %</span></li>'
         for name, fill, mean in zip(prediction.emotions, fills, means, strict=True)
     ]
     if gaps:
-        items.append('<li><span class="swatch nothing"></span><span class="name">no answer</span></li>')
+        items.append(
+            '<li><span class="swatch nothing"></span><span class="name">no answer</span></li>'
+        )
     return f'<ul class="legend">{"".join(items)}</ul>'
 
 
@@ -198,7 +238,14 @@ def _truth(prediction: Prediction, line: svg.Timeline, fills: Sequence[str]) -> 
     if not known.any():
         return ""
     area = svg.stacked_area(line.means(prediction.truth, known), fills)
-    plot = svg.plot(area, line, height=110, label="True distribution over time", y_ticks=_TRUTH_TICKS, time_labels=True)
+    plot = svg.plot(
+        area,
+        line,
+        height=110,
+        label="True distribution over time",
+        y_ticks=_TRUTH_TICKS,
+        time_labels=True,
+    )
     return plot_head("Truth", "blank outside trials") + box(plot, line, timed=True)
 
 
@@ -210,14 +257,34 @@ def _quality(prediction: Prediction, line: svg.Timeline) -> str:
     for i, name in enumerate(prediction.modalities):
         last = i == len(prediction.modalities) - 1
         invalid = ~prediction.valid[:, i]
-        head = f"mean {prediction.mean_quality[i]:.2f} where valid · {int(invalid.sum()) or 'no'} invalid rows"
+        head = (
+            f"mean {prediction.mean_quality[i]:.2f} where valid · "
+            f"{int(invalid.sum()) or 'no'} invalid rows"
+        )
         marks = svg.spans(line.any(invalid), "invalid")
-        plot = svg.plot(svg.area(levels[:, i]), line, height=34, label=f"Quality of {name} over time",
-                        y_ticks=_QUALITY_TICKS, time_labels=last, over=marks)  # fmt: skip
+        plot = svg.plot(
+            svg.area(levels[:, i]),
+            line,
+            height=34,
+            label=f"Quality of {name} over time",
+            y_ticks=_QUALITY_TICKS,
+            time_labels=last,
+            over=marks,
+        )
         parts.append(plot_head(name, head) + box(plot, line, timed=last))
-    where = "invalid: not used" if line.rows_per_column == 1 else "some row of the column is invalid: not used"
-    key = "Always valid" if prediction.valid.all() else f'<span class="swatch invalid"></span> {where}'
-    parts.append(f'<figcaption class="caption">0 to 1. {key}. {_averaged(line)}</figcaption></figure>')
+    where = (
+        "invalid: not used"
+        if line.rows_per_column == 1
+        else "some row of the column is invalid: not used"
+    )
+    key = (
+        "Always valid"
+        if prediction.valid.all()
+        else f'<span class="swatch invalid"></span> {where}'
+    )
+    parts.append(
+        f'<figcaption class="caption">0 to 1. {key}. {_averaged(line)}</figcaption></figure>'
+    )
     return "".join(parts)
 
 
@@ -231,22 +298,33 @@ def _weights(prediction: Prediction, line: svg.Timeline) -> str:
     limit = float(np.nanpercentile(np.abs(weights), 99)) or 1.0
     step = max(1, round(elements / 4 / 4) * 4)
     ticks = [((i + 0.5) / elements, str(i)) for i in range(0, elements, step)]
-    plot = svg.plot(svg.heat_map(weights, limit=limit), line, height=min(320, max(96, 6 * elements)),
-                    label="Dictionary weights over time", y_ticks=ticks, time_labels=True, kind="heat",
-                    under=svg.spans(np.isnan(weights[:, 0]), "gap"))  # fmt: skip
+    plot = svg.plot(
+        svg.heat_map(weights, limit=limit),
+        line,
+        height=min(320, max(96, 6 * elements)),
+        label="Dictionary weights over time",
+        y_ticks=ticks,
+        time_labels=True,
+        kind="heat",
+        under=svg.spans(np.isnan(weights[:, 0]), "gap"),
+    )
     stops = ",".join(f"rgb{stop}" for stop in svg.DIVERGING)
     scale = (
-        f'≤ −{limit:.2g}<span class="scale" style="background:linear-gradient(to right,{stops})"></span>≥ {limit:.2g}'
+        f'≤ −{limit:.2g}<span class="scale" style="background:linear-gradient(to '
+        f'right,{stops})"></span>≥ {limit:.2g}'
     )
     return (
-        f'<figure><h3>Dictionary weights</h3><div class="plothead"><b>element 0 to {elements - 1}</b>'
+        f'<figure><h3>Dictionary weights</h3><div class="plothead"><b>element 0 to '
+        f"{elements - 1}</b>"
         f"<span>{scale}</span></div>{box(plot, line, timed=True)}"
         f'<figcaption class="caption">{_averaged(line)}</figcaption></figure>'
     )
 
 
 def _means(prediction: Prediction, line: svg.Timeline) -> str:
-    """A table of mean distributions: of all rows and, where there is a truth, of each trial beside its truth."""
+    """A table of mean distributions: of all rows and, where there is a truth,
+    of each trial beside its truth.
+    """
     trials = _trials(prediction)
     listed = trials if len(trials) <= MOST_TRIALS else []
     head, columns = _range_columns(prediction)
@@ -278,12 +356,15 @@ def _range_columns(prediction: Prediction) -> tuple[str, list[str]]:
     return '<th class="number">lowest</th><th class="number">highest</th>', cells
 
 
-def _trial_columns(prediction: Prediction, trials: Sequence[Trial], line: svg.Timeline) -> tuple[str, list[str]]:
+def _trial_columns(
+    prediction: Prediction, trials: Sequence[Trial], line: svg.Timeline
+) -> tuple[str, list[str]]:
     """Header cells, and each emotion's cells: a trial's mean above its truth."""
     assert prediction.truth is not None
     head, cells = "", ["" for _ in prediction.emotions]
     for k, trial in enumerate(trials, 1):
-        head += f'<th class="number">trial {k}<small>{_trial_time(prediction, trial, line)}</small></th>'
+        time = _trial_time(prediction, trial, line)
+        head += f'<th class="number">trial {k}<small>{time}</small></th>'
         rows = slice(trial.first, trial.stop)
         shares = prediction.distribution[rows][prediction.answered[rows]]
         means = shares.mean(axis=0) if len(shares) else np.full(len(cells), np.nan)
@@ -314,9 +395,13 @@ def _share_cell(share: float, below: str = "") -> str:
 
 
 def _column_data(prediction: Prediction, line: svg.Timeline) -> str:
-    """What the script reads: per column the shares in tenths of a percent, 0 where there is no answer."""
+    """What the script reads: per column the shares in tenths of a percent,
+    0 where there is no answer.
+    """
     shares = line.means(prediction.distribution, prediction.answered)
-    rows = [np.round(1000 * row).astype(int).tolist() if np.isfinite(row).all() else 0 for row in shares]
+    rows = [
+        np.round(1000 * row).astype(int).tolist() if np.isfinite(row).all() else 0 for row in shares
+    ]
     data = {"start": line.start, "width": line.width, "unit": svg.axis_unit(line), "shares": rows}
     data |= {} if line.zero is None else {"day": line.day_s}
     return f'<script type="application/json">{json.dumps(data, separators=(",", ":"))}</script>'
@@ -326,7 +411,10 @@ def _averaged(line: svg.Timeline) -> str:
     each = f" ({line.width:g} s)" if line.by_time else ""
     if line.rows_per_column == 1:
         return f"One point per row{each}."
-    return f"Averaged: each of the {line.count} columns is the mean of {line.rows_per_column} rows{each}."
+    return (
+        f"Averaged: each of the {line.count} columns is the mean of "
+        f"{line.rows_per_column} rows{each}."
+    )
 
 
 def _length(prediction: Prediction) -> str:
@@ -334,7 +422,11 @@ def _length(prediction: Prediction) -> str:
     if not len(prediction):
         return "0 s"
     line = svg.timeline(prediction.start_s)
-    return _duration(float(prediction.start_s[-1]) + line.hop) if line.by_time else count_of(len(prediction), "row")
+    return (
+        _duration(float(prediction.start_s[-1]) + line.hop)
+        if line.by_time
+        else count_of(len(prediction), "row")
+    )
 
 
 def _duration(length_s: float) -> str:

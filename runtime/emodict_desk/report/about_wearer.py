@@ -1,4 +1,6 @@
-"""The part of the report that holds whatever the model says: events, heart rate and skin conductance."""
+"""The part of the report that holds whatever the model says: events,
+heart rate and skin conductance.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,9 @@ def about_wearer(wearer: Wearer, line: svg.Timeline) -> str:
     if not line.by_time or not (wearer.curves or wearer.events or wearer.missing):
         return ""
     events = event_marks(wearer, line)
-    curves = [_curve(curve, line, events, last=curve is wearer.curves[-1]) for curve in wearer.curves]
+    curves = [
+        _curve(curve, line, events, last=curve is wearer.curves[-1]) for curve in wearer.curves
+    ]
     missing = "".join(f'<p class="note">{escape(sentence)}</p>' for sentence in wearer.missing)
     parts = ["<figure><h3>The wearer</h3>", *curves, missing]
     if wearer.curves:
@@ -44,20 +48,38 @@ def _curve(curve: Curve, line: svg.Timeline, events: str, *, last: bool) -> str:
     placed, inside = line.placed(curve.start_s), line.covers(curve.start_s)
     known = inside & np.isfinite(curve.values)
     quality = placed.means(curve.quality[:, None], inside)[:, 0]
-    strip = svg.plot(svg.area(quality), line, height=16, label=f"Quality of the signal of {curve.name}", y_ticks=(),
-                     time_labels=last)  # fmt: skip
+    strip = svg.plot(
+        svg.area(quality),
+        line,
+        height=16,
+        label=f"Quality of the signal of {curve.name}",
+        y_ticks=(),
+        time_labels=last,
+    )
     if not known.any():
         head = plot_head(curve.name, "not known anywhere: the signal is nowhere clean enough")
         return head + box(strip, line, timed=last)
     values = placed.means(curve.values[:, None], known)[:, 0]
     low, high, step = svg.round_range(values)
-    ticks = [(1 - (at - low) / (high - low), f"{at:g}") for at in np.round(np.arange(low, high + step / 2, step), 9)]
-    drawn = svg.plot(svg.curve((values - low) / (high - low)), line, height=96, label=f"{curve.name} over time",
-                     y_ticks=ticks, time_labels=False, over=events)  # fmt: skip
+    ticks = [
+        (1 - (at - low) / (high - low), f"{at:g}")
+        for at in np.round(np.arange(low, high + step / 2, step), 9)
+    ]
+    drawn = svg.plot(
+        svg.curve((values - low) / (high - low)),
+        line,
+        height=96,
+        label=f"{curve.name} over time",
+        y_ticks=ticks,
+        time_labels=False,
+        over=events,
+    )
     middle = float(np.median(curve.values[known]))
     share = known.sum() / max(1, inside.sum())
     said = f"{curve.unit} · median {middle:.3g} · known in {share:.0%} of the seconds"
-    return plot_head(curve.name, said) + box(drawn, line, timed=False) + box(strip, line, timed=last)
+    return (
+        plot_head(curve.name, said) + box(drawn, line, timed=False) + box(strip, line, timed=last)
+    )
 
 
 def _events(wearer: Wearer, line: svg.Timeline) -> str:
@@ -65,7 +87,8 @@ def _events(wearer: Wearer, line: svg.Timeline) -> str:
     if not shown:
         return ""
     rows = "".join(
-        f"<li><span>{escape(_when(event, line))}</span> {escape(_what(event))}</li>" for event in shown[:MOST_LISTED]
+        f"<li><span>{escape(_when(event, line))}</span> {escape(_what(event))}</li>"
+        for event in shown[:MOST_LISTED]
     )
     rest = len(shown) - MOST_LISTED
     more = f'<p class="note">and {rest} more</p>' if rest > 0 else ""

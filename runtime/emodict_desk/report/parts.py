@@ -14,7 +14,9 @@ def plot_head(name: str, what: str) -> str:
 
 
 def box(plot: str, line: svg.Timeline, *, timed: bool) -> str:
-    """The plot with room for the letters around it; what the axis counts stands below it where it is `timed`."""
+    """The plot with room for the letters around it;
+    what the axis counts stands below it where it is `timed`.
+    """
     if not timed:
         return f'<div class="plotbox">{plot}</div>'
     return f'<div class="plotbox timed" data-axis="{escape(_axis(line))}">{plot}</div>'

@@ -1,4 +1,6 @@
-"""What a recording says of the wearer without any model: events, time of day, heart rate and skin conductance."""
+"""What a recording says of the wearer without any model: events, time of day,
+heart rate and skin conductance.
+"""
 
 from __future__ import annotations
 
@@ -24,8 +26,9 @@ Float64Array = NDArray[np.float64]
 
 # A heart beats seven times and more in it, and has hardly changed its pace.
 PULSE_WINDOW_S = 10
-# Above it the estimate lay within 5 a minute of the intervals between beats in all of 741 windows of an Empatica E4
-# (an hour of stress and rest) that have both; below, movement has peaks of its own.
+# Above it the estimate lay within 5 a minute of the intervals between beats in all of
+# 741 windows of an Empatica E4 (an hour of stress and rest) that have both; below,
+# movement has peaks of its own.
 CLEAN_PULSE = 0.8
 # Between the bins of the window: a third of a beat a minute.
 _FINER = 16
@@ -67,7 +70,8 @@ class Wearer:
 
 
 def read_wearer(path: str | os.PathLike[str]) -> Wearer | None:
-    """Of a session.h5 or another maker's recording; None of a table of features, in which there is nothing of it.
+    """Of a session.h5 or another maker's recording; None of a table of features,
+    in which there is nothing of it.
 
     Raises:
         RecordingError: it cannot be read.
@@ -92,19 +96,25 @@ def wearer_of(recording: Recording) -> Wearer:
 
 
 def heart_rate(recording: Recording, spec: FeatureSpec) -> Curve:
-    """An estimate: the frequency of the highest peak of the pulse's spectrum in the 10 s around each second.
+    """An estimate: the frequency of the highest peak of the pulse's spectrum in the
+    10 s around each second.
 
-    The spectrum, of samples without their mean under a Hann taper, is the one that the quality of a PPG window is
-    judged by (`features.quality.pulse_share`), here of 10 s and at finer frequencies. Where that quality is below
-    CLEAN_PULSE, the peak may be another's, and no rate is given.
+    The spectrum, of samples without their mean under a Hann taper, is the one that the quality of a
+    PPG window is judged by (`features.quality.pulse_share`), here of 10 s and at finer frequencies.
+    Where that quality is below CLEAN_PULSE, the peak may be another's, and no rate is given.
 
     Raises:
-        InputError: the samples cannot be used: too slow, in another unit, or several channels of which none is ppg.
+        InputError: the samples cannot be used: too slow, in another unit,
+            or several channels of which none is ppg.
     """
     rate_hz = recording.signals["ppg"].rate_hz
     lowest_hz = modality_of("ppg").lowest_rate_hz
     if rate_hz < lowest_hz:
-        raise InputError("ppg: too slow to show a pulse", expected=f"at least {lowest_hz:g} Hz", got=f"{rate_hz:g} Hz")
+        raise InputError(
+            "ppg: too slow to show a pulse",
+            expected=f"at least {lowest_hz:g} Hz",
+            got=f"{rate_hz:g} Hz",
+        )
     blocks = list(source_blocks(recording, spec.modality("ppg")))
     samples = np.concatenate([np.empty((0, 1)), *blocks])[:, 0]
     seconds = np.arange(int(len(samples) / rate_hz))
@@ -118,17 +128,23 @@ def heart_rate(recording: Recording, spec: FeatureSpec) -> Curve:
         whole = np.isfinite(windows).all(axis=1)
         rows, windows = rows[whole], windows[whole]
         quality[rows] = pulse_share(windows[:, :, None], rate_hz)
-        rates[rows] = np.where(quality[rows] >= CLEAN_PULSE, 60 * pulse_hz(windows, rate_hz), np.nan)
+        rates[rows] = np.where(
+            quality[rows] >= CLEAN_PULSE, 60 * pulse_hz(windows, rate_hz), np.nan
+        )
     how = (
-        f"An estimate from the PPG: the strongest frequency between {60 * PULSE_HZ[0]:.0f} and {60 * PULSE_HZ[1]:.0f} "
-        f"a minute in the {PULSE_WINDOW_S} s around each second, only where {CLEAN_PULSE:.0%} of the power lies at it "
+        f"An estimate from the PPG: the strongest frequency between {60 * PULSE_HZ[0]:.0f} and "
+        f"{60 * PULSE_HZ[1]:.0f} "
+        f"a minute in the {PULSE_WINDOW_S} s around each second, "
+        f"only where {CLEAN_PULSE:.0%} of the power lies at it "
         "and at its first overtone. Not a medical measurement."
     )
     return Curve("Heart rate", "beats a minute", how, seconds.astype(np.float64), rates, quality)
 
 
 def pulse_hz(windows: Float64Array, rate_hz: float) -> Float64Array:
-    """(windows, samples) -> (windows,) the frequency of the highest peak of each between the limits of a pulse."""
+    """(windows, samples) -> (windows,)
+    the frequency of the highest peak of each between the limits of a pulse.
+    """
     length = windows.shape[1]
     tapered = np.hanning(length) * (windows - windows.mean(axis=1, keepdims=True))
     hz = np.fft.rfftfreq(_FINER * length, 1 / rate_hz)
@@ -149,7 +165,11 @@ def skin_conductance(recording: Recording, spec: FeatureSpec) -> Curve:
     samples = np.concatenate([np.empty((0, 1)), *source_blocks(recording, gsr)])[:, 0]
     windows = extract_features(recording, spec.with_modalities(["gsr"]))
     rows = windows.start_s.astype(int)
-    bounds = np.round(np.arange(int(rows[-1]) + 2) * rate_hz).astype(int) if len(rows) else np.zeros(1, dtype=int)
+    bounds = (
+        np.round(np.arange(int(rows[-1]) + 2) * rate_hz).astype(int)
+        if len(rows)
+        else np.zeros(1, dtype=int)
+    )
     means = np.array([_mean(samples[first:stop]) for first, stop in pairwise(bounds.tolist())])
     quality = np.zeros(len(means))
     quality[rows] = windows.quality[:, 0]

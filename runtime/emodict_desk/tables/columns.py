@@ -41,7 +41,11 @@ def check_features_output(path: Path) -> None:
         MissingDependencyError: .parquet without pyarrow.
     """
     if path.suffix.lower() not in ENDINGS:
-        raise OutputError(f"Cannot write {path}", expected=f"a file ending in {' '.join(ENDINGS)}", got=path.suffix)
+        raise OutputError(
+            f"Cannot write {path}",
+            expected=f"a file ending in {' '.join(ENDINGS)}",
+            got=path.suffix,
+        )
     if path.suffix.lower() == ".parquet":
         import_pyarrow()
     check_writable(path)
@@ -64,7 +68,10 @@ def write_features(tables: Sequence[FeatureTable], path: str | os.PathLike[str])
         return table
     columns: Columns = table_columns(table)
     if len(tables) > 1:
-        columns = {"session": np.repeat([t.source for t in tables], [len(t) for t in tables]), **columns}
+        columns = {
+            "session": np.repeat([t.source for t in tables], [len(t) for t in tables]),
+            **columns,
+        }
     with atomic_path(path) as part:
         (_write_csv if path.suffix.lower() == ".csv" else _write_parquet)(columns, part)
     return table
@@ -89,7 +96,9 @@ def _write_parquet(columns: Columns, path: Path) -> None:
     pyarrow = import_pyarrow()
     import pyarrow.parquet as parquet
 
-    arrays = {name: pyarrow.array(values.tolist(), from_pandas=True) for name, values in columns.items()}
+    arrays = {
+        name: pyarrow.array(values.tolist(), from_pandas=True) for name, values in columns.items()
+    }
     # A file of emodict's, not a path: a full disk is then Python's own OSError.
     with path.open("wb") as handle:
         parquet.write_table(pyarrow.table(arrays), handle)

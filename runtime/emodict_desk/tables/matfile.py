@@ -1,4 +1,6 @@
-"""Numeric arrays out of MATLAB level 5 files, so that a device can score a feature table without scipy."""
+"""Numeric arrays out of MATLAB level 5 files,
+so that a device can score a feature table without scipy.
+"""
 
 from __future__ import annotations
 
@@ -15,26 +17,54 @@ from numpy.typing import NDArray
 from emodict.errors import TableError
 
 # Element types and the types of stored numbers, MAT-File Format (MathWorks), tables 1-1 and 1-3.
-_MI_TYPES = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8"}
+_MI_TYPES = {
+    1: "i1",
+    2: "u1",
+    3: "i2",
+    4: "u2",
+    5: "i4",
+    6: "u4",
+    7: "f4",
+    9: "f8",
+    12: "i8",
+    13: "u8",
+}
 _MI_MATRIX, _MI_COMPRESSED = 14, 15
 # double, single, int8 ... uint64; MATLAB may store the numbers of any in a smaller type.
-_CLASS_TYPES = {6: "f8", 7: "f4", 8: "i1", 9: "u1", 10: "i2", 11: "u2", 12: "i4", 13: "u4", 14: "i8", 15: "u8"}
+_CLASS_TYPES = {
+    6: "f8",
+    7: "f4",
+    8: "i1",
+    9: "u1",
+    10: "i2",
+    11: "u2",
+    12: "i4",
+    13: "u4",
+    14: "i8",
+    15: "u8",
+}
 _COMPLEX_FLAG = 0x0800
 _LEVEL_5 = 1
 _HEADER_BYTES = 128
 # Deflate packs at most 1032 : 1.
 _MOST_EXPANSION = 1100
-# A table of features is megabytes, the signals of a sitting hundreds; more than this after inflating is a bomb.
+# A table of features is megabytes, the signals of a sitting hundreds;
+# more than this after inflating is a bomb.
 _MAX_BYTES = 1 << 29
 
 
 def read_mat(path: str | os.PathLike[str]) -> dict[str, NDArray[Any]]:
-    """Every real numeric array of the file by name; complex ones, cells, structs and text are left out.
+    """Every real numeric array of the file by name; complex ones, cells,
+    structs and text are left out.
 
     Raises:
         TableError: not a level 5 MAT file, or damaged.
     """
-    return {name: values for name, values in read_complex_mat(path).items() if not np.iscomplexobj(values)}
+    return {
+        name: values
+        for name, values in read_complex_mat(path).items()
+        if not np.iscomplexobj(values)
+    }
 
 
 def read_complex_mat(path: str | os.PathLike[str]) -> dict[str, NDArray[Any]]:
@@ -54,14 +84,20 @@ def read_complex_mat(path: str | os.PathLike[str]) -> dict[str, NDArray[Any]]:
         )
     try:
         _check_sizes(content, order)
-        found = [_matrix(body, order) for kind, body in _top_level(content, order) if kind == _MI_MATRIX]
+        found = [
+            _matrix(body, order) for kind, body in _top_level(content, order) if kind == _MI_MATRIX
+        ]
         return dict(entry for entry in found if entry is not None)
     except (struct.error, zlib.error, ValueError, KeyError, IndexError) as error:
-        raise TableError(f"{path} is a damaged MAT file: {error}", fix="Copy or export it again") from error
+        raise TableError(
+            f"{path} is a damaged MAT file: {error}", fix="Copy or export it again"
+        ) from error
 
 
 def _check_sizes(content: bytes, order: str) -> None:
-    """Raises ValueError where the arrays unpack to more than _MAX_BYTES, or to more than they can."""
+    """Raises ValueError where the arrays unpack to more than _MAX_BYTES,
+    or to more than they can.
+    """
     position, claimed = _HEADER_BYTES, 0
     while position + 8 <= len(content):
         kind, size = struct.unpack_from(order + "II", content, position)
@@ -70,7 +106,9 @@ def _check_sizes(content: bytes, order: str) -> None:
         if packed:
             size = struct.unpack(order + "II", zlib.decompressobj().decompress(packed, 8))[1]
         if claimed + size > _MAX_BYTES or (packed and size > _MOST_EXPANSION * len(packed)):
-            raise ValueError(f"its arrays claim {claimed + size:,} bytes, at most {_MAX_BYTES:,} are read")
+            raise ValueError(
+                f"its arrays claim {claimed + size:,} bytes, at most {_MAX_BYTES:,} are read"
+            )
         claimed += size
 
 
@@ -124,6 +162,10 @@ def _matrix(body: bytes, order: str) -> tuple[str, NDArray[Any]] | None:
 
     def numbers() -> NDArray[Any]:
         kind, data = next(parts, nothing)
-        return np.frombuffer(data, dtype=order + _MI_TYPES[kind]).reshape(shape, order="F").astype(wanted)
+        return (
+            np.frombuffer(data, dtype=order + _MI_TYPES[kind])
+            .reshape(shape, order="F")
+            .astype(wanted)
+        )
 
     return name, numbers() + 1j * numbers() if flags & _COMPLEX_FLAG else numbers()

@@ -1,4 +1,6 @@
-"""Archives of arrays (.npz) of unknown origin: what they claim is compared with what they hold before it is read."""
+"""Archives of arrays (.npz) of unknown origin:
+what they claim is compared with what they hold before it is read.
+"""
 
 from __future__ import annotations
 
@@ -16,9 +18,18 @@ from numpy.lib.npyio import NpzFile
 
 # What reading a damaged one raises.
 DAMAGE = (
-    KeyError, ValueError, TypeError, EOFError, OSError, OverflowError, NotImplementedError, RuntimeError,
-    zipfile.BadZipFile, zlib.error, tokenize.TokenError,
-)  # fmt: skip
+    KeyError,
+    ValueError,
+    TypeError,
+    EOFError,
+    OSError,
+    OverflowError,
+    NotImplementedError,
+    RuntimeError,
+    zipfile.BadZipFile,
+    zlib.error,
+    tokenize.TokenError,
+)
 MOST_BYTES = 4 << 30
 MOST_PARTS = 100_000
 # Deflate packs at most 1032 : 1; small arrays of zeros come near it.
@@ -31,7 +42,8 @@ def open_npz(path: Path) -> Iterator[NpzFile]:
     """The arrays by name, read as they are asked for; no pickle is loaded.
 
     Raises:
-        ValueError: it is not a .npz, or claims what it does not hold. Reading its arrays may raise any of DAMAGE.
+        ValueError: it is not a .npz, or claims what it does not hold.
+            Reading its arrays may raise any of DAMAGE.
     """
     with path.open("rb") as handle:
         if not zipfile.is_zipfile(handle):
@@ -46,7 +58,9 @@ def open_npz(path: Path) -> Iterator[NpzFile]:
 
 
 def check_archive(archive: zipfile.ZipFile, size: int) -> None:
-    """Raises ValueError for a zip archive that unpacks to more than any of its size can hold, or than is ever read."""
+    """Raises ValueError for a zip archive that unpacks to more than any of its size can
+    hold, or than is ever read.
+    """
     entries = archive.infolist()
     if len(entries) > MOST_PARTS:
         raise ValueError(f"it holds {len(entries)} parts, at most {MOST_PARTS} are read")
@@ -60,15 +74,22 @@ def check_archive(archive: zipfile.ZipFile, size: int) -> None:
             raise ValueError(f"{entry.filename!r} is packed in a way that is not known")
         packing = MOST_EXPANSION if entry.compress_type == zipfile.ZIP_DEFLATED else 1
         if entry.file_size > packing * entry.compress_size + _HEADER_BYTES:
-            raise ValueError(f"{entry.filename!r} claims {entry.file_size:,} bytes and holds {entry.compress_size:,}")
+            raise ValueError(
+                f"{entry.filename!r} claims {entry.file_size:,} bytes and holds "
+                f"{entry.compress_size:,}"
+            )
 
 
 def _check_array(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> None:
-    """The header of an array must claim as much as follows on it: numpy makes room for what it claims."""
+    """The header of an array must claim as much as follows on it:
+    numpy makes room for what it claims.
+    """
     with archive.open(entry) as part:
         version = npy.read_magic(part)  # type: ignore[no-untyped-call]
         read_header = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
         shape, _, kind = read_header(part)  # type: ignore[no-untyped-call]
         claimed = math.prod(shape) * max(kind.itemsize, 1)
         if claimed > entry.file_size:
-            raise ValueError(f"the array {entry.filename!r} claims {claimed:,} bytes and has {entry.file_size:,}")
+            raise ValueError(
+                f"the array {entry.filename!r} claims {claimed:,} bytes and has {entry.file_size:,}"
+            )

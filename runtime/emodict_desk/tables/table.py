@@ -1,4 +1,6 @@
-"""FeatureTable: windows of features with, where known, their labels, person and trial; what training eats."""
+"""FeatureTable: windows of features with, where known, their labels,
+person and trial; what training eats.
+"""
 
 from __future__ import annotations
 
@@ -18,12 +20,30 @@ from numpy.typing import NDArray
 from emodict.errors import EmodictError, TableError
 from emodict.features.extract import extract_features
 from emodict.features.plausible import doubts_of
-from emodict.features.spec import FeatureSpec, load_spec, require_known_spec, require_same_spec, spec_from_dict
+from emodict.features.spec import (
+    FeatureSpec,
+    load_spec,
+    require_known_spec,
+    require_same_spec,
+    spec_from_dict,
+)
 from emodict.features.truth import trial_of_rows
-from emodict.features.windows import FeatureWindows, ModalityRows, assemble, concatenate, numeric_rows, ready_made_rows
+from emodict.features.windows import (
+    FeatureWindows,
+    ModalityRows,
+    assemble,
+    concatenate,
+    numeric_rows,
+    ready_made_rows,
+)
 from emodict.files.atomic import atomic_path
 from emodict.files.jsontext import parse_json
-from emodict.recording.recording import LABEL_SUM_ATOL, Recording, distribution_problems, raise_first
+from emodict.recording.recording import (
+    LABEL_SUM_ATOL,
+    Recording,
+    distribution_problems,
+    raise_first,
+)
 from emodict_desk.tables.matfile import read_mat
 from emodict_desk.tables.npz import DAMAGE, open_npz
 
@@ -31,8 +51,17 @@ logger = logging.getLogger(__name__)
 
 # The ten PANAS items of DMER, in the order of its label columns.
 DMER_EMOTIONS = (
-    "Inspired", "Alert", "Excited", "Enthusiastic", "Determined", "Afraid", "Upset", "Nervous", "Scared", "Distressed"
-)  # fmt: skip
+    "Inspired",
+    "Alert",
+    "Excited",
+    "Enthusiastic",
+    "Determined",
+    "Afraid",
+    "Upset",
+    "Nervous",
+    "Scared",
+    "Distressed",
+)
 SAMPLE_MODALITIES = ("eeg", "gsr", "ppg", "video")
 
 
@@ -41,10 +70,11 @@ class FeatureTable:
     """Rows of features and what is known of each row.
 
     Attributes:
-        labels: (rows, emotions), each row summing to 1, or NaN where its truth is unknown; None: none is known.
-        subject, trial: (rows,) names; a trial belongs to one subject and must not stand on both sides of a split.
-        source: where the rows come from, for messages.
-        simulated: some rows come from simulated people; every number that stands on them says so.
+        labels: (rows, emotions), each row summing to 1,
+            or NaN where its truth is unknown; None: none is known.
+        subject, trial: (rows,) names; a trial belongs to one subject and must not stand on both
+        sides of a split. source: where the rows come from, for messages. simulated: some rows come
+        from simulated people; every number that stands on them says so.
     """
 
     windows: FeatureWindows
@@ -83,14 +113,18 @@ class FeatureTable:
         """Some of the rows, by mask or index."""
         labels = None if self.labels is None else self.labels[which]
         windows = self.windows.slice(which)
-        return self._with(windows=windows, labels=labels, subject=self.subject[which], trial=self.trial[which])
+        return self._with(
+            windows=windows, labels=labels, subject=self.subject[which], trial=self.trial[which]
+        )
 
     def with_modalities(self, names: Sequence[str]) -> FeatureTable:
         """The same rows with these modalities only."""
         return self._with(windows=self.windows.with_modalities(names))
 
     def with_channels(self, names: Sequence[str]) -> FeatureTable:
-        """The same rows with these EEG channels only, in this order; see `FeatureWindows.with_channels`."""
+        """The same rows with these EEG channels only, in this order;
+        see `FeatureWindows.with_channels`.
+        """
         return self._with(windows=self.windows.with_channels(names))
 
     def with_emotions(self, emotions: tuple[str, ...], *, asked_by: str) -> FeatureTable:
@@ -107,7 +141,9 @@ class FeatureTable:
                 fix="Use a model and recordings of the same emotions",
             )
         order = [self.emotions.index(name) for name in emotions]
-        return self._with(emotions=emotions, labels=None if self.labels is None else self.labels[:, order])
+        return self._with(
+            emotions=emotions, labels=None if self.labels is None else self.labels[:, order]
+        )
 
     def _with(self, **parts: Any) -> FeatureTable:
         """A table of this one's parts, whose labels need not be added up again."""
@@ -117,7 +153,8 @@ class FeatureTable:
 
 
 def table_from_recording(recording: Recording, spec: FeatureSpec, *, name: str) -> FeatureTable:
-    """All rows of a recording; those outside trials, or in trials without truth, have no trial and label NaN.
+    """All rows of a recording; those outside trials, or in trials without truth,
+    have no trial and label NaN.
 
     `name` stands in for ids that the recording lacks. What is doubtful in its signals is logged.
     """
@@ -152,7 +189,8 @@ def join_tables(tables: Sequence[FeatureTable]) -> FeatureTable:
 
     Raises:
         SpecError: the tables use different features.
-        TableError: they have different emotions (another order of the same is put right), or only some have labels.
+        TableError: they have different emotions (another order of the same is put right),
+            or only some have labels.
     """
     first = tables[0]
     for other in tables[1:]:
@@ -182,7 +220,9 @@ def with_unknown_labels(tables: Sequence[FeatureTable]) -> list[FeatureTable]:
         return list(tables)
     emotions = labelled.emotions
     return [
-        dataclasses.replace(table, emotions=emotions, labels=np.full((len(table), len(emotions)), np.nan))
+        dataclasses.replace(
+            table, emotions=emotions, labels=np.full((len(table), len(emotions)), np.nan)
+        )
         if table.labels is None
         else table
         for table in tables
@@ -193,15 +233,21 @@ def check_labels(labels: NDArray[Any], *, rows: int, emotions: Sequence[str], so
     """Refuse labels that are not distributions.
 
     Raises:
-        TableError: wrong shape, a negative or missing value, or a row that does not sum to 1; a row of NaN
-            alone is one whose truth is unknown.
+        TableError: wrong shape, a negative or missing value, or a row that does not sum to 1; a row
+            of NaN alone is one whose truth is unknown.
     """
     if labels.shape != (rows, len(emotions)):
-        raise TableError(f"{source}: the labels have the wrong shape", expected=(rows, len(emotions)), got=labels.shape)
+        raise TableError(
+            f"{source}: the labels have the wrong shape",
+            expected=(rows, len(emotions)),
+            got=labels.shape,
+        )
     known = ~np.isnan(labels).all(axis=1)
     rows_of_known = np.flatnonzero(known)
     raise_first(
-        distribution_problems(labels[known], lambda row: f"{source}: label row {rows_of_known[row]}", error=TableError)
+        distribution_problems(
+            labels[known], lambda row: f"{source}: label row {rows_of_known[row]}", error=TableError
+        )
     )
 
 
@@ -209,14 +255,19 @@ def read_table(path: str | os.PathLike[str], *, part: str | None = None) -> Feat
     """A feature table from a .npz of emodict's or the released .mat sample.
 
     Args:
-        part: of a .mat that holds several (train_eeg..., test_eeg...): which; None where there is one.
+        part: of a .mat that holds several (train_eeg..., test_eeg...): which;
+            None where there is one.
 
     Raises:
         TableError: not such a file, or one that does not fit together.
     """
     path = Path(path)
     if not path.is_file():
-        raise TableError(f"There is no file {path}", expected="a feature table (.npz or .mat)", fix="Check the path")
+        raise TableError(
+            f"There is no file {path}",
+            expected="a feature table (.npz or .mat)",
+            fix="Check the path",
+        )
     if path.suffix == ".mat":
         return read_sample(path, part=part)
     if path.suffix == ".npz":
@@ -232,12 +283,16 @@ def read_table(path: str | os.PathLike[str], *, part: str | None = None) -> Feat
 def no_parts(path: Path) -> TableError:
     """The answer to --part for anything but a .mat sample."""
     return TableError(
-        f"{path} has no parts to choose from", expected="--part only with a .mat sample", fix="Leave --part out"
+        f"{path} has no parts to choose from",
+        expected="--part only with a .mat sample",
+        fix="Leave --part out",
     )
 
 
 def read_sample(path: Path, *, part: str | None = None) -> FeatureTable:
-    """The released one-subject sample: <part>_eeg (n,18,4), <part>_gsr, <part>_ppg (n,1,4), <part>_video (n,32)."""
+    """The released one-subject sample: <part>_eeg (n,18,4), <part>_gsr,
+    <part>_ppg (n,1,4), <part>_video (n,32).
+    """
     arrays = read_mat(path)
     parts = sorted({k.removesuffix("_eeg") for k in arrays if k.endswith("_eeg")})
     if part is None and len(parts) == 1:
@@ -245,7 +300,9 @@ def read_sample(path: Path, *, part: str | None = None) -> FeatureTable:
     if part not in parts:
         raise TableError(
             f"{path}: which part of the sample?",
-            expected=f"--part with one of {', '.join(parts)}" if parts else "arrays train_eeg, train_gsr, ...",
+            expected=f"--part with one of {', '.join(parts)}"
+            if parts
+            else "arrays train_eeg, train_gsr, ...",
             got=part or (", ".join(sorted(arrays)) or "no numeric arrays"),
         )
     spec = load_spec("dmer-sample")
@@ -268,7 +325,9 @@ def read_sample(path: Path, *, part: str | None = None) -> FeatureTable:
 
 
 def write_table(table: FeatureTable, path: str | os.PathLike[str]) -> None:
-    """Write a .npz: one array per modality, tokens, valid, quality, start_s, names, and the labels if any."""
+    """Write a .npz: one array per modality, tokens, valid, quality, start_s,
+    names, and the labels if any.
+    """
     windows = table.windows
     arrays: dict[str, Any] = {m.name: windows.features(m.name) for m in table.spec.modalities}
     names = [f"{m.name}/{f}" for m in table.spec.modalities for f in m.feature_names]
@@ -308,24 +367,34 @@ def _read_npz(path: Path) -> FeatureTable:
 def _table_of(file: Mapping[str, NDArray[Any]], path: Path) -> FeatureTable:
     spec = spec_from_dict(parse_json(str(file["spec"])))
     require_known_spec(spec, source=str(path), again="extract the features")
-    start_s, tokens, quality = (np.asarray(file[name], dtype=np.float64) for name in ("start_s", "tokens", "quality"))
+    start_s, tokens, quality = (
+        np.asarray(file[name], dtype=np.float64) for name in ("start_s", "tokens", "quality")
+    )
     windows = FeatureWindows(spec, start_s, tokens, np.asarray(file["valid"], dtype=bool), quality)
     _check_windows(windows, path)
     windows = _agreeing(windows)
     labels = np.asarray(file["labels"], dtype=np.float64) if "labels" in file else None
-    subject, trial, emotions = (np.atleast_1d(file[name]).astype(np.str_) for name in ("subject", "trial", "emotions"))
+    subject, trial, emotions = (
+        np.atleast_1d(file[name]).astype(np.str_) for name in ("subject", "trial", "emotions")
+    )
     simulated = "simulated" in file and bool(np.any(file["simulated"]))
-    return FeatureTable(windows, tuple(emotions.tolist()), labels, subject, trial, path.name, simulated)
+    return FeatureTable(
+        windows, tuple(emotions.tolist()), labels, subject, trial, path.name, simulated
+    )
 
 
 def _agreeing(windows: FeatureWindows) -> FeatureWindows:
-    """Valid only where every feature is usable, and numbers only where valid, whatever an edited file says."""
+    """Valid only where every feature is usable, and numbers only where valid,
+    whatever an edited file says.
+    """
     valid, tokens = windows.valid.copy(), windows.tokens.copy()
     for column, name in enumerate(windows.spec.modality_names):
         part = tokens[:, windows.spec.token_slices[name]]
         valid[:, column] &= numeric_rows(part)
         part[~valid[:, column]] = np.nan
-    return FeatureWindows(windows.spec, windows.start_s, tokens, valid, np.where(valid, windows.quality, 0.0))
+    return FeatureWindows(
+        windows.spec, windows.start_s, tokens, valid, np.where(valid, windows.quality, 0.0)
+    )
 
 
 def _check_windows(windows: FeatureWindows, path: Path) -> None:
@@ -338,7 +407,9 @@ def _check_windows(windows: FeatureWindows, path: Path) -> None:
         ("quality", windows.quality.shape, columns),
     ):
         if got != expected:
-            raise TableError(f"{path}: '{name}' does not fit the feature spec {spec}", expected=expected, got=got)
+            raise TableError(
+                f"{path}: '{name}' does not fit the feature spec {spec}", expected=expected, got=got
+            )
 
 
 def _array(arrays: dict[str, NDArray[Any]], name: str, path: Path) -> NDArray[np.float64]:
@@ -352,23 +423,33 @@ def _array(arrays: dict[str, NDArray[Any]], name: str, path: Path) -> NDArray[np
     return arrays[name].astype(np.float64)
 
 
-def _ready_made(values: NDArray[np.float64], spec: FeatureSpec, modality: str, count: int, path: Path) -> ModalityRows:
+def _ready_made(
+    values: NDArray[np.float64], spec: FeatureSpec, modality: str, count: int, path: Path
+) -> ModalityRows:
     """Features that arrive computed: a row with a NaN in it is not valid."""
     wanted = spec.modality(modality)
     if values.shape not in ((count, *wanted.shape), (count, wanted.dims)):
-        raise TableError(f"{path}: '{modality}' has the wrong shape", expected=(count, *wanted.shape), got=values.shape)
+        raise TableError(
+            f"{path}: '{modality}' has the wrong shape",
+            expected=(count, *wanted.shape),
+            got=values.shape,
+        )
     return ready_made_rows(values.reshape(count, *wanted.shape))
 
 
 def _normalised(scores: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Rows as stored, rounding taken out; what is not a distribution is left for check_labels to refuse."""
+    """Rows as stored, rounding taken out;
+    what is not a distribution is left for check_labels to refuse.
+    """
     sums = scores.sum(axis=1, keepdims=True)
     close = np.abs(sums - 1) <= LABEL_SUM_ATOL
     return np.where(close, scores / np.where(close, sums, 1.0), scores)
 
 
 def _trials_of(labels: NDArray[Any] | None, count: int) -> NDArray[np.str_]:
-    """The windows of a trial share their label vector; equal vectors are taken for one (merged) trial."""
+    """The windows of a trial share their label vector;
+    equal vectors are taken for one (merged) trial.
+    """
     if labels is None:
         return np.full(count, "?")
     which = np.unique(np.round(labels, 9), axis=0, return_inverse=True)[1].reshape(-1)

@@ -1,4 +1,6 @@
-"""`make fuzz`: atheris on every target in turn, and a table of what came of it; `... again TARGET FILE` replays one."""
+"""`make fuzz`: atheris on every target in turn, and a table of what came of it; `...
+again TARGET FILE` replays one.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,8 @@ FEWEST_SECONDS = 2
 GRACE_S = 120
 FOUND = Path("fuzz-found")
 _NO_ATHERIS = (
-    "make fuzz needs atheris, which has no wheel for this Python or processor: use Python 3.11 or 3.12 on x86-64"
+    "make fuzz needs atheris, which has no wheel for this Python or processor: "
+    "use Python 3.11 or 3.12 on x86-64"
 )
 
 
@@ -80,10 +83,14 @@ def fuzz(name: str, share_s: float) -> Row:
 
 
 def _run(name: str, seconds: int, folder: Path) -> tuple[int, str]:
-    """(exit code, why it failed) of a fork of this process, so that a fault in C ends that alone."""
+    """(exit code, why it failed) of a fork of this process,
+    so that a fault in C ends that alone.
+    """
     from tests.reliability.fuzz import one
 
-    process = multiprocessing.get_context("fork").Process(target=one.main, args=(name, seconds, folder))
+    process = multiprocessing.get_context("fork").Process(
+        target=one.main, args=(name, seconds, folder)
+    )
     process.start()
     process.join(seconds + GRACE_S)
     if process.exitcode is None:
@@ -94,27 +101,50 @@ def _run(name: str, seconds: int, folder: Path) -> tuple[int, str]:
 
 
 def _why(code: int, log: str) -> str:
-    said = [line for line in log.splitlines() if "FoundError: " in line or line.startswith(("Fatal", "==", "Timeout"))]
+    said = [
+        line
+        for line in log.splitlines()
+        if "FoundError: " in line or line.startswith(("Fatal", "==", "Timeout"))
+    ]
     if said:
         # The last line of all is what was raised in the end.
         last = next(
-            (line for line in reversed(log.splitlines()) if re.match(r"[\w.]+(Error|Exception|Hung)\b", line)), ""
+            (
+                line
+                for line in reversed(log.splitlines())
+                if re.match(r"[\w.]+(Error|Exception|Hung)\b", line)
+            ),
+            "",
         )
         return f"{said[0].partition('FoundError: ')[2] or said[0]} {last}".strip()[:160]
-    return f"ended by signal {-code}" if code < 0 else f"exit code {code}: {' '.join(log.split()[-30:])}"
+    return (
+        f"ended by signal {-code}"
+        if code < 0
+        else f"exit code {code}: {' '.join(log.split()[-30:])}"
+    )
 
 
 def _keep(name: str, last: Path) -> Path:
     content = last.read_bytes() if last.is_file() else b""
     FOUND.mkdir(exist_ok=True)
-    path = FOUND / f"{name.replace(' ', '-').replace(',', '')}-{hashlib.sha256(content).hexdigest()[:12]}"
+    path = (
+        FOUND
+        / f"{name.replace(' ', '-').replace(',', '')}-{hashlib.sha256(content).hexdigest()[:12]}"
+    )
     path.write_bytes(content)
     return path
 
 
 def replay(row: Row) -> str:
     return shlex.join(
-        [os.path.relpath(sys.executable), "-m", "tests.reliability.fuzz", "again", row.target, str(row.found)]
+        [
+            os.path.relpath(sys.executable),
+            "-m",
+            "tests.reliability.fuzz",
+            "again",
+            row.target,
+            str(row.found),
+        ]
     )
 
 

@@ -1,4 +1,6 @@
-"""Targets: what describes a model or a person: manifests, sidecars, JSON files, checkpoints, tables, signatures."""
+"""Targets: what describes a model or a person: manifests, sidecars, JSON files,
+checkpoints, tables, signatures.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,12 @@ import numpy as np
 import torch
 from benchmarks.page import manifest as small_manifest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+)
 from scipy.io import savemat
 from tests.reliability.fuzz.edits import HOSTILE, Text, closed, edit, json_form, json_text
 from tests.reliability.fuzz.importers import written
@@ -45,7 +52,14 @@ WRIST = load_spec("emodict-1").with_modalities(["gsr", "ppg"])
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
 FACE = FaceManifest("clean", 224, 4096, "0" * 64, "1" * 64)
 _MODEL = ModelSpec(
-    DMER_EMOTIONS, WRIST.modality_names, d_model=8, heads=2, layers=1, latent=8, elements=4, bottleneck=4
+    DMER_EMOTIONS,
+    WRIST.modality_names,
+    d_model=8,
+    heads=2,
+    layers=1,
+    latent=8,
+    elements=4,
+    bottleneck=4,
 )
 
 
@@ -54,7 +68,15 @@ _MODEL = ModelSpec(
 
 def _opened(metadata: dict[str, str]) -> dict[str, Any]:
     """Metadata whose JSON texts can be edited."""
-    texts = ("feature_spec", "model_spec", "emotions", "mean_label", "missing_value", "training", "metrics")
+    texts = (
+        "feature_spec",
+        "model_spec",
+        "emotions",
+        "mean_label",
+        "missing_value",
+        "training",
+        "metrics",
+    )
     return {
         key: Text(json.loads(value)) if key.removeprefix("emodict.") in texts else value
         for key, value in metadata.items()
@@ -71,7 +93,11 @@ def _checkpoint_manifest() -> Any:
 
     shape = WRIST.tokens, WRIST.token_width
     return dataclasses.replace(
-        small_manifest(), features=WRIST, model=_MODEL, missing_value=np.zeros(shape), training={"rest": _REST}
+        small_manifest(),
+        features=WRIST,
+        model=_MODEL,
+        missing_value=np.zeros(shape),
+        training={"rest": _REST},
     )
 
 
@@ -146,7 +172,9 @@ def _summed(sums: Callable[[Any], str], layout: Callable[[Any], str]) -> Callabl
 
 
 def _sum(document: Any) -> str:
-    return hashlib.sha256(json.dumps(document, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+    return hashlib.sha256(
+        json.dumps(document, sort_keys=True, separators=(",", ":")).encode()
+    ).hexdigest()
 
 
 _finish_person = _summed(_sum, json.dumps)
@@ -173,7 +201,17 @@ def _sidecar() -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         plan = Path(folder) / "m.plan"
         write_sidecar(
-            Sidecar(_checkpoint_manifest(), "0" * 64, 5, "0" * 64, "tensorrt_rtx", "1.7", "linux-x86_64", ("8.6",), 8),
+            Sidecar(
+                _checkpoint_manifest(),
+                "0" * 64,
+                5,
+                "0" * 64,
+                "tensorrt_rtx",
+                "1.7",
+                "linux-x86_64",
+                ("8.6",),
+                8,
+            ),
             plan,
         )
         content: dict[str, Any] = json.loads(sidecar_path(plan).read_bytes())
@@ -211,15 +249,25 @@ def _checkpoint_content() -> Any:
         save_checkpoint(_checkpoint(), Path(folder) / "m.pt")
         content = torch.load(Path(folder) / "m.pt", weights_only=True)
     texts = ("features", "model", "metrics", "training")
-    return {key: Text(json.loads(value)) if key in texts else value for key, value in content.items()}
+    return {
+        key: Text(json.loads(value)) if key in texts else value for key, value in content.items()
+    }
 
 
 _HOSTILE_TENSORS = (
-    torch.zeros(0), torch.zeros(()), torch.zeros(3, 3), torch.full((10,), float("nan")), torch.zeros(10).half(),
-    torch.zeros(10, dtype=torch.int64), torch.zeros(10, dtype=torch.complex64), torch.zeros(1).expand(10**9),
-    torch.zeros(10).to_sparse(), torch.zeros(10, device="meta"), torch.zeros(10, dtype=torch.bool),
+    torch.zeros(0),
+    torch.zeros(()),
+    torch.zeros(3, 3),
+    torch.full((10,), float("nan")),
+    torch.zeros(10).half(),
+    torch.zeros(10, dtype=torch.int64),
+    torch.zeros(10, dtype=torch.complex64),
+    torch.zeros(1).expand(10**9),
+    torch.zeros(10).to_sparse(),
+    torch.zeros(10, device="meta"),
+    torch.zeros(10, dtype=torch.bool),
     torch.zeros(10, dtype=torch.bfloat16),
-)  # fmt: skip
+)
 
 
 def _checkpoint_form(data: bytes) -> bytes:
@@ -248,18 +296,37 @@ def _table() -> FeatureTable:
         np.ones((rows, 2), dtype=bool), np.ones((rows, 2)),
     )  # fmt: skip
     labels = np.full((rows, 10), 0.1)
-    return FeatureTable(windows, DMER_EMOTIONS, labels, np.array(["a"] * rows), np.array(["t"] * rows), "t")
+    return FeatureTable(
+        windows, DMER_EMOTIONS, labels, np.array(["a"] * rows), np.array(["t"] * rows), "t"
+    )
 
 
 _npz = functools.cache(lambda: written(lambda path: write_table(_table(), path), "t.npz"))
 
 _HOSTILE_ARRAYS = (
-    np.zeros(0), np.zeros(()), np.zeros((3, 3)), np.full(3, np.nan), np.full((3, 2), np.inf), np.zeros((0, 14, 4)),
-    np.zeros(3, dtype="c16"), np.zeros(3, dtype="S4"), np.zeros(3, dtype="U4"), np.zeros(3, dtype="M8[s]"),
-    np.zeros(3, dtype=[("a", "f8"), ("b", "S3")]), np.zeros(3, dtype="f2"), np.zeros(3, dtype=">f8"),
-    np.broadcast_to(np.zeros(1), (3, 2000, 500)), np.array("{}"), np.array("[" * 50_000), np.array("1" * 5000),
-    np.array(["x" * 3000] * 3), np.zeros((3, 1, 1, 1, 1)), np.array(b"\xff"), np.zeros(3, dtype="V8"), np.arange(3) > 1,
-)  # fmt: skip
+    np.zeros(0),
+    np.zeros(()),
+    np.zeros((3, 3)),
+    np.full(3, np.nan),
+    np.full((3, 2), np.inf),
+    np.zeros((0, 14, 4)),
+    np.zeros(3, dtype="c16"),
+    np.zeros(3, dtype="S4"),
+    np.zeros(3, dtype="U4"),
+    np.zeros(3, dtype="M8[s]"),
+    np.zeros(3, dtype=[("a", "f8"), ("b", "S3")]),
+    np.zeros(3, dtype="f2"),
+    np.zeros(3, dtype=">f8"),
+    np.broadcast_to(np.zeros(1), (3, 2000, 500)),
+    np.array("{}"),
+    np.array("[" * 50_000),
+    np.array("1" * 5000),
+    np.array(["x" * 3000] * 3),
+    np.zeros((3, 1, 1, 1, 1)),
+    np.array(b"\xff"),
+    np.zeros(3, dtype="V8"),
+    np.arange(3) > 1,
+)
 
 
 @functools.cache
@@ -274,8 +341,14 @@ def _npz_form(data: bytes) -> bytes:
     buffer = io.BytesIO()
     with contextlib.suppress(ValueError, TypeError, OverflowError, UnicodeError):
         # Nothing that would have to be pickled: such a file is a seed of the bytes instead.
-        arrays = {str(k): np.asarray(closed(v)) for k, v in content.items()} if isinstance(content, dict) else {}
-        np.savez_compressed(buffer, **{k.replace("/", "_"): v for k, v in arrays.items() if v.dtype != object})
+        arrays = (
+            {str(k): np.asarray(closed(v)) for k, v in content.items()}
+            if isinstance(content, dict)
+            else {}
+        )
+        np.savez_compressed(
+            buffer, **{k.replace("/", "_"): v for k, v in arrays.items() if v.dtype != object}
+        )
     return buffer.getvalue()
 
 
@@ -294,7 +367,9 @@ def _sample_mat() -> bytes:
     spec = load_spec("dmer-sample")
     arrays = {f"train_{m.name}": np.zeros((2, *m.shape)) for m in spec.modalities}
     labels = np.full((2, 10), 0.1)
-    return written(lambda path: savemat(path, {**arrays, "train_label": labels}, do_compression=True), "s.mat")
+    return written(
+        lambda path: savemat(path, {**arrays, "train_label": labels}, do_compression=True), "s.mat"
+    )
 
 
 # ---- signatures and keys ----
@@ -347,7 +422,9 @@ def _document(name: str, file: str, use: Callable[[Path], object], document: Cal
 
     return [
         Target(name, file, use, seeds, finish),
-        Target(f"{name}, edited", file, use, lambda: [b""], json_form(document, finish), edited=True),
+        Target(
+            f"{name}, edited", file, use, lambda: [b""], json_form(document, finish), edited=True
+        ),
     ]
 
 
@@ -363,11 +440,21 @@ TARGETS = [
     *_document("sidecar", "m.plan.json", _use_sidecar, _sidecar, _finish_sidecar),
     *_document("precision.json", "precision.json", read_precision, lambda: _PRECISION),
     Target("checkpoint", "m.pt", _use_checkpoint, lambda: [_checkpoint_form(b"")]),
-    Target("checkpoint, edited", "m.pt", _use_checkpoint, lambda: [b""], _checkpoint_form, edited=True),
+    Target(
+        "checkpoint, edited", "m.pt", _use_checkpoint, lambda: [b""], _checkpoint_form, edited=True
+    ),
     Target("feature table .npz", "t.npz", _use_table, lambda: [_npz(), _pickled_npz()]),
-    Target("feature table .npz, edited", "t.npz", _use_table, lambda: [b""], _npz_form, edited=True),
+    Target(
+        "feature table .npz, edited", "t.npz", _use_table, lambda: [b""], _npz_form, edited=True
+    ),
     Target("feature table .mat", "s.mat", _use_table, lambda: [_sample_mat()]),
-    Target("signature", "m.onnx.sig", _use_signature, lambda: [_signature()], beside=lambda: {"m.onnx": b"model"}),
+    Target(
+        "signature",
+        "m.onnx.sig",
+        _use_signature,
+        lambda: [_signature()],
+        beside=lambda: {"m.onnx": b"model"},
+    ),
     Target("key", "key.pem", _use_key, _keys),
     Target("ONNX model", "m.onnx", _use_engine, lambda: [_onnx()]),
 ]

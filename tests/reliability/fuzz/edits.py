@@ -1,4 +1,6 @@
-"""Edits: bytes that say what becomes of a document, so that whoever makes bytes makes structures with them."""
+"""Edits: bytes that say what becomes of a document,
+so that whoever makes bytes makes structures with them.
+"""
 
 from __future__ import annotations
 
@@ -20,13 +22,49 @@ _RAW = {
     "\x1asurrogate": '"\\ud800"',
     "\x1ahalf": '"\\ud8',
 }
-# Nothing in it stands in two places at once: an edit of the one would be an edit of all, and of all in all.
+# Nothing in it stands in two places at once:
+# an edit of the one would be an edit of all, and of all in all.
 HOSTILE: tuple[Any, ...] = (
-    None, True, False, 0, 1, -1, 2, 1.5, 1e308, -1e308, 1e-320, float("nan"), float("inf"), 2**31, 2**63, -(2**63),
-    10**30, "", "0", "nan", "x" * 5000, "\0", "\x1b[2J", "é\u202e\ufeff", "../../escape", "/tmp/escape", "..",
-    [], {}, [None], [[]], [[1.0]], [1, [2]], {"": None}, ["eeg"] * 3, [0.1] * 10, list(range(3000)),
-    [[0.0] * 4 for _ in range(500)], *_RAW,
-)  # fmt: skip
+    None,
+    True,
+    False,
+    0,
+    1,
+    -1,
+    2,
+    1.5,
+    1e308,
+    -1e308,
+    1e-320,
+    float("nan"),
+    float("inf"),
+    2**31,
+    2**63,
+    -(2**63),
+    10**30,
+    "",
+    "0",
+    "nan",
+    "x" * 5000,
+    "\0",
+    "\x1b[2J",
+    "é\u202e\ufeff",
+    "../../escape",
+    "/tmp/escape",
+    "..",
+    [],
+    {},
+    [None],
+    [[]],
+    [[1.0]],
+    [1, [2]],
+    {"": None},
+    ["eeg"] * 3,
+    [0.1] * 10,
+    list(range(3000)),
+    [[0.0] * 4 for _ in range(500)],
+    *_RAW,
+)
 
 
 class Text:
@@ -44,7 +82,9 @@ def edits_of(data: bytes) -> Iterator[tuple[int, int, int]]:
 
 
 def edit(document: Any, data: bytes, hostile: Sequence[Any] = HOSTILE) -> Any:
-    """A copy of a document of dicts and lists, with some of its parts dropped, doubled, moved or made hostile."""
+    """A copy of a document of dicts and lists, with some of its parts dropped,
+    doubled, moved or made hostile.
+    """
     top = [copy.deepcopy(document)]
     for where, what, value in edits_of(data):
         places = list(_places(top))
@@ -61,7 +101,9 @@ def _places(top: Any) -> Iterator[tuple[Any, Any]]:
     while waiting:
         holder = waiting.pop(0)
         if isinstance(holder, Text):
-            holder = [holder.content] if not isinstance(holder.content, dict | list) else holder.content
+            holder = (
+                [holder.content] if not isinstance(holder.content, dict | list) else holder.content
+            )
         keys = list(holder) if isinstance(holder, dict) else [*range(min(3, len(holder)))]
         for key in keys:
             yield holder, key
@@ -69,7 +111,9 @@ def _places(top: Any) -> Iterator[tuple[Any, Any]]:
                 waiting.append(holder[key])
 
 
-def _apply(holder: Any, key: Any, what: int, value: int, places: Sequence[Any], hostile: Sequence[Any]) -> None:
+def _apply(
+    holder: Any, key: Any, what: int, value: int, places: Sequence[Any], hostile: Sequence[Any]
+) -> None:
     if what % 8 == 0:
         del holder[key]
     elif what % 8 == 1 and isinstance(holder, dict):
@@ -103,7 +147,9 @@ def closed(document: Any) -> Any:
     return document
 
 
-def json_form(document: Callable[[], Any], finish: Callable[[bytes], bytes] = bytes) -> Callable[[bytes], bytes]:
+def json_form(
+    document: Callable[[], Any], finish: Callable[[bytes], bytes] = bytes
+) -> Callable[[bytes], bytes]:
     """Edits -> the edited document as the bytes of a JSON file."""
 
     def form(data: bytes) -> bytes:

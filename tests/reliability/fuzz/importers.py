@@ -36,7 +36,9 @@ Write = Callable[[Path], object]
 
 
 def table(path: Path) -> None:
-    path.write_text("time,BVP,EDA (uS)\n" + "".join(f"{n / 64:.4f},{n},{n / 9:.3f}\n" for n in range(40)))
+    path.write_text(
+        "time,BVP,EDA (uS)\n" + "".join(f"{n / 64:.4f},{n},{n / 9:.3f}\n" for n in range(40))
+    )
 
 
 def e4(path: Path) -> None:
@@ -50,7 +52,9 @@ def edf(path: Path) -> None:
 
 def xdf(path: Path) -> None:
     writer = XdfWriter(datetime="2025-01-31T00:21:17+0000")
-    writer.stream(1, "Cap", "EEG", rate=100, channels=EEG).stream(3, "Tasks", "Markers", form="string")
+    writer.stream(1, "Cap", "EEG", rate=100, channels=EEG).stream(
+        3, "Tasks", "Markers", form="string"
+    )
     writer.samples(1, 1000 + np.arange(40) / 100, np.ones((40, 3)))
     writer.clock_offset(1, 1000.0, -20.0).clock_offset(1, 1000.1, -20.0)
     writer.samples(3, [1000.1, 1000.2], ["begin", "7"], form="string").footer(1).write(path)
@@ -60,7 +64,12 @@ def dmer(path: Path) -> None:
     def rows(channels: int, count: int) -> np.ndarray:
         return np.vstack([np.ones((channels, 2 * count)), np.repeat([[1.0, 0.0]], count, axis=1)])
 
-    arrays = {"eeg_datas": rows(18, 30), "ppg_datas": rows(1, 10), "gsr_datas": rows(1, 1), "dis_label": np.eye(10)[:2]}
+    arrays = {
+        "eeg_datas": rows(18, 30),
+        "ppg_datas": rows(1, 10),
+        "gsr_datas": rows(1, 1),
+        "dis_label": np.eye(10)[:2],
+    }
     savemat(path, arrays, do_compression=True)
 
 
@@ -75,7 +84,10 @@ FILES: dict[str, tuple[str, Write]] = {
     "edf": ("a.edf", edf),
     "xdf": ("a.xdf", xdf),
     "opensignals": ("a.h5", add_device),
-    "embraceplus": ("a.avro", lambda path: avro_file(path.parent / "made", seconds=2, tags_s=[1.0]).rename(path)),
+    "embraceplus": (
+        "a.avro",
+        lambda path: avro_file(path.parent / "made", seconds=2, tags_s=[1.0]).rename(path),
+    ),
     "dmer": ("datas.mat", dmer),
 }
 
@@ -146,18 +158,35 @@ def _dmer_file(name: str) -> Target:
             return {file.name: file.read_bytes() for file in Path(made).iterdir()}
 
     return Target(
-        f"DMER {name}", name, lambda path: read_dmer_folder(path.parent), lambda: [folder()[name]], beside=folder
+        f"DMER {name}",
+        name,
+        lambda path: read_dmer_folder(path.parent),
+        lambda: [folder()[name]],
+        beside=folder,
     )
 
 
 TARGETS = [
-    *(Target(f"import {kind}", name, functools.partial(_read, kind), _seeds(kind), beside=_beside(kind))
-      for kind, (name, _) in FILES.items()),
+    *(
+        Target(
+            f"import {kind}",
+            name,
+            functools.partial(_read, kind),
+            _seeds(kind),
+            beside=_beside(kind),
+        )
+        for kind, (name, _) in FILES.items()
+    ),
     Target("E4 zip", "S07.zip", functools.partial(_read, "e4 zip"), lambda: [e4_zip()]),
     Target("import join", "a", _read_any, _seeds(*FILES)),
-    Target("BrainFlow description", "a.txt.json", _read_description, lambda: [_brainflow_files()["a.txt.json"]],
-           beside=_brainflow_files),
+    Target(
+        "BrainFlow description",
+        "a.txt.json",
+        _read_description,
+        lambda: [_brainflow_files()["a.txt.json"]],
+        beside=_brainflow_files,
+    ),
     Target("EDL table", "edl.csv", read_edl, lambda: [written(write_edl, "edl.csv")]),
     _dmer_file("eegfea.mat"),
     _dmer_file("videoFea.mat"),
-]  # fmt: skip
+]

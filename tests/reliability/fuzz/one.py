@@ -37,11 +37,19 @@ def main(name: str, seconds: int, folder: Path) -> None:
     for i, seed in enumerate(target.seeds()):
         (folder / "corpus" / f"seed-{i}").write_bytes(seed)
     options = {
-        "max_total_time": seconds, "max_len": MOST_INPUT_BYTES, "rss_limit_mb": 4096, "artifact_prefix": f"{folder}/",
+        "max_total_time": seconds,
+        "max_len": MOST_INPUT_BYTES,
+        "rss_limit_mb": 4096,
+        "artifact_prefix": f"{folder}/",
         # The oracle has a clock of its own.
-        "timeout": 600, "verbosity": 0,
-    }  # fmt: skip
-    arguments = [sys.argv[0], *(f"-{key}={value}" for key, value in options.items()), str(folder / "corpus")]
+        "timeout": 600,
+        "verbosity": 0,
+    }
+    arguments = [
+        sys.argv[0],
+        *(f"-{key}={value}" for key, value in options.items()),
+        str(folder / "corpus"),
+    ]
     atheris.Setup(arguments, counted(target.check, folder))
     atheris.Fuzz()
 

@@ -1,4 +1,6 @@
-"""What may come of a hostile file: a result or one of our errors, in bounded time and memory, and nothing written."""
+"""What may come of a hostile file: a result or one of our errors,
+in bounded time and memory, and nothing written.
+"""
 
 from __future__ import annotations
 
@@ -21,17 +23,32 @@ from typing import Any
 
 from emodict.errors import EmodictError
 
-# Readers of a file of some kilobytes are done in milliseconds; a machine with other work may take a hundred times that.
+# Readers of a file of some kilobytes are done in milliseconds;
+# a machine with other work may take a hundred times that.
 MOST_S = 10.0
 MOST_MEMORY_BYTES = 256 << 20
 # How libraries say that they were refused memory, if they pass it on as an error of another kind.
-_NO_MEMORY = re.compile(r"unable to allocate|can't allocate|bad.?alloc|memory allocation failed|out of memory", re.I)
+_NO_MEMORY = re.compile(
+    r"unable to allocate|can't allocate|bad.?alloc|memory allocation failed|out of memory", re.I
+)
 _PAGE_BYTES = resource.getpagesize()
 # Whatever changes a file or reaches out; `open` is looked at by its flags.
 _CHANGES = frozenset(
-    {"os.rename", "os.remove", "os.rmdir", "os.mkdir", "os.link", "os.symlink", "os.truncate", "os.chmod", "os.chown"}
+    {
+        "os.rename",
+        "os.remove",
+        "os.rmdir",
+        "os.mkdir",
+        "os.link",
+        "os.symlink",
+        "os.truncate",
+        "os.chmod",
+        "os.chown",
+    }
 )
-_FORBIDDEN = frozenset({"socket.connect", "subprocess.Popen", "os.system", "os.exec", "os.fork", "pickle.find_class"})
+_FORBIDDEN = frozenset(
+    {"socket.connect", "subprocess.Popen", "os.system", "os.exec", "os.fork", "pickle.find_class"}
+)
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 _NAMELESS = getattr(os, "O_TMPFILE", 0)
 
@@ -44,8 +61,11 @@ class _Hung(BaseException):
     """No Exception, which a reader might take for the file's fault."""
 
 
-def outcome(use: Callable[[Path], object], name: str, files: Mapping[str, bytes]) -> EmodictError | None:
-    """Let `use` read one of these files, in a folder; the error that it was refused with, None for a result.
+def outcome(
+    use: Callable[[Path], object], name: str, files: Mapping[str, bytes]
+) -> EmodictError | None:
+    """Let `use` read one of these files, in a folder;
+    the error that it was refused with, None for a result.
 
     Raises:
         FoundError: anything else came of it.
@@ -79,7 +99,9 @@ def _refusal(read: Callable[[], object], out: Path) -> EmodictError | None:
     except _Hung:
         raise FoundError(f"hangs: not done in {MOST_S:g} s\n{traceback.format_exc()}") from None
     except MemoryError as error:
-        raise FoundError(f"takes more than {MOST_MEMORY_BYTES >> 20} MiB\n{traceback.format_exc()}") from error
+        raise FoundError(
+            f"takes more than {MOST_MEMORY_BYTES >> 20} MiB\n{traceback.format_exc()}"
+        ) from error
     except Exception as error:
         raise FoundError(f"not one of our errors\n{traceback.format_exc()}") from error
     if time.monotonic() - began_s > MOST_S:
@@ -92,10 +114,13 @@ def _require_ours(error: EmodictError) -> None:
         raise FoundError(f"blamed on us: {error!r}\n{traceback.format_exc()}") from error
     cause: BaseException | None = error
     while cause is not None:
-        # HDF5 makes room for what a damaged block claims, and fills no more of it than the file has.
+        # HDF5 makes room for what a damaged block claims,
+        # and fills no more of it than the file has.
         claimed = _NO_MEMORY.search(str(cause)) and "Unable to synchronously" not in str(cause)
         if isinstance(cause, MemoryError) or claimed:
-            raise FoundError(f"takes more than {MOST_MEMORY_BYTES >> 20} MiB\n{traceback.format_exc()}") from error
+            raise FoundError(
+                f"takes more than {MOST_MEMORY_BYTES >> 20} MiB\n{traceback.format_exc()}"
+            ) from error
         cause = cause.__cause__ or cause.__context__
     text = str(error)
     if "\0" in text or len(text) > 20_000:
@@ -109,8 +134,9 @@ def _tree(top: Path) -> set[tuple[str, int, int]]:
         if "out" in folders:
             folders.remove("out")
         for name in (*folders, *files):
-            about = os.lstat(os.path.join(folder, name))  # noqa: PTH118
-            found.add((os.path.join(folder, name), about.st_size, 0 if name in folders else about.st_mtime_ns))  # noqa: PTH118
+            path = os.path.join(folder, name)  # noqa: PTH118
+            about = os.lstat(path)
+            found.add((path, about.st_size, 0 if name in folders else about.st_mtime_ns))
     return found
 
 
@@ -142,7 +168,8 @@ def _hung(*_: object) -> None:
     raise _Hung
 
 
-# Audit hooks cannot be taken off again: one is set, and looks only while it is told where may be written.
+# Audit hooks cannot be taken off again: one is set,
+# and looks only while it is told where may be written.
 _allowed: list[str] = []
 _seen: list[str] = []
 
@@ -170,13 +197,16 @@ def _may_write(path: object) -> bool:
 
 @contextmanager
 def _watched(out: Path) -> Iterator[None]:
-    """Whatever Python itself opens for writing, moves, removes, starts or connects to outside of the output folder."""
+    """Whatever Python itself opens for writing, moves, removes,
+    starts or connects to outside of the output folder.
+    """
     if not _hook_is_set:
         sys.addaudithook(_hook)
         _hook_is_set.append(True)
     spool = tempfile.mkdtemp()
     was, tempfile.tempdir = tempfile.tempdir, spool
-    # A module that is imported late for the first time, in a fresh clone, would be compiled into its folder.
+    # A module that is imported late for the first time, in a fresh clone,
+    # would be compiled into its folder.
     compiles, sys.dont_write_bytecode = not sys.dont_write_bytecode, True
     _seen.clear()
     _allowed[:] = [os.path.realpath(out), os.path.realpath(spool)]

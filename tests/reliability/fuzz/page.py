@@ -1,4 +1,6 @@
-"""Targets: what a browser, or whoever reaches the page's port, may send: requests, tokens, frames."""
+"""Targets: what a browser, or whoever reaches the page's port, may send:
+requests, tokens, frames.
+"""
 
 from __future__ import annotations
 
@@ -112,19 +114,31 @@ def _use_guarded(path: Path) -> None:
 
 def _request(path: str, **headers: str) -> bytes:
     lines = [f"GET {path} HTTP/1.1", "Host: 127.0.0.1:8765"]
-    return "\r\n".join([*lines, *(f"{k.replace('_', '-')}: {v}" for k, v in headers.items()), "", ""]).encode()
+    return "\r\n".join(
+        [*lines, *(f"{k.replace('_', '-')}: {v}" for k, v in headers.items()), "", ""]
+    ).encode()
 
 
 _HANDSHAKE = _request("/rows", **{name.replace("-", "_"): value for name, value in UPGRADE.items()})
-_FRAMES = [b"", b"\x81\x85\0\0\0\0hello", b"\x89\x80\0\0\0\0", b"\x88\x82\0\0\0\0\x03\xe8", b"\x81\xff" + b"\xff" * 12]
+_FRAMES = [
+    b"",
+    b"\x81\x85\0\0\0\0hello",
+    b"\x89\x80\0\0\0\0",
+    b"\x88\x82\0\0\0\0\x03\xe8",
+    b"\x81\xff" + b"\xff" * 12,
+]
 
 
 def _seeds() -> list[bytes]:
     return [
-        _request("/"), _request("/?token=x", Origin="http://evil.example"), _request("/rows", Authorization="Bearer x"),
-        _request("/knock", Cookie="emodict-8765=x; a=b"), _HANDSHAKE,
-        b"POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
-    ]  # fmt: skip
+        _request("/"),
+        _request("/?token=x", Origin="http://evil.example"),
+        _request("/rows", Authorization="Bearer x"),
+        _request("/knock", Cookie="emodict-8765=x; a=b"),
+        _HANDSHAKE,
+        b"POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: "
+        b"chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+    ]
 
 
 def _use_words(path: Path) -> None:
@@ -144,6 +158,17 @@ def _use_words(path: Path) -> None:
 TARGETS = [
     Target("page, open", "request", _use_open, _seeds),
     Target("page, with token", "request", _use_guarded, _seeds),
-    Target("page, frames", "frames", _use_open, lambda: list(_FRAMES), form=lambda data: _HANDSHAKE + data),
-    Target("page, words", "words", _use_words, lambda: [b"token=x", b"emodict-8765=x", b"127.0.0.1:80", b"Bearer x"]),
+    Target(
+        "page, frames",
+        "frames",
+        _use_open,
+        lambda: list(_FRAMES),
+        form=lambda data: _HANDSHAKE + data,
+    ),
+    Target(
+        "page, words",
+        "words",
+        _use_words,
+        lambda: [b"token=x", b"emodict-8765=x", b"127.0.0.1:80", b"Bearer x"],
+    ),
 ]

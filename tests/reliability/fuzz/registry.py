@@ -6,5 +6,7 @@ from tests.reliability.fuzz import documents, importers, page, sessions
 from tests.reliability.fuzz.target import Target
 
 TARGETS: dict[str, Target] = {
-    target.name: target for module in (sessions, documents, importers, page) for target in module.TARGETS
+    target.name: target
+    for module in (sessions, documents, importers, page)
+    for target in module.TARGETS
 }

@@ -34,20 +34,29 @@ _SPEC = load_spec("emodict-1")
 
 
 def small_recording(*, jpeg: bool = False) -> Recording:
-    """Six seconds of a wrist and a face, one trial with truth, one event; every number is made up."""
+    """Six seconds of a wrist and a face, one trial with truth, one event;
+    every number is made up.
+    """
     rng = np.random.default_rng(0)
     ppg = Signal("ppg", 100.0, "a.u.", ("ppg",), rng.normal(size=(SECONDS * 100, 1)).astype("f4"))
     times_s = np.arange(SECONDS * 4) / 4
-    gsr = Signal("gsr", 4.0, "uS", ("gsr",), 5 + times_s[:, None].astype("f4"), timestamps_s=times_s)
+    gsr = Signal(
+        "gsr", 4.0, "uS", ("gsr",), 5 + times_s[:, None].astype("f4"), timestamps_s=times_s
+    )
     frames_s = np.arange(SECONDS) + 0.5
     if jpeg:
         face = FaceVideo(frames_s, jpeg=_pictures())
     else:
         face = FaceVideo(frames_s, embedding=rng.normal(size=(SECONDS, 32)).astype("f4"))
     return Recording(
-        "s", "p", {"ppg": ppg, "gsr": gsr}, face, Trials(np.array([1.0]), np.array([5.0]), ("t",), np.full((1, 2), 0.5),
-        ("a", "b")), (Event(2.0, 1, "x"),), "2025-01-31T00:21:17Z",
-    )  # fmt: skip
+        "s",
+        "p",
+        {"ppg": ppg, "gsr": gsr},
+        face,
+        Trials(np.array([1.0]), np.array([5.0]), ("t",), np.full((1, 2), 0.5), ("a", "b")),
+        (Event(2.0, 1, "x"),),
+        "2025-01-31T00:21:17Z",
+    )
 
 
 def _pictures() -> Any:
@@ -81,24 +90,91 @@ class _Choice:
 
 
 _TYPES: tuple[Any, ...] = (
-    "f4", "f8", "<f2", ">i4", "u8", "i1", "bool", "c8", "S1", "S300", h5py.string_dtype(), h5py.string_dtype("ascii"),
-    h5py.vlen_dtype(np.uint8), h5py.vlen_dtype(np.float64), h5py.enum_dtype({"a": 0, "b": 1}), h5py.ref_dtype,
-    h5py.regionref_dtype, np.dtype([("a", "f8"), ("b", h5py.string_dtype())]), np.dtype("V8"), np.dtype(("f4", (3,))),
-    np.dtype(("f8", (200, 200))), "longdouble",
-)  # fmt: skip
+    "f4",
+    "f8",
+    "<f2",
+    ">i4",
+    "u8",
+    "i1",
+    "bool",
+    "c8",
+    "S1",
+    "S300",
+    h5py.string_dtype(),
+    h5py.string_dtype("ascii"),
+    h5py.vlen_dtype(np.uint8),
+    h5py.vlen_dtype(np.float64),
+    h5py.enum_dtype({"a": 0, "b": 1}),
+    h5py.ref_dtype,
+    h5py.regionref_dtype,
+    np.dtype([("a", "f8"), ("b", h5py.string_dtype())]),
+    np.dtype("V8"),
+    np.dtype(("f4", (3,))),
+    np.dtype(("f8", (200, 200))),
+    "longdouble",
+)
 _SHAPES: tuple[Any, ...] = (
-    None, (), (0,), (1,), (6,), (24,), (600,), (24, 1), (600, 1), (6, 32), (6, 4, 4, 3), (0, 0), (0, 1), (1, 2), (2, 2),
-    (24, 0), (6, 0), (1, 1, 1, 1, 1), (3_000_000,), (3_000_000, 1), (6, 1000, 1000, 3), (1, 400_000),
-)  # fmt: skip
+    None,
+    (),
+    (0,),
+    (1,),
+    (6,),
+    (24,),
+    (600,),
+    (24, 1),
+    (600, 1),
+    (6, 32),
+    (6, 4, 4, 3),
+    (0, 0),
+    (0, 1),
+    (1, 2),
+    (2, 2),
+    (24, 0),
+    (6, 0),
+    (1, 1, 1, 1, 1),
+    (3_000_000,),
+    (3_000_000, 1),
+    (6, 1000, 1000, 3),
+    (1, 400_000),
+)
 _FILLS = (0, 1, -1, np.nan, np.inf, 1e300, -1e300, 1e-320, 2**31, 2.5e6, 1e9)
 _ATTRIBUTES: tuple[Any, ...] = (
-    np.float64(0), np.float64(-1), np.nan, np.inf, 1e-300, 1e300, 1e12, 1e-3, 2**63, "", "x", "x" * 40_000, b"\xff\xfe",
-    "\x1b[2J", "../../escape.mp4", "/etc/passwd", "a\x00b", np.array([]),
-    np.array(["a", "a"], dtype=h5py.string_dtype()), np.array(["p"] * 3000, dtype=h5py.string_dtype()),
-    np.zeros((2, 2)), h5py.Empty("f4"), h5py.Empty(h5py.string_dtype()),
-    np.array([(1.0, 2)], dtype=[("a", "f8"), ("b", "i4")]), np.void(b"1234"), True, 1, 2, "mV", "1", "true", "hog",
-    np.array([b"\xff"], dtype="S1"), np.complex64(1j), "RGB",
-)  # fmt: skip
+    np.float64(0),
+    np.float64(-1),
+    np.nan,
+    np.inf,
+    1e-300,
+    1e300,
+    1e12,
+    1e-3,
+    2**63,
+    "",
+    "x",
+    "x" * 40_000,
+    b"\xff\xfe",
+    "\x1b[2J",
+    "../../escape.mp4",
+    "/etc/passwd",
+    "a\x00b",
+    np.array([]),
+    np.array(["a", "a"], dtype=h5py.string_dtype()),
+    np.array(["p"] * 3000, dtype=h5py.string_dtype()),
+    np.zeros((2, 2)),
+    h5py.Empty("f4"),
+    h5py.Empty(h5py.string_dtype()),
+    np.array([(1.0, 2)], dtype=[("a", "f8"), ("b", "i4")]),
+    np.void(b"1234"),
+    True,
+    1,
+    2,
+    "mV",
+    "1",
+    "true",
+    "hog",
+    np.array([b"\xff"], dtype="S1"),
+    np.complex64(1j),
+    "RGB",
+)
 
 
 def _places(file: h5py.File) -> list[str]:
@@ -128,11 +204,15 @@ def _clock(file: h5py.File, place: str, choice: _Choice) -> None:
         return
     shape, kind = file[place].shape, file[place].dtype
     rows = choice.of((shape[0] if shape else 1, 1, 2, 23, 50))
-    values = np.arange(rows) * choice.of((1.0, 0.25, 1e-9, 1e5, -1.0, 0.0, 1e300)) + choice.of((0.0, -1e9, 1e12, 2e6))
+    values = np.arange(rows) * choice.of((1.0, 0.25, 1e-9, 1e5, -1.0, 0.0, 1e300)) + choice.of(
+        (0.0, -1e9, 1e12, 2e6)
+    )
     if choice.of((0, 1)):
         values[-1] = choice.of((np.nan, np.inf, 2.5e6, -5.0, 1e18))
     with np.errstate(all="ignore"):
-        new = np.broadcast_to(values.reshape(-1, *[1] * (len(shape) - 1)), (rows, *shape[1:])).astype(kind)
+        new = np.broadcast_to(
+            values.reshape(-1, *[1] * (len(shape) - 1)), (rows, *shape[1:])
+        ).astype(kind)
     del file[place]
     file.create_dataset(place, data=new)
 
@@ -140,7 +220,9 @@ def _clock(file: h5py.File, place: str, choice: _Choice) -> None:
 def _link(file: h5py.File, place: str, choice: _Choice) -> None:
     other = choice.of(["/", "/signals", "nowhere", place, *_places(file)])
     del file[place]
-    kind = choice.of((h5py.SoftLink, lambda to: h5py.ExternalLink("/etc/passwd", to), lambda to: file.get(to)))
+    kind = choice.of(
+        (h5py.SoftLink, lambda to: h5py.ExternalLink("/etc/passwd", to), lambda to: file.get(to))
+    )
     linked = kind(other)
     if linked is not None:
         file[place] = linked
@@ -162,12 +244,24 @@ def _chunked(file: h5py.File, place: str, choice: _Choice) -> None:
     chunks = tuple(min(most, size) for most, size in zip((chunk, 1000), shape, strict=False))
     packed, fill = choice.of((None, "gzip", "lzf")), choice.of((None, 0))
     del file[place]
-    file.create_dataset(place, shape=shape, dtype=kind, chunks=chunks, compression=packed, fillvalue=fill)
+    file.create_dataset(
+        place, shape=shape, dtype=kind, chunks=chunks, compression=packed, fillvalue=fill
+    )
 
 
 def _move(file: h5py.File, place: str, choice: _Choice) -> None:
-    names = ("signals/eeg", "signals/video", "signals/../x", "signals/\x1b", "video/face/frames", "video/face/jpeg",
-             "signals/gsr/sequence", "trials", "events", "signals/ppg/timestamps")  # fmt: skip
+    names = (
+        "signals/eeg",
+        "signals/video",
+        "signals/../x",
+        "signals/\x1b",
+        "video/face/frames",
+        "video/face/jpeg",
+        "signals/gsr/sequence",
+        "trials",
+        "events",
+        "signals/ppg/timestamps",
+    )
     to = choice.of(names)
     if to not in file:
         file.copy(place, to)
@@ -175,9 +269,24 @@ def _move(file: h5py.File, place: str, choice: _Choice) -> None:
 
 def _attribute(file: h5py.File, place: str, choice: _Choice) -> None:
     thing = choice.of((file[place], file))
-    known = ("sampling_rate", "units", "channel_names", "start_offset", "reference", "format", "format_version",
-             "session_id", "external_file", "frame_rate", "color_order", "features", "label_names", "start_time",
-             "simulated", "x")  # fmt: skip
+    known = (
+        "sampling_rate",
+        "units",
+        "channel_names",
+        "start_offset",
+        "reference",
+        "format",
+        "format_version",
+        "session_id",
+        "external_file",
+        "frame_rate",
+        "color_order",
+        "features",
+        "label_names",
+        "start_time",
+        "simulated",
+        "x",
+    )
     thing.attrs[choice.of((*thing.attrs, *known))] = choice.of(_ATTRIBUTES)
 
 
@@ -189,11 +298,23 @@ def _drop(file: h5py.File, place: str, choice: _Choice) -> None:
         del file[place]
 
 
-_EDITS = (_replace_data, _clock, _link, _other_object, _chunked, _move, _attribute, _attribute, _drop)
+_EDITS = (
+    _replace_data,
+    _clock,
+    _link,
+    _other_object,
+    _chunked,
+    _move,
+    _attribute,
+    _attribute,
+    _drop,
+)
 
 
 def edited_session(data: bytes) -> bytes:
-    """The first byte: how the file is left. Then edits; those that HDF5 itself refuses are left out."""
+    """The first byte: how the file is left. Then edits;
+    those that HDF5 itself refuses are left out.
+    """
     left, rest = data[:1] or b"\0", data[1:]
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "s.h5"
@@ -208,7 +329,9 @@ def edited_session(data: bytes) -> bytes:
                 if not places:
                     break
                 choice = _Choice(what * 256 + value, where & 255)
-                with contextlib.suppress(TypeError, ValueError, KeyError, OSError, RuntimeError, AttributeError):
+                with contextlib.suppress(
+                    TypeError, ValueError, KeyError, OSError, RuntimeError, AttributeError
+                ):
                     choice.of(_EDITS)(file, places[(where >> 8) % len(places)], choice)
             if left[0] & 1:
                 # As a recording that was cut off leaves it.
@@ -243,7 +366,9 @@ def _played(path: Path) -> None:
 
 
 def use_session(path: Path) -> None:
-    """All that is done with a session; each by itself, and refused as a whole if none can be done."""
+    """All that is done with a session; each by itself,
+    and refused as a whole if none can be done.
+    """
     validate_session(path)
     refusals = []
     for work in _looked_at(path):
@@ -265,7 +390,17 @@ def _use_picture(path: Path) -> None:
 TARGETS = [
     Target("picture", "a.jpg", _use_picture, lambda: [_pictures()[0].tobytes()]),
     Target(
-        "session.h5", "s.h5", use_session, lambda: [session_bytes(), session_bytes(jpeg=True), edited_session(b"\1")]
+        "session.h5",
+        "s.h5",
+        use_session,
+        lambda: [session_bytes(), session_bytes(jpeg=True), edited_session(b"\1")],
     ),
-    Target("session.h5, edited", "s.h5", use_session, lambda: [b"", b"\1", b"\2"], edited_session, edited=True),
+    Target(
+        "session.h5, edited",
+        "s.h5",
+        use_session,
+        lambda: [b"", b"\1", b"\2"],
+        edited_session,
+        edited=True,
+    ),
 ]

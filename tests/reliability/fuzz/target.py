@@ -32,5 +32,7 @@ class Target:
     beside: Callable[[], Mapping[str, bytes]] = dict
 
     def check(self, data: bytes) -> EmodictError | None:
-        """The error that an input is refused with, None for a result; raises FoundError for anything else."""
+        """The error that an input is refused with, None for a result;
+        raises FoundError for anything else.
+        """
         return outcome(self.use, self.file, {**self.beside(), self.file: self.form(data)})

@@ -1,4 +1,6 @@
-"""Specs, models and tables that were once found to do harm: what each must come to is a sentence."""
+"""Specs, models and tables that were once found to do harm:
+what each must come to is a sentence.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,9 @@ from emodict.features.spec import load_spec, spec_from_dict
 DEEP = "[" * 100_000 + "]" * 100_000
 
 
-@pytest.mark.parametrize("key", ["feature_spec", "model_spec", "missing_value", "training", "metrics"])
+@pytest.mark.parametrize(
+    "key", ["feature_spec", "model_spec", "missing_value", "training", "metrics"]
+)
 def test_json_that_is_nested_too_deep_is_refused_in_every_part_of_a_manifest(key: str) -> None:
     metadata = documents.closed(documents._metadata()) | {f"emodict.{key}": DEEP}
     assert "nested too deep" in refused("manifest", json.dumps(metadata).encode())
@@ -46,15 +50,27 @@ def test_a_manifest_whose_hash_is_no_text_is_refused() -> None:
 @pytest.mark.parametrize(
     ("path", "value"),
     [
-        (("token_width",), "4"), (("token_width",), 10**9), (("streaming",), 1), (("modalities", 0, "rate_hz"), 1e300),
-        (("modalities", 0, "rate_hz"), float("inf")), (("modalities", 0, "window_s"), 10**6),
-        (("modalities", 0, "valid_range"), [1.0]), (("modalities", 0, "valid_range"), ["a", "b"]),
-        (("modalities", 0, "unit"), 1.5), (("modalities", 0, "channel_names"), [0.1]), (("modalities", 0, "filter"), 3),
-        (("modalities", 0, "shape"), [10**9]), (("modalities", 0, "feature_names"), "abc"), (("id",), None),
-        (("modalities", 1, "filter", "padding_samples"), -1), (("modalities", 0, "settle_s"), 10**30),
+        (("token_width",), "4"),
+        (("token_width",), 10**9),
+        (("streaming",), 1),
+        (("modalities", 0, "rate_hz"), 1e300),
+        (("modalities", 0, "rate_hz"), float("inf")),
+        (("modalities", 0, "window_s"), 10**6),
+        (("modalities", 0, "valid_range"), [1.0]),
+        (("modalities", 0, "valid_range"), ["a", "b"]),
+        (("modalities", 0, "unit"), 1.5),
+        (("modalities", 0, "channel_names"), [0.1]),
+        (("modalities", 0, "filter"), 3),
+        (("modalities", 0, "shape"), [10**9]),
+        (("modalities", 0, "feature_names"), "abc"),
+        (("id",), None),
+        (("modalities", 1, "filter", "padding_samples"), -1),
+        (("modalities", 0, "settle_s"), 10**30),
     ],
-)  # fmt: skip
-def test_a_spec_with_a_field_of_another_kind_or_size_is_refused(path: tuple[str | int, ...], value: object) -> None:
+)
+def test_a_spec_with_a_field_of_another_kind_or_size_is_refused(
+    path: tuple[str | int, ...], value: object
+) -> None:
     content = documents.WRIST.to_dict()
     holder = content
     for key in path[:-1]:
@@ -72,7 +88,9 @@ def test_a_model_larger_than_anything_is_refused_before_it_is_built(name: str) -
 
 def test_fewer_weights_than_the_network_has_are_refused_before_the_network_is_built() -> None:
     content = documents.closed(documents._checkpoint_content())
-    content["model"] = json.dumps(documents._MODEL.to_dict() | {"d_model": 8192, "feed_forward": 16384, "layers": 60})
+    content["model"] = json.dumps(
+        documents._MODEL.to_dict() | {"d_model": 8192, "feed_forward": 16384, "layers": 60}
+    )
     buffer = io.BytesIO()
     torch.save(content, buffer)
     assert "weights and more" in refused("checkpoint", buffer.getvalue())
@@ -98,15 +116,21 @@ def test_a_checkpoint_of_the_old_kind_that_claims_a_long_text_gets_no_room_for_i
 
 def test_an_onnx_file_whose_metadata_is_no_text_is_refused() -> None:
     content = documents._onnx()
-    assert "metadata is damaged" in refused("ONNX model", content.replace(b"emodict-1", b"emodict-\xff", 1))
+    assert "metadata is damaged" in refused(
+        "ONNX model", content.replace(b"emodict-1", b"emodict-\xff", 1)
+    )
 
 
 def test_an_onnx_file_that_opens_and_cannot_be_run_is_refused() -> None:
     graph = onnx.load_from_string(documents._onnx())
-    (reshape,) = (node for node in graph.graph.node if node.op_type == "Reshape" and node.name == "embedded")
+    (reshape,) = (
+        node for node in graph.graph.node if node.op_type == "Reshape" and node.name == "embedded"
+    )
     (shape,) = (tensor for tensor in graph.graph.initializer if tensor.name == reshape.input[1])
     shape.CopyFrom(onnx.numpy_helper.from_array(np.array([-1, 10**6], dtype=np.int64), shape.name))
-    assert "cannot be reshaped to the requested shape" in refused("ONNX model", graph.SerializeToString())
+    assert "cannot be reshaped to the requested shape" in refused(
+        "ONNX model", graph.SerializeToString()
+    )
 
 
 def test_a_range_far_beyond_numbers_that_can_be_squared_is_no_fault() -> None:
@@ -116,7 +140,9 @@ def test_a_range_far_beyond_numbers_that_can_be_squared_is_no_fault() -> None:
 
 
 @pytest.mark.parametrize(("window_s", "taken"), [(20, True), (21, False)])
-def test_a_filter_inside_windows_of_more_than_2048_samples_is_refused(window_s: int, taken: bool) -> None:
+def test_a_filter_inside_windows_of_more_than_2048_samples_is_refused(
+    window_s: int, taken: bool
+) -> None:
     content = load_spec("emodict-1").with_modalities(("ppg",)).to_dict()
     # 100 Hz; the longest extension of both ends there is, and as many sections as there may be.
     content["modalities"][0]["window_s"] = float(window_s)
@@ -128,7 +154,9 @@ def test_a_filter_inside_windows_of_more_than_2048_samples_is_refused(window_s: 
 
 
 @pytest.mark.parametrize(("padding", "taken"), [(499, True), (500, False)])
-def test_a_filter_that_mirrors_more_than_its_window_holds_is_refused(padding: int, taken: bool) -> None:
+def test_a_filter_that_mirrors_more_than_its_window_holds_is_refused(
+    padding: int, taken: bool
+) -> None:
     content = load_spec("emodict-1").with_modalities(("ppg",)).to_dict()
     content["modalities"][0]["filter"]["padding_samples"] = padding
     sentence = forkserver.call(sentence_of, "feature spec", json.dumps(content).encode())
@@ -139,12 +167,19 @@ def test_a_filter_that_mirrors_more_than_its_window_holds_is_refused(padding: in
 def test_band_powers_of_more_bins_than_memory_has_room_for_are_refused() -> None:
     content = load_spec("emodict-1").to_dict()
     spectrum = content["modalities"][0]["spectrum"]
-    spectrum |= {"n_fft": 65_536, "bands": [{**spectrum["bands"][0], "first_bin": 0, "weights": [1.0] * 10_000}]}
-    assert "bands of 10000 bins for a window of 300 samples" in refused("feature spec", json.dumps(content).encode())
+    spectrum |= {
+        "n_fft": 65_536,
+        "bands": [{**spectrum["bands"][0], "first_bin": 0, "weights": [1.0] * 10_000}],
+    }
+    assert "bands of 10000 bins for a window of 300 samples" in refused(
+        "feature spec", json.dumps(content).encode()
+    )
 
 
 @pytest.mark.parametrize(("samples", "taken"), [(3, False), (4, True)])
-def test_statistics_of_too_few_samples_for_their_differences_are_refused(samples: int, taken: bool) -> None:
+def test_statistics_of_too_few_samples_for_their_differences_are_refused(
+    samples: int, taken: bool
+) -> None:
     content = load_spec("emodict-1").with_modalities(("gsr",)).to_dict()
     content["modalities"][0] |= {"rate_hz": float(samples), "window_s": 1.0}
     sentence = forkserver.call(sentence_of, "feature spec", json.dumps(content).encode())
@@ -167,11 +202,15 @@ def npy(header: str, content: bytes = b"") -> bytes:
 
 def test_an_array_that_claims_more_than_it_holds_is_refused_before_there_is_room_for_it() -> None:
     content = npy("{'descr': '<f8', 'fortran_order': False, 'shape': (1000000000000,), }")
-    assert "claims 8,000,000,000,000 bytes" in refused("feature table .npz", packed_zip({"spec.npy": content}))
+    assert "claims 8,000,000,000,000 bytes" in refused(
+        "feature table .npz", packed_zip({"spec.npy": content})
+    )
 
 
 def test_an_array_whose_head_does_not_end_is_refused() -> None:
-    assert "is not a feature table" in refused("feature table .npz", packed_zip({"spec.npy": npy("{'descr': (")}))
+    assert "is not a feature table" in refused(
+        "feature table .npz", packed_zip({"spec.npy": npy("{'descr': (")})
+    )
 
 
 def test_an_archive_that_lies_about_its_size_or_its_version_is_refused() -> None:

@@ -16,7 +16,9 @@ from tests.runtime.desk.test_import_xdf import XdfWriter, chunk
 def test_an_xdf_chunk_that_claims_more_samples_than_it_holds_is_refused() -> None:
     body = struct.pack("<I", 1) + b"\x04" + struct.pack("<I", 2**32 - 1)
     for form in ("string", "float32"):
-        whole = XdfWriter().stream(1, "Cap", "EEG", rate=100, count=4, form=form).content + chunk(3, body)
+        whole = XdfWriter().stream(1, "Cap", "EEG", rate=100, count=4, form=form).content + chunk(
+            3, body
+        )
         assert "claims 4294967295 samples of 4 channels" in refused("import xdf", whole)
 
 
@@ -41,11 +43,17 @@ def avro(schema: dict[str, object], record: object, codec: str = "null") -> byte
 
 
 def test_an_avro_array_of_nothing_is_refused() -> None:
-    schema = {"name": "x", "type": "record", "fields": [{"name": "a", "type": {"type": "array", "items": "null"}}]}
+    schema = {
+        "name": "x",
+        "type": "record",
+        "fields": [{"name": "a", "type": {"type": "array", "items": "null"}}],
+    }
     assert "items without content" in refused("import embraceplus", avro(schema, {"a": [None] * 5}))
 
 
-def test_an_avro_block_that_unpacks_to_more_than_is_read_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_avro_block_that_unpacks_to_more_than_is_read_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr("emodict_desk.importers.avro_blocks.MOST_BYTES", 1 << 20)
     schema = {"name": "x", "type": "record", "fields": [{"name": "a", "type": "bytes"}]}
     content = avro(schema, {"a": bytes(2 << 20)}, "deflate")
@@ -56,7 +64,11 @@ def test_an_avro_block_that_unpacks_to_more_than_is_read_is_refused(monkeypatch:
 
 def test_an_avro_sensor_without_a_start_is_refused() -> None:
     values = {"name": "values", "type": {"type": "array", "items": "float"}}
-    part = {"name": "b", "type": "record", "fields": [values, {"name": "samplingFrequency", "type": "float"}]}
+    part = {
+        "name": "b",
+        "type": "record",
+        "fields": [values, {"name": "samplingFrequency", "type": "float"}],
+    }
     raw = {"name": "r", "type": "record", "fields": [{"name": "bvp", "type": part}]}
     schema = {"name": "x", "type": "record", "fields": [{"name": "rawData", "type": raw}]}
     content = avro(schema, {"rawData": {"bvp": {"values": [1.0], "samplingFrequency": 64.0}}})
@@ -72,17 +84,23 @@ def test_one_endless_line_and_endless_comments_are_refused(kind: str) -> None:
 @pytest.mark.parametrize("columns", [[-1], [1.5], "12", [10**30]])
 def test_a_board_whose_columns_are_none_is_refused(columns: object) -> None:
     description = {"sampling_rate": 250, "eeg_channels": columns, "num_rows": 7}
-    assert "eeg_channels names no columns" in refused("BrainFlow description", json.dumps(description).encode())
+    assert "eeg_channels names no columns" in refused(
+        "BrainFlow description", json.dumps(description).encode()
+    )
 
 
 def test_a_board_whose_marker_lies_beyond_its_columns_is_refused() -> None:
     description = {"sampling_rate": 250, "eeg_channels": [1, 2], "marker_channel": 7, "num_rows": 7}
-    assert "is not from the board" in refused("BrainFlow description", json.dumps(description).encode())
+    assert "is not from the board" in refused(
+        "BrainFlow description", json.dumps(description).encode()
+    )
 
 
 def test_a_visit_with_many_words_is_answered() -> None:
     many = "&".join(f"w{i}=1" for i in range(100))
-    assert page._answers(f"GET /?{many} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode(), None) != [500]
+    assert page._answers(f"GET /?{many} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode(), None) != [
+        500
+    ]
 
 
 def test_a_handshake_with_bytes_that_are_no_text_is_the_visitors_fault() -> None:

@@ -1,4 +1,6 @@
-"""Sessions that were once found to do harm, each made here by code: what each must come to is a sentence."""
+"""Sessions that were once found to do harm, each made here by code:
+what each must come to is a sentence.
+"""
 
 from __future__ import annotations
 
@@ -28,15 +30,18 @@ def unfinished(change: int, at: bytes) -> bytes:
 
 
 def test_a_cut_off_session_with_a_wrong_sum_is_refused_and_not_waited_for() -> None:
-    # HDF5 would try again a hundred times, each wait twice as long: centuries. OHDR opens an object's header.
+    # HDF5 would try again a hundred times, each wait twice as long: centuries.
+    # OHDR opens an object's header.
     assert "checksum" in refused("session.h5", unfinished(6, b"OHDR"))
 
 
 @pytest.mark.parametrize(
-    "head", [bytes(16), b"\1" + bytes(7) + b"\xf0" + b"\xff" * 7, b"\1" + bytes(7) + b"\xd0" + b"\xff" * 7]
+    "head",
+    [bytes(16), b"\1" + bytes(7) + b"\xf0" + b"\xff" * 7, b"\1" + bytes(7) + b"\xd0" + b"\xff" * 7],
 )
 def test_texts_that_lead_back_to_themselves_are_refused_and_not_followed(head: bytes) -> None:
-    # An object of no size; one whose size and head are 2^64 together; one 32 bytes short of that, which leads back.
+    # An object of no size; one whose size and head are 2^64 together;
+    # one 32 bytes short of that, which leads back.
     content = bytearray(sessions.edited_session(b""))
     at = content.index(b"GCOL") + 16
     content[at : at + 16] = head
@@ -44,10 +49,13 @@ def test_texts_that_lead_back_to_themselves_are_refused_and_not_followed(head: b
 
 
 def test_texts_that_lie_over_each_other_are_refused_and_not_all_gone_through() -> None:
-    # Each object's content is the head of a collection that claims the rest of the file: a walk from each to the end.
+    # Each object's content is the head of a collection that claims the rest of the file:
+    # a walk from each to the end.
     count = 20_000
     objects = (
-        struct.pack("<HHIQ", 1, 1, 0, 16) + b"GCOL\1\0\0\0" + struct.pack("<Q", 32 * (count - i) - 16)
+        struct.pack("<HHIQ", 1, 1, 0, 16)
+        + b"GCOL\1\0\0\0"
+        + struct.pack("<Q", 32 * (count - i) - 16)
         for i in range(count)
     )
     content = sessions.edited_session(b"") + b"".join(objects)
@@ -58,12 +66,17 @@ def test_a_cut_off_session_that_points_beyond_every_file_is_refused() -> None:
     head = bytearray(sessions.edited_session(b"\1")[:44])
     # The superblock's address of the root's header.
     head[36:44] = struct.pack("<Q", 2**63 + 8)
-    whole = bytes(head) + lookup3(bytes(head)).to_bytes(4, "little") + sessions.edited_session(b"\1")[48:]
+    whole = (
+        bytes(head)
+        + lookup3(bytes(head)).to_bytes(4, "little")
+        + sessions.edited_session(b"\1")[48:]
+    )
     refused("session.h5", whole)
 
 
 def test_the_sum_of_hdf5_is_lookup3() -> None:
-    # From the driver of lookup3.c (Jenkins, 2006); the other is what HDF5 itself wrote into a superblock.
+    # From the driver of lookup3.c (Jenkins, 2006);
+    # the other is what HDF5 itself wrote into a superblock.
     assert lookup3(b"Four score and seven years ago") == 0x17770551
     head = sessions.edited_session(b"\1")[:48]
     assert lookup3(head[:44]) == int.from_bytes(head[44:], "little")
@@ -107,7 +120,9 @@ def test_more_trials_than_any_recording_has_are_refused_unread(tmp_path: Path) -
             del file[f"trials/{name}"]
             file.create_dataset(f"trials/{name}", shape=(200_000,), dtype="f4")
 
-    with pytest.raises(RecordingError, match=r"trials: start is too large\. Expected at most 100000"):
+    with pytest.raises(
+        RecordingError, match=r"trials: start is too large\. Expected at most 100000"
+    ):
         open_session(session_with(tmp_path, many)).__enter__()
 
 
@@ -116,7 +131,9 @@ def test_few_samples_that_claim_days_are_refused_and_a_recording_with_long_gaps_
         times_s = np.append(np.arange(count - 1) / 4, last_s)
         return Signal("gsr", 4.0, "uS", ("gsr",), np.ones((count, 1)), timestamps_s=times_s)
 
-    with pytest.raises(RecordingError, match=r"nearly all of it is missing.*2 s of samples in 480 h"):
+    with pytest.raises(
+        RecordingError, match=r"nearly all of it is missing.*2 s of samples in 480 h"
+    ):
         gsr(20 * 86400.0)
     with pytest.raises(RecordingError, match="nearly all of it is missing"):
         FaceVideo(np.array([0.0, 20 * 86400.0]), embedding=np.ones((2, 32)))
@@ -127,9 +144,16 @@ def test_few_samples_that_claim_days_are_refused_and_a_recording_with_long_gaps_
 
 def test_texts_that_hdf5_cannot_hold_are_written_without_what_it_cannot(tmp_path: Path) -> None:
     gsr = Signal("gsr", 4.0, "uS", ("gsr",), np.ones((8, 1)), reference="\0")
-    write_session(Recording("a\0b", "\ud800", {"gsr": gsr}, events=(Event(0.0, 1, "x\0y"),)), tmp_path / "s.h5")
+    write_session(
+        Recording("a\0b", "\ud800", {"gsr": gsr}, events=(Event(0.0, 1, "x\0y"),)),
+        tmp_path / "s.h5",
+    )
     with open_session(tmp_path / "s.h5") as recording:
-        assert (recording.session_id, recording.subject_id, recording.events[0].description) == ("ab", "?", "xy")
+        assert (recording.session_id, recording.subject_id, recording.events[0].description) == (
+            "ab",
+            "?",
+            "xy",
+        )
 
 
 def test_a_jpeg_that_claims_more_pixels_than_any_camera_is_refused_before_it_is_decoded() -> None:
@@ -144,7 +168,9 @@ def test_a_jpeg_that_claims_more_pixels_than_any_camera_is_refused_before_it_is_
 def test_frames_larger_than_any_camera_gives_are_refused(tmp_path: Path) -> None:
     def large(file: h5py.File) -> None:
         del file["video/face/embedding"]
-        file.create_dataset("video/face/frames", shape=(6, 9000, 9000, 3), dtype="u1", chunks=(1, 1000, 1000, 3))
+        file.create_dataset(
+            "video/face/frames", shape=(6, 9000, 9000, 3), dtype="u1", chunks=(1, 1000, 1000, 3)
+        )
 
     with pytest.raises(RecordingError, match=r"claims|too large"):
         open_session(session_with(tmp_path, large)).__enter__()

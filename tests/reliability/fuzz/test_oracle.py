@@ -1,4 +1,6 @@
-"""The fuzzer's oracle finds what must not come of a file; what a file calls itself steers nothing."""
+"""The fuzzer's oracle finds what must not come of a file;
+what a file calls itself steers nothing.
+"""
 
 from __future__ import annotations
 
@@ -44,12 +46,17 @@ def blame_us(path: Path) -> None:
         (lambda path: {}[path], "not one of our errors"),
     ],
 )
-def test_the_oracle_finds_what_must_not_come_of_a_file(use: Callable[[Path], object], said: str) -> None:
-    # What the tests before left in this process must not be freed meanwhile, and make room for what is too much.
+def test_the_oracle_finds_what_must_not_come_of_a_file(
+    use: Callable[[Path], object], said: str
+) -> None:
+    # What the tests before left in this process must not be freed meanwhile,
+    # and make room for what is too much.
     gc.collect()
     with pytest.raises(FoundError, match=said):
         outcome(use, "a", {"a": b""})
-    assert outcome(lambda path: (path.parent / "out" / "b").write_text("x"), "a", {"a": b""}) is None
+    assert (
+        outcome(lambda path: (path.parent / "out" / "b").write_text("x"), "a", {"a": b""}) is None
+    )
 
 
 def test_every_importer_is_fuzzed() -> None:
@@ -73,7 +80,13 @@ def hostile_names(name: str) -> bytes:
     def write(path: Path) -> None:
         recording = sessions.small_recording()
         trials = dataclasses.replace(recording.trials, trial_id=(name,), label_names=(name, "b"))
-        changes = {"session_id": name, "subject_id": name, "device": name, "trials": trials, "start_time": name}
+        changes = {
+            "session_id": name,
+            "subject_id": name,
+            "device": name,
+            "trials": trials,
+            "start_time": name,
+        }
         write_session(dataclasses.replace(recording, **changes), path)
 
     return importers.written(write, "s.h5")
@@ -86,8 +99,25 @@ def test_what_a_session_calls_itself_is_written_nowhere_but_into_the_output(
     def use(path: Path) -> None:
         out = path.parent / "out"
         for command, *words in (
-            (cli_run, "--engine", path.parent / "m.onnx", path, "--out", out / "x.csv", "--report", out / "r.html"),
-            (cli_run, "--engine", path.parent / "m.onnx", path, path.parent / "s2.h5", "--out", out / "x.json"),
+            (
+                cli_run,
+                "--engine",
+                path.parent / "m.onnx",
+                path,
+                "--out",
+                out / "x.csv",
+                "--report",
+                out / "r.html",
+            ),
+            (
+                cli_run,
+                "--engine",
+                path.parent / "m.onnx",
+                path,
+                path.parent / "s2.h5",
+                "--out",
+                out / "x.json",
+            ),
             (cli_session, "inspect", path),
             (cli_session, "features", path, "-o", out / "t.npz"),
         ):
@@ -99,5 +129,8 @@ def test_what_a_session_calls_itself_is_written_nowhere_but_into_the_output(
         assert "<script>alert" not in (out / "r.html").read_text()
 
     content = hostile_names(name)
-    assert outcome(use, "s.h5", {"s.h5": content, "s2.h5": content, "m.onnx": documents._onnx()}) is None
+    assert (
+        outcome(use, "s.h5", {"s.h5": content, "s2.h5": content, "m.onnx": documents._onnx()})
+        is None
+    )
     assert "\x1b" not in capsys.readouterr().out

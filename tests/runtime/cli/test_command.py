@@ -1,4 +1,6 @@
-"""What every command has: its version, help in groups, completion, and hints at options of other tools."""
+"""What every command has: its version, help in groups, completion,
+and hints at options of other tools.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,9 @@ def command(request: pytest.FixtureRequest) -> tuple[str, ModuleType]:
     return request.param, importlib.import_module(COMMANDS[request.param])
 
 
-def test_every_command_says_its_version(run_in_process: Run, command: tuple[str, ModuleType]) -> None:
+def test_every_command_says_its_version(
+    run_in_process: Run, command: tuple[str, ModuleType]
+) -> None:
     name, module = command
     assert run_in_process(module, "--version") == (0, f"{name} {__version__}\n", "")
 
@@ -31,7 +35,11 @@ def test_every_command_says_its_version(run_in_process: Run, command: tuple[str,
     ("name", "words", "here"),
     [
         ("emodict-run", ["--model", "m.onnx"], "emodict-run takes its model after --engine"),
-        ("emodict-run", ["--format", "csv"], "The ending of the file after --out, or -o, names its format."),
+        (
+            "emodict-run",
+            ["--format", "csv"],
+            "The ending of the file after --out, or -o, names its format.",
+        ),
         ("emodict-export", ["m.pt", "--half"], "emodict-export model.pt --precision fp16"),
     ],
 )
@@ -55,13 +63,21 @@ def test_an_option_that_nobody_knows_has_no_hint(run_in_process: Run) -> None:
 def test_a_shell_is_told_how_to_complete(shell: str) -> None:
     code = "from emodict.cli.run import main; main()"
     environment = {"_EMODICT_RUN_COMPLETE": f"source_{shell}", "PATH": ""}
-    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True
+    )
     assert (done.returncode, done.stderr) == (0, "")
     assert "emodict-run" in done.stdout
 
 
 def test_a_shell_is_given_the_options_that_begin_so() -> None:
     code = "from emodict.cli.run import main; main()"
-    environment = {"_EMODICT_RUN_COMPLETE": "complete_bash", "COMP_WORDS": "emodict-run --eng", "COMP_CWORD": "1"}
-    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+    environment = {
+        "_EMODICT_RUN_COMPLETE": "complete_bash",
+        "COMP_WORDS": "emodict-run --eng",
+        "COMP_CWORD": "1",
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True
+    )
     assert (done.returncode, done.stdout.split()) == (0, ["--engine"])

@@ -12,7 +12,8 @@ import typer
 
 from emodict.cli import app, start
 
-# A library's import that tells of itself, then takes for ever, and makes an error of its own of an interrupt.
+# A library's import that tells of itself, then takes for ever,
+# and makes an error of its own of an interrupt.
 SLOW = """
     import sys, types
     from importlib.abc import Loader, MetaPathFinder
@@ -44,9 +45,14 @@ COMMANDS = {
 def test_a_command_that_is_stopped_while_it_is_imported_says_so_in_one_line(command: str) -> None:
     program = textwrap.dedent(SLOW).format(module=COMMANDS[command], command=command)
     with subprocess.Popen(
-        [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # a shell's & ignores it
-    ) as process:  # fmt: skip
+        [sys.executable, "-c", program],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(
+            signal.SIGINT, signal.default_int_handler
+        ),  # a shell's & ignores it
+    ) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "importing\n"
         process.send_signal(signal.SIGINT)

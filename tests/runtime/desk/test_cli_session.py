@@ -56,7 +56,9 @@ def test_inspect_json_is_read_by_a_program(run: Callable[..., Any], gsr_session:
     assert (summary["subject_id"], summary["signals"][0]["rate_hz"]) == ("anna", 4.0)
 
 
-def test_validate_exits_0_on_a_good_session_and_2_on_a_bad_one(run: Callable[..., Any], gsr_session: Path) -> None:
+def test_validate_exits_0_on_a_good_session_and_2_on_a_bad_one(
+    run: Callable[..., Any], gsr_session: Path
+) -> None:
     code, out, _ = run("validate", gsr_session)
     assert (code, out) == (0, f"{gsr_session} can be used: 0 errors, 0 warnings\n")
     with h5py.File(gsr_session, "r+") as file:
@@ -81,7 +83,9 @@ def test_import_e4_writes_a_session_and_says_what_it_left_out(
     run: Callable[..., Any], e4_folder: Path, tmp_path: Path
 ) -> None:
     out_file = tmp_path / "s07.h5"
-    code, out, _ = run("import", "e4", e4_folder, "-o", out_file, "--subject", "anna", "--session", "monday")
+    code, out, _ = run(
+        "import", "e4", e4_folder, "-o", out_file, "--subject", "anna", "--session", "monday"
+    )
     assert code == 0
     assert "ppg   64 Hz, a.u., 20.0 s" in out
     assert "left out: ACC.csv" in out
@@ -98,7 +102,9 @@ def test_import_checks_where_it_writes_before_it_reads(
     assert "mkdir -p" in err
 
 
-def test_import_never_writes_over_the_recording_it_reads(run: Callable[..., Any], tmp_path: Path) -> None:
+def test_import_never_writes_over_the_recording_it_reads(
+    run: Callable[..., Any], tmp_path: Path
+) -> None:
     source = tmp_path / "rest.edf"
     source.write_bytes(b"0       precious")
     code, _, err = run("import", "edf", source, "-o", source)
@@ -110,18 +116,24 @@ def test_import_never_writes_over_the_recording_it_reads(run: Callable[..., Any]
 def test_import_finds_the_kind_wherever_the_options_stand(
     run: Callable[..., Any], e4_folder: Path, tmp_path: Path
 ) -> None:
-    for n, words in enumerate([(e4_folder, "-o", tmp_path / "0.h5"), ("-o", tmp_path / "1.h5", e4_folder)]):
+    for n, words in enumerate(
+        [(e4_folder, "-o", tmp_path / "0.h5"), ("-o", tmp_path / "1.h5", e4_folder)]
+    ):
         code, out, _ = run("import", *words)
         assert code == 0
         assert out.startswith(f"S07 is read as kind e4\nWrote {tmp_path / f'{n}.h5'}\n")
     table = tmp_path / "a.csv"
     table.write_text("n,puls\n" + "".join(f"{n},{n}\n" for n in range(640)))
-    code, out, _ = run("import", table, "--rate", "64", "--columns", "ppg=puls", "-o", tmp_path / "a.h5")
+    code, out, _ = run(
+        "import", table, "--rate", "64", "--columns", "ppg=puls", "-o", tmp_path / "a.h5"
+    )
     assert code == 0
     assert "a.csv is read as kind csv" in out
 
 
-def test_import_of_what_no_kind_knows_says_which_were_tried(run: Callable[..., Any], tmp_path: Path) -> None:
+def test_import_of_what_no_kind_knows_says_which_were_tried(
+    run: Callable[..., Any], tmp_path: Path
+) -> None:
     (tmp_path / "a.bin").write_bytes(bytes(range(99)))
     code, _, err = run("import", tmp_path / "a.bin", "-o", tmp_path / "a.h5")
     assert code == 2
@@ -137,8 +149,12 @@ def test_import_refuses_options_that_the_kind_it_found_does_not_have(
     assert "looks like a recording of kind e4, whose import has no --rate" in err
 
 
-def test_import_of_one_file_given_twice_is_refused(run: Callable[..., Any], e4_folder: Path, tmp_path: Path) -> None:
-    code, _, err = run("import", "e4", e4_folder, "--with", f"{e4_folder}/", "-o", tmp_path / "a.h5")
+def test_import_of_one_file_given_twice_is_refused(
+    run: Callable[..., Any], e4_folder: Path, tmp_path: Path
+) -> None:
+    code, _, err = run(
+        "import", "e4", e4_folder, "--with", f"{e4_folder}/", "-o", tmp_path / "a.h5"
+    )
     assert code == 2
     assert f"{e4_folder} is given twice" in err
 
@@ -159,7 +175,11 @@ def test_import_of_one_file_given_twice_is_refused(run: Callable[..., Any], e4_f
     ],
 )
 def test_a_typo_or_a_wrong_file_is_answered_with_exit_code_2(
-    run: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], says: str
+    run: Callable[..., Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    words: tuple[str, ...],
+    says: str,
 ) -> None:
     monkeypatch.chdir(tmp_path)
     code, _, err = run(*words)
@@ -167,7 +187,9 @@ def test_a_typo_or_a_wrong_file_is_answered_with_exit_code_2(
     assert says in err
 
 
-def test_a_failed_import_leaves_nothing_behind(run: Callable[..., Any], e4_folder: Path, tmp_path: Path) -> None:
+def test_a_failed_import_leaves_nothing_behind(
+    run: Callable[..., Any], e4_folder: Path, tmp_path: Path
+) -> None:
     (e4_folder / "BVP.csv").write_text("1644226061\n64\n1\nx\n")
     code, _, err = run("import", "e4", e4_folder, "-o", tmp_path / "s.h5")
     assert code == 2

@@ -59,5 +59,7 @@ def test_what_is_not_known_is_an_empty_cell(tmp_path: Path) -> None:
 
 def test_another_ending_is_refused_before_any_session_is_read(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match=r"ending in \.npz \.csv \.parquet, got \.xlsx"):
-        extract_to_file([tmp_path / "absent.h5"], tmp_path / "f.xlsx", spec_id="emodict-1", sensors=None)  # type: ignore[arg-type]
+        extract_to_file(
+            [tmp_path / "absent.h5"], tmp_path / "f.xlsx", spec_id="emodict-1", sensors=None
+        )  # type: ignore[arg-type]
     assert list(tmp_path.iterdir()) == []

@@ -18,14 +18,26 @@ from emodict_desk.importers.brainflow import read_brainflow
 
 RNG = np.random.default_rng(7)
 DESCRIPTION = {
-    "name": "Band", "sampling_rate": 250, "timestamp_channel": 5, "package_num_channel": 0, "marker_channel": 6,
-    "eeg_channels": [1, 2], "eeg_names": "Fp1,Fp2", "ppg_channels": [3], "eda_channels": [4], "num_rows": 7,
+    "name": "Band",
+    "sampling_rate": 250,
+    "timestamp_channel": 5,
+    "package_num_channel": 0,
+    "marker_channel": 6,
+    "eeg_channels": [1, 2],
+    "eeg_names": "Fp1,Fp2",
+    "ppg_channels": [3],
+    "eda_channels": [4],
+    "num_rows": 7,
     "emg_channels": [1, 2],
-}  # fmt: skip
+}
 
 
 def brainflow_file(
-    path: Path, *, seconds: int = 4, drop: range | tuple[Any, ...] = (), package: Callable[..., Any] = lambda n: n % 256
+    path: Path,
+    *,
+    seconds: int = 4,
+    drop: range | tuple[Any, ...] = (),
+    package: Callable[..., Any] = lambda n: n % 256,
 ) -> np.ndarray:
     n = np.array([i for i in range(seconds * 250) if i not in drop])
     table = np.zeros((len(n), 7))
@@ -45,7 +57,9 @@ def test_brainflow_columns_are_those_of_the_description_beside_the_file(tmp_path
     assert (eeg.rate_hz, eeg.unit, eeg.channel_names) == (250.0, "uV", ("Fp1", "Fp2"))
     # Six decimals are written, and held in float32.
     np.testing.assert_allclose(eeg.samples[:], table[:, 1:3], rtol=2**-24, atol=0.51e-6)
-    np.testing.assert_allclose(recording.signals["ppg"].samples[:, 0], table[:, 3], rtol=2**-24, atol=0.51e-6)
+    np.testing.assert_allclose(
+        recording.signals["ppg"].samples[:, 0], table[:, 3], rtol=2**-24, atol=0.51e-6
+    )
     assert recording.start_time == "2023-11-14T22:13:20.250000Z"  # 1700000000.25 in UTC
     assert [(e.onset_s, e.code) for e in recording.events] == [(0.4, 3)]
 
@@ -54,7 +68,9 @@ def test_brainflow_package_counter_shows_what_was_lost(tmp_path: Path) -> None:
     brainflow_file(tmp_path / "a.csv", drop=range(300, 310))
     recording = read_brainflow(tmp_path / "a.csv")
     assert "10 samples lost, by the package counter" in recording.attributes["notes"]
-    np.testing.assert_array_equal(recording.signals["eeg"].sequence, [n for n in range(1000) if not 300 <= n < 310])
+    np.testing.assert_array_equal(
+        recording.signals["eeg"].sequence, [n for n in range(1000) if not 300 <= n < 310]
+    )
 
 
 def test_brainflow_packages_of_several_samples_are_placed_by_their_time(tmp_path: Path) -> None:
@@ -78,7 +94,9 @@ def test_brainflow_board_is_looked_up_in_brainflow_itself(tmp_path: Path) -> Non
     for board in ("-1", "SYNTHETIC_BOARD", "synthetic"):
         eeg = read_brainflow(tmp_path / "a.csv", board=board).signals["eeg"]
         assert eeg.channel_names == tuple(descr["eeg_names"].split(","))
-        np.testing.assert_allclose(eeg.samples[:], data[descr["eeg_channels"]].T, rtol=2**-24, atol=0.51e-6)
+        np.testing.assert_allclose(
+            eeg.samples[:], data[descr["eeg_channels"]].T, rtol=2**-24, atol=0.51e-6
+        )
     with pytest.raises(RecordingError, match="knows no board '9999'"):
         read_brainflow(tmp_path / "a.csv", board="9999")
     with pytest.raises(RecordingError, match=r"not from the board.*columns"):
@@ -90,7 +108,9 @@ def test_brainflow_without_a_board_or_the_package_says_what_is_needed(
 ) -> None:
     brainflow_file(tmp_path / "a.csv")
     (tmp_path / "a.csv.json").unlink()
-    with pytest.raises(RecordingError, match=r"does not say which board.*--board ID, or .*a\.csv\.json"):
+    with pytest.raises(
+        RecordingError, match=r"does not say which board.*--board ID, or .*a\.csv\.json"
+    ):
         read_brainflow(tmp_path / "a.csv")
     monkeypatch.setitem(sys.modules, "brainflow", None)
     monkeypatch.setitem(sys.modules, "brainflow.board_shim", None)
@@ -102,14 +122,21 @@ def brainflow_rows(path: Path, descr: dict[Any, Any], rows: int = 20, columns: i
     """Cell c of row n is 100 c + n; beside it the description."""
     table = np.arange(rows)[:, None] + 100 * np.arange(columns)
     np.savetxt(path, table, fmt="%.1f", delimiter="\t")
-    path.with_name(path.name + ".json").write_text(json.dumps({"sampling_rate": 250, "num_rows": columns, **descr}))
+    path.with_name(path.name + ".json").write_text(
+        json.dumps({"sampling_rate": 250, "num_rows": columns, **descr})
+    )
     return path
 
 
-def test_brainflow_of_several_lights_the_second_is_the_pulse_and_of_skin_the_first(tmp_path: Path) -> None:
+def test_brainflow_of_several_lights_the_second_is_the_pulse_and_of_skin_the_first(
+    tmp_path: Path,
+) -> None:
     descr = {"ppg_channels": [3, 4, 5], "eda_channels": [6, 7], "accel_channels": [1, 2]}
     recording = read_brainflow(brainflow_rows(tmp_path / "a.csv", descr))
-    assert (recording.signals["ppg"].samples[0, 0], recording.signals["gsr"].samples[0, 0]) == (400, 600)
+    assert (recording.signals["ppg"].samples[0, 0], recording.signals["gsr"].samples[0, 0]) == (
+        400,
+        600,
+    )
     notes = recording.attributes["notes"]
     assert "ppg: column 5 taken of 4, 5, 6" in notes
     assert "gsr: column 7 taken of 7, 8" in notes
@@ -127,7 +154,10 @@ def test_brainflow_of_several_lights_the_second_is_the_pulse_and_of_skin_the_fir
             [*range(500), *range(400, 500), *range(500, 1000)],
             "100 samples came twice (by the package counter); the second copies are left out",
         ),
-        ([n // 20 * 20 + 19 - n % 20 for n in range(1000)], "950 samples came late, by the package counter"),
+        (
+            [n // 20 * 20 + 19 - n % 20 for n in range(1000)],
+            "950 samples came late, by the package counter",
+        ),
     ],
 )
 def test_brainflow_rows_twice_or_out_of_order_are_put_right_and_said(
@@ -147,9 +177,12 @@ def test_brainflow_rows_twice_or_out_of_order_are_put_right_and_said(
 
 
 def test_brainflow_a_file_with_commas_is_told_what_it_looks_like(tmp_path: Path) -> None:
-    path = write(tmp_path / "a.txt", "%OpenBCI Raw EXG Data\n%Sample Rate = 250 Hz\n0, 1, 2, 3, 4, 5, 6, 7\n")
+    path = write(
+        tmp_path / "a.txt", "%OpenBCI Raw EXG Data\n%Sample Rate = 250 Hz\n0, 1, 2, 3, 4, 5, 6, 7\n"
+    )
     with pytest.raises(
-        RecordingError, match=r"separated by tabs.*got what looks like .*`emodict-session import openbci`"
+        RecordingError,
+        match=r"separated by tabs.*got what looks like .*`emodict-session import openbci`",
     ):
         read_brainflow(path, board="0")
 
@@ -162,15 +195,24 @@ def test_brainflow_a_counter_that_is_given_up_is_said(tmp_path: Path) -> None:
     )
 
 
-@pytest.mark.parametrize(("board", "lights", "taken"), [("Emotibit", 3, 300), ("Muse2", 3, 400), ("Galea", 2, 400)])
-def test_brainflow_infrared_is_where_the_board_has_it(tmp_path: Path, board: str, lights: int, taken: int) -> None:
+@pytest.mark.parametrize(
+    ("board", "lights", "taken"), [("Emotibit", 3, 300), ("Muse2", 3, 400), ("Galea", 2, 400)]
+)
+def test_brainflow_infrared_is_where_the_board_has_it(
+    tmp_path: Path, board: str, lights: int, taken: int
+) -> None:
     descr = {"name": board, "ppg_channels": [3, 4, 5][:lights]}
     recording = read_brainflow(brainflow_rows(tmp_path / "a.csv", descr))
     assert recording.signals["ppg"].samples[0, 0] == taken
 
 
 def test_brainflow_electrodes_without_names_are_numbered(tmp_path: Path) -> None:
-    descr = {"eeg_channels": [2, 1], "emg_channels": [1, 3], "ecg_channels": [1, 2], "other_channels": []}
+    descr = {
+        "eeg_channels": [2, 1],
+        "emg_channels": [1, 3],
+        "ecg_channels": [1, 2],
+        "other_channels": [],
+    }
     recording = read_brainflow(brainflow_rows(tmp_path / "a.csv", descr))
     assert recording.signals["eeg"].channel_names == ("ch1", "ch2")
     assert recording.signals["eeg"].samples[0].tolist() == [200, 100]
@@ -207,16 +249,22 @@ def test_brainflow_without_counter_and_time_says_that_losses_cannot_be_seen(tmp_
         ({"num_rows": 0}, "Expected 0 columns, got 8"),
     ],
 )
-def test_brainflow_descriptions_that_do_not_fit_are_refused(tmp_path: Path, descr: dict[str, Any], said: str) -> None:
+def test_brainflow_descriptions_that_do_not_fit_are_refused(
+    tmp_path: Path, descr: dict[str, Any], said: str
+) -> None:
     with pytest.raises(RecordingError, match=said):
         read_brainflow(brainflow_rows(tmp_path / "a.csv", descr))
     # Where the last column that is used is the last there is, nothing need say how many there are.
-    assert read_brainflow(brainflow_rows(tmp_path / "b.csv", {"eeg_channels": [0, 7], "num_rows": 0})).signals
+    assert read_brainflow(
+        brainflow_rows(tmp_path / "b.csv", {"eeg_channels": [0, 7], "num_rows": 0})
+    ).signals
 
 
 def test_brainflow_presets_are_those_of_the_package(tmp_path: Path) -> None:
     pytest.importorskip("brainflow.board_shim")
-    with pytest.raises(RecordingError, match=r"has no preset 'best'.*default.*auxiliary.*ancillary"):
+    with pytest.raises(
+        RecordingError, match=r"has no preset 'best'.*default.*auxiliary.*ancillary"
+    ):
         read_brainflow(brainflow_rows(tmp_path / "a.csv", {}), board="-1", preset="best")
 
 

@@ -25,7 +25,12 @@ from emodict_desk.importers.clock import (
     utc_text,
 )
 from emodict_desk.importers.kinds import check_there, describe, kind_of
-from emodict_desk.importers.labels import electrode_name, is_electrode, modality_of_words, split_unit
+from emodict_desk.importers.labels import (
+    electrode_name,
+    is_electrode,
+    modality_of_words,
+    split_unit,
+)
 from emodict_desk.importers.spool import Growing, Spool
 from emodict_desk.recordings.account import Account, joined_attributes
 
@@ -33,7 +38,12 @@ RNG = np.random.default_rng(11)
 
 
 def test_samples_lost_are_those_between_the_first_and_the_last() -> None:
-    assert [lost_samples(np.array(n, dtype=np.int64)) for n in ([], [7], [7, 8], [7, 9, 12])] == [0, 0, 0, 3]
+    assert [lost_samples(np.array(n, dtype=np.int64)) for n in ([], [7], [7, 8], [7, 9, 12])] == [
+        0,
+        0,
+        0,
+        3,
+    ]
     assert gap_or_none(None) is None
     assert gap_or_none(np.array([7, 8])) is None
     assert gap_or_none(np.array([7, 9])).tolist() == [7, 9]
@@ -41,7 +51,12 @@ def test_samples_lost_are_those_between_the_first_and_the_last() -> None:
 
 @pytest.mark.parametrize(
     ("unix_s", "text"),
-    [(0.0, "1970-01-01T00:00:00Z"), (1.7e9 + 0.25, "2023-11-14T22:13:20.250000Z"), (1e300, None), (np.nan, None)],
+    [
+        (0.0, "1970-01-01T00:00:00Z"),
+        (1.7e9 + 0.25, "2023-11-14T22:13:20.250000Z"),
+        (1e300, None),
+        (np.nan, None),
+    ],
 )
 def test_unix_time_is_written_in_utc(unix_s: float, text: str | None) -> None:
     assert utc_text(unix_s) == text
@@ -50,11 +65,14 @@ def test_unix_time_is_written_in_utc(unix_s: float, text: str | None) -> None:
 def test_bursts_and_a_stall_lose_nothing() -> None:
     taken_s = np.arange(256 * 60) / 256
     arrived_s = (
-        np.ceil(taken_s / 0.047) * 0.047 + RNG.choice([0, 0.03], len(taken_s) // 12 + 1).repeat(12)[: len(taken_s)]
+        np.ceil(taken_s / 0.047) * 0.047
+        + RNG.choice([0, 0.03], len(taken_s) // 12 + 1).repeat(12)[: len(taken_s)]
     )
     stall = (arrived_s > 20) & (arrived_s < 24)
     arrived_s[stall] = 24.0  # four seconds held back, then delivered at once
-    np.testing.assert_array_equal(counter_from_arrivals(np.maximum.accumulate(arrived_s), 256.0), np.arange(256 * 60))
+    np.testing.assert_array_equal(
+        counter_from_arrivals(np.maximum.accumulate(arrived_s), 256.0), np.arange(256 * 60)
+    )
 
 
 @pytest.mark.parametrize("lost", [64, 256, 2560])
@@ -67,14 +85,18 @@ def test_a_loss_is_found_to_a_tenth_of_a_second_and_where_it_was(lost: int) -> N
     assert abs(int(np.diff(counter).argmax()) - 4999) <= 24
 
 
-@pytest.mark.parametrize(("rate_hz", "late", "late_s", "lost"), [(1.0, 10, 3.0, 3), (0.2, 2, 10.0, 2)])
+@pytest.mark.parametrize(
+    ("rate_hz", "late", "late_s", "lost"), [(1.0, 10, 3.0, 3), (0.2, 2, 10.0, 2)]
+)
 def test_of_a_slow_sensor_two_samples_at_least_are_looked_at_at_a_time(
     rate_hz: float, late: int, late_s: float, lost: int
 ) -> None:
     n = np.arange(40)
     for count, found in ((late, lost), (late - 1, 0)):
         arrived_s = n / rate_hz + late_s * ((n >= 2) & (n < 2 + count))
-        np.testing.assert_array_equal(counter_from_arrivals(arrived_s, rate_hz), n + found * (n >= 2))
+        np.testing.assert_array_equal(
+            counter_from_arrivals(arrived_s, rate_hz), n + found * (n >= 2)
+        )
 
 
 def test_many_small_losses_do_not_add_up() -> None:
@@ -100,7 +122,9 @@ def test_the_rate_is_measured_between_the_gaps() -> None:
 
 
 def test_only_samples_later_than_all_before_grow() -> None:
-    np.testing.assert_array_equal(growing(np.array([0, 1, 3, 2, 3, 4])), [True, True, True, False, False, True])
+    np.testing.assert_array_equal(
+        growing(np.array([0, 1, 3, 2, 3, 4])), [True, True, True, False, False, True]
+    )
 
 
 @pytest.mark.parametrize(
@@ -116,7 +140,9 @@ def test_only_samples_later_than_all_before_grow() -> None:
     ],
 )
 def test_times_are_read_on_every_python(text: str, expected: str | None) -> None:
-    assert parse_time(text) == (None if expected is None else datetime.datetime.fromisoformat(expected))
+    assert parse_time(text) == (
+        None if expected is None else datetime.datetime.fromisoformat(expected)
+    )
 
 
 @pytest.mark.parametrize("limit", [100, 1 << 20])
@@ -128,7 +154,15 @@ def test_spooled_samples_read_like_an_array(monkeypatch: pytest.MonkeyPatch, lim
         spool.append(expected[start : start + 10])
     assert spool.shape == expected.shape
     assert len(spool) == 97
-    for key in (slice(None), slice(5, 20), slice(90, 200), slice(3, 50, 7), slice(None, None, -1), slice(-4, None), 5):
+    for key in (
+        slice(None),
+        slice(5, 20),
+        slice(90, 200),
+        slice(3, 50, 7),
+        slice(None, None, -1),
+        slice(-4, None),
+        5,
+    ):
         np.testing.assert_array_equal(spool[key], expected[key])
     np.testing.assert_array_equal(spool[:, 1], expected[:, 1])
     np.testing.assert_array_equal(spool[4:9, [2, 0]], expected[4:9, [2, 0]])
@@ -138,7 +172,12 @@ def test_spooled_samples_read_like_an_array(monkeypatch: pytest.MonkeyPatch, lim
 
 
 def test_names_and_units_are_understood() -> None:
-    assert [electrode_name(name) for name in ("RAW_TP9", "EEG.AF7", "eeg Cz", "left")] == ["TP9", "AF7", "Cz", "left"]
+    assert [electrode_name(name) for name in ("RAW_TP9", "EEG.AF7", "eeg Cz", "left")] == [
+        "TP9",
+        "AF7",
+        "Cz",
+        "left",
+    ]
     assert is_electrode("T7")
     assert not is_electrode("time")
     assert all(is_electrode(name) for name in ELECTRODES)
@@ -147,8 +186,16 @@ def test_names_and_units_are_understood() -> None:
     assert [plain_unit(unit) for unit in ("microvolts", "µV", "μS", "Volts", "UV", "lux")] == [
         "uV", "uV", "uS", "V", "uV", "lux",
     ]  # fmt: skip
-    for text, modality in (("EEG", "eeg"), ("BVP", "ppg"), ("PPG_IR", "ppg"), ("eda_uS", "gsr"), ("GalvanicS", "gsr"),
-                           ("Markers", "marker"), ("scene", None), ("Accelerometer", None)):  # fmt: skip
+    for text, modality in (
+        ("EEG", "eeg"),
+        ("BVP", "ppg"),
+        ("PPG_IR", "ppg"),
+        ("eda_uS", "gsr"),
+        ("GalvanicS", "gsr"),
+        ("Markers", "marker"),
+        ("scene", None),
+        ("Accelerometer", None),
+    ):
         assert modality_of_words(text) == modality, text
 
 
@@ -191,13 +238,17 @@ def test_a_growing_column_knows_its_last_number() -> None:
         ("", None),
     ],
 )
-def test_a_kind_of_file_is_told_by_how_it_begins(tmp_path: Path, head: str, kind: str | None) -> None:
+def test_a_kind_of_file_is_told_by_how_it_begins(
+    tmp_path: Path, head: str, kind: str | None
+) -> None:
     (tmp_path / "a").write_text(head)
     assert kind_of(tmp_path / "a") == kind
 
 
 @pytest.mark.parametrize(("before", "kind"), [(4094, "csv"), (4095, None)])
-def test_a_kind_is_told_by_the_first_4096_bytes(tmp_path: Path, before: int, kind: str | None) -> None:
+def test_a_kind_is_told_by_the_first_4096_bytes(
+    tmp_path: Path, before: int, kind: str | None
+) -> None:
     (tmp_path / "a").write_text("#" * (before - 1) + "\n" + "a,b\n")
     assert kind_of(tmp_path / "a") == kind
 
@@ -248,9 +299,13 @@ def test_a_path_must_be_there_and_a_file_or_a_folder_as_asked(tmp_path: Path) ->
     file.write_text("a,b\n")
     check_there(file, "x")
     check_there(tmp_path, "x", folder=True)
-    with pytest.raises(RecordingError, match=r"a\.csv is a file\. Expected x, got what looks like .*import csv"):
+    with pytest.raises(
+        RecordingError, match=r"a\.csv is a file\. Expected x, got what looks like .*import csv"
+    ):
         check_there(file, "x", folder=True)
-    with pytest.raises(RecordingError, match=r" is a folder\. Expected x, got a folder with a\.csv"):
+    with pytest.raises(
+        RecordingError, match=r" is a folder\. Expected x, got a folder with a\.csv"
+    ):
         check_there(tmp_path, "x")
     with pytest.raises(RecordingError, match="There is no file"):
         check_there(tmp_path / "b", "x")
@@ -266,9 +321,15 @@ def test_what_is_left_out_and_noted_is_listed_once(tmp_path: Path) -> None:
         account.leave_out("ECG", "no EEG")
         account.note("taken for uV")
     account.note("numbered")
-    kept = {"source": "EDF a.edf", "left_out": "ECG (no EEG), ECG (no EEG)", "notes": "taken for uV; numbered"}
+    kept = {
+        "source": "EDF a.edf",
+        "left_out": "ECG (no EEG), ECG (no EEG)",
+        "notes": "taken for uV; numbered",
+    }
     assert account.attributes() == kept
-    joined = joined_attributes([kept, {"source": "E4", "notes": "numbered", "mood": "a"}, {"mood": "b"}, kept])
+    joined = joined_attributes(
+        [kept, {"source": "E4", "notes": "numbered", "mood": "a"}, {"mood": "b"}, kept]
+    )
     assert joined == {
         "source": "EDF a.edf + E4",
         "left_out": kept["left_out"],
@@ -286,7 +347,9 @@ def test_every_kind_of_real_file_is_told(shared_data: Path) -> None:
         ("yunet/face_detection_yunet_2023mar.onnx", None),
     ):
         assert kind_of(shared_data / path) == kind, path
-    assert "a file that starts with" in describe(shared_data / "yunet" / "face_detection_yunet_2023mar.onnx")
+    assert "a file that starts with" in describe(
+        shared_data / "yunet" / "face_detection_yunet_2023mar.onnx"
+    )
 
 
 def test_the_plain_csv_is_tried_last() -> None:
@@ -294,31 +357,45 @@ def test_the_plain_csv_is_tried_last() -> None:
 
 
 @pytest.mark.parametrize(("pause_s", "lost"), [(0.0999, 0), (0.1001, 10)])
-def test_arrivals_that_stay_more_than_a_tenth_of_a_second_late_tell_of_lost_samples(pause_s: float, lost: int) -> None:
+def test_arrivals_that_stay_more_than_a_tenth_of_a_second_late_tell_of_lost_samples(
+    pause_s: float, lost: int
+) -> None:
     arrived_s = np.arange(4000) / 100 + np.where(np.arange(4000) < 2000, 0.0, pause_s)
     counter = counter_from_arrivals(arrived_s, 100.0)
-    np.testing.assert_array_equal(counter, np.arange(4000) + np.where(np.arange(4000) < 2000, 0, lost))
+    np.testing.assert_array_equal(
+        counter, np.arange(4000) + np.where(np.arange(4000) < 2000, 0, lost)
+    )
 
 
 @pytest.mark.parametrize(("held", "lost"), [(999, 0), (1000, 11)])
-def test_arrivals_that_are_in_time_again_within_ten_seconds_were_held_up(held: int, lost: int) -> None:
+def test_arrivals_that_are_in_time_again_within_ten_seconds_were_held_up(
+    held: int, lost: int
+) -> None:
     arrived_s = np.arange(6000) / 100
     arrived_s[2000 : 2000 + held] += 0.11
     assert counter_from_arrivals(arrived_s, 100.0)[-1] == 5999 + lost
 
 
-@pytest.mark.parametrize(("rate_hz", "expected"), [(100.049, 100.0), (100.051, 100.051), (99.951, 100.0)])
-def test_a_rate_within_five_hundredths_of_a_per_cent_of_a_whole_number_is_that(rate_hz: float, expected: float) -> None:
+@pytest.mark.parametrize(
+    ("rate_hz", "expected"), [(100.049, 100.0), (100.051, 100.051), (99.951, 100.0)]
+)
+def test_a_rate_within_five_hundredths_of_a_per_cent_of_a_whole_number_is_that(
+    rate_hz: float, expected: float
+) -> None:
     assert usual_rate_hz(np.arange(2000) / rate_hz) == pytest.approx(expected, rel=1e-9)
 
 
 @pytest.mark.parametrize(("step_s", "rate_hz"), [(0.375, 3 / 0.875), (0.376, 4.0)])
-def test_steps_of_more_than_one_and_a_half_times_the_usual_are_gaps(step_s: float, rate_hz: float) -> None:
+def test_steps_of_more_than_one_and_a_half_times_the_usual_are_gaps(
+    step_s: float, rate_hz: float
+) -> None:
     assert usual_rate_hz(np.cumsum([0.0, 0.25, 0.25, step_s])) == pytest.approx(rate_hz, rel=1e-9)
 
 
 @pytest.mark.parametrize(("off_periods", "even"), [(0.0099, True), (0.0101, False)])
-def test_times_within_a_hundredth_of_a_period_lie_on_an_even_clock(off_periods: float, even: bool) -> None:
+def test_times_within_a_hundredth_of_a_period_lie_on_an_even_clock(
+    off_periods: float, even: bool
+) -> None:
     times_s = 3.5 + np.arange(100) / 64
     times_s[50] += off_periods / 64
     start_s, uneven_s = start_and_times(times_s, 64.0)

@@ -19,7 +19,9 @@ from emodict_desk.importers.text import BLOCK_ROWS
 
 
 def test_csv_columns_are_known_by_name_and_units_by_their_brackets(tmp_path: Path) -> None:
-    rows = "\n".join(f"{n / 100:.2f},{n},{n * 2},{n / 10},{3 if 50 <= n < 60 else 0},x" for n in range(300))
+    rows = "\n".join(
+        f"{n / 100:.2f},{n},{n * 2},{n / 10},{3 if 50 <= n < 60 else 0},x" for n in range(300)
+    )
     path = write(tmp_path / "a.csv", f"time,AF7 (mV),AF8 (mV),EDA [nS],marker,mood\n{rows}\n")
     recording = read_csv(path)
     eeg, gsr = recording.signals["eeg"], recording.signals["gsr"]
@@ -31,15 +33,22 @@ def test_csv_columns_are_known_by_name_and_units_by_their_brackets(tmp_path: Pat
     assert "time: column time, time in s" in recording.attributes["notes"]
 
 
-@pytest.mark.parametrize(("count", "told"), [(40, "c38, c39;"), (41, r"c38, c39, \.\.\. \(41 in all\);")])
+@pytest.mark.parametrize(
+    ("count", "told"), [(40, "c38, c39;"), (41, r"c38, c39, \.\.\. \(41 in all\);")]
+)
 def test_csv_names_up_to_40_columns_in_a_sentence(tmp_path: Path, count: int, told: str) -> None:
-    path = write(tmp_path / "a.csv", ",".join(f"c{i}" for i in range(count)) + "\n" + ",".join("1" * count) + "\n")
+    path = write(
+        tmp_path / "a.csv",
+        ",".join(f"c{i}" for i in range(count)) + "\n" + ",".join("1" * count) + "\n",
+    )
     with pytest.raises(RecordingError, match="got c0, c1, .*" + told.replace(";", r"\. ")):
         read_csv(path)
 
 
 @pytest.mark.parametrize(("comments", "taken"), [(9_999, True), (10_000, False)])
-def test_csv_the_header_is_looked_for_behind_9999_comments(tmp_path: Path, comments: int, taken: bool) -> None:
+def test_csv_the_header_is_looked_for_behind_9999_comments(
+    tmp_path: Path, comments: int, taken: bool
+) -> None:
     path = write(tmp_path / "a.csv", "# so\n" * comments + "time,PPG\n0,1\n0.1,2\n")
     if taken:
         assert read_csv(path).signals["ppg"].sample_count == 2
@@ -54,7 +63,9 @@ def test_csv_a_cell_has_at_most_a_mib(tmp_path: Path, size: int, taken: bool) ->
     if taken:
         assert read_csv(path).signals["ppg"].sample_count == 3
     else:
-        with pytest.raises(RecordingError, match=r"near line 3: field larger than field limit \(1048576\)"):
+        with pytest.raises(
+            RecordingError, match=r"near line 3: field larger than field limit \(1048576\)"
+        ):
             read_csv(path)
 
 
@@ -62,7 +73,10 @@ def test_csv_a_cell_has_at_most_a_mib(tmp_path: Path, size: int, taken: bool) ->
 def test_csv_a_row_much_longer_than_the_header_is_told_of_its_decimal_commas(
     tmp_path: Path, cells: int, comma: bool
 ) -> None:
-    path = write(tmp_path / "a.csv", ",".join(["time", "PPG", *"abcdefgh"]) + "\n" + ",".join("1" * cells) + "\n")
+    path = write(
+        tmp_path / "a.csv",
+        ",".join(["time", "PPG", *"abcdefgh"]) + "\n" + ",".join("1" * cells) + "\n",
+    )
     with pytest.raises(RecordingError, match=f"10 cells, got {cells}") as refusal:
         read_csv(path)
     assert ("here the comma stands for both" in str(refusal.value)) is comma
@@ -75,18 +89,31 @@ def test_csv_electrodes_are_those_that_channels_of_a_model_can_be(tmp_path: Path
     assert recording.signals["eeg"].channel_names == electrode_names(names) == names
 
 
-def test_csv_of_three_lights_of_one_sensor_the_second_is_the_pulse_unless_asked(tmp_path: Path) -> None:
-    path = write(tmp_path / "a.csv", "time,PPG1,PPG2,PPG3\n" + "".join(f"{n / 64:.4f},1,2,3\n" for n in range(99)))
+def test_csv_of_three_lights_of_one_sensor_the_second_is_the_pulse_unless_asked(
+    tmp_path: Path,
+) -> None:
+    path = write(
+        tmp_path / "a.csv",
+        "time,PPG1,PPG2,PPG3\n" + "".join(f"{n / 64:.4f},1,2,3\n" for n in range(99)),
+    )
     recording = read_csv(path)
     assert recording.signals["ppg"].samples[0, 0] == 2
-    assert "ppg: column PPG2 taken of PPG1, PPG2, PPG3, as the infrared light" in recording.attributes["notes"]
+    assert (
+        "ppg: column PPG2 taken of PPG1, PPG2, PPG3, as the infrared light"
+        in recording.attributes["notes"]
+    )
     assert read_csv(path, columns=["ppg=PPG3"]).signals["ppg"].samples[0, 0] == 3
 
 
 @pytest.mark.parametrize("names", ["PPG,BVP,pulse", "PPG_Red,PPG_Green"])
-def test_csv_lights_of_which_nothing_says_which_is_the_pulse_are_refused(tmp_path: Path, names: str) -> None:
+def test_csv_lights_of_which_nothing_says_which_is_the_pulse_are_refused(
+    tmp_path: Path, names: str
+) -> None:
     cells = ",".join("1" * (names.count(",") + 1))
-    path = write(tmp_path / "a.csv", f"time,{names}\n" + "".join(f"{n / 64:.4f},{cells}\n" for n in range(99)))
+    path = write(
+        tmp_path / "a.csv",
+        f"time,{names}\n" + "".join(f"{n / 64:.4f},{cells}\n" for n in range(99)),
+    )
     with pytest.raises(RecordingError, match=r"ppg has one channel, and \d columns could be it"):
         read_csv(path)
 
@@ -94,17 +121,23 @@ def test_csv_lights_of_which_nothing_says_which_is_the_pulse_are_refused(tmp_pat
 def test_csv_columns_and_units_are_what_the_user_says(tmp_path: Path) -> None:
     rows = "\n".join(f"{n};{n};{n + 1};{n + 2}" for n in range(100))
     path = write(tmp_path / "a.csv", f"index;left;right;skin\n{rows}\n")
-    recording = read_csv(path, rate=50.0, columns=["eeg=left+right", "gsr=skin"], unit=["gsr=S,eeg=V"])
+    recording = read_csv(
+        path, rate=50.0, columns=["eeg=left+right", "gsr=skin"], unit=["gsr=S,eeg=V"]
+    )
     assert recording.signals["eeg"].channel_names == ("left", "right")
     assert (recording.signals["gsr"].unit, recording.signals["gsr"].rate_hz) == ("S", 50.0)
     np.testing.assert_array_equal(recording.signals["gsr"].samples[:, 0], np.arange(100) + 2)
 
 
-@pytest.mark.parametrize("time_of", [lambda n: 4 * n, lambda n: f"12:00:{n:02}", lambda n: 100 - n, lambda n: ""])
+@pytest.mark.parametrize(
+    "time_of", [lambda n: 4 * n, lambda n: f"12:00:{n:02}", lambda n: 100 - n, lambda n: ""]
+)
 def test_csv_rows_are_counted_at_a_rate_whatever_the_time_column_holds(
     tmp_path: Path, time_of: Callable[..., Any]
 ) -> None:
-    path = write(tmp_path / "a.csv", "time,PPG\n" + "".join(f"{time_of(n)},{n}\n" for n in range(50)))
+    path = write(
+        tmp_path / "a.csv", "time,PPG\n" + "".join(f"{time_of(n)},{n}\n" for n in range(50))
+    )
     recording = read_csv(path, rate=250.0)
     ppg = recording.signals["ppg"]
     assert (ppg.rate_hz, ppg.start_s, ppg.timestamps_s) == (250.0, 0.0, None)
@@ -113,16 +146,27 @@ def test_csv_rows_are_counted_at_a_rate_whatever_the_time_column_holds(
 
 
 def test_csv_a_time_column_that_is_named_beside_a_rate_gives_the_start(tmp_path: Path) -> None:
-    path = write(tmp_path / "a.csv", "time,PPG\n" + "".join(f"{1700000000 + n // 9},{n}\n" for n in range(50)))
+    path = write(
+        tmp_path / "a.csv",
+        "time,PPG\n" + "".join(f"{1700000000 + n // 9},{n}\n" for n in range(50)),
+    )
     recording = read_csv(path, rate=250.0, time="time")
     assert recording.start_time == "2023-11-14T22:13:20Z"  # 1700000000 in UTC
-    assert (recording.signals["ppg"].rate_hz, recording.signals["ppg"].timestamps_s) == (250.0, None)
+    assert (recording.signals["ppg"].rate_hz, recording.signals["ppg"].timestamps_s) == (
+        250.0,
+        None,
+    )
 
 
-def test_csv_of_other_rows_the_time_is_not_looked_at_where_the_first_gives_the_start(tmp_path: Path) -> None:
+def test_csv_of_other_rows_the_time_is_not_looked_at_where_the_first_gives_the_start(
+    tmp_path: Path,
+) -> None:
     path = write(tmp_path / "a.csv", "time,PPG\n2023-11-14T22:13:20Z,1\nlater,2\n,3\n")
     recording = read_csv(path, rate=250.0, time="time")
-    assert (recording.start_time, recording.signals["ppg"].sample_count) == ("2023-11-14T22:13:20Z", 3)
+    assert (recording.start_time, recording.signals["ppg"].sample_count) == (
+        "2023-11-14T22:13:20Z",
+        3,
+    )
 
 
 @pytest.mark.parametrize(
@@ -148,8 +192,12 @@ def test_csv_time_is_understood_in_the_ways_it_is_written(
 
 
 def test_csv_time_without_a_unit_that_could_be_either_is_asked_for(tmp_path: Path) -> None:
-    path = write(tmp_path / "a.csv", "time,PPG\n" + "\n".join(f"{10 * n},{n}" for n in range(100)) + "\n")
-    with pytest.raises(RecordingError, match=r"unit of the time column time is not clear.*--time 'time:ms'"):
+    path = write(
+        tmp_path / "a.csv", "time,PPG\n" + "\n".join(f"{10 * n},{n}" for n in range(100)) + "\n"
+    )
+    with pytest.raises(
+        RecordingError, match=r"unit of the time column time is not clear.*--time 'time:ms'"
+    ):
         read_csv(path)
     assert read_csv(path, time="time:ms").signals["ppg"].rate_hz == 100.0
 
@@ -157,14 +205,28 @@ def test_csv_time_without_a_unit_that_could_be_either_is_asked_for(tmp_path: Pat
 @pytest.mark.parametrize(
     ("name", "scale", "ticks"),
     [
-        ("time (s)", 5, "s"), ("seconds", 5, "s"), ("elapsed_sec", 5, "s"), ("t_s", 5, "s"), ("time (sec)", 5, "s"),
-        ("time (secs)", 5, "s"), ("time [ms]", 5, "ms"), ("time_msec", 5, "ms"), ("time milliseconds", 5, "ms"),
-        ("time_us", 5, "us"), ("time (µs)", 5, "us"), ("t ns", 5, "ns"), ("elapsed", 0.4, "s"),
+        ("time (s)", 5, "s"),
+        ("seconds", 5, "s"),
+        ("elapsed_sec", 5, "s"),
+        ("t_s", 5, "s"),
+        ("time (sec)", 5, "s"),
+        ("time (secs)", 5, "s"),
+        ("time [ms]", 5, "ms"),
+        ("time_msec", 5, "ms"),
+        ("time milliseconds", 5, "ms"),
+        ("time_us", 5, "us"),
+        ("time (µs)", 5, "us"),
+        ("t ns", 5, "ns"),
+        ("elapsed", 0.4, "s"),
     ],
-)  # fmt: skip
-def test_csv_the_unit_of_the_time_is_the_names(tmp_path: Path, name: str, scale: float, ticks: str) -> None:
+)
+def test_csv_the_unit_of_the_time_is_the_names(
+    tmp_path: Path, name: str, scale: float, ticks: str
+) -> None:
     in_s = {"s": 1, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}[ticks]
-    path = write(tmp_path / "a.csv", f"{name},PPG\n" + "".join(f"{scale * n:.1f},{n}\n" for n in range(50)))
+    path = write(
+        tmp_path / "a.csv", f"{name},PPG\n" + "".join(f"{scale * n:.1f},{n}\n" for n in range(50))
+    )
     recording = read_csv(path)
     assert recording.signals["ppg"].rate_hz == pytest.approx(1 / (scale * in_s), rel=1e-9)
     assert f"time: column {name}, time in {ticks}" in recording.attributes["notes"]
@@ -172,8 +234,13 @@ def test_csv_the_unit_of_the_time_is_the_names(tmp_path: Path, name: str, scale:
 
 
 @pytest.mark.parametrize(("step", "clear"), [("0.49", True), ("0.5", False)])
-def test_csv_steps_of_half_a_second_or_more_could_be_milliseconds(tmp_path: Path, step: str, clear: bool) -> None:
-    path = write(tmp_path / "a.csv", "time,PPG\n" + "".join(f"{n * float(step):.2f},{n}\n" for n in range(50)))
+def test_csv_steps_of_half_a_second_or_more_could_be_milliseconds(
+    tmp_path: Path, step: str, clear: bool
+) -> None:
+    path = write(
+        tmp_path / "a.csv",
+        "time,PPG\n" + "".join(f"{n * float(step):.2f},{n}\n" for n in range(50)),
+    )
     if clear:
         assert read_csv(path).duration_s == pytest.approx(50 * 0.49)
     else:
@@ -186,7 +253,9 @@ def test_csv_steps_of_half_a_second_or_more_could_be_milliseconds(tmp_path: Path
     # Unix time of 1973 to 2603: 1e8 to 2e10 s.
     [(1.001e8, "s", True), (0.999e8, "s", False), (1.999e10, "s", True), (2.001e10, "s", False)],
 )
-def test_csv_unix_time_is_told_by_its_size(tmp_path: Path, first: float, ticks: str, unix: bool) -> None:
+def test_csv_unix_time_is_told_by_its_size(
+    tmp_path: Path, first: float, ticks: str, unix: bool
+) -> None:
     rows = "".join(f"{first + n / 50:.2f},{n}\n" for n in range(50))
     recording = read_csv(write(tmp_path / "a.csv", f"time_{ticks},PPG\n{rows}"))
     assert (recording.start_time != "") is unix
@@ -218,17 +287,27 @@ def test_csv_markers_are_told_where_they_change(tmp_path: Path) -> None:
     rows = "".join(f"{n / 10},{n},{text}\n" for n, text in enumerate(texts))
     events = read_csv(write(tmp_path / "a.csv", f"time,PPG,trigger\n{rows}")).events
     assert [(round(10 * e.onset_s), e.code, e.description) for e in events] == [
-        (1, 5, "5"), (4, 5, "5"), (6, -7, "-7.0"), (7, 0, "go"), (9, 0, "stop"), (10, 0, "1.5"), (11, 0, "1234567890"),
-    ]  # fmt: skip
+        (1, 5, "5"),
+        (4, 5, "5"),
+        (6, -7, "-7.0"),
+        (7, 0, "go"),
+        (9, 0, "stop"),
+        (10, 0, "1.5"),
+        (11, 0, "1234567890"),
+    ]
 
 
 def test_csv_iso_times_with_and_without_a_zone_do_not_mix(tmp_path: Path) -> None:
     path = write(tmp_path / "a.csv", "date,PPG\n2024-05-01T09:30:00Z,1\n2024-05-01T09:30:01,2\n")
-    with pytest.raises(RecordingError, match=r"line 3, column date: not a time.*as in the first row"):
+    with pytest.raises(
+        RecordingError, match=r"line 3, column date: not a time.*as in the first row"
+    ):
         read_csv(path)
 
 
-def test_csv_units_are_the_usual_ones_unless_named_and_of_a_modality_all_the_same(tmp_path: Path) -> None:
+def test_csv_units_are_the_usual_ones_unless_named_and_of_a_modality_all_the_same(
+    tmp_path: Path,
+) -> None:
     rows = "".join(f"{n / 10},1,2,3\n" for n in range(9))
     usual = read_csv(write(tmp_path / "a.csv", f"time,Cz,Fz,EDA\n{rows}"))
     assert [s.unit for s in usual.signals.values()] == ["uV", "uS"]
@@ -242,7 +321,9 @@ def test_csv_units_are_the_usual_ones_unless_named_and_of_a_modality_all_the_sam
 
 
 def test_csv_of_another_kind_is_said_to_look_like_it(tmp_path: Path) -> None:
-    path = write(tmp_path / "a.csv", "TimeStamp,RAW_TP9,EDA\n" + "".join(f"{n / 10},1,2\n" for n in range(9)))
+    path = write(
+        tmp_path / "a.csv", "TimeStamp,RAW_TP9,EDA\n" + "".join(f"{n / 10},1,2\n" for n in range(9))
+    )
     named = read_csv(path, subject_id="anna", session_id="monday", columns=["gsr=EDA"])
     assert "it looks like a file for `emodict-session import muse`" in named.attributes["notes"]
     assert (named.subject_id, named.session_id) == ("anna", "monday")
@@ -250,7 +331,9 @@ def test_csv_of_another_kind_is_said_to_look_like_it(tmp_path: Path) -> None:
 
 
 def test_csv_a_modality_without_a_sample_is_left_out(tmp_path: Path) -> None:
-    recording = read_csv(write(tmp_path / "a.csv", "time,PPG,EDA\n" + "".join(f"{n / 10},1,\n" for n in range(9))))
+    recording = read_csv(
+        write(tmp_path / "a.csv", "time,PPG,EDA\n" + "".join(f"{n / 10},1,\n" for n in range(9)))
+    )
     assert recording.modality_names == ("ppg",)
     assert recording.attributes["left_out"] == "gsr (no samples)"
 
@@ -286,16 +369,21 @@ def test_csv_rows_that_came_late_are_put_in_their_place_and_said(tmp_path: Path)
     ppg = recording.signals["ppg"]
     np.testing.assert_array_equal(ppg.samples[:, 0], np.arange(960))
     assert (ppg.start_s, ppg.rate_hz) == (0.0, 64.0)
-    assert recording.start_time == "2023-11-14T22:13:20Z"  # of the earliest row, which is not the first
     assert (
-        "ppg: 220 samples came late, by the times: put back in order" in recording.attributes["notes"]
+        recording.start_time == "2023-11-14T22:13:20Z"
+    )  # of the earliest row, which is not the first
+    assert (
+        "ppg: 220 samples came late, by the times: put back in order"
+        in recording.attributes["notes"]
     )  # 20 packets, 11 of each
     assert [e.onset_s for e in recording.events] == [pytest.approx(500 / 64)]
 
 
 def test_csv_rows_that_stand_twice_count_once(tmp_path: Path) -> None:
     rows = [f"{n / 64:.6f},{n},{'' if n % 16 else n}\n" for n in range(320)]
-    path = write(tmp_path / "a.csv", "time,PPG,EDA\n" + "".join([*rows[:200], *rows[128:200], *rows[200:]]))
+    path = write(
+        tmp_path / "a.csv", "time,PPG,EDA\n" + "".join([*rows[:200], *rows[128:200], *rows[200:]])
+    )
     recording = read_csv(path)
     np.testing.assert_array_equal(recording.signals["ppg"].samples[:, 0], np.arange(320))
     np.testing.assert_array_equal(recording.signals["gsr"].samples[:, 0], np.arange(0, 320, 16))
@@ -307,13 +395,19 @@ def test_csv_rows_that_stand_twice_count_once(tmp_path: Path) -> None:
 def local_times(*, jump_s: float) -> str:
     """An hour and a half at 1 Hz in local time, the clock set in its middle."""
     start = datetime.datetime(2024, 10, 27, 2, 15)
-    rows = [(start + datetime.timedelta(seconds=n + jump_s * (n >= 2700))).isoformat(" ") for n in range(5400)]
+    rows = [
+        (start + datetime.timedelta(seconds=n + jump_s * (n >= 2700))).isoformat(" ")
+        for n in range(5400)
+    ]
     return "date,EDA\n" + "".join(f"{row},{n}\n" for n, row in enumerate(rows))
 
 
 def test_csv_end_of_summer_time_is_recognised_and_not_sorted(tmp_path: Path) -> None:
     path = write(tmp_path / "a.csv", local_times(jump_s=-3600))
-    said = r"line 2702: the time.*goes backwards.*looks like the end of summer time\. Write the times in UTC.*--rate HZ"
+    said = (
+        r"line 2702: the time.*goes backwards.*looks like the end of summer time\. "
+        r"Write the times in UTC.*--rate HZ"
+    )
     with pytest.raises(RecordingError, match=said):
         read_csv(path)
     assert read_csv(path, rate=1.0).signals["gsr"].sample_count == 5400
@@ -321,7 +415,10 @@ def test_csv_end_of_summer_time_is_recognised_and_not_sorted(tmp_path: Path) -> 
 
 def test_csv_beginning_of_summer_time_is_said(tmp_path: Path) -> None:
     recording = read_csv(write(tmp_path / "a.csv", local_times(jump_s=3600)))
-    assert "an hour is missing after 2699.0 s, as where summer time begins" in recording.attributes["notes"]
+    assert (
+        "an hour is missing after 2699.0 s, as where summer time begins"
+        in recording.attributes["notes"]
+    )
     assert recording.duration_s == 9000.0
 
 
@@ -329,19 +426,54 @@ def test_csv_beginning_of_summer_time_is_said(tmp_path: Path) -> None:
     ("cells", "start_time"),
     [
         (["23:59:59.000", "23:59:59.500", "00:00:00.000", "00:00:00.500"], ""),
-        (["01/02/2024 11:59:59.0 PM", "01/02/2024 11:59:59.5 PM", "01/03/2024 12:00:00 AM", "01/03/2024 12:00:00.5 AM"],
-         "2024-01-02T23:59:59"),
-        (["1.2.2024 23:59:59", "1.2.2024 23:59:59.5", "2.2.2024 00:00:00", "2.2.2024 0:00:00.5"],
-         "2024-02-01T23:59:59"),
-        (["13/02/2024 23:59:59", "13/02/2024 23:59:59.5", "14/02/2024 00:00:00", "14/02/2024 00:00:00.5"],
-         "2024-02-13T23:59:59"),
-        (["01/02/2024 23:59:59", "01/02/2024 23:59:59.5", "02/02/2024 00:00:00", "02/02/2024 00:00:00.5"], ""),
-        (["2024/02/01 23:59:59", "2024/02/01 23:59:59.5", "2024/02/02 00:00:00", "2024/02/02 00:00:00.5"],
-         "2024-02-01T23:59:59"),
+        (
+            [
+                "01/02/2024 11:59:59.0 PM",
+                "01/02/2024 11:59:59.5 PM",
+                "01/03/2024 12:00:00 AM",
+                "01/03/2024 12:00:00.5 AM",
+            ],
+            "2024-01-02T23:59:59",
+        ),
+        (
+            ["1.2.2024 23:59:59", "1.2.2024 23:59:59.5", "2.2.2024 00:00:00", "2.2.2024 0:00:00.5"],
+            "2024-02-01T23:59:59",
+        ),
+        (
+            [
+                "13/02/2024 23:59:59",
+                "13/02/2024 23:59:59.5",
+                "14/02/2024 00:00:00",
+                "14/02/2024 00:00:00.5",
+            ],
+            "2024-02-13T23:59:59",
+        ),
+        (
+            [
+                "01/02/2024 23:59:59",
+                "01/02/2024 23:59:59.5",
+                "02/02/2024 00:00:00",
+                "02/02/2024 00:00:00.5",
+            ],
+            "",
+        ),
+        (
+            [
+                "2024/02/01 23:59:59",
+                "2024/02/01 23:59:59.5",
+                "2024/02/02 00:00:00",
+                "2024/02/02 00:00:00.5",
+            ],
+            "2024-02-01T23:59:59",
+        ),
     ],
-)  # fmt: skip
-def test_csv_times_of_day_are_read_through_midnight(tmp_path: Path, cells: list[str], start_time: str) -> None:
-    path = write(tmp_path / "a.csv", "time;EDA\n" + "".join(f"{cell};{n}\n" for n, cell in enumerate(cells)))
+)
+def test_csv_times_of_day_are_read_through_midnight(
+    tmp_path: Path, cells: list[str], start_time: str
+) -> None:
+    path = write(
+        tmp_path / "a.csv", "time;EDA\n" + "".join(f"{cell};{n}\n" for n, cell in enumerate(cells))
+    )
     recording = read_csv(path)
     gsr = recording.signals["gsr"]
     assert (gsr.rate_hz, gsr.sample_count, gsr.timestamps_s) == (2.0, 4, None)
@@ -352,7 +484,10 @@ def test_csv_times_of_day_are_read_through_midnight(tmp_path: Path, cells: list[
 def test_csv_a_row_of_before_midnight_that_comes_just_behind_it_is_put_back(tmp_path: Path) -> None:
     # Ten rows a second; row 40 is midnight.
     order = [*range(38), 41, 40, 39, 38, *range(42, 80)]
-    hours = {n: f"23:59:5{6 + n // 10}.{n % 10}" if n < 40 else f"00:00:0{(n - 40) // 10}.{n % 10}" for n in order}
+    hours = {
+        n: f"23:59:5{6 + n // 10}.{n % 10}" if n < 40 else f"00:00:0{(n - 40) // 10}.{n % 10}"
+        for n in order
+    }
     path = write(tmp_path / "a.csv", "time;EDA\n" + "".join(f"{hours[n]};{n}\n" for n in order))
     gsr = read_csv(path).signals["gsr"]
     np.testing.assert_array_equal(gsr.samples[:, 0], np.arange(80))
@@ -361,7 +496,9 @@ def test_csv_a_row_of_before_midnight_that_comes_just_behind_it_is_put_back(tmp_
 
 def test_csv_a_first_row_that_is_late_behind_midnight_is_put_back(tmp_path: Path) -> None:
     cells = ["00:00:00.0", "23:59:59.9", *(f"00:00:0{n // 10}.{n % 10}" for n in range(1, 20))]
-    path = write(tmp_path / "a.csv", "time;EDA\n" + "".join(f"{cell};{n}\n" for n, cell in enumerate(cells)))
+    path = write(
+        tmp_path / "a.csv", "time;EDA\n" + "".join(f"{cell};{n}\n" for n, cell in enumerate(cells))
+    )
     gsr = read_csv(path).signals["gsr"]
     assert gsr.samples[:, 0].tolist() == [1, 0, *range(2, 21)]
     assert (gsr.rate_hz, gsr.timestamps_s) == (10.0, None)
@@ -369,13 +506,17 @@ def test_csv_a_first_row_that_is_late_behind_midnight_is_put_back(tmp_path: Path
 
 def test_csv_what_is_not_a_time_of_day_is_refused_with_another_way(tmp_path: Path) -> None:
     path = write(tmp_path / "a.csv", "time,EDA\n23:30:00,1\n23:30:01,2\n24:00:00,3\n")
-    with pytest.raises(RecordingError, match=r"line 4, column time: not a time.*a time of day, as in.*--rate HZ"):
+    with pytest.raises(
+        RecordingError, match=r"line 4, column time: not a time.*a time of day, as in.*--rate HZ"
+    ):
         read_csv(path)
 
 
 @pytest.mark.parametrize("separator", [";", "\t"])
 def test_csv_decimals_may_have_a_comma_where_it_is_said(tmp_path: Path, separator: str) -> None:
-    rows = "".join(f"{n / 4:.2f};{n / 8:.3f};x\n".replace(".", ",").replace(";", separator) for n in range(40))
+    rows = "".join(
+        f"{n / 4:.2f};{n / 8:.3f};x\n".replace(".", ",").replace(";", separator) for n in range(40)
+    )
     plain = write(tmp_path / "a.csv", "time;EDA;mood, maybe\n".replace(";", separator) + rows)
     path = write(tmp_path / "b.csv", "time, s;EDA;mood, maybe\n".replace(";", separator) + rows)
     said = r"not a number.*with a point.*'0,00'. Say .*--decimal , \(of import csv\)"
@@ -408,22 +549,58 @@ GOOD = "".join(f"{n / 100:.2f},{n},{n}\n" for n in range(100))
             {},
             r"line 52: the time stands still or goes back.*got 0\.49 s then 0\.2 s after",
         ),
-        (("time,PPG,x\n" + GOOD.replace("0.50,", ",")).encode(), {}, r"line 52: the time stands still or goes back"),
-        (("time,PPG,x\n" + GOOD.replace("0.50,50", "0.50,inf")).encode(), {}, r"line 52, column PPG: not a number"),
+        (
+            ("time,PPG,x\n" + GOOD.replace("0.50,", ",")).encode(),
+            {},
+            r"line 52: the time stands still or goes back",
+        ),
+        (
+            ("time,PPG,x\n" + GOOD.replace("0.50,50", "0.50,inf")).encode(),
+            {},
+            r"line 52, column PPG: not a number",
+        ),
         (("a,PPG,x\n" + GOOD).encode(), {}, r"no time column.*a, PPG, x.*--rate HZ"),
-        (("time,alpha,x\n" + GOOD).encode(), {}, r"no column that is known.*time, alpha, x.*--columns"),
-        (("time,PPG,BVP\n" + GOOD).encode(), {}, r"ppg has one channel, and 2 columns could be it.*PPG, BVP"),
-        (("time,PPG,x\n" + GOOD).encode(), {"columns": ["ppg=bpv"]}, r"no column 'bpv'.*time, PPG, x"),
-        (("time,PPG,x\n" + GOOD).encode(), {"columns": ["ecg=x"]}, r"names no modality.*one of eeg, ppg, gsr, skt"),
-        (("time,PPG,x\n" + GOOD).encode(), {"columns": ["PPG"]}, r"--columns 'PPG' cannot be read.*NAME=VALUE"),
+        (
+            ("time,alpha,x\n" + GOOD).encode(),
+            {},
+            r"no column that is known.*time, alpha, x.*--columns",
+        ),
+        (
+            ("time,PPG,BVP\n" + GOOD).encode(),
+            {},
+            r"ppg has one channel, and 2 columns could be it.*PPG, BVP",
+        ),
+        (
+            ("time,PPG,x\n" + GOOD).encode(),
+            {"columns": ["ppg=bpv"]},
+            r"no column 'bpv'.*time, PPG, x",
+        ),
+        (
+            ("time,PPG,x\n" + GOOD).encode(),
+            {"columns": ["ecg=x"]},
+            r"names no modality.*one of eeg, ppg, gsr, skt",
+        ),
+        (
+            ("time,PPG,x\n" + GOOD).encode(),
+            {"columns": ["PPG"]},
+            r"--columns 'PPG' cannot be read.*NAME=VALUE",
+        ),
         (("time,PPG,x\n" + GOOD).encode(), {"time": "when"}, r"no column 'when'"),
         (("time,PPG,x\n" + GOOD).encode(), {"time": "time:min"}, r"names no unit of time"),
         (("time,PPG,x\n" + GOOD).encode(), {"rate": -3.0}, r"--rate -3.0 is not a sampling rate"),
         (("time,PPG,x\n" + GOOD).encode(), {"unit": ["gsr=uS"]}, r"there is no gsr"),
         (("time,EDA (lux),x\n" + GOOD).encode(), {}, r"gsr: the unit cannot be used.*got 'lux'"),
-        ("time,Hautleitfähigkeit\n0,1\n".encode("latin-1"), {}, r"not text in UTF-8.*0xe4, as in Latin-1"),
+        (
+            "time,Hautleitfähigkeit\n0,1\n".encode("latin-1"),
+            {},
+            r"not text in UTF-8.*0xe4, as in Latin-1",
+        ),
         ("time,PPG\n0,1\n".encode("utf-16"), {}, r"not text in UTF-8.*UTF-16"),
-        (b"time,PPG\n" + "".join(f"{n},1\n" for n in range(99)).encode() + b"99,\xff\n", {"time": "time:ms"}, "UTF-8"),
+        (
+            b"time,PPG\n" + "".join(f"{n},1\n" for n in range(99)).encode() + b"99,\xff\n",
+            {"time": "time:ms"},
+            "UTF-8",
+        ),
         (b"PK\x03\x04\x00\x00", {}, "a zip archive"),
     ],
 )
@@ -460,6 +637,8 @@ def test_csv_that_is_long_is_read_in_less_memory_than_its_samples_take(
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     samples = recording.signals["eeg"].samples
-    np.testing.assert_array_equal(samples[rows - 2 :], np.repeat([[rows - 2], [rows - 1]], 32, axis=1))
+    np.testing.assert_array_equal(
+        samples[rows - 2 :], np.repeat([[rows - 2], [rows - 1]], 32, axis=1)
+    )
     # Samples take 2.6 MB. Times take 0.2 MB, a few copies of which are held against the even clock.
     assert peak < 2e6 < samples.shape[0] * samples.shape[1] * 4

@@ -1,4 +1,6 @@
-"""DMER datas.mat written by scipy: videos become trials, aligned at their end, with the truth of their label row."""
+"""DMER datas.mat written by scipy: videos become trials, aligned at their end,
+with the truth of their label row.
+"""
 
 from __future__ import annotations
 
@@ -26,10 +28,16 @@ def arrays(**change: Any) -> dict[str, np.ndarray]:
         parts = []
         for video, seconds in SECONDS.items():
             count = round((seconds - shorter * (video == 0)) * rate)
-            parts.append(np.vstack([RNG.normal(5, 1, (channels, count)), np.full((1, count), video)]))
+            parts.append(
+                np.vstack([RNG.normal(5, 1, (channels, count)), np.full((1, count), video)])
+            )
         return np.hstack(parts)
 
-    content = {"eeg_datas": rows(18, 300), "ppg_datas": rows(1, 100, 0.5), "gsr_datas": rows(1, 4, 0.5)}
+    content = {
+        "eeg_datas": rows(18, 300),
+        "ppg_datas": rows(1, 100, 0.5),
+        "gsr_datas": rows(1, 4, 0.5),
+    }
     content["dis_label"] = RNG.integers(1, 6, (3, 10)).astype(float)
     return {name: value for name, value in {**content, **change}.items() if value is not None}
 
@@ -59,10 +67,16 @@ def test_videos_become_trials_with_their_label_row_as_truth(subject: Callable[..
     assert recording.subject_id == "sub07"
 
 
-def test_modalities_of_a_trial_end_together_and_nothing_lies_between_trials(subject: Callable[..., Any]) -> None:
+def test_modalities_of_a_trial_end_together_and_nothing_lies_between_trials(
+    subject: Callable[..., Any],
+) -> None:
     folder, content = subject()
     recording = read_dmer(folder / "datas.mat")
-    for modality, name, rate in (("eeg", "eeg_datas", 300), ("ppg", "ppg_datas", 100), ("gsr", "gsr_datas", 4)):
+    for modality, name, rate in (
+        ("eeg", "eeg_datas", 300),
+        ("ppg", "ppg_datas", 100),
+        ("gsr", "gsr_datas", 4),
+    ):
         signal, array = recording.signals[modality], content[name]
         samples = signal.samples[:]
         assert len(samples) == 16 * rate
@@ -75,7 +89,9 @@ def test_modalities_of_a_trial_end_together_and_nothing_lies_between_trials(subj
     assert recording.signals["eeg"].reference == "Pz"
 
 
-def test_the_session_gives_labelled_rows_for_training(subject: Callable[..., Any], tmp_path: Path) -> None:
+def test_the_session_gives_labelled_rows_for_training(
+    subject: Callable[..., Any], tmp_path: Path
+) -> None:
     folder, _ = subject()
     write_session(read_dmer(folder), tmp_path / "s.h5")
     with open_session(tmp_path / "s.h5") as recording:
@@ -83,7 +99,8 @@ def test_the_session_gives_labelled_rows_for_training(subject: Callable[..., Any
     labelled = table.trial != ""
     assert {name.partition("/")[2] for name in table.trial[labelled]} == {"video02", "video00"}
     assert np.isfinite(table.labels[labelled]).all()
-    # Of 8 s of EEG and 8 s of PPG, rows with all three whole begin where five seconds of PPG and GSR are there.
+    # Of 8 s of EEG and 8 s of PPG, rows with all three whole begin where five seconds
+    # of PPG and GSR are there.
     whole = table.windows.valid[:, :3].all(axis=1)
     assert whole[labelled].sum() >= 4
 
@@ -91,8 +108,14 @@ def test_the_session_gives_labelled_rows_for_training(subject: Callable[..., Any
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ({"gsr_datas": np.array([[1.0, 2], [-1, 0]])}, r"names a video without a label.*0\.\.2, got -1\.\.0"),
-        ({"gsr_datas": np.array([[1.0, 2], [0, 3]])}, r"names a video without a label.*0\.\.2, got 0\.\.3"),
+        (
+            {"gsr_datas": np.array([[1.0, 2], [-1, 0]])},
+            r"names a video without a label.*0\.\.2, got -1\.\.0",
+        ),
+        (
+            {"gsr_datas": np.array([[1.0, 2], [0, 3]])},
+            r"names a video without a label.*0\.\.2, got 0\.\.3",
+        ),
         ({"gsr_datas": np.array([[1.0, 2], [np.nan, 0]])}, r"names no videos"),
         ({"gsr_datas": np.array([[1.0, 2], [np.inf, 0]])}, r"names no videos"),
         ({"gsr_datas": np.ones((3, 8))}, r"'gsr_datas' cannot be used.*\(2, samples\).*\(3, 8\)"),
@@ -102,7 +125,10 @@ def test_the_session_gives_labelled_rows_for_training(subject: Callable[..., Any
         ({"dis_label": np.ones((3, 10, 2))}, r"'dis_label' cannot be used"),
         ({"dis_label": None}, r"'dis_label' cannot be used.*no such array"),
         ({"gsr_datas": None}, r"'gsr_datas' cannot be used.*no such array"),
-        ({"eeg_datas": np.zeros((18, 100))}, r"'eeg_datas' cannot be used.*\(19, samples\).*\(18, 100\)"),
+        (
+            {"eeg_datas": np.zeros((18, 100))},
+            r"'eeg_datas' cannot be used.*\(19, samples\).*\(18, 100\)",
+        ),
         ({"dis_label": np.ones((3, 7))}, r"'dis_label' cannot be used.*\(3, 7\)"),
         ({"dis_label": np.ones((2, 10))}, r"names a video without a label.*0\.\.1, got 0\.\.2"),
         ({"ppg_datas": np.array([[1.0, 2, 3], [0, 2, 0]])}, r"shows video 0 twice"),
@@ -123,7 +149,9 @@ def test_a_score_of_zero_is_a_score(subject: Callable[..., Any]) -> None:
     np.testing.assert_array_equal(read_dmer(folder).trials.distribution, np.eye(10)[[2, 0]])
 
 
-def test_a_video_that_one_modality_lacks_or_has_alone_is_named_and_missing(subject: Callable[..., Any]) -> None:
+def test_a_video_that_one_modality_lacks_or_has_alone_is_named_and_missing(
+    subject: Callable[..., Any],
+) -> None:
     gsr = np.vstack([np.arange(1.0, 33), np.full(32, 2.0)])
     ppg = np.vstack([np.ones(1000), np.repeat([2.0, 1.0], [800, 200])])
     folder, _ = subject(gsr_datas=gsr, ppg_datas=ppg)
@@ -141,7 +169,9 @@ def test_a_video_that_one_modality_lacks_or_has_alone_is_named_and_missing(subje
     assert np.isnan(samples[36:]).all()
 
 
-def test_a_video_lasts_whole_quarters_of_a_second_of_its_longest_modality(subject: Callable[..., Any]) -> None:
+def test_a_video_lasts_whole_quarters_of_a_second_of_its_longest_modality(
+    subject: Callable[..., Any],
+) -> None:
     # 8.01 s of EEG and 6.5 s of pulse; 6 s of EEG and 6.26 s of pulse.
     eeg = np.vstack([np.ones((18, 4203)), np.repeat([2.0, 0.0], [2403, 1800])[None]])
     ppg = np.vstack([np.ones(1276), np.repeat([2.0, 0.0], [650, 626])])
@@ -157,8 +187,12 @@ def test_arrays_that_are_not_used_are_named(subject: Callable[..., Any]) -> None
 
 
 def test_the_released_sample_is_told_from_the_signals(tmp_path: Path) -> None:
-    savemat(tmp_path / "train.mat", {"train_eeg": np.zeros((4, 18, 4)), "train_label": np.ones((4, 10))})
-    with pytest.raises(RecordingError, match=r"holds features, not signals.*emodict-train fit '.*train\.mat'"):
+    savemat(
+        tmp_path / "train.mat", {"train_eeg": np.zeros((4, 18, 4)), "train_label": np.ones((4, 10))}
+    )
+    with pytest.raises(
+        RecordingError, match=r"holds features, not signals.*emodict-train fit '.*train\.mat'"
+    ):
         read_dmer(tmp_path / "train.mat")
     savemat(tmp_path / "empty.mat", {})
     with pytest.raises(RecordingError, match="'dis_label' cannot be used"):

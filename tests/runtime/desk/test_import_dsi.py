@@ -16,9 +16,15 @@ from emodict_desk.importers.text import BLOCK_ROWS
 
 RNG = np.random.default_rng(7)
 DSI_HEADER = [
-    "#File Format Version,1.2", "#Product,DSI-24", "#Subject ID,P11", "#Date,2024-05-01", "#Time,09:30:05",
-    "#Sample Rate,300", "#Sensor Data Units,uV", "#Reference,Pz",
-]  # fmt: skip
+    "#File Format Version,1.2",
+    "#Product,DSI-24",
+    "#Subject ID,P11",
+    "#Date,2024-05-01",
+    "#Time,09:30:05",
+    "#Sample Rate,300",
+    "#Sensor Data Units,uV",
+    "#Reference,Pz",
+]
 DSI_COLUMNS = "Time,P3,C3,A1,Trigger,Time_Offset,ADC_Status,ADC_Sequence,Event,Comments"
 
 
@@ -32,7 +38,9 @@ def dsi_file(
     change: Callable[..., Any] | None = None,
     wrap: int = 1 << 16,
 ) -> np.ndarray:
-    """`drop` are the counts of samples that never arrived; the time stamps come in bursts of 30, as they do."""
+    """`drop` are the counts of samples that never arrived;
+    the time stamps come in bursts of 30, as they do.
+    """
     values = RNG.normal(0, 20, (rows, 3)).round(4)
     lines = []
     for n in range(rows):
@@ -53,19 +61,31 @@ def test_dsi_rate_reference_and_unit_are_the_headers_and_samples_the_rows(tmp_pa
     values = dsi_file(tmp_path / "a.csv")
     recording = read_dsi(tmp_path / "a.csv")
     eeg = recording.signals["eeg"]
-    assert (eeg.rate_hz, eeg.unit, eeg.reference, eeg.channel_names) == (300.0, "uV", "Pz", ("P3", "C3", "A1"))
-    np.testing.assert_allclose(eeg.samples[:], values, rtol=2**-24, atol=0.51e-4)  # four decimals, then float32
+    assert (eeg.rate_hz, eeg.unit, eeg.reference, eeg.channel_names) == (
+        300.0,
+        "uV",
+        "Pz",
+        ("P3", "C3", "A1"),
+    )
+    np.testing.assert_allclose(
+        eeg.samples[:], values, rtol=2**-24, atol=0.51e-4
+    )  # four decimals, then float32
     assert eeg.sequence is None
     assert eeg.timestamps_s is None
     assert (recording.start_time, recording.subject_id) == ("2024-05-01T09:30:05", "P11")
     assert recording.device == "DSI-24"
-    assert recording.attributes["left_out"] == "Time (not used), Time_Offset (not used), ADC_Status (not used)"
+    assert (
+        recording.attributes["left_out"]
+        == "Time (not used), Time_Offset (not used), ADC_Status (not used)"
+    )
 
 
 def test_dsi_counter_places_samples_though_it_wraps_and_some_are_lost(tmp_path: Path) -> None:
     dsi_file(tmp_path / "a.csv", drop=range(200, 240))
     recording = read_dsi(tmp_path / "a.csv")
-    np.testing.assert_array_equal(recording.signals["eeg"].sequence, [n for n in range(600) if not 200 <= n < 240])
+    np.testing.assert_array_equal(
+        recording.signals["eeg"].sequence, [n for n in range(600) if not 200 <= n < 240]
+    )
     assert "40 samples lost" in recording.attributes["notes"]
     events = [(round(e.onset_s * 300), e.code, e.description) for e in recording.events]
     assert events == [(100, 4, "trigger"), (300, 9, "trigger"), (450, 0, "eyes closed")]
@@ -79,7 +99,10 @@ def test_dsi_trigger_stays_what_it_was_through_empty_cells(
     empty = {0, 110, 111, 299, 305}
 
     def without_triggers(rows: list[str]) -> list[str]:
-        return [",".join([*r.split(",")[:4], "", *r.split(",")[5:]]) if n in empty else r for n, r in enumerate(rows)]
+        return [
+            ",".join([*r.split(",")[:4], "", *r.split(",")[5:]]) if n in empty else r
+            for n, r in enumerate(rows)
+        ]
 
     dsi_file(tmp_path / "a.csv", change=without_triggers)
     events = read_dsi(tmp_path / "a.csv").events
@@ -91,14 +114,23 @@ def test_dsi_header_is_understood_with_colons_and_units_in_brackets(tmp_path: Pa
     dsi_file(tmp_path / "a.csv", header=header)
     recording = read_dsi(tmp_path / "a.csv")
     eeg = recording.signals["eeg"]
-    assert (eeg.rate_hz, eeg.reference, eeg.unit, recording.subject_id) == (300.0, "LE", "uV", "P11")
+    assert (eeg.rate_hz, eeg.reference, eeg.unit, recording.subject_id) == (
+        300.0,
+        "LE",
+        "uV",
+        "P11",
+    )
     assert "no unit: samples taken for uV" in recording.attributes["notes"]
 
 
 def test_dsi_rows_that_stand_twice_count_once_and_so_do_their_events(tmp_path: Path) -> None:
-    values = dsi_file(tmp_path / "a.csv", change=lambda rows: [*rows[:120], *rows[90:120], *rows[120:]])
+    values = dsi_file(
+        tmp_path / "a.csv", change=lambda rows: [*rows[:120], *rows[90:120], *rows[120:]]
+    )
     recording = read_dsi(tmp_path / "a.csv")
-    np.testing.assert_allclose(recording.signals["eeg"].samples[:], values, rtol=2**-24, atol=0.51e-4)  # as above
+    np.testing.assert_allclose(
+        recording.signals["eeg"].samples[:], values, rtol=2**-24, atol=0.51e-4
+    )  # as above
     assert "30 samples came twice (by the counter ADC_Sequence)" in recording.attributes["notes"]
     assert [round(e.onset_s * 300) for e in recording.events] == [100, 300, 450]
 
@@ -119,15 +151,32 @@ def test_dsi_without_a_rate_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        (lambda rows: [*rows[:5], rows[5].replace(",0.0,", ",x,", 1).replace(rows[5].split(",")[1], "abc"), *rows[6:]],
-         r"line 15, column P3: not a number.*'abc'"),
-        (lambda rows: [*rows[:5], rows[5] + ",1", *rows[6:]], r"line 15: the row does not fit.*10 cells, got 11"),
-        (lambda rows: [*rows[:5], "1,2", *rows[6:]], r"line 15: the row does not fit.*10 cells, got 2"),
-        (lambda rows: [row.replace(".", ",") for row in rows], r"line 10: .*a point for the decimals"),
+        (
+            lambda rows: [
+                *rows[:5],
+                rows[5].replace(",0.0,", ",x,", 1).replace(rows[5].split(",")[1], "abc"),
+                *rows[6:],
+            ],
+            r"line 15, column P3: not a number.*'abc'",
+        ),
+        (
+            lambda rows: [*rows[:5], rows[5] + ",1", *rows[6:]],
+            r"line 15: the row does not fit.*10 cells, got 11",
+        ),
+        (
+            lambda rows: [*rows[:5], "1,2", *rows[6:]],
+            r"line 15: the row does not fit.*10 cells, got 2",
+        ),
+        (
+            lambda rows: [row.replace(".", ",") for row in rows],
+            r"line 10: .*a point for the decimals",
+        ),
         (lambda rows: [], "holds no samples"),
     ],
-)  # fmt: skip
-def test_dsi_bad_rows_are_named_by_line_and_column(tmp_path: Path, change: Callable[..., Any], sentence: str) -> None:
+)
+def test_dsi_bad_rows_are_named_by_line_and_column(
+    tmp_path: Path, change: Callable[..., Any], sentence: str
+) -> None:
     dsi_file(tmp_path / "a.csv", change=change)
     with pytest.raises(RecordingError, match=sentence):
         read_dsi(tmp_path / "a.csv")
@@ -175,15 +224,27 @@ def test_dsi_a_rate_may_have_decimals(tmp_path: Path) -> None:
 def test_dsi_without_a_channel_between_time_and_trigger_is_none_of_dsis(tmp_path: Path) -> None:
     with pytest.raises(RecordingError, match="cannot be read"):
         read_dsi(write(tmp_path / "a.csv", "#Sample Rate,300\nTime,Trigger,ADC_Sequence\n0,0,0\n"))
-    one = read_dsi(write(tmp_path / "b.csv", "#Sample Rate,300\nTime,Cz,Trigger\n0,1.5,0\n0,2.5,0\n"))
+    one = read_dsi(
+        write(tmp_path / "b.csv", "#Sample Rate,300\nTime,Cz,Trigger\n0,1.5,0\n0,2.5,0\n")
+    )
     assert one.signals["eeg"].samples[:].tolist() == [[1.5], [2.5]]
     for columns in ("Zeit,Cz,Trigger", "Time,Cz,Mark"):
         with pytest.raises(RecordingError, match="cannot be read"):
             read_dsi(write(tmp_path / "c.csv", f"#Sample Rate,300\n{columns}\n0,1.5,0\n"))
 
 
-def test_dsi_events_and_comments_are_told_from_empty_ones_and_numbers_are_codes(tmp_path: Path) -> None:
-    cells = [("0", ""), ("12", ""), ("7.0", "eyes open"), ("0.0000", "rest"), ("1234567890", ""), ("1.5", ""), ("", "")]
+def test_dsi_events_and_comments_are_told_from_empty_ones_and_numbers_are_codes(
+    tmp_path: Path,
+) -> None:
+    cells = [
+        ("0", ""),
+        ("12", ""),
+        ("7.0", "eyes open"),
+        ("0.0000", "rest"),
+        ("1234567890", ""),
+        ("1.5", ""),
+        ("", ""),
+    ]
     rows = "".join(f"0,1,0,{n},{event},{comment}\n" for n, (event, comment) in enumerate(cells))
     header = "#Sample Rate,300\nTime,Cz,Trigger,ADC_Sequence,Event,Comments\n"
     events = read_dsi(write(tmp_path / "a.csv", header + rows)).events
@@ -194,7 +255,10 @@ def test_dsi_events_and_comments_are_told_from_empty_ones_and_numbers_are_codes(
 
 def test_dsi_a_counter_that_counts_nothing_or_has_holes_is_said(tmp_path: Path) -> None:
     header = "#Sample Rate,300\nTime,Cz,Trigger,ADC_Sequence\n"
-    for counter, said in ((lambda n: 5, "ADC_Sequence does not count samples"), (lambda n: n or "", "no whole sample")):
+    for counter, said in (
+        (lambda n: 5, "ADC_Sequence does not count samples"),
+        (lambda n: n or "", "no whole sample"),
+    ):
         rows = "".join(f"0,{n},0,{counter(n)}\n" for n in range(9))
         recording = read_dsi(write(tmp_path / "a.csv", header + rows))
         assert said in recording.attributes["notes"]

@@ -69,7 +69,11 @@ def avro_file(
     start = START_US + round(start_s * 1e6)
     bvp, skin = (first + np.arange(round(seconds * hz)) for hz in (bvp_hz, eda_hz))
     raw = {
-        "eda": {"timestampStart": start, "samplingFrequency": eda_hz, "values": (skin / 10).tolist()}
+        "eda": {
+            "timestampStart": start,
+            "samplingFrequency": eda_hz,
+            "values": (skin / 10).tolist(),
+        }
         if eda
         else empty(),
         "temperature": {"timestampStart": start, "samplingFrequency": 1.0, "values": [33.0]},
@@ -130,7 +134,8 @@ def test_files_that_overlap_are_refused_or_the_few_samples_named(tmp_path: Path)
     folder = tmp_path / "day"
     avro_file(folder, 0)
     avro_file(folder, 9.9)
-    # The first file's last sample lies at 639 / 64 = 9.984 s: 9.9 s + k / 64 is not later for k = 0 ... 5.
+    # The first file's last sample lies at 639 / 64 = 9.984 s:
+    # 9.9 s + k / 64 is not later for k = 0 ... 5.
     assert "6 samples of bvp" in read_embraceplus(folder).attributes["left_out"]
     avro_file(folder, 5)
     with pytest.raises(RecordingError, match=r"bvp starts 5\.0 s before the file before it ends"):
@@ -147,7 +152,9 @@ def test_other_and_damaged_files_are_refused_by_name(tmp_path: Path) -> None:
         (tmp_path / "a.avro").write_bytes(content)
         with pytest.raises(RecordingError, match=sentence):
             read_embraceplus(tmp_path / "a.avro")
-    other = fastavro.parse_schema({"name": "x", "type": "record", "fields": [{"name": "a", "type": "int"}]})
+    other = fastavro.parse_schema(
+        {"name": "x", "type": "record", "fields": [{"name": "a", "type": "int"}]}
+    )
     with (tmp_path / "a.avro").open("wb") as handle:
         fastavro.writer(handle, other, [{"a": 1}])
     with pytest.raises(RecordingError, match="Avro of another schema"):
@@ -159,7 +166,9 @@ def test_other_and_damaged_files_are_refused_by_name(tmp_path: Path) -> None:
         read_embraceplus(avro_file(tmp_path / "day", 100, bvp_hz=32.0))
 
 
-def test_without_fastavro_it_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_fastavro_it_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = avro_file(tmp_path / "day")
     monkeypatch.setitem(sys.modules, "fastavro", None)
     with pytest.raises(MissingDependencyError, match=r"pip install 'emodict\[embraceplus\]'"):
@@ -171,7 +180,9 @@ def test_a_record_without_raw_data_is_of_another_schema(tmp_path: Path) -> None:
         schema = fastavro.parse_schema({"name": "Session", "type": "record", "fields": fields})
         with (tmp_path / "a.avro").open("wb") as handle:
             fastavro.writer(handle, schema, [{"x": 1, "rawData": 1}])
-        with pytest.raises(RecordingError, match=r"is Avro of another schema\. Expected a record with rawData"):
+        with pytest.raises(
+            RecordingError, match=r"is Avro of another schema\. Expected a record with rawData"
+        ):
             read_embraceplus(tmp_path / "a.avro")
 
 
@@ -195,7 +206,11 @@ def block(content: bytes, *, count: int = 1, size: int | None = None) -> bytes:
 
 
 def checked(
-    tmp_path: Path, content: bytes, *, codec: str = "null", schema: dict[str, Any] | list[Any] | str = "int"
+    tmp_path: Path,
+    content: bytes,
+    *,
+    codec: str = "null",
+    schema: dict[str, Any] | list[Any] | str = "int",
 ) -> int:
     path = tmp_path / "a.avro"
     path.write_bytes(b"head" + content)
@@ -211,7 +226,11 @@ def packed(content: bytes) -> bytes:
 
 
 def test_blocks_are_walked_and_the_file_stands_where_it_stood(tmp_path: Path) -> None:
-    for content in (b"", block(b"x"), block(b"x" * 63) + block(b"x" * 64) + block(b"x" * 9000, count=100_000)):
+    for content in (
+        b"",
+        block(b"x"),
+        block(b"x" * 63) + block(b"x" * 64) + block(b"x" * 9000, count=100_000),
+    ):
         assert checked(tmp_path, content) == 4
     assert checked(tmp_path, block(packed(b"x" * 9000)) + block(packed(b"")), codec="deflate") == 4
 
@@ -227,7 +246,9 @@ def test_blocks_are_walked_and_the_file_stands_where_it_stood(tmp_path: Path) ->
         (block(b"x", size=65_600), "it claims 65600 bytes where 17 are left"),
     ],
 )
-def test_a_block_that_claims_what_cannot_be_is_refused(tmp_path: Path, content: bytes, said: str) -> None:
+def test_a_block_that_claims_what_cannot_be_is_refused(
+    tmp_path: Path, content: bytes, said: str
+) -> None:
     with pytest.raises(ValueError, match=said):
         checked(tmp_path, content)
 
@@ -243,7 +264,9 @@ def test_packings_other_than_avros_own_two_are_refused(tmp_path: Path) -> None:
         checked(tmp_path, b"", codec="snappy")
 
 
-def test_a_file_and_what_it_unpacks_to_are_read_up_to_a_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_and_what_it_unpacks_to_are_read_up_to_a_limit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     limit = "emodict_desk.importers.avro_blocks.MOST_BYTES"
     two = block(packed(b"x" * 600)) + block(packed(b"y" * 400))
     monkeypatch.setattr(limit, 1000)
@@ -254,7 +277,9 @@ def test_a_file_and_what_it_unpacks_to_are_read_up_to_a_limit(tmp_path: Path, mo
     monkeypatch.setattr(limit, 4 + len(two))
     assert checked(tmp_path, two) == 4
     monkeypatch.setattr(limit, 3 + len(two))
-    with pytest.raises(ValueError, match=f"it has {4 + len(two)} bytes, and at most {3 + len(two)} are read"):
+    with pytest.raises(
+        ValueError, match=f"it has {4 + len(two)} bytes, and at most {3 + len(two)} are read"
+    ):
         checked(tmp_path, two)
 
 
@@ -267,7 +292,9 @@ def test_a_file_of_more_than_256_mib_is_not_read(tmp_path: Path, size: int, take
         with Bounded(path) as file:
             assert file.read(4) == bytes(4)
     else:
-        with pytest.raises(ValueError, match="it has 268435457 bytes, and at most 268435456 are read"):
+        with pytest.raises(
+            ValueError, match="it has 268435457 bytes, and at most 268435456 are read"
+        ):
             Bounded(path)
 
 
@@ -276,17 +303,46 @@ def array(items: dict[str, Any] | list[str] | str) -> dict[str, Any]:
 
 
 def record(*types: Any, name: str = "r") -> dict[str, Any]:
-    return {"type": "record", "name": name, "fields": [{"name": f"f{i}", "type": t} for i, t in enumerate(types)]}
+    return {
+        "type": "record",
+        "name": name,
+        "fields": [{"name": f"f{i}", "type": t} for i, t in enumerate(types)],
+    }
 
 
-EMPTY = ["null", {"type": "null"}, {"type": {"type": "null"}}, record(), record("null", record(name="s")),
-         {"type": "fixed", "name": "f", "size": 0}, {"type": "error", "name": "e", "fields": []}]  # fmt: skip
-FULL = ["int", "string", {"type": "int"}, record("null", "int"), {"type": "fixed", "name": "f", "size": 1},
-        ["null", "int"], ["null"], array("int"), {"type": "map", "values": "null"}]  # fmt: skip
+EMPTY = [
+    "null",
+    {"type": "null"},
+    {"type": {"type": "null"}},
+    record(),
+    record("null", record(name="s")),
+    {"type": "fixed", "name": "f", "size": 0},
+    {"type": "error", "name": "e", "fields": []},
+]
+FULL = [
+    "int",
+    "string",
+    {"type": "int"},
+    record("null", "int"),
+    {"type": "fixed", "name": "f", "size": 1},
+    ["null", "int"],
+    ["null"],
+    array("int"),
+    {"type": "map", "values": "null"},
+]
 
 
-@pytest.mark.parametrize("place", [lambda s: s, lambda s: ["null", s], lambda s: record("int", s, name="outer"),
-                                   lambda s: {"type": "map", "values": s}, lambda s: {"type": s}, array])  # fmt: skip
+@pytest.mark.parametrize(
+    "place",
+    [
+        lambda s: s,
+        lambda s: ["null", s],
+        lambda s: record("int", s, name="outer"),
+        lambda s: {"type": "map", "values": s},
+        lambda s: {"type": s},
+        array,
+    ],
+)
 def test_arrays_of_what_takes_no_byte_are_refused_wherever_they_stand(
     tmp_path: Path, place: Callable[..., Any]
 ) -> None:
@@ -309,10 +365,14 @@ def test_a_name_stands_for_what_it_was_given_to(tmp_path: Path) -> None:
 
 def test_a_record_that_holds_itself_alone_has_no_content(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="items without content"):
-        checked(tmp_path, b"", schema=record(record("loop", name="loop"), array("loop"), name="outer"))
+        checked(
+            tmp_path, b"", schema=record(record("loop", name="loop"), array("loop"), name="outer")
+        )
 
 
-@pytest.mark.parametrize("deeper", [lambda s: {"type": s}, lambda s: [s], lambda s: record(s), array])
+@pytest.mark.parametrize(
+    "deeper", [lambda s: {"type": s}, lambda s: [s], lambda s: record(s), array]
+)
 def test_a_schema_may_be_nested_50_deep(tmp_path: Path, deeper: Callable[..., Any]) -> None:
     schema = "int"
     for _ in range(50):
@@ -332,15 +392,24 @@ def test_files_may_overlap_by_two_seconds(tmp_path: Path, overlap_s: float, take
         assert recording.signals["ppg"].sample_count == 640 + 640 - 122
         assert "122 samples of bvp in" in recording.attributes["left_out"]
     else:
-        with pytest.raises(RecordingError, match=r"bvp starts 2\.1 s before the file before it ends"):
+        with pytest.raises(
+            RecordingError, match=r"bvp starts 2\.1 s before the file before it ends"
+        ):
             read_embraceplus(tmp_path / "day")
 
 
 @pytest.mark.parametrize(
     ("bvp_hz", "eda_hz", "said"),
-    [(64.63, 4.0, ""), (63.37, 4.0, ""), (64.65, 4.0, "bvp.*64 Hz, got 64.65"), (64.0, 3.95, "eda.*4 Hz, got 3.95")],
+    [
+        (64.63, 4.0, ""),
+        (63.37, 4.0, ""),
+        (64.65, 4.0, "bvp.*64 Hz, got 64.65"),
+        (64.0, 3.95, "eda.*4 Hz, got 3.95"),
+    ],
 )
-def test_a_rate_is_the_sensors_own_to_a_hundredth(tmp_path: Path, bvp_hz: float, eda_hz: float, said: str) -> None:
+def test_a_rate_is_the_sensors_own_to_a_hundredth(
+    tmp_path: Path, bvp_hz: float, eda_hz: float, said: str
+) -> None:
     path = avro_file(tmp_path / "day", bvp_hz=bvp_hz, eda_hz=eda_hz)
     if said:
         with pytest.raises(RecordingError, match=said):

@@ -22,13 +22,25 @@ from emodict_desk.importers.join import Companion, join_recordings, keep_only, r
 
 
 def recording(
-    modality: str = "ppg", *, seconds: int = 60, start: str = "2024-05-01T09:30:00Z", offset_s: float = 0.0, **more: Any
+    modality: str = "ppg",
+    *,
+    seconds: int = 60,
+    start: str = "2024-05-01T09:30:00Z",
+    offset_s: float = 0.0,
+    **more: Any,
 ) -> Recording:
     rate, unit = {"ppg": (64.0, "a.u."), "gsr": (4.0, "uS"), "eeg": (100.0, "uV")}[modality]
     names = ("Cz", "Fz") if modality == "eeg" else (modality,)
     samples = np.random.default_rng(1).normal(size=(round(seconds * rate), len(names)))
     signal = Signal(modality, rate, unit, names, samples, start_offset_s=offset_s)
-    return Recording(f"{modality}-1", "anna", {modality: signal}, start_time=start, device=modality.upper(), **more)
+    return Recording(
+        f"{modality}-1",
+        "anna",
+        {modality: signal},
+        start_time=start,
+        device=modality.upper(),
+        **more,
+    )
 
 
 def test_start_times_and_offset_place_the_second_device() -> None:
@@ -39,13 +51,17 @@ def test_start_times_and_offset_place_the_second_device() -> None:
     assert [(e.onset_s, e.code) for e in joined.events] == [(12.75, 3)]
     assert joined.start_time == "2024-05-01T09:30:00Z"
     assert joined.device == "PPG + EEG"
-    assert "band.edf: starts +10.500 s by the start times, +1.25 s added" in joined.attributes["notes"]
+    assert (
+        "band.edf: starts +10.500 s by the start times, +1.25 s added" in joined.attributes["notes"]
+    )
 
 
 def test_a_second_device_that_started_earlier_moves_the_start() -> None:
     trials = Trials(np.array([1.0]), np.array([9.0]), ("a",))
     first = recording("ppg", trials=trials, events=(Event(2.0, 1),))
-    joined = join_recordings(first, [Companion("b", recording("gsr", start="2024-05-01T09:29:50Z"))])
+    joined = join_recordings(
+        first, [Companion("b", recording("gsr", start="2024-05-01T09:29:50Z"))]
+    )
     assert joined.start_time == "2024-05-01T09:29:50Z"
     assert joined.signals["ppg"].start_s == pytest.approx(10.0)
     assert joined.signals["gsr"].start_s == 0.0
@@ -59,19 +75,31 @@ def test_a_second_device_that_started_earlier_moves_the_start() -> None:
         ("2024-05-01T09:30:00Z", "", "b: taken to start together, for b has no start time"),
         ("", "2024-05-01T09:30:00Z", "for the first recording has no start time"),
         ("2024-05-01T09:30:00Z", "2024-05-01T11:30:00", "the start time of b has no time zone"),
-        ("2024-05-01T11:30:00", "2024-05-01T09:30:00Z", "the start time of the first recording has no time zone"),
+        (
+            "2024-05-01T11:30:00",
+            "2024-05-01T09:30:00Z",
+            "the start time of the first recording has no time zone",
+        ),
     ],
 )
-def test_start_times_that_cannot_be_compared_are_said_and_not_used(ours: str, theirs: str, sentence: str) -> None:
-    joined = join_recordings(recording("ppg", start=ours), [Companion("b", recording("gsr", start=theirs), 2.0)])
+def test_start_times_that_cannot_be_compared_are_said_and_not_used(
+    ours: str, theirs: str, sentence: str
+) -> None:
+    joined = join_recordings(
+        recording("ppg", start=ours), [Companion("b", recording("gsr", start=theirs), 2.0)]
+    )
     assert joined.signals["gsr"].start_s == 2.0
     assert sentence in joined.attributes["notes"]
     assert "+2 s added" in joined.attributes["notes"]
 
 
 def test_time_stamps_are_shifted_too() -> None:
-    signal = Signal("gsr", 4.0, "uS", ("gsr",), np.ones((4, 1)), timestamps_s=np.array([0, 0.25, 0.5, 3]))
-    joined = join_recordings(recording("ppg"), [Companion("b", Recording("b", "b", {"gsr": signal}), 1.5)])
+    signal = Signal(
+        "gsr", 4.0, "uS", ("gsr",), np.ones((4, 1)), timestamps_s=np.array([0, 0.25, 0.5, 3])
+    )
+    joined = join_recordings(
+        recording("ppg"), [Companion("b", Recording("b", "b", {"gsr": signal}), 1.5)]
+    )
     np.testing.assert_array_equal(joined.signals["gsr"].timestamps_s, [1.5, 1.75, 2.0, 4.5])
 
 
@@ -85,7 +113,9 @@ def test_a_video_without_frame_times_plays_from_zero_so_it_is_joined_there_or_re
     film = FaceVideo(np.zeros(0), external_file="film.mp4")
     both = recording("ppg"), recording("gsr", face=film)
     assert join_recordings(both[0], [Companion("b", both[1])]).face is film
-    with pytest.raises(RecordingError, match=r"film\.mp4 cannot be moved by 1\.500 s.*/video/face/timestamps"):
+    with pytest.raises(
+        RecordingError, match=r"film\.mp4 cannot be moved by 1\.500 s.*/video/face/timestamps"
+    ):
         join_recordings(both[0], [Companion("b", both[1], 1.5)])
     # The one that holds the video stays at 0; then it is the first that is moved.
     assert join_recordings(both[0], [Companion("b", both[1], -1.5)]).signals["ppg"].start_s == 1.5
@@ -94,21 +124,36 @@ def test_a_video_without_frame_times_plays_from_zero_so_it_is_joined_there_or_re
 
 
 def test_recordings_that_share_no_time_or_modality_are_refused() -> None:
-    with pytest.raises(RecordingError, match=r"does not overlap.*0 and 60\.0 s.*3600\.0 to 3660\.0 s.*--offset"):
-        join_recordings(recording("ppg"), [Companion("b", recording("gsr", start="2024-05-01T10:30:00Z"))])
+    with pytest.raises(
+        RecordingError, match=r"does not overlap.*0 and 60\.0 s.*3600\.0 to 3660\.0 s.*--offset"
+    ):
+        join_recordings(
+            recording("ppg"), [Companion("b", recording("gsr", start="2024-05-01T10:30:00Z"))]
+        )
     with pytest.raises(RecordingError, match=r"b and the first recording both hold ppg"):
         join_recordings(recording("ppg"), [Companion("b", recording("ppg"))])
     trials = Trials(np.array([1.0]), np.array([9.0]), ("a",))
     with pytest.raises(RecordingError, match="hold trials"):
-        join_recordings(recording("ppg", trials=trials), [Companion("b", recording("gsr", trials=trials))])
+        join_recordings(
+            recording("ppg", trials=trials), [Companion("b", recording("gsr", trials=trials))]
+        )
 
 
 @pytest.mark.parametrize(
     ("late_s", "offset_s", "overlaps"),
-    [(0.0, 59.999, True), (0.0, 60.0, False), (0.0, -59.999, True), (0.0, -60.0, False), (2.0, 58.0, False)],
+    [
+        (0.0, 59.999, True),
+        (0.0, 60.0, False),
+        (0.0, -59.999, True),
+        (0.0, -60.0, False),
+        (2.0, 58.0, False),
+    ],
 )
-def test_recordings_that_only_touch_do_not_overlap(late_s: float, offset_s: float, overlaps: bool) -> None:
-    # `late_s` is where the companion's signal starts on its own clock; its last second is then later, too.
+def test_recordings_that_only_touch_do_not_overlap(
+    late_s: float, offset_s: float, overlaps: bool
+) -> None:
+    # `late_s` is where the companion's signal starts on its own clock;
+    # its last second is then later, too.
     companion = recording("gsr", offset_s=late_s, start="")
     if overlaps:
         joined = join_recordings(recording("ppg"), [Companion("b", companion, offset_s)])
@@ -134,22 +179,30 @@ def test_of_three_the_sentence_says_whose_modality_to_leave_out() -> None:
     both = Recording("s", "a", {**recording("ppg").signals, **recording("eeg").signals})
     with pytest.raises(RecordingError, match="Take it from the second: --only eeg"):
         join_recordings(both, [Companion("b", recording("ppg"))])
-    with pytest.raises(RecordingError, match=r"c and b both hold gsr.*Import the second alone with --only"):
+    with pytest.raises(
+        RecordingError, match=r"c and b both hold gsr.*Import the second alone with --only"
+    ):
         join_recordings(first, [Companion("b", second), Companion("c", recording("gsr"))])
 
 
 def test_a_recording_without_a_start_time_gets_none_where_a_companion_starts_earlier() -> None:
-    joined = join_recordings(recording("ppg", start=""), [Companion("b", recording("gsr", start=""), -3.0)])
+    joined = join_recordings(
+        recording("ppg", start=""), [Companion("b", recording("gsr", start=""), -3.0)]
+    )
     assert (joined.start_time, joined.signals["ppg"].start_s) == ("", 3.0)
     assert "-3 s added" in joined.attributes["notes"]
-    plain = join_recordings(recording("ppg", start=""), [Companion("b", recording("gsr", start=""))])
+    plain = join_recordings(
+        recording("ppg", start=""), [Companion("b", recording("gsr", start=""))]
+    )
     assert "added" not in plain.attributes["notes"]
 
 
 def test_a_second_file_of_no_kind_or_of_one_that_is_none_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"what")
     with contextlib.ExitStack() as stack:
-        with pytest.raises(RecordingError, match=r"cannot be read.*a file that starts with b'what'.*--with-kind"):
+        with pytest.raises(
+            RecordingError, match=r"cannot be read.*a file that starts with b'what'.*--with-kind"
+        ):
             read_companion(tmp_path / "a", None, stack)
         with pytest.raises(RecordingError, match="--with-kind ecg is not a kind of recording"):
             read_companion(tmp_path / "a", "ecg", stack)
@@ -158,7 +211,12 @@ def test_a_second_file_of_no_kind_or_of_one_that_is_none_is_refused(tmp_path: Pa
 
 
 def test_what_is_not_wanted_is_named() -> None:
-    both = Recording("s", "a", {**recording("ppg").signals, **recording("gsr").signals}, attributes={"left_out": "x"})
+    both = Recording(
+        "s",
+        "a",
+        {**recording("ppg").signals, **recording("gsr").signals},
+        attributes={"left_out": "x"},
+    )
     only = keep_only(both, ["gsr"])
     assert only.modality_names == ("gsr",)
     assert only.attributes["left_out"] == "x, ppg (not wanted)"
@@ -180,7 +238,9 @@ def e4_folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def edf_file(tmp_path: Path) -> Path:
-    signal = edfio.EdfSignal(np.random.default_rng(1).normal(0, 20, 2000), 100, label="EEG Cz", physical_dimension="uV")
+    signal = edfio.EdfSignal(
+        np.random.default_rng(1).normal(0, 20, 2000), 100, label="EEG Cz", physical_dimension="uV"
+    )
     edfio.Edf([signal]).write(tmp_path / "eeg.edf")
     return tmp_path / "eeg.edf"
 
@@ -190,7 +250,18 @@ def test_import_joins_an_edf_to_an_e4_with_an_offset(
 ) -> None:
     out = tmp_path / "both.h5"
     code, said, _ = run_in_process(
-        cli, "import", "e4", e4_folder, "--with", edf_file, "--offset", "1.25", "-o", out, "--subject", "anna"
+        cli,
+        "import",
+        "e4",
+        e4_folder,
+        "--with",
+        edf_file,
+        "--offset",
+        "1.25",
+        "-o",
+        out,
+        "--subject",
+        "anna",
     )
     assert code == 0
     assert "eeg   100 Hz, uV, 20.0 s, from 1.25 s on" in said
@@ -222,7 +293,10 @@ def test_import_joins_several_files_of_any_kind(
     ("words", "says"),
     [
         (["--with", "nowhere.edf"], "There is no file nowhere.edf"),
-        (["--with", "{edf}", "--offset", "1", "--offset", "2"], "--offset is there 2 times, and --with 1 times"),
+        (
+            ["--with", "{edf}", "--offset", "1", "--offset", "2"],
+            "--offset is there 2 times, and --with 1 times",
+        ),
         (["--offset", "1"], "--offset is there 1 times, and --with 0 times"),
         (["--with", "{edf}", "--with-kind", "gpx"], "--with-kind gpx is not a kind of recording"),
         (["--with", "{edf}", "--with-kind", "xdf"], "emodict-session import edf"),
@@ -233,7 +307,12 @@ def test_import_joins_several_files_of_any_kind(
     ],
 )
 def test_import_refuses_what_cannot_be_joined(
-    run_in_process: Callable[..., Any], e4_folder: Path, edf_file: Path, tmp_path: Path, words: list[str], says: str
+    run_in_process: Callable[..., Any],
+    e4_folder: Path,
+    edf_file: Path,
+    tmp_path: Path,
+    words: list[str],
+    says: str,
 ) -> None:
     copy = shutil.copytree(e4_folder, tmp_path / "copy")
     words = [word.format(edf=edf_file, e4=e4_folder, copy=copy) for word in words]
@@ -264,14 +343,28 @@ def test_import_takes_the_options_of_its_kind_alone(
     code, said, _ = run_in_process(cli, "import", "csv", table, *words)
     assert (code, "ppg   64 Hz, a.u., 10.0 s" in said) == (0, True)
     assert "left out: column n (not used)" in said
-    code, _, err = run_in_process(cli, "import", "e4", e4_folder, "--rate", "64", "-o", tmp_path / "b.h5")
+    code, _, err = run_in_process(
+        cli, "import", "e4", e4_folder, "--rate", "64", "-o", tmp_path / "b.h5"
+    )
     assert (code, "No such option" in err and "--rate" in err) == (2, True)
 
 
 def test_import_help_names_every_kind_and_how_to_join(run_in_process: Callable[..., Any]) -> None:
     code, said, _ = run_in_process(cli, "import", "--help")
     assert code == 0
-    for word in ("e4", "embraceplus", "edf", "dsi", "muse", "xdf", "opensignals", "brainflow", "dmer", "csv", "--with"):
+    for word in (
+        "e4",
+        "embraceplus",
+        "edf",
+        "dsi",
+        "muse",
+        "xdf",
+        "opensignals",
+        "brainflow",
+        "dmer",
+        "csv",
+        "--with",
+    ):
         assert word in said
 
 
@@ -295,21 +388,38 @@ def test_starting_the_command_imports_no_reader_of_files() -> None:
         (["opensignals", "opensignals_h5/eda_hot_surface.h5"], {"gsr"}),
         (["opensignals", "opensignals_h5/signal_sample_single_hub_EEG_2018_7_4.h5"], {"eeg"}),
         (
-            ["opensignals", "opensignals_h5/eeg_sample_closed_open_eyes.h5", "--sensor", "RAW1=EEG:O1,RAW5=EEG:O2"],
+            [
+                "opensignals",
+                "opensignals_h5/eeg_sample_closed_open_eyes.h5",
+                "--sensor",
+                "RAW1=EEG:O1,RAW5=EEG:O2",
+            ],
             {"eeg"},
         ),
         (["xdf", "xdf_examples/minimal.xdf"], {"eeg"}),
         (["xdf", "xdf_examples/clock_resets.xdf"], {"eeg"}),
         (["xdf", "xdf_examples/empty_streams.xdf"], "holds no stream of EEG, PPG or GSR"),
-        (["opensignals", "opensignals_h5/bvp_motion_artifact.h5"], "holds no channel of a known sensor"),
-        (["opensignals", "opensignals_h5/eeg_sample_closed_open_eyes.h5"], "holds no channel of a known sensor"),
+        (
+            ["opensignals", "opensignals_h5/bvp_motion_artifact.h5"],
+            "holds no channel of a known sensor",
+        ),
+        (
+            ["opensignals", "opensignals_h5/eeg_sample_closed_open_eyes.h5"],
+            "holds no channel of a known sensor",
+        ),
     ],
 )
 def test_every_real_file_is_imported_or_refused_in_a_sentence(
-    run_in_process: Callable[..., Any], shared_data: Path, tmp_path: Path, words: list[str], holds: set[str] | str
+    run_in_process: Callable[..., Any],
+    shared_data: Path,
+    tmp_path: Path,
+    words: list[str],
+    holds: set[str] | str,
 ) -> None:
     out = tmp_path / "s.h5"
-    code, said, err = run_in_process(cli, "import", words[0], shared_data / words[1], *words[2:], "-o", out)
+    code, said, err = run_in_process(
+        cli, "import", words[0], shared_data / words[1], *words[2:], "-o", out
+    )
     if isinstance(holds, str):
         assert (code, out.exists()) == (2, False)
         assert holds in err

@@ -64,8 +64,14 @@ def test_muse_raw_columns_become_eeg_and_elements_events(tmp_path: Path) -> None
     values = muse_file(tmp_path / "a.csv")
     recording = read_muse(tmp_path / "a.csv")
     eeg = recording.signals["eeg"]
-    assert (eeg.rate_hz, eeg.unit, eeg.channel_names) == (256.0, "uV", ("TP9", "AF7", "AF8", "TP10"))
-    np.testing.assert_allclose(eeg.samples[:], values, rtol=2**-24, atol=0.51e-3)  # three decimals, then float32
+    assert (eeg.rate_hz, eeg.unit, eeg.channel_names) == (
+        256.0,
+        "uV",
+        ("TP9", "AF7", "AF8", "TP10"),
+    )
+    np.testing.assert_allclose(
+        eeg.samples[:], values, rtol=2**-24, atol=0.51e-3
+    )  # three decimals, then float32
     assert eeg.sequence is None
     assert recording.start_time == "2025-07-01T14:56:00"
     said = [(e.onset_s, e.description) for e in recording.events]
@@ -81,7 +87,9 @@ def test_muse_samples_lost_in_a_pause_become_a_gap_of_their_length(tmp_path: Pat
     steps = np.diff(eeg.sequence)
     (gap,) = np.flatnonzero(steps > 1)
     assert gap == 1199
-    assert steps[gap] - 1 == pytest.approx(600, abs=26)  # time stamps tell it to a tenth of a second
+    assert steps[gap] - 1 == pytest.approx(
+        600, abs=26
+    )  # time stamps tell it to a tenth of a second
 
 
 def test_muse_rows_of_older_versions_lack_the_last_cell(tmp_path: Path) -> None:
@@ -94,7 +102,9 @@ def test_muse_rows_of_older_versions_lack_the_last_cell(tmp_path: Path) -> None:
 
 
 def test_muse_off_the_head_or_without_contact_is_missing(tmp_path: Path) -> None:
-    muse_file(tmp_path / "a.csv", on=lambda s: int(s >= 1), contact=lambda s: 4.0 if s >= 6 else 1.0)
+    muse_file(
+        tmp_path / "a.csv", on=lambda s: int(s >= 1), contact=lambda s: 4.0 if s >= 6 else 1.0
+    )
     samples = read_muse(tmp_path / "a.csv").signals["eeg"].samples[:]
     missing = np.isnan(samples)
     assert missing[:256].all()
@@ -104,14 +114,19 @@ def test_muse_off_the_head_or_without_contact_is_missing(tmp_path: Path) -> None
 
 def test_muse_recorded_twice_a_second_is_refused_with_the_setting_to_change(tmp_path: Path) -> None:
     muse_file(tmp_path / "a.csv", seconds=30, rate=2, packet=1, blinks=())
-    with pytest.raises(RecordingError, match=r"not recorded at the headband's rate.*got 2.*Constant"):
+    with pytest.raises(
+        RecordingError, match=r"not recorded at the headband's rate.*got 2.*Constant"
+    ):
         read_muse(tmp_path / "a.csv")
 
 
 @pytest.mark.parametrize(
-    ("rate", "expected"), [(256, 256.0), (220, 220.0), (240, 256.0), (236, 220.0), (281, 256.0), (199, 220.0)]
+    ("rate", "expected"),
+    [(256, 256.0), (220, 220.0), (240, 256.0), (236, 220.0), (281, 256.0), (199, 220.0)],
 )
-def test_muse_rates_are_those_of_the_two_headbands(tmp_path: Path, rate: int, expected: float) -> None:
+def test_muse_rates_are_those_of_the_two_headbands(
+    tmp_path: Path, rate: int, expected: float
+) -> None:
     muse_file(tmp_path / "a.csv", seconds=20, rate=rate, packet=1, blinks=())
     assert read_muse(tmp_path / "a.csv").signals["eeg"].rate_hz == expected
 
@@ -136,20 +151,34 @@ def test_muse_time_that_is_none_is_refused_by_line(tmp_path: Path) -> None:
 def test_muse_stamps_may_run_back_by_a_second(tmp_path: Path, back_s: float, taken: bool) -> None:
     rows = [stamp(10 + n / 256) for n in range(5120)]
     rows[300] = stamp(10 + 299 / 256 - back_s)
-    path = write(tmp_path / "a.csv", "TimeStamp,RAW_TP9\n" + "".join(f"{row},{n}\n" for n, row in enumerate(rows)))
+    path = write(
+        tmp_path / "a.csv",
+        "TimeStamp,RAW_TP9\n" + "".join(f"{row},{n}\n" for n, row in enumerate(rows)),
+    )
     if taken:
         assert read_muse(path).signals["eeg"].sample_count == 5120
     else:
-        with pytest.raises(RecordingError, match="line 302: the time stands still or goes backwards"):
+        with pytest.raises(
+            RecordingError, match="line 302: the time stands still or goes backwards"
+        ):
             read_muse(path)
 
 
 @pytest.mark.parametrize("light", ["PPG_IR", "PPG2", "PPG_2", "PPG_Infrared"])
-def test_muse_infrared_is_the_pulse_where_it_comes_at_its_own_rate(tmp_path: Path, light: str) -> None:
+def test_muse_infrared_is_the_pulse_where_it_comes_at_its_own_rate(
+    tmp_path: Path, light: str
+) -> None:
     rows = "".join(f"{stamp(n / 256)},{n % 7},{n if n % 4 == 0 else ''},8\n" for n in range(2560))
-    recording = read_muse(write(tmp_path / "a.csv", f"TimeStamp,RAW_AF7,{light},PPG_Ambient\n{rows}"))
+    recording = read_muse(
+        write(tmp_path / "a.csv", f"TimeStamp,RAW_AF7,{light},PPG_Ambient\n{rows}")
+    )
     ppg = recording.signals["ppg"]
-    assert (ppg.rate_hz, ppg.unit, ppg.channel_names, ppg.sequence) == (64.0, "a.u.", ("ppg",), None)
+    assert (ppg.rate_hz, ppg.unit, ppg.channel_names, ppg.sequence) == (
+        64.0,
+        "a.u.",
+        ("ppg",),
+        None,
+    )
     np.testing.assert_array_equal(ppg.samples[:, 0], np.arange(0, 2560, 4))
     assert recording.attributes["left_out"] == "PPG_Ambient (not used)"
     # Copied along with every row of EEG it is no pulse.
@@ -170,16 +199,23 @@ def test_muse_infrared_is_the_pulse_where_it_comes_at_its_own_rate(tmp_path: Pat
         ("PPG_Ambient", None),
     ],
 )
-def test_muse_light_of_the_room_is_never_the_pulse(tmp_path: Path, lights: str, pulse: float | None) -> None:
+def test_muse_light_of_the_room_is_never_the_pulse(
+    tmp_path: Path, lights: str, pulse: float | None
+) -> None:
     count = lights.count(",") + 1
-    cells = [",".join(str(10.0 * (c + 1)) if n % 4 == 0 else "" for c in range(count)) for n in range(2560)]
+    cells = [
+        ",".join(str(10.0 * (c + 1)) if n % 4 == 0 else "" for c in range(count))
+        for n in range(2560)
+    ]
     rows = "".join(f"{stamp(n / 256)},{n % 7},{cells[n]}\n" for n in range(2560))
     signals = read_muse(write(tmp_path / "a.csv", f"TimeStamp,RAW_AF7,{lights}\n{rows}")).signals
     assert (float(signals["ppg"].samples[0, 0]) if "ppg" in signals else None) == pulse
 
 
 def test_muse_contact_is_bad_from_4_on(tmp_path: Path) -> None:
-    rows = "".join(f"{stamp(n / 256)},{n},{4 if n >= 200 else 3 if n >= 100 else ''}\n" for n in range(300))
+    rows = "".join(
+        f"{stamp(n / 256)},{n},{4 if n >= 200 else 3 if n >= 100 else ''}\n" for n in range(300)
+    )
     path = write(tmp_path / "a.csv", f"TimeStamp,RAW_AF7,HSI_AF7\n{rows}")
     missing = np.isnan(read_muse(path).signals["eeg"].samples[:, 0])
     np.testing.assert_array_equal(missing, np.arange(300) >= 200)
@@ -195,10 +231,15 @@ def test_muse_clock_that_is_set_back_is_refused_by_line(tmp_path: Path) -> None:
 
 
 def test_muse_of_the_end_of_summer_time_is_recognised(tmp_path: Path) -> None:
-    stamps = [f"2025-10-26 02:{59 - 59 * (n >= 256):02}:{59 * (n < 256) + n % 256 / 256:06.3f}" for n in range(512)]
+    stamps = [
+        f"2025-10-26 02:{59 - 59 * (n >= 256):02}:{59 * (n < 256) + n % 256 / 256:06.3f}"
+        for n in range(512)
+    ]
     rows = "".join(f"{stamp},{n}\n" for n, stamp in enumerate(stamps))
     path = write(tmp_path / "a.csv", f"TimeStamp,RAW_AF7\n{rows}")
-    with pytest.raises(RecordingError, match=r"line 258.*It looks like the end of summer time: cut the file there"):
+    with pytest.raises(
+        RecordingError, match=r"line 258.*It looks like the end of summer time: cut the file there"
+    ):
         read_muse(path)
 
 

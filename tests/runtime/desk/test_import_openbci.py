@@ -1,4 +1,6 @@
-"""The OpenBCI GUI's text files, of the layouts that its versions write: what comes out is what the rows say."""
+"""The OpenBCI GUI's text files, of the layouts that its versions write:
+what comes out is what the rows say.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,10 @@ from emodict_desk.importers.openbci import read_openbci
 RNG = np.random.default_rng(9)
 UNIX_S = 1557936053.0
 OTHERS = "Accel Channel 0, Accel Channel 1, Accel Channel 2, Not Used, Digital Channel 0 (D11)"
-OLD = "%First Column = SampleIndex\n%Last Column = Timestamp \n%Other Columns = EEG data in microvolts\n"
+OLD = (
+    "%First Column = SampleIndex\n%Last Column = Timestamp \n%Other Columns = EEG data "
+    "in microvolts\n"
+)
 
 
 def clock(n: int, rate: float) -> str:
@@ -25,7 +30,10 @@ def clock(n: int, rate: float) -> str:
 
 def of_version_6(n: int, values: str, rate: float) -> str:
     mark = 2 if n == 40 else 0
-    return f"{values}, 0.040, 0.420, 0.238,0,0, {UNIX_S * 1000 + n // 8 * 8000 / rate:.0f},{mark}, {clock(n, rate)}"
+    return (
+        f"{values}, 0.040, 0.420, 0.238,0,0, "
+        f"{UNIX_S * 1000 + n // 8 * 8000 / rate:.0f},{mark}, {clock(n, rate)}"
+    )
 
 
 def of_version_3(n: int, values: str, rate: float) -> str:
@@ -47,7 +55,12 @@ def header(version: int, channels: int, rate: float) -> str:
     return start + board + (columns if version > 5 else "0.0," * (channels + 8) + "0.0\n")
 
 
-ROW: dict[int, Callable[[int, str, float], str]] = {1: of_version_1, 3: of_version_3, 5: of_version_6, 6: of_version_6}
+ROW: dict[int, Callable[[int, str, float], str]] = {
+    1: of_version_1,
+    3: of_version_3,
+    5: of_version_6,
+    6: of_version_6,
+}
 
 
 def openbci_file(
@@ -62,14 +75,19 @@ def openbci_file(
     """The rows of these samples, in this order; what they hold is (all samples, channels)."""
     numbers = list(samples)
     values = RNG.normal(0, 30, (max(numbers) + 1, channels)).round(2)
-    rows = (ROW[version](n, f"{index(n)}, " + ", ".join(f"{value:.2f}" for value in values[n]), rate) for n in numbers)
+    rows = (
+        ROW[version](n, f"{index(n)}, " + ", ".join(f"{value:.2f}" for value in values[n]), rate)
+        for n in numbers
+    )
     write(path, header(version, channels, rate) + "".join(f"{row}\n" for row in rows))
     return values
 
 
 @pytest.mark.parametrize("version", ROW)
 @pytest.mark.parametrize("channels", [8, 16])
-def test_channels_rate_and_start_are_those_of_every_version(tmp_path: Path, version: int, channels: int) -> None:
+def test_channels_rate_and_start_are_those_of_every_version(
+    tmp_path: Path, version: int, channels: int
+) -> None:
     values = openbci_file(tmp_path / "a.txt", version, channels=channels)
     recording = read_openbci(tmp_path / "a.txt")
     eeg = recording.signals["eeg"]
@@ -89,7 +107,9 @@ def test_markers_are_events_and_a_row_of_zeros_is_left_out(tmp_path: Path) -> No
 
 @pytest.mark.parametrize("version", [1, 3, 6])
 @pytest.mark.parametrize("lost", [30, 700])
-def test_lost_samples_are_found_by_the_index_and_the_time(tmp_path: Path, version: int, lost: int) -> None:
+def test_lost_samples_are_found_by_the_index_and_the_time(
+    tmp_path: Path, version: int, lost: int
+) -> None:
     taken = [n for n in range(3000) if not 1000 <= n < 1000 + lost]
     openbci_file(tmp_path / "a.txt", version, samples=taken)
     recording = read_openbci(tmp_path / "a.txt")
@@ -114,7 +134,9 @@ def test_a_daisy_whose_index_counts_each_twice_is_placed_by_its_times(tmp_path: 
     openbci_file(tmp_path / "a.txt", channels=16, rate=125, index=lambda n: n // 2 % 256)
     recording = read_openbci(tmp_path / "a.txt")
     assert recording.signals["eeg"].sequence is None
-    assert "the sample index does not count samples: it is not used" in recording.attributes["notes"]
+    assert (
+        "the sample index does not count samples: it is not used" in recording.attributes["notes"]
+    )
 
 
 def test_times_of_day_go_on_through_midnight(tmp_path: Path) -> None:
@@ -134,7 +156,13 @@ def test_a_row_of_before_midnight_that_comes_just_behind_it_is_put_back(tmp_path
     order = [*range(374), 375, 374, *range(376, 1000)]
     values = openbci_file(tmp_path / "a.txt", 3, samples=order)
     text = (tmp_path / "a.txt").read_text()
-    for second, midnight in ((50, "23:59:58"), (51, "23:59:59"), (52, "0:00:00"), (53, "0:00:01"), (54, "0:00:02")):
+    for second, midnight in (
+        (50, "23:59:58"),
+        (51, "23:59:59"),
+        (52, "0:00:00"),
+        (53, "0:00:01"),
+        (54, "0:00:02"),
+    ):
         text = text.replace(f" 12:00:{second}", f" {midnight}")
     eeg = read_openbci(write(tmp_path / "b.txt", text)).signals["eeg"]
     np.testing.assert_array_equal(eeg.samples[:], values.astype(np.float32))
@@ -145,10 +173,19 @@ def test_a_row_of_before_midnight_that_comes_just_behind_it_is_put_back(tmp_path
     ("text", "said"),
     [
         ("%OpenBCI Raw EXG Data\n0, 1, 2, 3\n", "names no sampling rate.*%Sample Rate = 250 Hz"),
-        ("%OpenBCI Raw EXG Data\n%Sample Rate = 0 Hz\n0, 1, 2, 3\n", "names no sampling rate.*got 0 Hz"),
-        ("%OpenBCI Raw EXG Data\n%Sample Rate = 250 Hz\n0, 1, 2\n", "its rows do not hold its channels"),
+        (
+            "%OpenBCI Raw EXG Data\n%Sample Rate = 0 Hz\n0, 1, 2, 3\n",
+            "names no sampling rate.*got 0 Hz",
+        ),
+        (
+            "%OpenBCI Raw EXG Data\n%Sample Rate = 250 Hz\n0, 1, 2\n",
+            "its rows do not hold its channels",
+        ),
         ("%OpenBCI Raw EXG Data\n%Sample Rate = 250 Hz\n", "its rows do not hold its channels"),
-        ("%OpenBCI\n%Sample Rate = 250 Hz\n%Number of channels = 8\n0, 1, 2, 3, 4, 5\n", "do not hold its channels"),
+        (
+            "%OpenBCI\n%Sample Rate = 250 Hz\n%Number of channels = 8\n0, 1, 2, 3, 4, 5\n",
+            "do not hold its channels",
+        ),
         ("time,PPG\n0,1\n", "cannot be read.*import csv"),
     ],
 )
@@ -161,7 +198,9 @@ def test_a_bad_cell_is_named_by_its_line(tmp_path: Path) -> None:
     openbci_file(tmp_path / "a.txt")
     lines = (tmp_path / "a.txt").read_text().splitlines()
     lines[41] = lines[41].replace(lines[41].split(",")[2], " oops")
-    with pytest.raises(RecordingError, match=r"line 42, column EXG Channel 1: not a number.*'oops'"):
+    with pytest.raises(
+        RecordingError, match=r"line 42, column EXG Channel 1: not a number.*'oops'"
+    ):
         read_openbci(write(tmp_path / "a.txt", "\n".join(lines) + "\n"))
 
 
@@ -172,4 +211,8 @@ def test_the_real_recording_of_a_cyton_has_what_its_rows_say(shared_data: Path) 
     rows = [line.split(",") for line in path.read_text().splitlines() if line[0].isdigit()]
     expected = np.array([[float(cell) for cell in row[1:9]] for row in rows], dtype=np.float32)
     np.testing.assert_array_equal(eeg.samples[:], expected)
-    assert (eeg.rate_hz, eeg.sequence, recording.start_time) == (250.0, None, "2019-05-15T16:00:53.329000Z")
+    assert (eeg.rate_hz, eeg.sequence, recording.start_time) == (
+        250.0,
+        None,
+        "2019-05-15T16:00:53.329000Z",
+    )

@@ -1,4 +1,6 @@
-"""OpenSignals .h5 in the layout of the vendor's own files: counts of the ADC to physical units, counter to gaps."""
+"""OpenSignals .h5 in the layout of the vendor's own files:
+counts of the ADC to physical units, counter to gaps.
+"""
 
 from __future__ import annotations
 
@@ -36,12 +38,18 @@ def add_device(
     counts = np.full((400, len(sensors)), 1 << 15) if counts is None else np.asarray(counts)
     with h5py.File(path, "a") as file:
         group = file.create_group(name)
-        group.attrs.update({"device": model, "sampling rate": np.int32(rate), "resolution": np.array(bits, "i4")})
-        group.attrs.update({"date": more.get("date", "2017-1-23"), "time": more.get("time", "13:28:43.110")})
+        group.attrs.update(
+            {"device": model, "sampling rate": np.int32(rate), "resolution": np.array(bits, "i4")}
+        )
+        group.attrs.update(
+            {"date": more.get("date", "2017-1-23"), "time": more.get("time", "13:28:43.110")}
+        )
         group.attrs["digital IO"] = np.array(more.get("digital_io", [0, 1]), "i4")
         group["raw/nSeq"] = np.asarray(more.get("counter", np.arange(len(counts))), "u2")[:, None]
         for i, sensor in enumerate(sensors):
-            data = group.create_dataset(f"raw/channel_{i + 1}", data=counts[:, i : i + 1].astype("u4"))
+            data = group.create_dataset(
+                f"raw/channel_{i + 1}", data=counts[:, i : i + 1].astype("u4")
+            )
             data.attrs.update({"sensor": sensor, "label": f"A{i + 1}"})
         for i, line in enumerate(more.get("digital", [])):
             group[f"digital/digital_{i + 1}"] = np.asarray(line, "u2")[:, None]
@@ -57,9 +65,26 @@ def add_device(
         ("biosignalsplux", "EDA", (8,), [0, 128, 255], "gsr", "uS", [0, 12.5, 24.9]),
         # PLUX EEG data sheet: -37.5 to 37.5 uV.
         ("channeller", "EEG", (16,), [0, 1 << 15, (1 << 16) - 1], "eeg", "uV", [-37.5, 0, 37.5]),
-        # BITalino (r)evolution EDA data sheet: 0 to 25 uS; EEG: -39.49 to 39.49 uV. 10 bits come last in the list.
-        ("bitalino_rev", "EDABITREV", (4, 1, 1, 1, 1, 10), [0, 512, 1023], "gsr", "uS", [0, 12.5, 24.976]),
-        ("bitalino_rev", "EEGBITREV", (4, 1, 1, 1, 1, 10), [0, 512, 1023], "eeg", "uV", [-39.49, 0, 39.41]),
+        # BITalino (r)evolution EDA data sheet: 0 to 25 uS; EEG: -39.49 to 39.49 uV.
+        # 10 bits come last in the list.
+        (
+            "bitalino_rev",
+            "EDABITREV",
+            (4, 1, 1, 1, 1, 10),
+            [0, 512, 1023],
+            "gsr",
+            "uS",
+            [0, 12.5, 24.976],
+        ),
+        (
+            "bitalino_rev",
+            "EEGBITREV",
+            (4, 1, 1, 1, 1, 10),
+            [0, 512, 1023],
+            "eeg",
+            "uV",
+            [-39.49, 0, 39.41],
+        ),
         ("channeller", "BVP", (16,), [0, 1 << 15, 1 << 16], "ppg", "a.u.", [0, 0.5, 1.0]),
     ],
 )
@@ -73,10 +98,18 @@ def test_counts_become_the_units_of_the_data_sheets(
     unit: str,
     expected: list[Any],
 ) -> None:
-    path = add_device(tmp_path / "a.h5", model=model, sensors=(sensor,), counts=np.array(counts)[:, None], bits=bits)
+    path = add_device(
+        tmp_path / "a.h5",
+        model=model,
+        sensors=(sensor,),
+        counts=np.array(counts)[:, None],
+        bits=bits,
+    )
     signal = read_opensignals(path).signals[modality]
     assert (signal.unit, signal.rate_hz) == (unit, 100.0)
-    np.testing.assert_allclose(signal.samples[:, 0], expected, atol=0.005)  # the data sheets give two decimals
+    np.testing.assert_allclose(
+        signal.samples[:, 0], expected, atol=0.005
+    )  # the data sheets give two decimals
 
 
 def test_lost_samples_show_in_the_sequence_and_wrapping_does_not(tmp_path: Path) -> None:
@@ -100,13 +133,18 @@ def test_a_counter_that_ran_out_of_bits_loses_nothing(tmp_path: Path) -> None:
 def test_a_raw_channel_is_taken_when_told_its_sensor(tmp_path: Path) -> None:
     path = add_device(tmp_path / "a.h5", sensors=("RAW", "CUSTOM"), bits=(16, 16))
     with pytest.raises(
-        RecordingError, match=r"no channel of a known sensor.*A1 \(RAW\), A2 \(CUSTOM\).*--sensor A1=BVP"
+        RecordingError,
+        match=r"no channel of a known sensor.*A1 \(RAW\), A2 \(CUSTOM\).*--sensor A1=BVP",
     ):
         read_opensignals(path)
     recording = read_opensignals(path, sensor=["A1=EEG:O1,2=BVP"])
     assert recording.signals["eeg"].channel_names == ("O1",)
     assert recording.modality_names == ("eeg", "ppg")
-    for wrong, sentence in (("A9=BVP", "names no channel"), ("A1=ECG", "names no sensor"), ("A1", "NAME=VALUE")):
+    for wrong, sentence in (
+        ("A9=BVP", "names no channel"),
+        ("A1=ECG", "names no sensor"),
+        ("A1", "NAME=VALUE"),
+    ):
         with pytest.raises(RecordingError, match=sentence):
             read_opensignals(path, sensor=[wrong])
 
@@ -121,7 +159,14 @@ def test_two_channels_of_one_modality_are_listed_and_one_is_left_out(tmp_path: P
 
 def test_two_devices_lie_on_one_clock(tmp_path: Path) -> None:
     path = add_device(tmp_path / "a.h5", PLUX, time="13:28:43.110")
-    add_device(path, BITALINO, model="bitalino_rev", sensors=("PULSEBITREV",), bits=(10,), time="13:28:44.360")
+    add_device(
+        path,
+        BITALINO,
+        model="bitalino_rev",
+        sensors=("PULSEBITREV",),
+        bits=(10,),
+        time="13:28:44.360",
+    )
     recording = read_opensignals(path)
     assert recording.start_time == "2017-01-23T13:28:43.110000"
     assert recording.signals["gsr"].start_s == 0.0
@@ -137,8 +182,15 @@ def test_changes_of_a_digital_input_become_events_and_outputs_do_not(tmp_path: P
 
 def test_names_are_the_files_or_as_asked(tmp_path: Path) -> None:
     path = add_device(tmp_path / "rest.h5")
-    plain, named = read_opensignals(path), read_opensignals(path, subject_id="anna", session_id="monday")
-    assert (plain.subject_id, plain.session_id, plain.device) == ("rest", "rest", f"PLUX channeller {PLUX}")
+    plain, named = (
+        read_opensignals(path),
+        read_opensignals(path, subject_id="anna", session_id="monday"),
+    )
+    assert (plain.subject_id, plain.session_id, plain.device) == (
+        "rest",
+        "rest",
+        f"PLUX channeller {PLUX}",
+    )
     assert (named.subject_id, named.session_id) == ("anna", "monday")
 
 
@@ -147,9 +199,13 @@ def test_names_are_the_files_or_as_asked(tmp_path: Path) -> None:
     # Of BITalino's list the last are the channels'; a list that is too short goes on with its last.
     [((16, 10), [12.5, 0.5]), ((4, 1, 16, 10), [12.5, 0.5]), ((16,), [12.5, 0.0078125])],
 )
-def test_each_channel_has_a_width_of_its_own(tmp_path: Path, bits: tuple[int, ...], expected: list[float]) -> None:
+def test_each_channel_has_a_width_of_its_own(
+    tmp_path: Path, bits: tuple[int, ...], expected: list[float]
+) -> None:
     counts = np.tile([[1 << 15, 1 << 9]], (40, 1))
-    recording = read_opensignals(add_device(tmp_path / "a.h5", sensors=("EDA", "BVP"), counts=counts, bits=bits))
+    recording = read_opensignals(
+        add_device(tmp_path / "a.h5", sensors=("EDA", "BVP"), counts=counts, bits=bits)
+    )
     assert [recording.signals[m].samples[0, 0] for m in ("gsr", "ppg")] == expected
 
 
@@ -161,7 +217,9 @@ def test_channels_of_no_width_have_16_bits(tmp_path: Path) -> None:
 
 
 def test_channels_come_in_the_order_of_their_numbers(tmp_path: Path) -> None:
-    path = add_device(tmp_path / "a.h5", sensors=("EEG",) * 11, counts=np.tile(np.arange(11) << 12, (40, 1)))
+    path = add_device(
+        tmp_path / "a.h5", sensors=("EEG",) * 11, counts=np.tile(np.arange(11) << 12, (40, 1))
+    )
     eeg = read_opensignals(path).signals["eeg"]
     assert eeg.channel_names == tuple(f"A{i + 1}" for i in range(11))
     # 75 uV over 2^16 counts.
@@ -176,10 +234,15 @@ def test_electrodes_named_by_port_are_said_and_those_that_were_told_are_not(tmp_
     assert "notes" not in told.attributes
 
 
-@pytest.mark.parametrize("name", ["A2", "a2", "2", "channel_2", "PORT2", f"{PLUX}/2", f"{PLUX}/channel_2"])
+@pytest.mark.parametrize(
+    "name", ["A2", "a2", "2", "channel_2", "PORT2", f"{PLUX}/2", f"{PLUX}/channel_2"]
+)
 def test_a_channel_is_called_by_label_number_or_key(tmp_path: Path, name: str) -> None:
     path = add_device(tmp_path / "a.h5", sensors=("RAW", "RAW"))
-    assert read_opensignals(path, sensor=[f"{name}=BVP"]).attributes["left_out"] == "A1 (RAW) (sensor not known)"
+    assert (
+        read_opensignals(path, sensor=[f"{name}=BVP"]).attributes["left_out"]
+        == "A1 (RAW) (sensor not known)"
+    )
 
 
 def test_a_name_of_two_channels_and_eeg_of_two_devices_are_refused(tmp_path: Path) -> None:
@@ -211,9 +274,20 @@ def test_a_start_that_is_none_is_left_out(tmp_path: Path, more: dict[str, str], 
 def test_events_lie_on_the_clock_of_the_first_device_to_start(tmp_path: Path) -> None:
     line = np.repeat([0, 1], [100, 300])
     path = add_device(tmp_path / "a.h5", digital=[line], digital_io=[0])
-    add_device(path, BITALINO, sensors=("BVP",), digital=[line, line, line], digital_io=[1, 0], time="13:28:42.110")
+    add_device(
+        path,
+        BITALINO,
+        sensors=("BVP",),
+        digital=[line, line, line],
+        digital_io=[1, 0],
+        time="13:28:42.110",
+    )
     events = [(round(e.onset_s, 6), e.code, e.description) for e in read_opensignals(path).events]
-    assert events == [(1.0, 2, "digital_2 0 -> 1"), (1.0, 3, "digital_3 0 -> 1"), (2.0, 1, "digital_1 0 -> 1")]
+    assert events == [
+        (1.0, 2, "digital_2 0 -> 1"),
+        (1.0, 3, "digital_3 0 -> 1"),
+        (2.0, 1, "digital_1 0 -> 1"),
+    ]
 
 
 def test_a_second_device_without_a_start_is_taken_to_start_with_the_first(tmp_path: Path) -> None:
@@ -232,7 +306,9 @@ def test_events_of_an_unknown_layout_are_named(tmp_path: Path) -> None:
         for name, rows in (("sync", 1), ("ttl", 2)):
             file[PLUX].create_dataset(f"events/{name}", data=np.zeros((rows, 4), "u4"))
     left_out = read_opensignals(path).attributes["left_out"]
-    assert left_out == "events/sync (1 row of unknown layout), events/ttl (2 rows of unknown layout)"
+    assert (
+        left_out == "events/sync (1 row of unknown layout), events/ttl (2 rows of unknown layout)"
+    )
 
 
 def test_a_counter_that_counts_nothing_is_said(tmp_path: Path) -> None:
@@ -276,7 +352,13 @@ def test_other_and_damaged_files_are_refused(tmp_path: Path) -> None:
         ("eda_hot_surface", [], "gsr", "channel_3", lambda counts: counts / 2**10 * 25),
         ("bvp_rest", [], "ppg", "channel_1", lambda counts: counts / 2**16),
         ("bvp_motion_artifact", ["A2=BVP"], "ppg", "channel_2", lambda counts: counts / 2**10),
-        ("signal_sample_single_hub_EEG_2018_7_4", [], "eeg", "channel_1", lambda counts: (counts / 2**16 - 0.5) * 75),
+        (
+            "signal_sample_single_hub_EEG_2018_7_4",
+            [],
+            "eeg",
+            "channel_1",
+            lambda counts: (counts / 2**16 - 0.5) * 75,
+        ),
         (
             "eeg_sample_closed_open_eyes",
             ["RAW1=EEG:O1", "RAW5=EEG:O2"],
@@ -299,7 +381,10 @@ def test_the_real_files_equal_their_counts_in_physical_units(
     recording = read_opensignals(path, sensor=sensor)
     with h5py.File(path) as file:
         (group,) = file.values()
-        counts, rate = group[f"raw/{channel}"][:, 0].astype(float), float(group.attrs["sampling rate"])
+        counts, rate = (
+            group[f"raw/{channel}"][:, 0].astype(float),
+            float(group.attrs["sampling rate"]),
+        )
     signal = recording.signals[modality]
     assert (signal.rate_hz, signal.sample_count) == (rate, len(counts))
     np.testing.assert_allclose(signal.samples[:, 0], unit_of(counts), rtol=1e-6)  # float32

@@ -27,7 +27,9 @@ def test_the_pulse_of_the_imported_e4_agrees_with_the_devices_own_rate(shared_da
     device_start_s, device_bpm = lines[0] - 1644226061, np.array(lines[2:])
     differences = []
     for start_s in range(int(device_start_s), int(ppg.stop_s) - WINDOW_S, WINDOW_S):
-        inside = (table.windows.start_s >= start_s) & (table.windows.start_s + 5 <= start_s + WINDOW_S)
+        inside = (table.windows.start_s >= start_s) & (
+            table.windows.start_s + 5 <= start_s + WINDOW_S
+        )
         if quality[inside].mean() < CLEAN:
             continue
         samples = ppg.samples[round(start_s * 64) : round((start_s + WINDOW_S) * 64), 0]

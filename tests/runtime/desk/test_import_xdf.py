@@ -1,4 +1,6 @@
-"""XDF by a writer of our own after the specification of the format: chunks of length, tag and content."""
+"""XDF by a writer of our own after the specification of the format:
+chunks of length, tag and content.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,14 @@ from emodict.recording.session import open_session, write_session
 from emodict_desk.importers.xdf import read_xdf
 from emodict_desk.importers.xdf_chunks import check_chunks
 
-FORMATS = {"float32": "<f4", "double64": "<f8", "int8": "<i1", "int16": "<i2", "int32": "<i4", "int64": "<i8"}
+FORMATS = {
+    "float32": "<f4",
+    "double64": "<f8",
+    "int8": "<i1",
+    "int16": "<i2",
+    "int32": "<i4",
+    "int64": "<i8",
+}
 
 
 def chunk(tag: int, content: bytes) -> bytes:
@@ -32,7 +41,9 @@ def text_sample(text: str) -> bytes:
 class XdfWriter:
     def __init__(self, datetime: str = "") -> None:
         when = f"<datetime>{datetime}</datetime>" if datetime else ""
-        self.content = b"XDF:" + chunk(1, f"<?xml version='1.0'?><info><version>1.0</version>{when}</info>".encode())
+        self.content = b"XDF:" + chunk(
+            1, f"<?xml version='1.0'?><info><version>1.0</version>{when}</info>".encode()
+        )
 
     def stream(
         self,
@@ -51,7 +62,8 @@ class XdfWriter:
         )
         xml = (
             f"<?xml version='1.0'?><info><name>{name}</name><type>{kind}</type>"
-            f"<channel_count>{count or len(channels) or 1}</channel_count><nominal_srate>{rate}</nominal_srate>"
+            f"<channel_count>{count or len(channels) or 1}</channel_count>"
+            f"<nominal_srate>{rate}</nominal_srate>"
             f"<channel_format>{form}</channel_format><source_id>x{number}</source_id><hostname>lab</hostname>"
             f"<uid>u{number}</uid><created_at>0</created_at><session_id>s</session_id>"
             f"<desc><channels>{described}</channels></desc></info>"
@@ -60,12 +72,21 @@ class XdfWriter:
         return self
 
     def samples(
-        self, number: int, times_s: list[float] | np.ndarray, values: list[str] | np.ndarray, *, form: str = "float32"
+        self,
+        number: int,
+        times_s: list[float] | np.ndarray,
+        values: list[str] | np.ndarray,
+        *,
+        form: str = "float32",
     ) -> XdfWriter:
         body = struct.pack("<I", number) + b"\x04" + struct.pack("<I", len(times_s))
         for at, value in zip(times_s, values, strict=True):
             body += b"\x08" + struct.pack("<d", at)
-            body += text_sample(value) if form == "string" else np.asarray(value, dtype=FORMATS[form]).tobytes()
+            body += (
+                text_sample(value)
+                if form == "string"
+                else np.asarray(value, dtype=FORMATS[form]).tobytes()
+            )
         self.content += chunk(3, body)
         return self
 
@@ -87,11 +108,15 @@ EEG = (("EEG Cz-Pz", "microvolts", "EEG"), ("Fp1", "microvolts", "EEG"), ("TRIG"
 
 
 def eeg_and_wrist(**more: Any) -> tuple[XdfWriter, np.ndarray, np.ndarray]:
-    """10 s: EEG at 100 Hz from 1000 s, GSR at 4 Hz from 1000.5 s on a clock that is 20 s ahead, two markers."""
+    """10 s: EEG at 100 Hz from 1000 s,
+    GSR at 4 Hz from 1000.5 s on a clock that is 20 s ahead, two markers.
+    """
     values = np.random.default_rng(1).normal(0, 30, (1000, 3))
     gsr = np.linspace(1, 2, 38)[:, None]
     xdf = XdfWriter(**more)
-    xdf.stream(1, "Cap", "EEG", rate=100, channels=EEG).stream(2, "Wrist", "GSR", rate=4, channels=[("", "uS", "")])
+    xdf.stream(1, "Cap", "EEG", rate=100, channels=EEG).stream(
+        2, "Wrist", "GSR", rate=4, channels=[("", "uS", "")]
+    )
     xdf.stream(3, "Tasks", "Markers", form="string")
     xdf.samples(1, 1000 + np.arange(1000) / 100, values)
     xdf.samples(2, 1020.5 + np.arange(38) / 4, gsr)
@@ -104,10 +129,17 @@ def test_streams_become_modalities_on_one_clock(tmp_path: Path) -> None:
     xdf, values, gsr = eeg_and_wrist(datetime="2025-01-31T00:21:17+0000")
     recording = read_xdf(xdf.write(tmp_path / "a.xdf"))
     eeg, wrist = recording.signals["eeg"], recording.signals["gsr"]
-    assert (eeg.channel_names, eeg.unit, eeg.rate_hz, eeg.reference) == (("Cz", "Fp1"), "uV", 100.0, "Pz")
+    assert (eeg.channel_names, eeg.unit, eeg.rate_hz, eeg.reference) == (
+        ("Cz", "Fp1"),
+        "uV",
+        100.0,
+        "Pz",
+    )
     assert eeg.start_s == 0.0
     np.testing.assert_array_equal(eeg.samples[:], values[:, :2].astype(np.float32))
-    assert wrist.start_s == pytest.approx(0.5, abs=1e-6)  # 1020.5 s on a clock 20 s ahead is 1000.5 s
+    assert wrist.start_s == pytest.approx(
+        0.5, abs=1e-6
+    )  # 1020.5 s on a clock 20 s ahead is 1000.5 s
     np.testing.assert_array_equal(wrist.samples[:], gsr.astype(np.float32))
     assert [(e.code, e.description) for e in recording.events] == [(0, "begin"), (7, "7")]
     np.testing.assert_allclose([e.onset_s for e in recording.events], [2.0, 4.25], atol=1e-9)
@@ -145,7 +177,9 @@ def test_several_eeg_streams_are_listed_and_one_is_chosen(tmp_path: Path) -> Non
         xdf.stream(number, name, "EEG", rate=100, channels=[("Cz", "uV", "EEG")])
         xdf.samples(number, np.arange(200) / 100, np.full((200, 1), number))
     path = xdf.write(tmp_path / "a.xdf")
-    with pytest.raises(RecordingError, match=r"2 streams of eeg.*Cap .*number 1.*; Band .*number 2.*--stream 'Cap'"):
+    with pytest.raises(
+        RecordingError, match=r"2 streams of eeg.*Cap .*number 1.*; Band .*number 2.*--stream 'Cap'"
+    ):
         read_xdf(path)
     for wanted in ("Band", "2", "eeg=Band", "Band@lab"):
         recording = read_xdf(path, stream=[wanted])
@@ -159,9 +193,13 @@ def test_a_stream_of_another_type_is_taken_when_told_what_it_is(tmp_path: Path) 
     xdf = XdfWriter().stream(5, "Shimmer", "ExG", rate=100, channels=[("a", "", ""), ("b", "", "")])
     xdf.samples(5, np.arange(200) / 100, np.arange(400).reshape(200, 2))
     path = xdf.write(tmp_path / "a.xdf")
-    with pytest.raises(RecordingError, match=r"no stream of EEG, PPG or GSR.*Shimmer \(type ExG.*--stream eeg=NAME"):
+    with pytest.raises(
+        RecordingError, match=r"no stream of EEG, PPG or GSR.*Shimmer \(type ExG.*--stream eeg=NAME"
+    ):
         read_xdf(path)
-    with pytest.raises(RecordingError, match=r"does not say what it measures.*--stream 'eeg=Shimmer'"):
+    with pytest.raises(
+        RecordingError, match=r"does not say what it measures.*--stream 'eeg=Shimmer'"
+    ):
         read_xdf(path, stream=["Shimmer"])
     recording = read_xdf(path, stream=["ppg=Shimmer"])
     np.testing.assert_array_equal(recording.signals["ppg"].samples[:, 0], np.arange(0, 400, 2))
@@ -169,10 +207,14 @@ def test_a_stream_of_another_type_is_taken_when_told_what_it_is(tmp_path: Path) 
 
 
 @pytest.mark.parametrize("wanted", ["gsr=Tasks", "eeg=3"])
-def test_a_stream_of_text_is_no_modality_whatever_it_is_told_to_be(tmp_path: Path, wanted: str) -> None:
+def test_a_stream_of_text_is_no_modality_whatever_it_is_told_to_be(
+    tmp_path: Path, wanted: str
+) -> None:
     xdf, _, _ = eeg_and_wrist()
     path = xdf.write(tmp_path / "a.xdf")
-    with pytest.raises(RecordingError, match=r"Tasks \(type Markers.*number 3\) holds text, not samples") as said:
+    with pytest.raises(
+        RecordingError, match=r"Tasks \(type Markers.*number 3\) holds text, not samples"
+    ) as said:
         read_xdf(path, stream=[wanted])
     assert said.value.exit_code == 2
     assert len(read_xdf(path, stream=["Tasks"]).events) == 2
@@ -205,7 +247,9 @@ def one_stream(
     """A file of one stream, sample n of channel c being 100 c + n % 100."""
     width = count or len(channels)
     times = np.arange(200) / 100 if times is None else times
-    values = np.arange(len(times))[:, None] % 100 + 100 * np.arange(width) * (more.get("form") != "int8")
+    values = np.arange(len(times))[:, None] % 100 + 100 * np.arange(width) * (
+        more.get("form") != "int8"
+    )
     xdf = XdfWriter().stream(1, name, kind, rate=rate, channels=channels, count=count, **more)
     return xdf.samples(1, times, values, **more)
 
@@ -229,13 +273,20 @@ def test_numbers_of_every_format_are_read(tmp_path: Path, form: str) -> None:
 def test_session_and_subject_are_the_files_or_as_asked(tmp_path: Path) -> None:
     path = one_stream().write(tmp_path / "rest.xdf")
     plain, named = read_xdf(path), read_xdf(path, subject_id="anna", session_id="monday")
-    assert (plain.session_id, plain.subject_id, plain.device, plain.start_time) == ("rest", "rest", "Cap", "")
+    assert (plain.session_id, plain.subject_id, plain.device, plain.start_time) == (
+        "rest",
+        "rest",
+        "Cap",
+        "",
+    )
     assert (named.session_id, named.subject_id) == ("monday", "anna")
     assert "start_time" not in notes_of(plain)
 
 
 def in_bursts(pause_s: float) -> np.ndarray:
-    """6 s of 100 Hz, each ten samples stamped when they came; between two of the bursts lies a pause."""
+    """6 s of 100 Hz, each ten samples stamped when they came;
+    between two of the bursts lies a pause.
+    """
     times_s = np.floor(np.arange(600) / 10) / 10
     return times_s + (pause_s - 0.1) * (np.arange(600) >= 300)
 
@@ -249,22 +300,33 @@ def test_of_bursts_a_pause_of_more_than_half_a_second_is_not_evened_out(
 
 
 @pytest.mark.parametrize("lost", [1, 30, 300])
-def test_samples_lost_from_a_steady_stream_are_a_gap_of_their_length(tmp_path: Path, lost: int) -> None:
+def test_samples_lost_from_a_steady_stream_are_a_gap_of_their_length(
+    tmp_path: Path, lost: int
+) -> None:
     taken = np.delete(np.arange(2000), np.arange(700, 700 + lost))
     recording = read_xdf(one_stream(times=taken / 100).write(tmp_path / "a.xdf"))
     eeg = recording.signals["eeg"]
     assert (eeg.rate_hz, eeg.sample_count) == (100.0, len(taken))
-    np.testing.assert_allclose(eeg.timestamps_s, taken / 100, atol=1e-9)  # of sums of seconds as float64
-    assert f"stream Cap: {lost} sample{'' if lost == 1 else 's'} lost, by the time stamps" in notes_of(recording)
+    np.testing.assert_allclose(
+        eeg.timestamps_s, taken / 100, atol=1e-9
+    )  # of sums of seconds as float64
+    assert (
+        f"stream Cap: {lost} sample{'' if lost == 1 else 's'} lost, by the time stamps"
+        in notes_of(recording)
+    )
 
 
-def test_samples_stay_at_their_rate_though_a_third_is_lost_and_packets_come_late(tmp_path: Path) -> None:
+def test_samples_stay_at_their_rate_though_a_third_is_lost_and_packets_come_late(
+    tmp_path: Path,
+) -> None:
     """Of 250 Hz in packets of 5, each late by up to 12 ms: none becomes 170 Hz."""
     rng = np.random.default_rng(4)
     packets = np.flatnonzero(rng.random(2000) > 0.35)
     taken = (packets[:, None] * 5 + np.arange(5)).ravel()
     late_s = np.repeat(rng.uniform(0, 0.012, len(packets)), 5)
-    recording = read_xdf(one_stream(times=taken / 250 + late_s, rate=250.0).write(tmp_path / "a.xdf"))
+    recording = read_xdf(
+        one_stream(times=taken / 250 + late_s, rate=250.0).write(tmp_path / "a.xdf")
+    )
     eeg = recording.signals["eeg"]
     assert eeg.rate_hz == 250.0
     placed_s = eeg.timestamps_s - eeg.timestamps_s[0] - (taken - taken[0]) / 250
@@ -290,7 +352,9 @@ def test_samples_in_another_order_are_put_where_their_stamps_say(tmp_path: Path)
     eeg = recording.signals["eeg"]
     np.testing.assert_array_equal(eeg.samples[:, 0], np.sin(np.arange(1200)).astype(np.float32))
     assert eeg.timestamps_s is None
-    assert "stream Cap: 374 samples came late, by the time stamps" in notes_of(recording)  # 34 packets, 11 of each
+    assert "stream Cap: 374 samples came late, by the time stamps" in notes_of(
+        recording
+    )  # 34 packets, 11 of each
 
 
 def test_samples_that_stand_twice_count_once(tmp_path: Path) -> None:
@@ -320,7 +384,9 @@ def test_one_wrong_stamp_is_placed_between_the_next_ones(tmp_path: Path) -> None
 
 def test_a_clock_that_is_set_forward_by_days_is_refused_by_the_streams_name(tmp_path: Path) -> None:
     times = np.arange(1000) / 100 + 200_000 * (np.arange(1000) >= 500)
-    with pytest.raises(RecordingError, match=r"clock of stream Cap was set.*got a step of 200000 s after 5\.0 s"):
+    with pytest.raises(
+        RecordingError, match=r"clock of stream Cap was set.*got a step of 200000 s after 5\.0 s"
+    ):
         read_xdf(one_stream(times=times).write(tmp_path / "a.xdf"))
 
 
@@ -329,7 +395,9 @@ def restarted(*starts_s: float, source: str = "x1") -> XdfWriter:
     xdf = XdfWriter()
     for number, _ in enumerate(starts_s, start=1):
         xdf.stream(number, "bvp", "BVP", rate=64)
-        xdf.content = xdf.content.replace(f"<source_id>x{number}<".encode(), f"<source_id>{source}<".encode())
+        xdf.content = xdf.content.replace(
+            f"<source_id>x{number}<".encode(), f"<source_id>{source}<".encode()
+        )
     for number, start_s in enumerate(starts_s, start=1):
         if np.isfinite(start_s):
             xdf.samples(number, start_s + np.arange(1280) / 64, np.full((1280, 1), number))
@@ -341,12 +409,16 @@ def test_a_stream_that_was_started_again_is_one_signal_with_a_gap(tmp_path: Path
     ppg = recording.signals["ppg"]
     assert (ppg.sample_count, ppg.rate_hz, ppg.stop_s) == (2560, 64.0, 50.0)
     assert (ppg.samples[0, 0], ppg.samples[-1, 0]) == (2, 1)
-    assert "stream bvp: started again at 30.0 s; its parts are one signal with a gap" in notes_of(recording)
+    assert "stream bvp: started again at 30.0 s; its parts are one signal with a gap" in notes_of(
+        recording
+    )
 
 
 def test_streams_of_one_name_that_overlap_are_two(tmp_path: Path) -> None:
     path = restarted(0.0, 10.0).write(tmp_path / "a.xdf")
-    with pytest.raises(RecordingError, match=r"holds 2 streams of ppg.*Choose one: by its number, --stream 1"):
+    with pytest.raises(
+        RecordingError, match=r"holds 2 streams of ppg.*Choose one: by its number, --stream 1"
+    ):
         read_xdf(path)
     assert read_xdf(path, stream=["2"]).signals["ppg"].samples[0, 0] == 2
 
@@ -359,16 +431,21 @@ def test_an_empty_twin_is_left_out(tmp_path: Path, stream: list[str]) -> None:
 
 
 def unix_and_lsl() -> XdfWriter:
-    xdf = one_stream("BVP", name="bvp", rate=64.0, channels=[("", "", "")], times=1.7e9 + np.arange(640) / 64)
+    xdf = one_stream(
+        "BVP", name="bvp", rate=64.0, channels=[("", "", "")], times=1.7e9 + np.arange(640) / 64
+    )
     xdf.stream(2, "gsr", "GSR", rate=4, channels=[("", "uS", "")])
     xdf.samples(2, 1000 + np.arange(40) / 4, np.ones((40, 1)))
-    return xdf.stream(3, "Tasks", "Markers", form="string").samples(3, [1002.0], ["begin"], form="string")
+    return xdf.stream(3, "Tasks", "Markers", form="string").samples(
+        3, [1002.0], ["begin"], form="string"
+    )
 
 
 def test_streams_of_two_clocks_are_refused_with_what_to_do(tmp_path: Path) -> None:
     path = unix_and_lsl().write(tmp_path / "a.xdf")
     with pytest.raises(
-        RecordingError, match=r"stream bvp is stamped in Unix time.*--only ppg and with --only gsr.*--offset"
+        RecordingError,
+        match=r"stream bvp is stamped in Unix time.*--only ppg and with --only gsr.*--offset",
     ):
         read_xdf(path)
     wrist, skin = read_xdf(path, only=["ppg"]), read_xdf(path, only=["gsr"])
@@ -386,7 +463,11 @@ def test_the_rate_of_the_header_is_taken_where_samples_come_at_it_to_a_hundredth
 ) -> None:
     recording = read_xdf(one_stream(rate=nominal).write(tmp_path / "a.xdf"))
     assert recording.signals["eeg"].rate_hz == rate_hz
-    said = f"100 Hz measured, not the {nominal:g} Hz" if nominal else "100 Hz measured, its header names no rate"
+    said = (
+        f"100 Hz measured, not the {nominal:g} Hz"
+        if nominal
+        else "100 Hz measured, its header names no rate"
+    )
     assert (said in notes_of(recording)) is (nominal != rate_hz)
 
 
@@ -406,7 +487,9 @@ def test_channels_that_the_header_does_not_tell_apart_are_numbered(tmp_path: Pat
     assert "described" not in notes_of(silent)
     assert "its header names no channels, they are numbered" in notes_of(silent)
     assert "no unit in its header, taken for uV" in notes_of(silent)
-    half = read_xdf(one_stream(channels=[EEG[0], ("", "microvolts", "EEG")]).write(tmp_path / "a.xdf"))
+    half = read_xdf(
+        one_stream(channels=[EEG[0], ("", "microvolts", "EEG")]).write(tmp_path / "a.xdf")
+    )
     assert half.signals["eeg"].channel_names == ("Cz", "ch2")
     assert "names no channels" not in notes_of(half)
     known = notes_of(read_xdf(one_stream().write(tmp_path / "a.xdf")))
@@ -425,8 +508,15 @@ def test_of_several_lights_infrared_is_the_pulse_and_else_the_first(tmp_path: Pa
     recording = read_xdf(one_stream("PPG", channels=lights).write(tmp_path / "a.xdf"))
     assert recording.signals["ppg"].samples[5, 0] == 105
     assert "ppg: channel ir 940 taken of 3" in notes_of(recording)
-    assert recording.attributes["left_out"] == "channel Red of Cap (one is taken), channel Green of Cap (one is taken)"
-    muse = read_xdf(one_stream("PPG", channels=[(f"PPG{n}", "", "") for n in (1, 2, 3)]).write(tmp_path / "a.xdf"))
+    assert (
+        recording.attributes["left_out"]
+        == "channel Red of Cap (one is taken), channel Green of Cap (one is taken)"
+    )
+    muse = read_xdf(
+        one_stream("PPG", channels=[(f"PPG{n}", "", "") for n in (1, 2, 3)]).write(
+            tmp_path / "a.xdf"
+        )
+    )
     assert muse.signals["ppg"].samples[5, 0] == 105
     assert "ppg: channel PPG2 taken of 3" in notes_of(muse)
     plain = read_xdf(one_stream("PPG", channels=[("", "", "")] * 2).write(tmp_path / "a.xdf"))
@@ -446,7 +536,11 @@ def test_markers_that_are_whole_numbers_of_up_to_nine_digits_are_codes(tmp_path:
 
 
 def test_text_is_events_whatever_its_type(tmp_path: Path) -> None:
-    xdf = one_stream().stream(2, "Notes", "Remarks", form="string").samples(2, [0.5], ["tired"], form="string")
+    xdf = (
+        one_stream()
+        .stream(2, "Notes", "Remarks", form="string")
+        .samples(2, [0.5], ["tired"], form="string")
+    )
     recording = read_xdf(xdf.write(tmp_path / "a.xdf"))
     assert [e.description for e in recording.events] == ["tired"]
     assert "left_out" not in recording.attributes
@@ -495,7 +589,9 @@ def test_a_pause_in_the_stream_stays_a_gap(tmp_path: Path) -> None:
         (b"XDF:\x04\xff\xff", "no stream of EEG|cannot be read"),
     ],
 )
-def test_what_is_no_xdf_is_refused_with_what_it_looks_like(tmp_path: Path, content: bytes, sentence: str) -> None:
+def test_what_is_no_xdf_is_refused_with_what_it_looks_like(
+    tmp_path: Path, content: bytes, sentence: str
+) -> None:
     (tmp_path / "a.xdf").write_bytes(content)
     with pytest.raises(RecordingError, match=sentence):
         read_xdf(tmp_path / "a.xdf")
@@ -507,7 +603,9 @@ def number(value: int, size: int) -> bytes:
     return bytes([size]) + value.to_bytes(size, "little")
 
 
-def sample_chunk(count: int, content: bytes, *, stream: int = 1, count_size: int = 1, length_size: int = 4) -> bytes:
+def sample_chunk(
+    count: int, content: bytes, *, stream: int = 1, count_size: int = 1, length_size: int = 4
+) -> bytes:
     body = struct.pack("<HI", 3, stream) + number(count, count_size) + content
     return number(len(body), length_size) + body
 
@@ -524,13 +622,21 @@ def check(tmp_path: Path, *chunks: Any, rows: dict[int, tuple[int, int]] = ROWS)
 
 @pytest.mark.parametrize("length_size", [1, 4, 8])
 @pytest.mark.parametrize("size", [1, 4, 8])
-def test_chunks_that_hold_what_they_claim_are_taken(tmp_path: Path, size: int, length_size: int) -> None:
+def test_chunks_that_hold_what_they_claim_are_taken(
+    tmp_path: Path, size: int, length_size: int
+) -> None:
     sizes = {"count_size": size, "length_size": length_size}
     numbers, no_time = bytes(range(8)), b"\x00"
-    for content in ((TIME + numbers) * 3, (no_time + numbers) * 3, no_time + numbers + (TIME + numbers) * 2):
+    for content in (
+        (TIME + numbers) * 3,
+        (no_time + numbers) * 3,
+        no_time + numbers + (TIME + numbers) * 2,
+    ):
         check(tmp_path, sample_chunk(3, content, **sizes), sample_chunk(0, b"", **sizes))
     empty, text = number(0, size), number(5, size) + b"begin"
-    check(tmp_path, sample_chunk(2, TIME + text + empty + no_time + empty + empty, stream=2, **sizes))
+    check(
+        tmp_path, sample_chunk(2, TIME + text + empty + no_time + empty + empty, stream=2, **sizes)
+    )
     # Of a stream without a header nothing is known, and nothing read.
     check(tmp_path, sample_chunk(99, b"what", stream=3, **sizes))
 
@@ -539,8 +645,14 @@ def test_chunks_that_hold_what_they_claim_are_taken(tmp_path: Path, size: int, l
     ("chunk", "said"),
     [
         (sample_chunk(2, (TIME + bytes(8)) * 2 + b"x"), "its samples end at 40 of its 41 bytes"),
-        (sample_chunk(2, (TIME + bytes(8)) * 2 + b"\x00" * 4), "its samples end at 40 of its 44 bytes"),
-        (sample_chunk(2, b"\x00" + bytes(8) + (TIME + bytes(6))), "its samples end at 32 of its 30 bytes"),
+        (
+            sample_chunk(2, (TIME + bytes(8)) * 2 + b"\x00" * 4),
+            "its samples end at 40 of its 44 bytes",
+        ),
+        (
+            sample_chunk(2, b"\x00" + bytes(8) + (TIME + bytes(6))),
+            "its samples end at 32 of its 30 bytes",
+        ),
         (sample_chunk(5, (TIME + bytes(8)) * 2), "claims 5 samples of 2 channels in 40 bytes"),
         (
             sample_chunk(1, TIME + number(5, 1) + b"begin" + number(9, 1) + b"short", stream=2),
@@ -566,7 +678,9 @@ def test_a_stream_of_less_than_no_channels_is_refused(tmp_path: Path) -> None:
     check(tmp_path, sample_chunk(2, TIME + b"\x00"), rows={1: (0, 4)})
 
 
-def test_the_last_chunk_may_be_cut_off_unless_it_is_a_header_or_others_follow(tmp_path: Path) -> None:
+def test_the_last_chunk_may_be_cut_off_unless_it_is_a_header_or_others_follow(
+    tmp_path: Path,
+) -> None:
     whole = sample_chunk(2, (TIME + bytes(8)) * 2)
     for left in range(15, len(whole)):
         check(tmp_path, whole[:left])
@@ -590,26 +704,41 @@ def test_of_a_chunk_up_to_64_mib_may_be_missing(tmp_path: Path) -> None:
         check(tmp_path, cut_off(67_108_865))
 
 
-def test_without_pyxdf_it_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_pyxdf_it_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     xdf, _, _ = eeg_and_wrist()
     monkeypatch.setitem(sys.modules, "pyxdf", None)
     with pytest.raises(MissingDependencyError, match=r"pip install 'emodict\[xdf\]'"):
         read_xdf(xdf.write(tmp_path / "a.xdf"))
 
 
-def test_the_real_minimal_file_has_the_values_of_its_specification(shared_data: Path, tmp_path: Path) -> None:
+def test_the_real_minimal_file_has_the_values_of_its_specification(
+    shared_data: Path, tmp_path: Path
+) -> None:
     recording = read_xdf(shared_data / "xdf_examples" / "minimal.xdf")
     eeg = recording.signals["eeg"]
     # The example of the XDF specification: nine rows of three int16, 5.0 s to 5.8 s.
-    expected = [[192, 255, 238], [12, 22, 32], [13, 23, 33], [14, 24, 34], [15, 25, 35], [12, 22, 32], [13, 23, 33],
-                [14, 24, 34], [15, 25, 35]]  # fmt: skip
+    expected = [
+        [192, 255, 238],
+        [12, 22, 32],
+        [13, 23, 33],
+        [14, 24, 34],
+        [15, 25, 35],
+        [12, 22, 32],
+        [13, 23, 33],
+        [14, 24, 34],
+        [15, 25, 35],
+    ]
     np.testing.assert_array_equal(eeg.samples[:], expected)
     assert (eeg.rate_hz, eeg.sample_count) == (10.0, 9)
     assert len(recording.events) == 9
     assert recording.events[0].onset_s == pytest.approx(0.1)
 
 
-def test_the_real_file_with_clock_resets_keeps_every_sample_and_the_pause(shared_data: Path, tmp_path: Path) -> None:
+def test_the_real_file_with_clock_resets_keeps_every_sample_and_the_pause(
+    shared_data: Path, tmp_path: Path
+) -> None:
     write_session(read_xdf(shared_data / "xdf_examples" / "clock_resets.xdf"), tmp_path / "s.h5")
     with open_session(tmp_path / "s.h5") as recording:
         eeg = recording.signals["eeg"]
@@ -623,7 +752,9 @@ def test_the_real_file_with_clock_resets_keeps_every_sample_and_the_pause(shared
 
 def test_the_real_file_of_empty_streams_says_what_it_holds(shared_data: Path) -> None:
     path = shared_data / "xdf_examples" / "empty_streams.xdf"
-    with pytest.raises(RecordingError, match=r"no stream of EEG.*Data stream: test stream 0 counter \(type data"):
+    with pytest.raises(
+        RecordingError, match=r"no stream of EEG.*Data stream: test stream 0 counter \(type data"
+    ):
         read_xdf(path)
     recording = read_xdf(path, stream=["gsr=4"])
     np.testing.assert_array_equal(recording.signals["gsr"].samples[:, 0], np.arange(10))
@@ -631,7 +762,8 @@ def test_the_real_file_of_empty_streams_says_what_it_holds(shared_data: Path) ->
 
 
 @pytest.mark.parametrize(
-    ("version", "taken"), [("1.16.8", False), ("1.17.2", False), ("1.17.3", True), ("1.18.0rc1", True)]
+    ("version", "taken"),
+    [("1.16.8", False), ("1.17.2", False), ("1.17.3", True), ("1.18.0rc1", True)],
 )
 def test_a_pyxdf_that_loses_samples_is_refused(
     version: str, taken: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -641,12 +773,16 @@ def test_a_pyxdf_that_loses_samples_is_refused(
     if taken:
         assert read_xdf(tmp_path / "a.xdf").modality_names
         return
-    with pytest.raises(InputError, match=f"Expected pyxdf 1.17.3 or newer, got {re.escape(version)}"):
+    with pytest.raises(
+        InputError, match=f"Expected pyxdf 1.17.3 or newer, got {re.escape(version)}"
+    ):
         read_xdf(tmp_path / "a.xdf")
 
 
 @pytest.mark.parametrize("header", [b"", chunk(1, b"<info></info>")])
-def test_a_file_whose_header_is_missing_or_empty_has_no_start(header: bytes, tmp_path: Path) -> None:
+def test_a_file_whose_header_is_missing_or_empty_has_no_start(
+    header: bytes, tmp_path: Path
+) -> None:
     xdf = eeg_and_wrist(datetime="2024-05-06T07:08:09Z")[0]
     (length,) = struct.unpack_from("<I", xdf.content, 5)
     xdf.content = xdf.content[:4] + header + xdf.content[9 + length :]

@@ -1,4 +1,6 @@
-"""Recordings of other makers: what comes out is what the file holds, and a bad file is named to the line."""
+"""Recordings of other makers: what comes out is what the file holds,
+and a bad file is named to the line.
+"""
 
 from __future__ import annotations
 
@@ -37,17 +39,31 @@ def test_e4_starts_with_its_earliest_file_and_keeps_the_other_late(e4_folder: Pa
     recording = read_e4(e4_folder)
     ppg, gsr = recording.signals["ppg"], recording.signals["gsr"]
     assert recording.start_time == "2022-02-07T09:27:41Z"
-    assert (ppg.rate_hz, ppg.unit, ppg.channel_names, ppg.start_offset_s) == (64.0, "a.u.", ("ppg",), 0.5)
-    assert (gsr.rate_hz, gsr.unit, gsr.channel_names, gsr.start_offset_s) == (4.0, "uS", ("gsr",), 0.0)
+    assert (ppg.rate_hz, ppg.unit, ppg.channel_names, ppg.start_offset_s) == (
+        64.0,
+        "a.u.",
+        ("ppg",),
+        0.5,
+    )
+    assert (gsr.rate_hz, gsr.unit, gsr.channel_names, gsr.start_offset_s) == (
+        4.0,
+        "uS",
+        ("gsr",),
+        0.0,
+    )
     np.testing.assert_array_equal(ppg.samples[:, 0], [1.25, -2.5, 3])
     np.testing.assert_array_equal(gsr.samples[:, 0], np.float32([0.0, 0.301]))
     assert [event.onset_s for event in recording.events] == [10.25, 20.0]
 
 
 @pytest.mark.parametrize("name", ["BVP.csv", "EDA.csv"])
-def test_one_file_of_an_e4_given_to_another_importer_is_told_what_to_do(e4_folder: Path, name: str) -> None:
+def test_one_file_of_an_e4_given_to_another_importer_is_told_what_to_do(
+    e4_folder: Path, name: str
+) -> None:
     for read in (read_csv, read_edf):
-        with pytest.raises(RecordingError, match=r"one file of an Empatica E4; give its folder to .*import e4"):
+        with pytest.raises(
+            RecordingError, match=r"one file of an Empatica E4; give its folder to .*import e4"
+        ):
             read(e4_folder / name)
 
 
@@ -67,7 +83,9 @@ def test_e4_without_a_bvp_file_gives_what_is_there(e4_folder: Path) -> None:
     assert recording.events == ()
 
 
-def test_e4_real_recording_equals_its_csv_read_by_plain_python(shared_data: Path, tmp_path: Path) -> None:
+def test_e4_real_recording_equals_its_csv_read_by_plain_python(
+    shared_data: Path, tmp_path: Path
+) -> None:
     folder = shared_data / "e4_stress_predict_S01"
     write_session(read_e4(folder), tmp_path / "s.h5")
     with open_session(tmp_path / "s.h5") as recording:
@@ -149,10 +167,13 @@ def test_e4_zip_of_several_sittings_or_damaged_is_refused(e4_folder: Path) -> No
     both.write_bytes(content.replace(b"1.25", b"1.26"))  # its sum no longer fits
     with pytest.raises(RecordingError, match="is a damaged zip"):
         read_e4(both)
-    # The size that a part takes stands at byte 20 of its entry in the list of parts (PKZIP, APPNOTE 4.3.12).
+    # The size that a part takes stands at byte 20 of its entry in the list of parts
+    # (PKZIP, APPNOTE 4.3.12).
     at = content.index(b"PK\x01\x02") + 20
     both.write_bytes(content[:at] + b"\xff\xff\xff\x7f" + content[at + 4 :])
-    with pytest.raises(RecordingError, match="is a damaged zip: a part of it claims more than the whole"):
+    with pytest.raises(
+        RecordingError, match="is a damaged zip: a part of it claims more than the whole"
+    ):
         read_e4(both)
     both.write_bytes(b"PK" + bytes(30))
     assert kind_of(both) is None
@@ -169,14 +190,18 @@ def test_e4_zip_that_unpacks_to_more_than_a_wristband_records_is_refused(e4_fold
         read_e4(e4_folder.with_suffix(".zip"))
 
 
-@pytest.mark.parametrize(("start", "rounded_s"), [("1.64423E+09", 10_000), ("1.644226e9", 1000), ("2E+09", 10**9)])
+@pytest.mark.parametrize(
+    ("start", "rounded_s"), [("1.64423E+09", 10_000), ("1.644226e9", 1000), ("2E+09", 10**9)]
+)
 @pytest.mark.parametrize("name", ["EDA.csv", "tags.csv"])
 def test_e4_times_that_a_spreadsheet_has_rounded_are_refused(
     e4_folder: Path, name: str, start: str, rounded_s: int
 ) -> None:
     lines = (e4_folder / name).read_text().splitlines()
     (e4_folder / name).write_text("\n".join([start, *lines[1:]]) + "\n")
-    with pytest.raises(RecordingError, match=rf"{name}, line 1: the time was rounded to {rounded_s} s by a spread"):
+    with pytest.raises(
+        RecordingError, match=rf"{name}, line 1: the time was rounded to {rounded_s} s by a spread"
+    ):
         read_e4(e4_folder)
 
 
@@ -197,12 +222,18 @@ def edf_signal(
     limits: tuple[float, float] = (-500.0, 500.0),
 ) -> Any:
     return edfio.EdfSignal(
-        np.asarray(values, dtype=float), rate_hz, label=label, physical_dimension=unit, physical_range=limits
+        np.asarray(values, dtype=float),
+        rate_hz,
+        label=label,
+        physical_dimension=unit,
+        physical_range=limits,
     )
 
 
 def noise(seed: int, seconds: int = 10, rate_hz: int = RATE_HZ, scale: float = 50.0) -> np.ndarray:
-    return np.clip(np.random.default_rng(seed).normal(0, scale, seconds * rate_hz), -10 * scale, 10 * scale)
+    return np.clip(
+        np.random.default_rng(seed).normal(0, scale, seconds * rate_hz), -10 * scale, 10 * scale
+    )
 
 
 @pytest.fixture
@@ -221,7 +252,10 @@ def edf_file(tmp_path: Path) -> Path:
         patient=edfio.Patient(code="P017", name="Somebody"),
         recording=edfio.Recording(startdate=datetime.date(2024, 5, 1), equipment_code="DSI_24"),
         starttime=datetime.time(9, 30, 5),
-        annotations=[edfio.EdfAnnotation(1.5, None, "eyes closed"), edfio.EdfAnnotation(4.0, 2.0, "12")],
+        annotations=[
+            edfio.EdfAnnotation(1.5, None, "eyes closed"),
+            edfio.EdfAnnotation(4.0, 2.0, "12"),
+        ],
     )
     edf.write(path)
     return path
@@ -239,15 +273,31 @@ def test_edf_eeg_has_bare_channel_names_their_reference_and_microvolts(edf_file:
 def test_edf_header_gives_time_and_names_and_annotations_become_events(edf_file: Path) -> None:
     recording = read_edf(edf_file)
     assert recording.start_time == "2024-05-01T09:30:05"
-    assert (recording.subject_id, recording.session_id, recording.device) == ("P017", "rest", "DSI 24")
+    assert (recording.subject_id, recording.session_id, recording.device) == (
+        "P017",
+        "rest",
+        "DSI 24",
+    )
     events = [(e.onset_s, e.code, e.description) for e in recording.events]
     assert events == [(1.5, 0, "eyes closed"), (4.0, 12, "12")]
 
 
 def test_edf_what_is_not_named_by_a_place_is_left_out_beside_what_is(tmp_path: Path) -> None:
     # As an Emotiv EPOC names them, all in uV.
-    names = ("COUNTER", "INTERPOLATED", "AF3", "T7", "AFF1h", "RAW_CQ", "CQ_AF3", "CQ_CMS", "DIG DTRIG")
-    edfio.Edf([edf_signal(name, noise(n)) for n, name in enumerate(names)]).write(tmp_path / "a.edf")
+    names = (
+        "COUNTER",
+        "INTERPOLATED",
+        "AF3",
+        "T7",
+        "AFF1h",
+        "RAW_CQ",
+        "CQ_AF3",
+        "CQ_CMS",
+        "DIG DTRIG",
+    )
+    edfio.Edf([edf_signal(name, noise(n)) for n, name in enumerate(names)]).write(
+        tmp_path / "a.edf"
+    )
     recording = read_edf(tmp_path / "a.edf")
     assert recording.signals["eeg"].channel_names == ("AF3", "T7", "AFF1h")
     for name in ("INTERPOLATED", "RAW_CQ", "CQ_AF3", "CQ_CMS", "DIG DTRIG"):
@@ -255,12 +305,16 @@ def test_edf_what_is_not_named_by_a_place_is_left_out_beside_what_is(tmp_path: P
 
 
 def test_edf_voltages_are_eeg_where_none_is_named_by_a_place(tmp_path: Path) -> None:
-    edfio.Edf([edf_signal(name, noise(1)) for name in ("ch1", "ch2", "EMG chin")]).write(tmp_path / "a.edf")
+    edfio.Edf([edf_signal(name, noise(1)) for name in ("ch1", "ch2", "EMG chin")]).write(
+        tmp_path / "a.edf"
+    )
     assert read_edf(tmp_path / "a.edf").signals["eeg"].channel_names == ("ch1", "ch2")
 
 
 def test_edf_places_are_bare_of_the_dots_that_fill_them_up(tmp_path: Path) -> None:
-    edfio.Edf([edf_signal(name, noise(1)) for name in ("Fc5.", "C3..", "Cz..", "T10.")]).write(tmp_path / "a.edf")
+    edfio.Edf([edf_signal(name, noise(1)) for name in ("Fc5.", "C3..", "Cz..", "T10.")]).write(
+        tmp_path / "a.edf"
+    )
     assert read_edf(tmp_path / "a.edf").signals["eeg"].channel_names == ("Fc5", "C3", "Cz", "T10")
 
 
@@ -283,7 +337,8 @@ def test_edf_plain_channel_names_and_a_micro_sign_are_understood(tmp_path: Path)
     assert (eeg.channel_names, eeg.reference, eeg.unit) == (("Fz", "T7"), "", "uV")
 
 
-# Behind 256 bytes: of each signal its label, transducer, unit, and in 8 bytes each the limits (Kemp et al. 1992).
+# Behind 256 bytes: of each signal its label, transducer, unit,
+# and in 8 bytes each the limits (Kemp et al. 1992).
 LIMITS = {"physical": 16 + 80 + 8, "digital": 16 + 80 + 8 + 2 * 8}
 
 
@@ -297,7 +352,9 @@ def without_calibration(path: Path, which: str, *, signals: int, column: int) ->
 
 
 @pytest.mark.parametrize("which", LIMITS)
-def test_edf_eeg_whose_limits_are_equal_has_no_unit_and_is_left_out(tmp_path: Path, which: str) -> None:
+def test_edf_eeg_whose_limits_are_equal_has_no_unit_and_is_left_out(
+    tmp_path: Path, which: str
+) -> None:
     path = tmp_path / "a.edf"
     edfio.Edf([edf_signal("EEG P3", noise(1)), edf_signal("EEG P4", noise(2))]).write(path)
     without_calibration(path, which, signals=2, column=1)
@@ -310,13 +367,17 @@ def test_edf_eeg_whose_limits_are_equal_has_no_unit_and_is_left_out(tmp_path: Pa
 
 
 def test_edf_without_eeg_says_what_it_holds(tmp_path: Path) -> None:
-    edfio.Edf([edf_signal("ECG", noise(1)), edf_signal("SpO2", noise(2), unit="%")]).write(tmp_path / "a.edf")
+    edfio.Edf([edf_signal("ECG", noise(1)), edf_signal("SpO2", noise(2), unit="%")]).write(
+        tmp_path / "a.edf"
+    )
     with pytest.raises(RecordingError, match=r"holds no EEG.*ECG \(uV\), SpO2 \(%\)"):
         read_edf(tmp_path / "a.edf")
 
 
 def test_edf_bipolar_channels_that_share_an_electrode_are_refused(tmp_path: Path) -> None:
-    edfio.Edf([edf_signal("EEG Fp1-F7", noise(1)), edf_signal("EEG Fp1-F3", noise(2))]).write(tmp_path / "a.edf")
+    edfio.Edf([edf_signal("EEG Fp1-F7", noise(1)), edf_signal("EEG Fp1-F3", noise(2))]).write(
+        tmp_path / "a.edf"
+    )
     with pytest.raises(RecordingError, match="FP1 is there twice"):
         read_edf(tmp_path / "a.edf")
 
@@ -331,7 +392,9 @@ def test_edf_cut_off_in_its_last_record_gives_the_whole_records_and_says_so(
 
 
 def test_edf_discontinuous_is_refused(edf_file: Path) -> None:
-    content = edf_file.read_bytes().replace(b"EDF+C", b"EDF+D").replace(b"+5\x14\x14", b"+7\x14\x14")
+    content = (
+        edf_file.read_bytes().replace(b"EDF+C", b"EDF+D").replace(b"+5\x14\x14", b"+7\x14\x14")
+    )
     edf_file.write_bytes(content)
     with pytest.raises(RecordingError, match="discontinuous"):
         read_edf(edf_file)
@@ -351,7 +414,9 @@ def test_edf_that_is_no_edf_is_refused_with_what_it_is(tmp_path: Path) -> None:
         read_edf(tmp_path / "nowhere.edf")
 
 
-def test_edf_without_edfio_says_what_to_install(edf_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_edf_without_edfio_says_what_to_install(
+    edf_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(sys.modules, "edfio", None)
     with pytest.raises(MissingDependencyError, match=r"pip install 'emodict\[edf\]'"):
         read_edf(edf_file)

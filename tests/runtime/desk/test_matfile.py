@@ -76,11 +76,17 @@ def element(kind: int, data: bytes, order: str = "<") -> bytes:
 
 
 def mat_of(*elements: Any, order: str = "<", version: int = 0x0100) -> bytes:
-    header = b"MATLAB 5.0".ljust(124) + struct.pack(order + "H", version) + {"<": b"IM", ">": b"MI"}[order]
+    header = (
+        b"MATLAB 5.0".ljust(124)
+        + struct.pack(order + "H", version)
+        + {"<": b"IM", ">": b"MI"}[order]
+    )
     return header + b"".join(elements)
 
 
-def matrix(shape: tuple[int, int], stored: int, data: bytes, *, mclass: int = 6, order: str = "<") -> bytes:
+def matrix(
+    shape: tuple[int, int], stored: int, data: bytes, *, mclass: int = 6, order: str = "<"
+) -> bytes:
     flags = element(6, struct.pack(order + "II", mclass, 0), order)
     dims = element(5, struct.pack(f"{order}{len(shape)}i", *shape), order)
     return element(14, flags + dims + element(1, b"x", order) + element(stored, data, order), order)
@@ -89,7 +95,9 @@ def matrix(shape: tuple[int, int], stored: int, data: bytes, *, mclass: int = 6,
 @pytest.mark.parametrize("order", ["<", ">"])
 def test_doubles_that_matlab_stored_as_bytes_are_doubles_again(tmp_path: Path, order: str) -> None:
     path = tmp_path / "a.mat"
-    path.write_bytes(mat_of(matrix((2, 3), 2, bytes([1, 2, 3, 4, 5, 250]), order=order), order=order))
+    path.write_bytes(
+        mat_of(matrix((2, 3), 2, bytes([1, 2, 3, 4, 5, 250]), order=order), order=order)
+    )
     got = read_mat(path)["x"]
     assert got.dtype == np.float64
     np.testing.assert_array_equal(got, [[1, 3, 5], [2, 4, 250]])
@@ -116,9 +124,13 @@ def test_a_damaged_file_is_refused(tmp_path: Path, content: bytes) -> None:
 
 
 @pytest.mark.parametrize("compressed", [False, True])
-def test_a_file_cut_off_anywhere_inside_an_array_is_refused(tmp_path: Path, compressed: bool) -> None:
+def test_a_file_cut_off_anywhere_inside_an_array_is_refused(
+    tmp_path: Path, compressed: bool
+) -> None:
     path = tmp_path / "a.mat"
-    scipy.io.savemat(path, {"x": np.random.default_rng(0).normal(size=(20, 20))}, do_compression=compressed)
+    scipy.io.savemat(
+        path, {"x": np.random.default_rng(0).normal(size=(20, 20))}, do_compression=compressed
+    )
     whole = path.read_bytes()
     for length in range(140, len(whole) - 8, 97):
         path.write_bytes(whole[:length])
@@ -126,25 +138,39 @@ def test_a_file_cut_off_anywhere_inside_an_array_is_refused(tmp_path: Path, comp
             read_mat(path)
 
 
-@pytest.mark.parametrize("content", [b"", b"text", b"\x89HDF\r\n\x1a\n" + b"\0" * 200, mat_of(version=0x0200)])
-def test_what_is_no_level_5_file_is_refused_with_what_would_be(tmp_path: Path, content: bytes) -> None:
+@pytest.mark.parametrize(
+    "content", [b"", b"text", b"\x89HDF\r\n\x1a\n" + b"\0" * 200, mat_of(version=0x0200)]
+)
+def test_what_is_no_level_5_file_is_refused_with_what_would_be(
+    tmp_path: Path, content: bytes
+) -> None:
     (tmp_path / "a.mat").write_bytes(content)
-    with pytest.raises(TableError, match=r"not a MATLAB level 5 file.*savemat or MATLAB's save -v7"):
+    with pytest.raises(
+        TableError, match=r"not a MATLAB level 5 file.*savemat or MATLAB's save -v7"
+    ):
         read_mat(tmp_path / "a.mat")
 
 
-@settings(deadline=None, max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    deadline=None, max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(body=st.binary(max_size=300), order=st.sampled_from("<>"))
-def test_any_bytes_behind_a_header_are_read_or_refused(tmp_path: Path, body: bytes, order: str) -> None:
+def test_any_bytes_behind_a_header_are_read_or_refused(
+    tmp_path: Path, body: bytes, order: str
+) -> None:
     (tmp_path / "a.mat").write_bytes(mat_of(body, order=order))
     with contextlib.suppress(TableError):
         read_mat(tmp_path / "a.mat")
 
 
-@settings(deadline=None, max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    deadline=None, max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(data=st.data(), compressed=st.booleans())
 def test_any_flipped_bytes_are_read_or_refused(tmp_path: Path, data: Any, compressed: bool) -> None:
-    scipy.io.savemat(tmp_path / "a.mat", {"x": np.eye(3), "y": numbers("i2")}, do_compression=compressed)
+    scipy.io.savemat(
+        tmp_path / "a.mat", {"x": np.eye(3), "y": numbers("i2")}, do_compression=compressed
+    )
     content = bytearray((tmp_path / "a.mat").read_bytes())
     for _ in range(data.draw(st.integers(1, 4))):
         content[data.draw(st.integers(124, len(content) - 1))] = data.draw(st.integers(0, 255))

@@ -27,7 +27,10 @@ def test_channels_are_called_as_the_user_says(channels: str) -> None:
 
 
 def test_channels_that_are_not_named_keep_their_names() -> None:
-    assert with_places(recording("ch1", "Cz"), "ch1=Fp1").signals["eeg"].channel_names == ("Fp1", "Cz")
+    assert with_places(recording("ch1", "Cz"), "ch1=Fp1").signals["eeg"].channel_names == (
+        "Fp1",
+        "Cz",
+    )
 
 
 @pytest.mark.parametrize(
@@ -58,8 +61,13 @@ def test_a_recording_without_eeg_has_no_electrodes() -> None:
 
 def test_what_asked_for_the_names_is_no_longer_said_once_they_are_given() -> None:
     unnamed = recording("ch1", "ch2")
-    notes = "2 samples lost; the file names no electrodes: EEG channels are numbered (--channels names them)"
-    named = with_places(dataclasses.replace(unnamed, attributes={"source": "x", "notes": notes}), "Fp1,Fp2")
+    notes = (
+        "2 samples lost; the file names no electrodes: "
+        "EEG channels are numbered (--channels names them)"
+    )
+    named = with_places(
+        dataclasses.replace(unnamed, attributes={"source": "x", "notes": notes}), "Fp1,Fp2"
+    )
     assert named.attributes == {"source": "x", "notes": "2 samples lost"}
     alone = {"notes": "EEG channels are named by port: give their electrodes"}
     assert with_places(dataclasses.replace(unnamed, attributes=alone), "Fp1,Fp2").attributes == {}

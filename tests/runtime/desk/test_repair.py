@@ -1,4 +1,6 @@
-"""repair: what can be used of a session whose times cannot be, and a sentence on all that was done."""
+"""repair: what can be used of a session whose times cannot be,
+and a sentence on all that was done.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +43,12 @@ def stamped(tmp_path: Path) -> Path:
     }
     trials = Trials(np.array([1.0]), np.array([9.0]), ("film",), np.array([[1.0]]), ("Alert",))
     path = tmp_path / "s.h5"
-    write_session(Recording("s", "p", signals, trials=trials, events=(Event(2.5, 1, "tag"),), start_time=START), path)
+    write_session(
+        Recording(
+            "s", "p", signals, trials=trials, events=(Event(2.5, 1, "tag"),), start_time=START
+        ),
+        path,
+    )
     return path
 
 
@@ -73,7 +80,11 @@ def test_times_from_a_moment_that_is_not_known_begin_at_zero_and_keep_their_dist
     stamped: Path, tmp_path: Path
 ) -> None:
     # As a bridge to LSL wrote them: Unix time less the uptime of the machine.
-    with_times(stamped, gsr=TIMES_S["gsr"] + START_UNIX_S - 12_000, ppg=TIMES_S["ppg"] + START_UNIX_S - 11_999.5)
+    with_times(
+        stamped,
+        gsr=TIMES_S["gsr"] + START_UNIX_S - 12_000,
+        ppg=TIMES_S["ppg"] + START_UNIX_S - 11_999.5,
+    )
     repair_session(stamped, tmp_path / "out.h5")
     with open_session(tmp_path / "out.h5") as read:
         assert read.signals["gsr"].start_s == pytest.approx(0.0, abs=5e-7)
@@ -118,7 +129,9 @@ def test_a_clock_that_steps_back_and_stays_loses_the_seconds_that_it_counted_twi
     # One more may stay where rounding has put a second stamp beside the first.
     assert len(times_s) in (900, 901)
     assert (np.diff(times_s) > 0).all()
-    np.testing.assert_allclose(np.unique(np.round(times_s, 9)), np.arange(900) / 100, rtol=0, atol=1e-9)
+    np.testing.assert_allclose(
+        np.unique(np.round(times_s, 9)), np.arange(900) / 100, rtol=0, atol=1e-9
+    )
 
 
 def test_what_else_is_wrong_is_left_out_and_named(stamped: Path, tmp_path: Path) -> None:
@@ -131,7 +144,9 @@ def test_what_else_is_wrong_is_left_out_and_named(stamped: Path, tmp_path: Path)
         assert read.modality_names == ("ppg",)
 
 
-def test_a_counter_that_stands_still_beside_good_times_is_left_out(stamped: Path, tmp_path: Path) -> None:
+def test_a_counter_that_stands_still_beside_good_times_is_left_out(
+    stamped: Path, tmp_path: Path
+) -> None:
     with h5py.File(stamped, "r+") as file:
         file["signals/ppg/sequence"] = np.zeros(1200, dtype=int)
     (said,) = repair_session(stamped, tmp_path / "out.h5")
@@ -153,7 +168,9 @@ def test_a_counter_without_times_that_jumps_back_loses_the_samples_it_counted_tw
         assert read.signals["gsr"].sequence.tolist() == list(range(43))
 
 
-def test_what_is_not_one_time_a_sample_is_left_out_not_guessed(stamped: Path, tmp_path: Path) -> None:
+def test_what_is_not_one_time_a_sample_is_left_out_not_guessed(
+    stamped: Path, tmp_path: Path
+) -> None:
     with_times(stamped, gsr=TIMES_S["gsr"] + 1.7e9)
     with h5py.File(stamped, "r+") as file:
         del file["signals/ppg/timestamps"]
@@ -162,8 +179,12 @@ def test_what_is_not_one_time_a_sample_is_left_out_not_guessed(stamped: Path, tm
     assert said[-1].startswith("Left out: ppg: timestamps and data disagree")
 
 
-def test_a_session_with_nothing_to_repair_is_not_written_again(stamped: Path, tmp_path: Path) -> None:
-    with pytest.raises(RecordingError, match=r"no times in it that can be repaired\. Use it as it is"):
+def test_a_session_with_nothing_to_repair_is_not_written_again(
+    stamped: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(
+        RecordingError, match=r"no times in it that can be repaired\. Use it as it is"
+    ):
         repair_session(stamped, tmp_path / "out.h5")
     assert not (tmp_path / "out.h5").exists()
 
@@ -181,19 +202,34 @@ def test_the_samples_that_stay_are_as_many_as_can_grow(values: list[int]) -> Non
     assert len(chosen) == max(map(len, growing))
 
 
-def test_the_command_says_what_it_did_and_never_writes_in_place(stamped: Path, tmp_path: Path) -> None:
+def test_the_command_says_what_it_did_and_never_writes_in_place(
+    stamped: Path, tmp_path: Path
+) -> None:
     with_times(stamped, ppg=TIMES_S["ppg"] + 1.7e9)
-    command = [sys.executable, "-c", "from emodict_desk.cli.session import main; main()", "repair", str(stamped), "-o"]
+    command = [
+        sys.executable,
+        "-c",
+        "from emodict_desk.cli.session import main; main()",
+        "repair",
+        str(stamped),
+        "-o",
+    ]
     done = subprocess.run([*command, str(tmp_path / "out.h5")], capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.startswith("ppg: its times counted from another moment, and are moved by -1700000000.000 s")
+    assert done.stdout.startswith(
+        "ppg: its times counted from another moment, and are moved by -1700000000.000 s"
+    )
     assert f"Wrote {tmp_path / 'out.h5'}" in done.stdout
     again = subprocess.run([*command, str(stamped)], capture_output=True, text=True)
     assert (again.returncode, again.stdout) == (2, "")
     assert "it is what is read" in again.stderr
 
 
-def test_times_in_another_unit_are_not_repaired_by_leaving_nearly_all_out(stamped: Path, tmp_path: Path) -> None:
+def test_times_in_another_unit_are_not_repaired_by_leaving_nearly_all_out(
+    stamped: Path, tmp_path: Path
+) -> None:
     with_times(stamped, ppg=1000 * TIMES_S["ppg"])
-    with pytest.raises(RecordingError, match=r"ppg: its times are not in seconds.*by 1000, where they are in ms"):
+    with pytest.raises(
+        RecordingError, match=r"ppg: its times are not in seconds.*by 1000, where they are in ms"
+    ):
         repair_session(stamped, tmp_path / "out.h5")

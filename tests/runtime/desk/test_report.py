@@ -1,4 +1,6 @@
-"""The report: one page that opens offline, shows what was predicted, and is honest about what was not."""
+"""The report: one page that opens offline, shows what was predicted,
+and is honest about what was not.
+"""
 
 from __future__ import annotations
 
@@ -44,8 +46,17 @@ def prediction(
     distribution[10:20], weights[10:20] = np.nan, np.nan
     true = np.full_like(distribution, np.nan)
     true[5:30], true[35:60] = rng.dirichlet(np.ones(len(emotions)), size=2)[:, None]
-    return Prediction(session, emotions, ("gsr", "ppg"), np.arange(rows) + 4.0, distribution, weights, valid, quality,
-                      true if truth else None)  # fmt: skip
+    return Prediction(
+        session,
+        emotions,
+        ("gsr", "ppg"),
+        np.arange(rows) + 4.0,
+        distribution,
+        weights,
+        valid,
+        quality,
+        true if truth else None,
+    )
 
 
 class Page(HTMLParser):
@@ -81,21 +92,27 @@ class Page(HTMLParser):
         return "".join(self.texts)
 
 
-def page_of(*predictions: Any, title: str = "A title", model_lines: list[str] | tuple[Any, ...] = ()) -> Page:
+def page_of(
+    *predictions: Any, title: str = "A title", model_lines: list[str] | tuple[Any, ...] = ()
+) -> Page:
     return Page(report_html(predictions, title=title, model_lines=model_lines))
 
 
 def test_a_report_is_one_file_that_asks_nothing_of_the_network(tmp_path: Path) -> None:
-    write_report([prediction()], tmp_path / "r.html", title="A title", model_lines=["model.onnx, emodict-1"])
+    write_report(
+        [prediction()], tmp_path / "r.html", title="A title", model_lines=["model.onnx, emodict-1"]
+    )
     text = (tmp_path / "r.html").read_text("utf-8")
     assert text.startswith("<!DOCTYPE html>")
-    assert not re.findall(r"https?:|//[a-z]|@import|url\((?!#)", text.replace("http://www.w3.org/2000/svg", ""))
+    assert not re.findall(
+        r"https?:|//[a-z]|@import|url\((?!#)", text.replace("http://www.w3.org/2000/svg", "")
+    )
     page = Page(text)
     assert not [tag for tag, attributes in page.tags if tag == "link" or "src" in attributes]
     assert "model.onnx, emodict-1" in page.text
 
 
-def test_every_emotion_has_a_polygon_per_answered_stretch_and_per_trial_and_a_place_in_the_legend() -> None:
+def test_every_emotion_has_a_polygon_per_stretch_and_per_trial_and_a_place_in_the_legend() -> None:
     page = page_of(prediction())
     # Answers in rows 0-9 and 20-59, truth in 5-29 and 35-59.
     assert page.count("polygon", "share") == 10 * (2 + 2)
@@ -126,10 +143,14 @@ def test_the_table_gives_each_trial_its_mean_and_its_truth() -> None:
     row = html.split("Alert</th>")[1].split("</tr>")[0]
     found = [float(n) for n in re.findall(r">(\d+\.\d)<", row)]
     answered = ours.answered
-    means = [ours.distribution[rows & answered, 1].mean() for rows in (np.ones(60, bool), *trial_rows())]
+    means = [
+        ours.distribution[rows & answered, 1].mean() for rows in (np.ones(60, bool), *trial_rows())
+    ]
     truth = ours.truth[5, 1], ours.truth[35, 1]
     expected = [means[0], means[1], truth[0], means[2], truth[1]]
-    np.testing.assert_allclose(found, 100 * np.array(expected), atol=0.051)  # printed with one decimal
+    np.testing.assert_allclose(
+        found, 100 * np.array(expected), atol=0.051
+    )  # printed with one decimal
     assert "trial 2" in html
     assert "0:09" not in html  # a session of a minute counts in seconds
     assert "9–34" in html
@@ -145,7 +166,9 @@ def test_invalid_seconds_are_marked_where_they_are() -> None:
     marks = [a for t, a in page.tags if t == "rect" and a.get("class") == "invalid"]
     percent = [(float(a["x"][:-1]), float(a["width"][:-1])) for a in marks]
     expected = [(10, 10), (40, 1), (10, 10)]  # gsr, gsr, ppg: first row and rows
-    np.testing.assert_allclose(percent, 100 / 60 * np.array(expected), atol=1e-3)  # printed with three decimals
+    np.testing.assert_allclose(
+        percent, 100 / 60 * np.array(expected), atol=1e-3
+    )  # printed with three decimals
     assert "11 invalid rows" in page.text
     sound = dataclasses.replace(prediction(), valid=np.ones((60, 2), dtype=bool))
     assert page_of(sound).count("rect", "invalid") == 0
@@ -155,7 +178,10 @@ def test_invalid_seconds_are_marked_where_they_are() -> None:
 def test_the_stack_is_as_high_as_the_shares() -> None:
     shares = np.array([[0.25, 0.75], [0.5, 0.5]])
     polygons = re.findall(r'fill="(.)" points="([^"]*)"', svg.stacked_area(shares, "ab"))
-    assert polygons == [("b", "0,1000 0,0 1,0 3,0 4,0 4,1000"), ("a", "0,1000 0,750 1,750 3,500 4,500 4,1000")]
+    assert polygons == [
+        ("b", "0,1000 0,0 1,0 3,0 4,0 4,1000"),
+        ("a", "0,1000 0,750 1,750 3,500 4,500 4,1000"),
+    ]
 
 
 def test_the_weights_are_a_picture_that_is_clear_where_there_is_no_answer() -> None:
@@ -169,7 +195,9 @@ def test_the_weights_are_a_picture_that_is_clear_where_there_is_no_answer() -> N
     weights, shown = ours.weights[ours.answered].T, index[:, ours.answered].astype(float) - 128
     # Colours end at the 99th percentile, 127 steps from 0.
     limit = np.nanpercentile(np.abs(ours.weights), 99)
-    np.testing.assert_allclose(shown / 127 * limit, np.clip(weights, -limit, limit), atol=0.5001 / 127 * limit)
+    np.testing.assert_allclose(
+        shown / 127 * limit, np.clip(weights, -limit, limit), atol=0.5001 / 127 * limit
+    )
 
 
 def read_png(data: bytes) -> tuple[int, int, np.ndarray, bytes]:
@@ -179,11 +207,15 @@ def read_png(data: bytes) -> tuple[int, int, np.ndarray, bytes]:
     while at < len(data):
         (size,), name = struct.unpack(">I", data[at : at + 4]), data[at + 4 : at + 8]
         body = data[at + 8 : at + 8 + size]
-        assert struct.unpack(">I", data[at + 8 + size : at + 12 + size]) == (zlib.crc32(name + body),)
+        assert struct.unpack(">I", data[at + 8 + size : at + 12 + size]) == (
+            zlib.crc32(name + body),
+        )
         chunks[name], at = body, at + 12 + size
     width, height, depth, kind, *_ = struct.unpack(">IIBBBBB", chunks[b"IHDR"])
     assert (depth, kind, len(chunks[b"PLTE"])) == (8, 3, 768)
-    lines = np.frombuffer(zlib.decompress(chunks[b"IDAT"]), dtype=np.uint8).reshape(height, width + 1)
+    lines = np.frombuffer(zlib.decompress(chunks[b"IDAT"]), dtype=np.uint8).reshape(
+        height, width + 1
+    )
     assert not lines[:, 0].any()
     return width, height, lines[:, 1:], chunks[b"tRNS"]
 
@@ -194,15 +226,21 @@ def test_the_hover_data_are_the_distribution_in_tenths_of_a_percent() -> None:
     data = json.loads(re.search(r'<script type="application/json">(.*?)</script>', html)[1])
     assert (data["start"], data["width"], data["unit"], len(data["shares"])) == (4.0, 1.0, "s", 60)
     assert data["shares"][10:20] == [0] * 10
-    np.testing.assert_allclose(data["shares"][30], 1000 * ours.distribution[30], atol=0.5001)  # rounded
+    np.testing.assert_allclose(
+        data["shares"][30], 1000 * ours.distribution[30], atol=0.5001
+    )  # rounded
 
 
 def test_what_users_named_is_text_and_never_markup() -> None:
     evil = "<script>alert(\"x\")</script> & 'y'"
-    ours = dataclasses.replace(prediction(session=evil), modalities=(evil, "ppg"), emotions=(evil, *DMER_EMOTIONS[1:]))
+    ours = dataclasses.replace(
+        prediction(session=evil), modalities=(evil, "ppg"), emotions=(evil, *DMER_EMOTIONS[1:])
+    )
     plain = page_of(prediction())
     page = page_of(ours, title=evil, model_lines=[evil])
-    assert [t for t, _ in page.tags].count("script") == [t for t, _ in plain.tags].count("script") == 2
+    assert (
+        [t for t, _ in page.tags].count("script") == [t for t, _ in plain.tags].count("script") == 2
+    )
     assert page.text.count(evil) >= 5  # title, model line, session, modality, legend
     assert f"Quality of {evil} over time" in [a.get("aria-label") for _, a in page.tags]
 
@@ -232,7 +270,9 @@ def test_columns_average_only_rows_with_an_answer_and_leave_holes_in_time_open()
 
 def test_rows_whose_times_run_back_are_counted_instead() -> None:
     ours = prediction(truth=False)
-    html = report_html([dataclasses.replace(ours, start_s=np.tile(np.arange(30.0), 2))], title="t", model_lines=[])
+    html = report_html(
+        [dataclasses.replace(ours, start_s=np.tile(np.arange(30.0), 2))], title="t", model_lines=[]
+    )
     assert 'data-axis="row"' in html
     assert "from the start of the recording" not in html
 
@@ -266,7 +306,12 @@ def test_only_a_simulated_session_wears_the_badge() -> None:
     ours = prediction()
     assert page_of(ours).count("span", "badge") == 0
     assert page_of(dataclasses.replace(ours, simulated=True)).count("span", "badge") == 1
-    assert page_of(dataclasses.replace(ours, simulated=True, model_simulated=True)).count("span", "badge") == 2
+    assert (
+        page_of(dataclasses.replace(ours, simulated=True, model_simulated=True)).count(
+            "span", "badge"
+        )
+        == 2
+    )
 
 
 def test_a_session_shows_what_is_doubtful_in_its_signals() -> None:
@@ -277,7 +322,9 @@ def test_a_session_shows_what_is_doubtful_in_its_signals() -> None:
 
 def test_a_session_without_any_answer_says_so_and_shows_the_signals_alone() -> None:
     ours = prediction()
-    nothing = dataclasses.replace(ours, distribution=ours.distribution * np.nan, weights=ours.weights * np.nan)
+    nothing = dataclasses.replace(
+        ours, distribution=ours.distribution * np.nan, weights=ours.weights * np.nan
+    )
     page = page_of(nothing)
     assert "No row of this session has an answer." in page.text
     assert page.count("polygon", "share") == 0
@@ -334,7 +381,8 @@ from emodict.errors import OutputError
 from emodict.results.prediction import Prediction
 from emodict_desk.report import write_report
 
-ours = Prediction("s", ("a", "b"), ("gsr",), np.arange(900.0), np.random.default_rng(0).dirichlet([1, 1], size=900),
+shares = np.random.default_rng(0).dirichlet([1, 1], size=900)
+ours = Prediction("s", ("a", "b"), ("gsr",), np.arange(900.0), shares,
                   np.ones((900, 32)), np.ones((900, 1), bool), np.ones((900, 1)))
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))
@@ -347,7 +395,9 @@ except OutputError as error:
 
 def test_a_disk_that_fills_up_is_a_sentence_and_leaves_nothing_behind(tmp_path: Path) -> None:
     path = tmp_path / "r.html"
-    done = subprocess.run([sys.executable, "-c", FILL, str(path)], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", FILL, str(path)], capture_output=True, text=True, check=False
+    )
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith(f"Cannot write {path}: File too large. Nothing was left behind.")
     assert list(tmp_path.iterdir()) == []

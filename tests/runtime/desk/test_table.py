@@ -52,7 +52,11 @@ def test_the_labels_of_a_part_are_not_added_up_again(monkeypatch: pytest.MonkeyP
     part = table.rows(np.array([False, True, True, False])).with_modalities(["eeg", "ppg"])
     assert table.labels is not None
     np.testing.assert_array_equal(part.labels, table.labels[1:3])
-    assert (len(part), part.spec.modality_names, part.emotions) == (2, ("eeg", "ppg"), table.emotions)
+    assert (len(part), part.spec.modality_names, part.emotions) == (
+        2,
+        ("eeg", "ppg"),
+        table.emotions,
+    )
 
 
 def assert_same(got: FeatureTable, expected: FeatureTable) -> None:
@@ -107,7 +111,9 @@ def test_a_row_of_unknown_truth_and_a_simulated_person_survive_the_file(tmp_path
     assert got.simulated
 
 
-@pytest.mark.parametrize("missing", ["tokens", "start_s", "valid", "quality", "spec", "subject", "trial", "emotions"])
+@pytest.mark.parametrize(
+    "missing", ["tokens", "start_s", "valid", "quality", "spec", "subject", "trial", "emotions"]
+)
 def test_a_missing_array_is_named(tmp_path: Path, missing: str) -> None:
     write_table(table_of(), tmp_path / "table.npz")
     rewritten(tmp_path / "table.npz", **{missing: None})
@@ -128,13 +134,18 @@ def test_a_missing_array_is_named(tmp_path: Path, missing: str) -> None:
         ({"spec": np.array("{")}, "not a feature table"),
         ({"subject": np.array(["s1"] * 3)}, "differ in length"),
         ({"labels": np.full((4, 9), 1 / 9)}, r"labels have the wrong shape.*\(4, 10\).*\(4, 9\)"),
-        ({"labels": np.full((4, 10), 0.2)}, r"label row 0 is not a distribution \(4 such rows\).*sum 2"),
+        (
+            {"labels": np.full((4, 10), 0.2)},
+            r"label row 0 is not a distribution \(4 such rows\).*sum 2",
+        ),
         ({"labels": np.array([[np.nan] + [1 / 9] * 9] * 4)}, "label row 0 is not a distribution"),
         ({"labels": np.array([[np.inf] + [0.0] * 9] * 4)}, "label row 0 is not a distribution"),
         ({"labels": np.array([[2.0, -1.0] + [0.0] * 8] * 4)}, "smallest -1"),
     ],
 )
-def test_arrays_that_do_not_fit_together_are_refused(tmp_path: Path, changes: dict[str, Any], said: str) -> None:
+def test_arrays_that_do_not_fit_together_are_refused(
+    tmp_path: Path, changes: dict[str, Any], said: str
+) -> None:
     write_table(table_of(), tmp_path / "table.npz")
     rewritten(tmp_path / "table.npz", **changes)
     with pytest.raises(TableError, match=said):
@@ -169,14 +180,19 @@ def test_a_file_cut_off_is_refused(tmp_path: Path) -> None:
             read_table(tmp_path / "table.npz")
 
 
-def test_a_table_of_an_older_recipe_is_refused_before_anything_is_trained_on_it(tmp_path: Path) -> None:
+def test_a_table_of_an_older_recipe_is_refused_before_anything_is_trained_on_it(
+    tmp_path: Path,
+) -> None:
     write_table(table_of(), tmp_path / "table.npz")
     # As dmer-sample had it in version 0.1.0: 10.24 bins a hertz.
     content = load_spec("dmer-sample").to_dict()
     theta = content["modalities"][0]["spectrum"]["bands"][0]
     theta["weights"] = [1 / 40] * 40
     rewritten(tmp_path / "table.npz", spec=np.array(json.dumps(content)))
-    with pytest.raises(SpecError, match=r"table\.npz is of other features.*dmer-sample.*or extract the features again"):
+    with pytest.raises(
+        SpecError,
+        match=r"table\.npz is of other features.*dmer-sample.*or extract the features again",
+    ):
         read_table(tmp_path / "table.npz")
 
 
@@ -188,7 +204,9 @@ def test_a_broken_spec_inside_is_the_specs_own_error(tmp_path: Path) -> None:
         read_table(tmp_path / "table.npz")
 
 
-@pytest.mark.parametrize(("name", "said"), [("no.npz", "There is no file"), ("table.csv", "expected|Expected")])
+@pytest.mark.parametrize(
+    ("name", "said"), [("no.npz", "There is no file"), ("table.csv", "expected|Expected")]
+)
 def test_another_path_is_refused(tmp_path: Path, name: str, said: str) -> None:
     (tmp_path / "table.csv").write_text("a,b\n")
     with pytest.raises(TableError, match=said):
@@ -200,7 +218,9 @@ def test_rows_and_modalities_can_be_chosen() -> None:
     chosen = table.rows(np.array([5, 0])).with_modalities(["ppg", "eeg"])
     assert len(chosen) == 2
     assert chosen.spec.modality_names == ("eeg", "ppg")
-    np.testing.assert_array_equal(chosen.windows.features("ppg"), table.windows.features("ppg")[[5, 0]])
+    np.testing.assert_array_equal(
+        chosen.windows.features("ppg"), table.windows.features("ppg")[[5, 0]]
+    )
     np.testing.assert_array_equal(chosen.labels, table.labels[[5, 0]])
     assert table.groups.tolist() == [0, 0, 1, 1, 2, 2]
 
@@ -230,8 +250,12 @@ def test_the_released_sample_is_what_scipy_reads(shared_data: Path) -> None:
     assert len(table) == 696
     assert table.spec == load_spec("dmer-sample")
     for modality in ("eeg", "gsr", "ppg", "video"):
-        np.testing.assert_array_equal(table.windows.features(modality), expected[f"train_{modality}"])
-    np.testing.assert_allclose(table.labels, expected["train_label"], atol=1e-12)  # rows divided by their sum
+        np.testing.assert_array_equal(
+            table.windows.features(modality), expected[f"train_{modality}"]
+        )
+    np.testing.assert_allclose(
+        table.labels, expected["train_label"], atol=1e-12
+    )  # rows divided by their sum
     assert table.windows.valid.all()
     # Channel-major: token 3 is channel 3, its four bands; GSR follows the 18 channels.
     np.testing.assert_array_equal(table.windows.tokens[:, 3], expected["train_eeg"][:, 3])
@@ -264,28 +288,41 @@ def test_a_row_of_the_sample_with_nan_is_not_valid(tmp_path: Path) -> None:
     ("changes", "said"),
     [
         ({"train_gsr": None}, "no array 'train_gsr'"),
-        ({"train_eeg": np.zeros((5, 4, 18))}, r"'eeg' has the wrong shape.*\(5, 18, 4\).*\(5, 4, 18\)"),
-        ({"train_ppg": np.zeros((4, 1, 4))}, r"'ppg' has the wrong shape.*\(5, 1, 4\).*\(4, 1, 4\)"),
+        (
+            {"train_eeg": np.zeros((5, 4, 18))},
+            r"'eeg' has the wrong shape.*\(5, 18, 4\).*\(5, 4, 18\)",
+        ),
+        (
+            {"train_ppg": np.zeros((4, 1, 4))},
+            r"'ppg' has the wrong shape.*\(5, 1, 4\).*\(4, 1, 4\)",
+        ),
         ({"train_label": np.full((5, 10), 0.3)}, "is not a distribution"),
         ({"train_label": np.full((4, 10), 0.1)}, "labels have the wrong shape"),
         ({"train_label": np.full((5, 7), 1 / 7)}, "labels have the wrong shape"),
         ({"train_eeg": None}, "which part of the sample"),
     ],
 )
-def test_a_sample_that_does_not_fit_together_is_refused(tmp_path: Path, changes: dict[str, Any], said: str) -> None:
+def test_a_sample_that_does_not_fit_together_is_refused(
+    tmp_path: Path, changes: dict[str, Any], said: str
+) -> None:
     with pytest.raises(TableError, match=said):
         read_sample(sample_file(tmp_path, **changes))
 
 
 def test_of_two_parts_one_must_be_named(tmp_path: Path) -> None:
     arrays = sample_arrays()
-    scipy.io.savemat(tmp_path / "sample.mat", arrays | {k.replace("train", "test"): v[:3] for k, v in arrays.items()})
+    scipy.io.savemat(
+        tmp_path / "sample.mat",
+        arrays | {k.replace("train", "test"): v[:3] for k, v in arrays.items()},
+    )
     with pytest.raises(TableError, match="--part with one of test, train"):
         read_table(tmp_path / "sample.mat")
     assert len(read_table(tmp_path / "sample.mat", part="test")) == 3
 
 
-def test_a_file_whose_valid_and_tokens_disagree_is_valid_only_where_both_say_so(tmp_path: Path) -> None:
+def test_a_file_whose_valid_and_tokens_disagree_is_valid_only_where_both_say_so(
+    tmp_path: Path,
+) -> None:
     table = table_of()
     everywhere = np.ones((4, 4), dtype=bool)
     whole = np.random.default_rng(1).normal(size=(4, 11, 18))
@@ -306,7 +343,9 @@ def test_a_file_whose_valid_and_tokens_disagree_is_valid_only_where_both_say_so(
 
 def test_a_subject_of_two_dimensions_is_refused() -> None:
     table = table_of(4)
-    with pytest.raises(TableError, match=r"differ in length\. Expected \(4,\), got \(4, 2\) and \(4,\)"):
+    with pytest.raises(
+        TableError, match=r"differ in length\. Expected \(4,\), got \(4, 2\) and \(4,\)"
+    ):
         dataclasses.replace(table, subject=np.full((4, 2), "a"))
 
 
@@ -315,14 +354,18 @@ def test_beside_labels_those_of_a_table_without_are_unknown() -> None:
     for tables in ([labelled, bare], [bare, labelled]):
         joined = join_tables(with_unknown_labels(tables))
         known = ~np.isnan(joined.labels).all(axis=1)
-        np.testing.assert_array_equal(known, np.concatenate([np.full(len(t), t is labelled) for t in tables]))
+        np.testing.assert_array_equal(
+            known, np.concatenate([np.full(len(t), t is labelled) for t in tables])
+        )
         np.testing.assert_array_equal(joined.labels[known], labelled.labels)
     assert join_tables(with_unknown_labels([bare, bare])).labels is None
     with pytest.raises(TableError, match="has no labels, the others have"):
         join_tables([labelled, bare])
 
 
-def test_what_is_doubtful_in_the_signals_is_logged_where_rows_are_made(caplog: pytest.LogCaptureFixture) -> None:
+def test_what_is_doubtful_in_the_signals_is_logged_where_rows_are_made(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     spec = load_spec("emodict-1").with_modalities(["gsr"])
     microsiemens = 4 + 0.01 * np.random.default_rng(0).standard_normal((240, 1))
     for factor in (1.0, 1e-3):

@@ -27,7 +27,9 @@ CHANNELS = (
 SECONDS = 20
 
 
-def noise(modality: str, rate_hz: float, unit: str, channels: tuple[str, ...], **fields: Any) -> Signal:
+def noise(
+    modality: str, rate_hz: float, unit: str, channels: tuple[str, ...], **fields: Any
+) -> Signal:
     samples = np.random.default_rng(5).normal(size=(round(SECONDS * rate_hz), len(channels)))
     return Signal(modality, rate_hz, unit, channels, samples.astype(np.float32), **fields)
 
@@ -46,7 +48,11 @@ def flawless(tmp_path: Path) -> Path:
         },
         face=FaceVideo(np.arange(20.0), embedding=np.ones((20, 32), np.float32)),
         trials=Trials(
-            np.array([0.0, 10.0]), np.array([10.0, 20.0]), ("first", "second"), np.eye(2), ("Alert", "Upset")
+            np.array([0.0, 10.0]),
+            np.array([10.0, 20.0]),
+            ("first", "second"),
+            np.eye(2),
+            ("Alert", "Upset"),
         ),
         events=(Event(1.0, 1, "button"),),
         start_time="2024-05-01T09:30:00Z",
@@ -58,7 +64,10 @@ def flawless(tmp_path: Path) -> Path:
 def changed(path: Path, change: Callable[..., Any]) -> list[Any]:
     with h5py.File(path, "r+") as file:
         change(file)
-    return [(finding.severity, f"{finding.where}: {finding.message}") for finding in validate_session(path)]
+    return [
+        (finding.severity, f"{finding.where}: {finding.message}")
+        for finding in validate_session(path)
+    ]
 
 
 def replace(file: h5py.File, name: str, data: list[Any] | np.ndarray) -> None:
@@ -67,7 +76,11 @@ def replace(file: h5py.File, name: str, data: list[Any] | np.ndarray) -> None:
 
 
 def fill(
-    file: h5py.File, modality: str, value: float, rows: int | slice = slice(None), column: int | slice = slice(None)
+    file: h5py.File,
+    modality: str,
+    value: float,
+    rows: int | slice = slice(None),
+    column: int | slice = slice(None),
 ) -> None:
     data = file[f"signals/{modality}/data"]
     samples = data[:]
@@ -81,16 +94,36 @@ def test_a_good_session_has_no_findings(flawless: Path) -> None:
 
 CASES = [
     (lambda f: f["signals/eeg"].attrs.update(reference="Pz"), None, ""),
-    (lambda f: f["signals/eeg"].attrs.update(reference="A1A2"), "warning", "reference is 'A1A2'.*against Pz"),
+    (
+        lambda f: f["signals/eeg"].attrs.update(reference="A1A2"),
+        "warning",
+        "reference is 'A1A2'.*against Pz",
+    ),
     (lambda f: f["signals/eeg"].attrs.update(units="mV"), None, ""),
     (lambda f: f["signals/eeg"].attrs.update(units="µV"), None, ""),
-    (lambda f: f["signals/eeg"].attrs.update(units="uS"), "error", "/signals/eeg: the unit.*got 'uS'"),
-    (lambda f: f["signals/ppg"].attrs.update(units="V"), "error", r"/signals/ppg: the unit.*a\.u\..*'V'"),
-    (lambda f: f["signals/gsr"].attrs.update(units="kOhm"), "error", "/signals/gsr: the unit.*'kOhm'"),
+    (
+        lambda f: f["signals/eeg"].attrs.update(units="uS"),
+        "error",
+        "/signals/eeg: the unit.*got 'uS'",
+    ),
+    (
+        lambda f: f["signals/ppg"].attrs.update(units="V"),
+        "error",
+        r"/signals/ppg: the unit.*a\.u\..*'V'",
+    ),
+    (
+        lambda f: f["signals/gsr"].attrs.update(units="kOhm"),
+        "error",
+        "/signals/gsr: the unit.*'kOhm'",
+    ),
     (lambda f: f["signals/gsr"].attrs.update(sampling_rate=1.0), "warning", "1 Hz is too slow"),
     (lambda f: f["signals/eeg"].attrs.__delitem__("units"), "error", "has no attribute 'units'"),
     (lambda f: f.attrs.__delitem__("device"), "warning", "/: attribute device missing"),
-    (lambda f: f.attrs.update(start_time="1st of May"), "warning", "not an ISO 8601 time.*1st of May"),
+    (
+        lambda f: f.attrs.update(start_time="1st of May"),
+        "warning",
+        "not an ISO 8601 time.*1st of May",
+    ),
     (lambda f: fill(f, "gsr", np.nan), "error", "/signals/gsr: every sample is NaN"),
     (lambda f: fill(f, "eeg", np.nan, column=7), "warning", "only NaN in channel Cz"),
     (lambda f: fill(f, "eeg", 3.0, column=1), "warning", "flat most of the time.*channel C3"),
@@ -100,8 +133,16 @@ CASES = [
         "warning",
         "ppg: 25.0% of the samples are missing",
     ),
-    (lambda f: replace(f, "signals/gsr/data", np.ones((16, 1))), "error", "gsr: is 4 s long.*at least 5 s"),
-    (lambda f: f.create_group("signals/temp"), "warning", "/signals/temp: no model of emodict-1 uses it"),
+    (
+        lambda f: replace(f, "signals/gsr/data", np.ones((16, 1))),
+        "error",
+        "gsr: is 4 s long.*at least 5 s",
+    ),
+    (
+        lambda f: f.create_group("signals/temp"),
+        "warning",
+        "/signals/temp: no model of emodict-1 uses it",
+    ),
     (
         lambda f: replace(f, "trials/stop", [10.0, 25.0]),
         "error",
@@ -128,9 +169,17 @@ CASES = [
         "error",
         "trial 'second' does not stop after it starts.*got 10 to 9",
     ),
-    (lambda f: replace(f, "trials/trial_id", [b"film", b"film"]), "warning", "2 trials share the id 'film'"),
+    (
+        lambda f: replace(f, "trials/trial_id", [b"film", b"film"]),
+        "warning",
+        "2 trials share the id 'film'",
+    ),
     (lambda f: f.__delitem__("trials/trial_id"), "error", "/trials: has no dataset 'trial_id'"),
-    (lambda f: f["trials"].attrs.update(label_names=["a", "a"]), "error", "label name is there twice: a a"),
+    (
+        lambda f: f["trials"].attrs.update(label_names=["a", "a"]),
+        "error",
+        "label name is there twice: a a",
+    ),
     (lambda f: replace(f, "events/onset", [np.nan]), "error", "/events: an onset is not a finite"),
     (lambda f: f.__delitem__("events/code"), "error", "/events: cannot be read.*code"),
     (
@@ -138,7 +187,11 @@ CASES = [
         "error",
         "8 numbers a frame. Expected 32",
     ),
-    (lambda f: f.__delitem__("video/face/timestamps"), "error", "/video/face: timestamps and data disagree"),
+    (
+        lambda f: f.__delitem__("video/face/timestamps"),
+        "error",
+        "/video/face: timestamps and data disagree",
+    ),
     (lambda f: f["video/face"].attrs.update(color_order="GRB"), "error", "color_order is 'GRB'"),
 ]
 
@@ -154,22 +207,37 @@ def test_each_fault_is_found_and_named(
         assert findings == []
         return
     assert severity in [found for found, _ in findings]
-    assert any(found == severity and re.search(sentence, text) for found, text in findings), findings
+    assert any(found == severity and re.search(sentence, text) for found, text in findings), (
+        findings
+    )
 
 
 @pytest.mark.parametrize(
     ("row", "says"),
-    [([0.6, 0.6], "sum 1.2, smallest 0.6"), ([-0.5, 1.5], "sum 1, smallest -0.5"), ([np.nan, 1], "sum nan")],
+    [
+        ([0.6, 0.6], "sum 1.2, smallest 0.6"),
+        ([-0.5, 1.5], "sum 1, smallest -0.5"),
+        ([np.nan, 1], "sum nan"),
+    ],
 )
-def test_a_label_row_that_is_no_distribution_is_named_with_its_trial(flawless: Path, row: list[Any], says: str) -> None:
+def test_a_label_row_that_is_no_distribution_is_named_with_its_trial(
+    flawless: Path, row: list[Any], says: str
+) -> None:
     findings = changed(flawless, lambda f: replace(f, "trials/distribution", [[0.0, 1.0], row]))
     assert len(findings) == 1
-    assert findings[0][1].startswith("/trials: the label row of trial 'second' is not a distribution")
+    assert findings[0][1].startswith(
+        "/trials: the label row of trial 'second' is not a distribution"
+    )
     assert says in findings[0][1]
 
 
 def test_a_label_row_within_a_thousandth_of_one_is_good(flawless: Path) -> None:
-    assert changed(flawless, lambda f: replace(f, "trials/distribution", [[0.0, 1.0], [0.3333, 0.6664]])) == []
+    assert (
+        changed(
+            flawless, lambda f: replace(f, "trials/distribution", [[0.0, 1.0], [0.3333, 0.6664]])
+        )
+        == []
+    )
 
 
 def test_missing_channels_are_named(flawless: Path) -> None:
@@ -195,18 +263,33 @@ def test_gaps_of_the_sequence_counter_are_counted_as_missing(flawless: Path) -> 
         file["signals/ppg/sequence"] = np.r_[np.arange(1000), np.arange(1100, 2000)]
 
     assert changed(flawless, change) == [
-        ("warning", "/signals/ppg: 5.0% of the samples are missing; windows that touch a gap give no result.")
+        (
+            "warning",
+            "/signals/ppg: 5.0% of the samples are missing; "
+            "windows that touch a gap give no result.",
+        )
     ]
 
 
 def test_timestamps_that_belie_the_rate_are_a_warning(flawless: Path) -> None:
-    findings = changed(flawless, lambda f: f["signals/ppg"].create_dataset("timestamps", data=np.arange(2000) / 64))
-    assert any("sampling_rate is 100 Hz, but the timestamps come at 64 Hz" in text for _, text in findings)
+    findings = changed(
+        flawless, lambda f: f["signals/ppg"].create_dataset("timestamps", data=np.arange(2000) / 64)
+    )
+    assert any(
+        "sampling_rate is 100 Hz, but the timestamps come at 64 Hz" in text for _, text in findings
+    )
 
 
 def test_of_times_that_cannot_be_the_command_that_repairs_them_is_named(flawless: Path) -> None:
-    findings = changed(flawless, lambda f: f["signals/ppg"].create_dataset("timestamps", data=np.arange(2000) + 1.7e9))
-    assert [text for _, text in findings if "not Unix time" in text and "emodict-session repair may do it" in text]
+    findings = changed(
+        flawless,
+        lambda f: f["signals/ppg"].create_dataset("timestamps", data=np.arange(2000) + 1.7e9),
+    )
+    assert [
+        text
+        for _, text in findings
+        if "not Unix time" in text and "emodict-session repair may do it" in text
+    ]
 
 
 def test_many_faults_are_all_listed_errors_first(flawless: Path) -> None:
@@ -232,8 +315,10 @@ def test_many_faults_are_all_listed_errors_first(flawless: Path) -> None:
         "/signals/gsr: has no attribute 'sampling_rate'",
         "/signals/ppg: the values of timestamps stand still or run back at sample 1999",
         "/signals/ppg: the values of sequence stand still or run back at sample 1",
-        "trial 'first' is not a distribution (2 such rows). Expected non-negative numbers that sum to 1, got sum 2",
-        "trial 'second' is not a distribution (2 such rows). Expected non-negative numbers that sum to 1, got sum 1, "
+        "trial 'first' is not a distribution (2 such rows). "
+        "Expected non-negative numbers that sum to 1, got sum 2",
+        "trial 'second' is not a distribution (2 such rows). "
+        "Expected non-negative numbers that sum to 1, got sum 1, "
         "smallest -1",
         "color_order is 'GRAY'",
     ):
@@ -291,7 +376,9 @@ def test_inspect_counts_missing_and_flat_by_arithmetic(flawless: Path) -> None:
 
 def test_a_real_wristband_recording_is_good(shared_data: Path, tmp_path: Path) -> None:
     write_session(read_e4(shared_data / "e4_stress_predict_S01"), tmp_path / "s.h5")
-    assert [finding for finding in validate_session(tmp_path / "s.h5") if finding.severity == "error"] == []
+    assert [
+        finding for finding in validate_session(tmp_path / "s.h5") if finding.severity == "error"
+    ] == []
 
 
 _PEAK = """
@@ -314,9 +401,16 @@ def test_an_hour_of_recording_stays_far_below_its_own_size_in_memory(tmp_path: P
             count = len(range(*rows.indices(self.shape[0])))
             return np.random.default_rng(rows.start).normal(size=(count, 18)).round()
 
-    write_session(Recording("s", "p", {"eeg": Signal("eeg", 300.0, "uV", CHANNELS, Hour())}), tmp_path / "s.h5")
-    run = subprocess.run(
-        [sys.executable, "-c", _PEAK, str(tmp_path / "s.h5")], capture_output=True, text=True, check=True
+    write_session(
+        Recording("s", "p", {"eeg": Signal("eeg", 300.0, "uV", CHANNELS, Hour())}),
+        tmp_path / "s.h5",
     )
-    # The samples alone are 78 MB as float32 and 156 MB as float64; Python with numpy and h5py is about 50 MB.
+    run = subprocess.run(
+        [sys.executable, "-c", _PEAK, str(tmp_path / "s.h5")],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    # The samples alone are 78 MB as float32 and 156 MB as float64;
+    # Python with numpy and h5py is about 50 MB.
     assert int(run.stdout) < 120 * 1024

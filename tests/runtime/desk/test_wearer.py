@@ -1,4 +1,6 @@
-"""What the report says of the wearer without the model: heart rate, skin conductance, events and the time of day."""
+"""What the report says of the wearer without the model: heart rate, skin conductance,
+events and the time of day.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,15 @@ from emodict_desk import svg
 from emodict_desk.importers.e4 import read_e4
 from emodict_desk.report import report_html
 from emodict_desk.report.about_wearer import MOST_LISTED, MOST_MARKED
-from emodict_desk.report.wearer import Curve, Wearer, heart_rate, pulse_hz, read_wearer, skin_conductance, wearer_of
+from emodict_desk.report.wearer import (
+    Curve,
+    Wearer,
+    heart_rate,
+    pulse_hz,
+    read_wearer,
+    skin_conductance,
+    wearer_of,
+)
 
 SPEC = load_spec("emodict-1")
 SECONDS = 40
@@ -27,7 +37,9 @@ NEAREST_BPM = 60 / 160
 
 
 def pulse(bpm: float, rate_hz: float = 100.0, seconds: int = SECONDS) -> np.ndarray:
-    """(samples, 1): at each beat a steep rise, a slow fall and the dicrotic wave, on the drift of breathing."""
+    """(samples, 1): at each beat a steep rise, a slow fall and the dicrotic wave,
+    on the drift of breathing.
+    """
     time_s = np.arange(round(seconds * rate_hz)) / rate_hz
     phase = time_s * bpm / 60 % 1
     beat = np.exp(-(((phase - 0.3) / 0.16) ** 2)) + 0.35 * np.exp(-(((phase - 0.65) / 0.14) ** 2))
@@ -46,7 +58,8 @@ def test_the_heart_rate_of_a_clean_pulse_is_its_own(bpm: float, rate_hz: float) 
     known = np.isfinite(curve.values)
     # Windows of 10 s around the seconds 5 to 34 lie within the 40.
     assert known.tolist() == [5 <= second < 35 for second in range(SECONDS)]
-    # The nearest frequency is at most half a step away; what leaks in from breathing moves the peak by another.
+    # The nearest frequency is at most half a step away;
+    # what leaks in from breathing moves the peak by another.
     np.testing.assert_allclose(curve.values[known], bpm, atol=1.5 * NEAREST_BPM)
 
 
@@ -56,13 +69,17 @@ def test_a_heart_that_goes_faster_is_followed() -> None:
     np.testing.assert_allclose(values[[20, 60]], [60, 90], atol=1.5 * NEAREST_BPM)
 
 
-def test_on_a_wrist_the_estimate_is_near_the_beats_that_the_band_has_found(shared_data: Path) -> None:
+def test_on_a_wrist_the_estimate_is_near_the_beats_that_the_band_has_found(
+    shared_data: Path,
+) -> None:
     folder = shared_data / "e4_stress_predict_S01"
     recording = read_e4(folder)
     curve = heart_rate(recording, SPEC)
     first, *lines = (folder / "IBI.csv").read_text().splitlines()
     offset_s, interval_s = np.array([line.split(",") for line in lines], dtype=float).T
-    began_s = datetime.datetime.fromisoformat(recording.start_time.replace("Z", "+00:00")).timestamp()
+    began_s = datetime.datetime.fromisoformat(
+        recording.start_time.replace("Z", "+00:00")
+    ).timestamp()
     beat_s = float(first.split(",")[0]) - began_s + offset_s
     errors = []
     for second in np.flatnonzero(np.isfinite(curve.values)):
@@ -90,7 +107,11 @@ def test_a_second_whose_window_touches_a_gap_has_no_heart_rate() -> None:
     samples = pulse(70)
     samples[2000] = np.nan  # in second 20: in the windows of the seconds 15 to 25
     curve = heart_rate(recording(samples), SPEC)
-    assert np.flatnonzero(np.isnan(curve.values)).tolist() == [*range(5), *range(15, 25), *range(35, 40)]
+    assert np.flatnonzero(np.isnan(curve.values)).tolist() == [
+        *range(5),
+        *range(15, 25),
+        *range(35, 40),
+    ]
     assert (curve.quality[15:25] == 0).all()
 
 
@@ -98,13 +119,17 @@ def test_the_peak_of_a_sine_is_its_frequency() -> None:
     time_s = np.arange(1000) / 100
     hz = np.array([0.75, 1.0, 1.21, 2.9])
     # With a whole number of steps of 1/160 Hz to it the peak is exact; 1.21 Hz lies between two.
-    np.testing.assert_allclose(pulse_hz(np.sin(2 * np.pi * hz[:, None] * time_s), 100.0), hz, atol=1 / 160)
+    np.testing.assert_allclose(
+        pulse_hz(np.sin(2 * np.pi * hz[:, None] * time_s), 100.0), hz, atol=1 / 160
+    )
 
 
 def test_skin_conductance_is_the_mean_of_each_second_where_it_is_valid() -> None:
     rng = np.random.default_rng(1)
     samples = 2 + 0.01 * rng.normal(size=(4 * SECONDS, 1))
-    samples[81] = np.nan  # in second 20: the windows of 5 s that end with the seconds 20 to 24 hold it
+    samples[81] = (
+        np.nan
+    )  # in second 20: the windows of 5 s that end with the seconds 20 to 24 hold it
     gsr = Signal("gsr", 4.0, "mS", ("gsr",), samples / 1000)
     curve = skin_conductance(recording(signals={"gsr": gsr}), SPEC)
     wanted = samples.reshape(SECONDS, 4).mean(axis=1)
@@ -133,7 +158,9 @@ def test_a_curve_that_cannot_be_drawn_says_why_and_does_not_take_the_other_with_
         ("1st of May", None),
     ],
 )
-def test_the_start_is_read_with_its_zone_or_not_at_all(said: str, start: datetime.datetime | None) -> None:
+def test_the_start_is_read_with_its_zone_or_not_at_all(
+    said: str, start: datetime.datetime | None
+) -> None:
     assert wearer_of(recording(start_time=said)).start == start
 
 
@@ -147,12 +174,21 @@ def page(wearer: Wearer) -> Page:
 
 def test_events_are_lines_in_the_plots_and_a_list_by_the_time_of_day() -> None:
     # The page begins with row 4 and ends with second 64.
-    events = (Event(3.0, 1, "too early"), Event(10.25, 1, "button"), Event(30.0, 7), Event(64.0, 1, "too late"))
+    events = (
+        Event(3.0, 1, "too early"),
+        Event(10.25, 1, "button"),
+        Event(30.0, 7),
+        Event(64.0, 1, "too late"),
+    )
     curve = Curve("Heart rate", "a minute", "how", np.arange(64.0), np.full(64, 70.0), np.ones(64))
     shown = page(Wearer(START, events, (curve,)))
     # In the distribution and in the curve.
     assert shown.count("line", "event") == 2 * 2
-    places = [attributes["x1"] for tag, attributes in shown.tags if (attributes.get("class") or "") == "event"]
+    places = [
+        attributes["x1"]
+        for tag, attributes in shown.tags
+        if (attributes.get("class") or "") == "event"
+    ]
     assert places[:2] == [f"{100 * (at - 4) / 60:.3f}%" for at in (10.25, 30.0)]
     assert "09:30:10 (0:00:10)" in shown.text
     assert "09:30:30 (0:00:30)" in shown.text
@@ -175,9 +211,17 @@ def test_the_axis_shows_round_times_of_day_where_the_start_is_known() -> None:
     assert axes == {"time of day (UTC)"}
     assert "from 2024-05-01 09:30:51 UTC" in shown.text
     # From 09:30:55 to 09:31:55 in steps of 10 s.
-    assert [text for _, text in svg.time_ticks(svg.timeline(np.arange(60) + 4.0, START.replace(second=51)))] == [
-        "09:31", "09:31:10", "09:31:20", "09:31:30", "09:31:40", "09:31:50",
-    ]  # fmt: skip
+    assert [
+        text
+        for _, text in svg.time_ticks(svg.timeline(np.arange(60) + 4.0, START.replace(second=51)))
+    ] == [
+        "09:31",
+        "09:31:10",
+        "09:31:20",
+        "09:31:30",
+        "09:31:40",
+        "09:31:50",
+    ]
 
 
 def test_of_very_many_events_the_first_are_marked_and_listed_and_the_rest_counted() -> None:
@@ -195,7 +239,18 @@ def test_a_curve_has_a_line_for_each_stretch_that_is_known_and_the_share_of_it()
     values[4:19], values[34:49] = 60.0, 80.0
     shown = page(
         Wearer(
-            None, (), (Curve("Heart rate", "beats a minute", "how it is made", np.arange(64.0), values, np.ones(64)),)
+            None,
+            (),
+            (
+                Curve(
+                    "Heart rate",
+                    "beats a minute",
+                    "how it is made",
+                    np.arange(64.0),
+                    values,
+                    np.ones(64),
+                ),
+            ),
         )
     )
     assert shown.count("polyline", "curve") == 2
@@ -205,7 +260,14 @@ def test_a_curve_has_a_line_for_each_stretch_that_is_known_and_the_share_of_it()
 
 
 def test_a_signal_that_is_nowhere_clean_is_said_to_be_so() -> None:
-    never = Curve("Heart rate", "beats a minute", "how", np.arange(64.0), np.full(64, np.nan), np.full(64, 0.3))
+    never = Curve(
+        "Heart rate",
+        "beats a minute",
+        "how",
+        np.arange(64.0),
+        np.full(64, np.nan),
+        np.full(64, 0.3),
+    )
     shown = page(Wearer(None, (), (never,)))
     assert shown.count("polyline", "curve") == 0
     assert "the signal is nowhere clean enough" in shown.text
@@ -213,7 +275,11 @@ def test_a_signal_that_is_nowhere_clean_is_said_to_be_so() -> None:
 
 def test_a_prediction_whose_times_do_not_grow_has_no_wearer_beside_it() -> None:
     rows = dataclasses.replace(prediction(), start_s=np.zeros(60))
-    shown = Page(report_html([rows], title="t", model_lines=[], wearers=[Wearer(START, (Event(0.0, 1, "button"),))]))
+    shown = Page(
+        report_html(
+            [rows], title="t", model_lines=[], wearers=[Wearer(START, (Event(0.0, 1, "button"),))]
+        )
+    )
     assert "button" not in shown.text
 
 
@@ -226,7 +292,9 @@ def test_a_prediction_whose_times_do_not_grow_has_no_wearer_beside_it() -> None:
         ([2.0, np.nan, 3.1], (2.0, 3.5, 0.5)),
     ],
 )
-def test_the_axis_of_a_curve_runs_between_round_numbers(values: list[float], wanted: tuple[float, ...]) -> None:
+def test_the_axis_of_a_curve_runs_between_round_numbers(
+    values: list[float], wanted: tuple[float, ...]
+) -> None:
     assert svg.round_range(np.array(values)) == pytest.approx(wanted)
 
 

@@ -1,4 +1,6 @@
-"""Memory, streams and graphs through cuda-core: the wrapper keeps its promises, and names only what cuda-core has."""
+"""Memory, streams and graphs through cuda-core: the wrapper keeps its promises,
+and names only what cuda-core has.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,8 @@ def test_rows_go_up_and_come_down_and_no_others() -> None:
         there, back = cuda.mirror((5, 3)), cuda.mirror((5, 3))
         there.array[...] = np.arange(15).reshape(5, 3)
         there.up(2, cuda.stream)
-        # The device's array becomes the device's array of the other: what a kernel that copies would do.
+        # The device's array becomes the device's array of the other:
+        # what a kernel that copies would do.
         back._device = there.address
         back.down(5, cuda.stream)
         cuda.wait()
@@ -111,7 +114,8 @@ def test_both_homes_of_cuda_core_are_known(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_the_real_cuda_core_has_every_name_that_is_used() -> None:
     core = load_cuda_core()
-    # Imported anew after another test took it out of sys.modules, it no longer has its submodule as an attribute.
+    # Imported anew after another test took it out of sys.modules,
+    # it no longer has its submodule as an attribute.
     graph = getattr(core, "graph", None) or sys.modules.get("cuda.core.graph", core)
     used = {
         core.Device: ("set_current", "create_stream", "allocate"),

@@ -40,7 +40,9 @@ class Library:
         out._obj.value = index + 40
         return 0
 
-    def cuDeviceGetName(self, text: ctypes.Array[ctypes.c_char], size: int, device: ctypes.c_int) -> int:
+    def cuDeviceGetName(
+        self, text: ctypes.Array[ctypes.c_char], size: int, device: ctypes.c_int
+    ) -> int:
         text.value = self._gpus[device.value - 40][0].encode()[: size - 1]
         return 0
 
@@ -53,9 +55,12 @@ class Library:
 def test_gpus_are_told_by_name_and_compute_capability(tmp_path: Path) -> None:
     proc = tmp_path / "version"
     proc.write_text(
-        "NVRM version: NVIDIA UNIX x86_64 Kernel Module  580.65.06  Sun Jul 27 06:54:38 UTC 2025\nGCC 13.3.0"
+        "NVRM version: NVIDIA UNIX x86_64 Kernel Module  580.65.06  Sun Jul 27 06:54:38 UTC "
+        "2025\nGCC 13.3.0"
     )
-    driver = read_driver(Library(("NVIDIA GeForce RTX 3080", 8, 6), ("NVIDIA H100", 9, 0), version=12080), proc=proc)
+    driver = read_driver(
+        Library(("NVIDIA GeForce RTX 3080", 8, 6), ("NVIDIA H100", 9, 0), version=12080), proc=proc
+    )
     gpus = (Gpu("NVIDIA GeForce RTX 3080", "8.6"), Gpu("NVIDIA H100", "9.0"))
     assert driver == Driver(True, (12, 8), "580.65.06", gpus)
 

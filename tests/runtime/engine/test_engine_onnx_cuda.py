@@ -1,6 +1,7 @@
 """ONNX Runtime on the GPU: what was asked for is what runs, or it stops.
 
-There is no GPU here. The stand-in is the real ONNX Runtime, whose CPU provider answers to CUDA's name.
+There is no GPU here. The stand-in is the real ONNX Runtime,
+whose CPU provider answers to CUDA's name.
 """
 
 from __future__ import annotations
@@ -29,7 +30,9 @@ class Options(onnxruntime.SessionOptions):
 class Session:
     """The real session, on the CPU under CUDA's name."""
 
-    def __init__(self, path: str, options: Any, *, providers: list[Any], enable_fallback: int) -> None:
+    def __init__(
+        self, path: str, options: Any, *, providers: list[Any], enable_fallback: int
+    ) -> None:
         STAND_IN.entries["enable_fallback"] = enable_fallback
         STAND_IN.entries["providers"] = providers
         STAND_IN.options = options
@@ -101,11 +104,19 @@ STAND_IN = StandIn("onnxruntime")
 @pytest.fixture
 def gpu(monkeypatch: pytest.MonkeyPatch) -> StandIn:
     vars(STAND_IN).update(
-        {"__version__": "1.23.2", "entries": {}, "given": [CUDA, CPU], "fails": "", "is_running": False,
-         "SessionOptions": Options,
-         "InferenceSession": Session, "OrtValue": Value, "get_available_providers": lambda: [CUDA, CPU],
-         "set_default_logger_severity": lambda level: STAND_IN.entries.update(severity=level)}
-    )  # fmt: skip
+        {
+            "__version__": "1.23.2",
+            "entries": {},
+            "given": [CUDA, CPU],
+            "fails": "",
+            "is_running": False,
+            "SessionOptions": Options,
+            "InferenceSession": Session,
+            "OrtValue": Value,
+            "get_available_providers": lambda: [CUDA, CPU],
+            "set_default_logger_severity": lambda level: STAND_IN.entries.update(severity=level),
+        }
+    )
     monkeypatch.setitem(sys.modules, "onnxruntime", STAND_IN)
     return STAND_IN
 
@@ -115,7 +126,10 @@ def test_results_come_back_from_the_device_for_any_number_of_rows(
 ) -> None:
     with open_engine(wrist_model, device="cuda") as engine:
         shape = (engine.manifest.features.tokens, engine.manifest.features.token_width)
-        inputs = [np.random.default_rng(n).standard_normal((n, *shape)).astype(np.float32) for n in (1, 7, 7, 64, 1)]
+        inputs = [
+            np.random.default_rng(n).standard_normal((n, *shape)).astype(np.float32)
+            for n in (1, 7, 7, 64, 1)
+        ]
         results = [[array.copy() for array in engine.infer(rows)] for rows in inputs]
     monkeypatch.setitem(sys.modules, "onnxruntime", onnxruntime)
     with open_engine(wrist_model, device="cpu") as engine:
@@ -125,11 +139,18 @@ def test_results_come_back_from_the_device_for_any_number_of_rows(
                 np.testing.assert_array_equal(got, wanted)
 
 
-@pytest.mark.parametrize("tokens", [np.zeros((2, 3, 4), np.float32), np.zeros((1, 4, 18), np.float64)])
-def test_tokens_of_another_shape_or_type_are_refused_in_our_words(wrist_model: Path, tokens: np.ndarray) -> None:
+@pytest.mark.parametrize(
+    "tokens", [np.zeros((2, 3, 4), np.float32), np.zeros((1, 4, 18), np.float64)]
+)
+def test_tokens_of_another_shape_or_type_are_refused_in_our_words(
+    wrist_model: Path, tokens: np.ndarray
+) -> None:
     with (
         open_engine(wrist_model) as engine,
-        pytest.raises(ModelError, match=rf"The tokens do not fit the model.*got {tokens.dtype} \({len(tokens)}, "),
+        pytest.raises(
+            ModelError,
+            match=rf"The tokens do not fit the model.*got {tokens.dtype} \({len(tokens)}, ",
+        ),
     ):
         engine.infer(tokens)
 
@@ -137,30 +158,39 @@ def test_tokens_of_another_shape_or_type_are_refused_in_our_words(wrist_model: P
 def test_every_way_back_to_the_cpu_and_to_tf32_is_closed(wrist_model: Path, gpu: StandIn) -> None:
     with open_engine(wrist_model, device="cuda"):
         assert gpu.entries == {
-            "session.disable_cpu_ep_fallback": "1", "enable_fallback": 0, "providers": [(CUDA, {"use_tf32": "0"})],
+            "session.disable_cpu_ep_fallback": "1",
+            "enable_fallback": 0,
+            "providers": [(CUDA, {"use_tf32": "0"})],
             "severity": 4,
-        }  # fmt: skip
-        # One thread, and of ONNX Runtime's own lines the fatal ones alone: its errors become sentences of ours.
+        }
+        # One thread, and of ONNX Runtime's own lines the fatal ones alone:
+        # its errors become sentences of ours.
         threads = gpu.options.intra_op_num_threads, gpu.options.inter_op_num_threads
         assert (*threads, gpu.options.log_severity_level) == (1, 1, 4)
 
 
 def test_asked_for_the_gpu_and_given_the_cpu_is_an_error(wrist_model: Path, gpu: StandIn) -> None:
     gpu.given = [CPU]
-    with pytest.raises(ModelError, match=rf"could not start its CUDA provider\. Expected {CUDA}, got {CPU}"):
+    with pytest.raises(
+        ModelError, match=rf"could not start its CUDA provider\. Expected {CUDA}, got {CPU}"
+    ):
         open_engine(wrist_model, device="cuda")
 
 
 def test_a_node_that_the_gpu_cannot_run_is_an_error(wrist_model: Path, gpu: StandIn) -> None:
     gpu.fails = "[ONNXRuntimeError] : 1 : FAIL : some nodes would run on the CPU"
-    with pytest.raises(ModelError, match=r"on the GPU: some nodes would run on the CPU.*--device cpu"):
+    with pytest.raises(
+        ModelError, match=r"on the GPU: some nodes would run on the CPU.*--device cpu"
+    ):
         open_engine(wrist_model, device="cuda")
 
 
 def test_the_real_onnx_runtime_without_cuda_is_refused(wrist_model: Path) -> None:
     if CUDA in onnxruntime.get_available_providers():
         pytest.skip("this ONNX Runtime has CUDA")
-    with pytest.raises(ModelError, match=r"has no CUDA provider.*pip install onnxruntime-gpu.*--device cpu"):
+    with pytest.raises(
+        ModelError, match=r"has no CUDA provider.*pip install onnxruntime-gpu.*--device cpu"
+    ):
         open_engine(wrist_model, device="cuda")
 
 

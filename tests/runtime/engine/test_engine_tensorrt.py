@@ -1,6 +1,8 @@
-"""The TensorRT engine computes what ONNX Runtime computes, and refuses what cannot run, each time saying what to do.
+"""The TensorRT engine computes what ONNX Runtime computes, and refuses what cannot run,
+each time saying what to do.
 
-There is no GPU here: tests/stand_in takes the place of TensorRT and of cuda-core, and really computes.
+There is no GPU here: tests/stand_in takes the place of TensorRT and of
+cuda-core, and really computes.
 """
 
 from __future__ import annotations
@@ -63,8 +65,9 @@ def expected_of(plan: Path, tokens: np.ndarray) -> tuple[np.ndarray, np.ndarray]
 
 def compare(engine: TensorRTEngine, plan: Path, tokens: np.ndarray) -> None:
     for got, wanted in zip(engine.infer(tokens), expected_of(plan, tokens), strict=True):
-        # The batch may be split, and matrix products of another height round otherwise: float32 keeps 6e-8 of shares
-        # below 1 and of weights up to 10, behind a few hundred operations each.
+        # The batch may be split, and matrix products of another height round otherwise:
+        # float32 keeps 6e-8 of shares below 1 and of weights up to 10, behind a few
+        # hundred operations each.
         np.testing.assert_allclose(got, wanted, rtol=1e-5, atol=1e-6)
 
 
@@ -96,17 +99,33 @@ def test_rows_beyond_the_largest_batch_are_computed_in_parts(plan: Path, rtx: Mo
     ]  # fmt: skip
 
 
-def test_a_number_of_rows_that_comes_again_is_captured_once_and_replayed(plan: Path, rtx: ModuleType) -> None:
+def test_a_number_of_rows_that_comes_again_is_captured_once_and_replayed(
+    plan: Path, rtx: ModuleType
+) -> None:
     with TensorRTEngine(plan) as engine:
         rtx.calls.clear()
         for seed in range(4):
             compare(engine, plan, rows_of(plan, 7, seed=seed))
-        assert rtx.calls == ["enqueued", "computed 7", "captured", "computed 7", "computed 7", "computed 7"]
+        assert rtx.calls == [
+            "enqueued",
+            "computed 7",
+            "captured",
+            "computed 7",
+            "computed 7",
+            "computed 7",
+        ]
         rtx.calls.clear()
         compare(engine, plan, rows_of(plan, 3))
         compare(engine, plan, rows_of(plan, 7))
         compare(engine, plan, rows_of(plan, 7, seed=1))
-        assert rtx.calls == ["enqueued", "computed 3", "enqueued", "computed 7", "captured", "computed 7"]
+        assert rtx.calls == [
+            "enqueued",
+            "computed 3",
+            "enqueued",
+            "computed 7",
+            "captured",
+            "computed 7",
+        ]
 
 
 def test_a_recorded_graph_is_given_back_once_it_serves_no_more(
@@ -130,10 +149,14 @@ def test_where_tensorrt_says_that_capture_is_impossible_each_call_is_enqueued_an
             compare(engine, plan, rows_of(plan, 5, seed=seed))
     assert rtx.calls.count("enqueued") == 3
     assert "captured" not in rtx.calls
-    assert [record.levelname for record in caplog.records if "CUDA graph" in record.message] == ["WARNING"]
+    assert [record.levelname for record in caplog.records if "CUDA graph" in record.message] == [
+        "WARNING"
+    ]
 
 
-def test_kernels_are_compiled_before_they_are_used_so_that_results_never_change(plan: Path, rtx: ModuleType) -> None:
+def test_kernels_are_compiled_before_they_are_used_so_that_results_never_change(
+    plan: Path, rtx: ModuleType
+) -> None:
     with TensorRTEngine(plan):
         assert "EAGER" in rtx.calls
 
@@ -169,18 +192,29 @@ def test_host_code_in_a_plan_is_never_allowed(plan: Path, rtx: ModuleType) -> No
         assert "deserialised" in rtx.calls
 
 
-@pytest.mark.parametrize("tokens", [np.zeros((2, 3, 4), np.float32), np.zeros((1, 4, 4), np.float64)])
-def test_tokens_of_another_shape_or_type_never_reach_the_gpu(plan: Path, rtx: ModuleType, tokens: np.ndarray) -> None:
-    with TensorRTEngine(plan) as engine, pytest.raises(ModelError, match="The tokens do not fit the model"):
+@pytest.mark.parametrize(
+    "tokens", [np.zeros((2, 3, 4), np.float32), np.zeros((1, 4, 4), np.float64)]
+)
+def test_tokens_of_another_shape_or_type_never_reach_the_gpu(
+    plan: Path, rtx: ModuleType, tokens: np.ndarray
+) -> None:
+    with (
+        TensorRTEngine(plan) as engine,
+        pytest.raises(ModelError, match="The tokens do not fit the model"),
+    ):
         engine.infer(tokens)
     assert "enqueued" not in rtx.calls
 
 
-def test_open_engine_takes_a_plan_to_the_gpu_and_refuses_it_on_the_cpu(plan: Path, rtx: ModuleType) -> None:
+def test_open_engine_takes_a_plan_to_the_gpu_and_refuses_it_on_the_cpu(
+    plan: Path, rtx: ModuleType
+) -> None:
     for device in (None, "cuda"):
         with open_engine(plan, device=device) as engine:
             assert isinstance(engine, TensorRTEngine)
-    with pytest.raises(ModelError, match=r"runs on a GPU alone.*--engine \S*model\.onnx session\.h5"):
+    with pytest.raises(
+        ModelError, match=r"runs on a GPU alone.*--engine \S*model\.onnx session\.h5"
+    ):
         open_engine(plan, device="cpu")
     with pytest.raises(ModelError, match="There is no device 'tpu'"):
         open_engine(plan, device="tpu")
@@ -237,14 +271,20 @@ def test_a_blank_more_in_the_sidecar_is_refused(plan: Path, watch: Watch) -> Non
     assert watch.seen == []
 
 
-def test_a_plan_that_is_cut_off_or_alone_is_refused_before_tensorrt_is_imported(plan: Path, watch: Watch) -> None:
+def test_a_plan_that_is_cut_off_or_alone_is_refused_before_tensorrt_is_imported(
+    plan: Path, watch: Watch
+) -> None:
     whole = plan.read_bytes()
     plan.write_bytes(whole[:-100])
-    with pytest.raises(ModelError, match=rf"cut off.*Expected {len(whole)} bytes, got {len(whole) - 100} bytes"):
+    with pytest.raises(
+        ModelError, match=rf"cut off.*Expected {len(whole)} bytes, got {len(whole) - 100} bytes"
+    ):
         TensorRTEngine(plan)
     plan.write_bytes(whole)
     plan.with_name("model.plan.json").unlink()
-    with pytest.raises(ModelError, match=r"has no description beside it.*emodict-export model\.pt -o model\.plan"):
+    with pytest.raises(
+        ModelError, match=r"has no description beside it.*emodict-export model\.pt -o model\.plan"
+    ):
         TensorRTEngine(plan)
     assert watch.seen == []
 
@@ -260,14 +300,30 @@ ONNX_WAY = r"runs on this machine: emodict-run --engine '.*model\.onnx' session\
 @pytest.mark.parametrize(
     ("driver", "sentence"),
     [
-        (NOTHING, "needs an NVIDIA GPU, and there is no NVIDIA driver.*Install NVIDIA's driver.*" + ONNX_WAY),
+        (
+            NOTHING,
+            "needs an NVIDIA GPU, and there is no NVIDIA driver.*Install NVIDIA's driver.*"
+            + ONNX_WAY,
+        ),
         (NO_GPU, "needs an NVIDIA GPU, and the driver sees no GPU.*" + ONNX_WAY),
-        (OLD_DRIVER, r"driver 550\.54\.14 is too old.*CUDA 13\.0 or newer, got one for CUDA 12\.4.*" + ONNX_WAY),
-        (HOPPER, r"another GPU, and TensorRT for RTX does not know the NVIDIA H100 at all.*got 9\.0.*" + ONNX_WAY),
-        (BLACKWELL, r"built for another GPU.*8\.6 or 8\.9, got 12\.0 \(RTX 5090\).*" + ONNX_WAY
-                    + r".*emodict-export model\.pt -o model\.plan --precision fp32 --sm 86,89,120"),
+        (
+            OLD_DRIVER,
+            r"driver 550\.54\.14 is too old.*CUDA 13\.0 or newer, got one for CUDA 12\.4.*"
+            + ONNX_WAY,
+        ),
+        (
+            HOPPER,
+            r"another GPU, and TensorRT for RTX does not know the NVIDIA H100 at all.*got 9\.0.*"
+            + ONNX_WAY,
+        ),
+        (
+            BLACKWELL,
+            r"built for another GPU.*8\.6 or 8\.9, got 12\.0 \(RTX 5090\).*"
+            + ONNX_WAY
+            + r".*emodict-export model\.pt -o model\.plan --precision fp32 --sm 86,89,120",
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_gpu_that_cannot_run_the_plan_is_told_with_the_way_out(
     driver: Driver, sentence: str, plan: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -286,17 +342,27 @@ def test_a_gpu_that_cannot_run_the_plan_is_told_with_the_way_out(
             r"built by TensorRT for RTX 1\.7\.1\.116.*got 1\.8\.0\.1.*--precision fp32 --sm 86,89",
         ),
         ("tensorrt_rtx", "1.5.0", r"TensorRT for RTX 1\.5\.0 is too old.*1\.6 or newer"),
-        ("tensorrt", "10.13.0", r"built by TensorRT 10\.3\.0.*got 10\.13\.0.*-o model\.plan --precision fp32\.$"),
+        (
+            "tensorrt",
+            "10.13.0",
+            r"built by TensorRT 10\.3\.0.*got 10\.13\.0.*-o model\.plan --precision fp32\.$",
+        ),
         (
             "tensorrt",
             "8.6.2",
-            r"TensorRT 8\.6\.2 is too old.*JetPack 6\.1 or newer, not JetPack 5 or 6\.0.*" + ONNX_WAY,
+            r"TensorRT 8\.6\.2 is too old.*JetPack 6\.1 or newer, not JetPack 5 or 6\.0.*"
+            + ONNX_WAY,
         ),
         ("tensorrt", "10.0.1", "too old"),
     ],
 )
 def test_another_version_of_tensorrt_is_refused_with_both_versions_and_the_command_that_rebuilds(
-    builder: str, version: str, sentence: str, wrist_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    builder: str,
+    version: str,
+    sentence: str,
+    wrist_model: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     plan = write_plan(wrist_model, tmp_path, builder)
     module = put_in_place(monkeypatch, builder, version=version)
@@ -314,7 +380,9 @@ def test_another_platform_is_refused_before_tensorrt_is_imported(
     assert watch.seen == []
 
 
-def test_a_builder_that_nobody_knows_is_refused(wrist_model: Path, tmp_path: Path, watch: Watch) -> None:
+def test_a_builder_that_nobody_knows_is_refused(
+    wrist_model: Path, tmp_path: Path, watch: Watch
+) -> None:
     plan = write_plan(wrist_model, tmp_path, builder="os")
     with pytest.raises(ModelError, match="built by 'os', which emodict cannot run"):
         TensorRTEngine(plan)
@@ -344,17 +412,22 @@ def test_pypis_tensorrt_without_its_libraries_is_seen_through(
     plan = write_plan(wrist_model, tmp_path / "plan", "tensorrt")
     monkeypatch.setitem(sys.modules, "tensorrt", ModuleType("tensorrt"))
     with pytest.raises(
-        ModelError, match=r"cannot be loaded \(it has no Runtime\).*PyPI's 'tensorrt' brings no libraries"
+        ModelError,
+        match=r"cannot be loaded \(it has no Runtime\).*PyPI's 'tensorrt' brings no libraries",
     ):
         TensorRTEngine(plan)
-    (tmp_path / "tensorrt.py").write_text("raise OSError('libnvinfer.so.10: cannot open shared object file')\n")
+    (tmp_path / "tensorrt.py").write_text(
+        "raise OSError('libnvinfer.so.10: cannot open shared object file')\n"
+    )
     monkeypatch.delitem(sys.modules, "tensorrt")
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(ModelError, match=r"cannot be loaded \(libnvinfer\.so\.10: cannot open"):
         TensorRTEngine(plan)
 
 
-def test_a_missing_cuda_core_says_how_to_get_it(plan: Path, rtx: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_cuda_core_says_how_to_get_it(
+    plan: Path, rtx: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name in ("cuda.core", "cuda.core.experimental"):
         monkeypatch.setitem(sys.modules, name, None)
     with pytest.raises(EmodictError, match=r"'cuda-core'.*pip install 'emodict\[tensorrt\]'"):
@@ -376,9 +449,13 @@ def test_what_tensorrt_for_rtx_answers_about_the_plan_is_said(
     assert "slower than it could" in caplog.text
 
 
-def test_a_plan_that_tensorrt_refuses_is_told_in_our_words(wrist_model: Path, tmp_path: Path, rtx: ModuleType) -> None:
+def test_a_plan_that_tensorrt_refuses_is_told_in_our_words(
+    wrist_model: Path, tmp_path: Path, rtx: ModuleType
+) -> None:
     plan = write_plan(wrist_model, tmp_path, plan=b"something else altogether")
-    with pytest.raises(ModelError, match="cannot be loaded: these bytes are not a plan of this TensorRT"):
+    with pytest.raises(
+        ModelError, match="cannot be loaded: these bytes are not a plan of this TensorRT"
+    ):
         TensorRTEngine(plan)
 
 
@@ -387,7 +464,9 @@ def half_typed(wrist_model: Path) -> bytes:
     model = onnx.load(wrist_model)
     for node in model.graph.node:
         node.output[:] = ["full" if name == "distribution" else name for name in node.output]
-    model.graph.node.append(onnx.helper.make_node("Cast", ["full"], ["distribution"], to=onnx.TensorProto.FLOAT16))
+    model.graph.node.append(
+        onnx.helper.make_node("Cast", ["full"], ["distribution"], to=onnx.TensorProto.FLOAT16)
+    )
     next(
         o for o in model.graph.output if o.name == "distribution"
     ).type.tensor_type.elem_type = onnx.TensorProto.FLOAT16
@@ -399,15 +478,17 @@ def test_a_plan_that_is_not_what_its_description_says_is_refused(
     wrong: str, wrist_model: Path, tmp_path: Path, rtx: ModuleType
 ) -> None:
     content = wrist_model.read_bytes()
-    name = json.loads(write_plan(wrist_model, tmp_path).with_name("model.plan.json").read_text())["plan"][
-        "network_name"
-    ]
+    name = json.loads(write_plan(wrist_model, tmp_path).with_name("model.plan.json").read_text())[
+        "plan"
+    ]["network_name"]
     if wrong == "type":
         content = half_typed(wrist_model)
     elif wrong == "tensors":
         other = untrained_model(tmp_path / "other.onnx", spec_id="emodict-1", modalities=("ppg",))
         content = other.read_bytes()
-    made = tensorrt.make_plan(content, name="trtexec" if wrong == "name" else name, max_batch=MAX_BATCH)
+    made = tensorrt.make_plan(
+        content, name="trtexec" if wrong == "name" else name, max_batch=MAX_BATCH
+    )
     plan = write_plan(wrist_model, tmp_path, plan=made)
     with pytest.raises(ModelError, match="is not what its description says"):
         TensorRTEngine(plan)
@@ -415,7 +496,8 @@ def test_a_plan_that_is_not_what_its_description_says_is_refused(
 
 
 @pytest.mark.parametrize(
-    ("where", "sentence"), [("context", "A context could not be made"), ("execute", "not be started")]
+    ("where", "sentence"),
+    [("context", "A context could not be made"), ("execute", "not be started")],
 )
 def test_a_gpu_without_memory_left_is_a_sentence_and_gives_back_what_it_took(
     where: str, sentence: str, plan: Path, rtx: ModuleType
@@ -433,7 +515,9 @@ def test_a_gpu_without_memory_left_is_a_sentence_and_gives_back_what_it_took(
 
 
 @pytest.mark.parametrize("rows", [1, 2])
-def test_rows_whose_first_call_failed_come_for_the_first_time_again(rows: int, plan: Path, rtx: ModuleType) -> None:
+def test_rows_whose_first_call_failed_come_for_the_first_time_again(
+    rows: int, plan: Path, rtx: ModuleType
+) -> None:
     tokens = rows_of(plan, rows)
     with TensorRTEngine(plan) as engine:
         compare(engine, plan, rows_of(plan, 3))
@@ -462,12 +546,21 @@ def test_a_failure_during_capture_is_an_error_not_a_slower_way(plan: Path, rtx: 
 @pytest.mark.parametrize(
     ("kind", "name", "sentence"),
     [
-        (cuda_core.Device, "allocate", r"could not be brought onto the GPU: CUDA_ERROR_OUT_OF_MEMORY"),
+        (
+            cuda_core.Device,
+            "allocate",
+            r"could not be brought onto the GPU: CUDA_ERROR_OUT_OF_MEMORY",
+        ),
         (cuda_core.Graph, "launch", "The GPU failed while computing: CUDA_ERROR_OUT_OF_MEMORY"),
     ],
 )
 def test_what_cuda_core_raises_is_a_sentence(
-    kind: type, name: str, sentence: str, plan: Path, rtx: ModuleType, monkeypatch: pytest.MonkeyPatch
+    kind: type,
+    name: str,
+    sentence: str,
+    plan: Path,
+    rtx: ModuleType,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def fail(*_: object, **__: object) -> None:
         raise RuntimeError("CUDA_ERROR_OUT_OF_MEMORY: the API call failed\nsee the manual")
@@ -508,7 +601,10 @@ def test_what_tensorrt_logged_stands_beside_what_cuda_core_raised(
 @pytest.mark.parametrize(
     ("error", "said"),
     [
-        (RuntimeError("CUDA_ERROR_NO_DEVICE\nsee the manual"), r"the GPU cannot be used: CUDA_ERROR_NO_DEVICE\."),
+        (
+            RuntimeError("CUDA_ERROR_NO_DEVICE\nsee the manual"),
+            r"the GPU cannot be used: CUDA_ERROR_NO_DEVICE\.",
+        ),
         (RuntimeError(), "the GPU cannot be used: RuntimeError"),
     ],
 )
@@ -527,10 +623,20 @@ def test_a_gpu_that_cannot_be_had_is_a_sentence(
 def test_the_stand_in_offers_nothing_that_the_real_module_does_not() -> None:
     real = pytest.importorskip("tensorrt_rtx")
     ours = tensorrt.make_module("tensorrt_rtx", "1.7")
-    kinds = ("ILogger", "DataType", "TensorIOMode", "Runtime", "EngineValidity", "EngineInvalidityDiagnostics",
-             "DynamicShapesKernelSpecializationStrategy")  # fmt: skip
+    kinds = (
+        "ILogger",
+        "DataType",
+        "TensorIOMode",
+        "Runtime",
+        "EngineValidity",
+        "EngineInvalidityDiagnostics",
+        "DynamicShapesKernelSpecializationStrategy",
+    )
     pairs = {name: getattr(ours, name) for name in kinds}
-    pairs |= {"ICudaEngine": tensorrt.RtxCudaEngine, "IExecutionContext": tensorrt.RtxExecutionContext}
+    pairs |= {
+        "ICudaEngine": tensorrt.RtxCudaEngine,
+        "IExecutionContext": tensorrt.RtxExecutionContext,
+    }
     pairs |= {"IRuntimeConfig": tensorrt.IRuntimeConfig}
     of_the_stand_in_alone = {"context", "fail"}
     for name, ours_is in pairs.items():

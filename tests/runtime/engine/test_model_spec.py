@@ -19,11 +19,14 @@ def test_the_sizes_are_those_of_table_2_unless_others_are_asked_for() -> None:
 
 
 @pytest.mark.parametrize(
-    ("size", "most"), [("layers", 64), ("members", 1000), ("feed_forward", 16_384), ("bottleneck", 16_384)]
+    ("size", "most"),
+    [("layers", 64), ("members", 1000), ("feed_forward", 16_384), ("bottleneck", 16_384)],
 )
 def test_the_largest_size_is_taken_and_one_more_is_refused(size: str, most: int) -> None:
     assert getattr(sized(**{size: most}), size) == most
-    with pytest.raises(ModelError, match=rf"The model's {size} must be .*at most {most}, got {most + 1}"):
+    with pytest.raises(
+        ModelError, match=rf"The model's {size} must be .*at most {most}, got {most + 1}"
+    ):
         sized(**{size: most + 1})
     with pytest.raises(ModelError, match=rf"The model's {size} must be .*got 0"):
         sized(**{size: 0})

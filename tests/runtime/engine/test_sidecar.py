@@ -1,4 +1,6 @@
-"""What stands beside a plan is read whole, or refused with what is wrong; before that, nothing of it is believed."""
+"""What stands beside a plan is read whole, or refused with what is wrong; before that,
+nothing of it is believed.
+"""
 
 from __future__ import annotations
 
@@ -84,21 +86,30 @@ def test_what_is_written_is_what_is_read(plan: Path, manifest: Any) -> None:
         ({"format_version": 1}, "got 'emodict-plan', version 1"),
     ],
 )
-def test_a_description_of_another_kind_or_version_is_refused(plan: Path, changes: dict[str, Any], got: str) -> None:
+def test_a_description_of_another_kind_or_version_is_refused(
+    plan: Path, changes: dict[str, Any], got: str
+) -> None:
     edited(plan, **changes)
-    with pytest.raises(ModelError, match=f"is not the description of a plan.*'emodict-plan', version 1, {got}"):
+    with pytest.raises(
+        ModelError, match=f"is not the description of a plan.*'emodict-plan', version 1, {got}"
+    ):
         read_sidecar(plan)
 
 
-@pytest.mark.parametrize("changes", [{"plan": {}}, {"max_batch": "many"}, {"layers": {"FLOAT": None}}, {"builder": 7}])
-def test_a_description_with_a_part_that_is_none_is_refused(plan: Path, changes: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    "changes", [{"plan": {}}, {"max_batch": "many"}, {"layers": {"FLOAT": None}}, {"builder": 7}]
+)
+def test_a_description_with_a_part_that_is_none_is_refused(
+    plan: Path, changes: dict[str, Any]
+) -> None:
     edited(plan, **changes)
     with pytest.raises(ModelError, match="this description is damaged"):
         read_sidecar(plan)
 
 
 @pytest.mark.parametrize(
-    ("size", "said"), [(16_777_216, "is damaged: it is not JSON"), (16_777_217, "too large.*at most 16777216 bytes")]
+    ("size", "said"),
+    [(16_777_216, "is damaged: it is not JSON"), (16_777_217, "too large.*at most 16777216 bytes")],
 )
 def test_a_description_has_at_most_16_mib(plan: Path, size: int, said: str) -> None:
     plan.with_name("model.plan.json").write_bytes(b" " * size)
@@ -106,8 +117,12 @@ def test_a_description_has_at_most_16_mib(plan: Path, size: int, said: str) -> N
         read_sidecar(plan)
 
 
-@pytest.mark.parametrize(("content", "said"), [(b"[1]", "a JSON object, got list"), (b"\xff{}", "it is not JSON")])
-def test_a_description_that_is_no_json_object_is_refused(plan: Path, content: bytes, said: str) -> None:
+@pytest.mark.parametrize(
+    ("content", "said"), [(b"[1]", "a JSON object, got list"), (b"\xff{}", "it is not JSON")]
+)
+def test_a_description_that_is_no_json_object_is_refused(
+    plan: Path, content: bytes, said: str
+) -> None:
     plan.with_name("model.plan.json").write_bytes(content)
     with pytest.raises(ModelError, match=said):
         read_sidecar(plan)

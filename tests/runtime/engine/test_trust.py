@@ -21,7 +21,13 @@ from cryptography.hazmat.primitives.serialization import (
 
 from emodict.engine import held
 from emodict.engine.held import hold, read_content, sidecar_path
-from emodict.engine.trust import read_signing_key, read_trusted_key, require_signed, sign_model, signature_path
+from emodict.engine.trust import (
+    read_signing_key,
+    read_trusted_key,
+    require_signed,
+    sign_model,
+    signature_path,
+)
 from emodict.errors import InputError, TrustError
 
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
@@ -53,7 +59,11 @@ def test_a_signed_model_is_trusted_and_so_is_its_copy(signed: Path, tmp_path: Pa
 
 
 def test_whatever_is_changed_is_refused(signed: Path) -> None:
-    files = [signed, signature_path(signed), *([sidecar_path(signed)] if signed.suffix == ".plan" else [])]
+    files = [
+        signed,
+        signature_path(signed),
+        *([sidecar_path(signed)] if signed.suffix == ".plan" else []),
+    ]
     for file in files:
         whole = file.read_bytes()
         for at in range(0, len(whole) - 1, max(1, len(whole) // 20)):
@@ -116,9 +126,14 @@ def test_the_keys_that_openssl_makes_are_taken(tmp_path: Path) -> None:
     model.write_bytes(b"model")
     sign_model(model, read_signing_key(signing))
     require_signed(model, read_trusted_key(trusted))
-    with pytest.raises(InputError, match=r"trusted\.pem holds no private key .* Make one: openssl genpkey"):
+    with pytest.raises(
+        InputError, match=r"trusted\.pem holds no private key .* Make one: openssl genpkey"
+    ):
         read_signing_key(trusted)
-    with pytest.raises(InputError, match=r"signing\.pem holds no public key .* openssl pkey -in signing\.pem -pubout"):
+    with pytest.raises(
+        InputError,
+        match=r"signing\.pem holds no public key .* openssl pkey -in signing\.pem -pubout",
+    ):
         read_trusted_key(signing)
 
 
@@ -128,15 +143,21 @@ def test_keys_of_another_kind_are_refused_with_what_they_are(tmp_path: Path) -> 
     path.write_bytes(other.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
     with pytest.raises(InputError, match="a private Ed25519 key as PEM, got ECPrivateKey"):
         read_signing_key(path)
-    path.write_bytes(other.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
+    path.write_bytes(
+        other.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    )
     with pytest.raises(InputError, match="a public Ed25519 key as PEM, got ECPublicKey"):
         read_trusted_key(path)
-    path.write_bytes(KEY.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"secret")))
+    path.write_bytes(
+        KEY.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"secret"))
+    )
     with pytest.raises(InputError, match="is behind a passphrase"):
         read_signing_key(path)
     for read in (read_signing_key, read_trusted_key):
         path.write_bytes(b"hello")
         with pytest.raises(InputError, match=r"holds no \w+ key that can be used"):
             read(path)
-        with pytest.raises(InputError, match=r"The key .*nowhere\.pem cannot be read: No such file"):
+        with pytest.raises(
+            InputError, match=r"The key .*nowhere\.pem cannot be read: No such file"
+        ):
             read(tmp_path / "nowhere.pem")

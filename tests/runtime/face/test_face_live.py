@@ -1,4 +1,6 @@
-"""A camera in a thread: rows without waiting, a camera that fails and comes back, one that was never there."""
+"""A camera in a thread: rows without waiting, a camera that fails and comes back,
+one that was never there.
+"""
 
 from __future__ import annotations
 
@@ -86,7 +88,9 @@ def test_rows_come_as_the_frames_do_and_each_once() -> None:
         camera.pull_out()
 
 
-def test_a_camera_that_drops_out_is_invalid_until_it_is_back(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_camera_that_drops_out_is_invalid_until_it_is_back(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     camera = Camera([0.1])
     with faces_of(camera) as faces:
         assert take_until(faces, 0.5, 1) == [(0.0, True)]
@@ -166,7 +170,9 @@ def test_a_cameras_frames_are_timed_as_they_arrive_and_its_end_is_said(
     assert "Camera 0 has stopped giving pictures" in caplog.text
 
 
-def test_a_camera_that_opens_but_shows_nothing_is_refused(camera_0: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_camera_that_opens_but_shows_nothing_is_refused(
+    camera_0: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     exhausted = cv2.VideoCapture(0)
     while exhausted.grab():
         pass
@@ -182,7 +188,9 @@ def test_a_live_camera_gives_a_row_for_each_second_that_it_runs(camera_0: Path) 
         assert take_until(faces, 0.0, 3)[:3] == [(0.0, True), (1.0, True), (2.0, True)]
 
 
-def test_a_camera_that_gives_no_picture_in_time_is_to_be_plugged_in_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_camera_that_gives_no_picture_in_time_is_to_be_plugged_in_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr("emodict.face.live.FIRST_FRAME_S", 0.01)
     # Its read hangs until it is pulled out: the thread is left behind.
     monkeypatch.setattr("emodict.face.live.STOP_S", 0.0)

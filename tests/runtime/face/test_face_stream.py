@@ -1,4 +1,6 @@
-"""Faces second by second: which frame counts, how long a lost face is held, and that batch and stream agree."""
+"""Faces second by second: which frame counts, how long a lost face is held,
+and that batch and stream agree.
+"""
 
 from __future__ import annotations
 
@@ -59,7 +61,15 @@ def embedding_of(frame: np.ndarray, left: int, top: int) -> np.ndarray:
 def test_a_lost_box_is_held_for_a_while_and_then_forgotten_until_a_face_comes_back() -> None:
     last = LastBox(hold_s=2.5)
     other = FaceBox(1, 2, 30, 30)
-    looks = [(BOX, 0.0), (None, 1.0), (None, 2.5), (None, 2.6), (None, 2.7), (other, 3.0), (None, 4.0)]
+    looks = [
+        (BOX, 0.0),
+        (None, 1.0),
+        (None, 2.5),
+        (None, 2.6),
+        (None, 2.7),
+        (other, 3.0),
+        (None, 4.0),
+    ]
     seen = [last.update(box, time_s) for box, time_s in looks]
     assert [s and (s.box, s.held) for s in seen] == [
         (BOX, False), (BOX, True), (BOX, True), None, None, (other, False), (other, True)
@@ -132,7 +142,9 @@ def test_a_crop_of_twice_the_size_is_the_mean_of_each_four_pixels() -> None:
 # Seconds
 
 
-def test_the_first_frame_of_each_second_makes_its_row_and_the_others_are_not_even_looked_at() -> None:
+def test_the_first_frame_of_each_second_makes_its_row_and_the_others_are_not_even_looked_at() -> (
+    None
+):
     faces = stream()
     rows = [faces.push(frame, time_s) for frame, time_s in film(3, lambda _: True)]
     assert [len(r) for r in rows] == [1, 0, 0, 0, 0] * 3
@@ -172,7 +184,9 @@ def test_seconds_without_a_frame_are_invalid_rows_and_a_late_frame_changes_nothi
     assert len(faces.push(picture((0, 0)), -1.0)) == 0
 
 
-def test_a_stalled_camera_gives_invalid_rows_as_time_goes_on_and_its_next_frame_a_valid_one() -> None:
+def test_a_stalled_camera_gives_invalid_rows_as_time_goes_on_and_its_next_frame_a_valid_one() -> (
+    None
+):
     faces = stream(first_second=2)
     assert len(faces.advance(2.9)) == 0
     assert faces.push(picture((0, 0)), 2.9).valid.tolist() == [True]
@@ -231,7 +245,9 @@ def test_batch_and_stream_give_the_same_rows_to_the_model() -> None:
     np.testing.assert_array_equal(valid, batch.valid)
     assert valid[:, 0].tolist() == [True] * 6 + [False] * 4 + [True] * 4
     assert (report.seconds, report.found, report.held, report.without) == (14, 8, 2, 4)
-    assert str(report) == ("14 s of video: a face in 8, held over 2, none in 4; detector: green line; features: hog")
+    assert str(report) == (
+        "14 s of video: a face in 8, held over 2, none in 4; detector: green line; features: hog"
+    )
 
 
 def test_a_video_that_starts_late_has_no_rows_before_it() -> None:
@@ -275,14 +291,17 @@ def test_features_of_another_kind_are_refused_and_unnamed_ones_taken() -> None:
     require_face_features(face("hog"), load_spec("emodict-1-hog-60hz"))
     require_face_features(face("hog"), load_spec("emodict-1").with_modalities(["eeg"]))
     with pytest.raises(
-        RecordingError, match=r"not those of feature spec emodict-1\. Expected vgg16-clean, got vgg16-ref"
+        RecordingError,
+        match=r"not those of feature spec emodict-1\. Expected vgg16-clean, got vgg16-ref",
     ):
         require_face_features(face("vgg16-reference 0123456789abcdef"), load_spec("emodict-1"))
     with pytest.raises(RecordingError, match="Expected hog, got vgg16-clean"):
         require_face_features(face("vgg16-clean 0123456789abcdef"), load_spec("emodict-1-hog"))
 
 
-@pytest.mark.parametrize(("seconds", "found", "warned"), [(9, 0, True), (9, 1, False), (0, 0, False)])
+@pytest.mark.parametrize(
+    ("seconds", "found", "warned"), [(9, 0, True), (9, 1, False), (0, 0, False)]
+)
 def test_a_video_without_a_face_is_warned_of(seconds: int, found: int, warned: bool) -> None:
     said = str(FaceReport(seconds, found, 0, "green line", "hog"))
     assert ("no face was found in it" in said) == warned

@@ -1,4 +1,6 @@
-"""Frames and their times from files, cameras and sessions; what finds the face in them; the acceptance videos."""
+"""Frames and their times from files, cameras and sessions;
+what finds the face in them; the acceptance videos.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,9 @@ from emodict_desk.faces import faces_of_video
 # Before any other use of it: FFmpeg is told once how much it may say.
 cv2 = opencv()
 RATE_HZ = 10
-needs_cascade = pytest.mark.skipif(not hasattr(cv2, "CascadeClassifier"), reason="this OpenCV ships no detector")
+needs_cascade = pytest.mark.skipif(
+    not hasattr(cv2, "CascadeClassifier"), reason="this OpenCV ships no detector"
+)
 YUNET = Path("yunet") / "face_detection_yunet_2023mar.onnx"
 
 
@@ -40,7 +44,9 @@ def write_video(path: Path, frames: list[np.ndarray], rate_hz: int = RATE_HZ) ->
 
 def face_for(seconds: int, *, without: range | tuple[Any, ...] = ()) -> list[np.ndarray]:
     count = seconds * RATE_HZ
-    return [picture(None if i // RATE_HZ in without else (20 + i % 7, 10), seed=0) for i in range(count)]
+    return [
+        picture(None if i // RATE_HZ in without else (20 + i % 7, 10), seed=0) for i in range(count)
+    ]
 
 
 @pytest.fixture
@@ -91,7 +97,11 @@ def test_a_damaged_video_and_one_of_another_kind_are_said_to_be_so(
     tmp_path: Path, video: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     content = video.read_bytes()
-    for name, bad in {"empty.avi": b"", "text.mp4": b"no video at all\n" * 100, "head.avi": content[:300]}.items():
+    for name, bad in {
+        "empty.avi": b"",
+        "text.mp4": b"no video at all\n" * 100,
+        "head.avi": content[:300],
+    }.items():
         (tmp_path / name).write_bytes(bad)
         with pytest.raises(RecordingError, match=rf"{name} cannot be read as a video.*ffmpeg"):
             list(video_frames(tmp_path / name))
@@ -111,14 +121,20 @@ def test_a_video_that_is_cut_off_is_read_as_far_as_it_goes_and_said_to_be_cut(
     assert "cut off or damaged" in caplog.text
 
 
-def test_without_opencv_the_extra_to_install_is_named(monkeypatch: pytest.MonkeyPatch, video: Path) -> None:
+def test_without_opencv_the_extra_to_install_is_named(
+    monkeypatch: pytest.MonkeyPatch, video: Path
+) -> None:
     monkeypatch.setitem(sys.modules, "cv2", None)
     for start in (lambda: next(video_frames(video)), lambda: next(camera_frames(0)), open_finder):
-        with pytest.raises(MissingDependencyError, match=r"opencv-python-headless.*pip install 'emodict\[face\]'"):
+        with pytest.raises(
+            MissingDependencyError, match=r"opencv-python-headless.*pip install 'emodict\[face\]'"
+        ):
             start()
 
 
-def test_a_camera_that_is_not_there_is_the_users_to_plug_in(capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_camera_that_is_not_there_is_the_users_to_plug_in(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
     with pytest.raises(InputError, match=r"Camera 97 cannot be opened.*--camera") as refused:
         next(camera_frames(97))
     assert refused.value.exit_code == 2
@@ -175,11 +191,16 @@ def test_features_are_no_pictures() -> None:
 def test_without_a_model_the_detector_of_opencv_4_is_taken_and_named(no_models: Path) -> None:
     finder = open_finder()
     assert isinstance(finder, HaarCascade)
-    assert finder.description == f"OpenCV {cv2.__version__}'s own Haar cascade (haarcascade_frontalface_default.xml)"
+    assert (
+        finder.description
+        == f"OpenCV {cv2.__version__}'s own Haar cascade (haarcascade_frontalface_default.xml)"
+    )
     assert finder.find(np.full((240, 320, 3), 128, np.uint8)) is None
 
 
-def test_an_opencv_without_a_detector_says_what_to_do(no_models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_opencv_without_a_detector_says_what_to_do(
+    no_models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     # As in OpenCV 5.
     monkeypatch.delattr(cv2, "CascadeClassifier", raising=False)
     with pytest.raises(ModelError, match=r"ships no face detector.*--face-model"):
@@ -197,7 +218,9 @@ def test_a_model_that_is_installed_or_named_wins_and_a_missing_one_is_said_to_be
     monkeypatch.setenv("EMODICT_FACE_MODEL", str(no_models / "face_detection_yunet_2022mar.onnx"))
     assert detect.installed_model() == no_models / "face_detection_yunet_2022mar.onnx"
     monkeypatch.setenv("EMODICT_FACE_MODEL", "/nowhere/yunet.onnx")
-    with pytest.raises(InputError, match="EMODICT_FACE_MODEL names a face detector that is not there"):
+    with pytest.raises(
+        InputError, match="EMODICT_FACE_MODEL names a face detector that is not there"
+    ):
         open_finder()
     with pytest.raises(ModelError, match="There is no face detector /nowhere/other"):
         open_finder(Path("/nowhere/other.onnx"))
@@ -211,7 +234,8 @@ def test_a_model_that_finds_no_faces_is_refused_with_a_sentence(
     out = helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 3, 8, 8])
     graph = helper.make_graph([helper.make_node("Relu", ["x"], ["y"])], "other", [value], [out])
     onnx.save(
-        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8), tmp_path / "other.onnx"
+        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8),
+        tmp_path / "other.onnx",
     )
     for name in ("text.onnx", "other.onnx"):
         with pytest.raises(ModelError, match=rf"{name} is not a face detector that OpenCV"):
@@ -233,7 +257,9 @@ def has_face(finder: YuNet, path: Path) -> tuple[Any, ...]:
     return np.array([box is not None for box in boxes]), boxes
 
 
-def test_every_frame_of_a_filmed_face_has_one_and_no_frame_of_an_empty_scene(shared_data: Path, yunet: YuNet) -> None:
+def test_every_frame_of_a_filmed_face_has_one_and_no_frame_of_an_empty_scene(
+    shared_data: Path, yunet: YuNet
+) -> None:
     found, boxes = has_face(yunet, shared_data / "face_video" / "WolfgangLanger_Pexels.mp4")
     assert (len(found), found.all()) == (472, True)
     # One person who sits still: the face is a good part of 360 pixels high, and never jumps.
@@ -244,7 +270,9 @@ def test_every_frame_of_a_filmed_face_has_one_and_no_frame_of_an_empty_scene(sha
     assert not found.any()
 
 
-@pytest.mark.parametrize(("name", "seconds"), [("face_noface.mov", "fffhh.."), ("noface_face.mov", "....fff")])
+@pytest.mark.parametrize(
+    ("name", "seconds"), [("face_noface.mov", "fffhh.."), ("noface_face.mov", "....fff")]
+)
 def test_a_real_face_that_leaves_or_enters_turns_the_rows_invalid_or_valid(
     shared_data: Path, yunet: YuNet, name: str, seconds: str
 ) -> None:
@@ -286,7 +314,9 @@ def test_opencvs_own_detector_finds_most_of_a_filmed_face_and_nothing_in_an_empt
     shared_data: Path, no_models: Path
 ) -> None:
     finder = open_finder()
-    face, report = faces_of_video(shared_data / "face_video" / "WolfgangLanger_Pexels.mp4", finder, HogEmbedder())
+    face, report = faces_of_video(
+        shared_data / "face_video" / "WolfgangLanger_Pexels.mp4", finder, HogEmbedder()
+    )
     # The cascade is known to miss tilted heads: the held box bridges them.
     assert report.found >= 17
     assert np.isfinite(face.embedding).all()

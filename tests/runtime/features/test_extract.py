@@ -22,7 +22,8 @@ EMODICT, DMER, SAMPLE = (load_spec(i) for i in ("emodict-1", "dmer-2024", "dmer-
 EEG_NAMES = EMODICT.modality("eeg").channel_names
 UNITS = {"eeg": "uV", "ppg": "a.u.", "gsr": "uS"}
 RATES = {"eeg": 300.0, "ppg": 100.0, "gsr": 4.0}
-# The promise of docs/features.md. What 300 to 500 products in another order differ by is a hundredth of it.
+# The promise of docs/features.md. What 300 to 500 products in another order differ
+# by is a hundredth of it.
 ATOL = 1e-9
 
 
@@ -45,7 +46,11 @@ def recording(
         elif name == "ppg":
             samples = (np.sin(2 * np.pi * 1.2 * t) + 0.05 * rng.normal(size=count))[:, None]
         else:
-            samples = 3 + 0.1 * np.cumsum(rng.integers(-1, 2, size=(count, 1)), axis=0) + 0.001 * t[:, None]
+            samples = (
+                3
+                + 0.1 * np.cumsum(rng.integers(-1, 2, size=(count, 1)), axis=0)
+                + 0.001 * t[:, None]
+            )
         names = EEG_NAMES if name == "eeg" else (name,)
         signals[name] = Signal(name, rate, UNITS[name], names, samples)
     video = None
@@ -76,7 +81,9 @@ def test_a_face_of_another_kind_of_features_is_refused_before_any_work() -> None
         if taken:
             assert len(extract_features(dataclasses.replace(ours, face=face), EMODICT))
         else:
-            with pytest.raises(RecordingError, match="the face features are not those of feature spec emodict-1"):
+            with pytest.raises(
+                RecordingError, match="the face features are not those of feature spec emodict-1"
+            ):
                 extract_features(dataclasses.replace(ours, face=face), EMODICT)
 
 
@@ -85,16 +92,24 @@ def test_the_one_channel_of_a_sensor_without_places_may_be_called_anything() -> 
     for name, called in (("gsr", "EDA"), ("ppg", "IR 940")):
         signal = dataclasses.replace(named.signals[name], channel_names=(called,))
         got = extract_features(recording(**{name: signal}), EMODICT)
-        np.testing.assert_array_equal(got.features(name), extract_features(named, EMODICT).features(name))
-        two = dataclasses.replace(signal, channel_names=(called, "b"), samples=np.repeat(signal.samples, 2, axis=1))
+        np.testing.assert_array_equal(
+            got.features(name), extract_features(named, EMODICT).features(name)
+        )
+        two = dataclasses.replace(
+            signal, channel_names=(called, "b"), samples=np.repeat(signal.samples, 2, axis=1)
+        )
         with pytest.raises(RecordingError):
             extract_features(recording(**{name: two}), EMODICT)
 
 
 @pytest.mark.parametrize(("period_s", "taken"), [(1 / 3.961, True), (1 / 3.959, False)])
 @pytest.mark.parametrize("count", [2, 100])
-def test_skin_conductance_must_come_at_99_percent_of_4_hz(period_s: float, taken: bool, count: int) -> None:
-    gsr = Signal("gsr", 4.0, "uS", ("gsr",), np.ones((count, 1)), timestamps_s=np.arange(count) * period_s)
+def test_skin_conductance_must_come_at_99_percent_of_4_hz(
+    period_s: float, taken: bool, count: int
+) -> None:
+    gsr = Signal(
+        "gsr", 4.0, "uS", ("gsr",), np.ones((count, 1)), timestamps_s=np.arange(count) * period_s
+    )
     if taken:
         extract_features(recording(gsr=gsr), EMODICT)
     else:
@@ -128,7 +143,9 @@ def test_blocks_hand_out_every_row_once() -> None:
 def test_modalities_that_end_at_different_times_are_invalid_from_there_on() -> None:
     rec = recording(200.0, face=False)
     short = Signal("ppg", 100.0, "a.u.", ("ppg",), samples_of(rec, "ppg")[: 70 * 100 + 50])
-    late = Signal("gsr", 4.0, "uS", ("gsr",), samples_of(rec, "gsr")[: 50 * 4], start_offset_s=100.0)
+    late = Signal(
+        "gsr", 4.0, "uS", ("gsr",), samples_of(rec, "gsr")[: 50 * 4], start_offset_s=100.0
+    )
     rec = Recording("s", "p", {**rec.signals, "ppg": short, "gsr": late})
     rows = extract_features(rec, EMODICT)
     np.testing.assert_array_equal(rows.start_s, np.arange(4, 200))
@@ -161,7 +178,9 @@ def test_the_released_recipe_is_followed_trial_by_trial() -> None:
     statistics = {m: WindowStatistics(DMER.modality(m)) for m in ("ppg", "gsr")}
     row = 0
     for start, stop in ((3.0, 20.0), (25.5, 47.25)):
-        filtered = ss.sosfiltfilt(sos, samples_of(rec, "ppg")[round(start * 100) : round(stop * 100), 0])
+        filtered = ss.sosfiltfilt(
+            sos, samples_of(rec, "ppg")[round(start * 100) : round(stop * 100), 0]
+        )
         count = int(stop - start) - 4
         for k in range(count):
             back = count - 1 - k
@@ -170,16 +189,23 @@ def test_the_released_recipe_is_followed_trial_by_trial() -> None:
             power = np.abs(np.fft.fft(eeg * hann[:, None], 256, axis=0)) ** 2
             theta = power[math.floor(4 / 300 * 256) : math.floor(8 / 300 * 256) + 1].mean(axis=0)
             np.testing.assert_allclose(
-                rows.features("eeg")[row, 1], 0.5 * np.log(theta) + 0.5 * np.log(2 * np.pi * np.e), rtol=0, atol=ATOL
+                rows.features("eeg")[row, 1],
+                0.5 * np.log(theta) + 0.5 * np.log(2 * np.pi * np.e),
+                rtol=0,
+                atol=ATOL,
             )
             pulse = filtered[len(filtered) - 100 * back - 500 : len(filtered) - 100 * back]
             expected = statistics["ppg"].values(pulse[None])[0]
-            # Zero-phase filters differ by 5e-11 (test_filters.py), which the spectrum adds up over 500 samples: 3e-8.
+            # Zero-phase filters differ by 5e-11 (test_filters.py),
+            # which the spectrum adds up over 500 samples: 3e-8.
             np.testing.assert_allclose(rows.features("ppg")[row], expected, rtol=0, atol=1e-7)
             end = round(stop * 4) - 4 * back
             skin = samples_of(rec, "gsr")[end - 20 : end, 0]
             np.testing.assert_allclose(
-                rows.features("gsr")[row], statistics["gsr"].values(skin[None])[0], rtol=0, atol=ATOL
+                rows.features("gsr")[row],
+                statistics["gsr"].values(skin[None])[0],
+                rtol=0,
+                atol=ATOL,
             )
             row += 1
     assert row == len(rows)
@@ -191,7 +217,9 @@ def test_gsr_is_judged_before_a_filter_takes_its_level_away() -> None:
 
 
 @pytest.mark.parametrize("spec", [DMER, SAMPLE])
-def test_a_gap_in_a_trial_touches_the_windows_over_it_and_splits_the_filter(spec: FeatureSpec) -> None:
+def test_a_gap_in_a_trial_touches_the_windows_over_it_and_splits_the_filter(
+    spec: FeatureSpec,
+) -> None:
     clean = recording(60.0)
     ppg = samples_of(clean, "ppg").copy()
     ppg[3000:3010] = np.nan
@@ -203,7 +231,9 @@ def test_a_gap_in_a_trial_touches_the_windows_over_it_and_splits_the_filter(spec
     )
     np.testing.assert_array_equal(rows.valid[:, column], ~touched)
     others = [c for c in range(4) if c != column]
-    np.testing.assert_array_equal(rows.valid[:, others], extract_features(clean, spec).valid[:, others])
+    np.testing.assert_array_equal(
+        rows.valid[:, others], extract_features(clean, spec).valid[:, others]
+    )
 
 
 @pytest.mark.parametrize("value", [np.inf, 1e30])
@@ -227,9 +257,13 @@ def test_a_stretch_too_short_for_the_filter_is_invalid() -> None:
     assert not rows.valid[:, DMER.modality_names.index("ppg")].any()
 
 
-def test_a_trial_shorter_than_a_window_has_no_row_and_is_said(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_trial_shorter_than_a_window_has_no_row_and_is_said(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     with caplog.at_level(logging.WARNING):
-        rows = extract_features(recording(40.0, trials=[(3.0, 7.9), (10.0, 15.0), (20.0, 20.2)]), DMER)
+        rows = extract_features(
+            recording(40.0, trials=[(3.0, 7.9), (10.0, 15.0), (20.0, 20.2)]), DMER
+        )
     assert rows.start_s.tolist() == [14.0]
     assert caplog.text.count("too short for a row") == 2
 
@@ -290,8 +324,11 @@ def test_a_slow_sine_has_the_entropy_of_its_variance_at_any_rate() -> None:
     sos = np.array(EMODICT.modality("eeg").filter.sos)
     gain = abs(ss.sosfreqz(sos, [11], fs=300)[1][0])
     got = extract_features(rec, EMODICT).features("eeg")[10:-2, 2]
-    # Pass-band ripple of the resampler, 1e-3, of the amplitude, and as much from what it lets through of images.
-    np.testing.assert_allclose(got, 0.5 * math.log(2 * math.pi * math.e * (20 * gain) ** 2 / 2), rtol=0, atol=3e-3)
+    # Pass-band ripple of the resampler, 1e-3, of the amplitude,
+    # and as much from what it lets through of images.
+    np.testing.assert_allclose(
+        got, 0.5 * math.log(2 * math.pi * math.e * (20 * gain) ** 2 / 2), rtol=0, atol=3e-3
+    )
 
 
 def test_units_are_converted_and_channels_matched_by_name() -> None:
@@ -303,11 +340,15 @@ def test_units_are_converted_and_channels_matched_by_name() -> None:
     shuffled = Signal("eeg", 300.0, "mV", names, eeg[:, order] / 1000)
     got = extract_features(recording(10.0, eeg=shuffled), EMODICT)
     # Divided and multiplied by 1000, a sample is rounded twice: 2e-16 of it.
-    np.testing.assert_allclose(got.tokens, extract_features(rec, EMODICT).tokens, rtol=ATOL, atol=ATOL)
+    np.testing.assert_allclose(
+        got.tokens, extract_features(rec, EMODICT).tokens, rtol=ATOL, atol=ATOL
+    )
 
 
 def test_the_shortest_recording_is_the_longest_window() -> None:
-    with pytest.raises(RecordingError, match=r"too short.*at least 5 s.*got 4\.5 s.*Record at least 5 s"):
+    with pytest.raises(
+        RecordingError, match=r"too short.*at least 5 s.*got 4\.5 s.*Record at least 5 s"
+    ):
         extract_features(recording(4.5), EMODICT)
     assert extract_features(recording(5.0), EMODICT).start_s.tolist() == [4.0]
     alone = EMODICT.with_modalities(["eeg"])
@@ -334,7 +375,9 @@ def test_recordings_that_cannot_be_used_are_refused_before_any_work() -> None:
 
 
 @pytest.mark.parametrize("spec", [EMODICT, DMER])
-def test_skin_conductance_on_a_slow_clock_is_refused_and_on_a_rough_one_is_taken_as_it_is(spec: FeatureSpec) -> None:
+def test_skin_conductance_on_a_slow_clock_is_refused_and_on_a_rough_one_is_taken_as_it_is(
+    spec: FeatureSpec,
+) -> None:
     rec = recording(30.0)
     gsr = samples_of(rec, "gsr")
 
@@ -342,12 +385,15 @@ def test_skin_conductance_on_a_slow_clock_is_refused_and_on_a_rough_one_is_taken
         signal = Signal("gsr", 4.0, "uS", ("gsr",), gsr[: len(times_s)], timestamps_s=times_s)
         return extract_features(recording(30.0, gsr=signal), spec)
 
-    with pytest.raises(RecordingError, match=r"too far apart.*at least 4 Hz.*got 3\.9 Hz.*[Rr]ecord faster"):
+    with pytest.raises(
+        RecordingError, match=r"too far apart.*at least 4 Hz.*got 3\.9 Hz.*[Rr]ecord faster"
+    ):
         timed(np.arange(100) / 3.9)
     # No tick is missed as long as the clock wanders by less than half a period.
     rough = np.arange(120) / 4.0 + np.random.default_rng(0).uniform(0.0, 0.1, size=120)
     even, got = extract_features(rec, spec).features("gsr"), timed(rough).features("gsr")
-    # One made-up sample would move the statistics by its own size; these are 20 numbers of size 3 in other blocks.
+    # One made-up sample would move the statistics by its own size;
+    # these are 20 numbers of size 3 in other blocks.
     np.testing.assert_allclose(got[: len(even) - 1], even[: len(got) - 1], rtol=0, atol=1e-12)
 
 
@@ -361,4 +407,7 @@ def test_concatenating_nothing_and_empty_rows_gives_empty_features() -> None:
     rows = concatenate(DMER, [])
     assert len(rows) == 0
     assert rows.features("eeg").shape == (0, 5, 18)
-    assert extract_features(recording(10.0, trials=[(1.0, 2.0)]), DMER).features("ppg").shape == (0, 27)
+    assert extract_features(recording(10.0, trials=[(1.0, 2.0)]), DMER).features("ppg").shape == (
+        0,
+        27,
+    )

@@ -1,4 +1,6 @@
-"""Edge directions of a face: against the formula pixel by pixel, and pictures whose answer is known."""
+"""Edge directions of a face: against the formula pixel by pixel,
+and pictures whose answer is known.
+"""
 
 from __future__ import annotations
 
@@ -16,8 +18,13 @@ ROWS, COLUMNS, DIRECTIONS = 4, 2, 9
 
 
 def by_the_formula(crop: np.ndarray) -> np.ndarray:
-    """Pixel by pixel in plain Python, weights from the distance of two directions on a half circle."""
-    grey = [[0.114 * b + 0.587 * g + 0.299 * r for b, g, r in row] for row in crop.astype(float).tolist()]
+    """Pixel by pixel in plain Python,
+    weights from the distance of two directions on a half circle.
+    """
+    grey = [
+        [0.114 * b + 0.587 * g + 0.299 * r for b, g, r in row]
+        for row in crop.astype(float).tolist()
+    ]
     sums = np.zeros((ROWS, COLUMNS, DIRECTIONS))
     width = 180 / DIRECTIONS
     for y in range(SIDE):
@@ -47,9 +54,12 @@ def test_the_features_are_the_formula_pixel_by_pixel() -> None:
 
 
 @pytest.mark.parametrize(
-    ("degrees", "shares"), [(30, {1: 1}), (170, {8: 1}), (0, {0: 0.5, 8: 0.5}), (85, {3: 0.25, 4: 0.75})]
+    ("degrees", "shares"),
+    [(30, {1: 1}), (170, {8: 1}), (0, {0: 0.5, 8: 0.5}), (85, {3: 0.25, 4: 0.75})],
 )
-def test_a_ramp_is_all_in_the_directions_next_to_its_own(degrees: int, shares: dict[Any, Any]) -> None:
+def test_a_ramp_is_all_in_the_directions_next_to_its_own(
+    degrees: int, shares: dict[Any, Any]
+) -> None:
     of_direction = hog_features(ramp(degrees)).reshape(-1, DIRECTIONS)
     inner = of_direction / of_direction.sum(axis=1, keepdims=True)
     expected = np.zeros(DIRECTIONS)
@@ -62,12 +72,20 @@ def test_an_edge_counts_in_its_own_part_of_the_face() -> None:
     crop = np.full((SIDE, SIDE, 3), 100, np.uint8)
     crop[80:, 90:94] = 220
     strength = hog_features(crop).reshape(ROWS, COLUMNS, DIRECTIONS).sum(axis=2)
-    assert (strength > 0.01).tolist() == [[False, False], [False, False], [False, True], [False, True]]
+    assert (strength > 0.01).tolist() == [
+        [False, False],
+        [False, False],
+        [False, True],
+        [False, True],
+    ]
 
 
 def test_a_flat_picture_gives_zeros_and_contrast_hardly_matters() -> None:
-    # 77 of equal greys may be rounded apart, by 3 times 1.4e-14, where a product ends with a shorter piece.
-    np.testing.assert_allclose(hog_features(np.full((SIDE, SIDE, 3), 77, np.uint8)), 0.0, rtol=0, atol=1e-13)
+    # 77 of equal greys may be rounded apart, by 3 times 1.4e-14,
+    # where a product ends with a shorter piece.
+    np.testing.assert_allclose(
+        hog_features(np.full((SIDE, SIDE, 3), 77, np.uint8)), 0.0, rtol=0, atol=1e-13
+    )
     rng = np.random.default_rng(1)
     pattern = np.kron(rng.integers(0, 100, (16, 16, 3)), np.ones((8, 8, 1)))
     # The floor of one grey level takes less from the picture of double contrast.
@@ -79,13 +97,19 @@ def test_colours_weigh_as_the_eye_sees_them() -> None:
     for colour in range(3):
         crop[colour, :, SIDE // 2 - 20, colour] = 50
     strengths = [np.linalg.norm(hog_features(c)) for c in crop]
-    # n / sqrt(n^2 + 1) -> n, the strength before it is limited: luma of blue, green, red (ITU-R BT.601).
+    # n / sqrt(n^2 + 1) -> n, the strength before it is limited: luma of blue,
+    # green, red (ITU-R BT.601).
     raw = [s / math.sqrt(1 - s * s) for s in strengths]
-    # 1 - s^2 is 0.02 at the least, and loses what cancels: 1e-16 / 0.02, after sums of a thousand pixels.
-    np.testing.assert_allclose(np.array(raw) / raw[1], [0.114 / 0.587, 1, 0.299 / 0.587], rtol=1e-11)
+    # 1 - s^2 is 0.02 at the least, and loses what cancels: 1e-16 / 0.02,
+    # after sums of a thousand pixels.
+    np.testing.assert_allclose(
+        np.array(raw) / raw[1], [0.114 / 0.587, 1, 0.299 / 0.587], rtol=1e-11
+    )
 
 
-def test_the_specs_for_these_features_name_them_and_differ_from_the_others_in_the_face_alone() -> None:
+def test_the_specs_for_these_features_name_them_and_differ_from_the_others_in_the_face_alone() -> (
+    None
+):
     assert len(set(hog_names())) == 72
     assert (hog_names()[0], hog_names()[-1]) == ("hog_row0_left_010deg", "hog_row3_right_170deg")
     for mains in ("", "-60hz"):

@@ -1,4 +1,6 @@
-"""EEG of fewer, or other, channels than a spec ships with: derived specs, the same numbers, and refusals."""
+"""EEG of fewer, or other, channels than a spec ships with: derived specs,
+the same numbers, and refusals.
+"""
 
 from __future__ import annotations
 
@@ -33,21 +35,31 @@ EMODICT, SAMPLE = load_spec("emodict-1"), load_spec("dmer-sample")
 BAND = ("AF7", "AF8", "TP9", "TP10")
 # Neither in the order of the spec nor in the order of the alphabet.
 FOUR = ("O2", "F3", "Fp1", "T4")
-# Of 300 products each is rounded by 1.1e-16, and together they are up to 100 times as large as what is left of them in
-# a narrow band: 3e-12 of its logarithm, and the filter's state as much again.
+# Of 300 products each is rounded by 1.1e-16, and together they are up to 100 times as large as what
+# is left of them in a narrow band: 3e-12 of its logarithm, and the filter's state as much again.
 OTHER_WIDTH = 1e-11
 
 
-def recording(channels: tuple[str, ...], *, seconds: int = 12, seed: int = 0, **samples_of: Any) -> Recording:
+def recording(
+    channels: tuple[str, ...], *, seconds: int = 12, seed: int = 0, **samples_of: Any
+) -> Recording:
     """EEG, PPG and GSR; the noise of a channel hangs on its name alone."""
-    rng = {name: np.random.default_rng([seed, *name.encode()]) for name in (*channels, "ppg", "gsr")}
+    rng = {
+        name: np.random.default_rng([seed, *name.encode()]) for name in (*channels, "ppg", "gsr")
+    }
     eeg = np.stack([20 * rng[name].standard_normal(300 * seconds) for name in channels], axis=1)
     for name, samples in samples_of.items():
         eeg[:, channels.index(name)] = samples
     time_s = np.arange(100 * seconds)[:, None] / 100
     signals = {
         "eeg": Signal("eeg", 300.0, "uV", tuple(channels), eeg),
-        "ppg": Signal("ppg", 100.0, "a.u.", ("ppg",), np.sin(7.5 * time_s) + 0.1 * rng["ppg"].random(time_s.shape)),
+        "ppg": Signal(
+            "ppg",
+            100.0,
+            "a.u.",
+            ("ppg",),
+            np.sin(7.5 * time_s) + 0.1 * rng["ppg"].random(time_s.shape),
+        ),
         "gsr": Signal("gsr", 4.0, "uS", ("gsr",), 5 + rng["gsr"].random((4 * seconds, 1))),
     }
     return Recording("s", "p", signals)
@@ -55,10 +67,14 @@ def recording(channels: tuple[str, ...], *, seconds: int = 12, seed: int = 0, **
 
 def table_of(spec: FeatureSpec, *, rows: int = 3, seed: int = 0) -> FeatureTable:
     rng = np.random.default_rng(seed)
-    parts = {m.name: ready_made_rows(rng.standard_normal((rows, *m.shape))) for m in spec.modalities}
+    parts = {
+        m.name: ready_made_rows(rng.standard_normal((rows, *m.shape))) for m in spec.modalities
+    }
     windows = assemble(spec, np.arange(float(rows)), parts)
     labels = rng.dirichlet(np.ones(2), rows)
-    return FeatureTable(windows, ("a", "b"), labels, np.full(rows, "p"), np.full(rows, "t"), "table")
+    return FeatureTable(
+        windows, ("a", "b"), labels, np.full(rows, "p"), np.full(rows, "t"), "table"
+    )
 
 
 # ---- the spec ----
@@ -76,7 +92,13 @@ def test_a_headbands_spec_has_its_channels_names_and_tokens() -> None:
     spec = EMODICT.with_channels(BAND)
     eeg = spec.modality("eeg")
     assert (eeg.channel_names, eeg.shape) == (BAND, (5, 4))
-    assert eeg.feature_names[:5] == ("delta_AF7", "delta_AF8", "delta_TP9", "delta_TP10", "theta_AF7")
+    assert eeg.feature_names[:5] == (
+        "delta_AF7",
+        "delta_AF8",
+        "delta_TP9",
+        "delta_TP10",
+        "theta_AF7",
+    )
     # 20 features take two tokens of 18; gsr, ppg and video stay as they are.
     assert {name: s.stop - s.start for name, s in spec.token_slices.items()} == {
         "eeg": 2,
@@ -110,7 +132,10 @@ def test_fingerprints_tell_channels_and_their_order_apart_and_stay_the_same() ->
 
 
 def test_a_place_with_two_names_is_one_electrode() -> None:
-    today, then = EMODICT.with_channels(("T7", "T8", "P7", "P8")), EMODICT.with_channels(("T3", "T4", "T5", "T6"))
+    today, then = (
+        EMODICT.with_channels(("T7", "T8", "P7", "P8")),
+        EMODICT.with_channels(("T3", "T4", "T5", "T6")),
+    )
     assert today == then
     assert today.channel_names == ("T3", "T4", "T5", "T6")
 
@@ -119,15 +144,19 @@ def test_modalities_and_channels_can_be_chosen_in_either_order() -> None:
     one = EMODICT.with_modalities(("eeg", "ppg")).with_channels(BAND)
     assert one == EMODICT.with_channels(BAND).with_modalities(("ppg", "eeg"))
     assert one.channel_names == BAND
-    assert EMODICT.with_channels(BAND).with_modalities(("ppg", "gsr")) == EMODICT.with_modalities(("ppg", "gsr"))
+    assert EMODICT.with_channels(BAND).with_modalities(("ppg", "gsr")) == EMODICT.with_modalities(
+        ("ppg", "gsr")
+    )
 
 
 def test_every_electrode_of_the_systems_is_known_once() -> None:
     ten_twenty = "Fp1 Fp2 F7 F3 Fz F4 F8 T3 C3 Cz C4 T4 T5 P3 Pz P4 T6 O1 O2 A1 A2"
     # The electrodes of a common cap of 64 (BioSemi), a list from elsewhere.
     cap = (
-        "Fp1 AF7 AF3 F1 F3 F5 F7 FT7 FC5 FC3 FC1 C1 C3 C5 T7 TP7 CP5 CP3 CP1 P1 P3 P5 P7 P9 PO7 PO3 O1 Iz Oz POz Pz "
-        "CPz Fpz Fp2 AF8 AF4 AFz Fz F2 F4 F6 F8 FT8 FC6 FC4 FC2 FCz Cz C2 C4 C6 T8 TP8 CP6 CP4 CP2 P2 P4 P6 P8 P10 "
+        "Fp1 AF7 AF3 F1 F3 F5 F7 FT7 FC5 FC3 FC1 C1 C3 C5 T7 TP7 CP5 CP3 CP1 P1 P3 P5 P7 P9 PO7 "
+        "PO3 O1 Iz Oz POz Pz "
+        "CPz Fpz Fp2 AF8 AF4 AFz Fz F2 F4 F6 F8 FT8 FC6 FC4 FC2 FCz Cz C2 C4 C6 T8 TP8 CP6 CP4 "
+        "CP2 P2 P4 P6 P8 P10 "
         "PO8 PO4 O2"
     )
     assert len(electrode_names(re.split(" ", ten_twenty))) == 21
@@ -168,14 +197,19 @@ def test_a_derived_spec_is_known_again_from_a_file_and_a_changed_one_is_not(spec
     content = spec.to_dict()
     content["modalities"][0]["spectrum"]["log_offset"] += 1e-3
     forged = spec_from_dict(content)
-    with pytest.raises(SpecError, match=r"other features than this emodict computes.*AF7 AF8 TP9 TP10"):
+    with pytest.raises(
+        SpecError, match=r"other features than this emodict computes.*AF7 AF8 TP9 TP10"
+    ):
         require_known_spec(forged, source="a.onnx", fingerprint=forged.fingerprint)
 
 
 def test_two_devices_are_told_apart_by_their_channels() -> None:
     with pytest.raises(SpecError, match=r"eeg\[AF7 AF8 TP9 TP10\].*eeg\[Fz Cz\]"):
         require_same_spec(
-            EMODICT.with_channels(BAND), EMODICT.with_channels(("Fz", "Cz")), ours_is="The model", theirs_is="t"
+            EMODICT.with_channels(BAND),
+            EMODICT.with_channels(("Fz", "Cz")),
+            ours_is="The model",
+            theirs_is="t",
         )
 
 
@@ -203,7 +237,8 @@ def test_a_recording_with_more_channels_in_another_order_gives_the_same() -> Non
     exactly = extract_features(recording(BAND), spec)
     more = extract_features(recording(("Fz", "TP10", "AF8", "TP9", "Cz", "AF7")), spec)
     assert exactly.valid[:, :3].all()
-    # Samples of which columns were picked may lie otherwise in memory, and then BLAS takes another way.
+    # Samples of which columns were picked may lie otherwise in memory,
+    # and then BLAS takes another way.
     np.testing.assert_allclose(more.tokens, exactly.tokens, rtol=0, atol=OTHER_WIDTH)
 
 
@@ -229,11 +264,15 @@ def test_a_stream_of_four_channels_is_the_batch_whatever_the_chunks() -> None:
             at[name] += step
     parts.append(stream.finish())
     tokens = np.concatenate([part.tokens for part in parts])
-    np.testing.assert_allclose(tokens, batch.tokens, rtol=1e-9, atol=1e-9)  # the promise of docs/features.md
+    np.testing.assert_allclose(
+        tokens, batch.tokens, rtol=1e-9, atol=1e-9
+    )  # the promise of docs/features.md
 
 
 def test_a_missing_channel_is_named_with_those_that_are_needed() -> None:
-    with pytest.raises(RecordingError, match=r"channel TP9 missing.*AF7 AF8 TP9 TP10.*got AF7 AF8 TP10"):
+    with pytest.raises(
+        RecordingError, match=r"channel TP9 missing.*AF7 AF8 TP9 TP10.*got AF7 AF8 TP10"
+    ):
         extract_features(recording(("AF7", "AF8", "TP10")), EMODICT.with_channels(BAND))
 
 
@@ -279,7 +318,9 @@ def test_a_table_of_fewer_channels_survives_its_file(tmp_path: Path) -> None:
 
 
 def test_ready_made_features_of_a_channel_that_is_not_there_cannot_be_chosen() -> None:
-    with pytest.raises(SpecError, match=r"ready-made, and there are none of EEG channels AF7, AF8.*some of P3 C3"):
+    with pytest.raises(
+        SpecError, match=r"ready-made, and there are none of EEG channels AF7, AF8.*some of P3 C3"
+    ):
         table_of(SAMPLE).with_channels(("AF7", "Fz", "AF8"))
 
 
@@ -290,9 +331,13 @@ def test_a_model_takes_its_channels_from_a_table_of_more_and_refuses_one_of_othe
         model = ModelSpec(("a", "b"), features.modality_names, ())
         got = table_for_model(table, features, model)
         assert got.spec == features
-        np.testing.assert_array_equal(got.windows.features("eeg"), table.with_channels(names).windows.features("eeg"))
+        np.testing.assert_array_equal(
+            got.windows.features("eeg"), table.with_channels(names).windows.features("eeg")
+        )
     with pytest.raises(SpecError, match=r"The model and table use different features.*eeg\[AF7"):
-        table_for_model(table, EMODICT.with_channels(BAND), ModelSpec(("a", "b"), EMODICT.modality_names, ()))
+        table_for_model(
+            table, EMODICT.with_channels(BAND), ModelSpec(("a", "b"), EMODICT.modality_names, ())
+        )
 
 
 # ---- what a user asks for ----
@@ -302,8 +347,12 @@ def test_sensors_are_read_from_the_options() -> None:
     assert sensors_from_options(None, None) == Sensors()
     sensors = sensors_from_options("eeg, ppg", "af7,TP9")
     assert (sensors.modalities, sensors.channels) == (("eeg", "ppg"), ("AF7", "TP9"))
-    assert sensors.of(EMODICT) == EMODICT.with_modalities(("eeg", "ppg")).with_channels(("AF7", "TP9"))
-    assert sensors_from_options("ppg,gsr", None).of(table_of(EMODICT)).spec == EMODICT.with_modalities(("ppg", "gsr"))
+    assert sensors.of(EMODICT) == EMODICT.with_modalities(("eeg", "ppg")).with_channels(
+        ("AF7", "TP9")
+    )
+    assert sensors_from_options("ppg,gsr", None).of(
+        table_of(EMODICT)
+    ).spec == EMODICT.with_modalities(("ppg", "gsr"))
 
 
 @pytest.mark.parametrize(
@@ -315,7 +364,9 @@ def test_sensors_are_read_from_the_options() -> None:
         (None, "T3,T7", "two names of one electrode"),
     ],
 )
-def test_sensors_that_cannot_be_are_the_users_input(modalities: str | None, channels: str | None, said: str) -> None:
+def test_sensors_that_cannot_be_are_the_users_input(
+    modalities: str | None, channels: str | None, said: str
+) -> None:
     with pytest.raises(InputError, match=said) as refused:
         sensors_from_options(modalities, channels)
     assert refused.value.exit_code == 2

@@ -23,10 +23,11 @@ DESIGNS = {
 
 
 def rounding(sos: np.ndarray, samples: np.ndarray) -> float:
-    """How far two programs may be apart that filter the same samples in float64, in whatever order they add.
+    """How far two programs may be apart that filter the same samples in float64,
+    in whatever order they add.
 
-    Each rounds every state in every step, eight times at most, by half an epsilon of up to twice the largest sample;
-    what is rounded rings on as any state does.
+    Each rounds every state in every step, eight times at most, by half an epsilon of up to twice
+    the largest sample; what is rounded rings on as any state does.
     """
     units = np.eye(2 * len(sos)).reshape(-1, len(sos), 2)
     ringing = sum(np.abs(ss.sosfilt(sos, np.zeros(5000), zi=unit)[0]).sum() for unit in units)
@@ -34,7 +35,9 @@ def rounding(sos: np.ndarray, samples: np.ndarray) -> float:
 
 
 def there_and_back(sos: np.ndarray, samples: np.ndarray) -> float:
-    """The same for a zero-phase filter: what the first pass leaves, the second passes on and adds as much to."""
+    """The same for a zero-phase filter: what the first pass leaves,
+    the second passes on and adds as much to.
+    """
     unit = np.zeros(5000)
     unit[0] = 1.0
     return rounding(sos, samples) * (1 + np.abs(ss.sosfilt(sos, unit)).sum())
@@ -60,7 +63,9 @@ def test_zero_phase_is_sosfiltfilt(name: str, extra: int) -> None:
     padding = 3 * (2 * len(sos) + 1 - min((sos[:, 2] == 0).sum(), (sos[:, 5] == 0).sum()))
     samples = np.random.default_rng(7).normal(size=(int(padding) + extra, 2)) + 5.0
     got = zero_phase(sos.tolist(), samples, padding=int(padding))
-    np.testing.assert_allclose(got, ss.sosfiltfilt(sos, samples, axis=0), rtol=0, atol=there_and_back(sos, samples))
+    np.testing.assert_allclose(
+        got, ss.sosfiltfilt(sos, samples, axis=0), rtol=0, atol=there_and_back(sos, samples)
+    )
 
 
 def zero_phase_in_forty_digits(sos: np.ndarray, samples: np.ndarray, padding: int) -> np.ndarray:
@@ -68,7 +73,11 @@ def zero_phase_in_forty_digits(sos: np.ndarray, samples: np.ndarray, padding: in
     with localcontext() as context:
         context.prec = 40
         x = [Decimal(float(sample)) for sample in samples]
-        run = [2 * x[0] - v for v in x[padding:0:-1]] + x + [2 * x[-1] - v for v in x[-2 : -padding - 2 : -1]]
+        run = (
+            [2 * x[0] - v for v in x[padding:0:-1]]
+            + x
+            + [2 * x[-1] - v for v in x[-2 : -padding - 2 : -1]]
+        )
         for _ in range(2):
             for section in sos:
                 b0, b1, b2, _, a1, a2 = (Decimal(float(value)) for value in section)
@@ -91,8 +100,9 @@ def test_zero_phase_keeps_its_digits_where_poles_come_close_to_the_circle(
     samples[20 * rate_hz : 30 * rate_hz] = level
     expected = zero_phase_in_forty_digits(sos, samples, 15)
     got = zero_phase(sos.tolist(), samples[:, None], padding=15)[:, 0]
-    # A pole lies q = 2 pi 0.01 / rate / sqrt(2) from 1, 4e-4 at 100 Hz. Roundings of 1e-16 of a state, were they all of
-    # one sign, would add up to 1e-16 / q = 3e-13 of the level; there are four a sample, in two passes.
+    # A pole lies q = 2 pi 0.01 / rate / sqrt(2) from 1, 4e-4 at 100 Hz. Roundings of 1e-16 of a
+    # state, were they all of one sign, would add up to 1e-16 / q = 3e-13 of the level; there are
+    # four a sample, in two passes.
     np.testing.assert_allclose(got, expected, rtol=0, atol=2e-12 * (1 + level))
 
 
@@ -137,11 +147,14 @@ def test_a_block_of_any_length_advances_the_state_as_single_steps_do() -> None:
         ("dmer-sample", "ppg", ss.butter(2, [0.01, 49], btype="bandpass", fs=100, output="sos")),
     ],
 )
-def test_the_specs_filters_answer_as_documented(spec_id: str, modality: str, sos: np.ndarray) -> None:
+def test_the_specs_filters_answer_as_documented(
+    spec_id: str, modality: str, sos: np.ndarray
+) -> None:
     shipped = np.array(load_spec(spec_id).modality(modality).filter.sos)
     rate = load_spec(spec_id).modality(modality).rate_hz
     hz = np.linspace(0.01, 0.99 * rate / 2, 400)
-    # Another scipy may split the sections otherwise; the response is what counts. At 0.01 Hz of 100, z is 6e-4 away
-    # from zeros and poles at 1: a section is 4e-7 of its own coefficients, whose last digit, 2e-16, is 1e-9 of that.
+    # Another scipy may split the sections otherwise; the response is what counts. At 0.01 Hz of
+    # 100, z is 6e-4 away from zeros and poles at 1: a section is 4e-7 of its own coefficients,
+    # whose last digit, 2e-16, is 1e-9 of that.
     got, expected = (ss.sosfreqz(s, hz, fs=rate)[1] for s in (shipped, sos))
     np.testing.assert_allclose(got, expected, rtol=1e-6, atol=1e-9)

@@ -1,4 +1,6 @@
-"""A modality that no shipped spec has, skin temperature: a row of the table and a spec are all that it takes."""
+"""A modality that no shipped spec has, skin temperature:
+a row of the table and a spec are all that it takes.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,9 @@ SPEC = FeatureSpec("wrist-skin", "Skin temperature alone", 14, True, (SKIN,))
 
 
 def temperatures(seconds: int = 60) -> np.ndarray:
-    """A wrist that warms by a degree, in steps of the thermometer: most samples are those before them."""
+    """A wrist that warms by a degree, in steps of the thermometer:
+    most samples are those before them.
+    """
     degc = 31 + np.linspace(0, 1, round(seconds * RATE_HZ))
     return (np.round(degc / STEP_DEGC) * STEP_DEGC)[:, None]
 
@@ -44,7 +48,9 @@ def test_a_spec_with_skin_temperature_travels_as_data() -> None:
 
 def test_constant_windows_are_not_usable_behind_a_filter_that_carries_its_state() -> None:
     eeg = load_spec("emodict-1").modality("eeg")
-    with pytest.raises(SpecError, match="Fz: constant windows cannot be usable behind a causal filter"):
+    with pytest.raises(
+        SpecError, match="Fz: constant windows cannot be usable behind a causal filter"
+    ):
         dataclasses.replace(eeg.with_channels(["Fz"]), name="Fz", constant_usable=True)
 
 
@@ -52,7 +58,9 @@ def test_its_features_are_those_of_the_numbers_in_the_file(tmp_path: Path) -> No
     write_session(recorded(temperatures()), tmp_path / "s.h5")
     with open_session(tmp_path / "s.h5") as session:
         features = extract_features(session, SPEC)
-    assert features.valid.all(axis=1).sum() == len(features) == 56  # four of 60 seconds have no whole window
+    assert (
+        features.valid.all(axis=1).sum() == len(features) == 56
+    )  # four of 60 seconds have no whole window
     window = temperatures()[: round(5 * RATE_HZ), 0]
     first = dict(zip(NAMES, features.tokens[0].reshape(-1), strict=False))
     assert first["x_mean"] == pytest.approx(window.mean(), rel=6e-8)  # a session holds float32
@@ -86,7 +94,8 @@ def test_a_thermometer_taken_off_costs_quality() -> None:
     samples[120:] -= 5.0
     quality = extract_features(recorded(samples), SPEC).quality[:, 0]
     # 5 degC within one sample at 4 Hz are 20 degC a second, forty times what is clean.
-    # Row k holds the samples 4 k to 4 k + 19: those of the rows 26 to 29 hold both sides of the step at sample 120.
+    # Row k holds the samples 4 k to 4 k + 19:
+    # those of the rows 26 to 29 hold both sides of the step at sample 120.
     np.testing.assert_allclose(quality[26:30], 1 / 40, rtol=0.01)
     assert (quality[:26] == 1).all()
     assert (quality[30:] == 1).all()
@@ -115,7 +124,15 @@ def test_of_a_signal_that_is_not_in_the_table_nothing_is_presumed() -> None:
 
 @pytest.mark.parametrize(
     ("word", "name"),
-    [("EDA", "gsr"), ("Gsr", "gsr"), ("bvp", "ppg"), ("EEG", "eeg"), ("Face", "video"), ("video", "video"), ("x", "x")],
+    [
+        ("EDA", "gsr"),
+        ("Gsr", "gsr"),
+        ("bvp", "ppg"),
+        ("EEG", "eeg"),
+        ("Face", "video"),
+        ("video", "video"),
+        ("x", "x"),
+    ],
 )
 def test_modalities_are_known_by_what_people_call_them(word: str, name: str) -> None:
     assert modality_name(word) == name

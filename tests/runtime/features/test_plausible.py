@@ -1,4 +1,6 @@
-"""Doubts: what no body gives is said, and what bodies give is not. The signals here are SIMULATED."""
+"""Doubts: what no body gives is said, and what bodies give is not.
+The signals here are SIMULATED.
+"""
 
 from __future__ import annotations
 
@@ -59,7 +61,11 @@ def test_a_recording_of_a_body_is_not_doubted(rng: np.random.Generator) -> None:
         ("eeg", lambda x: 1e-6 * x, ["spread is 1.2e-05 uV", "it looks like V"]),
         ("eeg", lambda x: 1e-3 * x, ["spread is 0.012 uV", "it looks like mV"]),
         ("eeg", lambda x: 1e3 * x, ["usual are 0.5 to 1000; it looks like nV"]),
-        ("eeg", lambda x: np.repeat(x[:, :1], 8, axis=1), ["all 8 channels carry one and the same signal"]),
+        (
+            "eeg",
+            lambda x: np.repeat(x[:, :1], 8, axis=1),
+            ["all 8 channels carry one and the same signal"],
+        ),
         ("eeg", lambda x: np.concatenate([x[:, 3:4], x[:, 1:]], axis=1), ["Nz and Fp2 carry"]),
         ("gsr", lambda x: 1e-6 * x, ["level is 4", "e-06 uS", "it looks like S"]),
         ("gsr", lambda x: 1e-3 * x, ["it looks like mS"]),
@@ -68,8 +74,10 @@ def test_a_recording_of_a_body_is_not_doubted(rng: np.random.Generator) -> None:
         ("ppg", lambda x: -x, ["upside down", "--invert ppg"]),
         ("ppg", lambda x: 0 * x, ["does not move at all"]),
     ],
-)  # fmt: skip
-def test_what_no_body_gives_is_said(rng: np.random.Generator, modality: str, change: Change, said: list[str]) -> None:
+)
+def test_what_no_body_gives_is_said(
+    rng: np.random.Generator, modality: str, change: Change, said: list[str]
+) -> None:
     (doubt,) = doubts_of(changed(person(rng), modality, change))
     assert doubt.startswith(f"{modality}: ")
     assert all(part in doubt for part in said), doubt
@@ -92,13 +100,16 @@ def test_only_the_modalities_that_are_asked_for_are_looked_at(rng: np.random.Gen
 
 
 @pytest.mark.parametrize("share", [0.95, 1.05])
-def test_channels_are_one_signal_up_to_three_per_cent(rng: np.random.Generator, share: float) -> None:
+def test_channels_are_one_signal_up_to_three_per_cent(
+    rng: np.random.Generator, share: float
+) -> None:
     def bridged(x: np.ndarray) -> np.ndarray:
         # Independent noise of 3 % of the signal: its power adds to that of the copy.
         x[:, 1] = x[:, 0] + share * 0.03 * 12 * rng.normal(size=len(x))
         return x
 
-    # 600 samples a look: the estimate of the ratio is off by 1 / sqrt(2 x 600) = 2.9 % of itself, its median by less.
+    # 600 samples a look: the estimate of the ratio is off by 1 / sqrt(2 x 600)
+    # = 2.9 % of itself, its median by less.
     doubts = doubts_of(changed(person(rng), "eeg", bridged))
     assert len(doubts) == (share < 1)
 
@@ -176,7 +187,9 @@ def test_a_pulse_is_not_looked_for_where_the_rate_is_too_low_to_show_one() -> No
     assert watch.doubts == ()
 
 
-def test_pieces_of_any_length_and_gaps_keep_no_tables_of_their_own(rng: np.random.Generator) -> None:
+def test_pieces_of_any_length_and_gaps_keep_no_tables_of_their_own(
+    rng: np.random.Generator,
+) -> None:
     watch = Watch("ppg", 100.0, "a.u.", ["ppg"])
     beats = pulse(100, 600)
     tables = _pulse_bins.cache_info().currsize

@@ -32,7 +32,11 @@ def good_window(name: str, seed: int = 0) -> np.ndarray:
         return 2 + 0.001 * rng.integers(0, 40, size=(samples, channels))
     if name == "ppg":
         t = np.arange(samples)[:, None] / 100
-        return np.sin(2 * np.pi * 1.2 * t) + 0.3 * np.sin(2 * np.pi * 2.4 * t + 1) + 0.01 * rng.normal(size=t.shape)
+        return (
+            np.sin(2 * np.pi * 1.2 * t)
+            + 0.3 * np.sin(2 * np.pi * 2.4 * t + 1)
+            + 0.01 * rng.normal(size=t.shape)
+        )
     return rng.normal(size=(samples, channels))
 
 
@@ -64,7 +68,9 @@ def test_a_channel_that_stands_still_makes_a_window_invalid(name: str, value: fl
     assert judge(name, window) == (False, 0.0)
 
 
-@pytest.mark.parametrize(("name", "value"), [("eeg", 2e5), ("eeg", -2e5), ("gsr", 0.0), ("gsr", 101.0), ("ppg", 2e9)])
+@pytest.mark.parametrize(
+    ("name", "value"), [("eeg", 2e5), ("eeg", -2e5), ("gsr", 0.0), ("gsr", 101.0), ("ppg", 2e9)]
+)
 def test_one_sample_out_of_range_makes_a_window_invalid(name: str, value: float) -> None:
     window = good_window(name)
     window[3, 0] = value
@@ -72,7 +78,9 @@ def test_one_sample_out_of_range_makes_a_window_invalid(name: str, value: float)
 
 
 @pytest.mark.parametrize("name", ["eeg", "ppg"])
-def test_a_signal_clipped_most_of_the_time_is_invalid_and_a_little_clipping_is_not(name: str) -> None:
+def test_a_signal_clipped_most_of_the_time_is_invalid_and_a_little_clipping_is_not(
+    name: str,
+) -> None:
     t = np.arange(SHAPES[name][0])[:, None] * np.ones(SHAPES[name][1])
     wave = 100 * np.sin(2 * np.pi * 6 * t / len(t) + 0.1)
     assert judge(name, np.clip(wave, -20, 20))[0] is False
@@ -109,7 +117,9 @@ def saturated_by_counting(window: np.ndarray) -> bool:
     offset=st.sampled_from([0.0, 1e3, -9e4]),
     name=st.sampled_from(["eeg", "ppg"]),
 )
-def test_saturation_is_what_counting_says(seed: int, share: float, offset: float, name: str) -> None:
+def test_saturation_is_what_counting_says(
+    seed: int, share: float, offset: float, name: str
+) -> None:
     rng = np.random.default_rng(seed)
     samples, channels = SHAPES[name]
     window = rng.uniform(-1, 1, size=(samples, channels))
@@ -123,11 +133,18 @@ def test_saturation_is_what_counting_says(seed: int, share: float, offset: float
 @pytest.mark.parametrize(
     ("name", "count", "level", "valid"),
     [
-        # Half of 500, or of 300, samples at the extremes, and one more; an extreme reaches over 1 % of the range of 2.
-        ("ppg", 250, 1.0, True), ("ppg", 251, 1.0, False), ("ppg", 251, 0.9801, False), ("ppg", 251, 0.9799, True),
-        ("eeg", 150, 1.0, True), ("eeg", 151, 1.0, False), ("eeg", 151, 0.9801, False), ("eeg", 151, 0.9799, True),
+        # Half of 500, or of 300, samples at the extremes, and one more;
+        # an extreme reaches over 1 % of the range of 2.
+        ("ppg", 250, 1.0, True),
+        ("ppg", 251, 1.0, False),
+        ("ppg", 251, 0.9801, False),
+        ("ppg", 251, 0.9799, True),
+        ("eeg", 150, 1.0, True),
+        ("eeg", 151, 1.0, False),
+        ("eeg", 151, 0.9801, False),
+        ("eeg", 151, 0.9799, True),
     ],
-)  # fmt: skip
+)
 @pytest.mark.parametrize("offset", [0.0, 1e4])
 @pytest.mark.parametrize("sides", [(1,), (-1,), (1, -1)])
 def test_one_sample_more_than_half_at_the_extremes_is_saturated(
@@ -144,7 +161,9 @@ def test_one_sample_more_than_half_at_the_extremes_is_saturated(
     assert judge(name, window)[0] is valid
     # Among many windows as alone.
     others = [good_window(name, seed=s) for s in range(9)]
-    assert assess(SPEC.modality(name), np.stack([*others, window]))[0].tolist() == [True] * 9 + [valid]
+    assert assess(SPEC.modality(name), np.stack([*others, window]))[0].tolist() == [True] * 9 + [
+        valid
+    ]
 
 
 @pytest.mark.parametrize(("count", "valid"), [(256, True), (257, False), (511, False)])
@@ -165,13 +184,17 @@ def test_one_bad_channel_of_any_number_makes_a_window_invalid(channels: Any) -> 
 
 
 @pytest.mark.parametrize(("step", "valid"), [(1.9e-12, False), (2.1e-12, True)])
-def test_what_moves_by_more_than_a_millionth_of_a_millionth_is_no_constant(step: float, valid: bool) -> None:
+def test_what_moves_by_more_than_a_millionth_of_a_millionth_is_no_constant(
+    step: float, valid: bool
+) -> None:
     window = np.full((20, 1), 2.0)
     window[9] += step
     assert judge("gsr", window)[0] is valid
 
 
-@pytest.mark.parametrize(("name", "lower", "upper"), [("eeg", -1e5, 1e5), ("gsr", 0.001, 100.0), ("ppg", -1e9, 1e9)])
+@pytest.mark.parametrize(
+    ("name", "lower", "upper"), [("eeg", -1e5, 1e5), ("gsr", 0.001, 100.0), ("ppg", -1e9, 1e9)]
+)
 def test_the_limits_of_a_range_are_in_it(name: str, lower: float, upper: float) -> None:
     for value, beyond in ((lower, -np.inf), (upper, np.inf)):
         window = np.random.default_rng(3).uniform(lower, upper, size=SHAPES[name])
@@ -180,7 +203,9 @@ def test_the_limits_of_a_range_are_in_it(name: str, lower: float, upper: float) 
         assert without_unusable(SPEC.modality(name), window) is window
         window[7, 0] = np.nextafter(value, beyond)
         assert judge(name, window)[0] is False
-        assert np.argwhere(np.isnan(without_unusable(SPEC.modality(name), window))).tolist() == [[7, 0]]
+        assert np.argwhere(np.isnan(without_unusable(SPEC.modality(name), window))).tolist() == [
+            [7, 0]
+        ]
 
 
 def test_an_embedding_may_hold_any_number() -> None:
@@ -224,7 +249,9 @@ def test_a_sensor_stuck_for_more_than_half_of_a_window_makes_it_invalid(
     if twice:
         window[first + length // 2, -1] = 7.0
     stuck = any(2 * longest_run(channel) > samples for channel in window.T)
-    assert stuck == (2 * length > samples and (not twice or 2 * longest_run(window[:, -1]) > samples))
+    assert stuck == (
+        2 * length > samples and (not twice or 2 * longest_run(window[:, -1]) > samples)
+    )
     assert judge(name, window)[0] != stuck
     # Among many windows as alone, and as well after a resampler's rounding.
     others = [good_window(name, seed=s) for s in range(9)]
@@ -235,7 +262,9 @@ def test_a_sensor_stuck_for_more_than_half_of_a_window_makes_it_invalid(
 
 
 @pytest.mark.parametrize(("name", "half"), [("eeg", 150), ("ppg", 250)])
-def test_one_sample_more_than_half_of_a_window_is_stuck_wherever_it_lies(name: str, half: int) -> None:
+def test_one_sample_more_than_half_of_a_window_is_stuck_wherever_it_lies(
+    name: str, half: int
+) -> None:
     noise = np.round(np.random.default_rng(4).normal(scale=15, size=SHAPES[name]), 2)
     others = [good_window(name, seed=s) for s in range(9)]
     for length, valid in ((half, True), (half + 1, False)):
@@ -243,7 +272,9 @@ def test_one_sample_more_than_half_of_a_window_is_stuck_wherever_it_lies(name: s
             window = noise.copy()
             window[first : first + length, -1] = 3.0
             assert judge(name, window)[0] is valid, first
-            assert assess(SPEC.modality(name), np.stack([*others, window]))[0].tolist() == [True] * 9 + [valid]
+            assert assess(SPEC.modality(name), np.stack([*others, window]))[0].tolist() == [
+                True
+            ] * 9 + [valid]
 
 
 def test_samples_that_move_by_the_rounding_of_a_constant_are_stuck() -> None:
@@ -281,7 +312,9 @@ def test_eeg_quality_falls_with_the_swing_beyond_200_uv() -> None:
     assert judge("eeg", window)[1] == pytest.approx(np.mean([min(1, 200 / s) for s in swing]))
 
 
-@pytest.mark.parametrize(("swing_uv", "quality"), [(1.0, 1.0), (200.0, 1.0), (250.0, 0.8), (2000.0, 0.1)])
+@pytest.mark.parametrize(
+    ("swing_uv", "quality"), [(1.0, 1.0), (200.0, 1.0), (250.0, 0.8), (2000.0, 0.1)]
+)
 def test_eeg_is_clean_up_to_200_uv(swing_uv: float, quality: float) -> None:
     # A sine of 60 samples has samples at its very peaks.
     window = swing_uv / 2 * np.sin(2 * np.pi * (np.arange(300)[:, None] / 60 + np.arange(18) / 4))
@@ -303,7 +336,9 @@ def test_gsr_quality_falls_with_its_steepest_step() -> None:
 
 
 def pulse_share(window: np.ndarray) -> float:
-    """Of the power at 0.6, 0.8 .. 8 Hz, what is within 0.2 Hz of the strongest of 0.8 .. 3 Hz and of its overtone."""
+    """Of the power at 0.6, 0.8 .. 8 Hz, what is within 0.2 Hz of the strongest of 0.8 ..
+    3 Hz and of its overtone.
+    """
     n = np.arange(500)
     tapered = (window - window.mean()) * (0.5 - 0.5 * np.cos(2 * np.pi * n / 499))
     # Bins of 0.2 Hz, for five seconds.
@@ -314,7 +349,9 @@ def pulse_share(window: np.ndarray) -> float:
 
 
 @pytest.mark.parametrize("hz", [0.0, 0.4, 0.6, 0.8, 1.1, 1.6, 3.0, 3.2, 6.0, 7.6, 8.0, 8.2, 8.4])
-def test_the_quality_of_a_pulse_is_the_share_of_its_power_at_one_frequency_and_its_overtone(hz: float) -> None:
+def test_the_quality_of_a_pulse_is_the_share_of_its_power_at_one_frequency_and_its_overtone(
+    hz: float,
+) -> None:
     t = np.arange(500) / 100
     noise = np.random.default_rng(round(10 * hz)).normal(size=(20, 500))
     windows = 1e3 + 0.6 * np.sin(2 * np.pi * hz * t + 1) + noise
@@ -336,7 +373,11 @@ def test_unusable_samples_become_nan_and_the_caller_keeps_his() -> None:
     before = samples.copy()
     got = without_unusable(EEG, samples)
     np.testing.assert_array_equal(samples, before)
-    assert sorted(zip(*map(np.ndarray.tolist, np.nonzero(np.isnan(got))), strict=True)) == [(5, 2), (6, 3), (7, 4)]
+    assert sorted(zip(*map(np.ndarray.tolist, np.nonzero(np.isnan(got))), strict=True)) == [
+        (5, 2),
+        (6, 3),
+        (7, 4),
+    ]
     np.testing.assert_array_equal(got[8:], samples[8:])
 
 

@@ -1,4 +1,6 @@
-"""The recipes of released features against the plain loops of the released code, constant windows among them."""
+"""The recipes of released features against the plain loops of the released code,
+constant windows among them.
+"""
 
 from __future__ import annotations
 
@@ -20,25 +22,30 @@ RATES = {"eeg": 300, "ppg": 100, "gsr": 4}
 SECONDS = 240
 HZ_EDGES = (4, 8, 14, 31, 45)
 SLOW_EDGES = (0, 0.6, 1.2, 1.8, 2.0)
-# A value is log2(100 mean |X|^2), so a relative error e of X moves it by 2 e / ln 2; FFT and tapers add 1e-15. What
-# counts is the rounding of scipy's filters, 1e-16 of the level and some four times a sample. A double pole q from 1
-# rings on as n (1 - q)^n, whose squares sum up to 1 / (4 q^3): with q = 2 pi 0.01 / rate / sqrt(2) for 0.01 Hz it grows
-# 4e2 (GSR) and 5e4 (PPG) times, and twice, forwards and backwards. That is 8e-13 at 6 uS and 2e-11 at a pulse of 1.
+# A value is log2(100 mean |X|^2), so a relative error e of X moves it by 2 e / ln 2; FFT and tapers
+# add 1e-15. What counts is the rounding of scipy's filters, 1e-16 of the level and some four times
+# a sample. A double pole q from 1 rings on as n (1 - q)^n, whose squares sum up to 1 / (4 q^3):
+# with q = 2 pi 0.01 / rate / sqrt(2) for 0.01 Hz it grows 4e2 (GSR) and 5e4 (PPG) times, and twice,
+# forwards and backwards. That is 8e-13 at 6 uS and 2e-11 at a pulse of 1.
 ATOL = 1e-9
 # With X above 3e-3, e is below 3e-10.
 LEAST_GSR_VALUE = math.log2(100 * 3e-3**2)
-# The rounding that rings on is as slow as what the filter leaves of a constant, so it reaches the bands by the same
-# share: e is 2e-11 of what is left.
+# The rounding that rings on is as slow as what the filter leaves of a constant, so it reaches the
+# bands by the same share: e is 2e-11 of what is left.
 LEAST_PPG_SIZE = 0.5
 
 
-def released_band_powers(x: np.ndarray, rate_hz: int, n_fft: int, edges: tuple[Any, ...]) -> np.ndarray:
+def released_band_powers(
+    x: np.ndarray, rate_hz: int, n_fft: int, edges: tuple[Any, ...]
+) -> np.ndarray:
     """(samples,) -> (seconds, bands)."""
     per_hz = int(n_fft / rate_hz)
     taper = np.hanning(rate_hz)
     rows = []
     for second in range(len(x) // rate_hz):
-        size = abs(np.fft.fft(x[second * rate_hz : (second + 1) * rate_hz] * taper, n_fft))[: n_fft // 2]
+        size = abs(np.fft.fft(x[second * rate_hz : (second + 1) * rate_hz] * taper, n_fft))[
+            : n_fft // 2
+        ]
         row = []
         for low, high in itertools.pairwise(edges):
             band = size[int(low * per_hz) : int(high * per_hz - 1)]
@@ -59,9 +66,18 @@ def released_statistics(window: np.ndarray) -> np.ndarray:
     row = []
     for series in (window, np.diff(window), np.diff(np.diff(window))):
         row += [np.median(series), np.mean(series), np.std(series), np.min(series), np.max(series)]
-        row += [np.sum(series == np.min(series)) / len(series), np.sum(series == np.max(series)) / len(series)]
+        row += [
+            np.sum(series == np.min(series)) / len(series),
+            np.sum(series == np.max(series)) / len(series),
+        ]
     spectrum = np.fft.fft(window)
-    row += [np.median(spectrum), np.mean(spectrum), np.std(spectrum), np.min(spectrum), np.max(spectrum)]
+    row += [
+        np.median(spectrum),
+        np.mean(spectrum),
+        np.std(spectrum),
+        np.min(spectrum),
+        np.max(spectrum),
+    ]
     return np.real([*row, np.max(spectrum) - np.min(spectrum)])
 
 
@@ -113,7 +129,9 @@ def never_constant(spec: FeatureSpec, name: str) -> FeatureSpec:
 def test_the_samples_eeg_has_the_released_numbers() -> None:
     eeg = np.random.default_rng(0).normal(scale=20, size=(SECONDS * 300, 18))
     valid, _, values = extracted(SAMPLE, eeg=eeg)
-    expected = [released_band_powers(eeg[::3, channel], 100, 1024, HZ_EDGES) for channel in range(18)]
+    expected = [
+        released_band_powers(eeg[::3, channel], 100, 1024, HZ_EDGES) for channel in range(18)
+    ]
     assert valid.all()
     np.testing.assert_allclose(values, np.stack(expected, axis=1), rtol=0, atol=ATOL)
 
@@ -137,18 +155,26 @@ def test_the_samples_ppg_has_the_released_numbers_where_the_pulse_is_lost_too() 
     assert constant_seconds(ppg, 100).sum() == 8
     assert np.abs(filtered.reshape(-1, 100)).max(axis=1).min() > LEAST_PPG_SIZE
     assert valid.all()
-    np.testing.assert_allclose(values[:, 0], released_band_powers(filtered, 100, 1024, HZ_EDGES), rtol=0, atol=ATOL)
+    np.testing.assert_allclose(
+        values[:, 0], released_band_powers(filtered, 100, 1024, HZ_EDGES), rtol=0, atol=ATOL
+    )
     # No pulse, so none of the power is one's.
     np.testing.assert_array_equal(quality == 0, constant_seconds(ppg, 100))
 
 
-@pytest.mark.parametrize(("name", "samples"), [("gsr", coarse_gsr()), ("ppg", pulse_lost_for_eight_seconds())])
-def test_exactly_the_constant_seconds_are_valid_by_the_samples_rule_alone(name: str, samples: np.ndarray) -> None:
+@pytest.mark.parametrize(
+    ("name", "samples"), [("gsr", coarse_gsr()), ("ppg", pulse_lost_for_eight_seconds())]
+)
+def test_exactly_the_constant_seconds_are_valid_by_the_samples_rule_alone(
+    name: str, samples: np.ndarray
+) -> None:
     valid, _, _ = extracted(never_constant(SAMPLE, name), **{name: samples})
     np.testing.assert_array_equal(valid, ~constant_seconds(samples, RATES[name]))
 
 
-def test_a_constant_gsr_window_has_the_released_statistics_in_dmer_2024_and_none_in_emodict_1() -> None:
+def test_a_constant_gsr_window_has_the_released_statistics_in_dmer_2024_and_none_in_emodict_1() -> (
+    None
+):
     gsr = 2 + 0.01 * np.random.default_rng(0).integers(0, 40, size=120)
     gsr[40:80] = 2.5
     constant = np.array([(gsr[4 * k : 4 * k + 20] == gsr[4 * k]).all() for k in range(26)])
@@ -161,20 +187,41 @@ def test_a_constant_gsr_window_has_the_released_statistics_in_dmer_2024_and_none
         window = gsr[4 * k : 4 * k + 20]
         expected = [*released_statistics(window), np.mean(ss.welch(window, 4, nperseg=20)[1])]
         np.testing.assert_allclose(row, expected, rtol=0, atol=ATOL)
-    # By hand: level, no differences, all samples at both extremes, a spectrum of 20 * 2.5 at 0 Hz alone, no density.
+    # By hand: level, no differences, all samples at both extremes,
+    # a spectrum of 20 * 2.5 at 0 Hz alone, no density.
     series = [0, 0, 0, 0, 0, 1, 1]
-    by_hand = [2.5, 2.5, 0, 2.5, 2.5, 1, 1, *series, *series, 0, 2.5, 2.5 * math.sqrt(19), 0, 50, 50, 0]
+    by_hand = [
+        2.5,
+        2.5,
+        0,
+        2.5,
+        2.5,
+        1,
+        1,
+        *series,
+        *series,
+        0,
+        2.5,
+        2.5 * math.sqrt(19),
+        0,
+        50,
+        50,
+        0,
+    ]
     for row in values[constant]:
         np.testing.assert_allclose(row, by_hand, rtol=0, atol=ATOL)
     np.testing.assert_array_equal(quality[constant], 1.0)
 
 
-def test_a_constant_ppg_window_has_the_released_statistics_in_dmer_2024_and_none_in_emodict_1() -> None:
+def test_a_constant_ppg_window_has_the_released_statistics_in_dmer_2024_and_none_in_emodict_1() -> (
+    None
+):
     ppg = pulse(40)
     # Eight seconds: four windows of five.
     ppg[1600:2400] = 1.5
-    # The released code filters by seven coefficients a side. With three poles 0.03 from 1 and 0.03 from one another,
-    # rounding those, up to 20, moves a pole by 20 * 1e-16 / 0.03^2, 1e-10 of its place; sections have no such trouble.
+    # The released code filters by seven coefficients a side. With three poles 0.03 from 1 and 0.03
+    # from one another, rounding those, up to 20, moves a pole by 20 * 1e-16 / 0.03^2, 1e-10 of its
+    # place; sections have no such trouble.
     filtered = ss.sosfiltfilt(ss.butter(3, [0.5, 8], "bandpass", fs=100, output="sos"), ppg)
     valid, quality, values = extracted(DMER, ppg=ppg)
     kept, _, _ = extracted(EMODICT, ppg=ppg)
@@ -203,8 +250,11 @@ def test_a_sensor_that_never_moved_gives_no_number_out_of_a_filters_rounding(
     assert np.isnan(values).all()
 
 
-def test_a_sensor_that_stopped_gives_numbers_as_long_as_the_filter_remembers_and_then_none() -> None:
-    # Butterworth of order 2 at 0.01 Hz forgets by exp(-t / 22.5 s): 1e-9 of 3 uS is left of a step of 1 uS after 8 min.
+def test_a_sensor_that_stopped_gives_numbers_as_long_as_the_filter_remembers_and_then_none() -> (
+    None
+):
+    # Butterworth of order 2 at 0.01 Hz forgets by exp(-t / 22.5 s):
+    # 1e-9 of 3 uS is left of a step of 1 uS after 8 min.
     gsr = np.full(1200 * 4, 3.0)
     gsr[:240] = 2 + np.random.default_rng(0).integers(0, 2, size=240)
     valid, _, values = extracted(SAMPLE, gsr=gsr)

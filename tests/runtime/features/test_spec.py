@@ -13,7 +13,14 @@ from typing import Any
 import pytest
 
 from emodict.errors import SpecError
-from emodict.features.spec import FilterSpec, load_spec, require_known_spec, require_same_spec, spec_from_dict, spec_ids
+from emodict.features.spec import (
+    FilterSpec,
+    load_spec,
+    require_known_spec,
+    require_same_spec,
+    spec_from_dict,
+    spec_ids,
+)
 
 MAKE_SPECS = Path(__file__).resolve().parents[3] / "tools" / "make_specs.py"
 
@@ -82,7 +89,8 @@ def test_the_fingerprint_changes_with_every_number_and_name_but_not_with_the_des
             continue
         tried += 1
         assert (variant.fingerprint == spec.fingerprint) == (path == ("description",)), path
-    # Some changes are refused outright (a0, the kinds, sizes that must agree); most must have been tried.
+    # Some changes are refused outright (a0, the kinds, sizes that must agree);
+    # most must have been tried.
     assert tried > 15
 
 
@@ -91,21 +99,31 @@ def test_one_coefficient_in_the_last_place_changes_the_fingerprint() -> None:
     content = spec.to_dict()
     path = ("modalities", 0, "filter", "sos", 0, 0)
     value = content["modalities"][0]["filter"]["sos"][0][0]
-    assert spec_from_dict(changed(content, path, value * (1 + 2e-16))).fingerprint != spec.fingerprint
+    assert (
+        spec_from_dict(changed(content, path, value * (1 + 2e-16))).fingerprint != spec.fingerprint
+    )
 
 
 def test_the_samples_bands_are_ten_bins_a_hertz_but_for_the_last_two() -> None:
     # 1024 / 100 = 10.24, which the released code cuts to 10; its range ends before hi * 10 - 1.
     for name in ("eeg", "ppg"):
-        bins = [(b.first_bin, b.first_bin + len(b.weights) - 1) for b in load_spec("dmer-sample").modality(name).bands]
+        bins = [
+            (b.first_bin, b.first_bin + len(b.weights) - 1)
+            for b in load_spec("dmer-sample").modality(name).bands
+        ]
         assert bins == [(40, 78), (80, 138), (140, 308), (310, 448)]
-    gsr = [(b.first_bin, b.first_bin + len(b.weights) - 1) for b in load_spec("dmer-sample").modality("gsr").bands]
+    gsr = [
+        (b.first_bin, b.first_bin + len(b.weights) - 1)
+        for b in load_spec("dmer-sample").modality("gsr").bands
+    ]
     assert gsr == [(0, 7), (9, 17), (19, 26), (28, 30)]
 
 
 def test_the_rule_for_constant_windows_is_written_only_where_it_is_set() -> None:
     usable = {
-        spec_id: [m["name"] for m in load_spec(spec_id).to_dict()["modalities"] if "constant_usable" in m]
+        spec_id: [
+            m["name"] for m in load_spec(spec_id).to_dict()["modalities"] if "constant_usable" in m
+        ]
         for spec_id in spec_ids()
     }
     assert {spec_id: names for spec_id, names in usable.items() if names} == {
@@ -161,10 +179,19 @@ def test_the_specs_have_the_published_sizes_and_order(
 
 
 def test_features_are_named_in_the_order_of_their_layout() -> None:
-    by_band, by_channel = load_spec("emodict-1").modality("eeg"), load_spec("dmer-sample").modality("eeg")
+    by_band, by_channel = (
+        load_spec("emodict-1").modality("eeg"),
+        load_spec("dmer-sample").modality("eeg"),
+    )
     assert by_band.feature_names[:2] == ("delta_P3", "delta_C3")
     assert by_band.feature_names[18] == "theta_P3"
-    assert by_channel.feature_names[:5] == ("theta_P3", "alpha_P3", "beta_P3", "gamma_P3", "theta_C3")
+    assert by_channel.feature_names[:5] == (
+        "theta_P3",
+        "alpha_P3",
+        "beta_P3",
+        "gamma_P3",
+        "theta_C3",
+    )
 
 
 def test_a_subset_of_modalities_keeps_the_specs_order_and_moves_the_tokens_up() -> None:
@@ -220,14 +247,22 @@ def test_a_model_of_an_older_recipe_is_refused_with_both_fingerprints_and_what_t
         (("modalities", 2, "window_s"), 2.5, "whole number"),
         (("modalities", 0, "filter", "mode"), "sideways", "mode is unknown"),
         (("modalities", 0, "filter", "mode"), "zero-phase-window", "do not filter so"),
-        (("modalities", 2, "filter", "mode"), "zero-phase-trial", "does not fit a spec with streaming True"),
+        (
+            ("modalities", 2, "filter", "mode"),
+            "zero-phase-trial",
+            "does not fit a spec with streaming True",
+        ),
         (("modalities", 0, "filter", "sos", 0, 3), 2.0, "malformed"),
         (("modalities", 0, "filter", "sos", 0, 0), float("inf"), "malformed"),
         (("modalities", 0, "filter", "sos"), [], "malformed"),
         (("modalities", 0, "filter", "sos", 0), [1.0, 0.0, 0.0, 1.0, -2.0, 1.0], "unstable"),
         (("modalities", 0, "filter", "sos", 0), [1.0, 0.0, 0.0, 1.0, 0.0, 1.5], "unstable"),
         (("modalities", 1, "constant_usable"), 1, "not true or false"),
-        (("modalities", 0, "constant_usable"), True, "eeg: its constant windows.*band_power of 18 channels"),
+        (
+            ("modalities", 0, "constant_usable"),
+            True,
+            "eeg: its constant windows.*band_power of 18 channels",
+        ),
         (("modalities", 3, "constant_usable"), True, "video: its constant windows.*embedding"),
         (("modalities", 1, "name"), "eeg", "distinct modalities"),
         (("modalities",), [], "distinct modalities"),
@@ -242,8 +277,12 @@ def test_a_broken_spec_is_refused(path: tuple[Any, ...], value: Any, said: str) 
         spec_from_dict(changed(load_spec("emodict-1").to_dict(), path, value))
 
 
-@pytest.mark.parametrize("content", [None, [], "emodict-1", {}, {"modalities": [{}]}, {"modalities": ["eeg"]}])
-def test_what_is_no_spec_at_all_is_refused(content: dict[Any, Any] | list[Any] | str | None) -> None:
+@pytest.mark.parametrize(
+    "content", [None, [], "emodict-1", {}, {"modalities": [{}]}, {"modalities": ["eeg"]}]
+)
+def test_what_is_no_spec_at_all_is_refused(
+    content: dict[Any, Any] | list[Any] | str | None,
+) -> None:
     with pytest.raises(SpecError, match="cannot be read"):
         spec_from_dict(content)
 

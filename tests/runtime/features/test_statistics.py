@@ -1,4 +1,6 @@
-"""The 27 and 28 statistics against numpy and scipy, one window at a time, and against their closed forms."""
+"""The 27 and 28 statistics against numpy and scipy, one window at a time,
+and against their closed forms.
+"""
 
 from __future__ import annotations
 
@@ -12,12 +14,15 @@ from hypothesis.extra import numpy as hnp
 from emodict.features.spec import load_spec
 from emodict.features.statistics import WindowStatistics
 
-# 500 terms of size 1 add up to 500, and in whatever order, that is rounded by 500 times 1.1e-16 of it at most: 3e-11.
+# 500 terms of size 1 add up to 500, and in whatever order,
+# that is rounded by 500 times 1.1e-16 of it at most: 3e-11.
 ATOL = 1e-10
 
 
 def literal(x: np.ndarray, *, rate_hz: float | None = None) -> dict[str, float]:
-    """Name -> value by the definitions; the fft statistics are numpy's own of the complex spectrum."""
+    """Name -> value by the definitions;
+    the fft statistics are numpy's own of the complex spectrum.
+    """
     out = {}
     for name, series in (("x", x), ("d1", np.diff(x)), ("d2", np.diff(np.diff(x)))):
         out |= {
@@ -61,9 +66,11 @@ def test_the_27_of_ppg_are_their_definitions_after_a_zero_phase_filter_inside_th
     windows = np.cumsum(np.random.default_rng(1).normal(size=(6, 500)), axis=1) + 1000
     got = WindowStatistics(ppg).values(windows)
     sos = ss.butter(3, [0.5, 8], btype="bandpass", fs=100, output="sos")
-    expected = [in_order(literal(ss.sosfiltfilt(sos, window)), ppg.feature_names) for window in windows]
-    # scipy filters 1000 + x, we multiply by a matrix whose rows all but cancel the mean: 1e-12 of 1000, times
-    # the 22 of a norm over 500 samples.
+    expected = [
+        in_order(literal(ss.sosfiltfilt(sos, window)), ppg.feature_names) for window in windows
+    ]
+    # scipy filters 1000 + x, we multiply by a matrix whose rows all but cancel the mean: 1e-12 of
+    # 1000, times the 22 of a norm over 500 samples.
     np.testing.assert_allclose(got, expected, rtol=0, atol=1e-7)
 
 
@@ -87,7 +94,11 @@ def test_ratios_count_ties() -> None:
     names = load_spec("emodict-1").modality("gsr").feature_names
     window = np.array([1.0] * 5 + [2.0] * 12 + [3.0] * 3)
     got = dict(
-        zip(names, WindowStatistics(load_spec("emodict-1").modality("gsr")).values(window[None])[0], strict=True)
+        zip(
+            names,
+            WindowStatistics(load_spec("emodict-1").modality("gsr")).values(window[None])[0],
+            strict=True,
+        )
     )
     assert got["x_minratio"] == 5 / 20
     assert got["x_maxratio"] == 3 / 20
@@ -103,7 +114,8 @@ def test_closed_forms_hold_for_any_window(x: np.ndarray) -> None:
     row = WindowStatistics(load_spec("emodict-1").modality("gsr")).values(x[None])[0]
     got = dict(zip(names, row, strict=True))
     assert got["fft_mean"] == x[0]
-    # 19 squares, each sum rounded by 19 times 1.1e-16 at most; squares of what is below 1e-160 are lost.
+    # 19 squares, each sum rounded by 19 times 1.1e-16 at most;
+    # squares of what is below 1e-160 are lost.
     assert got["fft_std"] == pytest.approx(np.sqrt(np.sum(x[1:] ** 2)), rel=1e-14, abs=1e-150)
     # The ends' difference loses what cancels: 1e-16 of 100.
     assert got["d1_mean"] == pytest.approx((x[-1] - x[0]) / 19, abs=1e-12)
@@ -122,16 +134,24 @@ def test_filtered_ppg_has_no_ties_so_its_ratios_are_constants() -> None:
 
 
 def test_no_windows_give_no_rows() -> None:
-    assert WindowStatistics(load_spec("emodict-1").modality("gsr")).values(np.empty((0, 20))).shape == (0, 28)
+    assert WindowStatistics(load_spec("emodict-1").modality("gsr")).values(
+        np.empty((0, 20))
+    ).shape == (0, 28)
 
 
 def test_the_pulse_filter_is_what_neurokit_calls_a_third_order_butterworth() -> None:
     nk = pytest.importorskip("neurokit2")
     spec = load_spec("emodict-1").modality("ppg")
     time_s = np.arange(500) / 100
-    window = np.sin(2 * np.pi * 1.2 * time_s) + 0.3 * time_s + 0.1 * np.random.default_rng(0).normal(size=500)
+    window = (
+        np.sin(2 * np.pi * 1.2 * time_s)
+        + 0.3 * time_s
+        + 0.1 * np.random.default_rng(0).normal(size=500)
+    )
     filtered = nk.signal_filter(window, 100, lowcut=0.5, highcut=8, method="butterworth", order=3)
-    values = dict(zip(spec.feature_names, WindowStatistics(spec).values(window[None])[0], strict=True))
+    values = dict(
+        zip(spec.feature_names, WindowStatistics(spec).values(window[None])[0], strict=True)
+    )
     # Both run scipy's sections forward and backward; the matrix sums in another order.
     assert values["x_std"] == pytest.approx(filtered.std(), rel=1e-9)
     assert values["x_max"] == pytest.approx(filtered.max(), rel=1e-9)

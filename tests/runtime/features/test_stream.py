@@ -19,8 +19,8 @@ from emodict.features.windows import FeatureWindows, concatenate
 SPEC = load_spec("emodict-1")
 CHANNELS = {"eeg": 18, "gsr": 1, "ppg": 1, "video": 32}
 SPEC_RATES = {"eeg": 300.0, "gsr": 4.0, "ppg": 100.0, "video": 1.0}
-# The promise of docs/features.md. Matrix products of other sizes sum in another order; what that does to 300 to 500
-# products of size 1 is a hundredth of it.
+# The promise of docs/features.md. Matrix products of other sizes sum in another order; what that
+# does to 300 to 500 products of size 1 is a hundredth of it.
 ATOL = 1e-9
 # For the very same calls: the same numbers in blocks of the same size.
 EXACTLY = 0.0
@@ -49,13 +49,20 @@ def batch(
     samples: dict[str, np.ndarray], rates: dict[str, float] = SPEC_RATES, spec: FeatureSpec = SPEC
 ) -> FeatureWindows:
     stream = FeatureStream(spec, {name: rates[name] for name in samples})
-    return concatenate(spec, [*(stream.push(name, block) for name, block in samples.items()), stream.finish()])
+    return concatenate(
+        spec, [*(stream.push(name, block) for name, block in samples.items()), stream.finish()]
+    )
 
 
 def in_chunks(
-    samples: dict[str, np.ndarray], order: list[Any], rates: dict[str, float] = SPEC_RATES, spec: FeatureSpec = SPEC
+    samples: dict[str, np.ndarray],
+    order: list[Any],
+    rates: dict[str, float] = SPEC_RATES,
+    spec: FeatureSpec = SPEC,
 ) -> list[FeatureWindows]:
-    """Push by (modality, size) until all is gone, then the rest of each; the blocks of rows as they came."""
+    """Push by (modality, size) until all is gone, then the rest of each;
+    the blocks of rows as they came.
+    """
     stream = FeatureStream(spec, {name: rates[name] for name in samples})
     at = dict.fromkeys(samples, 0)
     blocks = []
@@ -97,7 +104,9 @@ def with_holes(samples: dict[str, np.ndarray], seed: int) -> dict[str, np.ndarra
             if len(broken):
                 start = rng.integers(len(broken))
                 channel = rng.integers(broken.shape[1])
-                broken[start : start + rng.integers(1, 200), channel] = rng.choice([np.nan, np.inf, -np.inf, 1e30])
+                broken[start : start + rng.integers(1, 200), channel] = rng.choice(
+                    [np.nan, np.inf, -np.inf, 1e30]
+                )
         out[name] = broken
     return out
 
@@ -180,8 +189,11 @@ def test_a_modality_that_starts_late_is_invalid_until_its_first_whole_window() -
     samples["ppg"][: round(6.5 * 100)] = np.nan
     samples["eeg"][: round(6.5 * 300)] = np.nan
     rows = batch(samples)
-    first = {name: rows.start_s[rows.valid[:, c]].min() for c, name in enumerate(SPEC.modality_names)}
-    # 5 s of PPG from 6.5 s on end in second 11. The EEG filter starts at 7 s and may settle for one second.
+    first = {
+        name: rows.start_s[rows.valid[:, c]].min() for c, name in enumerate(SPEC.modality_names)
+    }
+    # 5 s of PPG from 6.5 s on end in second 11.
+    # The EEG filter starts at 7 s and may settle for one second.
     assert first == {"eeg": 8, "gsr": 4, "ppg": 11, "video": 4}
 
 
@@ -198,7 +210,9 @@ def test_the_second_after_an_eeg_gap_is_invalid_and_later_ones_equal_a_fresh_sta
     # The other channels never noticed.
     whole = batch({"eeg": eeg}, spec=spec).features("eeg")
     others = np.delete(np.arange(18), 7)
-    np.testing.assert_allclose(rows.features("eeg")[7:, :, others], whole[7:, :, others], rtol=0, atol=ATOL)
+    np.testing.assert_allclose(
+        rows.features("eeg")[7:, :, others], whole[7:, :, others], rtol=0, atol=ATOL
+    )
 
 
 @pytest.mark.parametrize("value", [1e30, -1e30, 2e5, np.inf])
@@ -207,7 +221,9 @@ def test_an_absurd_eeg_sample_is_a_gap_and_does_not_ring_on(value: float) -> Non
     eeg = signals(12)["eeg"]
     missing, absurd = eeg.copy(), eeg.copy()
     missing[300 * 5 + 10, 7], absurd[300 * 5 + 10, 7] = np.nan, value
-    assert_same_rows(batch({"eeg": absurd}, spec=spec), batch({"eeg": missing}, spec=spec), atol=EXACTLY)
+    assert_same_rows(
+        batch({"eeg": absurd}, spec=spec), batch({"eeg": missing}, spec=spec), atol=EXACTLY
+    )
 
 
 @pytest.mark.parametrize(
@@ -219,7 +235,9 @@ def test_an_absurd_eeg_sample_is_a_gap_and_does_not_ring_on(value: float) -> Non
     ],
 )
 @pytest.mark.parametrize("chunk", [1, 97, 300, 1000, 5000])
-def test_an_eeg_second_that_cannot_be_used_does_not_ring_on(spoil: Callable[..., Any], chunk: int) -> None:
+def test_an_eeg_second_that_cannot_be_used_does_not_ring_on(
+    spoil: Callable[..., Any], chunk: int
+) -> None:
     spec = SPEC.with_modalities(["eeg"])
     eeg = signals(14)["eeg"]
     spoiled, missing = eeg.copy(), eeg.copy()
@@ -249,7 +267,9 @@ def test_a_batch_with_unusable_seconds_leaves_the_callers_samples_alone() -> Non
     np.testing.assert_array_equal(eeg, before)
 
 
-@pytest.mark.parametrize("rates", [SPEC_RATES, {"eeg": 500.0, "gsr": 8.0, "ppg": 64.0, "video": 1.0}])
+@pytest.mark.parametrize(
+    "rates", [SPEC_RATES, {"eeg": 500.0, "gsr": 8.0, "ppg": 64.0, "video": 1.0}]
+)
 @pytest.mark.parametrize(
     "spoil",
     [
@@ -276,7 +296,9 @@ def test_signals_of_which_nothing_can_be_said_are_invalid_without_a_warning(
 
 
 def test_signals_at_their_rails_are_invalid() -> None:
-    samples = {name: np.clip(block, -0.1, 0.1) for name, block in signals(9).items() if name != "video"}
+    samples = {
+        name: np.clip(block, -0.1, 0.1) for name, block in signals(9).items() if name != "video"
+    }
     rows = batch(samples)
     assert_rows_are_honest(rows)
     assert not rows.valid.any()
@@ -351,7 +373,9 @@ def test_what_a_stream_cannot_take_is_refused() -> None:
     with pytest.raises(InputError, match=r"not told of 'gsr'.*eeg, ppg"):
         stream.push("gsr", np.ones((4, 1)))
     for wrong in (np.ones((300, 17)), np.ones(300), np.ones((1, 300, 18))):
-        with pytest.raises(InputError, match=r"eeg: the samples have the wrong shape.*\(samples, 18\)"):
+        with pytest.raises(
+            InputError, match=r"eeg: the samples have the wrong shape.*\(samples, 18\)"
+        ):
             stream.push("eeg", wrong)
     stream.finish()
     with pytest.raises(InputError, match="finished"):
@@ -385,10 +409,14 @@ def _live_pair() -> tuple[FeatureSpec, dict[str, np.ndarray]]:
     return SPEC.with_modalities(("eeg", "ppg")), signals(20, LIVE_RATES, seed=5)
 
 
-def test_a_restarted_modality_is_invalid_until_its_windows_are_whole_again_and_the_others_go_on() -> None:
+def test_a_restarted_modality_is_invalid_until_its_windows_are_whole_while_the_others_go_on() -> (
+    None
+):
     spec, samples = _live_pair()
     whole = FeatureStream(spec, LIVE_RATES)
-    expected = concatenate(spec, [whole.push("eeg", samples["eeg"]), whole.push("ppg", samples["ppg"]), whole.finish()])
+    expected = concatenate(
+        spec, [whole.push("eeg", samples["eeg"]), whole.push("ppg", samples["ppg"]), whole.finish()]
+    )
     stream = FeatureStream(spec, LIVE_RATES)
     parts = [stream.push("eeg", samples["eeg"]), stream.push("ppg", samples["ppg"][:830])]
     # 8.3 s have come, then nothing for a while: given up at second 11, back from 12 on.
@@ -462,11 +490,18 @@ def test_an_ended_modality_holds_nobody_back() -> None:
     spec, samples = _live_pair()
     stream = FeatureStream(spec, LIVE_RATES)
     parts = [stream.push("ppg", samples["ppg"][:950]), stream.end("ppg")]
-    parts += [stream.push("eeg", samples["eeg"][i : i + 300]) for i in range(0, len(samples["eeg"]), 300)]
+    parts += [
+        stream.push("eeg", samples["eeg"][i : i + 300]) for i in range(0, len(samples["eeg"]), 300)
+    ]
     assert [len(part) for part in parts] == [0, 0] + [0] * 4 + [1] * 16
     whole = FeatureStream(spec, LIVE_RATES)
     expected = concatenate(
-        spec, [whole.push("eeg", samples["eeg"]), whole.push("ppg", samples["ppg"][:950]), whole.finish()]
+        spec,
+        [
+            whole.push("eeg", samples["eeg"]),
+            whole.push("ppg", samples["ppg"][:950]),
+            whole.finish(),
+        ],
     )
     rows = concatenate(spec, [*parts, stream.finish()])
     np.testing.assert_array_equal(rows.valid, expected.valid)
@@ -481,7 +516,8 @@ def test_a_modality_that_starts_late_is_the_batch_from_its_start_on(second: int)
     spec, samples = SPEC.with_modalities(("ppg",)), signals(20, rates, seed=6)["ppg"]
     stream = FeatureStream(spec, {"ppg": 100.0})
     rows = concatenate(
-        spec, [stream.restart("ppg", second, rate_hz=64.0), stream.push("ppg", samples), stream.finish()]
+        spec,
+        [stream.restart("ppg", second, rate_hz=64.0), stream.push("ppg", samples), stream.finish()],
     )
     alone = FeatureStream(spec, rates)
     expected = concatenate(spec, [alone.push("ppg", samples), alone.finish()])

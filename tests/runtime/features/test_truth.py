@@ -16,7 +16,9 @@ from emodict.recording.recording import Trials, trial_problems
 SPEC = load_spec("emodict-1")  # a row looks at the four seconds before its own
 
 
-def trials(*bounds: Any, distribution: np.ndarray | None = None, names: tuple[str, str] = ("a", "b")) -> Trials:
+def trials(
+    *bounds: Any, distribution: np.ndarray | None = None, names: tuple[str, str] = ("a", "b")
+) -> Trials:
     start_s, stop_s = np.array(bounds, dtype=float).T
     return Trials(start_s, stop_s, tuple(f"t{i}" for i in range(len(bounds))), distribution, names)
 
@@ -24,19 +26,28 @@ def trials(*bounds: Any, distribution: np.ndarray | None = None, names: tuple[st
 def test_a_row_belongs_to_the_trial_that_holds_its_five_seconds() -> None:
     rows = np.arange(4.0, 40.0)
     got = trial_of_rows(rows, SPEC, trials((2, 12), (15.5, 30)))
-    by_hand = [0 if r - 4 >= 2 and r + 1 <= 12 else 1 if r - 4 >= 15.5 and r + 1 <= 30 else -1 for r in rows]
+    by_hand = [
+        0 if r - 4 >= 2 and r + 1 <= 12 else 1 if r - 4 >= 15.5 and r + 1 <= 30 else -1
+        for r in rows
+    ]
     assert got.tolist() == by_hand
 
 
 @pytest.mark.parametrize(("short_s", "inside"), [(0.0009, True), (0.0011, False)])
-def test_a_row_may_reach_over_its_trial_by_a_millisecond_of_rounding(short_s: float, inside: bool) -> None:
+def test_a_row_may_reach_over_its_trial_by_a_millisecond_of_rounding(
+    short_s: float, inside: bool
+) -> None:
     # The row of second 10 looks at the seconds 6 to 11.
     for bounds in ((6 + short_s, 20), (0, 11 - short_s)):
-        assert trial_of_rows(np.array([10.0]), SPEC, trials(bounds)).tolist() == [0 if inside else -1]
+        assert trial_of_rows(np.array([10.0]), SPEC, trials(bounds)).tolist() == [
+            0 if inside else -1
+        ]
 
 
 @pytest.mark.parametrize(("off", "refused"), [(0.0009, False), (0.0011, True)])
-def test_labels_that_sum_to_one_within_a_thousandth_are_a_distribution(off: float, refused: bool) -> None:
+def test_labels_that_sum_to_one_within_a_thousandth_are_a_distribution(
+    off: float, refused: bool
+) -> None:
     for signed in (off, -off):
         known = trials((0, 6), distribution=np.array([[0.25, 0.75 + signed]]))
         with pytest.raises(RecordingError, match="t0") if refused else contextlib.nullcontext():
@@ -45,8 +56,14 @@ def test_labels_that_sum_to_one_within_a_thousandth_are_a_distribution(off: floa
 
 @pytest.mark.parametrize(("row", "refused"), [([0.0, 1.0], False), ([-0.5, 1.5], True)])
 def test_nothing_of_an_emotion_is_a_share_and_less_is_none(row: list[float], refused: bool) -> None:
-    with pytest.raises(RecordingError, match=r"smallest -0\.5") if refused else contextlib.nullcontext():
-        truth_of_rows(np.array([4.0]), SPEC, trials((0, 6), distribution=np.array([row])), ("a", "b"))
+    with (
+        pytest.raises(RecordingError, match=r"smallest -0\.5")
+        if refused
+        else contextlib.nullcontext()
+    ):
+        truth_of_rows(
+            np.array([4.0]), SPEC, trials((0, 6), distribution=np.array([row])), ("a", "b")
+        )
 
 
 def test_the_truth_stands_in_the_order_of_the_models_emotions_and_is_nan_outside_trials() -> None:
@@ -61,7 +78,9 @@ def test_other_emotions_are_no_truth_for_this_model() -> None:
 
 
 def test_trials_that_overlap_are_refused_by_name() -> None:
-    with pytest.raises(RecordingError, match=r"'t0' and 't1' overlap.*stops at 22 s, the second starts at 12 s"):
+    with pytest.raises(
+        RecordingError, match=r"'t0' and 't1' overlap.*stops at 22 s, the second starts at 12 s"
+    ):
         trials((2, 22), (12, 32))
 
 

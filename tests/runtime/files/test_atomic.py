@@ -1,4 +1,6 @@
-"""atomic_path: whole or not at all, through kills and power cuts, and nothing is left behind for good."""
+"""atomic_path: whole or not at all, through kills and power cuts,
+and nothing is left behind for good.
+"""
 
 from __future__ import annotations
 
@@ -93,7 +95,9 @@ def test_files_of_other_programs_are_never_removed(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(names)
 
 
-def test_file_and_name_are_on_the_disk_when_it_returns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_file_and_name_are_on_the_disk_when_it_returns(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     steps = []
     real_fsync, real_replace = os.fsync, Path.replace
 
@@ -144,7 +148,9 @@ def test_a_name_that_cannot_be_flushed_is_said_of_a_file_that_is_there(
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
     monkeypatch.setattr(atomic, "_flush_folder", fail)
-    said = pytest.raises(OutputError, match=r"x is written, but may not survive a power cut: Input/output error")
+    said = pytest.raises(
+        OutputError, match=r"x is written, but may not survive a power cut: Input/output error"
+    )
     with said, atomic_path(tmp_path / "x") as part:
         part.write_text("all of it")
     assert (tmp_path / "x").read_text() == "all of it"

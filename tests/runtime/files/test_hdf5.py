@@ -1,4 +1,6 @@
-"""HDF5 files that would reach into others, load code or fill the memory are refused before they are read."""
+"""HDF5 files that would reach into others,
+load code or fill the memory are refused before they are read.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,14 @@ BZIP2 = 307
 @pytest.fixture
 def stamped(tmp_path: Path) -> Path:
     path = tmp_path / "session.h5"
-    gsr = Signal("gsr", 4.0, "uS", ("gsr",), np.ones((48, 1), dtype=np.float32), timestamps_s=np.arange(48) / 4)
+    gsr = Signal(
+        "gsr",
+        4.0,
+        "uS",
+        ("gsr",),
+        np.ones((48, 1), dtype=np.float32),
+        timestamps_s=np.arange(48) / 4,
+    )
     write_session(Recording(session_id="s", subject_id="p", signals={"gsr": gsr}), path)
     return path
 
@@ -81,7 +90,8 @@ def absurd_column(file: h5py.File) -> None:
     times = file["signals/gsr"].create_dataset(
         "timestamps", shape=(rows,), dtype="f8", chunks=(1 << 20,), compression=9
     )
-    # A bomb: chunks of zeros, which deflate packs a thousand to one, so that the file really holds what it claims.
+    # A bomb: chunks of zeros, which deflate packs a thousand to one,
+    # so that the file really holds what it claims.
     packed = zlib.compress(bytes(8 << 20), 9)
     for start in range(0, rows, 1 << 20):
         times.id.write_direct_chunk((start,), packed)
@@ -104,7 +114,9 @@ HOSTILE: list[tuple[Callable[[h5py.File], None], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("change", "sentence"), HOSTILE, ids=lambda value: getattr(value, "__name__", ""))
+@pytest.mark.parametrize(
+    ("change", "sentence"), HOSTILE, ids=lambda value: getattr(value, "__name__", "")
+)
 def test_what_could_do_harm_is_refused_with_its_place(
     stamped: Path, change: Callable[[h5py.File], None], sentence: str
 ) -> None:
@@ -133,7 +145,10 @@ def test_more_objects_than_any_recording_has_are_refused(stamped: Path) -> None:
     with h5py.File(stamped, "r+") as file:
         for i in range(10_001):
             file.create_group(f"many/{i}")
-    with pytest.raises(RecordingError, match=r"holds too many objects\. Expected at most 10000"), open_session(stamped):
+    with (
+        pytest.raises(RecordingError, match=r"holds too many objects\. Expected at most 10000"),
+        open_session(stamped),
+    ):
         pass
 
 
@@ -142,7 +157,10 @@ def test_a_group_that_cannot_be_looked_into_is_refused(stamped: Path) -> None:
     at = content.find(b"TREE")
     content[at : at + 4] = b"TREx"
     stamped.write_bytes(content)
-    with pytest.raises(RecordingError, match=r"is damaged or incomplete: .* B-tree"), open_session(stamped):
+    with (
+        pytest.raises(RecordingError, match=r"is damaged or incomplete: .* B-tree"),
+        open_session(stamped),
+    ):
         pass
 
 
@@ -156,16 +174,22 @@ def test_refusing_takes_little_memory(stamped: Path) -> None:
         "assert validate_session(sys.argv[1])\n"
         "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)\n"
     )
-    done = subprocess.run([sys.executable, "-c", code, stamped], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code, stamped], capture_output=True, text=True, check=True
+    )
     unit = 1 if sys.platform == "darwin" else 1024
     assert int(done.stdout) * unit < 64 << 20
 
 
-def test_a_file_that_another_program_writes_is_said_to_be_open_there_not_cut_off(stamped: Path) -> None:
+def test_a_file_that_another_program_writes_is_said_to_be_open_there_not_cut_off(
+    stamped: Path,
+) -> None:
     with stamped.open("rb") as held:
         # The lock that HDF5 holds in a program that writes.
         fcntl.flock(held, fcntl.LOCK_EX)
-        with pytest.raises(RecordingError, match=r"open for writing in another program.*Close it there") as refused:
+        with pytest.raises(
+            RecordingError, match=r"open for writing in another program.*Close it there"
+        ) as refused:
             open_session(stamped).__enter__()
     assert "cut off" not in str(refused.value)
     with open_session(stamped) as recording:
@@ -177,12 +201,15 @@ def test_on_a_drive_without_locks_a_file_is_read_without_one_and_that_is_said(
 ) -> None:
     opened = h5py.File
 
-    def on_a_drive_without_locks(path: Path, mode: str, *, locking: bool | None = None, **how: Any) -> h5py.File:
+    def on_a_drive_without_locks(
+        path: Path, mode: str, *, locking: bool | None = None, **how: Any
+    ) -> h5py.File:
         if locking is not False:
             # As h5py words it on an NFS without lockd (h5py#1101).
             raise OSError(
                 "[Errno 37] Unable to synchronously open file "
-                f"(unable to lock file, errno = {errno.ENOLCK}, error message = 'No locks available')"
+                f"(unable to lock file, errno = {errno.ENOLCK}, "
+                f"error message = 'No locks available')"
             )
         return opened(path, mode, locking=locking, **how)
 
@@ -198,11 +225,14 @@ def test_on_a_drive_without_locks_a_file_is_read_without_one_and_that_is_said(
 def test_values_of_any_length_that_are_neither_text_nor_sequence_are_refused_before_they_are_read(
     tmp_path: Path, where: str
 ) -> None:
-    # HDF5 reads such a value by a function that is not there, and the process is gone. One byte of damage is enough.
+    # HDF5 reads such a value by a function that is not there, and the process is gone.
+    # One byte of damage is enough.
     path = tmp_path / "s.h5"
     gsr = Signal("gsr", 4.0, "uS", ("gsr",), np.ones((48, 1), dtype=np.float32))
     trials = Trials(np.array([1.0]), np.array([9.0]), ("film",), np.array([[1.0]]), ("Alert",))
-    write_session(Recording("s", "p", {"gsr": gsr}, trials=trials if where == "dataset" else None), path)
+    write_session(
+        Recording("s", "p", {"gsr": gsr}, trials=trials if where == "dataset" else None), path
+    )
     content = bytearray(path.read_bytes())
     # The type of a text of any length: class 9 in version 1, kind 1, no padding, UTF-8, 16 bytes.
     text = bytes.fromhex("1901010010000000")
@@ -212,5 +242,8 @@ def test_values_of_any_length_that_are_neither_text_nor_sequence_are_refused_bef
         damaged = bytearray(content)
         damaged[at + 1] = 6
         path.write_bytes(damaged)
-        with h5py.File(path, "r") as file, pytest.raises(RecordingError, match="neither texts nor sequences"):
+        with (
+            h5py.File(path, "r") as file,
+            pytest.raises(RecordingError, match="neither texts nor sequences"),
+        ):
             check_contents(file)

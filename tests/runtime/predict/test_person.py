@@ -1,4 +1,6 @@
-"""A person's baseline moves what is valid half of the way, is theirs alone, and is refused where it does not fit."""
+"""A person's baseline moves what is valid half of the way, is theirs alone,
+and is refused where it does not fit.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +35,8 @@ from emodict.recording.recording import Recording, Signal
 SPEC = load_spec("emodict-1")
 EEG = SPEC.modality("eeg").channel_names
 EEG_ONLY = SPEC.with_modalities(["eeg"])
-# The promise of docs/features.md. What another order of 300 products can do to a logarithm is a hundredth of it.
+# The promise of docs/features.md. What another order of 300 products can do to a
+# logarithm is a hundredth of it.
 ATOL = 1e-9
 EPS = np.finfo(np.float64).eps
 
@@ -44,7 +47,9 @@ def baseline(name: str, mean: float, spec: FeatureSpec = SPEC) -> Baseline:
     return Baseline(modality_fingerprint(spec, name), 60, np.full(shape, mean), np.ones(shape))
 
 
-def person(names: tuple[str, ...] = ("gsr", "ppg"), *, unmixing: Unmixing | None = None, **changes: Any) -> Person:
+def person(
+    names: tuple[str, ...] = ("gsr", "ppg"), *, unmixing: Unmixing | None = None, **changes: Any
+) -> Person:
     fields = {"subject_id": "ann", "session_id": "rest", "spec_id": SPEC.id, "unmixing": unmixing}
     baselines = {name: baseline(name, float(i)) for i, name in enumerate(names, start=1)}
     return Person(**{**fields, "baselines": baselines, **changes})
@@ -65,7 +70,9 @@ def manifest(spec: FeatureSpec = SPEC, *, rest: float | None = 5.0) -> Manifest:
     )
 
 
-def eeg_recording(samples: np.ndarray, *, subject_id: str = "ann", reference: str = "Pz") -> Recording:
+def eeg_recording(
+    samples: np.ndarray, *, subject_id: str = "ann", reference: str = "Pz"
+) -> Recording:
     signal = Signal("eeg", 300.0, "uV", EEG, samples, reference=reference)
     return Recording("s", subject_id, {"eeg": signal})
 
@@ -83,7 +90,12 @@ def test_features_move_half_of_the_way_from_the_own_rest_to_the_populations() ->
     adaptation = person().adapt(manifest())
     assert adaptation.modalities == ("gsr", "ppg")
     assert adaptation.lacking == ("eeg", "video")
-    for name, expected in (("eeg", 0.0), ("video", 0.0), ("gsr", (5 - 1) / 2), ("ppg", (5 - 2) / 2)):
+    for name, expected in (
+        ("eeg", 0.0),
+        ("video", 0.0),
+        ("gsr", (5 - 1) / 2),
+        ("ppg", (5 - 2) / 2),
+    ):
         np.testing.assert_array_equal(adaptation.shift[SPEC.token_slices[name]], expected)
 
 
@@ -99,7 +111,9 @@ def test_only_what_is_valid_is_moved() -> None:
 
 def test_a_person_survives_the_file_and_a_changed_file_is_refused(tmp_path: Path) -> None:
     matrix = Unmixing(EEG, "Pz", mixing(), ("component 0: eye blinks",))
-    written = person(("eeg", "gsr"), unmixing=matrix, without={"ppg": "3 s valid, 30 needed"}, simulated=True)
+    written = person(
+        ("eeg", "gsr"), unmixing=matrix, without={"ppg": "3 s valid, 30 needed"}, simulated=True
+    )
     path = tmp_path / "person.json"
     write_person(written, path)
     assert person_as_dict(read_person(path)) == person_as_dict(written)
@@ -118,7 +132,9 @@ def test_a_person_survives_the_file_and_a_changed_file_is_refused(tmp_path: Path
         ('{"format": "emodict-person", "format_version": "1"}', "sha256"),
     ],
 )
-def test_what_is_no_person_is_refused_in_a_sentence(tmp_path: Path, content: str, reason: str) -> None:
+def test_what_is_no_person_is_refused_in_a_sentence(
+    tmp_path: Path, content: str, reason: str
+) -> None:
     path = tmp_path / "person.json"
     path.write_text(content)
     with pytest.raises(PersonError, match=reason):
@@ -196,7 +212,10 @@ def test_unmixing_multiplies_each_sample_by_the_matrix() -> None:
     assert got.valid[1:].all()
     np.testing.assert_array_equal(got.valid, expected.valid)
     np.testing.assert_allclose(got.tokens, expected.tokens, rtol=0, atol=ATOL)
-    assert np.abs(got.tokens - extract_features(eeg_recording(samples), EEG_ONLY).tokens)[1:].max() > 0.1
+    assert (
+        np.abs(got.tokens - extract_features(eeg_recording(samples), EEG_ONLY).tokens)[1:].max()
+        > 0.1
+    )
 
 
 def test_a_stream_unmixes_as_the_batch_does() -> None:
@@ -205,7 +224,9 @@ def test_a_stream_unmixes_as_the_batch_does() -> None:
     expected = extract_features(eeg_recording(samples), EEG_ONLY, unmixing=matrix)
     stream = FeatureStream(EEG_ONLY, {"eeg": 300.0}, unmixing=matrix)
     cuts = np.cumsum(np.random.default_rng(3).integers(1, 900, 30))
-    got = concatenate(EEG_ONLY, [*(stream.push("eeg", part) for part in np.split(samples, cuts)), stream.finish()])
+    got = concatenate(
+        EEG_ONLY, [*(stream.push("eeg", part) for part in np.split(samples, cuts)), stream.finish()]
+    )
     np.testing.assert_array_equal(got.valid, expected.valid)
     assert 0 < expected.valid.sum() < len(expected)
     np.testing.assert_allclose(got.tokens, expected.tokens, rtol=0, atol=ATOL)
@@ -231,7 +252,9 @@ def test_unmixed_samples_are_the_same_in_blocks_of_any_size_and_nan_spreads_over
         assert np.array_equal(np.isnan(other), np.isnan(together))
         assert (np.nan_to_num(np.abs(other - together)) <= rounding).all()
     # Even through a matrix that does not look at the missing channel.
-    missing = np.isnan(Unmixed(_Unchanged(), np.diag(np.arange(18) != 2).astype(float)).values(windows))
+    missing = np.isnan(
+        Unmixed(_Unchanged(), np.diag(np.arange(18) != 2).astype(float)).values(windows)
+    )
     assert missing[4, 7].all()
     assert missing.sum() == 18
 
@@ -241,7 +264,9 @@ def test_bad_channels_cannot_hide_behind_the_matrix() -> None:
     samples[1500:1900, 5] = 5000.0
     plain = extract_features(eeg_recording(samples), EEG_ONLY)
     assert not plain.valid.all()
-    got = extract_features(eeg_recording(samples), EEG_ONLY, unmixing=np.diag(np.arange(18) != 5) + 0.01)
+    got = extract_features(
+        eeg_recording(samples), EEG_ONLY, unmixing=np.diag(np.arange(18) != 5) + 0.01
+    )
     assert not (got.valid & ~plain.valid).any()
     assert not np.isfinite(got.tokens[~got.valid[:, 0]]).any()
 
@@ -262,7 +287,10 @@ def test_the_matrix_follows_the_channels_names() -> None:
 def test_each_modality_without_a_baseline_is_named_with_the_reason() -> None:
     known = manifest()
     rest = known.training["rest"]
-    without_gsr = {**rest, "mean": {name: mean for name, mean in rest["mean"].items() if name != "gsr"}}
+    without_gsr = {
+        **rest,
+        "mean": {name: mean for name, mean in rest["mean"].items() if name != "gsr"},
+    }
     adaptation = person(without={"eeg": "3 s valid, 30 needed"}).adapt(
         dataclasses.replace(known, training={"rest": without_gsr})
     )

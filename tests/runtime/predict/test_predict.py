@@ -37,14 +37,25 @@ from emodict_desk.tables.table import FeatureTable, write_table
 
 SPEC = load_spec("emodict-1").with_modalities(["gsr", "ppg"])
 PANAS = (
-    "Inspired", "Alert", "Excited", "Enthusiastic", "Determined", "Afraid", "Upset", "Nervous", "Scared", "Distressed",
-)  # fmt: skip
+    "Inspired",
+    "Alert",
+    "Excited",
+    "Enthusiastic",
+    "Determined",
+    "Afraid",
+    "Upset",
+    "Nervous",
+    "Scared",
+    "Distressed",
+)
 
 
 @pytest.fixture(scope="module")
 def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     """A model of random weights that can do without gsr."""
-    path = untrained_model(tmp_path_factory.mktemp("model") / "model.onnx", ("gsr", "ppg"), required=("ppg",))
+    path = untrained_model(
+        tmp_path_factory.mktemp("model") / "model.onnx", ("gsr", "ppg"), required=("ppg",)
+    )
     with open_engine(path) as opened:
         yield opened
 
@@ -53,7 +64,9 @@ def windows(valid: object, *, seed: int = 0, spec: object = SPEC) -> FeatureWind
     """Rows of random features, valid as (rows, modalities) says."""
     there, rng = np.asarray(valid, dtype=bool), np.random.default_rng(seed)
     rows = {
-        m.name: ModalityRows(rng.normal(size=(len(there), *m.shape)), there[:, i], there[:, i].astype(float))
+        m.name: ModalityRows(
+            rng.normal(size=(len(there), *m.shape)), there[:, i], there[:, i].astype(float)
+        )
         for i, m in enumerate(spec.modalities)
     }
     return assemble(spec, np.arange(len(there)) + 4.0, rows)
@@ -70,7 +83,12 @@ def table(
     truth = np.random.default_rng(1).dirichlet(np.ones(len(emotions)), rows) if labels else None
     names = np.full(rows, "p")
     return FeatureTable(
-        windows(np.ones((rows, len(spec.modalities))), spec=spec), emotions, truth, names, names, source
+        windows(np.ones((rows, len(spec.modalities))), spec=spec),
+        emotions,
+        truth,
+        names,
+        names,
+        source,
     )
 
 
@@ -85,7 +103,9 @@ def test_a_row_is_answered_where_all_that_is_required_is_valid_and_anything_at_a
 
 def test_what_is_missing_is_filled_with_the_training_mean_and_what_is_there_is_shifted() -> None:
     rows = windows(VALID)
-    mean = np.arange(SPEC.tokens * SPEC.token_width, dtype=float).reshape(SPEC.tokens, SPEC.token_width)
+    mean = np.arange(SPEC.tokens * SPEC.token_width, dtype=float).reshape(
+        SPEC.tokens, SPEC.token_width
+    )
     gsr, ppg = (SPEC.token_slices[name] for name in ("gsr", "ppg"))
     for shift in (None, np.full((SPEC.tokens, SPEC.token_width), 0.5)):
         got = with_missing_filled(rows, mean, shift=shift)
@@ -94,7 +114,9 @@ def test_what_is_missing_is_filled_with_the_training_mean_and_what_is_there_is_s
         for part, there in ((gsr, [0, 2]), (ppg, [0, 1])):
             missing = [row for row in range(4) if row not in there]
             np.testing.assert_array_equal(got[there, part], moved[there, part].astype(np.float32))
-            np.testing.assert_array_equal(got[missing, part], np.broadcast_to(mean[part], got[missing, part].shape))
+            np.testing.assert_array_equal(
+                got[missing, part], np.broadcast_to(mean[part], got[missing, part].shape)
+            )
 
 
 def test_rows_without_an_answer_are_nan_and_the_others_what_the_engine_says(engine: Engine) -> None:
@@ -106,7 +128,12 @@ def test_rows_without_an_answer_are_nan_and_the_others_what_the_engine_says(engi
     np.testing.assert_array_equal(got.weights[:2], weights.astype(float))
     assert np.isnan(got.distribution[2:]).all()
     assert np.isnan(got.weights[2:]).all()
-    assert (got.session, got.emotions, got.modalities, got.simulated) == ("s", PANAS, ("gsr", "ppg"), True)
+    assert (got.session, got.emotions, got.modalities, got.simulated) == (
+        "s",
+        PANAS,
+        ("gsr", "ppg"),
+        True,
+    )
     assert got.simulated_parts == ("a SIMULATED person",)
     none = score(engine, windows([[0, 0], [1, 0]]), session="s")
     assert not none.answered.any()
@@ -114,12 +141,18 @@ def test_rows_without_an_answer_are_nan_and_the_others_what_the_engine_says(engi
 
 
 def recording(
-    seconds: float = 20.0, *, names: tuple[str, ...] = ("gsr", "ppg"), session_id: str = "", value: float | None = None
+    seconds: float = 20.0,
+    *,
+    names: tuple[str, ...] = ("gsr", "ppg"),
+    session_id: str = "",
+    value: float | None = None,
 ) -> Recording:
     signals = {}
     for name, rate, unit in (("gsr", 4.0, "uS"), ("ppg", 100.0, "a.u.")):
         samples = 3 + np.random.default_rng(0).normal(size=(round(seconds * rate), 1))
-        signals[name] = Signal(name, rate, unit, (name,), samples if value is None else np.full_like(samples, value))
+        signals[name] = Signal(
+            name, rate, unit, (name,), samples if value is None else np.full_like(samples, value)
+        )
     return Recording(session_id, "p", {name: signals[name] for name in names})
 
 
@@ -131,28 +164,43 @@ def test_a_recording_is_scored_and_how_many_rows_to_expect_is_told(engine: Engin
     assert whole.start_s.tolist() == list(range(4, 20))
     assert heard == [pytest.approx(16.25)]
     assert whole.session == "file"
-    assert next(predict_recording(engine, recording(session_id="sitting"), name="file")).session == "sitting"
+    assert (
+        next(predict_recording(engine, recording(session_id="sitting"), name="file")).session
+        == "sitting"
+    )
 
 
-def test_a_signal_is_turned_upside_down_where_it_is_asked_for(engine: Engine, tmp_path: Path) -> None:
+def test_a_signal_is_turned_upside_down_where_it_is_asked_for(
+    engine: Engine, tmp_path: Path
+) -> None:
     sitting = recording()
     ppg = sitting.signals["ppg"]
-    turned = replace(sitting, signals={**sitting.signals, "ppg": replace(ppg, samples=-np.asarray(ppg.samples))})
+    turned = replace(
+        sitting, signals={**sitting.signals, "ppg": replace(ppg, samples=-np.asarray(ppg.samples))}
+    )
     for name, written in (("as_it_was.h5", sitting), ("turned.h5", turned)):
         write_session(written, tmp_path / name)
     asked = predict(engine, tmp_path / "as_it_was.h5", invert=["ppg"])
-    np.testing.assert_array_equal(asked.distribution, predict(engine, tmp_path / "turned.h5").distribution)
-    assert not np.allclose(asked.distribution, predict(engine, tmp_path / "as_it_was.h5").distribution)
+    np.testing.assert_array_equal(
+        asked.distribution, predict(engine, tmp_path / "turned.h5").distribution
+    )
+    assert not np.allclose(
+        asked.distribution, predict(engine, tmp_path / "as_it_was.h5").distribution
+    )
     with pytest.raises(RecordingError, match=r"--invert eeg: the model reads no such signal"):
         predict(engine, tmp_path / "as_it_was.h5", invert=["eeg"])
 
 
-def test_every_block_says_what_is_doubtful_in_the_signals_that_the_model_reads(engine: Engine) -> None:
+def test_every_block_says_what_is_doubtful_in_the_signals_that_the_model_reads(
+    engine: Engine,
+) -> None:
     usual = list(predict_recording(engine, recording(90.0), name="file"))
     assert {part.doubts for part in usual} == {()}
     signals = recording(90.0).signals
     samples = 1e-3 * np.asarray(signals["gsr"].samples)
-    off = replace(recording(90.0), signals={**signals, "gsr": replace(signals["gsr"], samples=samples)})
+    off = replace(
+        recording(90.0), signals={**signals, "gsr": replace(signals["gsr"], samples=samples)}
+    )
     parts = list(predict_recording(engine, off, name="file"))
     assert len(parts) > 1
     for part in parts:
@@ -164,7 +212,9 @@ def test_a_modality_may_be_absent_where_the_model_can_do_without(engine: Engine)
     rows = joined(list(predict_recording(engine, recording(names=("ppg",)))), "x")
     assert rows.answered.all()
     assert not rows.valid[:, 0].any()
-    with pytest.raises(RecordingError, match=r"Session 'file' lacks ppg, which this model needs.*got gsr"):
+    with pytest.raises(
+        RecordingError, match=r"Session 'file' lacks ppg, which this model needs.*got gsr"
+    ):
         list(predict_recording(engine, recording(names=("gsr",)), name="file"))
 
 
@@ -177,7 +227,9 @@ class Asked:
     def infer(self, tokens: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         self.tokens = tokens.copy()
         model = self.manifest.model
-        return np.full((len(tokens), len(model.emotions)), 0.5), np.zeros((len(tokens), model.elements))
+        return np.full((len(tokens), len(model.emotions)), 0.5), np.zeros(
+            (len(tokens), model.elements)
+        )
 
 
 def test_a_persons_eeg_is_unmixed_and_moved_before_it_reaches_the_model() -> None:
@@ -192,7 +244,9 @@ def test_a_persons_eeg_is_unmixed_and_moved_before_it_reaches_the_model() -> Non
     expected = clean.tokens[there] + ann.adapt(rest).shift
     np.testing.assert_allclose(asked.tokens, expected, rtol=1e-6)  # float32
     list(predict_recording(asked, sitting))
-    np.testing.assert_allclose(asked.tokens, extract_features(sitting, spec).tokens[there], rtol=1e-6)
+    np.testing.assert_allclose(
+        asked.tokens, extract_features(sitting, spec).tokens[there], rtol=1e-6
+    )
     with pytest.raises(PersonError, match="never applied to somebody else"):
         list(predict_recording(asked, eeg_recording(noise(), subject_id="bob"), person=ann))
 
@@ -200,7 +254,9 @@ def test_a_persons_eeg_is_unmixed_and_moved_before_it_reaches_the_model() -> Non
 def test_of_nothing_whole_and_nothing_answered_there_is_no_prediction(engine: Engine) -> None:
     with pytest.raises(RecordingError, match="there is no whole window in it"):
         joined([], "x.h5")
-    with pytest.raises(RecordingError, match=r"not one second could be answered.*gsr valid 0%, ppg valid 0%"):
+    with pytest.raises(
+        RecordingError, match=r"not one second could be answered.*gsr valid 0%, ppg valid 0%"
+    ):
         joined(list(predict_recording(engine, recording(value=2.0))), "x.h5")
 
 
@@ -222,7 +278,9 @@ def test_a_table_is_scored_row_by_row(engine: Engine, rows: int) -> None:
     assert all(part.truth is None for part in unlabelled)
 
 
-def test_a_table_of_more_than_the_model_reads_is_cut_to_it_and_one_of_less_is_refused(engine: Engine) -> None:
+def test_a_table_of_more_than_the_model_reads_is_cut_to_it_and_one_of_less_is_refused(
+    engine: Engine,
+) -> None:
     features, model = engine.manifest.features, engine.manifest.model
     whole = table(3, spec=load_spec("emodict-1"))
     cut = table_for_model(whole, features, model)
@@ -239,9 +297,13 @@ def test_a_table_of_more_than_the_model_reads_is_cut_to_it_and_one_of_less_is_re
         table_for_model(table(3, spec=few), eeg.with_channels(["Fz", "Cz"]), model)
 
 
-def test_a_table_of_other_emotions_is_refused_and_another_order_of_the_same_is_put_right(engine: Engine) -> None:
+def test_a_table_of_other_emotions_is_refused_and_another_order_of_the_same_is_put_right(
+    engine: Engine,
+) -> None:
     manifest = engine.manifest
-    with pytest.raises(TableError, match=r"The model and .* have different emotions.*got joy, fear"):
+    with pytest.raises(
+        TableError, match=r"The model and .* have different emotions.*got joy, fear"
+    ):
         table_for_model(table(3, emotions=("joy", "fear")), manifest.features, manifest.model)
     turned = table(3)
     assert turned.labels is not None
@@ -253,7 +315,9 @@ def test_a_table_of_other_emotions_is_refused_and_another_order_of_the_same_is_p
     assert len(table_for_model(other, manifest.features, manifest.model)) == 3
 
 
-def test_a_person_has_no_place_at_a_table_nor_a_part_at_a_recording(engine: Engine, tmp_path: Path) -> None:
+def test_a_person_has_no_place_at_a_table_nor_a_part_at_a_recording(
+    engine: Engine, tmp_path: Path
+) -> None:
     path = tmp_path / "table.npz"
     write_table(table(3), path)
     assert sum(map(len, iter_predictions(engine, path))) == 3

@@ -29,7 +29,9 @@ def signal(
     return Signal(modality, rate_hz, "a.u.", channels, samples, **clock)
 
 
-def whole(a_signal: Signal, *, block_s: float = 1e9, channels: tuple[str, ...] = ("a",)) -> np.ndarray:
+def whole(
+    a_signal: Signal, *, block_s: float = 1e9, channels: tuple[str, ...] = ("a",)
+) -> np.ndarray:
     return np.concatenate(list(signal_blocks(a_signal, channels, block_s=block_s)))
 
 
@@ -80,7 +82,9 @@ def test_timestamps_win_over_the_start_offset() -> None:
 def test_a_sine_on_a_drifting_clock_comes_out_on_the_even_one() -> None:
     rate_hz, sine_hz = 100.0, 2.0
     times = np.arange(3000) / (rate_hz * 1.003) + 0.0037
-    out = whole(signal(np.sin(2 * np.pi * sine_hz * times), rate_hz=rate_hz, timestamps_s=times), block_s=1)
+    out = whole(
+        signal(np.sin(2 * np.pi * sine_hz * times), rate_hz=rate_hz, timestamps_s=times), block_s=1
+    )
     even = np.arange(len(out)) / rate_hz
     error = np.abs(out[:, 0] - np.sin(2 * np.pi * sine_hz * even))
     copied = np.abs(times[None] - even[:, None]).min(axis=1) * rate_hz <= 0.01
@@ -122,7 +126,9 @@ def cubic(times: np.ndarray, values: np.ndarray, at: float) -> float:
 
 
 @pytest.mark.parametrize(("step", "crowded"), [(0.5, False), (0.499, True)])
-def test_samples_closer_than_half_a_period_are_joined_by_straight_lines(step: float, crowded: bool) -> None:
+def test_samples_closer_than_half_a_period_are_joined_by_straight_lines(
+    step: float, crowded: bool
+) -> None:
     # Tick 3 lies between the second and the third of four samples.
     times, values = np.array([1.5, 2.5, 3.5, 3.5 + step]), np.array([0.0, 1.0, 5.0, 2.0])
     out = whole(signal(values, timestamps_s=times / 10))
@@ -149,14 +155,24 @@ def test_a_sample_within_a_hundredth_of_a_period_is_on_its_tick(off: float, hit:
     ("times", "ticks"),
     [
         # Half-way between two ticks, as sums of periods are rounded: the later one.
-        ([0.4999995], [1]), ([0.499998], [0]), ([0.5], [1]),
-        # One that follows by a period, as near as a twentieth, follows in its ticks up to a tenth beyond the middle.
-        ([0.49, 1.51], [0, 1]), ([0.49, 1.539], [0, 1]), ([0.49, 1.541], [0, 2]),
-        ([0.49, 1.51, 2.55, 3.599], [0, 1, 2, 3]), ([0.49, 1.51, 2.55, 3.599, 4.601], [0, 1, 2, 3, 5]),
-        ([0.51, 1.49], [1, 2]), ([0.51, 1.461], [1, 2]), ([0.51, 1.459], [1, 1]),
+        ([0.4999995], [1]),
+        ([0.499998], [0]),
+        ([0.5], [1]),
+        # One that follows by a period, as near as a twentieth,
+        # follows in its ticks up to a tenth beyond the middle.
+        ([0.49, 1.51], [0, 1]),
+        ([0.49, 1.539], [0, 1]),
+        ([0.49, 1.541], [0, 2]),
+        ([0.49, 1.51, 2.55, 3.599], [0, 1, 2, 3]),
+        ([0.49, 1.51, 2.55, 3.599, 4.601], [0, 1, 2, 3, 5]),
+        ([0.51, 1.49], [1, 2]),
+        ([0.51, 1.461], [1, 2]),
+        ([0.51, 1.459], [1, 1]),
     ],
-)  # fmt: skip
-def test_skin_conductance_near_the_middle_of_two_ticks_keeps_its_distance(times: list[float], ticks: list[int]) -> None:
+)
+def test_skin_conductance_near_the_middle_of_two_ticks_keeps_its_distance(
+    times: list[float], ticks: list[int]
+) -> None:
     assert nearest_ticks(np.array(times), None).tolist() == ticks
     # Piece by piece, the last of the piece before is told.
     before, found = None, []
@@ -173,10 +189,18 @@ def test_blocks_of_any_size_give_the_same_samples(block_s: float) -> None:
     values = rng.normal(size=(200, 2))
     sequence = np.cumsum(rng.choice([1, 1, 1, 4], size=200))
     jitter = np.cumsum(rng.choice([1.0, 1.0, 0.8, 1.2, 3.5], size=200)) / 10.0
-    copied = [{}, {"start_offset_s": 1.7}, {"sequence": sequence}, {"timestamps_s": jitter, "modality": "gsr"}]
-    # What is interpolated is a sum of four products, together below 16 in size, which may be added in another order:
-    # each of two sums is rounded four times, by half an epsilon.
-    for clock, rounding in (*((clock, 0.0) for clock in copied), ({"timestamps_s": jitter}, 4 * 16 * EPS)):
+    copied = [
+        {},
+        {"start_offset_s": 1.7},
+        {"sequence": sequence},
+        {"timestamps_s": jitter, "modality": "gsr"},
+    ]
+    # What is interpolated is a sum of four products, together below 16 in size, which may be added
+    # in another order: each of two sums is rounded four times, by half an epsilon.
+    for clock, rounding in (
+        *((clock, 0.0) for clock in copied),
+        ({"timestamps_s": jitter}, 4 * 16 * EPS),
+    ):
         a_signal = signal(values, channels=("a", "b"), **clock)
         expected = whole(a_signal, channels=("b", "a"))
         assert np.isfinite(expected).any()
@@ -194,11 +218,20 @@ def test_a_signal_without_samples_has_no_blocks() -> None:
     empty = np.empty((0, 1))
     for clock in ({}, {"timestamps_s": np.empty(0)}, {"sequence": np.empty(0, dtype=int)}):
         for modality in ("gsr", "ppg"):
-            assert list(signal_blocks(Signal(modality, 4.0, "uS", ("a",), empty, **clock), ("a",), block_s=1)) == []
+            assert (
+                list(
+                    signal_blocks(
+                        Signal(modality, 4.0, "uS", ("a",), empty, **clock), ("a",), block_s=1
+                    )
+                )
+                == []
+            )
 
 
 def test_between_no_samples_nothing_is_known() -> None:
-    np.testing.assert_array_equal(interpolate(np.arange(3.0), np.empty(0), np.empty((0, 2))), np.full((3, 2), NAN))
+    np.testing.assert_array_equal(
+        interpolate(np.arange(3.0), np.empty(0), np.empty((0, 2))), np.full((3, 2), NAN)
+    )
 
 
 def test_a_damaged_chunk_is_told_as_such() -> None:
@@ -208,7 +241,9 @@ def test_a_damaged_chunk_is_told_as_such() -> None:
         def __getitem__(self, key: slice) -> None:
             raise OSError("inflate() failed")
 
-    with pytest.raises(RecordingError, match=r"samples 0 to 10 of \w+ cannot be read: inflate\(\) failed"):
+    with pytest.raises(
+        RecordingError, match=r"samples 0 to 10 of \w+ cannot be read: inflate\(\) failed"
+    ):
         whole(Signal("gsr", 10.0, "uS", ("a",), Damaged()))
 
 
@@ -216,7 +251,9 @@ def snapped(times: np.ndarray, values: np.ndarray) -> np.ndarray:
     """The nearest sample of each tick's own, one tick after the other."""
     out = []
     for tick in range(math.floor(times[-1] + 0.5) + 1):
-        own = [(abs(t - tick), v) for t, v in zip(times, values, strict=True) if -0.5 <= t - tick < 0.5]
+        own = [
+            (abs(t - tick), v) for t, v in zip(times, values, strict=True) if -0.5 <= t - tick < 0.5
+        ]
         out.append(min(own)[1] if own else NAN)
     return np.array(out)[:, None]
 
@@ -237,31 +274,39 @@ def test_skin_conductance_is_moved_to_the_nearest_tick_and_never_made_up(seed: i
 
 
 def test_skin_conductance_half_a_tick_late_keeps_every_sample_once() -> None:
-    # n / 10 + 0.05 is rounded up or down: without an allowance some ticks were empty and some doubly taken.
+    # n / 10 + 0.05 is rounded up or down:
+    # without an allowance some ticks were empty and some doubly taken.
     out = whole(signal(np.arange(300.0), modality="gsr", timestamps_s=np.arange(300) / 10.0 + 0.05))
     np.testing.assert_array_equal(out, placed(range(1, 301), np.arange(300.0)))
 
 
 @pytest.mark.parametrize(("drift", "lost"), [(50e-6, 0), (-50e-6, 1)])
-def test_skin_conductance_whose_clock_drifts_past_the_middle_of_two_ticks_loses_no_more_than_the_drift(
+def test_skin_conductance_whose_clock_drifts_past_half_a_tick_loses_no_more_than_the_drift(
     drift: float, lost: int
 ) -> None:
-    # Across the middle in 3000 samples; smoothed times waver by 2 ms of their 250 meanwhile, far more than they drift.
+    # Across the middle in 3000 samples; smoothed times waver by 2 ms of their 250 meanwhile,
+    # far more than they drift.
     rng = np.random.default_rng(0)
     n = np.arange(6000.0)
     times = n * (1 - drift) + 0.5 + 3000 * drift + rng.normal(scale=0.008, size=len(n))
     times = np.maximum.accumulate(times)
-    out = whole(signal(n, modality="gsr", rate_hz=4.0, timestamps_s=times / 4.0), block_s=60.0)[:, 0]
+    out = whole(signal(n, modality="gsr", rate_hz=4.0, timestamps_s=times / 4.0), block_s=60.0)[
+        :, 0
+    ]
     inside = out[5:-5]
     # A fast clock has a sample too many there, a slow one lacks one.
     assert np.isnan(inside).sum() == lost
     placer = Placer(4.0, 1, anchor_s=0.0, snapped=True)
-    live = np.concatenate([placer.place(n[i : i + 3, None], times[i : i + 3] / 4.0) for i in range(0, 6000, 3)])
+    live = np.concatenate(
+        [placer.place(n[i : i + 3, None], times[i : i + 3] / 4.0) for i in range(0, 6000, 3)]
+    )
     assert np.isnan(live[5:-5]).sum() == lost
 
 
 @pytest.mark.parametrize("modality", ["ppg", "gsr"])
-def test_one_timestamp_off_the_clock_is_said(caplog: pytest.LogCaptureFixture, modality: str) -> None:
+def test_one_timestamp_off_the_clock_is_said(
+    caplog: pytest.LogCaptureFixture, modality: str
+) -> None:
     for off_periods, count in ((0.0099, 0), (0.0101, 1)):
         caplog.clear()
         times_s = np.arange(50) / 10.0
@@ -270,14 +315,23 @@ def test_one_timestamp_off_the_clock_is_said(caplog: pytest.LogCaptureFixture, m
         assert len(caplog.records) == count
 
 
-@pytest.mark.parametrize(("modality", "said"), [("ppg", "even clock, interpolated"), ("gsr", "even clock, moved")])
+@pytest.mark.parametrize(
+    ("modality", "said"), [("ppg", "even clock, interpolated"), ("gsr", "even clock, moved")]
+)
 def test_timestamps_off_the_clock_are_said_once_and_those_on_it_are_not(
     caplog: pytest.LogCaptureFixture, modality: str, said: str
 ) -> None:
     for late, count in ((0.0, 0), (0.03, 1)):
         caplog.clear()
-        whole(signal(np.arange(50.0), modality=modality, timestamps_s=np.arange(50) / 10.0 + late), block_s=1.0)
-        assert caplog.text.count(f"{modality}: timestamps lie off the {said}") == len(caplog.records) == count
+        whole(
+            signal(np.arange(50.0), modality=modality, timestamps_s=np.arange(50) / 10.0 + late),
+            block_s=1.0,
+        )
+        assert (
+            caplog.text.count(f"{modality}: timestamps lie off the {said}")
+            == len(caplog.records)
+            == count
+        )
 
 
 def test_a_second_of_video_is_its_last_embedding_and_nan_where_there_is_none() -> None:

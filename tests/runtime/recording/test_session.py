@@ -75,13 +75,23 @@ def assert_same_signal(ours: Signal, theirs: Signal) -> None:
 def test_every_field_comes_back_as_it_was_written(written: Path) -> None:
     expected = recording()
     with open_session(written) as read:
-        for name in ("session_id", "subject_id", "start_time", "device", "software", "attributes", "events"):
+        for name in (
+            "session_id",
+            "subject_id",
+            "start_time",
+            "device",
+            "software",
+            "attributes",
+            "events",
+        ):
             assert getattr(read, name) == getattr(expected, name)
         assert set(read.signals) == set(expected.signals)
         for modality, signal in expected.signals.items():
             assert_same_signal(read.signals[modality], signal)
         for name in ("start_s", "stop_s", "distribution"):
-            np.testing.assert_array_equal(getattr(read.trials, name), getattr(expected.trials, name))
+            np.testing.assert_array_equal(
+                getattr(read.trials, name), getattr(expected.trials, name)
+            )
         assert read.trials.trial_id == expected.trials.trial_id
         assert read.trials.label_names == expected.trials.label_names
         assert read.duration_s == 12.25
@@ -108,10 +118,16 @@ def test_a_face_comes_back_in_the_form_it_was_written(tmp_path: Path, form: str)
         "frames": rng.integers(0, 255, (3, 8, 6, 3), dtype=np.uint8),
         "jpeg": jpeg,
     }[form]
-    face = FaceVideo(np.array([0.0, 1.0, 2.5]), **{form: held}, frame_rate_hz=30.0, color_order="RGB")
+    face = FaceVideo(
+        np.array([0.0, 1.0, 2.5]), **{form: held}, frame_rate_hz=30.0, color_order="RGB"
+    )
     write_session(recording(face=face), tmp_path / "s.h5")
     with open_session(tmp_path / "s.h5") as read:
-        assert (read.face.form, read.face.frame_rate_hz, read.face.color_order) == (form, 30.0, "RGB")
+        assert (read.face.form, read.face.frame_rate_hz, read.face.color_order) == (
+            form,
+            30.0,
+            "RGB",
+        )
         np.testing.assert_array_equal(read.face.timestamps_s, face.timestamps_s)
         back = getattr(read.face, form)[:]
         assert all(np.array_equal(a, b) for a, b in zip(back, held, strict=True))
@@ -130,7 +146,9 @@ def test_a_video_beside_the_session_moves_with_it(tmp_path: Path) -> None:
         assert read.face.external_file == str(second / "face.mp4")
 
 
-def test_a_recording_read_from_one_session_can_be_written_to_another(written: Path, tmp_path: Path) -> None:
+def test_a_recording_read_from_one_session_can_be_written_to_another(
+    written: Path, tmp_path: Path
+) -> None:
     with open_session(written) as read:
         write_session(read, tmp_path / "copy.h5")
     with open_session(written) as ours, open_session(tmp_path / "copy.h5") as theirs:
@@ -140,7 +158,9 @@ def test_a_recording_read_from_one_session_can_be_written_to_another(written: Pa
 
 
 def test_signals_without_samples_come_back_empty(tmp_path: Path) -> None:
-    empty = Signal("gsr", 4.0, "uS", ("gsr",), np.empty((0, 1), np.float32), timestamps_s=np.empty(0))
+    empty = Signal(
+        "gsr", 4.0, "uS", ("gsr",), np.empty((0, 1), np.float32), timestamps_s=np.empty(0)
+    )
     write_session(Recording("s", "p", {"gsr": empty}), tmp_path / "s.h5")
     with open_session(tmp_path / "s.h5") as read:
         assert read.signals["gsr"].samples.shape == (0, 1)
@@ -167,7 +187,9 @@ def test_a_single_channel_name_may_be_one_string(written: Path) -> None:
         assert read.signals["gsr"].channel_names == ("gsr",)
 
 
-def test_a_file_that_is_no_session_is_refused_with_what_it_is(tmp_path: Path, written: Path) -> None:
+def test_a_file_that_is_no_session_is_refused_with_what_it_is(
+    tmp_path: Path, written: Path
+) -> None:
     text, empty, other = tmp_path / "a.csv", tmp_path / "empty.h5", tmp_path / "other.h5"
     text.write_text("Time,P3\n")
     empty.touch()
@@ -193,7 +215,9 @@ def test_a_session_cut_off_anywhere_is_refused(written: Path, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("version", [0, 2, "one", None])
-def test_another_version_is_refused_with_both_numbers(written: Path, version: int | str | None) -> None:
+def test_another_version_is_refused_with_both_numbers(
+    written: Path, version: int | str | None
+) -> None:
     with h5py.File(written, "r+") as file:
         del file.attrs["format_version"]
         if version is not None:
@@ -245,14 +269,29 @@ BROKEN_MODALITY = [
     (_set("signals/eeg", "sampling_rate", -100.0), "eeg: the sampling rate.*got -100.0"),
     (_set("signals/eeg", "sampling_rate", np.nan), "eeg: the sampling rate.*got nan"),
     (_set("signals/eeg", "sampling_rate", "fast"), "eeg: sampling_rate is not a number.*fast"),
-    (_set("signals/eeg", "channel_names", ["P3", "Cz"]), r"eeg: data and channel names.*\(1200, 3\)"),
+    (
+        _set("signals/eeg", "channel_names", ["P3", "Cz"]),
+        r"eeg: data and channel names.*\(1200, 3\)",
+    ),
     (_set("signals/eeg", "channel_names", ["P3", "T3", "T7"]), "eeg: channel T3 is there twice"),
     (_set("signals/gsr", "start_offset", np.inf), "gsr: start_offset is not a time"),
-    (_add("signals/gsr/timestamps", np.r_[np.arange(47), 5.0]), "timestamps.*run back at sample 47.*46.0"),
+    (
+        _add("signals/gsr/timestamps", np.r_[np.arange(47), 5.0]),
+        "timestamps.*run back at sample 47.*46.0",
+    ),
     (_add("signals/gsr/timestamps", np.full(48, np.nan)), "timestamps.*not a finite number"),
-    (_add("signals/gsr/timestamps", np.arange(48) + 1.7e9), "gsr: the last sample.*days.*not Unix time"),
-    (_add("signals/gsr/timestamps", np.arange(47.0)), r"gsr: timestamps and data disagree.*\(48,\)"),
-    (_add("signals/gsr/sequence", np.r_[np.arange(47), 2**40]), "gsr: the last sample lies .* days"),
+    (
+        _add("signals/gsr/timestamps", np.arange(48) + 1.7e9),
+        "gsr: the last sample.*days.*not Unix time",
+    ),
+    (
+        _add("signals/gsr/timestamps", np.arange(47.0)),
+        r"gsr: timestamps and data disagree.*\(48,\)",
+    ),
+    (
+        _add("signals/gsr/sequence", np.r_[np.arange(47), 2**40]),
+        "gsr: the last sample lies .* days",
+    ),
     (_replace("signals/eeg", np.zeros(3)), "eeg: /signals/eeg has no dataset 'data'"),
     (_replace("signals/gsr/data", ["a"] * 48), "gsr: data holds no numbers"),
     (_add("video/face/frames", np.zeros((3, 4))), "video: frames has the wrong shape"),
@@ -261,17 +300,22 @@ BROKEN_MODALITY = [
 
 
 @pytest.mark.parametrize(("change", "sentence"), BROKEN, ids=[sentence for _, sentence in BROKEN])
-def test_what_is_wrong_inside_is_named(written: Path, change: Callable[..., Any], sentence: str) -> None:
+def test_what_is_wrong_inside_is_named(
+    written: Path, change: Callable[..., Any], sentence: str
+) -> None:
     with h5py.File(written, "r+") as file:
         change(file)
     with pytest.raises(RecordingError, match=sentence) as held, open_session(written):
         pass
-    # The error holds the frames it passed through: what h5py locked in them is locked as long as it lives.
+    # The error holds the frames it passed through:
+    # what h5py locked in them is locked as long as it lives.
     assert held.value.__traceback__ is not None
     assert_other_threads_read(written)
 
 
-@pytest.mark.parametrize(("change", "sentence"), BROKEN_MODALITY, ids=[sentence for _, sentence in BROKEN_MODALITY])
+@pytest.mark.parametrize(
+    ("change", "sentence"), BROKEN_MODALITY, ids=[sentence for _, sentence in BROKEN_MODALITY]
+)
 def test_a_broken_modality_is_named_and_does_not_take_the_others_with_it(
     written: Path, change: Callable[..., Any], sentence: str
 ) -> None:
@@ -302,7 +346,9 @@ def test_times_that_cannot_be_are_refused_with_the_command_that_repairs_them(wri
     with h5py.File(written, "r+") as file:
         file["signals/gsr/timestamps"] = np.arange(48) + 1.7e9
     with open_session(written) as read:
-        assert read.unusable["gsr"].endswith(f"Or emodict-session repair '{written}' -o REPAIRED.h5.")
+        assert read.unusable["gsr"].endswith(
+            f"Or emodict-session repair '{written}' -o REPAIRED.h5."
+        )
 
 
 def test_a_missing_channel_is_named_when_it_is_asked_for(written: Path) -> None:
@@ -344,5 +390,7 @@ def test_a_signal_turned_upside_down_is_read_so_and_the_recording_says_so(tmp_pa
     with open_session(tmp_path / "s.h5") as read:
         np.testing.assert_array_equal(read.signals["ppg"].read(3, 6)[:, 0], [-3, -4, -5])
         assert read.attributes["inverted"] == "ppg"
-    with pytest.raises(RecordingError, match=r"--invert gsr: there is no such signal. Expected one of ppg"):
+    with pytest.raises(
+        RecordingError, match=r"--invert gsr: there is no such signal. Expected one of ppg"
+    ):
         turned.inverted(["gsr"])

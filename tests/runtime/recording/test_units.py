@@ -15,7 +15,8 @@ FACTORS = [
     ("S", "uS", 1_000_000), ("mS", "uS", 1_000), ("uS", "uS", 1), ("nS", "uS", 0.001),
     ("a.u.", "a.u.", 1), ("lx", "lx", 1),
 ]  # fmt: skip
-# 1 mho is 1 siemens: the older name for the same unit. A pulse oximeter's nW are no calibrated light.
+# 1 mho is 1 siemens: the older name for the same unit.
+# A pulse oximeter's nW are no calibrated light.
 WORDS = {
     "V": ["V", "v", "volt", "Volts", "VOLT"],
     "mV": ["mV", "mv", "MV", "millivolt", "Millivolts"],
@@ -23,7 +24,18 @@ WORDS = {
     "nV": ["nV", "nv", "nanovolt", "nanovolts"],
     "S": ["S", "s", "siemens", "Siemens", "mho", "mhos"],
     "mS": ["mS", "ms", "MS", "millisiemens"],
-    "uS": ["uS", "us", "US", "\u00b5S", "microsiemens", "MicroSiemens", "microsiemen", "umho", "micromho", "umhos"],
+    "uS": [
+        "uS",
+        "us",
+        "US",
+        "\u00b5S",
+        "microsiemens",
+        "MicroSiemens",
+        "microsiemen",
+        "umho",
+        "micromho",
+        "umhos",
+    ],
     "nS": ["nS", "ns", "nanosiemens"],
     "a.u.": ["a.u.", "A.U.", "au", "AU", "arbitrary", "nW"],
     "lux": ["lux"],
@@ -44,7 +56,12 @@ def test_micro_is_the_same_in_each_of_its_letters(micro: str) -> None:
 
 @pytest.mark.parametrize(
     ("unit", "wanted", "known"),
-    [("uS", "uV", "uV or mV or V or nV"), ("V", "uS", "uS or mS or S or nS"), ("uV", "a.u.", "a.u."), ("", "lx", "lx")],
+    [
+        ("uS", "uV", "uV or mV or V or nV"),
+        ("V", "uS", "uS or mS or S or nS"),
+        ("uV", "a.u.", "a.u."),
+        ("", "lx", "lx"),
+    ],
 )
 def test_there_is_no_way_from_one_quantity_to_another(unit: str, wanted: str, known: str) -> None:
     with pytest.raises(RecordingError, match=rf"skin: .*Expected {re.escape(known)}, got '{unit}'"):

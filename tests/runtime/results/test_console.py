@@ -17,7 +17,17 @@ def prediction(rows: int = 3, **fields: object) -> Prediction:
     quality = np.full((rows, 4), 1.0)
     valid = np.ones((rows, 4), bool)
     start_s = np.arange(rows) + 40_000.0  # eleven hours into a recording
-    return Prediction("s", DMER_EMOTIONS, MODALITIES, start_s, shares, np.zeros((rows, 32)), valid, quality, **fields)  # type: ignore[arg-type]
+    return Prediction(
+        "s",
+        DMER_EMOTIONS,
+        MODALITIES,
+        start_s,
+        shares,
+        np.zeros((rows, 32)),
+        valid,
+        quality,
+        **fields,
+    )  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("plain", [False, True])
@@ -29,7 +39,9 @@ def test_rows_of_ten_emotions_and_four_modalities_fit_into_80_columns(plain: boo
 
 
 def test_the_summary_marks_what_is_simulated_and_doubted() -> None:
-    first, *rest = summary_lines(prediction(simulated=True, model_simulated=True, doubts=("eeg: in V",)))
+    first, *rest = summary_lines(
+        prediction(simulated=True, model_simulated=True, doubts=("eeg: in V",))
+    )
     assert first == "s: 3 rows, 3 answered, a SIMULATED person, a model of SIMULATED people"
     assert "doubtful: eeg: in V" in rest
     first, *rest = summary_lines(prediction())

@@ -13,12 +13,15 @@ from hypothesis.extra import numpy as hnp
 
 from emodict.results.metrics import LARGER_IS_BETTER, METRICS, distribution_metrics, mean_metrics
 
-# A few float64 operations on at most seven terms of up to 28 (the logarithm of CLIP), each rounded by 1.1e-16.
+# A few float64 operations on at most seven terms of up to 28 (the logarithm of CLIP),
+# each rounded by 1.1e-16.
 near = functools.partial(pytest.approx, rel=1e-12, abs=1e-12)
 
 
 def one(truth: list[float] | np.ndarray, predicted: list[float] | np.ndarray) -> dict[str, float]:
-    return {k: v[0] for k, v in distribution_metrics(np.array([truth]), np.array([predicted])).items()}
+    return {
+        k: v[0] for k, v in distribution_metrics(np.array([truth]), np.array([predicted])).items()
+    }
 
 
 def literal(d: list[float], p: list[float]) -> dict[str, float]:
@@ -35,8 +38,12 @@ def literal(d: list[float], p: list[float]) -> dict[str, float]:
 
 
 def test_the_measures_of_two_rows_computed_by_hand() -> None:
-    got = distribution_metrics(np.array([[0.5, 0.5], [0.2, 0.8]]), np.array([[0.25, 0.75], [0.2, 0.8]]))
-    assert tuple(got) == METRICS == ("chebyshev", "clark", "canberra", "kl", "cosine", "intersection")
+    got = distribution_metrics(
+        np.array([[0.5, 0.5], [0.2, 0.8]]), np.array([[0.25, 0.75], [0.2, 0.8]])
+    )
+    assert (
+        tuple(got) == METRICS == ("chebyshev", "clark", "canberra", "kl", "cosine", "intersection")
+    )
     assert got["chebyshev"].tolist() == [0.25, 0]
     # 0.25/0.75 = 1/3 and 0.25/1.25 = 1/5.
     assert got["clark"] == near([math.sqrt(1 / 9 + 1 / 25), 0])

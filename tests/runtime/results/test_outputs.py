@@ -1,4 +1,6 @@
-"""Predictions written as CSV, JSON, Parquet and HDF5 come back as they were, with nothing where there is no answer."""
+"""Predictions written as CSV, JSON, Parquet and HDF5 come back as they were,
+with nothing where there is no answer.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +41,9 @@ def prediction(
     rng = np.random.default_rng(3)
 
     def shares() -> np.ndarray:
-        return rng.dirichlet(np.ones(len(emotions)), size=rows).astype(np.float32).astype(np.float64)
+        return (
+            rng.dirichlet(np.ones(len(emotions)), size=rows).astype(np.float32).astype(np.float64)
+        )
 
     distribution, true = shares(), shares()
     weights = rng.normal(size=(rows, elements)).astype(np.float32).astype(np.float64)
@@ -48,8 +52,18 @@ def prediction(
     silent = slice(SILENT, SILENT + 1)
     distribution[silent], weights[silent], valid[silent] = np.nan, np.nan, False
     true[:2] = np.nan
-    return Prediction(session, emotions, MODALITIES, np.arange(rows) + 4.25, distribution, weights, valid, quality,
-                      true if truth else None, simulated=True)  # fmt: skip
+    return Prediction(
+        session,
+        emotions,
+        MODALITIES,
+        np.arange(rows) + 4.25,
+        distribution,
+        weights,
+        valid,
+        quality,
+        true if truth else None,
+        simulated=True,
+    )
 
 
 def read_csv(path: Path) -> list[Any]:
@@ -64,27 +78,46 @@ def column(rows: list[dict[str, str]], name: str) -> np.ndarray:
 def test_json_lines_have_a_row_each_and_what_is_known_of_its_session(tmp_path: Path) -> None:
     ours = prediction(session='"☺"')
     write_predictions([ours, prediction(session="b")], tmp_path / "x.jsonl", with_weights=True)
-    lines = [json.loads(line) for line in (tmp_path / "x.jsonl").read_text(encoding="utf-8").splitlines()]
+    lines = [
+        json.loads(line) for line in (tmp_path / "x.jsonl").read_text(encoding="utf-8").splitlines()
+    ]
     assert [line["session"] for line in lines] == ['"☺"'] * 6 + ["b"] * 6
     assert {(line["simulated"], line["model_simulated"]) for line in lines} == {(True, False)}
     assert [line["start_s"] for line in lines[:6]] == ours.start_s.tolist()
     assert lines[SILENT]["distribution"] is None
     got = [list(line["distribution"].values()) for line in lines[:6] if line["distribution"]]
     # Nine digits bring every float32 back.
-    np.testing.assert_array_equal(np.float32(got), np.delete(ours.distribution, SILENT, axis=0).astype(np.float32))
+    np.testing.assert_array_equal(
+        np.float32(got), np.delete(ours.distribution, SILENT, axis=0).astype(np.float32)
+    )
 
 
 def test_a_csv_has_one_row_per_window_and_every_float32_to_the_bit(tmp_path: Path) -> None:
     ours = prediction()
     write_predictions([ours], tmp_path / "x.csv", with_weights=True)
     rows = read_csv(tmp_path / "x.csv")
-    assert list(rows[0]) == ["start_s", *EMOTIONS, "valid_gsr", "valid_ppg", "quality_gsr", "quality_ppg",
-                             "w00", "w01", "w02", "w03", "simulated"]  # fmt: skip
+    assert list(rows[0]) == [
+        "start_s",
+        *EMOTIONS,
+        "valid_gsr",
+        "valid_ppg",
+        "quality_gsr",
+        "quality_ppg",
+        "w00",
+        "w01",
+        "w02",
+        "w03",
+        "simulated",
+    ]
     np.testing.assert_array_equal(column(rows, "start_s"), ours.start_s)
     for i, name in enumerate(EMOTIONS):
-        np.testing.assert_array_equal(column(rows, name).astype(np.float32), ours.distribution[:, i].astype("f4"))
+        np.testing.assert_array_equal(
+            column(rows, name).astype(np.float32), ours.distribution[:, i].astype("f4")
+        )
     for i in range(4):
-        np.testing.assert_array_equal(column(rows, f"w{i:02d}").astype(np.float32), ours.weights[:, i].astype("f4"))
+        np.testing.assert_array_equal(
+            column(rows, f"w{i:02d}").astype(np.float32), ours.weights[:, i].astype("f4")
+        )
     for i, name in enumerate(MODALITIES):
         assert [row[f"valid_{name}"] for row in rows] == [str(int(v)) for v in ours.valid[:, i]]
         np.testing.assert_array_equal(column(rows, f"quality_{name}"), ours.quality[:, i])
@@ -138,7 +171,11 @@ def test_a_json_is_one_strict_document_with_null_where_nothing_is_known(tmp_path
     document = json.loads((tmp_path / "x.json").read_text(), parse_constant=refuse)
     assert (document["format"], document["version"]) == ("emodict-predictions", 1)
     first, second = document["sessions"]
-    assert (first["session"], first["simulated"], first["modalities"]) == ('"☺"', True, ["gsr", "ppg"])
+    assert (first["session"], first["simulated"], first["modalities"]) == (
+        '"☺"',
+        True,
+        ["gsr", "ppg"],
+    )
     assert first["metrics"] == pytest.approx(ours.metrics(), rel=1e-8)  # 9 significant digits
     assert second["metrics"] is None
     assert len(first["rows"]) == 6
@@ -148,8 +185,12 @@ def test_a_json_is_one_strict_document_with_null_where_nothing_is_known(tmp_path
     assert first["rows"][0]["truth"] is None
     assert second["rows"][4]["truth"] is None
     assert list(spoken["distribution"]) == list(EMOTIONS)
-    np.testing.assert_array_equal(np.float32(list(spoken["distribution"].values())), np.float32(ours.distribution[4]))
-    np.testing.assert_array_equal(np.float32(list(spoken["truth"].values())), np.float32(ours.truth[4]))
+    np.testing.assert_array_equal(
+        np.float32(list(spoken["distribution"].values())), np.float32(ours.distribution[4])
+    )
+    np.testing.assert_array_equal(
+        np.float32(list(spoken["truth"].values())), np.float32(ours.truth[4])
+    )
     np.testing.assert_array_equal(np.float32(spoken["weights"]), np.float32(ours.weights[4]))
     assert spoken["quality"] == dict(zip(MODALITIES, ours.quality[4], strict=True))
 
@@ -164,27 +205,37 @@ def test_a_row_as_dict_leaves_the_weights_out_and_turns_a_nan_quality_into_none(
     assert json.loads(json.dumps(row, allow_nan=False)) == row
 
 
-def test_a_parquet_has_the_columns_of_the_csv_and_nulls_where_there_is_no_answer(tmp_path: Path) -> None:
+def test_a_parquet_has_the_columns_of_the_csv_and_nulls_where_there_is_no_answer(
+    tmp_path: Path,
+) -> None:
     ours = prediction()
     for ending in (".csv", ".parquet"):
-        write_predictions([ours, prediction(session="b")], tmp_path / f"x{ending}", with_weights=True)
+        write_predictions(
+            [ours, prediction(session="b")], tmp_path / f"x{ending}", with_weights=True
+        )
     table = pq.read_table(tmp_path / "x.parquet")
     assert table.column_names == list(read_csv(tmp_path / "x.csv")[0])
     assert table["session"].to_pylist() == ["sitting"] * 6 + ["b"] * 6
     for i, name in enumerate(EMOTIONS):
         values = table[name].to_pylist()[:6]
         assert values[SILENT] is None
-        assert [v for v in values if v is not None] == np.delete(ours.distribution[:, i], SILENT).tolist()
+        assert [v for v in values if v is not None] == np.delete(
+            ours.distribution[:, i], SILENT
+        ).tolist()
     assert table["w01"].to_pylist()[SILENT] is None
     assert table["valid_ppg"].to_pylist()[:6] == ours.valid[:, 1].tolist()
     assert table["start_s"].to_pylist()[:6] == ours.start_s.tolist()
     assert table.schema.metadata == {b"simulated": b"true"}
-    write_predictions([dataclasses.replace(ours, simulated=False)], tmp_path / "x.parquet", with_weights=True)
+    write_predictions(
+        [dataclasses.replace(ours, simulated=False)], tmp_path / "x.parquet", with_weights=True
+    )
     assert pq.read_table(tmp_path / "x.parquet").schema.metadata is None
 
 
 def test_a_model_of_simulated_people_and_doubts_are_marked_in_every_format(tmp_path: Path) -> None:
-    ours = dataclasses.replace(prediction(), simulated=False, model_simulated=True, doubts=("eeg: in V",))
+    ours = dataclasses.replace(
+        prediction(), simulated=False, model_simulated=True, doubts=("eeg: in V",)
+    )
     real = dataclasses.replace(prediction(session="b"), simulated=False)
     for ending in ("csv", "parquet", "json", "h5"):
         write_predictions([ours, real], tmp_path / f"x.{ending}", with_weights=False)
@@ -214,7 +265,9 @@ def test_parquet_without_pyarrow_names_the_package_before_any_work(
 
 def test_an_hdf5_has_a_group_per_session_with_every_array(tmp_path: Path) -> None:
     ours = prediction()
-    write_predictions([ours, prediction(truth=False, session="b")], tmp_path / "x.h5", with_weights=True)
+    write_predictions(
+        [ours, prediction(truth=False, session="b")], tmp_path / "x.h5", with_weights=True
+    )
     with h5py.File(tmp_path / "x.h5") as file:
         assert (file.attrs["format"], file.attrs["version"]) == ("emodict-predictions", 1)
         group = file["sitting"]
@@ -224,14 +277,18 @@ def test_an_hdf5_has_a_group_per_session_with_every_array(tmp_path: Path) -> Non
         assert tuple(group.attrs["emotions"]) == EMOTIONS
         assert tuple(group.attrs["modalities"]) == MODALITIES
         assert group.attrs["simulated"]
-        assert group.attrs["kl"] == pytest.approx(ours.metrics()["kl"], rel=1e-8)  # 9 significant digits
+        assert group.attrs["kl"] == pytest.approx(
+            ours.metrics()["kl"], rel=1e-8
+        )  # 9 significant digits
         assert "truth" not in file["b"]
         assert "kl" not in file["b"].attrs
 
 
 def test_an_hdf5_keeps_sessions_apart_whose_names_are_equal_or_hold_slashes(tmp_path: Path) -> None:
     names = ["a/b", "a/b", "", "..", "a_b-2"]
-    write_predictions([prediction(session=name) for name in names], tmp_path / "x.h5", with_weights=False)
+    write_predictions(
+        [prediction(session=name) for name in names], tmp_path / "x.h5", with_weights=False
+    )
     with h5py.File(tmp_path / "x.h5") as file:
         assert sorted(group.attrs["session"] for group in file.values()) == sorted(names)
         assert "weights" not in file["a_b"]
@@ -264,7 +321,9 @@ def test_an_ending_may_be_in_capitals(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("ending", ENDINGS)
-def test_a_folder_that_does_not_exist_is_refused_with_the_way_to_make_it(tmp_path: Path, ending: str) -> None:
+def test_a_folder_that_does_not_exist_is_refused_with_the_way_to_make_it(
+    tmp_path: Path, ending: str
+) -> None:
     with pytest.raises(OutputError, match="mkdir -p"):
         write_predictions([prediction()], tmp_path / "none" / f"x{ending}", with_weights=False)
 
@@ -278,8 +337,10 @@ from emodict.results.prediction import Prediction
 
 rng = np.random.default_rng(0)
 rows = 3000
-ours = Prediction("s", ("a", "b"), ("gsr",), np.arange(rows) * 1.0, rng.dirichlet([1, 1], size=rows),
-                  rng.normal(size=(rows, 32)), np.ones((rows, 1), bool), rng.uniform(size=(rows, 1)))
+shares = rng.dirichlet([1, 1], size=rows)
+ours = Prediction("s", ("a", "b"), ("gsr",), np.arange(rows) * 1.0, shares,
+                  rng.normal(size=(rows, 32)), np.ones((rows, 1), bool),
+                  rng.uniform(size=(rows, 1)))
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
 try:
@@ -290,9 +351,13 @@ except OutputError as error:
 
 
 @pytest.mark.parametrize("ending", ENDINGS)
-def test_a_disk_that_fills_up_is_a_sentence_and_leaves_nothing_behind(tmp_path: Path, ending: str) -> None:
+def test_a_disk_that_fills_up_is_a_sentence_and_leaves_nothing_behind(
+    tmp_path: Path, ending: str
+) -> None:
     path = tmp_path / f"x{ending}"
-    done = subprocess.run([sys.executable, "-c", FILL, str(path)], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", FILL, str(path)], capture_output=True, text=True, check=False
+    )
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith(f"Cannot write {path}: File too large. Nothing was left behind.")
     assert list(tmp_path.iterdir()) == []

@@ -52,14 +52,18 @@ def test_there_are_no_measures_where_nothing_can_be_compared() -> None:
 
 
 def test_half_an_answer_is_none() -> None:
-    assert prediction(distribution=np.array([[1, NAN], [1, 0], [NAN, NAN], [0, 1]])).answered.tolist() == [0, 1, 0, 1]
+    assert prediction(
+        distribution=np.array([[1, NAN], [1, 0], [NAN, NAN], [0, 1]])
+    ).answered.tolist() == [0, 1, 0, 1]
 
 
 @pytest.mark.parametrize("changes", [{}, {"truth": None}, {"simulated": True, "mean_label": None}])
 def test_blocks_put_together_again_are_the_whole(changes: dict[Any, Any]) -> None:
     whole = prediction(**changes)
     for edges in ((0, 4), (0, 1, 3, 4)):
-        got = concatenate_predictions([whole.slice(slice(*pair)) for pair in itertools.pairwise(edges)])
+        got = concatenate_predictions(
+            [whole.slice(slice(*pair)) for pair in itertools.pairwise(edges)]
+        )
         assert len(got) == 4
         for name, value in vars(whole).items():
             np.testing.assert_equal(getattr(got, name), value)

@@ -60,14 +60,29 @@ def test_fit_writes_a_checkpoint_and_its_card_prints_six_measures_and_leaves_not
     run: Run, data: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "model.pt"
-    code, text, _ = run(*_fit(data, out, "--ensemble", 2, "--seed", 3, "--readout", "last", "--gate", "bare"))
+    code, text, _ = run(
+        *_fit(data, out, "--ensemble", 2, "--seed", 3, "--readout", "last", "--gate", "bare")
+    )
     assert code == 0
     assert sorted(p.name for p in tmp_path.iterdir()) == ["model.card.md", "model.pt"]
-    for word in ("chebyshev", "clark", "canberra", "kl", "cosine", "intersection", "mean label", "24 windows"):
+    for word in (
+        "chebyshev",
+        "clark",
+        "canberra",
+        "kl",
+        "cosine",
+        "intersection",
+        "mean label",
+        "24 windows",
+    ):
         assert word in text
     assert f"emodict-export {out}" in text
     checkpoint = load_checkpoint(out)
-    assert (checkpoint.model.members, checkpoint.model.readout, checkpoint.model.gate) == (2, "last", "bare")
+    assert (checkpoint.model.members, checkpoint.model.readout, checkpoint.model.gate) == (
+        2,
+        "last",
+        "bare",
+    )
     assert checkpoint.training["options"]["seed"] == 3
 
 
@@ -82,27 +97,38 @@ def test_channels_choose_what_the_model_reads_of_the_eeg(run: Run, tmp_path: Pat
     # From the recording, and from a table of all the channels.
     data = tmp_path / "p" / "sub-01.h5"
     with open_session(data) as recording:
-        write_table(table_from_recording(recording, load_spec("emodict-1"), name="p"), tmp_path / "table.npz")
+        write_table(
+            table_from_recording(recording, load_spec("emodict-1"), name="p"),
+            tmp_path / "table.npz",
+        )
     for source in (data, tmp_path / "table.npz"):
         out = tmp_path / f"{source.stem}.pt"
-        code, text, _ = run(*_fit(source, out, "--modalities", "eeg,gsr", "--channels", "O2, f3,T7"))
+        code, text, _ = run(
+            *_fit(source, out, "--modalities", "eeg,gsr", "--channels", "O2, f3,T7")
+        )
         assert code == 0
         assert "eeg[O2 F3 T3]+gsr" in text
-        assert load_checkpoint(out).features == load_spec("emodict-1").with_modalities(("eeg", "gsr")).with_channels(
-            ("O2", "F3", "T3")
-        )
+        assert load_checkpoint(out).features == load_spec("emodict-1").with_modalities(
+            ("eeg", "gsr")
+        ).with_channels(("O2", "F3", "T3"))
 
 
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (("--split", "trails"), "The split is unknown. Expected subjects, trials or windows, got trails"),
+        (
+            ("--split", "trails"),
+            "The split is unknown. Expected subjects, trials or windows, got trails",
+        ),
         (("--readout", "lst"), "The model's readout is unknown"),
         (("--gate", "bear"), "The model's gate is unknown"),
         (("--auxiliary", "lk"), "The auxiliary loss is unknown"),
         (("--modalities", "ppg,ecg"), "has no modality 'ecg'"),
         (("--modalities", ","), "--modalities names nothing"),
-        (("--modalities", "ppg,gsr", "--channels", "AF7"), "EEG channels are chosen for a model without EEG"),
+        (
+            ("--modalities", "ppg,gsr", "--channels", "AF7"),
+            "EEG channels are chosen for a model without EEG",
+        ),
         (("--channels", "AF7"), "there is no EEG in feature spec emodict-1 (gsr+ppg)"),
         (("--channels", "AF7,TP11"), "'TP11': no such electrode"),
         (("--channels", "T3,O1,T7"), "got T3 and T7 (two names of one electrode)"),
@@ -116,7 +142,12 @@ def test_channels_choose_what_the_model_reads_of_the_eeg(run: Run, tmp_path: Pat
     ],
 )
 def test_a_typo_is_refused_with_exit_code_2_before_any_training(
-    run: Run, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...], said: str
+    run: Run,
+    data: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    options: tuple[str, ...],
+    said: str,
 ) -> None:
     monkeypatch.setattr(fit_module, "table_ensemble", None)  # training would fail on this
     code, _, err = run(*_fit(data, tmp_path / "model.pt", *options))
@@ -134,7 +165,9 @@ def test_a_gpu_that_is_not_there_is_the_users_input(
     assert "A GPU was asked for and none can be used" in err
 
 
-def test_a_missing_output_folder_is_refused_before_the_data_are_read(run: Run, tmp_path: Path) -> None:
+def test_a_missing_output_folder_is_refused_before_the_data_are_read(
+    run: Run, tmp_path: Path
+) -> None:
     out = tmp_path / "no" / "model.pt"
     code, _, err = run(*_fit(tmp_path / "unread.npz", out))
     assert code == 2
@@ -226,7 +259,18 @@ def test_a_fit_stopped_in_its_second_epoch_says_where_it_goes_on(
 
 
 def test_people_can_be_simulated_with_another_devices_channels(run: Run, tmp_path: Path) -> None:
-    people = ("simulate", tmp_path / "p", "--people", 1, "--trials", 1, "--trial-s", 6, "--channels", "TP9,af7")
+    people = (
+        "simulate",
+        tmp_path / "p",
+        "--people",
+        1,
+        "--trials",
+        1,
+        "--trial-s",
+        6,
+        "--channels",
+        "TP9,af7",
+    )
     assert run(*people)[0] == 0
     with open_session(tmp_path / "p" / "sub-01.h5") as recording:
         assert recording.signals["eeg"].channel_names == ("TP9", "AF7")
@@ -242,8 +286,12 @@ def test_simulate_writes_people_that_fit_can_read(run: Run, tmp_path: Path) -> N
     assert "SIMULATED" in text
 
 
-@pytest.mark.parametrize("options", [("--people", "0"), ("--trials", "0"), ("--trial-s", "2"), ("--channels", "")])
-def test_a_simulation_that_cannot_work_is_refused(run: Run, tmp_path: Path, options: tuple[str, ...]) -> None:
+@pytest.mark.parametrize(
+    "options", [("--people", "0"), ("--trials", "0"), ("--trial-s", "2"), ("--channels", "")]
+)
+def test_a_simulation_that_cannot_work_is_refused(
+    run: Run, tmp_path: Path, options: tuple[str, ...]
+) -> None:
     code, _, err = run("simulate", tmp_path / "people", *options)
     assert code == 2
     assert options[0] in err
@@ -260,7 +308,9 @@ def test_the_installed_command_shows_its_help_and_refuses_nonsense() -> None:
     assert "Traceback" not in refused.stderr
 
 
-def test_a_checkpoint_never_goes_by_the_name_of_a_recording(run: Run, data: Path, tmp_path: Path) -> None:
+def test_a_checkpoint_never_goes_by_the_name_of_a_recording(
+    run: Run, data: Path, tmp_path: Path
+) -> None:
     recording = tmp_path / "sub-01.h5"
     recording.write_bytes(b"what was recorded")
     code, _, err = run(*_fit(data, recording))

@@ -22,7 +22,9 @@ class Clock:
         return self.now_s
 
 
-def test_what_was_told_is_said_again_and_the_time_left_runs_down(capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_was_told_is_said_again_and_the_time_left_runs_down(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     clock = Clock()
     bar = Ticking("Training", "0/80 epochs", clock=clock)
     bar.renew()
@@ -42,7 +44,9 @@ def test_what_was_told_is_said_again_and_the_time_left_runs_down(capsys: pytest.
     ]
 
 
-def test_without_a_forecast_the_work_is_taken_to_go_on_as_fast_as_it_did(capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_a_forecast_the_work_is_taken_to_go_on_as_fast_as_it_did(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     clock = Clock()
     bar = Ticking("Study", "0/100%", clock=clock)
     bar.tell(0.0, "0/100%", "3 cells to do")
@@ -56,7 +60,9 @@ def test_without_a_forecast_the_work_is_taken_to_go_on_as_fast_as_it_did(capsys:
     ]
 
 
-def test_a_log_is_never_silent_for_long(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_log_is_never_silent_for_long(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert progress.LOG_S <= 3 >= progress.TERMINAL_S
     monkeypatch.setattr(progress, "LOG_S", 0.001)
     renewed = threading.Event()

@@ -1,4 +1,6 @@
-"""The same signals under another name are found by what is in them, wherever a cut has moved them to."""
+"""The same signals under another name are found by what is in them,
+wherever a cut has moved them to.
+"""
 
 from __future__ import annotations
 
@@ -64,7 +66,9 @@ def cut_off(path: Path, start_s: float) -> Path:
             attributes, values = dict(trials[name].attrs), trials[name][...][kept]
             del trials[name]
             shift = start_s if name in ("start", "stop") else 0
-            trials.create_dataset(name, data=values - shift if shift else values).attrs.update(attributes)
+            trials.create_dataset(name, data=values - shift if shift else values).attrs.update(
+                attributes
+            )
     return path
 
 
@@ -72,31 +76,43 @@ def test_people_who_are_not_copies_are_read(people: Path) -> None:
     assert sorted(set(read_training_data([people], sensors=WRIST).subject)) == ["sub-01", "sub-02"]
 
 
-def test_a_copy_under_another_id_is_refused_by_the_names_of_both_files(people: Path, tmp_path: Path) -> None:
+def test_a_copy_under_another_id_is_refused_by_the_names_of_both_files(
+    people: Path, tmp_path: Path
+) -> None:
     copy = renamed(people / "sub-01.h5", tmp_path / "copy.h5")
     with pytest.raises(TableError) as refused:
         read_training_data([people, copy], sensors=WRIST)
     said = str(refused.value)
-    assert f"{people / 'sub-01.h5'} (subject 'sub-01') and {copy} (subject 'other') hold the same signals" in said
+    assert (
+        f"{people / 'sub-01.h5'} (subject 'sub-01') and {copy} (subject 'other') "
+        f"hold the same signals" in said
+    )
     assert "sub-02" not in said
     assert "--allow-copies" in said
 
 
-def test_the_same_file_twice_is_refused_however_it_is_written(people: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_same_file_twice_is_refused_however_it_is_written(
+    people: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(people)
     with pytest.raises(TableError, match=r"sub-01\.h5 is given twice"):
         read_training_data([people, Path("sub-01.h5")], sensors=WRIST)
 
 
 @pytest.mark.parametrize("start_s", [12.0, 12.25, 12.37])
-def test_a_piece_of_a_recording_is_found_wherever_it_was_cut(people: Path, tmp_path: Path, start_s: float) -> None:
+def test_a_piece_of_a_recording_is_found_wherever_it_was_cut(
+    people: Path, tmp_path: Path, start_s: float
+) -> None:
     piece = cut_off(renamed(people / "sub-01.h5", tmp_path / "piece.h5"), start_s)
     with pytest.raises(TableError, match=r"sub-01\.h5 .* and .*piece\.h5 .* hold the same signals"):
         read_training_data([people, piece], sensors=WRIST)
 
 
 def test_a_copy_that_was_saved_in_another_precision_is_found(people: Path, tmp_path: Path) -> None:
-    copy = changed(renamed(people / "sub-01.h5", tmp_path / "copy.h5"), lambda _, x: x.astype(np.float64) + 1e-7)
+    copy = changed(
+        renamed(people / "sub-01.h5", tmp_path / "copy.h5"),
+        lambda _, x: x.astype(np.float64) + 1e-7,
+    )
     with pytest.raises(TableError, match="hold the same signals"):
         read_training_data([people, copy], sensors=WRIST)
 
@@ -113,7 +129,10 @@ def test_copies_that_are_allowed_are_one_subject_and_their_trials_one_each(
     labelled = np.isfinite(both.labels).all(axis=1)
     # Equal rows stand in one group, which no split tears.
     copied = labelled[len(alone) :]
-    assert (both.groups[len(alone) :][copied] == both.groups[: len(alone)][alone.subject == "sub-01"][copied]).all()
+    assert (
+        both.groups[len(alone) :][copied]
+        == both.groups[: len(alone)][alone.subject == "sub-01"][copied]
+    ).all()
     assert "kept together" in caplog.text
 
 
@@ -128,10 +147,17 @@ def ready_made(seed: int, subject: str, *, rows: int = 12, flat: bool = False) -
     return FeatureTable(windows, ("a", "b", "c"), labels, np.full(rows, subject), trial, subject)
 
 
-def test_equal_features_in_tables_are_found_and_flat_ones_are_not_taken_for_copies(tmp_path: Path) -> None:
+def test_equal_features_in_tables_are_found_and_flat_ones_are_not_taken_for_copies(
+    tmp_path: Path,
+) -> None:
     write_table(ready_made(0, "one"), tmp_path / "one.npz")
-    write_table(dataclasses.replace(ready_made(0, "two"), trial=np.full(12, "x")), tmp_path / "two.npz")
-    with pytest.raises(TableError, match=r"one\.npz .* and .*two\.npz .* hold the same signals \(12 of 12 windows\)"):
+    write_table(
+        dataclasses.replace(ready_made(0, "two"), trial=np.full(12, "x")), tmp_path / "two.npz"
+    )
+    with pytest.raises(
+        TableError,
+        match=r"one\.npz .* and .*two\.npz .* hold the same signals \(12 of 12 windows\)",
+    ):
         read_training_data([tmp_path / "one.npz", tmp_path / "two.npz"])
     for name in ("flat", "flat too"):
         write_table(ready_made(1, name, flat=True), tmp_path / f"{name}.npz")
@@ -143,7 +169,9 @@ def test_two_subjects_of_one_table_that_hold_the_same_are_named(tmp_path: Path) 
     rows = np.concatenate([np.arange(12), np.arange(12)])
     table = dataclasses.replace(one.rows(rows), subject=np.concatenate([one.subject, two.subject]))
     write_table(table, tmp_path / "all.npz")
-    with pytest.raises(TableError, match=r"In .*all\.npz subjects 'one' and 'two' hold the same signals"):
+    with pytest.raises(
+        TableError, match=r"In .*all\.npz subjects 'one' and 'two' hold the same signals"
+    ):
         read_training_data([tmp_path / "all.npz"])
 
 
@@ -165,14 +193,19 @@ def test_numbers_are_equal_to_ten_bits_of_their_mantissa() -> None:
 
 def test_marks_lie_in_the_row_in_which_their_samples_begin() -> None:
     samples = np.random.default_rng(0).standard_normal((3000, 1))
-    recording = Recording("s", "one", signals={"ppg": Signal("ppg", 100.0, "a.u.", ("ppg",), samples)})
+    recording = Recording(
+        "s", "one", signals={"ppg": Signal("ppg", 100.0, "a.u.", ("ppg",), samples)}
+    )
     marks = marks_of(recording, np.arange(0.0, 27.0), list(recording.signals))
     assert 15 < len(marks) < 60  # about one a second
-    later = Recording("s", "one", signals={"ppg": Signal("ppg", 100.0, "a.u.", ("ppg",), samples[1000:])})
+    later = Recording(
+        "s", "one", signals={"ppg": Signal("ppg", 100.0, "a.u.", ("ppg",), samples[1000:])}
+    )
     moved = marks_of(later, np.arange(0.0, 17.0), list(later.signals))
     shared = set(marks) & set(moved)
     assert len(shared) == len(moved) > 8
-    # Ten seconds were cut off, ten rows of a second; the last row holds what begins after it as well.
+    # Ten seconds were cut off, ten rows of a second;
+    # the last row holds what begins after it as well.
     assert {marks[m] - moved[m] for m in shared if moved[m] < 16} == {10}
 
 
@@ -186,7 +219,9 @@ def test_a_value_that_stands_for_a_missing_sensor_is_not_a_copy(tmp_path: Path) 
 
 def test_a_flat_signal_has_no_marks_and_takes_no_memory() -> None:
     zeros = np.zeros((200_000, 1))
-    recording = Recording("s", "one", signals={"ppg": Signal("ppg", 500.0, "a.u.", ("ppg",), zeros)})
+    recording = Recording(
+        "s", "one", signals={"ppg": Signal("ppg", 500.0, "a.u.", ("ppg",), zeros)}
+    )
     tracemalloc.start()
     assert marks_of(recording, np.arange(400.0), ["ppg"]) == {}
     peak = tracemalloc.get_traced_memory()[1]
@@ -197,7 +232,9 @@ def test_a_flat_signal_has_no_marks_and_takes_no_memory() -> None:
 
 def test_marks_of_a_recording_with_losses_lie_where_its_counter_says() -> None:
     samples = np.random.default_rng(0).standard_normal((2000, 1))
-    counter = np.arange(2000) + np.where(np.arange(2000) >= 1000, 2000, 0)  # 20 s lost in the middle
+    counter = np.arange(2000) + np.where(
+        np.arange(2000) >= 1000, 2000, 0
+    )  # 20 s lost in the middle
     signal = Signal("ppg", 100.0, "a.u.", ("ppg",), samples, sequence=counter)
     marks = marks_of(Recording("s", "one", signals={"ppg": signal}), np.arange(40.0), ["ppg"])
     assert not [row for row in marks.values() if 10 <= row < 29]
@@ -211,5 +248,7 @@ def test_signals_that_are_not_asked_for_are_not_read() -> None:
         def __getitem__(self, key: object) -> np.ndarray:
             raise AssertionError("it was read")
 
-    recording = Recording("s", "one", signals={"eeg": Signal("eeg", 100.0, "uV", ("Fz",), Damaged())})
+    recording = Recording(
+        "s", "one", signals={"eeg": Signal("eeg", 100.0, "uV", ("Fz",), Damaged())}
+    )
     assert marks_of(recording, np.arange(10.0), ["ppg"]) == {}

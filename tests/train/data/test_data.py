@@ -15,10 +15,20 @@ from emodict.recording.recording import Recording, Signal, Trials
 from emodict.recording.session import write_session
 from emodict_train.data import read_training_data
 
-# Of the data set's paper (Yang et al., Scientific Data 11:847, 2024), in the order of its label rows.
+# Of the data set's paper (Yang et al., Scientific Data 11:847, 2024),
+# in the order of its label rows.
 PANAS = (
-    "Inspired", "Alert", "Excited", "Enthusiastic", "Determined", "Afraid", "Upset", "Nervous", "Scared", "Distressed",
-)  # fmt: skip
+    "Inspired",
+    "Alert",
+    "Excited",
+    "Enthusiastic",
+    "Determined",
+    "Afraid",
+    "Upset",
+    "Nervous",
+    "Scared",
+    "Distressed",
+)
 EDL_EMOTIONS = ("anger", "disgust", "sadness", "fear", "tenderness", "joy", "amusement")
 
 # ---- the released sample ----
@@ -33,16 +43,21 @@ def test_the_released_sample_is_read_as_scipy_reads_it(shared_data: Path) -> Non
     assert table.emotions == PANAS
     assert len(np.unique(table.groups)) == 22  # SCIENCE.md: distinct label vectors
     for name in ("eeg", "gsr", "ppg", "video"):
-        np.testing.assert_array_equal(table.windows.features(name), arrays[f"train_{name}"].astype(float))
+        np.testing.assert_array_equal(
+            table.windows.features(name), arrays[f"train_{name}"].astype(float)
+        )
     assert table.labels is not None
-    np.testing.assert_allclose(table.labels, arrays["train_label"], atol=1e-3)  # rows are divided by their sums
+    np.testing.assert_allclose(
+        table.labels, arrays["train_label"], atol=1e-3
+    )  # rows are divided by their sums
     assert table.windows.valid.all()
 
 
 # ---- a DMER folder ----
 
 VIDEOS = 3
-# Seconds of each video, then what the release has of them: EEG and video every second, PPG and GSR five-second windows.
+# Seconds of each video, then what the release has of them: EEG and video every second,
+# PPG and GSR five-second windows.
 SECONDS = (9, 12, 7)
 
 
@@ -50,7 +65,9 @@ def _vids(lengths: list[int]) -> np.ndarray:
     return np.repeat(np.arange(VIDEOS), lengths)[None, :]
 
 
-def write_dmer(folder: Path, *, video_dims: int = 32, seed: int = 0, **changes: Any) -> dict[str, np.ndarray]:
+def write_dmer(
+    folder: Path, *, video_dims: int = 32, seed: int = 0, **changes: Any
+) -> dict[str, np.ndarray]:
     """One subject in the released layout; `changes` replace arrays by name, None leaves one out."""
     rng = np.random.default_rng(seed)
     every = list(SECONDS)
@@ -59,8 +76,10 @@ def write_dmer(folder: Path, *, video_dims: int = 32, seed: int = 0, **changes: 
         "dis_label": rng.integers(1, 6, (VIDEOS, 10)).astype(float),
         "feas": rng.standard_normal((sum(every), 5, 18)),
         "eeg_vids": _vids(every),
-        "feas_gsr": rng.standard_normal((sum(windows), 28)) + 1j * rng.standard_normal((sum(windows), 28)),
-        "feas_ppg": rng.standard_normal((sum(windows), 27)) + 1j * rng.standard_normal((sum(windows), 27)),
+        "feas_gsr": rng.standard_normal((sum(windows), 28))
+        + 1j * rng.standard_normal((sum(windows), 28)),
+        "feas_ppg": rng.standard_normal((sum(windows), 27))
+        + 1j * rng.standard_normal((sum(windows), 27)),
         "peri_vids": _vids(windows),
         "lbps_all": rng.standard_normal((sum(every) - 2, video_dims)),
         "video_vids": _vids([every[0], every[1] - 2, every[2]]),
@@ -73,13 +92,17 @@ def write_dmer(folder: Path, *, video_dims: int = 32, seed: int = 0, **changes: 
         "videoFea.mat": {"lbps_all": "lbps_all", "vids": "video_vids"},
     }
     for name, content in files.items():
-        held = {key: arrays[source] for key, source in content.items() if arrays[source] is not None}
+        held = {
+            key: arrays[source] for key, source in content.items() if arrays[source] is not None
+        }
         scipy.io.savemat(folder / name, held)
     return arrays
 
 
 @pytest.mark.parametrize(("dims", "spec_id"), [(32, "dmer-2024"), (768, "dmer-2024-lbptop")])
-def test_a_dmer_folder_is_aligned_at_the_end_of_each_trial(tmp_path: Path, dims: int, spec_id: str) -> None:
+def test_a_dmer_folder_is_aligned_at_the_end_of_each_trial(
+    tmp_path: Path, dims: int, spec_id: str
+) -> None:
     arrays = write_dmer(tmp_path / "S01", video_dims=dims)
     table = read_training_data([tmp_path / "S01"])
     assert table.spec.id == spec_id
@@ -87,10 +110,24 @@ def test_a_dmer_folder_is_aligned_at_the_end_of_each_trial(tmp_path: Path, dims:
     labels, names = [], []
     for video in range(VIDEOS):
         of_video = {
-            "eeg": [arrays["feas"][i] for i in range(len(arrays["feas"])) if arrays["eeg_vids"][0, i] == video],
-            "video": [arrays["lbps_all"][i] for i, v in enumerate(arrays["video_vids"][0]) if v == video],
-            "gsr": [arrays["feas_gsr"][i].real for i, v in enumerate(arrays["peri_vids"][0]) if v == video],
-            "ppg": [arrays["feas_ppg"][i].real for i, v in enumerate(arrays["peri_vids"][0]) if v == video],
+            "eeg": [
+                arrays["feas"][i]
+                for i in range(len(arrays["feas"]))
+                if arrays["eeg_vids"][0, i] == video
+            ],
+            "video": [
+                arrays["lbps_all"][i] for i, v in enumerate(arrays["video_vids"][0]) if v == video
+            ],
+            "gsr": [
+                arrays["feas_gsr"][i].real
+                for i, v in enumerate(arrays["peri_vids"][0])
+                if v == video
+            ],
+            "ppg": [
+                arrays["feas_ppg"][i].real
+                for i, v in enumerate(arrays["peri_vids"][0])
+                if v == video
+            ],
         }
         count = len(of_video["gsr"])  # the shortest: the first 4 seconds have no row
         assert count == SECONDS[video] - 4
@@ -111,13 +148,19 @@ def test_a_folder_of_dmer_folders_is_all_its_subjects(tmp_path: Path) -> None:
     for i in range(2):
         write_dmer(tmp_path / f"S0{i}", seed=i)
     seen: list[tuple[str, int, int]] = []
-    table = read_training_data([tmp_path], on_file=lambda path, done, total: seen.append((path.name, done, total)))
+    table = read_training_data(
+        [tmp_path], on_file=lambda path, done, total: seen.append((path.name, done, total))
+    )
     assert seen == [("S00", 0, 2), ("S01", 1, 2)]
     assert len(table) == 2 * (sum(SECONDS) - 12)
-    assert len(np.unique(table.groups)) == 2 * VIDEOS  # equal video names of two subjects are two trials
+    assert (
+        len(np.unique(table.groups)) == 2 * VIDEOS
+    )  # equal video names of two subjects are two trials
 
 
-def test_a_row_of_nan_is_not_valid_and_a_video_that_one_modality_lacks_has_no_rows(tmp_path: Path) -> None:
+def test_a_row_of_nan_is_not_valid_and_a_video_that_one_modality_lacks_has_no_rows(
+    tmp_path: Path,
+) -> None:
     feas = np.random.default_rng(0).standard_normal((sum(SECONDS), 5, 18))
     feas[8] = np.nan
     lbps = np.random.default_rng(0).standard_normal((9 + 7, 32))
@@ -131,16 +174,24 @@ def test_a_row_of_nan_is_not_valid_and_a_video_that_one_modality_lacks_has_no_ro
     ("changes", "said"),
     [
         ({"feas": None}, "the array 'feas' is missing"),
-        ({"feas": np.zeros((28, 18, 5))}, r"the eeg features do not fit\. Expected \(rows, 5, 18\).*\(28, 18, 5\)"),
+        (
+            {"feas": np.zeros((28, 18, 5))},
+            r"the eeg features do not fit\. Expected \(rows, 5, 18\).*\(28, 18, 5\)",
+        ),
         ({"eeg_vids": _vids([1, 1, 1])}, "and 3 vids"),
         ({"dis_label": np.ones((3, 9))}, r"dis_label cannot be used.*\(3, 9\)"),
         ({"dis_label": np.zeros((3, 10))}, "dis_label cannot be used"),
         ({"dis_label": np.full((3, 10), np.nan)}, "dis_label cannot be used"),
-        ({"dis_label": np.ones((2, 10))}, r"vids name a video without a label\. Expected 0\.\.1, got 0\.\.2"),
+        (
+            {"dis_label": np.ones((2, 10))},
+            r"vids name a video without a label\. Expected 0\.\.1, got 0\.\.2",
+        ),
         ({"dis_label": np.array(["a"] * 3)}, "the array 'dis_label' is missing.*no numeric arrays"),
     ],
 )
-def test_a_dmer_folder_that_does_not_fit_together_is_refused(tmp_path: Path, changes: Any, said: str) -> None:
+def test_a_dmer_folder_that_does_not_fit_together_is_refused(
+    tmp_path: Path, changes: Any, said: str
+) -> None:
     write_dmer(tmp_path / "S01", **changes)
     with pytest.raises(TableError, match=said):
         read_training_data([tmp_path / "S01"])
@@ -152,11 +203,15 @@ def test_a_dmer_file_that_is_missing_or_damaged_is_named(tmp_path: Path) -> None
     content = path.read_bytes()
     for broken in (b"", b"not a mat file at all", content[: len(content) // 2], content[:200]):
         path.write_bytes(broken)
-        with pytest.raises(TableError, match=r"perifea\.mat is (a damaged MAT|not a MATLAB level 5) file"):
+        with pytest.raises(
+            TableError, match=r"perifea\.mat is (a damaged MAT|not a MATLAB level 5) file"
+        ):
             read_training_data([tmp_path / "S01"])
     path.unlink()
     with pytest.raises(
-        TableError, match=r"not a complete DMER subject: perifea\.mat is missing.*Copy the subject's folder again"
+        TableError,
+        match=r"not a complete DMER subject: perifea\.mat is missing.*Copy the "
+        r"subject's folder again",
     ):
         read_training_data([tmp_path / "S01"])
 
@@ -209,7 +264,9 @@ def test_an_empty_cell_makes_its_modality_invalid_in_that_row(tmp_path: Path) ->
         ({"joy": ""}, r"edl\.csv: label row 1 is not a distribution"),
     ],
 )
-def test_a_cell_that_cannot_be_used_is_named(tmp_path: Path, cells: dict[str, str], said: str) -> None:
+def test_a_cell_that_cannot_be_used_is_named(
+    tmp_path: Path, cells: dict[str, str], said: str
+) -> None:
     write_edl(tmp_path / "edl.csv", **cells)
     with pytest.raises(TableError, match=said):
         read_training_data([tmp_path / "edl.csv"])
@@ -220,7 +277,9 @@ def test_a_missing_edl_column_is_named(tmp_path: Path) -> None:
     write_edl(path)
     text = path.read_text()
     path.write_text(text.replace("hr06", "hr6").replace("joy", "Joy"))
-    with pytest.raises(TableError, match=r"not an EDL table.*got no column hr06, joy.*Name the columns"):
+    with pytest.raises(
+        TableError, match=r"not an EDL table.*got no column hr06, joy.*Name the columns"
+    ):
         read_training_data([path])
 
 
@@ -246,7 +305,9 @@ def test_a_row_cut_short_is_missing_not_a_crash(tmp_path: Path) -> None:
 def _session(path: Path, *, trials: Trials | None, session_id: str = "s1") -> None:
     rng = np.random.default_rng(0)
     signals = {
-        "gsr": Signal("gsr", 4.0, "uS", ("gsr",), 2 + rng.standard_normal((4 * 40, 1)).cumsum(axis=0) * 0.01),
+        "gsr": Signal(
+            "gsr", 4.0, "uS", ("gsr",), 2 + rng.standard_normal((4 * 40, 1)).cumsum(axis=0) * 0.01
+        ),
         "ppg": Signal("ppg", 100.0, "a.u.", ("ppg",), rng.standard_normal((100 * 40, 1))),
     }
     write_session(Recording(session_id, "anna", signals, trials=trials), path)
@@ -306,24 +367,33 @@ def test_tables_of_two_specs_are_refused_with_both_fingerprints(tmp_path: Path) 
 
 def test_tables_of_other_emotions_are_refused(tmp_path: Path) -> None:
     _session(tmp_path / "one.h5", trials=_trials())
-    other = Trials(np.array([3.0]), np.array([12.0]), ("a",), np.array([[0.5, 0.5]]), ("calm", "sad"))
+    other = Trials(
+        np.array([3.0]), np.array([12.0]), ("a",), np.array([[0.5, 0.5]]), ("calm", "sad")
+    )
     _session(tmp_path / "two.h5", trials=other, session_id="s2")
-    with pytest.raises(TableError, match=r"have different emotions\. Expected calm, tense, got calm, sad"):
+    with pytest.raises(
+        TableError, match=r"have different emotions\. Expected calm, tense, got calm, sad"
+    ):
         read_training_data([tmp_path])
 
 
 def test_an_empty_folder_and_a_strange_file_are_refused(tmp_path: Path) -> None:
     with pytest.raises(
-        InputError, match=r"nothing to train on in the folder .*Expected session\.h5 files.*Name a folder"
+        InputError,
+        match=r"nothing to train on in the folder .*Expected session\.h5 files.*Name a folder",
     ):
         read_training_data([tmp_path])
     (tmp_path / "notes.txt").write_text("hello")
-    with pytest.raises(TableError, match=r"notes\.txt is not training data.*got \.txt.*docs/session-format\.md"):
+    with pytest.raises(
+        TableError, match=r"notes\.txt is not training data.*got \.txt.*docs/session-format\.md"
+    ):
         read_training_data([tmp_path / "notes.txt"])
 
 
 @pytest.mark.parametrize("name", ["no.h5", "no.mat", "no.npz", "no.csv", "no"])
-def test_a_file_that_is_not_there_is_named_and_said_not_to_be_there(tmp_path: Path, name: str) -> None:
+def test_a_file_that_is_not_there_is_named_and_said_not_to_be_there(
+    tmp_path: Path, name: str
+) -> None:
     with pytest.raises(InputError, match=rf"There is no file or folder .*{name}.*Check the path"):
         read_training_data([tmp_path / name])
 

@@ -26,7 +26,9 @@ def test_grouped_folds_never_share_a_trial(groups: list[int], seed: int) -> None
 
 @settings(max_examples=50, deadline=None)
 @given(groups=GROUPS, split=st.sampled_from(["trials", "windows"]))
-def test_every_row_is_held_out_once_and_every_fold_holds_out_something(groups: list[int], split: str) -> None:
+def test_every_row_is_held_out_once_and_every_fold_holds_out_something(
+    groups: list[int], split: str
+) -> None:
     folds = _folds(groups, split)
     assert sorted(row for fold in folds for row in fold) == list(range(len(groups)))
     assert all(len(fold) for fold in folds)
@@ -39,13 +41,19 @@ def test_random_windows_tear_trials_apart() -> None:
 
 def test_the_same_generator_gives_the_same_folds_and_another_others() -> None:
     groups = list(range(40))
-    first, again, other = _folds(groups, "trials", 1), _folds(groups, "trials", 1), _folds(groups, "trials", 2)
+    first, again, other = (
+        _folds(groups, "trials", 1),
+        _folds(groups, "trials", 1),
+        _folds(groups, "trials", 2),
+    )
     assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
     assert not all(np.array_equal(a, b) for a, b in zip(first, other, strict=True))
 
 
 def test_too_few_trials_are_refused_with_both_numbers() -> None:
-    with pytest.raises(TableError, match=r"Too few trials .* Expected at least 5 trials, got 3\. Add data.*windows"):
+    with pytest.raises(
+        TableError, match=r"Too few trials .* Expected at least 5 trials, got 3\. Add data.*windows"
+    ):
         _folds([0] * 10 + [1] * 10 + [2] * 10, "trials")
     with pytest.raises(TableError, match=r"Expected at least 5 windows, got 4"):
         _folds([0, 1, 2, 3], "windows")

@@ -16,7 +16,9 @@ from ..fit.test_fitting import make_table
 
 def test_a_longer_rest_moves_the_trials_and_nothing_else() -> None:
     plain, rested = (
-        draw_course(np.random.default_rng(0), SimulationPlan(trials=2, trial_s=6, baseline_s=baseline_s))
+        draw_course(
+            np.random.default_rng(0), SimulationPlan(trials=2, trial_s=6, baseline_s=baseline_s)
+        )
         for baseline_s in (0.0, 60.0)
     )
     np.testing.assert_allclose(rested.trials.start_s, plain.trials.start_s + 60, rtol=1e-12)

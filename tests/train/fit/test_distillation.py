@@ -13,7 +13,9 @@ TRIALS, ROWS_EACH, FEATURES, LABELS = 16, 8, 5, 3
 
 
 def trials(*, signal: float, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Features that tell every trial from the others; with `signal` the labels follow the first feature."""
+    """Features that tell every trial from the others;
+    with `signal` the labels follow the first feature.
+    """
     rng = np.random.default_rng(seed)
     place = 3 * rng.standard_normal((TRIALS, FEATURES))
     logits = rng.standard_normal((TRIALS, LABELS))
@@ -38,12 +40,16 @@ def test_labels_that_no_other_trial_bears_out_are_softened_almost_to_their_mean(
 
 def test_labels_that_follow_a_feature_are_kept() -> None:
     inputs, labels, trial = trials(signal=1.0)
-    assert mean_metrics(labels, softened_labels(inputs, labels, trial, share=1.0))["kl"] < 0.5 * kl_of_mean(labels)
+    assert mean_metrics(labels, softened_labels(inputs, labels, trial, share=1.0))[
+        "kl"
+    ] < 0.5 * kl_of_mean(labels)
 
 
 def test_the_teacher_is_kernel_ridge_of_the_candidate_that_is_best_on_held_out_trials() -> None:
     inputs, labels, trial = trials(signal=0.5)
-    possible = [KernelRidge(**dict(one)).fit(inputs, labels).predict(inputs) for one in KernelRidge.GRID]
+    possible = [
+        KernelRidge(**dict(one)).fit(inputs, labels).predict(inputs) for one in KernelRidge.GRID
+    ]
     taught = softened_labels(inputs.reshape(len(inputs), 1, FEATURES), labels, trial, share=1.0)
     distances = [np.abs(taught - one).max() for one in possible]
     assert min(distances) < 1e-12
@@ -52,12 +58,16 @@ def test_the_teacher_is_kernel_ridge_of_the_candidate_that_is_best_on_held_out_t
 
 def test_teacher_and_labels_can_share_what_is_taught() -> None:
     inputs, labels, trial = trials(signal=0.5)
-    taught, mixed, plain = (softened_labels(inputs, labels, trial, share=share) for share in (1.0, 0.25, 0.0))
+    taught, mixed, plain = (
+        softened_labels(inputs, labels, trial, share=share) for share in (1.0, 0.25, 0.0)
+    )
     np.testing.assert_allclose(mixed, 0.25 * taught + 0.75 * labels, rtol=1e-12)  # float64
     np.testing.assert_array_equal(plain, labels)
 
 
-def test_of_many_rows_some_are_enough_to_ask_and_all_are_taught(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_of_many_rows_some_are_enough_to_ask_and_all_are_taught(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     inputs, labels, trial = trials(signal=1.0)
     monkeypatch.setattr(baselines, "MOST_ROWS", 60)
     taught = softened_labels(inputs, labels, trial, share=1.0)

@@ -30,14 +30,29 @@ from emodict_train.training.ensemble import Member
 from emodict_train.training.plan import TrainingPlan
 
 SPEC = load_spec("emodict-1").with_modalities(("gsr", "ppg"))
-SMALL = {"d_model": 8, "heads": 2, "feed_forward": 8, "layers": 1, "elements": 4, "latent": 16, "bottleneck": 8}
+SMALL = {
+    "d_model": 8,
+    "heads": 2,
+    "feed_forward": 8,
+    "layers": 1,
+    "elements": 4,
+    "latent": 16,
+    "bottleneck": 8,
+}
 QUICK = FitOptions(plan=TrainingPlan(epochs=4, batch_size=16), patience=10, model=SMALL)
 
 
 def make_table(
-    *, signal_strength: float = 1.0, trials: int = 10, rows_each: int = 4, trial_effect: float = 0.0, seed: int = 0
+    *,
+    signal_strength: float = 1.0,
+    trials: int = 10,
+    rows_each: int = 4,
+    trial_effect: float = 0.0,
+    seed: int = 0,
 ) -> FeatureTable:
-    """Each trial has a label; the first GSR features follow it, others may tell the trial apart without meaning."""
+    """Each trial has a label; the first GSR features follow it,
+    others may tell the trial apart without meaning.
+    """
     rng = np.random.default_rng(seed)
     count = trials * rows_each
     trial = np.repeat(np.arange(trials), rows_each)
@@ -47,9 +62,15 @@ def make_table(
     gsr, ppg = rng.standard_normal((count, 28)), rng.standard_normal((count, 27))
     gsr[:, :8] += 3 * signal_strength * factor[trial][:, None]
     ppg += trial_effect * rng.standard_normal((trials, 27))[trial]
-    windows = assemble(SPEC, np.arange(count, dtype=float), {"gsr": ready_made_rows(gsr), "ppg": ready_made_rows(ppg)})
+    windows = assemble(
+        SPEC,
+        np.arange(count, dtype=float),
+        {"gsr": ready_made_rows(gsr), "ppg": ready_made_rows(ppg)},
+    )
     names = np.char.add("t", trial.astype(str))
-    return FeatureTable(windows, ("up", "down", "level"), labels, np.full(count, "one"), names, "planted")
+    return FeatureTable(
+        windows, ("up", "down", "level"), labels, np.full(count, "one"), names, "planted"
+    )
 
 
 def _with_labels(table: FeatureTable, labels: np.ndarray | None) -> FeatureTable:
@@ -60,7 +81,9 @@ def _with_modality_missing(table: FeatureTable, modality: str, rows: np.ndarray)
     tokens, valid = table.windows.tokens.copy(), table.windows.valid.copy()
     tokens[rows, table.spec.token_slices[modality]] = np.nan
     valid[rows, table.spec.modality_names.index(modality)] = False
-    return dataclasses.replace(table, windows=dataclasses.replace(table.windows, tokens=tokens, valid=valid))
+    return dataclasses.replace(
+        table, windows=dataclasses.replace(table.windows, tokens=tokens, valid=valid)
+    )
 
 
 def same_checkpoint(one: Checkpoint, other: Checkpoint) -> bool:
@@ -75,7 +98,9 @@ def same_checkpoint(one: Checkpoint, other: Checkpoint) -> bool:
 
 @pytest.fixture(scope="module")
 def learned() -> Checkpoint:
-    options = dataclasses.replace(QUICK, plan=TrainingPlan(epochs=20, batch_size=16, learning_rate=1e-2))
+    options = dataclasses.replace(
+        QUICK, plan=TrainingPlan(epochs=20, batch_size=16, learning_rate=1e-2)
+    )
     return fit(make_table(trials=20, rows_each=6), options)
 
 
@@ -101,15 +126,22 @@ def test_a_planted_effect_is_learned_and_beats_the_mean_label(learned: Checkpoin
     assert mean_metrics(new.labels, distribution)["kl"] < 0.5 * mean_metrics(new.labels, mean)["kl"]
 
 
-def test_noise_that_tells_trials_apart_does_not_beat_the_mean_label_by_trials_and_is_said_so() -> None:
+def test_noise_that_tells_trials_apart_does_not_beat_the_mean_label_by_trials_and_is_said_so() -> (
+    None
+):
     table = make_table(signal_strength=0.0, trial_effect=3.0, trials=20, rows_each=6)
     plan = TrainingPlan(epochs=15, batch_size=16, learning_rate=1e-2)
     honest = fit(table, dataclasses.replace(QUICK, plan=plan))
     ours, mean = honest.metrics["model"]["kl"], honest.metrics["mean_label"]["kl"]
     # the best of 15 epochs lies, by luck, a little below
     assert ours > 0.88 * mean
-    hopeless = dataclasses.replace(honest, metrics={"model": honest.metrics["mean_label"], "mean_label": {
-        **honest.metrics["mean_label"]}})  # fmt: skip
+    hopeless = dataclasses.replace(
+        honest,
+        metrics={
+            "model": honest.metrics["mean_label"],
+            "mean_label": {**honest.metrics["mean_label"]},
+        },
+    )
     assert "does NOT beat the mean label" in describe(hopeless)
     assert (ours >= mean) == ("NOT" in describe(honest))
     # the same noise under random windows: neighbours give the trial away
@@ -122,13 +154,17 @@ def test_noise_that_tells_trials_apart_does_not_beat_the_mean_label_by_trials_an
 def test_the_same_seed_gives_the_same_weights_and_another_seed_others(quick: Checkpoint) -> None:
     assert same_checkpoint(quick, fit(make_table(), QUICK))
     other = fit(make_table(), dataclasses.replace(QUICK, seed=1))
-    assert not torch.equal(quick.states[0]["encoder.embed.weight"], other.states[0]["encoder.embed.weight"])
+    assert not torch.equal(
+        quick.states[0]["encoder.embed.weight"], other.states[0]["encoder.embed.weight"]
+    )
 
 
 def test_the_mean_label_row_is_each_folds_own_training_mean() -> None:
     table = make_table()
     assert table.labels is not None
-    folds = fit_module.k_folds(table.groups, split="trials", folds=5, rng=np.random.default_rng(QUICK.seed))
+    folds = fit_module.k_folds(
+        table.groups, split="trials", folds=5, rng=np.random.default_rng(QUICK.seed)
+    )
     truth, mean = [], []
     for held_out in folds:
         rest = np.setdiff1d(np.arange(len(table)), held_out)
@@ -156,7 +192,9 @@ def test_validation_uses_held_out_rows_alone(monkeypatch: pytest.MonkeyPatch) ->
         assert not set(table.trial[fold.rows]) & set(table.trial[member.rows])
         assert member.standardisation is not None
         mean = table.windows.tokens[member.rows].mean(axis=0)
-        np.testing.assert_allclose(member.standardisation.mean, mean, rtol=0, atol=1e-12)  # float64 sums of 32
+        np.testing.assert_allclose(
+            member.standardisation.mean, mean, rtol=0, atol=1e-12
+        )  # float64 sums of 32
     held_out = [trial for fold, _ in seen for trial in set(table.trial[fold.rows])]
     assert len(held_out) == len(set(held_out)) == 10
 
@@ -170,10 +208,14 @@ def test_training_stops_when_the_held_out_kl_has_stopped_falling() -> None:
     best = checkpoint.training["epochs"]
     assert len(held_out) == best + 3 < 60
     assert held_out[-1].held_out_kl == held_out[best - 1].held_out_kl
-    assert [(s.done, s.total) for s in steps if s.stage == "final model"] == [(i + 1, best) for i in range(best)]
+    assert [(s.done, s.total) for s in steps if s.stage == "final model"] == [
+        (i + 1, best) for i in range(best)
+    ]
 
 
-def test_an_ensemble_has_members_of_different_seeds_and_predicts_their_mean(pair: Checkpoint) -> None:
+def test_an_ensemble_has_members_of_different_seeds_and_predicts_their_mean(
+    pair: Checkpoint,
+) -> None:
     assert pair.model.members == len(pair.states) == 2
     one, two = pair.networks()
     tokens = torch.from_numpy(make_table(seed=3).windows.tokens[:4]).float()
@@ -201,9 +243,13 @@ def test_the_final_model_is_standardised_with_all_rows(quick: Checkpoint) -> Non
     tokens = make_table().windows.tokens
     state = quick.states[0]
     # float32 of float64
-    np.testing.assert_allclose(state["standardise.mean"].numpy(), tokens.mean(axis=0), rtol=1e-6, atol=1e-7)
+    np.testing.assert_allclose(
+        state["standardise.mean"].numpy(), tokens.mean(axis=0), rtol=1e-6, atol=1e-7
+    )
     scale = tokens.std(axis=0)
-    np.testing.assert_allclose(state["standardise.scale"].numpy(), np.where(scale == 0, 1, scale), rtol=1e-6)
+    np.testing.assert_allclose(
+        state["standardise.scale"].numpy(), np.where(scale == 0, 1, scale), rtol=1e-6
+    )
 
 
 def test_rows_without_a_label_or_a_signal_are_ignored(quick: Checkpoint) -> None:
@@ -212,8 +258,12 @@ def test_rows_without_a_label_or_a_signal_are_ignored(quick: Checkpoint) -> None
     unlabelled = _with_labels(extra, np.full((len(extra), 3), np.nan))
     joined = join_tables([table, unlabelled])
     got = fit(joined, QUICK)
-    assert same_checkpoint(quick, dataclasses.replace(got, training={**got.training, "data": "planted"}))
-    dead = _with_modality_missing(_with_modality_missing(table, "gsr", np.arange(4)), "ppg", np.arange(4))
+    assert same_checkpoint(
+        quick, dataclasses.replace(got, training={**got.training, "data": "planted"})
+    )
+    dead = _with_modality_missing(
+        _with_modality_missing(table, "gsr", np.arange(4)), "ppg", np.arange(4)
+    )
     assert fit(dead, QUICK).training["rows"] == len(table) - 4
 
 
@@ -237,7 +287,10 @@ def test_too_few_trials_are_refused_before_training() -> None:
 
 def people(count: int) -> FeatureTable:
     """Each with ten trials of their own."""
-    tables = [dataclasses.replace(make_table(seed=i), subject=np.full(40, f"person{i}")) for i in range(count)]
+    tables = [
+        dataclasses.replace(make_table(seed=i), subject=np.full(40, f"person{i}"))
+        for i in range(count)
+    ]
     return join_tables(tables)
 
 
@@ -258,7 +311,9 @@ def test_whole_people_are_held_out_where_there_are_three_or_more(
 
     monkeypatch.setattr(FoldsInTraining, "__init__", spy)
     table = people(count)
-    checkpoint = fit(table, dataclasses.replace(QUICK, split=asked, plan=TrainingPlan(epochs=1, batch_size=16)))
+    checkpoint = fit(
+        table, dataclasses.replace(QUICK, split=asked, plan=TrainingPlan(epochs=1, batch_size=16))
+    )
     assert checkpoint.training["options"]["split"] == split
     assert checkpoint.training["split"].startswith(f"grouped by {split[:-1]}: ")
     held_out = [sorted(set(table.subject[fold.rows])) for fold in seen]
@@ -270,13 +325,18 @@ def test_whole_people_are_held_out_where_there_are_three_or_more(
 
 
 def test_one_person_cannot_be_held_out() -> None:
-    with pytest.raises(TableError, match=r"Too few subjects.*at least 2 subjects, got 1.*--split trials"):
+    with pytest.raises(
+        TableError, match=r"Too few subjects.*at least 2 subjects, got 1.*--split trials"
+    ):
         fit(make_table(), dataclasses.replace(QUICK, split="subjects"))
 
 
 def test_trials_that_share_an_id_are_named_where_too_few_are_left() -> None:
     table = dataclasses.replace(make_table(), trial=np.full(40, "film"))
-    with pytest.raises(TableError, match=r"planted: 10 trials share the id 'film'.*got 1 different ids\. Number them"):
+    with pytest.raises(
+        TableError,
+        match=r"planted: 10 trials share the id 'film'.*got 1 different ids\. Number them",
+    ):
         fit(table, QUICK)
 
 
@@ -292,7 +352,9 @@ def test_an_unknown_device_is_refused(name: str) -> None:
         choose_device(name)
 
 
-def test_a_gpu_that_is_not_there_is_refused_with_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_gpu_that_is_not_there_is_refused_with_a_sentence(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
     with pytest.raises(InputError, match=r"A GPU was asked for and none can be used.*--device cpu"):
         choose_device("cuda")
@@ -307,9 +369,15 @@ class _PulledPlugError(Exception):
 
 @pytest.mark.parametrize("stop_at", [1, 3, 4, 5, 7])
 def test_an_interrupted_fit_goes_on_to_the_identical_checkpoint(
-    stop_at: int, pair: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    stop_at: int,
+    pair: Checkpoint,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """4 epochs held out and 4 of the 2 members at once, stopped at one of them, then again right after."""
+    """4 epochs held out and 4 of the 2 members at once,
+    stopped at one of them, then again right after.
+    """
     monkeypatch.setattr(resume_module, "SAVE_EVERY_S", -1.0)
     options = dataclasses.replace(QUICK, members=2)
     resume, count = tmp_path / "model.pt.resume", 0
@@ -331,10 +399,12 @@ def test_an_interrupted_fit_goes_on_to_the_identical_checkpoint(
     if stop_at > 1:
         assert "Going on from" in caplog.text
         assert len(steps) <= 8 - (stop_at - 1)  # nothing that was saved is done again
-    assert list(tmp_path.iterdir()) == [resume]  # for the caller to delete, once the checkpoint is saved
+    assert list(tmp_path.iterdir()) == [
+        resume
+    ]  # for the caller to delete, once the checkpoint is saved
 
 
-def test_a_fit_killed_between_its_last_held_out_epoch_and_the_choice_of_epochs_makes_the_same_choice(
+def test_a_fit_killed_before_the_choice_of_epochs_makes_the_same_choice(
     tmp_path: Path, quick: Checkpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(resume_module, "SAVE_EVERY_S", -1.0)
@@ -348,19 +418,27 @@ def test_a_fit_killed_between_its_last_held_out_epoch_and_the_choice_of_epochs_m
         with pytest.raises(_PulledPlugError):
             fit(make_table(), QUICK, resume_path=resume)
     steps: list[Step] = []
-    assert same_checkpoint(fit(make_table(), QUICK, on_step=steps.append, resume_path=resume), quick)
+    assert same_checkpoint(
+        fit(make_table(), QUICK, on_step=steps.append, resume_path=resume), quick
+    )
     assert "held out" not in {step.stage for step in steps}
 
 
-def test_a_finished_fit_is_not_trained_again_before_its_state_is_deleted(tmp_path: Path, quick: Checkpoint) -> None:
+def test_a_finished_fit_is_not_trained_again_before_its_state_is_deleted(
+    tmp_path: Path, quick: Checkpoint
+) -> None:
     resume = tmp_path / "model.pt.resume"
     fit(make_table(), QUICK, resume_path=resume)
     steps: list[Step] = []
-    assert same_checkpoint(fit(make_table(), QUICK, on_step=steps.append, resume_path=resume), quick)
+    assert same_checkpoint(
+        fit(make_table(), QUICK, on_step=steps.append, resume_path=resume), quick
+    )
     assert steps == []
 
 
-@pytest.mark.parametrize(("kept", "every_s", "copies"), [(False, -1.0, 0), (True, 1e9, 1), (True, -1.0, 4)])
+@pytest.mark.parametrize(
+    ("kept", "every_s", "copies"), [(False, -1.0, 0), (True, 1e9, 1), (True, -1.0, 4)]
+)
 def test_states_are_copied_only_when_they_are_written(
     kept: bool, every_s: float, copies: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -394,7 +472,10 @@ def test_the_first_epoch_can_be_gone_on_from_as_soon_as_it_is_done(tmp_path: Pat
 
 
 def test_a_state_from_a_gpu_starts_anew_on_a_cpu_and_says_so(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, quick: Checkpoint
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    quick: Checkpoint,
 ) -> None:
     resume = tmp_path / "model.pt.resume"
     _stopped(resume, monkeypatch)
@@ -402,7 +483,9 @@ def test_a_state_from_a_gpu_starts_anew_on_a_cpu_and_says_so(
     state["identity"] = fit_module._identity(make_table(), QUICK, torch.device("cuda"))
     torch.save(state, resume)
     steps: list[Step] = []
-    assert same_checkpoint(fit(make_table(), QUICK, on_step=steps.append, resume_path=resume), quick)
+    assert same_checkpoint(
+        fit(make_table(), QUICK, on_step=steps.append, resume_path=resume), quick
+    )
     assert steps[0].done == 1
     assert "another kind of device: starting again" in caplog.text
 
@@ -410,7 +493,9 @@ def test_a_state_from_a_gpu_starts_anew_on_a_cpu_and_says_so(
 def test_what_auto_stands_for_goes_on_where_auto_stopped() -> None:
     named = dataclasses.replace(QUICK, device="cpu")
     cpu = torch.device("cpu")
-    assert fit_module._identity(make_table(), named, cpu) == fit_module._identity(make_table(), QUICK, cpu)
+    assert fit_module._identity(make_table(), named, cpu) == fit_module._identity(
+        make_table(), QUICK, cpu
+    )
 
 
 def test_the_measures_say_whose_they_are(quick: Checkpoint, pair: Checkpoint) -> None:
@@ -437,10 +522,14 @@ KILLED = """
 """
 
 
-def test_a_fit_killed_outright_goes_on_to_the_identical_checkpoint(tmp_path: Path, quick: Checkpoint) -> None:
+def test_a_fit_killed_outright_goes_on_to_the_identical_checkpoint(
+    tmp_path: Path, quick: Checkpoint
+) -> None:
     resume = tmp_path / "model.pt.resume"
     program = textwrap.dedent(KILLED).format(tests=str(Path(__file__).parent), resume=str(resume))
-    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, text=True
+    ) as process:
         assert process.stdout is not None
         for line in process.stdout:
             if line.strip() == "3":
@@ -449,7 +538,9 @@ def test_a_fit_killed_outright_goes_on_to_the_identical_checkpoint(tmp_path: Pat
     assert process.returncode == -signal.SIGKILL
     assert resume.is_file()
     steps: list[Step] = []
-    assert same_checkpoint(fit(make_table(), QUICK, on_step=steps.append, resume_path=resume), quick)
+    assert same_checkpoint(
+        fit(make_table(), QUICK, on_step=steps.append, resume_path=resume), quick
+    )
     assert steps[0].done == 3
 
 
@@ -484,12 +575,19 @@ def test_the_state_of_a_fit_of_something_else_is_not_used(
     table, options = OTHERS[what]
     job = fit_module._Job(table, options, resume)
     assert job.saved.of("folds") is None
-    assert "belongs to other data or options, or to another kind of device: starting again" in caplog.text
+    assert (
+        "belongs to other data or options, or to another kind of device: starting again"
+        in caplog.text
+    )
 
 
 @pytest.mark.parametrize("damage", ["cut", "random", "list", "empty"])
 def test_a_damaged_state_starts_anew_and_says_so(
-    damage: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, quick: Checkpoint
+    damage: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    quick: Checkpoint,
 ) -> None:
     resume = tmp_path / "model.pt.resume"
     _stopped(resume, monkeypatch)
@@ -502,6 +600,8 @@ def test_a_damaged_state_starts_anew_and_says_so(
     else:
         resume.write_bytes(b"")
     steps: list[Step] = []
-    assert same_checkpoint(fit(make_table(), QUICK, on_step=steps.append, resume_path=resume), quick)
+    assert same_checkpoint(
+        fit(make_table(), QUICK, on_step=steps.append, resume_path=resume), quick
+    )
     assert steps[0].done == 1
     assert "starting again" in caplog.text

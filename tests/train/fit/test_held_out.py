@@ -1,4 +1,6 @@
-"""When to stop is decided on what is held out, and no row is judged by a choice that was made on it."""
+"""When to stop is decided on what is held out,
+and no row is judged by a choice that was made on it.
+"""
 
 from __future__ import annotations
 
@@ -14,23 +16,36 @@ from emodict_train.training.plan import StepPlan
 
 
 def fold_whose_predictions(*shares: float, rows: int = 4) -> Fold:
-    """The truth is (.5, .5), each prediction (share, 1 - share): KL grows with its distance from .5."""
+    """The truth is (.5, .5), each prediction (share, 1 - share):
+    KL grows with its distance from .5.
+    """
     truth = np.full((rows, 2), 0.5)
-    return Fold(np.arange(rows), truth, truth[0], [np.tile([share, 1 - share], (rows, 1)) for share in shares])
+    return Fold(
+        np.arange(rows),
+        truth,
+        truth[0],
+        [np.tile([share, 1 - share], (rows, 1)) for share in shares],
+    )
 
 
 def test_a_fold_is_judged_after_the_epoch_that_is_best_on_the_others() -> None:
     folds = [
-        fold_whose_predictions(0.5, 0.8, 0.8),  # alone it would choose epoch 0; the other two choose 1
+        fold_whose_predictions(
+            0.5, 0.8, 0.8
+        ),  # alone it would choose epoch 0; the other two choose 1
         fold_whose_predictions(0.8, 0.5, 0.8),
         fold_whose_predictions(0.7, 0.6, 0.8),
     ]
-    # For the second fold .5 and .7 beat .8 and .6; for the third epochs 0 and 1 tie, and the first is taken.
+    # For the second fold .5 and .7 beat .8 and .6;
+    # for the third epochs 0 and 1 tie, and the first is taken.
     assert epochs_for_others(folds) == [1, 0, 0]
 
 
 def test_a_large_fold_weighs_by_its_rows_and_a_lone_one_chooses_for_itself() -> None:
-    small, large = fold_whose_predictions(0.5, 0.9, rows=1), fold_whose_predictions(0.6, 0.5, rows=100)
+    small, large = (
+        fold_whose_predictions(0.5, 0.9, rows=1),
+        fold_whose_predictions(0.6, 0.5, rows=100),
+    )
     other = fold_whose_predictions(0.5, 0.5)
     assert epochs_for_others([small, large, other])[2] == 1
     assert epochs_for_others([small]) == [0]

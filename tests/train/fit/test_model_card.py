@@ -43,10 +43,18 @@ def checkpoint_of(
     options: FitOptions | None = None, /, *, kl: tuple[float, float] = (0.1, 0.2), **changes: Any
 ) -> Checkpoint:
     torch.manual_seed(0)
-    metrics = {row: dict.fromkeys(METRICS, value) for row, value in zip(("model", "mean_label"), kl, strict=True)}
+    metrics = {
+        row: dict.fromkeys(METRICS, value)
+        for row, value in zip(("model", "mean_label"), kl, strict=True)
+    }
     about = training(options or FitOptions(split="trials"), **changes)
     return Checkpoint(
-        FEATURES, MODEL, (EmotionDict(MODEL, FEATURES).state_dict(),), np.array([0.4, 0.6]), metrics, about
+        FEATURES,
+        MODEL,
+        (EmotionDict(MODEL, FEATURES).state_dict(),),
+        np.array([0.4, 0.6]),
+        metrics,
+        about,
     )
 
 
@@ -63,14 +71,25 @@ def test_the_front_is_yaml_with_the_measures_as_a_model_index() -> None:
     (result,) = model["results"]
     assert model["name"] == "wrist"
     assert {"type", "name"} <= set(result["task"]) & set(result["dataset"])
-    assert {metric["type"]: metric["value"] for metric in result["metrics"]} == dict.fromkeys(METRICS, 0.1)
+    assert {metric["type"]: metric["value"] for metric in result["metrics"]} == dict.fromkeys(
+        METRICS, 0.1
+    )
     assert {"gsr", "ppg"} <= set(front["tags"])
 
 
-def test_the_card_names_the_features_what_is_needed_the_emotions_and_both_rows_of_measures() -> None:
+def test_the_card_names_the_features_what_is_needed_the_emotions_and_both_rows_of_measures() -> (
+    None
+):
     card = model_card(checkpoint_of(), name="wrist")
-    for text in (FEATURES.fingerprint, "| sensors it needs | ppg |", "calm, glad", "| this model | 0.1000 |",
-                 "| mean label | 0.2000 |", "2 people: 60 windows of 6 trials", "torch 2.13.0"):  # fmt: skip
+    for text in (
+        FEATURES.fingerprint,
+        "| sensors it needs | ppg |",
+        "calm, glad",
+        "| this model | 0.1000 |",
+        "| mean label | 0.2000 |",
+        "2 people: 60 windows of 6 trials",
+        "torch 2.13.0",
+    ):
         assert text in card
 
 
@@ -105,14 +124,20 @@ def test_a_checkpoint_without_a_record_of_its_training_has_a_card_that_says_so()
     assert "model-index" not in front_matter(card)
 
 
-@pytest.mark.parametrize("change", [{"options": 3}, {"options": {}}, {"rows": None, "split": 4}, {"software": {}}])
-def test_a_record_that_this_emodict_does_not_write_is_refused_in_a_sentence(change: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    "change", [{"options": 3}, {"options": {}}, {"rows": None, "split": 4}, {"software": {}}]
+)
+def test_a_record_that_this_emodict_does_not_write_is_refused_in_a_sentence(
+    change: dict[str, Any],
+) -> None:
     with pytest.raises(ModelError, match=r"record of its training cannot be read.*Train again"):
         model_card(checkpoint_of(**change), name="m")
 
 
 def test_an_emotion_named_like_a_piece_of_a_table_stays_in_its_cell() -> None:
-    odd = dataclasses.replace(checkpoint_of(), model=dataclasses.replace(MODEL, emotions=("a|b", "c\nd")))
+    odd = dataclasses.replace(
+        checkpoint_of(), model=dataclasses.replace(MODEL, emotions=("a|b", "c\nd"))
+    )
     assert "| emotions | a\\|b, c d |" in model_card(odd, name="m")
 
 
@@ -122,7 +147,9 @@ def test_a_changed_weight_changes_the_card_and_nothing_else_does(tmp_path: Path)
     assert model_card(load_checkpoint(tmp_path / "m.pt"), name="m") == model_card(one, name="m")
     state = {name: value.clone() for name, value in one.states[0].items()}
     next(iter(state.values())).view(-1)[0] += 1
-    assert model_card(dataclasses.replace(one, states=(state,)), name="m") != model_card(one, name="m")
+    assert model_card(dataclasses.replace(one, states=(state,)), name="m") != model_card(
+        one, name="m"
+    )
 
 
 @pytest.mark.parametrize(
@@ -159,9 +186,21 @@ def test_the_command_on_the_card_asks_for_the_very_options_that_were_asked_for(
 @pytest.mark.parametrize(
     ("split", "said", "not_said"),
     [
-        ("subjects", "Grouped by subject: nobody stands on both sides", "for a new person expect worse"),
-        ("trials", "Trials were held out, not people: for a new person expect worse", "nobody stands"),
-        ("windows", "It was not measured on trials it had not seen", "for a new person expect worse"),
+        (
+            "subjects",
+            "Grouped by subject: nobody stands on both sides",
+            "for a new person expect worse",
+        ),
+        (
+            "trials",
+            "Trials were held out, not people: for a new person expect worse",
+            "nobody stands",
+        ),
+        (
+            "windows",
+            "It was not measured on trials it had not seen",
+            "for a new person expect worse",
+        ),
     ],
 )
 def test_the_card_says_what_was_held_out(split: str, said: str, not_said: str) -> None:
@@ -176,7 +215,9 @@ def test_the_presets_differ_in_more_than_options_can_say() -> None:
     assert PRESETS["paper"].plan.distillation != PRESETS["robust"].plan.distillation
 
 
-def test_the_card_of_a_checkpoint_is_printed_and_written(run_in_process: Run, tmp_path: Path) -> None:
+def test_the_card_of_a_checkpoint_is_printed_and_written(
+    run_in_process: Run, tmp_path: Path
+) -> None:
     save_checkpoint(checkpoint_of(), tmp_path / "wrist.pt")
     card = model_card(checkpoint_of(), name="wrist")
     assert run_in_process(cli, "card", tmp_path / "wrist.pt") == (0, card, "")
@@ -184,14 +225,18 @@ def test_the_card_of_a_checkpoint_is_printed_and_written(run_in_process: Run, tm
     assert (tmp_path / "README.md").read_text(encoding="utf-8") == card
 
 
-def test_a_card_is_not_written_over_something_that_is_no_page(run_in_process: Run, tmp_path: Path) -> None:
+def test_a_card_is_not_written_over_something_that_is_no_page(
+    run_in_process: Run, tmp_path: Path
+) -> None:
     save_checkpoint(checkpoint_of(), tmp_path / "wrist.pt")
     code, _, err = run_in_process(cli, "card", tmp_path / "wrist.pt", "-o", tmp_path / "wrist.pt")
     assert code == 2
     assert "a file ending in .md" in err
 
 
-def test_a_card_that_cannot_be_written_ends_a_fit_before_it_starts(run_in_process: Run, tmp_path: Path) -> None:
+def test_a_card_that_cannot_be_written_ends_a_fit_before_it_starts(
+    run_in_process: Run, tmp_path: Path
+) -> None:
     (tmp_path / "wrist.card.md").mkdir()
     code, _, err = run_in_process(cli, "fit", tmp_path / "nothing.h5", "-o", tmp_path / "wrist.pt")
     assert code == 2

@@ -25,7 +25,13 @@ def test_the_papers_preset_trains_as_its_section_4_2_says() -> None:
 
 def test_the_papers_preset_has_the_sizes_of_its_table_2() -> None:
     spec = ModelSpec(("a", "b"), ("eeg", "gsr"), **preset("paper").model)
-    assert (spec.d_model, spec.heads, spec.layers, spec.elements, spec.latent) == (24, 4, 3, 32, 128)
+    assert (spec.d_model, spec.heads, spec.layers, spec.elements, spec.latent) == (
+        24,
+        4,
+        3,
+        32,
+        128,
+    )
     # from (11, B, 24) to (B, 32) by one Linear: the released code reads the last token
     assert spec.readout == "last"
 
@@ -33,7 +39,9 @@ def test_the_papers_preset_has_the_sizes_of_its_table_2() -> None:
 def test_the_robust_preset_is_what_trains_where_nothing_is_asked_for() -> None:
     assert DEFAULT_PRESET == "robust"
     assert preset("robust").plan == TrainingPlan()
-    assert ModelSpec(("a", "b"), ("eeg", "gsr"), **preset("robust").model) == ModelSpec(("a", "b"), ("eeg", "gsr"))
+    assert ModelSpec(("a", "b"), ("eeg", "gsr"), **preset("robust").model) == ModelSpec(
+        ("a", "b"), ("eeg", "gsr")
+    )
 
 
 @pytest.mark.parametrize("name", list(PRESETS))
@@ -44,7 +52,9 @@ def test_what_is_not_asked_for_stays_as_the_preset_has_it(name: str) -> None:
 
 def test_what_is_asked_for_by_name_replaces_the_presets_own_and_nothing_else() -> None:
     paper = preset("paper")
-    changed = paper.with_changes({"epochs": 7, "input_noise": 0.0, "average": None}, model={"gate": "bare"})
+    changed = paper.with_changes(
+        {"epochs": 7, "input_noise": 0.0, "average": None}, model={"gate": "bare"}
+    )
     assert changed.plan.epochs == 7
     assert changed.plan.learning_rate == paper.plan.learning_rate
     assert dict(changed.model) == {"readout": "last", "gate": "bare"}

@@ -47,7 +47,9 @@ def test_a_checkpoint_reads_back_as_it_was_written(checkpoint: Checkpoint, path:
     assert read.mean_label.tolist() == [0.2, 0.3, 0.5]
     assert (read.metrics, read.training) == (METRICS, TRAINING)
     tokens = torch.randn(3, FEATURES.tokens, FEATURES.token_width)
-    for ours, theirs in zip(predict(read.networks(), tokens), predict(checkpoint.networks(), tokens), strict=True):
+    for ours, theirs in zip(
+        predict(read.networks(), tokens), predict(checkpoint.networks(), tokens), strict=True
+    ):
         assert torch.equal(ours, theirs)
 
 
@@ -74,7 +76,9 @@ def test_pickled_code_is_refused_and_not_run(path: Path, tmp_path: Path, legacy:
     content = torch.load(path, weights_only=True)
     content["training"] = _Payload(victim)
     torch.save(content, path, _use_new_zipfile_serialization=not legacy)
-    with pytest.raises(ModelError, match="pickled Python objects, which could run any code; it was not loaded"):
+    with pytest.raises(
+        ModelError, match="pickled Python objects, which could run any code; it was not loaded"
+    ):
         load_checkpoint(path)
     assert not victim.exists()
     torch.load(path, weights_only=False)  # the payload is a real one
@@ -113,7 +117,9 @@ def test_random_bytes_are_refused(tmp_path: Path, seed: int) -> None:
 
 
 @pytest.mark.parametrize("seed", range(15))
-def test_one_flipped_bit_is_refused_or_has_changed_nothing(path: Path, checkpoint: Checkpoint, seed: int) -> None:
+def test_one_flipped_bit_is_refused_or_has_changed_nothing(
+    path: Path, checkpoint: Checkpoint, seed: int
+) -> None:
     rng = np.random.default_rng(seed)
     broken = bytearray(path.read_bytes())
     broken[int(rng.integers(len(broken)))] ^= 1 << int(rng.integers(8))
@@ -127,7 +133,9 @@ def test_one_flipped_bit_is_refused_or_has_changed_nothing(path: Path, checkpoin
     assert (read.model, read.training) == (checkpoint.model, checkpoint.training)
 
 
-def test_the_format_that_torch_wrote_before_its_archives_is_read(path: Path, checkpoint: Checkpoint) -> None:
+def test_the_format_that_torch_wrote_before_its_archives_is_read(
+    path: Path, checkpoint: Checkpoint
+) -> None:
     torch.save(torch.load(path, weights_only=True), path, _use_new_zipfile_serialization=False)
     read = load_checkpoint(path)
     for ours, theirs in zip(read.states, checkpoint.states, strict=True):
@@ -135,9 +143,15 @@ def test_the_format_that_torch_wrote_before_its_archives_is_read(path: Path, che
 
 
 def test_another_torch_file_is_refused(path: Path) -> None:
-    for content, got in (({"a": torch.ones(2)}, "None"), ([torch.ones(2)], "list"), (torch.ones(2), "Tensor")):
+    for content, got in (
+        ({"a": torch.ones(2)}, "None"),
+        ([torch.ones(2)], "list"),
+        (torch.ones(2), "Tensor"),
+    ):
         torch.save(content, path)
-        with pytest.raises(ModelError, match=rf"not a checkpoint of emodict's\. Expected format .* got {got}"):
+        with pytest.raises(
+            ModelError, match=rf"not a checkpoint of emodict's\. Expected format .* got {got}"
+        ):
             load_checkpoint(path)
 
 
@@ -156,9 +170,22 @@ def _without_a_weight(states: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize(
-    "what", ["features", "model", "states", "one state", "a weight", "mean_label", "metrics", "shape", "modalities"]
+    "what",
+    [
+        "features",
+        "model",
+        "states",
+        "one state",
+        "a weight",
+        "mean_label",
+        "metrics",
+        "shape",
+        "modalities",
+    ],
 )
-def test_parts_that_do_not_go_together_are_refused(path: Path, what: str, checkpoint: Checkpoint) -> None:
+def test_parts_that_do_not_go_together_are_refused(
+    path: Path, what: str, checkpoint: Checkpoint
+) -> None:
     states = [dict(s) for s in checkpoint.states]
     wrong = dataclasses.replace(MODEL, d_model=16)
     other = dataclasses.replace(MODEL, modalities=("eeg", "ppg"))
@@ -183,7 +210,10 @@ def test_features_that_were_edited_are_refused_with_both_ids(path: Path) -> None
     edited["modalities"][0]["settle_s"] += 1
     found = spec_from_dict(edited).fingerprint
     _change(path, features=json.dumps(edited))
-    said = rf"model\.pt: the feature spec was changed .* emodict-1 .*{FEATURES.fingerprint}, got emodict-1 .*{found}"
+    said = (
+        rf"model\.pt: the feature spec was changed .* emodict-1 .*{FEATURES.fingerprint}, "
+        rf"got emodict-1 .*{found}"
+    )
     with pytest.raises(SpecError, match=said):
         load_checkpoint(path)
 
@@ -192,9 +222,14 @@ def test_features_that_this_emodict_computes_otherwise_are_refused_with_both_ids
     checkpoint: Checkpoint, tmp_path: Path
 ) -> None:
     gsr, ppg = FEATURES.modalities
-    other = dataclasses.replace(FEATURES, modalities=(gsr, dataclasses.replace(ppg, settle_s=ppg.settle_s + 1)))
+    other = dataclasses.replace(
+        FEATURES, modalities=(gsr, dataclasses.replace(ppg, settle_s=ppg.settle_s + 1))
+    )
     save_checkpoint(dataclasses.replace(checkpoint, features=other), tmp_path / "old.pt")
-    said = rf"old\.pt is of other features .*emodict-1.*{FEATURES.fingerprint}.*emodict-1.*{other.fingerprint}"
+    said = (
+        rf"old\.pt is of other features "
+        rf".*emodict-1.*{FEATURES.fingerprint}.*emodict-1.*{other.fingerprint}"
+    )
     with pytest.raises(SpecError, match=said):
         load_checkpoint(tmp_path / "old.pt")
     own = dataclasses.replace(other, id="mine")
@@ -217,7 +252,9 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         load_checkpoint(tmp_path)
 
 
-def test_a_checkpoint_is_written_whole_or_not_at_all(checkpoint: Checkpoint, tmp_path: Path) -> None:
+def test_a_checkpoint_is_written_whole_or_not_at_all(
+    checkpoint: Checkpoint, tmp_path: Path
+) -> None:
     with pytest.raises(OutputError, match="which does not"):
         save_checkpoint(checkpoint, tmp_path / "no" / "model.pt")
     broken = dataclasses.replace(checkpoint, training={"a": object()})

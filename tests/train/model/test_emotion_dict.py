@@ -9,7 +9,13 @@ from torch import Tensor, nn
 
 from emodict.engine.model_spec import ModelSpec
 from emodict.features.spec import FeatureSpec, load_spec
-from emodict_train.model.emotion_dict import Dictionary, EmotionDict, Encoder, Standardise, sinusoidal_positions
+from emodict_train.model.emotion_dict import (
+    Dictionary,
+    EmotionDict,
+    Encoder,
+    Standardise,
+    sinusoidal_positions,
+)
 
 EMOTIONS = tuple(f"emotion{i}" for i in range(10))
 
@@ -18,7 +24,9 @@ def _spec(features: FeatureSpec, **changes: object) -> ModelSpec:
     return ModelSpec(EMOTIONS, features.modality_names, **changes)  # type: ignore[arg-type]
 
 
-def _network(features: FeatureSpec, *, auxiliary: bool = False, seed: int = 0, **changes: object) -> EmotionDict:
+def _network(
+    features: FeatureSpec, *, auxiliary: bool = False, seed: int = 0, **changes: object
+) -> EmotionDict:
     """In evaluation mode, with BatchNorm statistics that are not the defaults."""
     torch.manual_seed(seed)
     network = EmotionDict(_spec(features, **changes), features, auxiliary=auxiliary)
@@ -32,7 +40,9 @@ def _network(features: FeatureSpec, *, auxiliary: bool = False, seed: int = 0, *
 
 
 def _tokens(features: FeatureSpec, rows: int = 5, seed: int = 1) -> Tensor:
-    return torch.randn(rows, features.tokens, features.token_width, generator=torch.Generator().manual_seed(seed))
+    return torch.randn(
+        rows, features.tokens, features.token_width, generator=torch.Generator().manual_seed(seed)
+    )
 
 
 def _numpy(module: nn.Module) -> dict[str, np.ndarray]:
@@ -76,9 +86,17 @@ def test_the_encoder_is_a_stack_of_torchs_own_untouched_layers_between_two_linea
     ours = _network(features, readout="last").encoder
     layers = []
     for i in range(3):
-        layer = nn.TransformerEncoderLayer(24, 4, dim_feedforward=32, dropout=0.0, batch_first=True).eval()
+        layer = nn.TransformerEncoderLayer(
+            24, 4, dim_feedforward=32, dropout=0.0, batch_first=True
+        ).eval()
         prefix = f"transformer.layers.{i}."
-        layer.load_state_dict({k.removeprefix(prefix): v for k, v in ours.state_dict().items() if k.startswith(prefix)})
+        layer.load_state_dict(
+            {
+                k.removeprefix(prefix): v
+                for k, v in ours.state_dict().items()
+                if k.startswith(prefix)
+            }
+        )
         layers.append(layer)
     x = _tokens(features)
     with torch.no_grad():
@@ -86,7 +104,9 @@ def test_the_encoder_is_a_stack_of_torchs_own_untouched_layers_between_two_linea
         for layer in layers:
             hidden = layer(hidden)
         expected = hidden[:, -1] @ ours.to_weights.weight.T + ours.to_weights.bias
-        torch.testing.assert_close(ours(x), expected, atol=1e-5, rtol=0)  # float32, other order of sums
+        torch.testing.assert_close(
+            ours(x), expected, atol=1e-5, rtol=0
+        )  # float32, other order of sums
 
 
 @pytest.mark.parametrize("readout", ["last", "mean", "flatten"])
@@ -115,9 +135,13 @@ def test_dropout_acts_in_training_alone_and_only_where_asked() -> None:
     assert shares
     assert set(shares) == {0.0}
     with_dropout = EmotionDict(_spec(features), features, dropout=0.5).eval()
-    assert torch.equal(with_dropout(_tokens(features)).weights, with_dropout(_tokens(features)).weights)
+    assert torch.equal(
+        with_dropout(_tokens(features)).weights, with_dropout(_tokens(features)).weights
+    )
     with_dropout.train()
-    assert not torch.equal(with_dropout(_tokens(features)).weights, with_dropout(_tokens(features)).weights)
+    assert not torch.equal(
+        with_dropout(_tokens(features)).weights, with_dropout(_tokens(features)).weights
+    )
 
 
 def test_the_dictionary_is_orthonormal_and_stays_so_after_training_steps() -> None:
@@ -132,7 +156,9 @@ def test_the_dictionary_is_orthonormal_and_stays_so_after_training_steps() -> No
     after = dictionary.matrix.detach()
     assert (after - before).abs().max() > 0.01  # it has learned
     for matrix in (before, after):
-        torch.testing.assert_close(matrix.T @ matrix, torch.eye(32), atol=1e-5, rtol=0)  # float32 QR
+        torch.testing.assert_close(
+            matrix.T @ matrix, torch.eye(32), atol=1e-5, rtol=0
+        )  # float32 QR
 
 
 def test_the_latent_is_the_weighted_sum_of_the_dictionarys_elements() -> None:
@@ -141,7 +167,9 @@ def test_the_latent_is_the_weighted_sum_of_the_dictionarys_elements() -> None:
     elements = dictionary.matrix.detach().double().numpy()
     for row, latent in zip(weights.numpy(), dictionary(weights).detach().numpy(), strict=True):
         # float32 sums of 32 terms
-        np.testing.assert_allclose(latent, sum(row[i] * elements[:, i] for i in range(32)), atol=1e-6)
+        np.testing.assert_allclose(
+            latent, sum(row[i] * elements[:, i] for i in range(32)), atol=1e-6
+        )
 
 
 def test_the_dictionary_spans_what_its_parameter_spans() -> None:
@@ -177,14 +205,18 @@ def test_the_whole_path_is_its_parts_one_after_the_other_and_ends_in_a_softmax()
     assert torch.equal(out.weights, weights)
     assert torch.equal(out.latent, latent)
     shares = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
-    np.testing.assert_allclose(out.log_distribution.exp().numpy(), shares, atol=1e-6)  # float32 shares
+    np.testing.assert_allclose(
+        out.log_distribution.exp().numpy(), shares, atol=1e-6
+    )  # float32 shares
 
 
 def test_the_papers_own_sizes_make_52634_parameters() -> None:
     features = load_spec("emodict-1")
     assert (features.tokens, features.token_width) == (11, 18)
     network = EmotionDict(_spec(features, gate="bare", readout="last"), features)
-    assert sum(p.numel() for p in network.parameters()) == 52_634  # SCIENCE.md, of the released code with width 32
+    assert (
+        sum(p.numel() for p in network.parameters()) == 52_634
+    )  # SCIENCE.md, of the released code with width 32
 
 
 @pytest.mark.parametrize(
@@ -196,7 +228,9 @@ def test_the_papers_own_sizes_make_52634_parameters() -> None:
         ("edl-89", {"gsr": (0, 39), "skt": (39, 43), "ecg": (43, 82), "hr": (82, 89)}),
     ],
 )
-def test_each_modality_has_its_own_encoder_for_its_own_tokens(spec_id: str, tokens: dict[str, tuple[int, int]]) -> None:
+def test_each_modality_has_its_own_encoder_for_its_own_tokens(
+    spec_id: str, tokens: dict[str, tuple[int, int]]
+) -> None:
     features = load_spec(spec_id)
     network = _network(features, auxiliary=True)
     assert {name: (part.start, part.stop) for name, part in network.token_slices.items()} == tokens
@@ -209,13 +243,17 @@ def test_each_modality_has_its_own_encoder_for_its_own_tokens(spec_id: str, toke
             encoder = network.modality_encoders[name]
             assert isinstance(encoder, Encoder)
             assert torch.equal(encoder.positions, sinusoidal_positions(stop - start, 24))
-            expected = encoder(x[:, start:stop]) @ network.dictionary.matrix.T  # eq. 11, 12: the same dictionary
+            expected = (
+                encoder(x[:, start:stop]) @ network.dictionary.matrix.T
+            )  # eq. 11, 12: the same dictionary
             assert torch.equal(latents[name], expected)
 
 
 @pytest.mark.parametrize("names", [("ppg",), ("gsr", "ppg"), ("eeg", "video")])
 @pytest.mark.parametrize("spec_id", ["emodict-1", "dmer-2024", "dmer-sample"])
-def test_a_subset_of_modalities_makes_a_smaller_model_that_works(spec_id: str, names: tuple[str, ...]) -> None:
+def test_a_subset_of_modalities_makes_a_smaller_model_that_works(
+    spec_id: str, names: tuple[str, ...]
+) -> None:
     features = load_spec(spec_id).with_modalities(names)
     network = _network(features, auxiliary=True)
     with torch.no_grad():
@@ -223,7 +261,9 @@ def test_a_subset_of_modalities_makes_a_smaller_model_that_works(spec_id: str, n
     assert out.weights.shape == (4, 32)
     assert set(network.modality_encoders) == set(names)
     # float32 shares
-    torch.testing.assert_close(out.log_distribution.exp().sum(dim=1), torch.ones(4), atol=1e-6, rtol=0)
+    torch.testing.assert_close(
+        out.log_distribution.exp().sum(dim=1), torch.ones(4), atol=1e-6, rtol=0
+    )
 
 
 def test_what_is_missing_acts_exactly_like_the_training_mean() -> None:

@@ -21,7 +21,9 @@ ROWS, SIZE = 4, 128
 def _latents(names: tuple[str, ...], seed: int = 0) -> tuple[Tensor, dict[str, Tensor]]:
     generator = torch.Generator().manual_seed(seed)
     latent = torch.randn(ROWS, SIZE, generator=generator, requires_grad=True)
-    return latent, {n: torch.randn(ROWS, SIZE, generator=generator, requires_grad=True) for n in names}
+    return latent, {
+        n: torch.randn(ROWS, SIZE, generator=generator, requires_grad=True) for n in names
+    }
 
 
 def _softmax(x: np.ndarray) -> np.ndarray:
@@ -42,7 +44,9 @@ def _plain(tensor: Tensor) -> np.ndarray:
 def test_the_main_loss_is_kl_by_hand_with_0_log_0_as_0() -> None:
     truth = torch.tensor([[0.5, 0.5, 0.0], [1.0, 0.0, 0.0]])
     predicted = torch.tensor([[0.25, 0.5, 0.25], [0.5, 0.25, 0.25]])
-    by_hand = (0.5 * math.log(0.5 / 0.25) + 0.5 * math.log(0.5 / 0.5) + 1.0 * math.log(1.0 / 0.5)) / 2
+    by_hand = (
+        0.5 * math.log(0.5 / 0.25) + 0.5 * math.log(0.5 / 0.5) + 1.0 * math.log(1.0 / 0.5)
+    ) / 2
     assert main_loss(predicted.log(), truth).item() == pytest.approx(by_hand, abs=1e-7)  # float32
 
 
@@ -83,13 +87,17 @@ def test_without_eeg_there_is_one_auxiliary_loss() -> None:
     latent, latents = _latents(("gsr", "skt", "ecg", "hr"))
     mean = sum(_plain(h) for h in latents.values()) / 4
     # float32 sums of 128 terms
-    assert auxiliary_loss("kl", latent, latents).item() == pytest.approx(_kl(_plain(latent), mean), rel=1e-5)
+    assert auxiliary_loss("kl", latent, latents).item() == pytest.approx(
+        _kl(_plain(latent), mean), rel=1e-5
+    )
 
 
 def test_negative_latents_give_a_number() -> None:
     latent, latents = _latents(("eeg", "gsr"))
     for form in ("kl", "literal", "mse"):
-        assert torch.isfinite(auxiliary_loss(form, latent - 100, {n: h - 50 for n, h in latents.items()}))
+        assert torch.isfinite(
+            auxiliary_loss(form, latent - 100, {n: h - 50 for n, h in latents.items()})
+        )
 
 
 @pytest.mark.parametrize(("form", "fixed"), [("kl", True), ("mse", True), ("literal", False)])
@@ -110,7 +118,13 @@ def _one_step(auxiliary: str) -> EmotionDict:
     plan = TrainingPlan(epochs=1, batch_size=8, auxiliary=auxiliary, average=0.0)
     spec = ModelSpec(("a", "b", "c"), features.modality_names, layers=1)
     x, d = tokens.double().numpy(), labels.double().numpy()
-    ensemble = Ensemble(lambda _: TrainedEmotionDict(spec, features, plan), x, d, [Member(np.arange(8), seed=0)], plan)
+    ensemble = Ensemble(
+        lambda _: TrainedEmotionDict(spec, features, plan),
+        x,
+        d,
+        [Member(np.arange(8), seed=0)],
+        plan,
+    )
     ensemble.run_epoch()
     network = TrainedEmotionDict(spec, features, plan)
     network.load_state_dict(ensemble.states()[0])

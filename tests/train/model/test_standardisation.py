@@ -26,7 +26,9 @@ def test_standardisation_is_numpys_mean_and_deviation_of_what_is_there(tokens: n
         assert got.mean[i, j] == pytest.approx(column.mean(), rel=1e-12, abs=1e-9)
         spread = column.std()
         if spread > 1e-8 * max(1, abs(column.mean())):
-            assert got.scale[i, j] == pytest.approx(spread, rel=1e-6)  # rounding of a spread far below the mean
+            assert got.scale[i, j] == pytest.approx(
+                spread, rel=1e-6
+            )  # rounding of a spread far below the mean
         elif spread == 0:
             assert got.scale[i, j] == 1
     assert np.isfinite(got.apply(tokens)).all()
@@ -51,4 +53,7 @@ def test_a_feature_never_seen_in_training_tells_nothing_later() -> None:
     tokens = np.ones((5, 1, 2))
     tokens[:, 0, 1] = np.nan
     standardisation = fit_standardisation(tokens)
-    assert standardisation.apply(np.array([[[1.0, 1e6]], [[1.0, np.nan]]])).tolist() == [[[0, 0]], [[0, 0]]]
+    assert standardisation.apply(np.array([[[1.0, 1e6]], [[1.0, np.nan]]])).tolist() == [
+        [[0, 0]],
+        [[0, 0]],
+    ]

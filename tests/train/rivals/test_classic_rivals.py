@@ -26,10 +26,29 @@ from emodict_train.rivals.nearest_neighbours import AAkNN
 from emodict_train.rivals.problem_transformation import PTSVM, PTBayes
 
 NAMES = [
-    *("PT-Bayes", "PT-SVM", "AA-kNN", "AA-BP", "SA-IIS", "SA-BFGS", "SA-CPNN", "SA-CPNN (one-hot)", "DLDL"),
+    *(
+        "PT-Bayes",
+        "PT-SVM",
+        "AA-kNN",
+        "AA-BP",
+        "SA-IIS",
+        "SA-BFGS",
+        "SA-CPNN",
+        "SA-CPNN (one-hot)",
+        "DLDL",
+    ),
     *("EDL-LRL", "EDLConv", "MISA", "TAILOR", "mean label", "kernel ridge"),
 ]
-CLASSIC = ["PT-Bayes", "PT-SVM", "AA-kNN", "SA-IIS", "SA-BFGS", "EDL-LRL", "mean label", "kernel ridge"]
+CLASSIC = [
+    "PT-Bayes",
+    "PT-SVM",
+    "AA-kNN",
+    "SA-IIS",
+    "SA-BFGS",
+    "EDL-LRL",
+    "mean label",
+    "kernel ridge",
+]
 every_classic = pytest.mark.parametrize("name", CLASSIC)
 
 ROWS, FEATURES, LABELS = 60, 4, 3
@@ -50,16 +69,24 @@ def single_labels(seed: int = 0, rows: int = ROWS) -> tuple[np.ndarray, np.ndarr
 
 
 def quarters(rows: int = ROWS) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Features, distributions in quarters, and how often each (row, label) stands for itself in them."""
+    """Features, distributions in quarters, and how often each (row, label)
+    stands for itself in them.
+    """
     rng = np.random.default_rng(1)
     times = rng.multinomial(4, np.full(LABELS, 1 / LABELS), size=rows)
-    return rng.normal(size=(rows, FEATURES)) + times @ rng.normal(size=(LABELS, FEATURES)), times / 4, times
+    return (
+        rng.normal(size=(rows, FEATURES)) + times @ rng.normal(size=(LABELS, FEATURES)),
+        times / 4,
+        times,
+    )
 
 
 def repeated(X: np.ndarray, times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Each row as an example of each label, as many times as said."""
     labels = np.tile(np.arange(times.shape[1]), len(X))
-    return np.repeat(np.repeat(X, times.shape[1], axis=0), times.ravel(), axis=0), np.repeat(labels, times.ravel())
+    return np.repeat(np.repeat(X, times.shape[1], axis=0), times.ravel(), axis=0), np.repeat(
+        labels, times.ravel()
+    )
 
 
 def kl_sum(D: np.ndarray, P: np.ndarray) -> float:
@@ -69,9 +96,12 @@ def kl_sum(D: np.ndarray, P: np.ndarray) -> float:
 # The mapping by name
 
 
-def test_the_rivals_are_listed_in_the_order_of_the_tables_without_importing_what_they_need() -> None:
+def test_the_rivals_are_listed_in_the_order_of_the_tables_without_importing_what_they_need() -> (
+    None
+):
     program = (
-        "import sys; from emodict_train.rivals import GRIDS, RIVALS; print(*RIVALS, sep=';'); print(*GRIDS, sep=';');"
+        "import sys; from emodict_train.rivals import GRIDS, RIVALS; print(*RIVALS, sep=';'); "
+        "print(*GRIDS, sep=';');"
         "print({'torch', 'sklearn', 'scipy'} & set(sys.modules))"
     )
     paths = [path for path in sys.path if path]
@@ -81,7 +111,9 @@ def test_the_rivals_are_listed_in_the_order_of_the_tables_without_importing_what
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_no_rival_has_more_candidates_than_another_may_have_and_takes_each_of_them(name: str) -> None:
+def test_no_rival_has_more_candidates_than_another_may_have_and_takes_each_of_them(
+    name: str,
+) -> None:
     assert 1 <= len(GRIDS[name]) <= BUDGET
     assert len({repr(sorted(candidate.items())) for candidate in GRIDS[name]}) == len(GRIDS[name])
     for candidate in GRIDS[name]:
@@ -105,7 +137,9 @@ def test_the_two_networks_of_conditional_probability_differ_in_how_the_label_ent
 
 @every_classic
 @pytest.mark.parametrize("scale", [1.0, 1e-3])
-def test_every_candidate_predicts_distributions_also_of_labels_with_zeros(name: str, scale: float) -> None:
+def test_every_candidate_predicts_distributions_also_of_labels_with_zeros(
+    name: str, scale: float
+) -> None:
     X, D = planted(rows=30)
     D = np.where(D < 0.2, 0.0, D)
     D /= D.sum(axis=1, keepdims=True)
@@ -130,7 +164,9 @@ def test_a_label_never_seen_in_training_is_not_predicted(name: str) -> None:
 def test_where_all_training_rows_have_one_label_it_is_predicted(name: str) -> None:
     X, _ = planted()
     D = np.tile([0.0, 1.0, 0.0], (len(X), 1))
-    np.testing.assert_allclose(RIVALS[name]().fit(X, D).predict(X), D, atol=5e-3)  # kernel ridge: as above
+    np.testing.assert_allclose(
+        RIVALS[name]().fit(X, D).predict(X), D, atol=5e-3
+    )  # kernel ridge: as above
 
 
 @every_classic
@@ -138,14 +174,18 @@ def test_the_order_of_the_labels_does_not_matter(name: str) -> None:
     X, D = planted()
     order = [2, 0, 1]
     P, permuted = (RIVALS[name]().fit(X, labels).predict(X) for labels in (D, D[:, order]))
-    np.testing.assert_allclose(permuted, P[:, order], atol=1e-3)  # L-BFGS stops where little is gained
+    np.testing.assert_allclose(
+        permuted, P[:, order], atol=1e-3
+    )  # L-BFGS stops where little is gained
 
 
 @pytest.mark.parametrize("name", [name for name in CLASSIC if name != "mean label"])
 def test_what_depends_on_the_features_is_predicted_better_than_by_the_mean_label(name: str) -> None:
     X, D = planted()
     test, train = slice(0, 20), slice(20, None)
-    P, mean = (RIVALS[each]().fit(X[train], D[train]).predict(X[test]) for each in (name, "mean label"))
+    P, mean = (
+        RIVALS[each]().fit(X[train], D[train]).predict(X[test]) for each in (name, "mean label")
+    )
     assert kl_sum(D[test], P) < 0.7 * kl_sum(D[test], mean)
 
 
@@ -161,13 +201,17 @@ def test_predicting_before_fitting_is_refused(name: str) -> None:
 def test_with_one_label_to_a_row_pt_bayes_is_naive_bayes() -> None:
     X, label = single_labels()
     expected = GaussianNB(var_smoothing=0.1).fit(X, label).predict_proba(X)
-    np.testing.assert_allclose(PTBayes(smoothing=0.1).fit(X, np.eye(LABELS)[label]).predict(X), expected, atol=1e-12)
+    np.testing.assert_allclose(
+        PTBayes(smoothing=0.1).fit(X, np.eye(LABELS)[label]).predict(X), expected, atol=1e-12
+    )
 
 
 def test_a_share_weighs_in_pt_bayes_as_that_many_examples_would() -> None:
     X, D, times = quarters()
     expected = GaussianNB(var_smoothing=1e-12).fit(*repeated(X, times)).predict_proba(X)
-    np.testing.assert_allclose(PTBayes(smoothing=1e-12).fit(X, D).predict(X), expected, rtol=1e-6, atol=1e-9)
+    np.testing.assert_allclose(
+        PTBayes(smoothing=1e-12).fit(X, D).predict(X), expected, rtol=1e-6, atol=1e-9
+    )
 
 
 def test_drawn_examples_are_those_of_their_seed_and_on_average_what_the_weights_say() -> None:
@@ -176,7 +220,9 @@ def test_drawn_examples_are_those_of_their_seed_and_on_average_what_the_weights_
     assert np.array_equal(drawn[0], drawn[1])
     assert not np.array_equal(drawn[0], drawn[2])
     # 3000 examples, a third of them of each label: a mean is known to 1 / sqrt(1000).
-    np.testing.assert_allclose(drawn[0].mean(axis=0), PTBayes().fit(X, D).predict(X).mean(axis=0), atol=0.03)
+    np.testing.assert_allclose(
+        drawn[0].mean(axis=0), PTBayes().fit(X, D).predict(X).mean(axis=0), atol=0.03
+    )
 
 
 def test_with_two_labels_pt_svm_is_a_calibrated_linear_machine() -> None:
@@ -184,7 +230,9 @@ def test_with_two_labels_pt_svm_is_a_calibrated_linear_machine() -> None:
     label = np.minimum(label, 1)
     machine = CalibratedClassifierCV(LinearSVC(C=0.1, dual=False), cv=KFold(5)).fit(X, label)
     P = PTSVM(C=0.1).fit(X, np.eye(2)[label]).predict(X)
-    np.testing.assert_allclose(P, machine.predict_proba(X), atol=1e-4)  # each row is of the other label too, by 1e-6
+    np.testing.assert_allclose(
+        P, machine.predict_proba(X), atol=1e-4
+    )  # each row is of the other label too, by 1e-6
 
 
 def test_pt_svm_learns_shares_and_not_only_the_largest_label() -> None:
@@ -203,13 +251,17 @@ def test_pt_svm_learns_shares_and_not_only_the_largest_label() -> None:
 def test_aa_knn_is_the_mean_over_the_rows_that_sorting_all_distances_puts_first(k: int) -> None:
     X, D = planted()
     test, train = slice(0, 20), slice(20, None)
-    expected = [D[train][np.argsort(np.linalg.norm(X[train] - x, axis=1))[:k]].mean(axis=0) for x in X[test]]
+    expected = [
+        D[train][np.argsort(np.linalg.norm(X[train] - x, axis=1))[:k]].mean(axis=0) for x in X[test]
+    ]
     np.testing.assert_allclose(AAkNN(k=k).fit(X[train], D[train]).predict(X[test]), expected)
 
 
 def test_more_neighbours_than_rows_are_all_rows() -> None:
     X, D = planted()
-    np.testing.assert_allclose(AAkNN(k=1000).fit(X, D).predict(X[:2]), np.tile(D.mean(axis=0), (2, 1)))
+    np.testing.assert_allclose(
+        AAkNN(k=1000).fit(X, D).predict(X[:2]), np.tile(D.mean(axis=0), (2, 1))
+    )
 
 
 def test_no_neighbour_is_refused() -> None:
@@ -239,7 +291,9 @@ def test_sa_bfgs_is_multinomial_logistic_regression_of_weighted_labels(l2: float
     # scikit-learn weighs the likelihood against half the sum of squares.
     oracle = LogisticRegression(C=1 / (2 * l2), tol=1e-10, max_iter=2000)
     oracle.fit(np.repeat(X, LABELS, axis=0), labels, sample_weight=D.ravel())
-    np.testing.assert_allclose(SABFGS(l2=l2).fit(X, D).predict(X), oracle.predict_proba(X), atol=1e-4)
+    np.testing.assert_allclose(
+        SABFGS(l2=l2).fit(X, D).predict(X), oracle.predict_proba(X), atol=1e-4
+    )
 
 
 def test_the_heavier_the_penalty_the_nearer_the_mean_label() -> None:
@@ -262,19 +316,26 @@ def test_iterative_scaling_converges_to_what_quasi_newton_finds() -> None:
 def test_no_iteration_of_scaling_makes_the_divergence_larger(outlier: float) -> None:
     X, D = planted()
     X[0] *= outlier
-    divergence = [kl_sum(D, SAIIS(max_iterations=n).fit(X, D).predict(X)) for n in (1, 2, 3, 5, 10, 20, 50, 100)]
+    divergence = [
+        kl_sum(D, SAIIS(max_iterations=n).fit(X, D).predict(X))
+        for n in (1, 2, 3, 5, 10, 20, 50, 100)
+    ]
     assert divergence == sorted(divergence, reverse=True)
     assert divergence[-1] < divergence[0] - 1e-3
 
 
-def test_for_histograms_an_iteration_is_the_root_of_the_equation_of_improved_iterative_scaling() -> None:
+def test_for_histograms_an_iteration_is_the_root_of_improved_iterative_scalings_equation() -> None:
     _, D = planted(rows=12)
     X = np.random.default_rng(3).dirichlet(np.ones(FEATURES), size=12)
     p = np.full(D.shape, 1 / LABELS)  # of zero weights, from which it starts
 
     def root(k: int, label: int) -> float:
         def equation(delta: float) -> float:
-            return float((p[:, label] * X[:, k] * np.exp(delta * X.sum(axis=1)) - D[:, label] * X[:, k]).sum())
+            return float(
+                (
+                    p[:, label] * X[:, k] * np.exp(delta * X.sum(axis=1)) - D[:, label] * X[:, k]
+                ).sum()
+            )
 
         return float(brentq(equation, -20, 20))
 
@@ -285,7 +346,9 @@ def test_for_histograms_an_iteration_is_the_root_of_the_equation_of_improved_ite
 
 def test_a_feature_that_is_always_zero_changes_nothing_in_iterative_scaling() -> None:
     X, D = planted()
-    P, same = (SAIIS(max_iterations=50).fit(x, D).predict(x) for x in (X, np.insert(X, 2, 0.0, axis=1)))
+    P, same = (
+        SAIIS(max_iterations=50).fit(x, D).predict(x) for x in (X, np.insert(X, 2, 0.0, axis=1))
+    )
     np.testing.assert_allclose(same, P, rtol=1e-9)
 
 
@@ -301,7 +364,11 @@ def test_shrinking_singular_values_solves_its_problem() -> None:
         return float(np.square(other - matrix).sum() / 2 + threshold * np.linalg.norm(other, "nuc"))
 
     rng = np.random.default_rng(0)
-    others = [objective(Z.ravel() + size * rng.normal(size=Z.size)) for size in (1e-4, 1e-2, 1.0) for _ in range(50)]
+    others = [
+        objective(Z.ravel() + size * rng.normal(size=Z.size))
+        for size in (1e-4, 1e-2, 1.0)
+        for _ in range(50)
+    ]
     assert min(others) > objective(Z.ravel())
     assert np.linalg.matrix_rank(Z, tol=1e-9) < np.linalg.matrix_rank(matrix, tol=1e-9)
 
@@ -337,7 +404,9 @@ def test_edl_lrl_makes_the_predictions_of_each_cluster_nearer_to_low_rank() -> N
     spectra = []
     for low_rank in (0.0, 3.0):
         P = EDLLRL(low_rank=low_rank, clusters=2).fit(X, D).predict(X)
-        spectra.append([np.linalg.svd(part, compute_uv=False)[1:].sum() for part in (P[:30], P[30:])])
+        spectra.append(
+            [np.linalg.svd(part, compute_uv=False)[1:].sum() for part in (P[:30], P[30:])]
+        )
     assert (np.array(spectra[1]) < 0.8 * np.array(spectra[0])).all()
 
 
@@ -352,7 +421,9 @@ def test_fewer_different_rows_than_clusters_are_a_cluster_each() -> None:
 
 def test_the_mean_label_is_the_mean_whatever_the_features() -> None:
     X, D = planted()
-    np.testing.assert_array_equal(MeanLabel().fit(X, D).predict(X[:2]), np.tile(D.mean(axis=0), (2, 1)))
+    np.testing.assert_array_equal(
+        MeanLabel().fit(X, D).predict(X[:2]), np.tile(D.mean(axis=0), (2, 1))
+    )
 
 
 def test_kernel_ridge_with_rbf_is_that_of_scikit_learn_on_centred_log_labels() -> None:
@@ -395,7 +466,9 @@ def test_an_unknown_kernel_is_refused_with_those_that_are_known() -> None:
         KernelRidge(kernel="cubic")
 
 
-@pytest.mark.parametrize("make", [PTSVM, AAkNN, SAIIS, SABFGS, KernelRidge, MeanLabel, EDLLRL, PTBayes])
+@pytest.mark.parametrize(
+    "make", [PTSVM, AAkNN, SAIIS, SABFGS, KernelRidge, MeanLabel, EDLLRL, PTBayes]
+)
 def test_fitting_twice_is_fitting_the_second_time(make: Callable[[], KernelRidge]) -> None:
     X, D = planted()
     rival = make().fit(*planted(5, rows=30))

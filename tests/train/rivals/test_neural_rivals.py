@@ -36,7 +36,12 @@ def one_hot(**options: Any) -> CPNN:
     return CPNN(encoding="one-hot", **options)
 
 
-SINGLE: Mapping[str, Make] = {"AA-BP": AABP, "SA-CPNN": CPNN, "SA-CPNN (one-hot)": one_hot, "DLDL": DLDL}
+SINGLE: Mapping[str, Make] = {
+    "AA-BP": AABP,
+    "SA-CPNN": CPNN,
+    "SA-CPNN (one-hot)": one_hot,
+    "DLDL": DLDL,
+}
 MULTIMODAL: Mapping[str, Make] = {"EDLConv": EDLConv, "MISA": MISA, "TAILOR": TAILOR}
 GRIDS = {
     "AA-BP": back_propagation.GRID,
@@ -115,7 +120,8 @@ def test_members_trained_at_once_equal_networks_trained_one_by_one(name: str) ->
             alone.loss(x[member.rows], d[member.rows]).backward()
             optimiser.step()
         with torch.no_grad():
-            # Adam's first steps have the size of the rate whatever the gradient's: rounding of a gradient of 0 shows.
+            # Adam's first steps have the size of the rate whatever the gradient's:
+            # rounding of a gradient of 0 shows.
             np.testing.assert_allclose(predicted, alone(x).exp().numpy(), atol=1e-4)
         assert np.abs(predicted - untrained).max() > 1e-3
 
@@ -132,7 +138,9 @@ def test_a_planted_linear_softmax_is_learned_better_than_the_mean_label(name: st
 @every_rival
 def test_the_same_seed_gives_the_same_rival_and_another_seed_another(name: str) -> None:
     X, D = planted()
-    first, again, other = (make(name, epochs=2, seed=seed).fit(X, D).predict(X) for seed in (4, 4, 5))
+    first, again, other = (
+        make(name, epochs=2, seed=seed).fit(X, D).predict(X) for seed in (4, 4, 5)
+    )
     np.testing.assert_array_equal(first, again)
     assert np.abs(first - other).max() > 1e-3
 
@@ -177,13 +185,20 @@ def test_predicting_before_fitting_is_refused(name: str) -> None:
 @every_multimodal
 @pytest.mark.parametrize(
     "modalities",
-    [(slice(0, 1), slice(1, COLUMNS)), tuple(slice(i, i + 1) for i in range(COLUMNS)), (slice(0, COLUMNS),), ()],
+    [
+        (slice(0, 1), slice(1, COLUMNS)),
+        tuple(slice(i, i + 1) for i in range(COLUMNS)),
+        (slice(0, COLUMNS),),
+        (),
+    ],
     ids=["one of one column", "all of one column", "one modality", "not told"],
 )
 def test_any_division_into_modalities_trains(name: str, modalities: tuple[slice, ...]) -> None:
     X, D = planted()
     before, after = (
-        make(name, epochs=epochs, batch_size=ROWS, learning_rate=2e-2, modalities=modalities).fit(X, D).predict(X)
+        make(name, epochs=epochs, batch_size=ROWS, learning_rate=2e-2, modalities=modalities)
+        .fit(X, D)
+        .predict(X)
         for epochs in (0, 15)
     )
     assert mean_metrics(D, after)["kl"] < 0.9 * mean_metrics(D, before)["kl"]
@@ -222,7 +237,9 @@ def test_an_attention_block_is_torchs_transformer_layer(heads: int) -> None:
     block = AttentionBlock(8, heads=heads)
     layer = nn.TransformerEncoderLayer(8, heads, dim_feedforward=16, dropout=0.0, batch_first=True)
     with torch.no_grad():
-        layer.self_attn.in_proj_weight.copy_(torch.cat([block.query.weight, block.key_value.weight]))
+        layer.self_attn.in_proj_weight.copy_(
+            torch.cat([block.query.weight, block.key_value.weight])
+        )
         layer.self_attn.in_proj_bias.copy_(torch.cat([block.query.bias, block.key_value.bias]))
     for ours, theirs in (
         (block.out, layer.self_attn.out_proj),
@@ -253,7 +270,9 @@ def test_a_convolution_is_torchs_conv1d_of_stride_2_with_zeros_beyond_the_ends(l
     x = uniform(6, length, 2).float()
     # (outputs, 3 neighbours x 2 channels) -> torch's (outputs, channels, neighbours)
     kernel = ours.kernel.weight.unflatten(1, (3, 2)).transpose(1, 2)
-    expected = functional.conv1d(x.transpose(1, 2), kernel, ours.kernel.bias, stride=2, padding=1).transpose(1, 2)
+    expected = functional.conv1d(
+        x.transpose(1, 2), kernel, ours.kernel.bias, stride=2, padding=1
+    ).transpose(1, 2)
     torch.testing.assert_close(ours(x), expected, atol=1e-6, rtol=0)  # float32
 
 
@@ -264,7 +283,11 @@ def test_aa_bp_is_trained_on_the_sum_of_squared_errors() -> None:
     x, d = tensors()
     net = network(AABP(hidden=3))
     predicted, truth = net(x).exp().detach().double().numpy(), d.double().numpy()
-    expected = sum((p - t) ** 2 for row in zip(predicted, truth, strict=True) for p, t in zip(*row, strict=True))
+    expected = sum(
+        (p - t) ** 2
+        for row in zip(predicted, truth, strict=True)
+        for p, t in zip(*row, strict=True)
+    )
     assert net.loss(x, d).item() == pytest.approx(expected / ROWS, rel=1e-5)  # float32
 
 
@@ -286,7 +309,9 @@ def test_aa_bp_reaches_the_published_s_jaffe_row(shared_data: Path) -> None:
     test = [order[i::10] for i in range(10)]
     members = [Member(np.setdiff1d(order, rows), fold) for fold, rows in enumerate(test)]
     rival = AABP()
-    ensemble = Ensemble(lambda _: rival.network(X.shape[1], D.shape[1]), X, D, members, rival.plan())
+    ensemble = Ensemble(
+        lambda _: rival.network(X.shape[1], D.shape[1]), X, D, members, rival.plan()
+    )
     for _ in range(rival.epochs):
         ensemble.run_epoch()
     predicted = np.concatenate(ensemble.predict(rows=test))
@@ -294,7 +319,9 @@ def test_aa_bp_reaches_the_published_s_jaffe_row(shared_data: Path) -> None:
     published = dict(zip(METRICS, (0.120, 0.426, 0.889, 0.073, 0.931, 0.848), strict=True))
     for metric, value in published.items():
         # the table's KL has two digits only
-        assert measured[metric] == pytest.approx(value, rel=0.08 if metric == "kl" else 0.05), metric
+        assert measured[metric] == pytest.approx(value, rel=0.08 if metric == "kl" else 0.05), (
+            metric
+        )
 
 
 # SA-CPNN
@@ -304,7 +331,9 @@ def test_aa_bp_reaches_the_published_s_jaffe_row(shared_data: Path) -> None:
     ("encoding", "codes"),
     [("numeric", [[1.0], [2.0], [3.0]]), ("one-hot", [[1.0, 0, 0], [0, 1.0, 0], [0, 0, 1.0]])],
 )
-def test_cpnn_is_its_closed_form_with_the_label_as_an_input(encoding: str, codes: list[list[float]]) -> None:
+def test_cpnn_is_its_closed_form_with_the_label_as_an_input(
+    encoding: str, codes: list[list[float]]
+) -> None:
     net = ConditionalProbabilityNetwork(2, label_codes(encoding, 3), hidden=2)
     w, a = net.hidden.weight.detach().double().numpy(), net.hidden.bias.detach().double().numpy()
     v = net.score.weight.detach().double().numpy()[0]
@@ -312,7 +341,9 @@ def test_cpnn_is_its_closed_form_with_the_label_as_an_input(encoding: str, codes
     powers = []
     for code in codes:
         entered = [*row, *code]
-        hidden = [sigmoid(sum(w[j, i] * entered[i] for i in range(len(entered))) + a[j]) for j in range(2)]
+        hidden = [
+            sigmoid(sum(w[j, i] * entered[i] for i in range(len(entered))) + a[j]) for j in range(2)
+        ]
         powers.append(math.exp(v[0] * hidden[0] + v[1] * hidden[1]))
     expected = [power / sum(powers) for power in powers]
     predicted = net(torch.tensor([row])).exp()[0].detach().numpy()
@@ -335,7 +366,8 @@ def _moment(sample: np.ndarray, column: int, k: int) -> float:
 def _cmd(a: np.ndarray, b: np.ndarray) -> float:
     """Central moment discrepancy of values in [0, 1], moments 1 to 5, by its formula."""
     return sum(
-        math.sqrt(sum((_moment(a, i, k) - _moment(b, i, k)) ** 2 for i in range(a.shape[1]))) for k in range(1, 6)
+        math.sqrt(sum((_moment(a, i, k) - _moment(b, i, k)) ** 2 for i in range(a.shape[1])))
+        for k in range(1, 6)
     )
 
 
@@ -346,7 +378,9 @@ def test_misas_similarity_is_the_mean_cmd_of_pairs_of_modalities(modalities: int
     assert similarity_loss(samples).item() == pytest.approx(sum(found) / len(found), rel=1e-12)
 
 
-def test_misas_similarity_is_0_for_equal_samples_with_a_finite_gradient_and_for_one_modality() -> None:
+def test_misas_similarity_is_0_for_equal_samples_with_a_finite_gradient_and_for_one_modality() -> (
+    None
+):
     samples = uniform(9, 1, 3).expand(-1, 2, -1).clone().requires_grad_()
     loss = similarity_loss(samples)
     loss.backward()
@@ -362,7 +396,10 @@ def _overlap(a: np.ndarray, b: np.ndarray) -> float:
     total = 0.0
     for i in range(a.shape[1]):
         for j in range(b.shape[1]):
-            cells = (p[i] / np.linalg.norm(p) * q[j] / np.linalg.norm(q) for p, q in zip(a, b, strict=True))
+            cells = (
+                p[i] / np.linalg.norm(p) * q[j] / np.linalg.norm(q)
+                for p, q in zip(a, b, strict=True)
+            )
             total += sum(cells) ** 2
     return total / (a.shape[1] * b.shape[1])
 
@@ -379,11 +416,15 @@ def test_misas_difference_is_the_overlap_of_what_should_be_orthogonal(modalities
 def test_misas_losses_add_to_the_kl_of_its_prediction() -> None:
     x, d = tensors()
     alone, *others = (
-        network(MISA(modalities=MODALITIES, similarity=s, difference=f, reconstruction=r)).loss(x, d).item()
+        network(MISA(modalities=MODALITIES, similarity=s, difference=f, reconstruction=r))
+        .loss(x, d)
+        .item()
         for s, f, r in [(0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1), (2, 3, 4)]
     )
     predicted = network(MISA(modalities=MODALITIES))(x)
-    assert alone == pytest.approx(entropy(d.numpy(), predicted.exp().detach().numpy(), axis=1).mean(), rel=1e-4)
+    assert alone == pytest.approx(
+        entropy(d.numpy(), predicted.exp().detach().numpy(), axis=1).mean(), rel=1e-4
+    )
     assert min(others) > alone
     weighted = sum(w * (other - alone) for w, other in zip((2, 3, 4), others, strict=False))
     assert others[-1] - alone == pytest.approx(weighted, rel=1e-4)  # float32
@@ -393,7 +434,9 @@ def test_misas_losses_add_to_the_kl_of_its_prediction() -> None:
 
 
 @pytest.mark.parametrize("strength", [0.5, 1.0, 2.0])
-def test_reversing_the_gradient_keeps_the_value_and_turns_the_gradient_round(strength: float) -> None:
+def test_reversing_the_gradient_keeps_the_value_and_turns_the_gradient_round(
+    strength: float,
+) -> None:
     x = uniform(4, 3).requires_grad_()
     y = reverse_gradient(x, strength)
     torch.testing.assert_close(y, x, atol=1e-15, rtol=0)
@@ -404,7 +447,8 @@ def test_reversing_the_gradient_keeps_the_value_and_turns_the_gradient_round(str
 def test_tailors_discriminator_learns_the_modality_and_the_common_extractor_unlearns_it() -> None:
     x, d = tensors()
     with_adversary, without = (
-        network(TAILOR(modalities=MODALITIES, adversarial=weight, orthogonal=0, semantic=0)) for weight in (1.0, 0.0)
+        network(TAILOR(modalities=MODALITIES, adversarial=weight, orthogonal=0, semantic=0))
+        for weight in (1.0, 0.0)
     )
     gradients = [
         {n: p.grad for n, p in net.named_parameters() if p.grad is not None}

@@ -1,7 +1,7 @@
 """The classic rivals reach the rows published for s-JAFFE: 10 times 10 folds, raw features.
 
-The rows are those of a public toolbox; what each method is set to there is in its docstring. The originals of Geng
-(IEEE TKDE 28:7, 2016) are somewhat worse in all six rows.
+The rows are those of a public toolbox; what each method is set to there is in its docstring. The
+originals of Geng (IEEE TKDE 28:7, 2016) are somewhat worse in all six rows.
 """
 
 from __future__ import annotations
@@ -22,12 +22,16 @@ FOLDS = 10
 
 @pytest.fixture(scope="module")
 def sjaffe(shared_data: Path) -> tuple[np.ndarray, np.ndarray]:
-    """213 faces: (213, 243) histograms of local binary patterns that sum to 1, (213, 6) emotions."""
+    """213 faces: (213, 243) histograms of local binary patterns that sum
+    to 1, (213, 6) emotions.
+    """
     table = read_mat(shared_data / "sjaffe" / "SJAFFE.mat")
     return table["features"], table["labels"]
 
 
-def cross_validated(rival: Callable[[int], Rival], X: np.ndarray, D: np.ndarray, *, repeats: int) -> dict[str, float]:
+def cross_validated(
+    rival: Callable[[int], Rival], X: np.ndarray, D: np.ndarray, *, repeats: int
+) -> dict[str, float]:
     """Mean over repeats of 10 folds; `rival` is made anew for each, with a seed."""
     rows = []
     for repeat in range(repeats):
@@ -48,7 +52,13 @@ def cross_validated(rival: Callable[[int], Rival], X: np.ndarray, D: np.ndarray,
         ("AA-kNN", {}, None, 10, (0.098, 0.349, 0.716, 0.053, 0.950, 0.877)),
         ("AA-BP", {}, "seed", 1, (0.120, 0.426, 0.889, 0.073, 0.931, 0.848)),
         ("SA-IIS", {"intercept": False}, None, 1, (0.100, 0.361, 0.746, 0.051, 0.952, 0.873)),
-        ("SA-BFGS", {"max_iterations": 500, "intercept": False}, None, 1, (0.092, 0.361, 0.735, 0.051, 0.954, 0.878)),
+        (
+            "SA-BFGS",
+            {"max_iterations": 500, "intercept": False},
+            None,
+            1,
+            (0.092, 0.361, 0.735, 0.051, 0.954, 0.878),
+        ),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
@@ -66,7 +76,9 @@ def test_the_published_row_is_reached(
     measured = cross_validated(rival, *sjaffe, repeats=repeats)
     for metric, value in zip(METRICS, published, strict=True):
         # The divergences have two digits only.
-        assert measured[metric] == pytest.approx(value, rel=0.08 if metric == "kl" else 0.05), metric
+        assert measured[metric] == pytest.approx(value, rel=0.08 if metric == "kl" else 0.05), (
+            metric
+        )
 
 
 def test_without_the_noise_of_the_draw_pt_bayes_is_better_than_published(
@@ -74,7 +86,9 @@ def test_without_the_noise_of_the_draw_pt_bayes_is_better_than_published(
 ) -> None:
     drawn, weighted = (
         cross_validated(
-            lambda number, drawn=drawn: RIVALS["PT-Bayes"](draw_seed=number if drawn else None), *sjaffe, repeats=3
+            lambda number, drawn=drawn: RIVALS["PT-Bayes"](draw_seed=number if drawn else None),
+            *sjaffe,
+            repeats=3,
         )
         for drawn in (True, False)
     )

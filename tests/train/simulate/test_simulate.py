@@ -19,10 +19,20 @@ from emodict_train.simulate.scalp import HEADSET as EEG_CHANNELS
 
 FloatArray = NDArray[np.float64]
 
-# Of the data set's paper (Yang et al., Scientific Data 11:847, 2024), in the order of its label rows.
+# Of the data set's paper (Yang et al., Scientific Data 11:847, 2024),
+# in the order of its label rows.
 PANAS = (
-    "Inspired", "Alert", "Excited", "Enthusiastic", "Determined", "Afraid", "Upset", "Nervous", "Scared", "Distressed",
-)  # fmt: skip
+    "Inspired",
+    "Alert",
+    "Excited",
+    "Enthusiastic",
+    "Determined",
+    "Afraid",
+    "Upset",
+    "Nervous",
+    "Scared",
+    "Distressed",
+)
 SHORT = SimulationPlan(trials=2, trial_s=6, rest_s=2)
 
 
@@ -56,7 +66,10 @@ def _same(one: Recording, other: Recording) -> bool:
     assert one.face is not None
     assert other.face is not None
     pairs: list[tuple[Any, Any]] = [(_samples(one, m), _samples(other, m)) for m in one.signals]
-    pairs += [(one.face.embedding, other.face.embedding), (_distribution(one), _distribution(other))]
+    pairs += [
+        (one.face.embedding, other.face.embedding),
+        (_distribution(one), _distribution(other)),
+    ]
     return all(np.array_equal(a[:], b[:], equal_nan=True) for a, b in pairs)
 
 
@@ -76,7 +89,11 @@ def test_a_person_is_the_same_however_many_people_are_asked_for(tmp_path: Path) 
     two = simulate_people(tmp_path / "two", people=2, plan=SHORT, seed=5, on_person=seen.append)
     assert [path.name for path in two] == ["sub-01.h5", "sub-02.h5"]
     assert seen == two
-    with open_session(one[0]) as alone, open_session(two[0]) as first, open_session(two[1]) as second:
+    with (
+        open_session(one[0]) as alone,
+        open_session(two[0]) as first,
+        open_session(two[1]) as second,
+    ):
         assert _same(alone, first)
         assert not _same(first, second)
 
@@ -121,8 +138,11 @@ def test_labels_are_whole_panas_scores_divided_by_their_sum(people: list[Recordi
         scores, distribution = _scores(person), _distribution(person)
         assert scores.min() >= 1
         assert scores.max() <= 5
-        # A division and a product, and for the sum ten shares: each is rounded by 2^-53 of at most 1.
-        np.testing.assert_allclose(distribution * scores.sum(axis=1)[:, None], scores, rtol=2 * 2**-53)
+        # A division and a product, and for the sum ten shares:
+        # each is rounded by 2^-53 of at most 1.
+        np.testing.assert_allclose(
+            distribution * scores.sum(axis=1)[:, None], scores, rtol=2 * 2**-53
+        )
         np.testing.assert_allclose(distribution.sum(axis=1), 1, rtol=10 * 2**-53)
 
 
@@ -145,7 +165,9 @@ def test_trials_are_apart_and_not_all_on_whole_seconds(people: list[Recording]) 
     assert np.any(trials.start_s % 1 > 0.01)
 
 
-def test_every_sensor_drops_out_for_seconds_and_an_eeg_channel_saturates(people: list[Recording]) -> None:
+def test_every_sensor_drops_out_for_seconds_and_an_eeg_channel_saturates(
+    people: list[Recording],
+) -> None:
     for person in people:
         for modality, signal in person.signals.items():
             missing = np.asarray(np.isnan(_samples(person, modality)).all(axis=1))
@@ -168,7 +190,9 @@ def test_the_eeg_shows_mains_blinks_and_more_power_at_low_frequencies() -> None:
     assert at[50] > 5 * at[47]
     assert at[3] > 3 * at[30]
     front, back = EEG_CHANNELS.index("Fp1"), EEG_CHANNELS.index("O1")
-    slow = scipy_signal.sosfilt(scipy_signal.butter(2, (1, 6), "bandpass", fs=300, output="sos"), eeg, axis=0)
+    slow = scipy_signal.sosfilt(
+        scipy_signal.butter(2, (1, 6), "bandpass", fs=300, output="sos"), eeg, axis=0
+    )
     assert slow[:, front].max() > 2 * slow[:, back].max()
 
 
@@ -188,7 +212,10 @@ def test_alpha_power_falls_with_arousal_and_shifts_with_valence(people: list[Rec
 
 def test_other_electrodes_look_at_the_same_head() -> None:
     plan = SimulationPlan(trials=6, trial_s=12, faults_per_min=0)
-    far, headset = _person(2, dataclasses.replace(plan, eeg_channels=("TP9", "F5", "Fpz"))), _person(2, plan)
+    far, headset = (
+        _person(2, dataclasses.replace(plan, eeg_channels=("TP9", "F5", "Fpz"))),
+        _person(2, plan),
+    )
     assert _same_but_for_eeg(far, headset)
     _, at_f5, _ = _beta(far).T
     others = _beta(headset)
@@ -200,7 +227,9 @@ def test_other_electrodes_look_at_the_same_head() -> None:
 
 
 def _same_but_for_eeg(one: Recording, other: Recording) -> bool:
-    return all(np.array_equal(_samples(one, m), _samples(other, m), equal_nan=True) for m in ("ppg", "gsr"))
+    return all(
+        np.array_equal(_samples(one, m), _samples(other, m), equal_nan=True) for m in ("ppg", "gsr")
+    )
 
 
 def _beta(recording: Recording) -> FloatArray:
@@ -216,16 +245,25 @@ def test_the_reference_cannot_be_a_channel() -> None:
 
 def test_skin_conductance_rises_with_arousal(people: list[Recording]) -> None:
     level = [[np.nanmean(trial) for trial in _trial_samples(person, "gsr")] for person in people]
-    assert np.corrcoef(np.concatenate([_centred(np.array(x)) for x in level]), _arousal(people))[0, 1] > 0.6
+    assert (
+        np.corrcoef(np.concatenate([_centred(np.array(x)) for x in level]), _arousal(people))[0, 1]
+        > 0.6
+    )
 
 
 def test_the_pulse_shrinks_with_arousal(people: list[Recording]) -> None:
     # The spread between quartiles, since motion spoils the extremes.
     height = [
-        [np.log(np.subtract(*np.nanpercentile(trial, (75, 25)))) for trial in _trial_samples(person, "ppg")]
+        [
+            np.log(np.subtract(*np.nanpercentile(trial, (75, 25))))
+            for trial in _trial_samples(person, "ppg")
+        ]
         for person in people
     ]
-    assert np.corrcoef(np.concatenate([_centred(np.array(x)) for x in height]), _arousal(people))[0, 1] < -0.6
+    assert (
+        np.corrcoef(np.concatenate([_centred(np.array(x)) for x in height]), _arousal(people))[0, 1]
+        < -0.6
+    )
 
 
 @pytest.mark.parametrize("bpm", [55.0, 75.0, 110.0])
@@ -239,12 +277,15 @@ def test_the_pulse_follows_a_heart_rate_that_changes() -> None:
     asked: FloatArray = np.linspace(60, 100, 120 * 100, dtype=np.float64)
     peaks = _peaks(pulse_wave(np.random.default_rng(0), asked))
     rate = 60 * 100 / np.diff(peaks)
-    # Single beats jitter by some 4 %, and a sample of 10 ms is 1.5 % of a beat; nine beats average that out.
+    # Single beats jitter by some 4 %, and a sample of 10 ms is 1.5 % of a beat;
+    # nine beats average that out.
     smooth = np.convolve(rate, np.full(9, 1 / 9), "valid")
     np.testing.assert_allclose(smooth, asked[peaks[5:-4]], rtol=0.03)
 
 
-def test_gsr_is_quantised_as_by_the_wrist_sensor_so_that_neighbours_tie(people: list[Recording]) -> None:
+def test_gsr_is_quantised_as_by_the_wrist_sensor_so_that_neighbours_tie(
+    people: list[Recording],
+) -> None:
     for person in people:
         gsr = _samples(person, "gsr")[:, 0]
         gsr = gsr[np.isfinite(gsr)]
@@ -273,15 +314,23 @@ def test_an_emotion_is_absent_at_rest_and_has_built_up_at_the_end_of_its_trial()
     assert course.intensity[starts[1:] - 1].max() < 0.02
     # It wavers by some 20 %: three deviations.
     asked = (course.scores - 1) / 4
-    np.testing.assert_allclose(course.intensity[stops - 1][asked > 0], asked[asked > 0], rtol=np.exp(0.6) - 1)
+    np.testing.assert_allclose(
+        course.intensity[stops - 1][asked > 0], asked[asked > 0], rtol=np.exp(0.6) - 1
+    )
 
 
-def test_what_is_learnt_on_one_seed_holds_for_the_people_of_another(people: list[Recording]) -> None:
-    strangers = [_person(seed, SimulationPlan()) for seed in np.random.default_rng(99).integers(100, 1000, 2)]
+def test_what_is_learnt_on_one_seed_holds_for_the_people_of_another(
+    people: list[Recording],
+) -> None:
+    strangers = [
+        _person(seed, SimulationPlan()) for seed in np.random.default_rng(99).integers(100, 1000, 2)
+    ]
     x, y = _faces(people)
     new_x, new_y = _faces(strangers)
     log_y = np.log(y)
-    weights = np.linalg.solve(x.T @ x + 0.2 * len(x) * np.eye(x.shape[1]), x.T @ (log_y - log_y.mean(axis=0)))
+    weights = np.linalg.solve(
+        x.T @ x + 0.2 * len(x) * np.eye(x.shape[1]), x.T @ (log_y - log_y.mean(axis=0))
+    )
     guess = np.exp(new_x @ weights + log_y.mean(axis=0))
     guess /= guess.sum(axis=1, keepdims=True)
     assert _kl(new_y, guess) < 0.75 * _kl(new_y, np.broadcast_to(y.mean(axis=0), new_y.shape))
@@ -296,7 +345,13 @@ def test_the_shortest_plan_still_gives_a_recording(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"trials": 0}, {"trial_s": 0.5}, {"trial_s": float("nan")}, {"rest_s": -1}, {"faults_per_min": 99}],
+    [
+        {"trials": 0},
+        {"trial_s": 0.5},
+        {"trial_s": float("nan")},
+        {"rest_s": -1},
+        {"faults_per_min": 99},
+    ],
 )
 def test_a_plan_that_cannot_be_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(InputError, match=r"Expected .*, got"):
@@ -304,7 +359,9 @@ def test_a_plan_that_cannot_be_is_refused(wrong: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(("people", "seed"), [(0, 1), (1, -1)])
-def test_numbers_of_people_and_seeds_that_cannot_be_are_refused(tmp_path: Path, people: int, seed: int) -> None:
+def test_numbers_of_people_and_seeds_that_cannot_be_are_refused(
+    tmp_path: Path, people: int, seed: int
+) -> None:
     with pytest.raises(InputError, match=r"Expected .*, got"):
         simulate_people(tmp_path, people=people, plan=SHORT, seed=seed)
 
@@ -353,7 +410,9 @@ def _faces(people: list[Recording]) -> tuple[FloatArray, FloatArray]:
         for start_s, stop_s in zip(person.trials.start_s, person.trials.stop_s, strict=True):
             inside = (person.face.timestamps_s > start_s) & (person.face.timestamps_s < stop_s)
             rows.append(np.mean(person.face.embedding[:][inside], axis=0))
-    return _centred(np.array(rows, dtype=np.float64)), np.concatenate([_distribution(p) for p in people])
+    return _centred(np.array(rows, dtype=np.float64)), np.concatenate(
+        [_distribution(p) for p in people]
+    )
 
 
 def _kl(truth: FloatArray, guess: FloatArray) -> float:

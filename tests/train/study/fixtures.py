@@ -1,4 +1,6 @@
-"""Small real methods and tables that the tests of the study's runner share; worker processes import them from here."""
+"""Small real methods and tables that the tests of the study's runner share;
+worker processes import them from here.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,9 @@ BUDGET = 8
 LAMBDAS = tuple({"ridge": value} for value in (0.1, 10.0, 1000.0))
 
 
-def make_table(*, subjects: int = 1, trials: int = 10, rows_each: int = 4, seed: int = 0) -> FeatureTable:
+def make_table(
+    *, subjects: int = 1, trials: int = 10, rows_each: int = 4, seed: int = 0
+) -> FeatureTable:
     """Each trial of each subject has a label of its own, which the first features of GSR follow."""
     rng = np.random.default_rng(seed)
     whole = subjects * trials
@@ -51,7 +55,9 @@ def make_table(*, subjects: int = 1, trials: int = 10, rows_each: int = 4, seed:
 
 def _z_scores(data: StudyData, split: Split) -> tuple[NDArray[Any], NDArray[Any]]:
     train, test = data.X[split.train], data.X[split.test]
-    return (train - train.mean(axis=0)) / train.std(axis=0), (test - train.mean(axis=0)) / train.std(axis=0)
+    return (train - train.mean(axis=0)) / train.std(axis=0), (
+        test - train.mean(axis=0)
+    ) / train.std(axis=0)
 
 
 def _softmax(scores: NDArray[Any]) -> NDArray[np.float64]:
@@ -72,7 +78,10 @@ class MeanLabel:
         self, data: StudyData, tasks: Sequence[Task], candidate: Mapping[str, Any]
     ) -> list[NDArray[np.float64]]:
         means = [data.D[task.split.train].mean(axis=0) for task in tasks]
-        return [np.tile(mean, (1, len(task.split.test), 1)) for mean, task in zip(means, tasks, strict=True)]
+        return [
+            np.tile(mean, (1, len(task.split.test), 1))
+            for mean, task in zip(means, tasks, strict=True)
+        ]
 
 
 @dataclass(frozen=True)
@@ -103,16 +112,22 @@ class Ridge:
     def _predict_one(self, data: StudyData, split: Split, ridge: float) -> NDArray[np.float64]:
         Z, Z_test = _z_scores(data, split)
         target = np.log(np.maximum(data.D[split.train], 1e-9))
-        weights = np.linalg.solve(Z.T @ Z + ridge * np.eye(Z.shape[1]), Z.T @ (target - target.mean(axis=0)))
+        weights = np.linalg.solve(
+            Z.T @ Z + ridge * np.eye(Z.shape[1]), Z.T @ (target - target.mean(axis=0))
+        )
         return _softmax(Z_test @ weights + target.mean(axis=0))[None]
 
 
 @dataclass(frozen=True)
 class Descent:
-    """Softmax regression by gradient descent from a random start: a method with epochs and seeds."""
+    """Softmax regression by gradient descent from a random start:
+    a method with epochs and seeds.
+    """
 
     name: str = "descent"
-    candidates: tuple[Mapping[str, Any], ...] = field(default_factory=lambda: ({"rate": 0.1}, {"rate": 1.0}))
+    candidates: tuple[Mapping[str, Any], ...] = field(
+        default_factory=lambda: ({"rate": 0.1}, {"rate": 1.0})
+    )
     seeds: int | None = 3
     epochs: int = 6
 
@@ -121,7 +136,9 @@ class Descent:
     ) -> list[NDArray[np.float64]]:
         return [self._predict_one(data, task, candidate["rate"]) for task in tasks]
 
-    def latents(self, data: StudyData, split: Split, candidate: Mapping[str, Any], step: int, seed: int) -> Latents:
+    def latents(
+        self, data: StudyData, split: Split, candidate: Mapping[str, Any], step: int, seed: int
+    ) -> Latents:
         """The distribution after the step, and its logarithm."""
         shares = self._predict_one(data, Task(split, seed), candidate["rate"])[step]
         return Latents(split.test, np.log(shares), shares)
@@ -129,7 +146,9 @@ class Descent:
     def _predict_one(self, data: StudyData, task: Task, rate: float) -> NDArray[np.float64]:
         Z, Z_test = _z_scores(data, task.split)
         truth = data.D[task.split.train]
-        weights = 0.1 * np.random.default_rng(task.seed).standard_normal((Z.shape[1], truth.shape[1]))
+        weights = 0.1 * np.random.default_rng(task.seed).standard_normal(
+            (Z.shape[1], truth.shape[1])
+        )
         steps = []
         for _ in range(self.epochs):
             weights = weights - rate * Z.T @ (_softmax(Z @ weights) - truth) / len(Z)

@@ -1,4 +1,6 @@
-"""Made-up results of a study, for tests of what is drawn and written: tiny, seeded, no network trained."""
+"""Made-up results of a study, for tests of what is drawn and written: tiny,
+seeded, no network trained.
+"""
 
 from __future__ import annotations
 
@@ -15,17 +17,28 @@ from emodict_train.study.judging.results import Predictions, Results
 
 # How far each method's log-distribution stands from the truth: the smaller, the better.
 SPREADS: Mapping[str, float] = {
-    "PT-Bayes": 2.5, "AA-kNN": 0.42, "SA-BFGS": 0.5, "DLDL": 0.36, "mean label": 0.4, "kernel ridge": 0.3, PAPER: 0.45,
+    "PT-Bayes": 2.5,
+    "AA-kNN": 0.42,
+    "SA-BFGS": 0.5,
+    "DLDL": 0.36,
+    "mean label": 0.4,
+    "kernel ridge": 0.3,
+    PAPER: 0.45,
     ROBUST: 0.25,
-}  # fmt: skip
+}
 FOLDS, SEEDS, ELEMENTS = 4, 2, 32
 _NETWORKS = (PAPER, ROBUST, "DLDL")
 
 
 def data(
-    *, people: int = 1, trials: int = 8, windows: int = 6, source: str = "train.mat", simulated: bool = False,
+    *,
+    people: int = 1,
+    trials: int = 8,
+    windows: int = 6,
+    source: str = "train.mat",
+    simulated: bool = False,
     emotions: Sequence[str] = DMER_EMOTIONS,
-) -> StudyData:  # fmt: skip
+) -> StudyData:
     """Every person watches the same trials, of `windows` windows each; a trial has one label."""
     rng = np.random.default_rng(3)
     labels = rng.dirichlet(np.full(len(emotions), 8.0), size=people * trials)
@@ -49,25 +62,45 @@ def taken(study: StudyData, rows: np.ndarray) -> StudyData:
 
 
 def results(
-    study: StudyData | None = None, *, protocols: Sequence[str] = ("trials", "windows"),
-    spreads: Mapping[str, float] = SPREADS, ablations: bool = True, latents: bool = True, quick: bool = False,
+    study: StudyData | None = None,
+    *,
+    protocols: Sequence[str] = ("trials", "windows"),
+    spreads: Mapping[str, float] = SPREADS,
+    ablations: bool = True,
+    latents: bool = True,
+    quick: bool = False,
     about: Mapping[str, object] | None = None,
-) -> Results:  # fmt: skip
-    """Predictions of every method in `spreads`, and of the ablations as noisy as the paper's model."""
+) -> Results:
+    """Predictions of every method in `spreads`,
+    and of the ablations as noisy as the paper's model.
+    """
     study = study or data()
     found = {}
     for i, protocol in enumerate(protocols):
         methods = dict(spreads)
         if ablations and PAPER in spreads:
             variants = [block.method(variant) for block in BLOCKS for variant in block.variants]
-            methods.update({name: spreads[PAPER] + 0.01 * j for j, name in enumerate(variants) if name != PAPER})
+            methods.update(
+                {
+                    name: spreads[PAPER] + 0.01 * j
+                    for j, name in enumerate(variants)
+                    if name != PAPER
+                }
+            )
         for j, (name, spread) in enumerate(methods.items()):
-            found[protocol, name] = _predictions(study, name, protocol, spread / (1 + i), seed=100 * i + j)
+            found[protocol, name] = _predictions(
+                study, name, protocol, spread / (1 + i), seed=100 * i + j
+            )
     said = {
-        "command": "emodict-train study train.mat -o study", "quick": quick, "seeds": SEEDS, "seed": 7,
+        "command": "emodict-train study train.mat -o study",
+        "quick": quick,
+        "seeds": SEEDS,
+        "seed": 7,
         "folds": dict.fromkeys(protocols, FOLDS),
-        "software": "emodict 0, torch 2", "started": "2026-01-02T03:04:05+00:00", "seconds": 83.0,
-    }  # fmt: skip
+        "software": "emodict 0, torch 2",
+        "started": "2026-01-02T03:04:05+00:00",
+        "seconds": 83.0,
+    }
     inner = {protocol: _latents(study) for protocol in protocols if latents}
     return Results(study, found, inner, {**said, **(about or {})})
 
@@ -79,7 +112,9 @@ def folds_of(study: StudyData, protocol: str) -> np.ndarray:
     return (study.trial if protocol == "trials" else np.arange(len(study.D))) % FOLDS
 
 
-def _predictions(study: StudyData, name: str, protocol: str, spread: float, *, seed: int) -> Predictions:
+def _predictions(
+    study: StudyData, name: str, protocol: str, spread: float, *, seed: int
+) -> Predictions:
     rng = np.random.default_rng(seed)
     # As a study has them: fold by fold, not in the order of the data.
     fold = folds_of(study, protocol)
@@ -88,7 +123,9 @@ def _predictions(study: StudyData, name: str, protocol: str, spread: float, *, s
     noise = rng.normal(size=(seeds, len(rows), study.D.shape[1]))
     raw = study.D[rows] * np.exp(spread * noise)
     chosen = tuple({"strength": 0.1, "epochs": 5} for _ in np.unique(fold))
-    return Predictions(name, protocol, rows, fold[rows], raw / raw.sum(axis=-1, keepdims=True), chosen, 1.5)
+    return Predictions(
+        name, protocol, rows, fold[rows], raw / raw.sum(axis=-1, keepdims=True), chosen, 1.5
+    )
 
 
 def _latents(study: StudyData) -> Latents:

@@ -38,7 +38,10 @@ def store(tmp_path: Path) -> CellStore:
 
 def folds_of(data: StudyData, *, seed: int = 0) -> tuple[Fold, ...]:
     outer = outer_splits(data, "trials", folds=2, seed=seed)
-    return tuple(Fold(i, split, inner_splits(data, split, "trials", seed=seed)) for i, split in enumerate(outer))
+    return tuple(
+        Fold(i, split, inner_splits(data, split, "trials", seed=seed))
+        for i, split in enumerate(outer)
+    )
 
 
 @pytest.fixture
@@ -57,7 +60,11 @@ def test_a_kept_cell_is_found_as_it_was(store: CellStore, cell: SelectionCell) -
 
 
 def test_whatever_its_numbers_depend_on_makes_another_cell(
-    store: CellStore, cell: SelectionCell, data: StudyData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    store: CellStore,
+    cell: SelectionCell,
+    data: StudyData,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     store.keep(cell, Finished(ARRAYS, 1.0))
     changed = [
@@ -90,7 +97,10 @@ def test_the_number_of_seeds_and_other_candidates_leave_a_selection_as_it_is(
     one = dataclasses.replace(cell, method=Descent(seeds=2), candidate=0)
     store.keep(one, Finished(ARRAYS, 1.0))
     assert store.find(dataclasses.replace(one, method=Descent(seeds=8))) is not None
-    assert store.find(dataclasses.replace(one, method=Descent(candidates=({"rate": 0.1},)))) is not None
+    assert (
+        store.find(dataclasses.replace(one, method=Descent(candidates=({"rate": 0.1},))))
+        is not None
+    )
     final = FinalCell("trials", Descent(), cell.folds, (Choice(0, 0),) * 2, (0, 1))
     store.keep(final, Finished({"distribution": np.zeros((2, 3, 3))}, 1.0))
     assert store.find(dataclasses.replace(final, seeds=(0, 1, 2))) is None
@@ -131,7 +141,9 @@ def test_a_damaged_cell_is_computed_again_and_said_once(
     caplog.set_level(logging.WARNING)
     assert store.find(cell) is None
     assert store.find(cell) is None
-    assert [record.getMessage() for record in caplog.records] == [f"{path} is damaged: computing it again"]
+    assert [record.getMessage() for record in caplog.records] == [
+        f"{path} is damaged: computing it again"
+    ]
     store.keep(cell, Finished(ARRAYS, 1.0))
     assert store.find(cell) is not None
 

@@ -1,4 +1,6 @@
-"""Figures of a study: what is drawn is what the numbers are, and every file says what it stands on."""
+"""Figures of a study: what is drawn is what the numbers are,
+and every file says what it stands on.
+"""
 
 from __future__ import annotations
 
@@ -61,18 +63,31 @@ def texts(path: Path) -> list[str]:
 
 
 def points_of(axes: Any, marker: str) -> dict[int, float]:
-    return {round(line.get_ydata()[0]): line.get_xdata()[0] for line in axes.lines if line.get_marker() == marker}
+    return {
+        round(line.get_ydata()[0]): line.get_xdata()[0]
+        for line in axes.lines
+        if line.get_marker() == marker
+    }
 
 
 def test_every_figure_is_written_as_svg_and_png_and_says_what_it_stands_on(tmp_path: Path) -> None:
-    study = synthetic.data(trials=8, windows=2, emotions=("calm", "tense"), source=HOSTILE, simulated=True)
+    study = synthetic.data(
+        trials=8, windows=2, emotions=("calm", "tense"), source=HOSTILE, simulated=True
+    )
     spreads = {name: synthetic.SPREADS[name] for name in ("mean label", ROBUST, PAPER)}
     results = synthetic.results(study, protocols=("trials",), spreads=spreads, quick=True)
     done = []
     drawn = draw_figures(results, tmp_path, on_figure=done.append)
     assert done == [figure.key for figure in drawn]
-    assert done == ["overview", "ranks-trials", "figure-3-distributions", "figure-6-failures", "figure-4-latent-trials",
-                    "figure-5-elements", "weights-trials"]  # fmt: skip
+    assert done == [
+        "overview",
+        "ranks-trials",
+        "figure-3-distributions",
+        "figure-6-failures",
+        "figure-4-latent-trials",
+        "figure-5-elements",
+        "weights-trials",
+    ]
     for figure in drawn:
         assert figure.png.read_bytes().startswith(b"\x89PNG\r\n")
         said = texts(figure.svg)
@@ -91,7 +106,9 @@ def test_the_same_results_give_the_same_bytes(results: Results, tmp_path: Path) 
     assert [path.read_bytes() for path in once] == [path.read_bytes() for path in again]
 
 
-def test_a_folder_that_is_not_there_is_refused_in_a_sentence(results: Results, tmp_path: Path) -> None:
+def test_a_folder_that_is_not_there_is_refused_in_a_sentence(
+    results: Results, tmp_path: Path
+) -> None:
     with pytest.raises(OutputError, match="mkdir -p"):
         canvas.save(ranks.drawings(results)[0], results, tmp_path / "none")
 
@@ -101,7 +118,9 @@ def test_real_people_and_all_seeds_are_not_warned_of(results: Results) -> None:
 
 
 def test_data_of_single_rows_do_not_pretend_to_know_trials_and_people() -> None:
-    results = synthetic.results(synthetic.data(trials=8, windows=1), protocols=("windows",), ablations=False)
+    results = synthetic.results(
+        synthetic.data(trials=8, windows=1), protocols=("windows",), ablations=False
+    )
     assert canvas.computed_on(results) == "train.mat · 8 rows · trials and people not known"
     axes = canvas.painted(only(overview.drawings(results)), results).axes[0]
     assert axes.get_title(loc="left") == "random windows"
@@ -115,13 +134,21 @@ def test_rivals_alone_give_the_figures_that_need_no_emotiondict() -> None:
     assert found == ["overview", "ranks-windows"]
 
 
-def test_the_overview_shows_the_mean_kl_over_trials_best_first_and_the_honest_protocol_first(results: Results) -> None:
+def test_the_overview_shows_the_mean_kl_over_trials_best_first_and_the_honest_protocol_first(
+    results: Results,
+) -> None:
     figure = canvas.painted(only(overview.drawings(results)), results)
     honest, windows = figure.axes
     names = [label.get_text() for label in honest.get_yticklabels()]
     for axes, protocol in ((honest, "trials"), (windows, "windows")):
-        expected = {name: kl_of_trials(results, protocol, name).mean() for name in names if name != "PT-Bayes"}
-        assert points_of(axes, "o") == pytest.approx({names.index(name): kl for name, kl in expected.items()})
+        expected = {
+            name: kl_of_trials(results, protocol, name).mean()
+            for name in names
+            if name != "PT-Bayes"
+        }
+        assert points_of(axes, "o") == pytest.approx(
+            {names.index(name): kl for name, kl in expected.items()}
+        )
         assert axes.lines[0].get_xdata()[0] == pytest.approx(expected["mean label"])
     assert sorted(names, key=lambda name: kl_of_trials(results, "trials", name).mean()) == names
     assert [axes.get_title(loc="left") for axes in figure.axes] == [
@@ -133,16 +160,24 @@ def test_what_is_far_off_stands_at_the_edge_with_its_number(results: Results) ->
     axes = canvas.painted(only(overview.drawings(results)), results).axes[0]
     names = [label.get_text() for label in axes.get_yticklabels()]
     assert points_of(axes, ">") == {names.index("PT-Bayes"): axes.get_xlim()[1]}
-    assert f"{kl_of_trials(results, 'trials', 'PT-Bayes').mean():.3g}" in [text.get_text() for text in axes.texts]
+    assert f"{kl_of_trials(results, 'trials', 'PT-Bayes').mean():.3g}" in [
+        text.get_text() for text in axes.texts
+    ]
 
 
 def test_the_bars_of_the_overview_are_bootstrap_intervals_over_trials(results: Results) -> None:
     axes = canvas.painted(only(overview.drawings(results)), results).axes[0]
     names = [label.get_text() for label in axes.get_yticklabels()]
-    bars = {round(line.get_ydata()[0]): line.get_xdata() for line in axes.lines[1:] if len(line.get_xdata()) == 2}
+    bars = {
+        round(line.get_ydata()[0]): line.get_xdata()
+        for line in axes.lines[1:]
+        if len(line.get_xdata()) == 2
+    }
     for name in ("EmotionDict (paper)", "kernel ridge", "DLDL"):
         ours = bars[names.index(name)]
-        theirs = bootstrap((kl_of_trials(results, "trials", name),), np.mean, rng=np.random.default_rng(0))
+        theirs = bootstrap(
+            (kl_of_trials(results, "trials", name),), np.mean, rng=np.random.default_rng(0)
+        )
         ends = theirs.confidence_interval
         # Two draws of 10,000 differ in a few hundredths of the width.
         np.testing.assert_allclose(ours, [ends.low, ends.high], atol=0.05 * (ends.high - ends.low))
@@ -167,44 +202,61 @@ def test_windows_of_figure_3_show_prediction_truth_and_kl_of_one_network(results
 def test_typical_windows_stand_in_the_four_quarters_of_the_kl(results: Results) -> None:
     predictions = results.predictions["trials", ROBUST]
     kl = kl_of_rows(results, predictions)[0]
-    chosen = [kl[predictions.rows == row][0] for row in distributions.typical_rows(results, predictions)]
+    chosen = [
+        kl[predictions.rows == row][0] for row in distributions.typical_rows(results, predictions)
+    ]
     edges = np.quantile(kl, [0, 0.25, 0.5, 0.75, 1])
-    assert all(low <= value <= high for low, value, high in zip(edges, chosen, edges[1:], strict=False))
+    assert all(
+        low <= value <= high for low, value, high in zip(edges, chosen, edges[1:], strict=False)
+    )
 
 
 def test_failures_are_the_worst_windows_of_the_worst_trials(results: Results) -> None:
     predictions = results.predictions["trials", ROBUST]
     kl = kl_of_rows(results, predictions)[0]
     trial = results.data.trial[predictions.rows]
-    worst = sorted(((kl[trial == number].max(), number) for number in np.unique(trial)), reverse=True)[:4]
+    worst = sorted(
+        ((kl[trial == number].max(), number) for number in np.unique(trial)), reverse=True
+    )[:4]
     rows = distributions.failed_rows(results, predictions)
     assert results.data.trial[rows].tolist() == [number for _, number in worst]
     found = [kl[predictions.rows == row][0] for row in rows]
     np.testing.assert_allclose(found, [value for value, _ in worst])
 
 
-def test_figure_5_shows_mean_and_spread_over_folds_and_seeds_beside_the_mean_labels_level(results: Results) -> None:
+def test_figure_5_shows_mean_and_spread_over_folds_and_seeds_beside_the_mean_labels_level(
+    results: Results,
+) -> None:
     figure = canvas.painted(only(elements.drawings(results)), results)
     axes = figure.axes[3]
     assert axes.get_title(loc="left") == "KL ↓"
     for container, protocol in zip(axes.containers, ("trials", "windows"), strict=True):
         points, _, (bars,) = container.lines
-        np.testing.assert_allclose(points.get_xdata(), [8, 16, 32, 64, 128], rtol=0.05)  # moved apart a little
+        np.testing.assert_allclose(
+            points.get_xdata(), [8, 16, 32, 64, 128], rtol=0.05
+        )  # moved apart a little
         names = ("elements: 8", "elements: 16", "components: full", "elements: 64", "elements: 128")
         for i, method in enumerate(names):
             kl = kl_of_fold_and_seed(results, protocol, method)
             assert points.get_ydata()[i] == pytest.approx(kl.mean())
             low, high = bars.get_segments()[i][:, 1]
             assert (high - low) / 2 == pytest.approx(kl.std(ddof=1))
-    levels = [line.get_ydata()[0] for line in axes.lines if (line.get_gid() or "").startswith("level-kl")]
-    expected = [kl_of_fold_and_seed(results, protocol, "mean label").mean() for protocol in ("trials", "windows")]
+    levels = [
+        line.get_ydata()[0] for line in axes.lines if (line.get_gid() or "").startswith("level-kl")
+    ]
+    expected = [
+        kl_of_fold_and_seed(results, protocol, "mean label").mean()
+        for protocol in ("trials", "windows")
+    ]
     assert levels == pytest.approx(expected)
 
 
 def kl_of_fold_and_seed(results: Results, protocol: str, method: str) -> np.ndarray:
     predictions = results.predictions[protocol, method]
     kl = kl_of_rows(results, predictions)
-    return np.array([kl[:, predictions.fold == fold].mean(axis=1) for fold in np.unique(predictions.fold)]).ravel()
+    return np.array(
+        [kl[:, predictions.fold == fold].mean(axis=1) for fold in np.unique(predictions.fold)]
+    ).ravel()
 
 
 @pytest.mark.parametrize(
@@ -215,7 +267,8 @@ def kl_of_fold_and_seed(results: Results, protocol: str, method: str) -> np.ndar
         ([1, 2, 3, 4], 9, [(0, 3)]),
         ([1, 2, 3, 4], 0.5, []),
         ([1, 1, 4], 0.5, [(0, 1)]),
-        # Demsar's own example: at 5 % no two of four classifiers differ, at 10 % the worst does from the two best.
+        # Demsar's own example: at 5 % no two of four classifiers differ,
+        # at 10 % the worst does from the two best.
         ([1.964, 2.0, 2.893, 3.143], 1.25, [(0, 3)]),
         ([1.964, 2.0, 2.893, 3.143], 1.12, [(0, 2), (2, 3)]),
         ([1.0, 1.5, 3.0, 3.6], 1.25, [(0, 1), (2, 3)]),
@@ -233,7 +286,8 @@ def test_the_diagram_starts_every_methods_line_at_its_average_rank(results: Resu
     names = list(synthetic.SPREADS)
     predictions = {name: results.predictions["trials", name] for name in names}
     table = [
-        [kl_of_rows(results, one)[:, one.fold == fold].mean() for one in predictions.values()] for fold in range(4)
+        [kl_of_rows(results, one)[:, one.fold == fold].mean() for one in predictions.values()]
+        for fold in range(4)
     ]
     expected = dict(zip(names, rankdata(table, axis=1).mean(axis=0), strict=True))
     lines = {line.get_label(): line.get_xdata()[0] for line in axes.lines}
@@ -246,12 +300,20 @@ def test_the_diagram_starts_every_methods_line_at_its_average_rank(results: Resu
     assert f"critical difference {length:.2f}" in [text.get_text() for text in axes.texts]
 
 
-def test_joined_methods_lie_within_the_critical_difference_and_their_neighbours_do_not(results: Results) -> None:
+def test_joined_methods_lie_within_the_critical_difference_and_their_neighbours_do_not(
+    results: Results,
+) -> None:
     axes = canvas.painted(ranks.drawings(results)[0], results).axes[0]
-    average = sorted(line.get_xdata()[0] for line in axes.lines if line.get_label().startswith("rank of "))
+    average = sorted(
+        line.get_xdata()[0] for line in axes.lines if line.get_label().startswith("rank of ")
+    )
     ruler = next(line for line in axes.lines if line.get_gid() == "critical-difference")
     difference = np.ptp(ruler.get_xdata())
-    bars = [sorted(line.get_xdata()) for line in axes.lines if (line.get_gid() or "").startswith("clique")]
+    bars = [
+        sorted(line.get_xdata())
+        for line in axes.lines
+        if (line.get_gid() or "").startswith("clique")
+    ]
     assert bars
     for low, high in bars:
         assert high - low < difference
@@ -259,7 +321,9 @@ def test_joined_methods_lie_within_the_critical_difference_and_their_neighbours_
         assert not outside or outside[0] - low >= difference
 
 
-def test_a_latent_panel_shows_five_held_out_windows_of_each_trial_of_one_network(results: Results) -> None:
+def test_a_latent_panel_shows_five_held_out_windows_of_each_trial_of_one_network(
+    results: Results,
+) -> None:
     panels = latent.embeddings(results, "trials")
     predictions = results.predictions["trials", ROBUST]
     assert len(panels) == synthetic.FOLDS
@@ -274,7 +338,9 @@ def test_a_latent_panel_shows_five_held_out_windows_of_each_trial_of_one_network
 
 
 def test_t_sne_keeps_the_groups_that_the_latents_have() -> None:
-    results = synthetic.results(synthetic.data(trials=12, windows=24), protocols=("windows",), ablations=False)
+    results = synthetic.results(
+        synthetic.data(trials=12, windows=24), protocols=("windows",), ablations=False
+    )
     panel = only(latent.embeddings(results, "windows"))
     nearest = NearestNeighbors(n_neighbors=2).fit(panel.at).kneighbors(panel.at)[1][:, 1]
     # Centres lie 20 times as far apart as the windows of a trial.
@@ -284,7 +350,9 @@ def test_t_sne_keeps_the_groups_that_the_latents_have() -> None:
 
 
 def test_people_come_before_a_second_network_of_one_person() -> None:
-    results = synthetic.results(synthetic.data(people=3, windows=2), protocols=("trials", "subjects"), ablations=False)
+    results = synthetic.results(
+        synthetic.data(people=3, windows=2), protocols=("trials", "subjects"), ablations=False
+    )
     assert [one.name for one in sittings(results, "subjects", 4)] == ["P01", "P02", "P03"]
     assert [one.name for one in sittings(results, "trials", 4)] == ["P01", "P02", "P03", "P01"]
     assert [one.fold for one in sittings(results, "trials", 4)] == [0, 0, 0, 1]

@@ -20,7 +20,11 @@ from emodict_train.rivals import RIVALS
 from emodict_train.study.compared.ablations import blocks_for
 from emodict_train.study.compared.data import StudyData, from_table
 from emodict_train.study.compared.methods import EPOCHS, methods_for
-from emodict_train.study.compared.network_method import EmotionDictMethod, NeuralRivalMethod, emotion_dict_ensemble
+from emodict_train.study.compared.network_method import (
+    EmotionDictMethod,
+    NeuralRivalMethod,
+    emotion_dict_ensemble,
+)
 from emodict_train.study.compared.networks import AblationNetwork, Variant
 from emodict_train.study.compared.protocols import PROTOCOLS
 from emodict_train.study.compared.rival_method import RivalMethod
@@ -38,10 +42,17 @@ DMER, EDL = ("eeg", "gsr", "ppg", "video"), ("gsr", "skt", "ecg", "hr")
 def study_data(spec_id: str, *, rows: int = 12) -> StudyData:
     """Random rows with all modalities of a spec."""
     rng, spec = np.random.default_rng(0), load_spec(spec_id)
-    features = {m.name: ready_made_rows(rng.standard_normal((rows, *m.shape))) for m in spec.modalities}
+    features = {
+        m.name: ready_made_rows(rng.standard_normal((rows, *m.shape))) for m in spec.modalities
+    }
     windows = assemble(spec, np.arange(rows, dtype=float), features)
-    labels, trial = rng.dirichlet(np.ones(3), rows), np.array([f"trial{i // 2}" for i in range(rows)])
-    return from_table(FeatureTable(windows, ("a", "b", "c"), labels, np.full(rows, "person"), trial, "random"))
+    labels, trial = (
+        rng.dirichlet(np.ones(3), rows),
+        np.array([f"trial{i // 2}" for i in range(rows)]),
+    )
+    return from_table(
+        FeatureTable(windows, ("a", "b", "c"), labels, np.full(rows, "person"), trial, "random")
+    )
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +65,9 @@ def edl() -> StudyData:
     return study_data("edl-89")
 
 
-def methods(data: StudyData, options: StudyOptions = FULL, protocol: str = "trials") -> dict[str, Method]:
+def methods(
+    data: StudyData, options: StudyOptions = FULL, protocol: str = "trials"
+) -> dict[str, Method]:
     return {method.name: method for method in methods_for(data, options, protocol)}
 
 
@@ -84,15 +97,22 @@ def test_every_rival_ours_and_every_ablation_is_compared_once_and_in_the_order_o
     assert {block.method(name) for block in blocks for name in block.variants} <= set(expected)
 
 
-def test_rows_without_a_spec_meet_the_rivals_that_need_no_modalities_on_features_as_they_are() -> None:
+def test_rows_without_a_spec_meet_the_rivals_that_need_no_modalities_on_features_as_they_are() -> (
+    None
+):
     bare = made_up_data()
     assert bare.table is None
     found = methods_for(bare, FULL, "windows")
     assert names(found) == [name for name in RIVALS if name not in ("EDLConv", "MISA", "TAILOR")]
-    assert all(isinstance(method, RivalMethod | NeuralRivalMethod) and not method.z_score for method in found)
+    assert all(
+        isinstance(method, RivalMethod | NeuralRivalMethod) and not method.z_score
+        for method in found
+    )
 
 
-def test_without_eeg_there_is_no_first_auxiliary_loss_to_leave_out(dmer: StudyData, edl: StudyData) -> None:
+def test_without_eeg_there_is_no_first_auxiliary_loss_to_leave_out(
+    dmer: StudyData, edl: StudyData
+) -> None:
     auxiliary = {"components: without aux 1", "components: without aux 2"}
     assert auxiliary <= set(methods(dmer))
     assert not auxiliary & set(methods(edl))
@@ -112,7 +132,9 @@ def test_nobody_has_more_than_the_budget_of_candidates_and_no_rival_fewer_than_o
     # The mean label has nothing to choose.
     assert min(counts[name] for name in RIVALS if name != "mean label") >= ours
     for method in found.values():
-        assert len({str(sorted(candidate.items())) for candidate in method.candidates}) == len(method.candidates)
+        assert len({str(sorted(candidate.items())) for candidate in method.candidates}) == len(
+            method.candidates
+        )
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
@@ -127,13 +149,16 @@ def test_quick_has_fewer_epochs_seeds_and_candidates(dmer: StudyData, protocol: 
         else:
             assert isinstance(fewer, NeuralRivalMethod | EmotionDictMethod)
             assert isinstance(method, NeuralRivalMethod | EmotionDictMethod)
-            # A schedule that is run to its end is not cut: there is nothing to choose, so it costs little.
+            # A schedule that is run to its end is not cut:
+            # there is nothing to choose, so it costs little.
             whole = name == "EmotionDict (robust)" and protocol != "windows"
             assert fewer.epochs == method.epochs if whole else 1 <= fewer.epochs < method.epochs
             assert 1 <= fewer.seeds < method.seeds
 
 
-def test_whatever_draws_random_numbers_has_the_seeds_asked_for_and_an_ablation_half_of_them(dmer: StudyData) -> None:
+def test_whatever_draws_random_numbers_has_the_seeds_asked_for_and_an_ablation_half_of_them(
+    dmer: StudyData,
+) -> None:
     found = methods(dmer, StudyOptions(seeds=6))
     for name, method in found.items():
         if isinstance(method, NeuralRivalMethod) or name.startswith("EmotionDict"):
@@ -167,12 +192,16 @@ def test_the_robust_preset_chooses_nothing_but_its_teacher_where_groups_are_held
 
 
 def test_every_network_is_trained_on_the_device_asked_for(dmer: StudyData) -> None:
-    found = [m for m in methods_for(dmer, StudyOptions(device="cuda"), "trials") if hasattr(m, "device")]
+    found = [
+        m for m in methods_for(dmer, StudyOptions(device="cuda"), "trials") if hasattr(m, "device")
+    ]
     assert {method.device for method in found} == {"cuda"}
     assert {"EmotionDict (paper)", "EmotionDict (robust)", "MISA"} <= {*names(found)}
 
 
-def test_among_the_papers_candidates_is_its_own_learning_rate_and_nothing_else_is_changed(dmer: StudyData) -> None:
+def test_among_the_papers_candidates_is_its_own_learning_rate_and_nothing_else_is_changed(
+    dmer: StudyData,
+) -> None:
     candidates = ablation(dmer, "EmotionDict (paper)").candidates
     assert {"learning_rate": 0.001} in candidates  # section 4.2
     assert {key for candidate in candidates for key in candidate} == {"learning_rate"}
@@ -181,13 +210,15 @@ def test_among_the_papers_candidates_is_its_own_learning_rate_and_nothing_else_i
             assert method.candidates == ({"learning_rate": 0.001},)
 
 
-def test_on_random_windows_the_robust_schedule_ends_with_the_last_epoch_and_learns_the_labels_themselves(
+def test_on_random_windows_the_robust_schedule_ends_with_the_last_epoch_and_learns_plain_labels(
     dmer: StudyData,
 ) -> None:
     for options in (FULL, QUICK):
         method = methods(dmer, options, "windows")["EmotionDict (robust)"]
         assert isinstance(method, EmotionDictMethod)
-        assert method.variant.plan == dataclasses.replace(TrainingPlan(), epochs=method.epochs, distillation=0.0)
+        assert method.variant.plan == dataclasses.replace(
+            TrainingPlan(), epochs=method.epochs, distillation=0.0
+        )
 
 
 def test_the_robust_teacher_holds_out_what_the_protocol_holds_out(dmer: StudyData) -> None:
@@ -197,12 +228,16 @@ def test_the_robust_teacher_holds_out_what_the_protocol_holds_out(dmer: StudyDat
         assert method.grouping == protocol
 
 
-def test_ablations_train_for_a_fixed_time_on_random_windows_and_stop_early_elsewhere(dmer: StudyData) -> None:
+def test_ablations_train_for_a_fixed_time_on_random_windows_and_stop_early_elsewhere(
+    dmer: StudyData,
+) -> None:
     early = {"stopping: early (random windows)", "stopping: early (grouped)"}
     for name in methods(dmer):
         if ": " in name:
             assert needs_selection(ablation(dmer, name, "windows")) == (name in early)
-            assert needs_selection(ablation(dmer, name, "trials")) == (name != "stopping: fixed epochs")
+            assert needs_selection(ablation(dmer, name, "trials")) == (
+                name != "stopping: fixed epochs"
+            )
 
 
 def test_the_three_ways_to_stop_differ_in_the_rows_that_decide_alone(dmer: StudyData) -> None:
@@ -274,11 +309,15 @@ def test_an_ablation_has_the_auxiliary_losses_that_its_name_says(
     assert all(value > 1e-2 * expected for value in others)
 
 
-def test_without_auxiliary_losses_and_in_fusion_only_what_is_needed_is_built(dmer: StudyData) -> None:
+def test_without_auxiliary_losses_and_in_fusion_only_what_is_needed_is_built(
+    dmer: StudyData,
+) -> None:
     bare = built(dmer, ablation(dmer, "components: without auxiliary losses"))
     assert not bare.emotion_dict.modality_encoders
     for name in ("concatenation", "attention"):
-        assert set(built(dmer, ablation(dmer, f"fusion: {name}")).emotion_dict.modality_encoders) == set(DMER)
+        assert set(
+            built(dmer, ablation(dmer, f"fusion: {name}")).emotion_dict.modality_encoders
+        ) == set(DMER)
 
 
 def test_the_sizes_of_the_dictionary_are_those_of_figure_5(dmer: StudyData) -> None:
@@ -291,12 +330,17 @@ def test_the_sizes_of_the_dictionary_are_those_of_figure_5(dmer: StudyData) -> N
 
 
 @pytest.mark.parametrize(("left_out", "tokens"), [("eeg", 6), ("gsr", 9), ("ppg", 9), ("video", 9)])
-def test_without_a_modality_its_tokens_are_gone(dmer: StudyData, left_out: str, tokens: int) -> None:
+def test_without_a_modality_its_tokens_are_gone(
+    dmer: StudyData, left_out: str, tokens: int
+) -> None:
     method = ablation(dmer, f"modalities: without {left_out}")
     network = built(dmer, method)
     assert set(network.emotion_dict.modality_encoders) == set(DMER) - {left_out}
     assert network.output(torch.zeros(2, tokens, 18)).latent.shape == (2, 128)
-    assert dataclasses.replace(method.variant, without=None) == ablation(dmer, "EmotionDict (paper)").variant
+    assert (
+        dataclasses.replace(method.variant, without=None)
+        == ablation(dmer, "EmotionDict (paper)").variant
+    )
 
 
 def travelled(method: Any) -> Any:
@@ -308,7 +352,9 @@ def travelled(method: Any) -> Any:
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_every_method_reaches_a_worker_process_as_it_was(dmer: StudyData, edl: StudyData, protocol: str) -> None:
+def test_every_method_reaches_a_worker_process_as_it_was(
+    dmer: StudyData, edl: StudyData, protocol: str
+) -> None:
     for data in (dmer, edl, made_up_data()):
         found = methods_for(data, FULL, protocol)
         assert [travelled(method) for method in found] == list(found)

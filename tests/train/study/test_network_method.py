@@ -16,7 +16,11 @@ import emodict_train.study.compared.network_method as network_method
 from emodict_train.model.standardisation import fit_standardisation
 from emodict_train.rivals import GRIDS, RIVALS
 from emodict_train.study.compared.data import StudyData, from_table
-from emodict_train.study.compared.network_method import EmotionDictMethod, NeuralRivalMethod, emotion_dict_ensemble
+from emodict_train.study.compared.network_method import (
+    EmotionDictMethod,
+    NeuralRivalMethod,
+    emotion_dict_ensemble,
+)
 from emodict_train.study.compared.networks import Variant
 from emodict_train.study.compared.protocols import Split
 from emodict_train.study.compared.task import Task
@@ -24,14 +28,26 @@ from emodict_train.training.ensemble import Member
 from emodict_train.training.plan import TrainingPlan
 
 SMALL = {
-    "d_model": 8, "heads": 2, "feed_forward": 8, "layers": 1, "elements": 4, "latent": 16, "bottleneck": 8,
+    "d_model": 8,
+    "heads": 2,
+    "feed_forward": 8,
+    "layers": 1,
+    "elements": 4,
+    "latent": 16,
+    "bottleneck": 8,
     "readout": "last",
-}  # fmt: skip
+}
 # Nothing but what a test asks for.
 PLAN = TrainingPlan(
-    batch_size=8, learning_rate=1e-2, weight_decay=0.0, modality_dropout=0.0, average=0.0, cosine=False,
-    from_mean_label=False, distillation=0.0,
-)  # fmt: skip
+    batch_size=8,
+    learning_rate=1e-2,
+    weight_decay=0.0,
+    modality_dropout=0.0,
+    average=0.0,
+    cosine=False,
+    from_mean_label=False,
+    distillation=0.0,
+)
 EPOCHS = 3
 # Of 40 rows; two splits of equal size.
 SPLITS = (
@@ -48,13 +64,19 @@ def data() -> StudyData:
     tokens, valid = table.windows.tokens.copy(), table.windows.valid.copy()
     tokens[::7, 2:], valid[::7, 1] = np.nan, False
     return from_table(
-        dataclasses.replace(table, windows=dataclasses.replace(table.windows, tokens=tokens, valid=valid))
+        dataclasses.replace(
+            table, windows=dataclasses.replace(table.windows, tokens=tokens, valid=valid)
+        )
     )
 
 
-def ours(*, plan: dict[str, Any] | None = None, without: str | None = None, **changes: Any) -> EmotionDictMethod:
+def ours(
+    *, plan: dict[str, Any] | None = None, without: str | None = None, **changes: Any
+) -> EmotionDictMethod:
     variant = Variant(dataclasses.replace(PLAN, **(plan or {})), SMALL, without=without)
-    return dataclasses.replace(EmotionDictMethod("ours", variant, ({},), seeds=1, epochs=EPOCHS), **changes)
+    return dataclasses.replace(
+        EmotionDictMethod("ours", variant, ({},), seeds=1, epochs=EPOCHS), **changes
+    )
 
 
 def rival(name: str) -> NeuralRivalMethod:
@@ -70,7 +92,9 @@ def with_tokens(data: StudyData, change: Callable[[np.ndarray], None]) -> StudyD
     assert data.table is not None
     tokens = data.table.windows.tokens.copy()
     change(tokens)
-    table = dataclasses.replace(data.table, windows=dataclasses.replace(data.table.windows, tokens=tokens))
+    table = dataclasses.replace(
+        data.table, windows=dataclasses.replace(data.table.windows, tokens=tokens)
+    )
     return from_table(table)
 
 
@@ -96,7 +120,9 @@ def unchanged(data: StudyData) -> list[np.ndarray]:
 
 
 @pytest.mark.parametrize("name", ["ours", "SA-CPNN", "MISA"])
-def test_there_is_a_distribution_for_every_held_out_row_after_every_epoch(data: StudyData, name: str) -> None:
+def test_there_is_a_distribution_for_every_held_out_row_after_every_epoch(
+    data: StudyData, name: str
+) -> None:
     method = ours() if name == "ours" else rival(name)
     found = method.predict(data, tasks(0), method.candidates[0])
     for task, curve in zip(tasks(0), found, strict=True):
@@ -111,7 +137,9 @@ def test_where_there_is_nothing_to_choose_the_last_epoch_is_all(data: StudyData)
     curves = every.predict(data, tasks(), {})
     assert_same(last.predict(data, tasks(), {}), [curve[-1:] for curve in curves])
     assert (every.steps, last.steps) == (EPOCHS, 1)
-    assert [every.describe_step(step) for step in range(EPOCHS)] == [{"epochs": i + 1} for i in range(EPOCHS)]
+    assert [every.describe_step(step) for step in range(EPOCHS)] == [
+        {"epochs": i + 1} for i in range(EPOCHS)
+    ]
     assert last.describe_step(0) == {"epochs": EPOCHS}
 
 
@@ -128,7 +156,9 @@ def test_a_distilled_network_learns_what_its_teacher_says_and_not_the_labels(
     part = Split(np.setdiff1d(np.arange(len(data)), held_out), held_out, "person1")
     lessons: list[tuple[np.ndarray, ...]] = []
 
-    def teacher(inputs: np.ndarray, labels: np.ndarray, groups: np.ndarray, *, share: float) -> np.ndarray:
+    def teacher(
+        inputs: np.ndarray, labels: np.ndarray, groups: np.ndarray, *, share: float
+    ) -> np.ndarray:
         assert share == 0.75
         lessons.append((inputs, labels, groups))
         return np.roll(labels, 1, axis=1)
@@ -151,7 +181,9 @@ def test_a_distilled_network_learns_what_its_teacher_says_and_not_the_labels(
     np.testing.assert_array_equal(groups[:, None] == groups, unit[:, None] == unit)
 
 
-@pytest.mark.parametrize(("count", "sizes"), [(1, [1]), (2, [2]), (3, [2, 1]), (4, [2, 2]), (5, [2, 1, 2])])
+@pytest.mark.parametrize(
+    ("count", "sizes"), [(1, [1]), (2, [2]), (3, [2, 1]), (4, [2, 2]), (5, [2, 1, 2])]
+)
 def test_tasks_are_trained_in_as_few_parts_of_about_equal_size_as_possible(
     monkeypatch: pytest.MonkeyPatch, count: int, sizes: list[int]
 ) -> None:
@@ -173,9 +205,10 @@ def test_tasks_are_trained_in_as_few_parts_of_about_equal_size_as_possible(
 def test_networks_trained_in_two_parts_are_those_trained_at_once(
     data: StudyData, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # float32, sums in another order. A bias before BatchNorm has a gradient of rounding alone, and goes full steps of
-    # Adam all the same: 9 of 1e-3, by which hidden numbers of size 1 may differ. 16 weights of 1/4 hand that on to a
-    # logit, and p (1 - p) = 2/9 of it to a share. The rivals have no BatchNorm.
+    # float32, sums in another order. A bias before BatchNorm has a gradient of rounding alone, and
+    # goes full steps of Adam all the same: 9 of 1e-3, by which hidden numbers of size 1 may
+    # differ. 16 weights of 1/4 hand that on to a logit, and p (1 - p) = 2/9 of it to a share. The
+    # rivals have no BatchNorm.
     atol = 2e-3 if name == "ours" else 1e-5
     method = ours(plan={"learning_rate": 1e-3}) if name == "ours" else rival(name)
     candidate = method.candidates[0]
@@ -194,10 +227,18 @@ def test_the_same_task_is_trained_the_same_and_another_seed_otherwise(data: Stud
     assert differ(other, first)
 
 
-@pytest.mark.parametrize("change", [
-    {"learning_rate": 1e-3, "weight_decay": 5.0}, {"modality_dropout": 0.5}, {"input_noise": 1.0}, {"dropout": 0.5},
-    {"average": 0.9}, {"from_mean_label": True}, {"distillation": 1.0},
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"learning_rate": 1e-3, "weight_decay": 5.0},
+        {"modality_dropout": 0.5},
+        {"input_noise": 1.0},
+        {"dropout": 0.5},
+        {"average": 0.9},
+        {"from_mean_label": True},
+        {"distillation": 1.0},
+    ],
+)
 def test_a_candidate_changes_how_the_variant_is_trained(
     data: StudyData, unchanged: list[np.ndarray], change: dict[str, Any]
 ) -> None:
@@ -244,7 +285,9 @@ def test_held_out_rows_and_their_labels_teach_nothing(data: StudyData, name: str
     def spoil_features(tokens: np.ndarray) -> None:
         tokens[split.test[6:]] = 1e3
 
-    method = ours(plan={"modality_dropout": 0.3, "distillation": 1.0}) if name == "ours" else rival(name)
+    method = (
+        ours(plan={"modality_dropout": 0.3, "distillation": 1.0}) if name == "ours" else rival(name)
+    )
     candidate = method.candidates[0]
     found = method.predict(data, [Task(split, 0)], candidate)
     assert_same(method.predict(with_labels(data, spoil_labels), [Task(split, 0)], candidate), found)
@@ -256,7 +299,9 @@ def test_held_out_rows_and_their_labels_teach_nothing(data: StudyData, name: str
     def spoil_training_labels(labels: np.ndarray) -> None:
         labels[split.train] = np.roll(labels[split.train], 1, axis=1)
 
-    assert differ(method.predict(with_labels(data, spoil_training_labels), [Task(split, 0)], candidate), found)
+    assert differ(
+        method.predict(with_labels(data, spoil_training_labels), [Task(split, 0)], candidate), found
+    )
 
 
 @pytest.mark.parametrize(("epoch", "average"), [(1, 0.0), (2, 0.9), (3, 0.0)])
@@ -269,7 +314,8 @@ def test_latents_are_what_the_network_of_the_chosen_epoch_makes_its_prediction_f
     np.testing.assert_array_equal(found.rows, split.test)
     assert found.weights.shape == (10, 4)
     assert found.latent.shape == (10, 16)
-    # The same network once more; its dictionary by numpy, the signs of a QR decomposition being free.
+    # The same network once more; its dictionary by numpy,
+    # the signs of a QR decomposition being free.
     assert data.table is not None
     tokens = data.table.windows.tokens
     variant = method.variant.with_plan(**candidate)
@@ -281,7 +327,9 @@ def test_latents_are_what_the_network_of_the_chosen_epoch_makes_its_prediction_f
     network.load_state_dict(ensemble.states()[0])
     model = network.eval().emotion_dict
     q, r = np.linalg.qr(model.dictionary.parameter.detach().double().numpy())
-    signs = np.sign(np.diag(r)) * np.sign(torch.linalg.qr(model.dictionary.parameter).R.diagonal().detach().numpy())
+    signs = np.sign(np.diag(r)) * np.sign(
+        torch.linalg.qr(model.dictionary.parameter).R.diagonal().detach().numpy()
+    )
     np.testing.assert_allclose(found.latent, found.weights @ (q * signs).T, atol=1e-5)  # float32
     with torch.no_grad():
         logits = model.classifier(torch.from_numpy(found.latent).float()).double().numpy()
@@ -307,12 +355,17 @@ def test_a_neural_rival_is_trained_on_z_scores_of_its_own_rows_and_told_the_moda
     for split in SPLITS:
         scaler = StandardScaler().fit(data.X[split.train])
         Z = np.nan_to_num(scaler.transform(data.X))
-        alone = RIVALS[name](**candidate, **options, epochs=EPOCHS, seed=4).fit(Z[split.train], data.D[split.train])
+        alone = RIVALS[name](**candidate, **options, epochs=EPOCHS, seed=4).fit(
+            Z[split.train], data.D[split.train]
+        )
         found = rival(name).predict(data, [Task(split, 4)], candidate)[0]
         assert len(found) == EPOCHS
-        np.testing.assert_allclose(found[-1], alone.predict(Z[split.test]), atol=1e-4)  # float32 of other roundings
+        np.testing.assert_allclose(
+            found[-1], alone.predict(Z[split.test]), atol=1e-4
+        )  # float32 of other roundings
     if multimodal:
         all_in_one = dataclasses.replace(data, modalities={"all": slice(0, 55)})
         assert differ(
-            rival(name).predict(all_in_one, tasks(), candidate), rival(name).predict(data, tasks(), candidate)
+            rival(name).predict(all_in_one, tasks(), candidate),
+            rival(name).predict(data, tasks(), candidate),
         )

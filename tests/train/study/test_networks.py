@@ -19,14 +19,25 @@ FEATURES = load_spec("emodict-1")
 # Tokens of 18 numbers: 5 bands of 18 channels, 28, 27 and 32 features.
 TOKENS = {"eeg": slice(0, 5), "gsr": slice(5, 7), "ppg": slice(7, 9), "video": slice(9, 11)}
 SMALL = {
-    "d_model": 8, "heads": 2, "feed_forward": 6, "layers": 1, "elements": 4, "latent": 16, "bottleneck": 8,
+    "d_model": 8,
+    "heads": 2,
+    "feed_forward": 6,
+    "layers": 1,
+    "elements": 4,
+    "latent": 16,
+    "bottleneck": 8,
     "readout": "last",
-}  # fmt: skip
+}
 # Nothing but what a test asks for.
 PLAN = TrainingPlan(
-    weight_decay=0.0, modality_dropout=0.0, average=0.0, cosine=False, from_mean_label=False, auxiliary="kl",
+    weight_decay=0.0,
+    modality_dropout=0.0,
+    average=0.0,
+    cosine=False,
+    from_mean_label=False,
+    auxiliary="kl",
     distillation=0.0,
-)  # fmt: skip
+)
 FUSIONS = ("dictionary", "none", "concatenation", "attention")
 
 
@@ -59,7 +70,9 @@ def numpy(tensor: Tensor) -> np.ndarray:
 
 
 def encoded(model: EmotionDict, x: Tensor) -> list[np.ndarray]:
-    """What the multi-modal encoder gives, and what each modality's own encoder gives for its own tokens."""
+    """What the multi-modal encoder gives,
+    and what each modality's own encoder gives for its own tokens.
+    """
     own = [model.modality_encoders[name](x[:, part]) for name, part in TOKENS.items()]
     return [numpy(part) for part in (model.encoder(x), *own)]
 
@@ -90,7 +103,9 @@ def assert_classified(model: EmotionDict, latent: np.ndarray, log_distribution: 
 
 def test_with_nothing_changed_the_network_is_emotion_dict() -> None:
     ours = network(variant())
-    plain = EmotionDict(ModelSpec(EMOTIONS, FEATURES.modality_names, **SMALL), FEATURES, auxiliary=True)  # type: ignore[arg-type]
+    plain = EmotionDict(
+        ModelSpec(EMOTIONS, FEATURES.modality_names, **SMALL), FEATURES, auxiliary=True
+    )  # type: ignore[arg-type]
     plain.load_state_dict(ours.emotion_dict.state_dict())
     x, _ = rows()
     for training in (False, True):
@@ -99,11 +114,15 @@ def test_with_nothing_changed_the_network_is_emotion_dict() -> None:
         with torch.no_grad():
             for got, expected in zip(ours.output(x), plain.from_standardised(x), strict=True):
                 assert torch.equal(got, expected)
-    assert set(dict(ours.named_parameters())) == {f"emotion_dict.{name}" for name, _ in plain.named_parameters()}
+    assert set(dict(ours.named_parameters())) == {
+        f"emotion_dict.{name}" for name, _ in plain.named_parameters()
+    }
 
 
 def test_the_sizes_are_the_papers_unless_a_variant_changes_them() -> None:
-    matrices = [network(variant(model)).emotion_dict.dictionary.matrix for model in ({}, {"elements": 8})]
+    matrices = [
+        network(variant(model)).emotion_dict.dictionary.matrix for model in ({}, {"elements": 8})
+    ]
     assert [tuple(matrix.shape) for matrix in matrices] == [(128, 32), (128, 8)]
 
 
@@ -138,7 +157,9 @@ def test_concatenation_joins_what_all_encoders_give_by_one_lbl() -> None:
 def test_attention_is_one_of_torchs_own_layers_over_what_all_encoders_give() -> None:
     ours, (x, _) = network(variant(fusion="attention")), rows()
     parts = encoded(ours.emotion_dict, x)
-    layer = nn.TransformerEncoderLayer(4, 2, dim_feedforward=6, dropout=0.0, batch_first=True).eval()
+    layer = nn.TransformerEncoderLayer(
+        4, 2, dim_feedforward=6, dropout=0.0, batch_first=True
+    ).eval()
     assert isinstance(ours.join, nn.Sequential)
     layer.load_state_dict(ours.join[0].layers[0].state_dict())
     assert len(ours.join[0].layers) == 1
@@ -146,17 +167,29 @@ def test_attention_is_one_of_torchs_own_layers_over_what_all_encoders_give() -> 
         attended = numpy(layer(torch.from_numpy(np.stack(parts, axis=1)).float()))
     latent = lbl(attended.reshape(len(x), 20), ours.join[1][1])
     output = ours.output(x)
-    np.testing.assert_allclose(numpy(output.latent), latent, atol=1e-5)  # float32, other order of sums
+    np.testing.assert_allclose(
+        numpy(output.latent), latent, atol=1e-5
+    )  # float32, other order of sums
     assert_classified(ours.emotion_dict, latent, output.log_distribution)
 
 
-@pytest.mark.parametrize(("auxiliary", "tasks"), [
-    ("kl", ("central", "peripheral")), ("kl", ("central",)), ("kl", ("peripheral",)), ("kl", ()),
-    ("literal", ("central", "peripheral")), ("mse", ("central", "peripheral")), ("mse", ("peripheral",)),
-    ("none", ("central", "peripheral")),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("auxiliary", "tasks"),
+    [
+        ("kl", ("central", "peripheral")),
+        ("kl", ("central",)),
+        ("kl", ("peripheral",)),
+        ("kl", ()),
+        ("literal", ("central", "peripheral")),
+        ("mse", ("central", "peripheral")),
+        ("mse", ("peripheral",)),
+        ("none", ("central", "peripheral")),
+    ],
+)
 @pytest.mark.parametrize("fusion", ["dictionary", "none"])
-def test_the_loss_is_the_papers_equation_15_by_hand(auxiliary: str, tasks: tuple[str, ...], fusion: str) -> None:
+def test_the_loss_is_the_papers_equation_15_by_hand(
+    auxiliary: str, tasks: tuple[str, ...], fusion: str
+) -> None:
     ours = network(variant(auxiliary=auxiliary, tasks=tasks, fusion=fusion))
     x, d = rows()
     output = ours.output(x)
@@ -169,33 +202,47 @@ def test_the_loss_is_the_papers_equation_15_by_hand(auxiliary: str, tasks: tuple
         groups = {"central": own[:1], "peripheral": own[1:]}
         for task in tasks:
             joint = sum(groups[task]) / (1 if auxiliary == "literal" else len(groups[task]))
-            expected += float(np.square(joint - h).mean()) if auxiliary == "mse" else kl(softmax(h), softmax(joint))
+            expected += (
+                float(np.square(joint - h).mean())
+                if auxiliary == "mse"
+                else kl(softmax(h), softmax(joint))
+            )
     assert ours.loss(x, d).item() == pytest.approx(expected, rel=1e-4)  # float32 sums
 
 
 @pytest.mark.parametrize("fusion", ["concatenation", "attention"])
 def test_where_there_is_no_h_to_compare_with_the_main_loss_is_all(fusion: str) -> None:
     ours, (x, d) = network(variant(fusion=fusion)), rows()
-    assert ours.loss(x, d).item() == pytest.approx(kl(numpy(d), np.exp(numpy(ours(x)))), rel=1e-5)  # float32 sums
+    assert ours.loss(x, d).item() == pytest.approx(
+        kl(numpy(d), np.exp(numpy(ours(x)))), rel=1e-5
+    )  # float32 sums
 
 
-@pytest.mark.parametrize(("changes", "idle"), [
-    ({}, ()),
-    ({"fusion": "none"}, ()),
-    ({"auxiliary": "none"}, ()),
-    ({"auxiliary": "none", "fusion": "none"}, ()),
-    ({"tasks": ("peripheral",)}, ("modality_encoders.eeg.",)),
-    ({"tasks": ("central",)}, ("modality_encoders.gsr.", "modality_encoders.ppg.", "modality_encoders.video.")),
-    ({"fusion": "concatenation"}, ("dictionary.parameter",)),
-    ({"fusion": "attention"}, ("dictionary.parameter",)),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("changes", "idle"),
+    [
+        ({}, ()),
+        ({"fusion": "none"}, ()),
+        ({"auxiliary": "none"}, ()),
+        ({"auxiliary": "none", "fusion": "none"}, ()),
+        ({"tasks": ("peripheral",)}, ("modality_encoders.eeg.",)),
+        (
+            {"tasks": ("central",)},
+            ("modality_encoders.gsr.", "modality_encoders.ppg.", "modality_encoders.video."),
+        ),
+        ({"fusion": "concatenation"}, ("dictionary.parameter",)),
+        ({"fusion": "attention"}, ("dictionary.parameter",)),
+    ],
+)
 def test_every_parameter_learns_but_those_that_a_variant_takes_out(
     changes: dict[str, Any], idle: tuple[str, ...]
 ) -> None:
     ours, (x, d) = network(variant(**changes)).train(), rows()
     torch.autograd.backward(ours.loss(x, d))
     without = {name for name, parameter in ours.named_parameters() if parameter.grad is None}
-    expected = {n for n, _ in ours.named_parameters() if n.removeprefix("emotion_dict.").startswith(idle)}
+    expected = {
+        n for n, _ in ours.named_parameters() if n.removeprefix("emotion_dict.").startswith(idle)
+    }
     assert without == expected
     assert bool(idle) == bool(without)
 
@@ -207,7 +254,11 @@ def test_without_auxiliary_losses_there_are_no_modality_encoders() -> None:
 @pytest.mark.parametrize("fusion", FUSIONS)
 def test_a_network_may_start_at_the_mean_label(fusion: str) -> None:
     mean_label = torch.tensor([0.2, 0.3, 0.5])
-    made = variant(fusion=fusion).with_plan(from_mean_label=True).network(EMOTIONS, FEATURES, mean_label)
+    made = (
+        variant(fusion=fusion)
+        .with_plan(from_mean_label=True)
+        .network(EMOTIONS, FEATURES, mean_label)
+    )
     predicted = made.eval()(rows()[0]).exp()
     torch.testing.assert_close(predicted, mean_label.expand(6, 3), atol=1e-6, rtol=0)  # float32
 
@@ -246,19 +297,25 @@ def test_two_networks_trained_at_once_are_those_trained_one_by_one(changes: dict
     members = [Member(np.arange(16), 3), Member(np.arange(16, 32), 4)]
     plan = StepPlan(epochs=1, batch_size=8, learning_rate=1e-2)
     ensemble = Ensemble(
-        lambda member: of.network(EMOTIONS, FEATURES, torch.full((3,), 1 / 3)), numpy(x), numpy(d), members, plan
+        lambda member: of.network(EMOTIONS, FEATURES, torch.full((3,), 1 / 3)),
+        numpy(x),
+        numpy(d),
+        members,
+        plan,
     )
     untrained = ensemble.states()
     ensemble.run_epoch()
     for member, before, after in zip(members, untrained, ensemble.states(), strict=True):
         alone = trained_alone(of, member, x, d)
-        # By each batch's own statistics: a bias before BatchNorm, whose gradient is rounding alone, counts for nothing.
+        # By each batch's own statistics: a bias before BatchNorm,
+        # whose gradient is rounding alone, counts for nothing.
         with torch.no_grad():
             expected = alone(x).exp()
             alone.load_state_dict(after)
             got = alone.train()(x).exp()
             alone.load_state_dict(before)
             start = alone.train()(x).exp()
-        # float32, sums in another order; two steps of Adam, which makes even small gradients full steps
+        # float32, sums in another order; two steps of Adam,
+        # which makes even small gradients full steps
         torch.testing.assert_close(got, expected, atol=5e-3, rtol=0)
         assert (got - start).abs().max() > 5e-2

@@ -1,4 +1,6 @@
-"""study.html: one file that opens offline, the honest protocol first, and nothing in it that a name smuggled in."""
+"""study.html: one file that opens offline, the honest protocol first,
+and nothing in it that a name smuggled in.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,9 @@ SPREADS = {name: synthetic.SPREADS[name] for name in ("AA-kNN", "mean label", PA
 
 
 class Page(HTMLParser):
-    """Tags with their attributes, texts, and the texts of the tables' cells; every tag must be closed."""
+    """Tags with their attributes, texts, and the texts of the tables' cells;
+    every tag must be closed.
+    """
 
     def __init__(self, html: str) -> None:
         super().__init__()
@@ -80,26 +84,40 @@ def made(folder: Path, results: Results) -> tuple[tuple[Table, ...], list[DrawnF
 
 
 @pytest.fixture(scope="module")
-def study(tmp_path_factory: pytest.TempPathFactory) -> tuple[tuple[Table, ...], list[DrawnFigure], str]:
-    return made(tmp_path_factory.mktemp("figures"), synthetic.results(spreads=SPREADS, latents=False))
+def study(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> tuple[tuple[Table, ...], list[DrawnFigure], str]:
+    return made(
+        tmp_path_factory.mktemp("figures"), synthetic.results(spreads=SPREADS, latents=False)
+    )
 
 
 @pytest.fixture(scope="module")
-def hostile(tmp_path_factory: pytest.TempPathFactory) -> tuple[tuple[Table, ...], list[DrawnFigure], str]:
+def hostile(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> tuple[tuple[Table, ...], list[DrawnFigure], str]:
     data = synthetic.data(trials=4, windows=2, source=HOSTILE, simulated=True)
     missing = {"trials": {"DLDL": "a fold has <no> class"}}
     about = {"command": "emodict-train study '<script>.mat' && x", "missing": missing}
     about["left_out"] = {"subjects": "one subject <only>"}
     spreads = {name: SPREADS[name] for name in ("AA-kNN", "mean label")}
-    results = synthetic.results(data, protocols=("trials",), spreads=spreads, latents=False, quick=True, about=about)
+    results = synthetic.results(
+        data, protocols=("trials",), spreads=spreads, latents=False, quick=True, about=about
+    )
     return made(tmp_path_factory.mktemp("hostile"), results)
 
 
-def test_the_page_refers_to_nothing_outside_itself(study: tuple[tuple[Table, ...], list[DrawnFigure], str]) -> None:
+def test_the_page_refers_to_nothing_outside_itself(
+    study: tuple[tuple[Table, ...], list[DrawnFigure], str],
+) -> None:
     _, _, html = study
     page = Page(html)
     assert not re.findall(r"https?:|@import|url\((?!#)", html)
-    assert not [tag for tag, attributes in page.tags if tag in ("link", "script", "img") or "src" in attributes]
+    assert not [
+        tag
+        for tag, attributes in page.tags
+        if tag in ("link", "script", "img") or "src" in attributes
+    ]
     assert all(target.startswith(("#", "data:image/png;base64,")) for target in page.all("href"))
 
 
@@ -119,19 +137,28 @@ def test_findings_come_first_and_the_honest_protocol_before_random_windows(
     study: tuple[tuple[Table, ...], list[DrawnFigure], str],
 ) -> None:
     tables, _, html = study
-    places = [html.index(f'id="{key}"') for key in ("findings", "overview", "reading", "trials", "windows", "made")]
+    places = [
+        html.index(f'id="{key}"')
+        for key in ("findings", "overview", "reading", "trials", "windows", "made")
+    ]
     assert places == sorted(places)
     main = Page(html[html.index("<main>") : html.index("</main>") + 7]).text
     own = {p: [t.finding for t in tables if p in t.key.split("-")] for p in ("trials", "windows")}
     assert main.startswith("\nFindingsLeave-trials-out")
-    assert main.index(own["trials"][-1]) < main.index(own["windows"][1]) < main.index("How to read it")
+    assert (
+        main.index(own["trials"][-1]) < main.index(own["windows"][1]) < main.index("How to read it")
+    )
 
 
 def test_every_cell_of_every_table_stands_in_the_page_as_it_is(
     study: tuple[tuple[Table, ...], list[DrawnFigure], str],
 ) -> None:
     tables, _, html = study
-    expected = [cell for table in tables for cell in (*table.columns, *(c.text for row in table.rows for c in row))]
+    expected = [
+        cell
+        for table in tables
+        for cell in (*table.columns, *(c.text for row in table.rows for c in row))
+    ]
     assert Page(html).cells == expected
 
 
@@ -162,7 +189,9 @@ def test_every_figure_has_an_alternative_text_and_a_caption(
 def test_the_page_gives_the_candidates_that_the_methods_have(
     study: tuple[tuple[Table, ...], list[DrawnFigure], str],
 ) -> None:
-    said = re.search(r"rival has up to (\d+) candidates, EmotionDict up to (\d+)", Page(study[2]).text)
+    said = re.search(
+        r"rival has up to (\d+) candidates, EmotionDict up to (\d+)", Page(study[2]).text
+    )
     ours = max(len(PAPER_CANDIDATES), len(ROBUST_CANDIDATES))
     assert [int(count) for count in said.groups()] == [max(map(len, GRIDS.values())), ours]
 
@@ -170,10 +199,26 @@ def test_the_page_gives_the_candidates_that_the_methods_have(
 @pytest.mark.parametrize(
     ("data", "protocols", "said"),
     [
-        ({}, ("trials", "windows"), "resample trials, never .* other trials like these, not of other people"),
-        ({"people": 4}, ("subjects",), "resample trials, never .* other trials like these, not of other people"),
-        ({"people": 6}, ("trials", "subjects"), "resample trials or people, .* of other trials or people like these"),
-        ({"people": 6}, ("subjects",), "resample people, .* of other people like these, not of another training"),
+        (
+            {},
+            ("trials", "windows"),
+            "resample trials, never .* other trials like these, not of other people",
+        ),
+        (
+            {"people": 4},
+            ("subjects",),
+            "resample trials, never .* other trials like these, not of other people",
+        ),
+        (
+            {"people": 6},
+            ("trials", "subjects"),
+            "resample trials or people, .* of other trials or people like these",
+        ),
+        (
+            {"people": 6},
+            ("subjects",),
+            "resample people, .* of other people like these, not of another training",
+        ),
         ({"trials": 24, "windows": 1}, ("windows",), "resample rows .* of other rows like these"),
     ],
 )
@@ -186,7 +231,9 @@ def test_the_page_speaks_of_other_people_only_where_people_are_resampled(
     assert re.search(f"Intervals {said}", Page(page_html(results, (), ())).text)
 
 
-def test_headings_descend_one_level_at_a_time(study: tuple[tuple[Table, ...], list[DrawnFigure], str]) -> None:
+def test_headings_descend_one_level_at_a_time(
+    study: tuple[tuple[Table, ...], list[DrawnFigure], str],
+) -> None:
     levels = [int(tag[1]) for tag, _ in Page(study[2]).tags if re.fullmatch(r"h\d", tag)]
     assert levels[0] == 1
     assert levels.count(1) == 1
@@ -240,7 +287,11 @@ def test_no_colour_of_the_light_stays_behind_in_a_figure(
     study: tuple[tuple[Table, ...], list[DrawnFigure], str],
 ) -> None:
     for figure in study[1]:
-        left = set(re.findall(r"#[0-9a-f]{6}\b", "".join(re.findall(r'style="([^"]*)"', inline_svg(figure)))))
+        left = set(
+            re.findall(
+                r"#[0-9a-f]{6}\b", "".join(re.findall(r'style="([^"]*)"', inline_svg(figure)))
+            )
+        )
         assert left == set()
 
 

@@ -44,7 +44,11 @@ def test_processes_leave_the_filters_of_warnings_as_the_caller_has_them(tmp_path
     before = list(warnings.filters)
     with workers(2, None) as pool, pool(add, Shared(tmp_path / "log", 10), range(2)) as outcomes:
         # pytest makes every warning that is let through an error.
-        warnings.warn("A worker stopped while some jobs were given to the executor.", UserWarning, stacklevel=1)
+        warnings.warn(
+            "A worker stopped while some jobs were given to the executor.",
+            UserWarning,
+            stacklevel=1,
+        )
         list(outcomes)
         warnings.filterwarnings("ignore", "the caller's own")
         callers = warnings.filters[0]
@@ -55,7 +59,11 @@ def test_a_cluster_is_sent_what_is_shared_once(tmp_path: Path) -> None:
     log = tmp_path / "log"
     with (
         distributed.LocalCluster(
-            n_workers=1, threads_per_worker=2, dashboard_address="127.0.0.1:0", host="127.0.0.1", silence_logs=50
+            n_workers=1,
+            threads_per_worker=2,
+            dashboard_address="127.0.0.1:0",
+            host="127.0.0.1",
+            silence_logs=50,
         ) as cluster,
         workers(1, cluster.scheduler_address) as pool,
         pool(add, Shared(log, 10), range(7)) as outcomes,

@@ -32,7 +32,7 @@ def test_the_time_left_is_what_finished_cells_took_for_a_row_times_the_rows_left
 
 
 @pytest.mark.parametrize(("rows_of_known", "left_s"), [(50, 9.0), (30, math.nan)])
-def test_a_method_that_has_shown_nothing_is_taken_to_be_as_quick_as_the_others_if_it_is_the_smaller_part(
+def test_a_small_method_that_has_shown_nothing_is_taken_to_be_as_quick_as_the_others(
     rows_of_known: int, left_s: float
 ) -> None:
     ledger = Ledger()

@@ -97,11 +97,15 @@ def test_a_subject_left_out_leaves_all_others_and_inner_folds_by_subject() -> No
 
 def test_two_other_subjects_make_two_inner_folds_and_a_single_one_is_split_by_trial() -> None:
     three, two = study_data(subjects=3, trials=3), study_data(subjects=2, trials=3)
-    of_three = inner_splits(three, outer_splits(three, "subjects", folds=5, seed=0)[0], "subjects", seed=0)
+    of_three = inner_splits(
+        three, outer_splits(three, "subjects", folds=5, seed=0)[0], "subjects", seed=0
+    )
     assert [set(three.subject[split.test]) for split in of_three] in (
         [{"person1"}, {"person2"}], [{"person2"}, {"person1"}]
     )  # fmt: skip
-    of_two = inner_splits(two, outer_splits(two, "subjects", folds=5, seed=0)[0], "subjects", seed=0)
+    of_two = inner_splits(
+        two, outer_splits(two, "subjects", folds=5, seed=0)[0], "subjects", seed=0
+    )
     assert len(of_two) == 3
     assert all(set(two.subject[split.test]) == {"person1"} for split in of_two)
     assert all(len(set(two.trial[split.test])) == 1 for split in of_two)
@@ -131,26 +135,55 @@ def test_protocols_that_cannot_be_are_refused_with_the_reason() -> None:
     one = study_data()
     with pytest.raises(TableError, match=r"one subject only.*use --protocols trials,windows\."):
         protocols_for(one, ("windows", "subjects"))
-    with pytest.raises(TableError, match=r"does not say which rows belong together.*use --protocols windows\."):
+    with pytest.raises(
+        TableError, match=r"does not say which rows belong together.*use --protocols windows\."
+    ):
         protocols_for(without_trials(one), ("trials",))
-    with pytest.raises(InputError, match=r"Expected one of trials, subjects, windows, got trails\."):
+    with pytest.raises(
+        InputError, match=r"Expected one of trials, subjects, windows, got trails\."
+    ):
         protocols_for(one, ("trails", "windows"))
 
 
 @pytest.mark.parametrize(
     ("size", "protocol", "folds", "said"),
     [
-        ({"trials": 4}, "trials", 5, r"fill 5 folds.*got 4\. Add data, or use --protocols windows\."),
+        (
+            {"trials": 4},
+            "trials",
+            5,
+            r"fill 5 folds.*got 4\. Add data, or use --protocols windows\.",
+        ),
         # two folds of 5 trials would leave 2 to choose parameters by, of 6 they leave 3
         ({"trials": 5}, "trials", 5, r"got 5\. Add data, or use --protocols windows\."),
         ({"trials": 6}, "trials", 5, r"got 6\. Use --folds 3, or add data\."),
         # 7 trials in 5 folds: the last ones would hold one each
-        ({"trials": 7}, "trials", 5, r"planted has too few trials.*at least 10 trials, got 7\. Use --folds 3"),
+        (
+            {"trials": 7},
+            "trials",
+            5,
+            r"planted has too few trials.*at least 10 trials, got 7\. Use --folds 3",
+        ),
         ({"trials": 3}, "trials", 5, r"got 3\. Add data, or use --protocols windows\."),
-        ({"trials": 1, "rows_each": 9}, "windows", 5, r"too few windows.*at least 10 windows, got 9\. Use --folds 4"),
+        (
+            {"trials": 1, "rows_each": 9},
+            "windows",
+            5,
+            r"too few windows.*at least 10 windows, got 9\. Use --folds 4",
+        ),
         ({"trials": 1, "rows_each": 3}, "windows", 5, r"too few windows.*got 3\. Add data\."),
-        ({"subjects": 2, "trials": 5}, "trials", 5, r"subject 'person0' has too few trials.*at least 6 trials, got 5"),
-        ({"subjects": 2, "trials": 1, "rows_each": 5}, "windows", 5, r"'person0' has too few windows.*6 windows"),
+        (
+            {"subjects": 2, "trials": 5},
+            "trials",
+            5,
+            r"subject 'person0' has too few trials.*at least 6 trials, got 5",
+        ),
+        (
+            {"subjects": 2, "trials": 1, "rows_each": 5},
+            "windows",
+            5,
+            r"'person0' has too few windows.*6 windows",
+        ),
     ],
 )
 def test_too_few_trials_or_windows_are_refused_with_a_way_out(
@@ -171,7 +204,9 @@ _OR_WINDOWS = r"Add data, or use --protocols windows\."
         ({"subjects": 2, "trials": 2}, "subjects", _OR_WINDOWS),
     ],
 )
-def test_too_little_left_to_choose_parameters_by_is_refused(size: dict[str, int], protocol: str, way_out: str) -> None:
+def test_too_little_left_to_choose_parameters_by_is_refused(
+    size: dict[str, int], protocol: str, way_out: str
+) -> None:
     data = study_data(**size)
     outer = outer_splits(data, protocol, folds=2, seed=0)[0]
     said = rf"with {outer.name} held out, too few .* at least 3 .*, got 2\. {way_out}$"
@@ -188,12 +223,21 @@ def test_who_chooses_by_trials_where_windows_are_held_out_is_not_sent_to_the_win
 
 @pytest.mark.parametrize("protocol", ["trials", "windows"])
 @pytest.mark.parametrize("subjects", [1, 3])
-def test_advice_is_never_a_number_of_folds_that_is_refused_in_turn(protocol: str, subjects: int) -> None:
+def test_advice_is_never_a_number_of_folds_that_is_refused_in_turn(
+    protocol: str, subjects: int
+) -> None:
     for count in range(1, 20):
-        size = {"trials": count, "rows_each": 1} if protocol == "trials" else {"trials": 1, "rows_each": count}
+        size = (
+            {"trials": count, "rows_each": 1}
+            if protocol == "trials"
+            else {"trials": 1, "rows_each": count}
+        )
         data, folds = study_data(subjects=subjects, **size), 10
         try:
-            [inner_splits(data, split, protocol, seed=0) for split in outer_splits(data, protocol, folds=folds, seed=0)]
+            [
+                inner_splits(data, split, protocol, seed=0)
+                for split in outer_splits(data, protocol, folds=folds, seed=0)
+            ]
             continue
         except TableError as error:
             advised = re.search(r"--folds (\d+)", str(error))
@@ -203,7 +247,9 @@ def test_advice_is_never_a_number_of_folds_that_is_refused_in_turn(protocol: str
                 assert len(inner_splits(data, split, protocol, seed=0)) == 3
 
 
-def test_an_emotion_never_seen_in_training_is_said_and_allowed(caplog: pytest.LogCaptureFixture) -> None:
+def test_an_emotion_never_seen_in_training_is_said_and_allowed(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     data = study_data()
     fold = outer_splits(data, "trials", folds=5, seed=0)
     D = data.D.copy()
@@ -211,5 +257,6 @@ def test_an_emotion_never_seen_in_training_is_said_and_allowed(caplog: pytest.Lo
     data = dataclasses.replace(data, D=D / D.sum(axis=1, keepdims=True))
     warn_of_unseen_emotions(data, "trials", fold)
     assert [record.getMessage() for record in caplog.records] == [
-        "Protocol trials, fold 2: no window to train on has any level, so nothing can be learned about it"
+        "Protocol trials, fold 2: no window to train on has any level, "
+        "so nothing can be learned about it"
     ]

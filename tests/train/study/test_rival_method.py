@@ -53,7 +53,9 @@ def test_rivals_without_epochs_have_the_same_budget_and_one_step(data: StudyData
 
 
 @pytest.mark.parametrize("name", ONE_STEP_RIVALS)
-def test_every_rival_without_epochs_predicts_distributions_for_every_task(data: StudyData, name: str) -> None:
+def test_every_rival_without_epochs_predicts_distributions_for_every_task(
+    data: StudyData, name: str
+) -> None:
     method = next(method for method in rival_methods(data, seeds=1) if method.name == name)
     splits = outer_splits(data, "trials", folds=3, seed=0)[:2]
     found = method.predict(data, [Task(split, 0) for split in splits], method.candidates[0])

@@ -35,11 +35,15 @@ def data() -> StudyData:
 
 def folds_of(data: StudyData) -> tuple[Fold, ...]:
     outer = outer_splits(data, "trials", folds=4, seed=0)
-    return tuple(Fold(i, split, inner_splits(data, split, "trials", seed=0)) for i, split in enumerate(outer))
+    return tuple(
+        Fold(i, split, inner_splits(data, split, "trials", seed=0)) for i, split in enumerate(outer)
+    )
 
 
 def curves_of(method: Any, data: StudyData, folds: tuple[Fold, ...]) -> list[np.ndarray]:
-    cells = [SelectionCell("trials", method, folds, i, seed=0) for i in range(len(method.candidates))]
+    cells = [
+        SelectionCell("trials", method, folds, i, seed=0) for i in range(len(method.candidates))
+    ]
     return [cell.compute(data)["curves"] for cell in cells]
 
 
@@ -48,10 +52,14 @@ def test_curves_are_the_kl_over_all_inner_rows_after_each_step(data: StudyData) 
     curves = curves_of(method, data, folds)[1]
     assert curves.shape == (4, method.epochs)
     inner = folds[2].inner
-    # 33 rows in folds of trials: the inner folds differ in size, so a mean of their means would be another number
+    # 33 rows in folds of trials: the inner folds differ in size,
+    # so a mean of their means would be another number
     assert len({len(split.test) for split in inner}) > 1
     predictions = method.predict(data, [Task(split, 0) for split in inner], {"rate": 1.0})
-    total = sum(scipy.special.rel_entr(data.D[s.test], p[4]).sum() for s, p in zip(inner, predictions, strict=True))
+    total = sum(
+        scipy.special.rel_entr(data.D[s.test], p[4]).sum()
+        for s, p in zip(inner, predictions, strict=True)
+    )
     assert curves[2, 4] == pytest.approx(total / len(folds[2].outer.train), rel=1e-12)
 
 
@@ -84,13 +92,17 @@ def test_what_is_chosen_for_a_fold_does_not_depend_on_its_held_out_rows(data: St
         assert not np.array_equal(new[0], old[0])
 
 
-def test_a_final_cell_holds_each_folds_choice_after_its_step_for_every_seed(data: StudyData) -> None:
+def test_a_final_cell_holds_each_folds_choice_after_its_step_for_every_seed(
+    data: StudyData,
+) -> None:
     folds, method = folds_of(data), Descent()
     choices = (Choice(0, 5), Choice(1, 0), Choice(0, 2), Choice(1, 3))
     found = FinalCell("trials", method, folds, choices, seeds=(7, 8)).compute(data)["distribution"]
     expected = [
         [
-            method.predict(data, [Task(fold.outer, seed)], method.candidates[choice.candidate])[0][choice.step]
+            method.predict(data, [Task(fold.outer, seed)], method.candidates[choice.candidate])[0][
+                choice.step
+            ]
             for fold, choice in zip(folds, choices, strict=True)
         ]
         for seed in (7, 8)
@@ -113,14 +125,18 @@ class Wrong(MeanLabel):
 
     nan: bool = False
 
-    def predict(self, data: StudyData, tasks: Sequence[Task], candidate: Mapping[str, Any]) -> list[np.ndarray]:
+    def predict(
+        self, data: StudyData, tasks: Sequence[Task], candidate: Mapping[str, Any]
+    ) -> list[np.ndarray]:
         right = super().predict(data, tasks, candidate)
         return [p * np.nan for p in right] if self.nan else [p[:, :, 1:] for p in right]
 
 
 def test_predictions_of_another_form_are_refused(data: StudyData) -> None:
     folds = folds_of(data)
-    with pytest.raises(EmodictError, match=r"mean label predicted something of the wrong shape.*\(1, 9, 2\)"):
+    with pytest.raises(
+        EmodictError, match=r"mean label predicted something of the wrong shape.*\(1, 9, 2\)"
+    ):
         FinalCell("trials", Wrong(), folds, (Choice(0, 0),) * 4, (0,)).compute(data)
     with pytest.raises(EmodictError, match="mean label predicted something that is not a number"):
         FinalCell("trials", Wrong(nan=True), folds, (Choice(0, 0),) * 4, (0,)).compute(data)

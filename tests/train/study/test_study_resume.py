@@ -1,4 +1,6 @@
-"""A study goes on where it was stopped, keeps what is finished, and touches no folder but its own."""
+"""A study goes on where it was stopped, keeps what is finished,
+and touches no folder but its own.
+"""
 
 from __future__ import annotations
 
@@ -73,7 +75,9 @@ def test_a_damaged_cell_is_done_again_and_no_other(
     damaged.write_bytes(damaged.read_bytes()[:100])
     again, _ = compute(data, tmp_path)
     assert same(first, again)
-    assert [record.getMessage() for record in caplog.records] == [f"{damaged} is damaged: computing it again"]
+    assert [record.getMessage() for record in caplog.records] == [
+        f"{damaged} is damaged: computing it again"
+    ]
     changed = {name for name, at in cells_of(tmp_path).items() if written[name] != at}
     assert changed == {damaged.name}
 
@@ -87,11 +91,15 @@ def test_a_method_that_fails_loses_no_other_and_is_tried_again(
     reason = "ZeroDivisionError: division by zero"
     assert results.about["missing"] == {"trials": {"failing": reason}}
     assert failures == (Failure("trials", "failing", reason, ours=True),)
-    assert [r.getMessage() for r in caplog.records] == [f"trials, failing: {reason}. The others go on"]
+    assert [r.getMessage() for r in caplog.records] == [
+        f"trials, failing: {reason}. The others go on"
+    ]
     with pytest.raises(EmodictError, match=rf"failing: {reason}") as caught:
         refuse_failures(failures)
     assert caught.value.exit_code == 1
-    mended, failures = compute(data, tmp_path, [MeanLabel(), MeanLabel("failing"), Ridge()], protocols=("trials",))
+    mended, failures = compute(
+        data, tmp_path, [MeanLabel(), MeanLabel("failing"), Ridge()], protocols=("trials",)
+    )
     assert not failures
     assert len(mended.predictions) == 3
     refuse_failures(failures)
@@ -108,7 +116,10 @@ def test_a_study_goes_on_in_its_folder_without_its_cells_and_leaves_no_older_fig
     run_study(data, {"trials": METHODS[:1]}, options, tmp_path)
     second = {path.name for path in figures.iterdir()}
     assert second < first | {"notes.png"}
-    assert second == {"notes.png", *(f"{key}{end}" for key in page_figures(tmp_path) for end in (".svg", ".png"))}
+    assert second == {
+        "notes.png",
+        *(f"{key}{end}" for key in page_figures(tmp_path) for end in (".svg", ".png")),
+    }
     (tmp_path / "about.json").unlink()
     shutil.rmtree(tmp_path / "cells")
     run_study(data, {"trials": METHODS[:1]}, options, tmp_path)
@@ -120,12 +131,21 @@ def page_figures(folder: Path) -> list[str]:
 
 def test_every_name_of_a_figure_is_known_as_one_to_remove() -> None:
     results = synthetic.results(synthetic.data(people=3), protocols=PROTOCOLS)
-    keys = [drawing.key for module in figures_package._MODULES for drawing in module.drawings(results)]
-    assert {"figure-3-distributions", "figure-4-latent-trials", "figure-5-elements", "weights-subjects"} <= set(keys)
+    keys = [
+        drawing.key for module in figures_package._MODULES for drawing in module.drawings(results)
+    ]
+    assert {
+        "figure-3-distributions",
+        "figure-4-latent-trials",
+        "figure-5-elements",
+        "weights-subjects",
+    } <= set(keys)
     assert all(_A_FIGURE.fullmatch(f"{key}{ending}") for key in keys for ending in ENDINGS)
 
 
-def test_a_folder_with_other_things_is_refused_and_nothing_is_written(data: StudyData, tmp_path: Path) -> None:
+def test_a_folder_with_other_things_is_refused_and_nothing_is_written(
+    data: StudyData, tmp_path: Path
+) -> None:
     (tmp_path / "recording.h5").touch()
     with pytest.raises(OutputError, match=f"{tmp_path} holds other things"):
         run_study(data, {"trials": METHODS}, StudyOptions(), tmp_path)

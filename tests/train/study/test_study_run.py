@@ -68,7 +68,11 @@ def test_predictions_come_by_protocol_and_method_with_every_row_held_out_once(
     assert list(results.predictions) == [(p, m) for p in ("trials", "windows") for m in names]
     for predictions in results.predictions.values():
         assert sorted(predictions.rows) == list(range(len(data)))
-        assert predictions.distribution.shape == (3 if predictions.method == "descent" else 1, 40, 3)
+        assert predictions.distribution.shape == (
+            3 if predictions.method == "descent" else 1,
+            40,
+            3,
+        )
         assert len(predictions.chosen) == 5
         assert predictions.cpu_s > 0
 
@@ -91,7 +95,10 @@ def test_every_prediction_is_that_of_the_nested_selection_done_by_hand(
                     kl[candidate["rate"], step] = mean_metrics(truth, predicted)["kl"]
             rate, step = min(kl, key=lambda key: kl[key])
             assert found.chosen[number] == {"rate": rate, "epochs": step + 1}
-            expected = [method.predict(data, [Task(outer, seed)], {"rate": rate})[0][step] for seed in (0, 1, 2)]
+            expected = [
+                method.predict(data, [Task(outer, seed)], {"rate": rate})[0][step]
+                for seed in (0, 1, 2)
+            ]
             mine = found.fold == number
             np.testing.assert_array_equal(found.rows[mine], outer.test)
             np.testing.assert_array_equal(found.distribution[:, mine], expected)
@@ -100,20 +107,34 @@ def test_every_prediction_is_that_of_the_nested_selection_done_by_hand(
 def test_of_several_subjects_each_is_a_fold(tmp_path: Path) -> None:
     data = from_table(make_table(subjects=3, trials=7, rows_each=2))
     results, _ = compute(data, tmp_path, [MeanLabel()])
-    assert list(dict.fromkeys(p for p, _ in results.predictions)) == ["trials", "subjects", "windows"]
+    assert list(dict.fromkeys(p for p, _ in results.predictions)) == [
+        "trials",
+        "subjects",
+        "windows",
+    ]
     left_out = results.predictions["subjects", "mean label"]
     for number, name in enumerate(data.subjects):
         mine = left_out.fold == number
         assert set(data.subject[left_out.rows[mine]]) == {name}
-        np.testing.assert_allclose(left_out.distribution[0, mine][0], data.D[data.subject != name].mean(axis=0))
+        np.testing.assert_allclose(
+            left_out.distribution[0, mine][0], data.D[data.subject != name].mean(axis=0)
+        )
     within = results.predictions["trials", "mean label"]
     assert results.about["folds"] == {"trials": 3, "subjects": 3, "windows": 3}
-    assert [len(np.unique(data.trial[within.rows[within.fold == i]])) for i in range(3)] == [2, 2, 2]
+    assert [len(np.unique(data.trial[within.rows[within.fold == i]])) for i in range(3)] == [
+        2,
+        2,
+        2,
+    ]
 
 
 @pytest.mark.parametrize("rows", [1, 100])
 def test_cells_of_few_folds_give_what_one_cell_of_all_gives(
-    whole: tuple[Results, Path], data: StudyData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rows: int
+    whole: tuple[Results, Path],
+    data: StudyData,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    rows: int,
 ) -> None:
     monkeypatch.setattr(selection_module, "CELL_ROWS", rows)
     results, _ = compute(data, tmp_path)
@@ -125,7 +146,11 @@ def test_a_dask_cluster_gives_what_one_process_gives(
     whole: tuple[Results, Path], data: StudyData, tmp_path: Path
 ) -> None:
     with distributed.LocalCluster(
-        n_workers=1, threads_per_worker=2, dashboard_address="127.0.0.1:0", host="127.0.0.1", silence_logs=50
+        n_workers=1,
+        threads_per_worker=2,
+        dashboard_address="127.0.0.1:0",
+        host="127.0.0.1",
+        silence_logs=50,
     ) as cluster:
         results, _ = compute(data, tmp_path, dask=cluster.scheduler_address)
     assert same(results, whole[0])
@@ -144,10 +169,14 @@ def test_a_cluster_that_cannot_be_is_the_users_input(
         compute(data, tmp_path, dask="tcp://127.0.0.1:1", jobs=2)
 
 
-def test_a_failure_that_lies_with_the_users_input_is_not_ours(data: StudyData, tmp_path: Path) -> None:
+def test_a_failure_that_lies_with_the_users_input_is_not_ours(
+    data: StudyData, tmp_path: Path
+) -> None:
     error = TableError("These data are odd", fix="Use others")
     _, failures = compute(data, tmp_path, [MeanLabel(), Failing(error)], protocols=("trials",))
-    with pytest.raises(InputError, match=r"failing: These data are odd\. Use others\. The same command") as caught:
+    with pytest.raises(
+        InputError, match=r"failing: These data are odd\. Use others\. The same command"
+    ) as caught:
         refuse_failures(failures)
     assert caught.value.exit_code == 2
 
@@ -165,7 +194,9 @@ class Blind(Descent):
         raise ValueError("nothing to see")
 
 
-def test_latents_of_the_robust_model_are_those_of_each_folds_choice(data: StudyData, tmp_path: Path) -> None:
+def test_latents_of_the_robust_model_are_those_of_each_folds_choice(
+    data: StudyData, tmp_path: Path
+) -> None:
     method = Descent(name=ROBUST)
     results, _ = compute(data, tmp_path, [MeanLabel(), method], protocols=("trials",))
     latents, predictions = results.latents["trials"], results.predictions["trials", ROBUST]
@@ -180,14 +211,18 @@ def test_latents_that_fail_leave_the_predictions(data: StudyData, tmp_path: Path
     assert list(results.predictions) == [("trials", ROBUST)]
     assert results.latents == {}
     assert results.about["missing"] == {}
-    assert [(f.what, f.reason) for f in failures] == [(f"{ROBUST}, latents", "ValueError: nothing to see")]
+    assert [(f.what, f.reason) for f in failures] == [
+        (f"{ROBUST}, latents", "ValueError: nothing to see")
+    ]
 
 
 @dataclasses.dataclass(frozen=True)
 class Warning_(MeanLabel):  # noqa: N801
     """Warns at every call."""
 
-    def predict(self, data: StudyData, tasks: Sequence[Task], candidate: Mapping[str, Any]) -> list[np.ndarray]:
+    def predict(
+        self, data: StudyData, tasks: Sequence[Task], candidate: Mapping[str, Any]
+    ) -> list[np.ndarray]:
         np.log(np.zeros(1))
         return super().predict(data, tasks, candidate)
 
@@ -200,13 +235,18 @@ def test_a_warning_of_a_library_is_said_once_for_a_method(
     assert [r.getMessage() for r in caplog.records] == [f"mean label: {said}", f"other: {said}"]
 
 
-def test_progress_rises_to_the_end_and_counts_this_runs_work_alone(data: StudyData, tmp_path: Path) -> None:
+def test_progress_rises_to_the_end_and_counts_this_runs_work_alone(
+    data: StudyData, tmp_path: Path
+) -> None:
     seen: list[Progressed] = []
     options = StudyOptions(protocols=("trials",))
     plan = plan_study(data, options)
     compute_study(data, plan, {"trials": METHODS}, options, tmp_path, on_progress=seen.append)
     # 3 + 2 candidates and 3 final cells
-    assert [(p.cells, p.note) for p in seen if "to do" in p.note] == [(0, "5 cells to do"), (5, "3 cells to do")]
+    assert [(p.cells, p.note) for p in seen if "to do" in p.note] == [
+        (0, "5 cells to do"),
+        (5, "3 cells to do"),
+    ]
     # Then all that is left is to write.
     assert seen.pop() == Progressed(8, 1.0, "tables and figures", 0.0)
     assert [p.cells for p in seen if "to do" not in p.note] == list(range(1, 9))
@@ -232,8 +272,9 @@ def test_methods_are_chosen_by_name_or_block_and_the_mean_label_stays() -> None:
     assert chosen() == [[m.name for m in some], [m.name for m in more]]
     assert chosen("aa-knn") == [["mean label", "AA-kNN"]] * 2
     assert chosen("components", PAPER) == [
-        ["mean label", "components: aux mse"], ["mean label", "components: aux mse", "components: full", PAPER]
-    ]  # fmt: skip
+        ["mean label", "components: aux mse"],
+        ["mean label", "components: aux mse", "components: full", PAPER],
+    ]
     with pytest.raises(InputError, match=r"no such method.*mean label, AA-kNN, .*got kNN\."):
         chosen("kNN", "components")
 
@@ -241,7 +282,9 @@ def test_methods_are_chosen_by_name_or_block_and_the_mean_label_stays() -> None:
 @pytest.mark.parametrize("block", BLOCKS, ids=lambda block: block.key)
 def test_an_ablation_chosen_by_its_name_is_whole_with_the_runs_it_shares(block: Block) -> None:
     names = dict.fromkeys(each.method(variant) for each in BLOCKS for variant in each.variants)
-    found = choose_methods({"trials": [MeanLabel(), *map(Ridge, names)]}, (block.key.upper(),))["trials"]
+    found = choose_methods({"trials": [MeanLabel(), *map(Ridge, names)]}, (block.key.upper(),))[
+        "trials"
+    ]
     assert {method.name for method in found} == {"mean label", *map(block.method, block.variants)}
 
 
@@ -253,7 +296,10 @@ def test_protocols_that_do_not_fit_are_left_out_with_the_reason_unless_asked_for
     assert list(plan.folds) == ["subjects", "windows"]
     assert list(plan.left_out) == ["trials"]
     (record,) = caplog.records
-    assert "The protocol 'trials' is left out: planted: subject 'person0' has too few trials" in record.getMessage()
+    assert (
+        "The protocol 'trials' is left out: planted: subject 'person0' has too few trials"
+        in record.getMessage()
+    )
     assert record.getMessage().endswith(". The others go on")
     with pytest.raises(TableError, match="subject 'person0' has too few trials"):
         plan_study(data, StudyOptions(protocols=("trials", "windows")))
@@ -269,13 +315,17 @@ class Threads(MeanLabel):
 
     log: Path | None = None
 
-    def predict(self, data: StudyData, tasks: Sequence[Task], candidate: Mapping[str, Any]) -> list[np.ndarray]:
+    def predict(
+        self, data: StudyData, tasks: Sequence[Task], candidate: Mapping[str, Any]
+    ) -> list[np.ndarray]:
         assert self.log is not None
         self.log.write_text(json.dumps([library["num_threads"] for library in threadpool_info()]))
         return super().predict(data, tasks, candidate)
 
 
-def test_a_cell_in_this_process_runs_on_one_thread_as_in_others(data: StudyData, tmp_path: Path) -> None:
+def test_a_cell_in_this_process_runs_on_one_thread_as_in_others(
+    data: StudyData, tmp_path: Path
+) -> None:
     with threadpool_limits(2):
         compute(data, tmp_path, [Threads(log=tmp_path / "log")], protocols=("trials",))
         after = {library["num_threads"] for library in threadpool_info()}
@@ -308,7 +358,9 @@ class OtherFolds(Ridge):
     stop_on: str = "windows"
 
 
-def test_a_method_may_choose_on_inner_folds_of_another_kind(data: StudyData, tmp_path: Path) -> None:
+def test_a_method_may_choose_on_inner_folds_of_another_kind(
+    data: StudyData, tmp_path: Path
+) -> None:
     compute(data, tmp_path, [OtherFolds("other")], protocols=("trials",))
     (cell,) = (tmp_path / "cells").glob("trials-other-candidate-1*")
     outer = plan_study(data, StudyOptions(protocols=("trials",))).folds["trials"][0].outer
@@ -316,7 +368,9 @@ def test_a_method_may_choose_on_inner_folds_of_another_kind(data: StudyData, tmp
     predicted = np.concatenate([part[0] for part in Ridge().predict(data, by_window, LAMBDAS[0])])
     truth = np.concatenate([data.D[task.split.test] for task in by_window])
     with np.load(cell) as kept:
-        assert kept["curves"][0, 0] == pytest.approx(mean_metrics(truth, predicted)["kl"], rel=1e-12)
+        assert kept["curves"][0, 0] == pytest.approx(
+            mean_metrics(truth, predicted)["kl"], rel=1e-12
+        )
 
 
 def test_inner_folds_of_another_kind_that_cannot_be_lose_that_method_alone(tmp_path: Path) -> None:

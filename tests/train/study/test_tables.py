@@ -48,19 +48,25 @@ def _row(table: Table, heading: str) -> tuple[Cell, ...]:
     return next(row for row in table.rows if row[0].text == heading)
 
 
-def _with(study: Results, replaced: Mapping[str, NDArray[np.float64]], protocol: str = "trials") -> Results:
+def _with(
+    study: Results, replaced: Mapping[str, NDArray[np.float64]], protocol: str = "trials"
+) -> Results:
     """The study with other distributions, {method: (seeds, n, emotions)}, under one protocol."""
     predictions = dict(study.predictions)
     for method, distribution in replaced.items():
         key = (protocol, method)
-        predictions[key] = dataclasses.replace(predictions[key], method=method, distribution=distribution)
+        predictions[key] = dataclasses.replace(
+            predictions[key], method=method, distribution=distribution
+        )
     return dataclasses.replace(study, predictions=predictions)
 
 
 # --- what every table has
 
 
-def test_the_paper_s_tables_come_for_each_protocol_the_honest_first(tables: dict[str, Table]) -> None:
+def test_the_paper_s_tables_come_for_each_protocol_the_honest_first(
+    tables: dict[str, Table],
+) -> None:
     blocks = ("table3", "table5", "table6", "table7", "figure5", "stopping")
     for protocol in ("trials", "windows"):
         assert {f"{block}-{protocol}" for block in blocks} <= set(tables)
@@ -69,15 +75,24 @@ def test_the_paper_s_tables_come_for_each_protocol_the_honest_first(tables: dict
 
 
 def test_every_caption_says_data_protocol_folds_seeds_simulated_and_quick(study: Results) -> None:
-    for key, table in _tables(dataclasses.replace(study, about={**study.about, "quick": True})).items():
+    for key, table in _tables(
+        dataclasses.replace(study, about={**study.about, "quick": True})
+    ).items():
         protocol = key.split("-")[1]
-        for words in (SPLIT_NAMES[protocol], "a_b|50%.mat", "24 rows, 8 trials, 1 SIMULATED person", "4 folds, 2 seeds",
-                      "QUICK: fewer seeds"):  # fmt: skip
+        for words in (
+            SPLIT_NAMES[protocol],
+            "a_b|50%.mat",
+            "24 rows, 8 trials, 1 SIMULATED person",
+            "4 folds, 2 seeds",
+            "QUICK: fewer seeds",
+        ):
             assert words in table.caption
 
 
 def test_a_full_study_of_recordings_says_neither_simulated_nor_quick() -> None:
-    study = synthetic.results(synthetic.data(people=2, trials=4, windows=2), ablations=False, protocols=("trials",))
+    study = synthetic.results(
+        synthetic.data(people=2, trials=4, windows=2), ablations=False, protocols=("trials",)
+    )
     for table in _tables(study).values():
         assert "16 rows, 8 trials, 2 people." in table.caption
         assert "SIMULATED" not in table.caption
@@ -85,7 +100,9 @@ def test_a_full_study_of_recordings_says_neither_simulated_nor_quick() -> None:
 
 
 def test_data_that_do_not_say_what_belongs_together_are_said_not_to() -> None:
-    study = synthetic.results(synthetic.data(trials=12, windows=1), ablations=False, protocols=("windows",))
+    study = synthetic.results(
+        synthetic.data(trials=12, windows=1), ablations=False, protocols=("windows",)
+    )
     table = _tables(study)["table3-windows-mean-label"]
     assert "random rows: which of them belong together is not known" in table.caption
     assert "12 rows, trials and people not known" in table.caption
@@ -104,18 +121,27 @@ def test_leaving_people_out_is_table_4_and_resamples_people() -> None:
 # --- cells
 
 
-def test_tables_3_and_4_print_mean_sd_and_rank_and_the_best_in_bold(study: Results, tables: dict[str, Table]) -> None:
+def test_tables_3_and_4_print_mean_sd_and_rank_and_the_best_in_bold(
+    study: Results, tables: dict[str, Table]
+) -> None:
     table, found = tables["table3-trials"], scores(study)
-    own = {m: spread([s for s in found if (s.protocol, s.method) == ("trials", m)]) for m in synthetic.SPREADS}
+    own = {
+        m: spread([s for s in found if (s.protocol, s.method) == ("trials", m)])
+        for m in synthetic.SPREADS
+    }
     for j, name in enumerate(METRICS):
         order = sorted(own, key=lambda m: own[m].mean[name], reverse=name in LARGER_IS_BETTER)
         for rank, method in enumerate(order, start=1):
             cell = _row(table, method)[1 + j]
-            assert cell.text == f"{own[method].mean[name]:.4f} ± {own[method].sd[name]:.4f} ({rank})"
+            assert (
+                cell.text == f"{own[method].mean[name]:.4f} ± {own[method].sd[name]:.4f} ({rank})"
+            )
             assert cell.bold == (rank == 1)
 
 
-def test_a_method_that_could_not_run_has_dashes_and_its_reason_below(tables: dict[str, Table]) -> None:
+def test_a_method_that_could_not_run_has_dashes_and_its_reason_below(
+    tables: dict[str, Table],
+) -> None:
     for key in ("table3-trials", "table3-windows-mean-label"):
         assert {cell.text for cell in _row(tables[key], "MISA")[1:]} == {"–"}
         assert tables[key].notes == ("it needs two modalities",)
@@ -135,15 +161,21 @@ def test_predictions_that_are_no_numbers_are_dashes_with_that_reason(study: Resu
 def test_an_ablation_that_ran_in_part_says_what_did_not(study: Results) -> None:
     key = ("trials", "fusion: concatenation")
     table = _tables(
-        dataclasses.replace(study, predictions={k: p for k, p in study.predictions.items() if k != key})
-    )["table7-trials"]  # fmt: skip
+        dataclasses.replace(
+            study, predictions={k: p for k, p in study.predictions.items() if k != key}
+        )
+    )["table7-trials"]
     assert _row(table, "concatenation")[1].text == "–"
     assert len(table.notes) == 1
     assert _row(table, "attention")[1].text != "–"
 
 
-def test_ablations_that_were_run_under_one_protocol_have_no_tables_under_the_other(study: Results) -> None:
-    kept = {key: p for key, p in study.predictions.items() if key[0] == "trials" or ": " not in key[1]}
+def test_ablations_that_were_run_under_one_protocol_have_no_tables_under_the_other(
+    study: Results,
+) -> None:
+    kept = {
+        key: p for key, p in study.predictions.items() if key[0] == "trials" or ": " not in key[1]
+    }
     tables = _tables(dataclasses.replace(study, predictions=kept))
     assert "table5-trials" in tables
     assert [key for key in tables if key.endswith("windows")] == ["table3-windows"]
@@ -153,7 +185,9 @@ def test_an_ablation_that_could_not_be_run_at_all_says_why_in_each_row(study: Re
     sizes = [f"elements: {n}" for n in (8, 16, 64, 128)]
     kept = {key: p for key, p in study.predictions.items() if key[1] in (MEAN_LABEL, "AA-kNN")}
     missing = {"trials": dict.fromkeys([FULL, *sizes], "it needs tokens")}
-    table = _tables(dataclasses.replace(study, predictions=kept, about={"missing": missing}))["figure5-trials"]
+    table = _tables(dataclasses.replace(study, predictions=kept, about={"missing": missing}))[
+        "figure5-trials"
+    ]
     assert [[cell.text for cell in row[1:]] for row in table.rows] == [["–"] * 7] * 5
     assert table.notes == ("it needs tokens",)
     assert table.finding == "Nothing can be told of the differences to '32'."
@@ -165,7 +199,9 @@ def test_a_study_without_ablations_has_no_tables_of_them() -> None:
 
 
 def test_one_trial_alone_has_no_intervals() -> None:
-    study = synthetic.results(synthetic.data(trials=1, windows=8), protocols=("windows",), ablations=False)
+    study = synthetic.results(
+        synthetic.data(trials=1, windows=8), protocols=("windows",), ablations=False
+    )
     table = _tables(study)["table3-windows-mean-label"]
     assert {cell.text for cell in _row(table, ROBUST)[2:]} == {"–"}
     assert "cannot be compared on a single cluster" in table.finding
@@ -207,24 +243,32 @@ def test_the_finding_of_the_ranks_names_the_winner_and_emotiondicts_rank() -> No
         "EmotionDict (robust) has the best average rank (1.00, of 3 methods)."
     )
     assert _finding({"kernel ridge": 0.07, ROBUST: 0.08, PAPER: 0.09}) == (
-        "kernel ridge has the best average rank (1.00, of 3 methods); EmotionDict (robust) has 2.00."
+        "kernel ridge has the best average rank (1.00, of 3 methods); "
+        "EmotionDict (robust) has 2.00."
     )
     assert _finding({"A": 0.05, "B": 0.04, PAPER: 0.09}) == (
         "B has the best average rank (1.00, of 3 methods); EmotionDict (paper) has 3.00."
     )
-    assert _finding({"A": 0.1, ROBUST: 0.1}).startswith("A and EmotionDict (robust) share the best average rank (1.50")
+    assert _finding({"A": 0.1, ROBUST: 0.1}).startswith(
+        "A and EmotionDict (robust) share the best average rank (1.50"
+    )
     assert _finding({"A": 0.1, "B": 0.2}).startswith("A has the best average rank")
     assert _finding({}) == "No method has numbers under this protocol."
 
 
-def test_the_finding_against_a_reference_says_better_worse_or_that_it_cannot_be_told(study: Results) -> None:
+def test_the_finding_against_a_reference_says_better_worse_or_that_it_cannot_be_told(
+    study: Results,
+) -> None:
     mean = study.predictions["trials", MEAN_LABEL]
     truth = study.data.D[mean.rows]
     near = 0.9 * truth + 0.1 * mean.distribution[0]
     far = np.roll(truth, 1, axis=-1)
     tables = _tables(_with(study, {ROBUST: near[None], PAPER: far[None]}))
     finding = tables["table3-trials-mean-label"].finding
-    numbers = r"KL \d\.\d{4} against \d\.\d{4}, [+−]\d+\.\d \[.*?\] %, each of 8 trials counting once, p \(Holm\) "
+    numbers = (
+        r"KL \d\.\d{4} against \d\.\d{4}, [+−]\d+\.\d \[.*?\] %, "
+        r"each of 8 trials counting once, p \(Holm\) "
+    )
     assert re.search(r"EmotionDict \(robust\) is better than mean label: " + numbers, finding)
     assert re.search(r"EmotionDict \(paper\) is worse than mean label: " + numbers, finding)
     same = _tables(_with(study, {ROBUST: mean.distribution}))["table3-trials-mean-label"].finding
@@ -239,11 +283,14 @@ def test_without_emotiondict_the_finding_counts_who_beats_the_mean_label(study: 
         mean, truth = predictions["trials", MEAN_LABEL].distribution[:1], study.data.D[p.rows]
         share = (0.9, 0.8, -0.05, -0.1)[i]
         mixed = np.maximum(share * truth + (1 - share) * mean, 1e-3)
-        predictions["trials", name] = dataclasses.replace(p, distribution=mixed / mixed.sum(axis=-1, keepdims=True))
+        predictions["trials", name] = dataclasses.replace(
+            p, distribution=mixed / mixed.sum(axis=-1, keepdims=True)
+        )
     del predictions["trials", "kernel ridge"]
     table = _tables(dataclasses.replace(study, predictions=predictions))["table3-trials-mean-label"]
     assert table.finding == (
-        "2 of 4 methods are better than mean label (KL, each of 8 trials counting once): PT-Bayes and AA-kNN."
+        "2 of 4 methods are better than mean label (KL, each of 8 trials counting once): "
+        "PT-Bayes and AA-kNN."
     )
 
 
@@ -254,15 +301,19 @@ def test_the_finding_of_an_ablation_has_three_words_by_one_rule(study: Results) 
     worse = np.where(np.arange(10) == 0, 0.91, 0.01) * np.ones_like(full.distribution)
     better = 0.9 * truth + 0.1 * full.distribution
     replaced = {
-        "components: without dictionary": full.distribution, "components: without aux 1": full.distribution,
-        "components: without aux 2": better, "components: without auxiliary losses": worse,
-        "components: aux literal": worse, "components: aux mse": worse,
-    }  # fmt: skip
+        "components: without dictionary": full.distribution,
+        "components: without aux 1": full.distribution,
+        "components: without aux 2": better,
+        "components: without auxiliary losses": worse,
+        "components: aux literal": worse,
+        "components: aux mse": worse,
+    }
     finding = _tables(_with(study, replaced))["table5-trials"].finding
     kl = r"\(\d\.\d{4}\)"
     assert re.fullmatch(
         r"Against 'full' \(KL (\d\.\d{4}), each of 8 trials counting once\): "
-        rf"worse: removing auxiliary losses {kl}, 'aux literal' {kl} and 'aux mse' {kl}; better: removing aux 2 {kl}; "
+        rf"worse: removing auxiliary losses {kl}, 'aux literal' {kl} and 'aux mse' {kl}; better: "
+        rf"removing aux 2 {kl}; "
         r"cannot be told: removing dictionary \(\1\) and removing aux 1 \(\1\)\.",
         finding,
     )
@@ -275,13 +326,20 @@ def test_no_finding_has_a_word_of_another_rule(tables: dict[str, Table]) -> None
 
 def test_a_quick_study_concludes_nothing(study: Results) -> None:
     quick = _tables(dataclasses.replace(study, about={**study.about, "quick": True}))
-    assert {table.finding for table in quick.values()} == {"QUICK: a first look, from which nothing is concluded."}
+    assert {table.finding for table in quick.values()} == {
+        "QUICK: a first look, from which nothing is concluded."
+    }
 
 
 def test_the_finding_of_figure_5_speaks_of_elements(study: Results) -> None:
     full = study.predictions["trials", FULL].distribution
-    finding = _tables(_with(study, {f"elements: {n}": full for n in (8, 16, 64, 128)}))["figure5-trials"].finding
-    assert re.search(r": cannot be told: 8 elements \(.*\), 16 elements \(.*\), 64 elements \(.*\) and 128 ", finding)
+    finding = _tables(_with(study, {f"elements: {n}": full for n in (8, 16, 64, 128)}))[
+        "figure5-trials"
+    ].finding
+    assert re.search(
+        r": cannot be told: 8 elements \(.*\), 16 elements \(.*\), 64 elements \(.*\) and 128 ",
+        finding,
+    )
 
 
 def test_every_table_has_one_finding_that_ends_as_a_sentence(tables: dict[str, Table]) -> None:
@@ -306,14 +364,18 @@ def test_markdown_has_as_many_cells_in_every_line(tables: dict[str, Table]) -> N
 
 
 def test_markdown_keeps_signs_of_its_own_apart_from_the_text() -> None:
-    table = Table("k", "a|b", "c", ("m|n", "x"), ((Cell("a_b*c|d\\"), Cell("1", bold=True)),), "Found.")
+    table = Table(
+        "k", "a|b", "c", ("m|n", "x"), ((Cell("a_b*c|d\\"), Cell("1", bold=True)),), "Found."
+    )
     lines = markdown(table).splitlines()
     assert lines[0] == r"### a\|b"
     assert r"| m\|n | x |" in lines
     assert r"| a\_b\*c\|d\\ | **1** |" in lines
 
 
-def test_latex_has_as_many_cells_in_every_line_and_closes_what_it_opens(tables: dict[str, Table]) -> None:
+def test_latex_has_as_many_cells_in_every_line_and_closes_what_it_opens(
+    tables: dict[str, Table],
+) -> None:
     for table in tables.values():
         text = latex(table)
         inside = text.split("\\toprule\n")[1].split("\\bottomrule")[0]
@@ -331,7 +393,8 @@ def test_latex_has_as_many_cells_in_every_line_and_closes_what_it_opens(tables: 
 
 
 def test_latex_escapes_its_ten_special_characters_and_the_signs_of_tables() -> None:
-    # The LaTeX manual (Lamport), section 2.2.1: # $ % & _ { } are printed with a backslash, \ ~ ^ by name.
+    # The LaTeX manual (Lamport), section 2.2.1:
+    # # $ % & _ { } are printed with a backslash, \ ~ ^ by name.
     assert latex_escaped("#$%&_{}") == r"\#\$\%\&\_\{\}"
     assert latex_escaped("\\~^") == r"\textbackslash{}\textasciitilde{}\textasciicircum{}"
     assert latex_escaped("0.1 ± 0.2 ↓ ↑ −1 –") == r"0.1 $\pm$ 0.2 $\downarrow$ $\uparrow$ $-$1 --"
@@ -348,15 +411,21 @@ def test_a_reason_is_printed_once_for_all_its_dashes() -> None:
     assert text.count("not run") == text.count("late") == 1
 
 
-def test_the_tables_are_written_to_one_file_of_each_language(tables: dict[str, Table], tmp_path: Path) -> None:
+def test_the_tables_are_written_to_one_file_of_each_language(
+    tables: dict[str, Table], tmp_path: Path
+) -> None:
     written = write_tables(tuple(tables.values()), tmp_path)
     assert written == (tmp_path / "tables.md", tmp_path / "tables.tex")
     text = written[0].read_text("utf-8")
-    assert [line[4:] for line in text.splitlines() if line.startswith("### ")] == [t.title for t in tables.values()]
+    assert [line[4:] for line in text.splitlines() if line.startswith("### ")] == [
+        t.title for t in tables.values()
+    ]
     assert written[1].read_text("utf-8").count(r"\end{table*}") == len(tables)
     with pytest.raises(OutputError, match="a folder that exists"):
         write_tables(tuple(tables.values()), tmp_path / "absent")
 
 
-def test_the_same_results_and_seed_make_the_same_tables(study: Results, tables: dict[str, Table]) -> None:
+def test_the_same_results_and_seed_make_the_same_tables(
+    study: Results, tables: dict[str, Table]
+) -> None:
     assert _tables(study) == tables

@@ -34,13 +34,16 @@ def kept_modalities(x: Tensor) -> Tensor:
 
 @pytest.mark.parametrize(
     ("spec", "counts"),
-    # tokens of 18 numbers: 5 bands of 18 channels, 28, 27 and 32 features; the sample's 18 of 4, 4, 4 and 32
+    # tokens of 18 numbers: 5 bands of 18 channels, 28, 27 and 32 features;
+    # the sample's 18 of 4, 4, 4 and 32
     [
         ("emodict-1", {"eeg": 5, "gsr": 2, "ppg": 2, "video": 2}),
         ("dmer-sample", {"eeg": 18, "gsr": 1, "ppg": 1, "video": 8}),
     ],
 )
-def test_tokens_are_counted_to_the_modality_that_fills_them(spec: str, counts: dict[str, int]) -> None:
+def test_tokens_are_counted_to_the_modality_that_fills_them(
+    spec: str, counts: dict[str, int]
+) -> None:
     expected = [number for number, count in enumerate(counts.values()) for _ in range(count)]
     assert modality_of_token(load_spec(spec)).tolist() == expected
 
@@ -68,7 +71,9 @@ def test_modalities_are_hidden_as_often_as_the_chance_says(chance: float) -> Non
     gone = ~kept_modalities(hidden(ones(ROWS), EVERYTHING, chance))
     # hidden itself, and not both of the others as well: a row that would lose all loses none
     expected = chance * (1 - chance**2)
-    bound = 5 * math.sqrt(expected * (1 - expected) / ROWS)  # five standard errors of a binomial share
+    bound = 5 * math.sqrt(
+        expected * (1 - expected) / ROWS
+    )  # five standard errors of a binomial share
     for share in gone.double().mean(dim=0).tolist():
         assert share == pytest.approx(expected, abs=bound)
     # each by itself: two of three are gone as often as chance has it
@@ -78,7 +83,9 @@ def test_modalities_are_hidden_as_often_as_the_chance_says(chance: float) -> Non
 
 
 def test_a_row_keeps_at_least_one_modality_that_it_really_has() -> None:
-    valid = torch.tensor([[True, True, True], [True, False, False], [False, True, True]]).repeat(ROWS // 3, 1)
+    valid = torch.tensor([[True, True, True], [True, False, False], [False, True, True]]).repeat(
+        ROWS // 3, 1
+    )
     x = ones(len(valid)) * valid[:, OF_TOKEN, None]
     kept = kept_modalities(hidden(x, valid, 0.95))
     assert (kept & valid).any(dim=1).all()
@@ -98,9 +105,13 @@ def test_the_only_modality_of_a_spec_is_never_hidden() -> None:
 
 def test_noise_has_the_standard_deviation_asked_for_and_none_reaches_what_is_hidden() -> None:
     noisy = augmented(
-        torch.zeros(ROWS, 4, WIDTH), EVERYTHING, noise=0.3, modality_dropout=0.5, modality_of_token=OF_TOKEN,
+        torch.zeros(ROWS, 4, WIDTH),
+        EVERYTHING,
+        noise=0.3,
+        modality_dropout=0.5,
+        modality_of_token=OF_TOKEN,
         generator=torch.Generator().manual_seed(2),
-    )  # fmt: skip
+    )
     assert (noisy[:, 0] == 0).all(dim=1).any()
     added = noisy[noisy != 0].double()
     # about 30 000 normal draws: standard errors of 0.3 / sqrt(n) and 0.3 / sqrt(2 n), times five

@@ -29,7 +29,15 @@ ROWS = 21
 MODEL = ModelSpec(
     ("a", "b", "c"),
     FEATURES.modality_names,
-    **{"d_model": 8, "heads": 2, "feed_forward": 8, "layers": 1, "elements": 4, "latent": 16, "bottleneck": 8},
+    **{
+        "d_model": 8,
+        "heads": 2,
+        "feed_forward": 8,
+        "layers": 1,
+        "elements": 4,
+        "latent": 16,
+        "bottleneck": 8,
+    },
 )
 WEIGHT = "emotion_dict.encoder.embed.weight"
 
@@ -38,9 +46,13 @@ def make_table(seed: int = 0) -> FeatureTable:
     rng = np.random.default_rng(seed)
     tokens = rng.standard_normal((ROWS, FEATURES.tokens, FEATURES.token_width))
     valid = np.ones((ROWS, 2), dtype=bool)
-    windows = FeatureWindows(FEATURES, np.arange(ROWS, dtype=float), tokens, valid, np.ones(valid.shape))
+    windows = FeatureWindows(
+        FEATURES, np.arange(ROWS, dtype=float), tokens, valid, np.ones(valid.shape)
+    )
     labels = rng.dirichlet(np.ones(3), ROWS)
-    return FeatureTable(windows, MODEL.emotions, labels, np.full(ROWS, "one"), np.full(ROWS, "t"), "random")
+    return FeatureTable(
+        windows, MODEL.emotions, labels, np.full(ROWS, "one"), np.full(ROWS, "t"), "random"
+    )
 
 
 def in_training(*seeds: int, table: FeatureTable | None = None, **changes: object) -> Ensemble:
@@ -54,7 +66,9 @@ def in_training(*seeds: int, table: FeatureTable | None = None, **changes: objec
         network = TrainedEmotionDict(MODEL, FEATURES, plan)
         if plan.from_mean_label:
             assert table.labels is not None
-            start_at_mean_label(network.emotion_dict, torch.from_numpy(table.labels.mean(axis=0)).float())
+            start_at_mean_label(
+                network.emotion_dict, torch.from_numpy(table.labels.mean(axis=0)).float()
+            )
         return network
 
     return table_ensemble(build, table, members, plan)
@@ -79,7 +93,9 @@ def weights(ensemble: Ensemble, name: str = WEIGHT) -> Tensor:
 
 
 @pytest.mark.parametrize("changed", [{"modality_dropout": 0.5}, {"input_noise": 0.3}])
-def test_noise_and_hidden_modalities_reach_training_and_leave_the_rows_alone(changed: dict[str, float]) -> None:
+def test_noise_and_hidden_modalities_reach_training_and_leave_the_rows_alone(
+    changed: dict[str, float],
+) -> None:
     """What they do is tested with augment.py."""
     table = make_table()
     before = table.windows.tokens.copy()
@@ -152,7 +168,9 @@ def test_predicting_changes_nothing_of_the_training() -> None:
 
 @pytest.mark.parametrize("seeds", [(0,), (3, 4, 5)])
 @pytest.mark.parametrize("auxiliary", ["none", "kl"])
-def test_a_restored_run_goes_on_bit_by_bit_as_if_it_had_not_stopped(auxiliary: str, seeds: tuple[int, ...]) -> None:
+def test_a_restored_run_goes_on_bit_by_bit_as_if_it_had_not_stopped(
+    auxiliary: str, seeds: tuple[int, ...]
+) -> None:
     plan = {"auxiliary": auxiliary, "dropout": 0.2, "input_noise": 0.1, "modality_dropout": 0.3}
     straight = run(in_training(*seeds, **plan), 2)
     file = io.BytesIO()
@@ -181,8 +199,16 @@ def test_a_state_is_a_snapshot_that_later_training_leaves_alone() -> None:
 
 
 def test_hidden_modalities_of_a_member_are_the_same_whatever_others_it_is_trained_with() -> None:
-    """After one step its weights differ by rounding alone; hidden otherwise, they would differ by whole steps."""
-    plan = {"epochs": 1, "batch_size": ROWS, "modality_dropout": 0.5, "learning_rate": 1e-2, "average": 0.0}
+    """After one step its weights differ by rounding alone; hidden otherwise,
+    they would differ by whole steps.
+    """
+    plan = {
+        "epochs": 1,
+        "batch_size": ROWS,
+        "modality_dropout": 0.5,
+        "learning_rate": 1e-2,
+        "average": 0.0,
+    }
     alone, among = run(in_training(4, **plan), 1), run(in_training(4, 9, **plan), 1)
     other = run(in_training(4, **{**plan, "modality_dropout": 0.1}), 1)
     bias = "emotion_dict.classifier.to_emotions.weight"
@@ -207,7 +233,11 @@ def test_what_is_kept_is_the_multi_modal_path_alone_with_its_scaling() -> None:
     assert any(".modality_encoders." in name for name in state)
     member = standardised(make_table().windows.tokens, [Member(np.arange(ROWS), 0)])[0]
     kept = multi_modal_state(state, member)
-    network = TrainedEmotionDict(MODEL, FEATURES, dataclasses.replace(TrainingPlan(), auxiliary="none")).emotion_dict
+    network = TrainedEmotionDict(
+        MODEL, FEATURES, dataclasses.replace(TrainingPlan(), auxiliary="none")
+    ).emotion_dict
     network.load_state_dict(kept)  # nothing is missing, and nothing is left over
     assert member.standardisation is not None
-    np.testing.assert_array_equal(network.standardise.mean.numpy(), member.standardisation.mean.astype(np.float32))
+    np.testing.assert_array_equal(
+        network.standardise.mean.numpy(), member.standardisation.mean.astype(np.float32)
+    )

@@ -12,14 +12,17 @@ from emodict_train.training.ensemble import Ensemble, Member
 from emodict_train.training.plan import StepPlan
 
 ROWS, FEATURES, LABELS = 40, 6, 3
-# Shares are below 1, of which float32 keeps 6e-8; 6 and then 5 products summed in another order move a dozen of them.
+# Shares are below 1, of which float32 keeps 6e-8;
+# 6 and then 5 products summed in another order move a dozen of them.
 FLOAT32_SHARES = 1e-6
 
 
 def apart(plan: StepPlan, *, steps: int) -> float:
-    """How far rounding alone may lead two trainings: Adam divides a gradient, and its rounding, by its own size.
+    """How far rounding alone may lead two trainings: Adam divides a gradient,
+    and its rounding, by its own size.
 
-    A gradient of a thousandth of the terms that it sums up is rounded by some 3e-4 of itself, and so is its step.
+    A gradient of a thousandth of the terms that it sums up is rounded by some 3e-4 of
+    itself, and so is its step.
     """
     return 3e-4 * plan.learning_rate * steps
 
@@ -29,9 +32,14 @@ class Small(nn.Module):
 
     def __init__(self, dropout: float = 0.0) -> None:
         super().__init__()
-        # A bias before BatchNorm has no gradient but rounding, which Adam would blow up to full steps.
+        # A bias before BatchNorm has no gradient but rounding,
+        # which Adam would blow up to full steps.
         self.layers = nn.Sequential(
-            nn.Linear(FEATURES, 5, bias=False), nn.BatchNorm1d(5), nn.Tanh(), nn.Dropout(dropout), nn.Linear(5, LABELS)
+            nn.Linear(FEATURES, 5, bias=False),
+            nn.BatchNorm1d(5),
+            nn.Tanh(),
+            nn.Dropout(dropout),
+            nn.Linear(5, LABELS),
         )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -54,17 +62,23 @@ def scaling(x: np.ndarray) -> Standardisation:
 def trained_alone(
     member: Member, plan: StepPlan, x: np.ndarray, d: np.ndarray, *, steps: int
 ) -> tuple[nn.Module, dict[str, Tensor]]:
-    """One network by an ordinary loop, without vmap: the network, and the average of its weights."""
+    """One network by an ordinary loop, without vmap: the network,
+    and the average of its weights.
+    """
     torch.manual_seed(member.seed)
     network = Small().train()
-    optimiser = torch.optim.AdamW(network.parameters(), lr=plan.learning_rate, weight_decay=plan.weight_decay)
+    optimiser = torch.optim.AdamW(
+        network.parameters(), lr=plan.learning_rate, weight_decay=plan.weight_decay
+    )
     rng, order = np.random.default_rng(member.seed), np.empty(0, dtype=int)
     averaged = {name: value.clone() for name, value in network.state_dict().items()}
     for step in range(steps):
         if len(order) < plan.batch_size:
             order = rng.permutation(member.rows)
         batch, order = order[: plan.batch_size], order[plan.batch_size :]
-        rows = x[batch] if member.standardisation is None else member.standardisation.apply(x[batch])
+        rows = (
+            x[batch] if member.standardisation is None else member.standardisation.apply(x[batch])
+        )
         share = 0.5 * (1 + math.cos(math.pi * step / (plan.epochs * 2))) if plan.cosine else 1.0
         optimiser.param_groups[0]["lr"] = plan.learning_rate * share
         optimiser.zero_grad()
@@ -99,9 +113,13 @@ def test_members_trained_at_once_are_those_trained_one_by_one(plan: StepPlan) ->
     predicted = ensemble.predict()
     for member, ours, state in zip(members, predicted, ensemble.states(), strict=True):
         network, _ = trained_alone(member, plan, x, d, steps=6)
-        np.testing.assert_allclose(ours, distributions(network, x), rtol=0, atol=apart(plan, steps=6))
+        np.testing.assert_allclose(
+            ours, distributions(network, x), rtol=0, atol=apart(plan, steps=6)
+        )
         for name, value in network.state_dict().items():
-            torch.testing.assert_close(state[name], value, atol=apart(plan, steps=6), rtol=1e-6)  # float32
+            torch.testing.assert_close(
+                state[name], value, atol=apart(plan, steps=6), rtol=1e-6
+            )  # float32
 
 
 def test_what_is_averaged_is_what_predicts() -> None:
@@ -114,7 +132,9 @@ def test_what_is_averaged_is_what_predicts() -> None:
     network, averaged = trained_alone(member, plan, x, d, steps=4)
     latest = distributions(network, x)
     network.load_state_dict(averaged)
-    np.testing.assert_allclose(ensemble.predict()[0], distributions(network, x), rtol=0, atol=apart(plan, steps=4))
+    np.testing.assert_allclose(
+        ensemble.predict()[0], distributions(network, x), rtol=0, atol=apart(plan, steps=4)
+    )
     assert np.abs(ensemble.predict()[0] - latest).max() > 1e-2
 
 
@@ -123,7 +143,9 @@ def test_each_member_has_its_own_scaling_and_its_own_held_out_rows() -> None:
     x[3, 2] = np.nan  # missing: the mean
     plan = StepPlan(epochs=1, batch_size=8, learning_rate=1e-2)
     parts = [np.arange(8), np.arange(8, 24)]
-    members = [Member(rows, seed=5, standardisation=scaling(np.nan_to_num(x[rows]))) for rows in parts]
+    members = [
+        Member(rows, seed=5, standardisation=scaling(np.nan_to_num(x[rows]))) for rows in parts
+    ]
     held_out = [np.array([30, 31, 32]), np.array([39])]
     ensemble = Ensemble(lambda _: Small(), x, d, members, plan)
     ensemble.run_epoch()
@@ -133,7 +155,9 @@ def test_each_member_has_its_own_scaling_and_its_own_held_out_rows() -> None:
         network, _ = trained_alone(member, plan, x, d, steps=ensemble.steps_per_epoch)
         assert member.standardisation is not None
         expected = distributions(network, member.standardisation.apply(x[rows]))
-        np.testing.assert_allclose(ours, expected, rtol=0, atol=apart(plan, steps=ensemble.steps_per_epoch))
+        np.testing.assert_allclose(
+            ours, expected, rtol=0, atol=apart(plan, steps=ensemble.steps_per_epoch)
+        )
 
 
 def test_a_member_can_be_taught_something_else_than_the_labels() -> None:
@@ -148,13 +172,17 @@ def test_a_member_can_be_taught_something_else_than_the_labels() -> None:
     other[rows] = lesson
     for ours, labels in zip(ensemble.predict(), (d, other), strict=True):
         network, _ = trained_alone(members[0], plan, x, labels, steps=2)
-        np.testing.assert_allclose(ours, distributions(network, x), rtol=0, atol=apart(plan, steps=2))
+        np.testing.assert_allclose(
+            ours, distributions(network, x), rtol=0, atol=apart(plan, steps=2)
+        )
     assert np.abs(ensemble.predict()[0] - ensemble.predict()[1]).max() > 2e-3
 
 
 def test_other_inputs_can_be_predicted() -> None:
     x, d = table()
-    ensemble = Ensemble(lambda _: Small(), x, d, [Member(np.arange(16), seed=0)], StepPlan(batch_size=8))
+    ensemble = Ensemble(
+        lambda _: Small(), x, d, [Member(np.arange(16), seed=0)], StepPlan(batch_size=8)
+    )
     ensemble.run_epoch()
     of_others, of_table = ensemble.predict(x[5:9])[0], ensemble.predict()[0]
     # A product of 4 rows may be summed in another order than one of 40.
@@ -197,11 +225,15 @@ def test_rows_are_changed_on_their_way_into_a_step() -> None:
     seen: list[Tensor] = []
 
     def hide(batch: Tensor, rows: Tensor, generator: torch.Generator) -> Tensor:
-        np.testing.assert_allclose(batch.numpy(), x[rows.numpy()], rtol=2**-24)  # float32 of float64
+        np.testing.assert_allclose(
+            batch.numpy(), x[rows.numpy()], rtol=2**-24
+        )  # float32 of float64
         seen.append(rows)
         return torch.zeros_like(batch)
 
-    ensemble = Ensemble(lambda _: Small(), x, d, [Member(np.arange(16), seed=2)] * 2, plan, augment=hide)
+    ensemble = Ensemble(
+        lambda _: Small(), x, d, [Member(np.arange(16), seed=2)] * 2, plan, augment=hide
+    )
     before = ensemble.states()[0]["layers.0.weight"]
     ensemble.run_epoch()
     assert [tuple(rows.shape) for rows in seen] == [(8,)] * 2 * 2  # two members, two steps

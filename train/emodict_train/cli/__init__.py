@@ -1,6 +1,7 @@
 """emodict-train: fit a model, simulate people, print a model's card."""
 
-# No `from __future__ import annotations`: typer reads the annotations of functions made inside functions.
+# No `from __future__ import annotations`:
+# typer reads the annotations of functions made inside functions.
 
 import dataclasses
 from collections.abc import Mapping
@@ -47,18 +48,22 @@ _Data = Annotated[
     list[Path],
     typer.Argument(
         metavar="DATA...",
-        help="session.h5 files, folders of them, .npz tables, the .mat sample, DMER folders, EDL .csv",
+        help="session.h5 files, folders of them, .npz tables, the .mat sample, "
+        "DMER folders, EDL .csv",
     ),
 ]
 _Out = Annotated[Path, typer.Option("--out", "-o", help="Where the checkpoint goes: a .pt.")]
 _Split = Annotated[
     str | None,
     typer.Option(
-        help="What is held out to stop early: whole `subjects`, whole `trials`, or random `windows` (flatters). "
+        help="What is held out to stop early: whole `subjects`, whole `trials`, "
+        "or random `windows` (flatters). "
         "[default: subjects; of fewer than 3 people: trials]"
     ),
 ]
-_Preset = Annotated[str, typer.Option(help="robust (generalises best), or paper (as the paper trains).")]
+_Preset = Annotated[
+    str, typer.Option(help="robust (generalises best), or paper (as the paper trains).")
+]
 _Epochs = Annotated[
     int | None,
     typer.Option(min=1, help="At most this many passes over the data. [default: 80; paper: 100]"),
@@ -70,7 +75,9 @@ _Patience = Annotated[
 _Ensemble = Annotated[int, typer.Option(min=1, help="Seeds joined in one model.")]
 _Readout = Annotated[
     str | None,
-    typer.Option(help="flatten, last or mean: from tokens to one vector. [default: flatten; paper: last]"),
+    typer.Option(
+        help="flatten, last or mean: from tokens to one vector. [default: flatten; paper: last]"
+    ),
 ]
 _Gate = Annotated[str, typer.Option(help="linear (eq. 5) or bare (Table 2).")]
 _Auxiliary = Annotated[
@@ -79,7 +86,9 @@ _Auxiliary = Annotated[
 ]
 _ModalityDropout = Annotated[
     float | None,
-    typer.Option(help="Chance to hide a modality in a step; 0: the model needs all. [default: 0.1; paper: 0]"),
+    typer.Option(
+        help="Chance to hide a modality in a step; 0: the model needs all. [default: 0.1; paper: 0]"
+    ),
 ]
 _Seed = Annotated[int, typer.Option(help="Same seed, data and machine: same model.")]
 _Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
@@ -107,30 +116,44 @@ def _add_fit(app: typer.Typer) -> None:
         seed: _Seed = 0,
         device: _Device = "auto",
     ) -> None:
-        """Train on labelled data and write one self-describing checkpoint, and its card beside it."""
+        """Train on labelled data and write one self-describing
+        checkpoint, and its card beside it.
+        """
         with starting():
             from emodict_train.fit.model_card import card_path
 
         log_to_stderr()
         sensors = sensors_from_options(modalities, channels)
         options = _options(
-            preset, {"epochs": epochs, "auxiliary": auxiliary, "modality_dropout": modality_dropout},
+            preset,
+            {"epochs": epochs, "auxiliary": auxiliary, "modality_dropout": modality_dropout},
             {"readout": readout, "gate": gate},
-            split=split, patience=patience, seed=seed, members=ensemble, device=device,
-        )  # fmt: skip
+            split=split,
+            patience=patience,
+            seed=seed,
+            members=ensemble,
+            device=device,
+        )
         # The ending keeps a mistyped -o from replacing a recording.
         check_writable(out, ending=".pt")
         check_writable(card_path(out))
         from emodict_train.data import read_training_data
 
         table = read_shown(
-            read_training_data, data, spec_id=spec, part=part, sensors=sensors, allow_copies=allow_copies
+            read_training_data,
+            data,
+            spec_id=spec,
+            part=part,
+            sensors=sensors,
+            allow_copies=allow_copies,
         )
         print(describe(_fit_and_save(table, options, out)))
         print(f"Wrote {out} and {card_path(out).name}. Next: emodict-export {out}")
 
 
-def _options(preset: str, plan: Mapping[str, Any], model: Mapping[str, Any], **options: Any) -> "FitOptions":
+def _options(
+    preset: str, plan: Mapping[str, Any], model: Mapping[str, Any], **options: Any
+) -> "FitOptions":
     """What `fit` is asked for: a preset, with what of its plan and model was asked for by name."""
     from emodict_train.fit.options import FitOptions
     from emodict_train.fit.presets import preset as preset_of
@@ -146,16 +169,22 @@ def _add_simulate(app: typer.Typer) -> None:
 
     @app.command()
     def simulate(
-        folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where the sessions go; made if absent.")],
+        folder: Annotated[
+            Path, typer.Argument(metavar="DIR", help="Where the sessions go; made if absent.")
+        ],
         people: Annotated[int, typer.Option(min=1, help="How many people.")] = 6,
         trials: Annotated[int, typer.Option(min=1, help="Trials of each person.")] = default.trials,
-        trial_s: Annotated[float, typer.Option(min=6, help="Length of a trial in seconds.")] = default.trial_s,
+        trial_s: Annotated[
+            float, typer.Option(min=6, help="Length of a trial in seconds.")
+        ] = default.trial_s,
         baseline_s: Annotated[
             float, typer.Option(min=0, help="A rest of this many seconds before the first trial.")
         ] = default.baseline_s,
         channels: Annotated[
             str | None,
-            typer.Option(help="Of the EEG, e.g. AF7,AF8,TP9,TP10. [default: the 18 of the headset DSI-24]"),
+            typer.Option(
+                help="Of the EEG, e.g. AF7,AF8,TP9,TP10. [default: the 18 of the headset DSI-24]"
+            ),
         ] = None,
         seed: Annotated[int, typer.Option(help="Same seed, same people.")] = 0,
     ) -> None:
@@ -173,18 +202,29 @@ def _add_simulate(app: typer.Typer) -> None:
                 done.append(path)
                 progress.show(len(done), path.name)
 
-            paths = simulate_people(folder, people=people, plan=plan, seed=seed, on_person=on_person)
+            paths = simulate_people(
+                folder, people=people, plan=plan, seed=seed, on_person=on_person
+            )
         names = paths[0].name if len(paths) == 1 else f"{paths[0].name} to {paths[-1].name}"
-        print(f"Wrote {len(paths)} simulated {'person' if len(paths) == 1 else 'people'} to {folder}: {names}")
+        print(
+            f"Wrote {len(paths)} simulated {'person' if len(paths) == 1 else 'people'} to "
+            f"{folder}: {names}"
+        )
 
 
 def _add_card(app: typer.Typer) -> None:
     @app.command()
     def card(
-        model: Annotated[Path, typer.Argument(metavar="MODEL.pt", help="A checkpoint of emodict-train.")],
-        out: Annotated[Path | None, typer.Option("--out", "-o", help="A .md file. [default: the screen]")] = None,
+        model: Annotated[
+            Path, typer.Argument(metavar="MODEL.pt", help="A checkpoint of emodict-train.")
+        ],
+        out: Annotated[
+            Path | None, typer.Option("--out", "-o", help="A .md file. [default: the screen]")
+        ] = None,
     ) -> None:
-        """Print the card of a checkpoint: what it is, what it was trained on, how good it is, what it is not for."""
+        """Print the card of a checkpoint: what it is, what it was trained on,
+        how good it is, what it is not for.
+        """
         from emodict_train.fit.model_card import model_card, write_card
         from emodict_train.model.checkpoint import load_checkpoint
 
@@ -199,7 +239,9 @@ def _add_card(app: typer.Typer) -> None:
 
 
 def _fit_and_save(table: "FeatureTable", options: "FitOptions", out: Path) -> "Checkpoint":
-    """Train and write `out` and its card; until they are written, the state of the training stands beside them."""
+    """Train and write `out` and its card; until they are written,
+    the state of the training stands beside them.
+    """
     from emodict_train.fit.fitting import can_go_on
     from emodict_train.fit.model_card import card_path, write_card
     from emodict_train.model.checkpoint import save_checkpoint
@@ -211,13 +253,17 @@ def _fit_and_save(table: "FeatureTable", options: "FitOptions", out: Path) -> "C
         write_card(checkpoint, card_path(out), name=out.stem)
     except KeyboardInterrupt:
         if can_go_on(table, options, resume_path=resume_path):
-            raise InterruptedByUserError(f"stopped; the same command goes on from {resume_path}") from None
+            raise InterruptedByUserError(
+                f"stopped; the same command goes on from {resume_path}"
+            ) from None
         raise InterruptedByUserError("stopped before the first epoch was done and kept") from None
     resume_path.unlink(missing_ok=True)
     return checkpoint
 
 
-def _fit_with_progress(table: "FeatureTable", options: "FitOptions", resume_path: Path) -> "Checkpoint":
+def _fit_with_progress(
+    table: "FeatureTable", options: "FitOptions", resume_path: Path
+) -> "Checkpoint":
     from emodict_train.fit.fitting import fit
 
     with Ticking("Training", f"0/{options.plan.epochs} epochs") as progress:
@@ -234,9 +280,11 @@ def describe(checkpoint: "Checkpoint") -> str:
     """What was trained on what, and the six measures beside the mean label's."""
     training, metrics = checkpoint.training, checkpoint.metrics
     lines = [
-        f"Trained on {training['rows']} windows, {training['trials']} trials, {training['subjects']} subject(s)"
+        f"Trained on {training['rows']} windows, {training['trials']} trials, "
+        f"{training['subjects']} subject(s)"
         + (", SIMULATED" if training["simulated"] else "")
-        + f"; features {checkpoint.features}; {training['epochs']} epochs, {len(checkpoint.states)} member(s)",
+        + f"; features {checkpoint.features}; {training['epochs']} epochs, "
+        f"{len(checkpoint.states)} member(s)",
         f"Held out: {training['split']}" + _epoch_clause(training),
         " " * 12 + "".join(f"{name:>14}" for name in METRICS),
     ]
@@ -244,20 +292,24 @@ def describe(checkpoint: "Checkpoint") -> str:
         lines.append(f"{name:<12}" + "".join(f"{metrics[row][m]:>14.4f}" for m in METRICS))
     if len(checkpoint.states) > 1:
         lines.append(
-            f"These are measures of single networks trained without the held-out rows; the ensemble of "
+            f"These are measures of single networks trained without the held-out rows; "
+            f"the ensemble of "
             f"{len(checkpoint.states)} itself was not measured."
         )
     ours, mean = metrics["model"]["kl"], metrics["mean_label"]["kl"]
     if not ours < mean:
         lines.append(
-            f"This model does NOT beat the mean label on what was held out (KL {ours:.4f} against {mean:.4f}): "
+            f"This model does NOT beat the mean label on what was held out (KL {ours:.4f} "
+            f"against {mean:.4f}): "
             "do not trust it."
         )
     return "\n".join(lines)
 
 
 def _epoch_clause(training: Mapping[str, Any]) -> str:
-    """Random windows are held out in one fold alone, so there is no other to choose the epoch on."""
+    """Random windows are held out in one fold alone,
+    so there is no other to choose the epoch on.
+    """
     if training["options"]["split"] != "windows":
         return ""
     return "; the epoch was chosen on these same rows, which flatters a little"

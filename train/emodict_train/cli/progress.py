@@ -49,7 +49,9 @@ class Ticking(Progress):
         what: what is said first, such as how much there is to do; empty: the title alone.
     """
 
-    def __init__(self, title: str, what: str = "", *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, title: str, what: str = "", *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         super().__init__(title, 1)
         self._clock, self._began_s = clock, clock()
         self._told = _Told(0.0, what, "", math.nan, self._began_s)
@@ -69,7 +71,8 @@ class Ticking(Progress):
         """A share from 0 to 1 is done, `what` says how much of what; at 1 it is shown at once.
 
         Args:
-            left_s: NaN where it is not known; None: as if the work went on as fast as it did until now.
+            left_s: NaN where it is not known; None:
+                as if the work went on as fast as it did until now.
         """
         now = self._clock()
         if left_s is None:
@@ -89,7 +92,11 @@ class Ticking(Progress):
         if not math.isnan(left_s):
             left_s = max(1.0, left_s) if told.share < 1 else 0.0
         title = f"{self._title} {told.what}".rstrip()
-        parts = [title, *([f"{duration(left_s)} left"] if told.what else []), *([told.note] if told.note else [])]
+        parts = [
+            title,
+            *([f"{duration(left_s)} left"] if told.what else []),
+            *([told.note] if told.note else []),
+        ]
         self.draw(told.share, ", ".join(parts))
 
     def _tick(self) -> None:

@@ -1,6 +1,7 @@
 """emodict-train study: parse, run the study, and say where the tables are."""
 
-# No `from __future__ import annotations`: typer reads the annotations of functions made inside functions.
+# No `from __future__ import annotations`:
+# typer reads the annotations of functions made inside functions.
 
 import shlex
 import sys
@@ -26,32 +27,51 @@ _Data = Annotated[
     list[Path],
     typer.Argument(
         metavar="DATA...",
-        help="What fit reads, or one .mat with features and labels (label distribution learning's benchmarks).",
+        help="What fit reads, or one .mat with features and labels (label distribution "
+        "learning's benchmarks).",
     ),
 ]
 AllowCopies = Annotated[
     bool,
-    typer.Option("--allow-copies", help="Recordings that hold the same signals are kept on one side, not refused."),
+    typer.Option(
+        "--allow-copies",
+        help="Recordings that hold the same signals are kept on one side, not refused.",
+    ),
 ]
-_Out = Annotated[Path, typer.Option("--out", "-o", help="The study's folder; a stopped study in it goes on.")]
-_Quick = Annotated[bool, typer.Option("--quick", help="A first look: fewer seeds and epochs, which every table says.")]
+_Out = Annotated[
+    Path, typer.Option("--out", "-o", help="The study's folder; a stopped study in it goes on.")
+]
+_Quick = Annotated[
+    bool,
+    typer.Option("--quick", help="A first look: fewer seeds and epochs, which every table says."),
+]
 _Protocols = Annotated[
     str | None,
-    typer.Option(help="Of trials,subjects,windows: what is held out. [default: all that the data allow]"),
+    typer.Option(
+        help="Of trials,subjects,windows: what is held out. [default: all that the data allow]"
+    ),
 ]
 _Methods = Annotated[
     str | None,
-    typer.Option(metavar="NAMES", help='Only these, e.g. "AA-kNN,kernel ridge,components". [default: all]'),
+    typer.Option(
+        metavar="NAMES", help='Only these, e.g. "AA-kNN,kernel ridge,components". [default: all]'
+    ),
 ]
-_Seeds = Annotated[int | None, typer.Option(min=1, help="Of each network. [default: 8; with --quick: 2]")]
+_Seeds = Annotated[
+    int | None, typer.Option(min=1, help="Of each network. [default: 8; with --quick: 2]")
+]
 _Folds = Annotated[
     int | None,
-    typer.Option(min=2, help="Of one subject's trials, or windows. [default: 5; without trials: 10]"),
+    typer.Option(
+        min=2, help="Of one subject's trials, or windows. [default: 5; without trials: 10]"
+    ),
 ]
 _Seed = Annotated[int, typer.Option(min=0, help="Of the folds and the first network.")]
 _Jobs = Annotated[
     int | None,
-    typer.Option(help="Processes of this machine that share the work. [default: one for each core]"),
+    typer.Option(
+        help="Processes of this machine that share the work. [default: one for each core]"
+    ),
 ]
 _Dask = Annotated[
     str | None,
@@ -97,7 +117,14 @@ def add_study(app: typer.Typer) -> None:
         sensors = sensors_from_options(modalities, channels)
         from emodict_train.study.compared.data import read_study_data
 
-        rows = read_shown(read_study_data, data, spec_id=spec, part=part, sensors=sensors, allow_copies=allow_copies)
+        rows = read_shown(
+            read_study_data,
+            data,
+            spec_id=spec,
+            part=part,
+            sensors=sensors,
+            allow_copies=allow_copies,
+        )
         results, failures = _run(rows, options, out)
         print(describe(results, failures, out))
         refuse_failures(failures)
@@ -118,7 +145,9 @@ def _options(device: str, jobs: int | None, *, dask: str | None, **options: Any)
     return StudyOptions(jobs=jobs, dask=dask, device=trained_on, **options)
 
 
-def _run(data: "StudyData", options: "StudyOptions", out: Path) -> "tuple[Results, tuple[Failure, ...]]":
+def _run(
+    data: "StudyData", options: "StudyOptions", out: Path
+) -> "tuple[Results, tuple[Failure, ...]]":
     """The study with its progress; stopped by the user, it says how to go on."""
     from emodict_train.study.compared.methods import methods_for
     from emodict_train.study.compared.protocols import protocols_for
@@ -134,7 +163,9 @@ def _run(data: "StudyData", options: "StudyOptions", out: Path) -> "tuple[Result
             cells = progressed.cells
             # All that is left then is to write, which has no share: the bar stops short of its end.
             share = min(0.99, progressed.share)
-            progress.tell(share, f"{100 * share:.0f}/100%", progressed.note, left_s=progressed.left_s)
+            progress.tell(
+                share, f"{100 * share:.0f}/100%", progressed.note, left_s=progressed.left_s
+            )
 
         try:
             return run_study(data, methods, options, out, command=command, on_progress=on_progress)
@@ -150,7 +181,9 @@ def describe(results: "Results", failures: "Sequence[Failure]", out: Path) -> st
 
     data, about = results.data, results.about
     methods = len({method for _, method in results.predictions})
-    rows = f"{len(data)} windows, {len(np.unique(data.trial))} trials, {len(data.subjects)} subject(s)"
+    rows = (
+        f"{len(data)} windows, {len(np.unique(data.trial))} trials, {len(data.subjects)} subject(s)"
+    )
     lines = [
         f"Compared {methods} methods on {f'{len(data)} rows' if data.table is None else rows}"
         + (", SIMULATED" if data.simulated else "") + "; held out: "

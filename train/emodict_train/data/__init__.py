@@ -1,4 +1,6 @@
-"""Training data of every kind as one FeatureTable: sessions, the released sample, DMER folders, EDL tables."""
+"""Training data of every kind as one FeatureTable: sessions, the released sample,
+DMER folders, EDL tables.
+"""
 
 from __future__ import annotations
 
@@ -29,9 +31,10 @@ def read_training_data(
     """Read and join all data.
 
     Args:
-        paths: session.h5 files or folders of them; .npz tables; the .mat sample; DMER subject folders or a
-            folder of those; EDL tables (.csv).
-        spec_id: the features to compute from sessions, emodict-1 unless told otherwise; tables bring their own.
+        paths: session.h5 files or folders of them; .npz tables; the .mat sample; DMER subject
+            folders or a folder of those; EDL tables (.csv).
+        spec_id: the features to compute from sessions,
+            emodict-1 unless told otherwise; tables bring their own.
         part: which part of a .mat sample that holds several.
         sensors: only these modalities and EEG channels are read.
         allow_copies: keep recordings that hold the same windows together; else they are refused.
@@ -56,7 +59,9 @@ def read_training_data(
     return without_copies(sources, allowed=allow_copies)
 
 
-def _spec_of_sessions(files: Sequence[Path], spec_id: str | None, sensors: Sensors) -> FeatureSpec | None:
+def _spec_of_sessions(
+    files: Sequence[Path], spec_id: str | None, sensors: Sensors
+) -> FeatureSpec | None:
     """The features to compute from sessions; None where there are only tables."""
     if any(file.suffix == ".h5" for file in files):
         return sensors.of(load_spec(spec_id or DEFAULT_SPEC_ID))
@@ -78,7 +83,9 @@ def expand_paths(path: Path) -> list[Path]:
     """
     if not path.exists():
         raise InputError(
-            f"There is no file or folder {path}", expected="training data", fix="Check the path and its spelling"
+            f"There is no file or folder {path}",
+            expected="training data",
+            fix="Check the path and its spelling",
         )
     if not path.is_dir():
         return [path]
@@ -94,7 +101,9 @@ def expand_paths(path: Path) -> list[Path]:
     return inside
 
 
-def _read_one(path: Path, spec: FeatureSpec | None, *, sensors: Sensors, part: str | None) -> Source:
+def _read_one(
+    path: Path, spec: FeatureSpec | None, *, sensors: Sensors, part: str | None
+) -> Source:
     if path.suffix == ".h5" and spec is not None:
         # Chosen before anything is computed: what is not wanted need not be in the recording.
         return read_session(path, spec)

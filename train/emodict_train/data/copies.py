@@ -60,7 +60,8 @@ def without_copies(sources: Sequence[Source], *, allowed: bool) -> FeatureTable:
         allowed: of copies make one subject, and one trial of each that is held twice.
 
     Raises:
-        TableError: a file is given twice, or two recordings hold the same labelled windows; both are named.
+        TableError: a file is given twice,
+            or two recordings hold the same labelled windows; both are named.
     """
     joined = join_tables([source.table for source in sources])
     recordings, recording = _recordings(sources)
@@ -106,11 +107,14 @@ def _copies(table: FeatureTable, recording: Indices, sources: Sequence[Source]) 
 def _rows_by_features(table: FeatureTable, recording: Indices) -> Iterator[list[int]]:
     """Rows that have the same features of a modality, wherever there are several.
 
-    What one recording holds more than a few times was not measured: a value that stands for a missing sensor.
+    What one recording holds more than a few times was not measured:
+    a value that stands for a missing sensor.
     """
     for column, modality in enumerate(table.spec.modalities):
         rows = np.flatnonzero(table.windows.valid[:, column])
-        features = rounded(table.windows.features(modality.name)[rows].reshape(len(rows), modality.dims))
+        features = rounded(
+            table.windows.features(modality.name)[rows].reshape(len(rows), modality.dims)
+        )
         kept = telling(features)
         by_content: dict[bytes, list[int]] = defaultdict(list)
         for row, content in zip(rows[kept].tolist(), features[kept], strict=True):
@@ -149,7 +153,10 @@ def _in_words(copy: Copy, recordings: Sequence[tuple[Path, str]]) -> str:
     counted = f"{copy.windows} of {copy.of} windows"
     if file == other_file:
         return f"In {file} subjects '{subject}' and '{other}' hold the same signals ({counted})"
-    return f"{file} (subject '{subject}') and {other_file} (subject '{other}') hold the same signals ({counted})"
+    return (
+        f"{file} (subject '{subject}') and {other_file} (subject '{other}') "
+        f"hold the same signals ({counted})"
+    )
 
 
 def _kept_together(table: FeatureTable, recording: Indices, copies: Sequence[Copy]) -> FeatureTable:

@@ -1,7 +1,9 @@
-"""One subject of the DMER data set as released: datas.mat, eegfea.mat, perifea.mat, videoFea.mat in a folder.
+"""One subject of the DMER data set as released: datas.mat, eegfea.mat, perifea.mat,
+videoFea.mat in a folder.
 
-Yang et al., Scientific Data 11:847 (2024). `vids` names the video (the trial) of each row. EEG and video have a row
-for every second, PPG and GSR for every five-second window, so the modalities are aligned at the end of each trial.
+Yang et al., Scientific Data 11:847 (2024). `vids` names the video (the trial) of each row. EEG and
+video have a row for every second, PPG and GSR for every five-second window, so the modalities are
+aligned at the end of each trial.
 """
 
 from __future__ import annotations
@@ -90,8 +92,12 @@ def _check_shape(modality: ModalitySpec, released: _Released, folder: Path) -> N
         )
 
 
-def _align(arrays: Mapping[str, _Released]) -> tuple[dict[str, NDArray[np.float64]], NDArray[np.intp]]:
-    """As many rows of each video as its shortest modality has, the last ones; and the video of each row."""
+def _align(
+    arrays: Mapping[str, _Released],
+) -> tuple[dict[str, NDArray[np.float64]], NDArray[np.intp]]:
+    """As many rows of each video as its shortest modality has, the last ones;
+    and the video of each row.
+    """
     picked: dict[str, list[NDArray[np.intp]]] = {name: [] for name in arrays}
     videos: list[int] = []
     for video in np.unique(arrays["gsr"].vids):
@@ -100,7 +106,9 @@ def _align(arrays: Mapping[str, _Released]) -> tuple[dict[str, NDArray[np.float6
         for name, of_video in rows.items():
             picked[name].append(of_video[len(of_video) - count :])
         videos += [int(video)] * count
-    aligned = {name: arrays[name].values[np.concatenate([_NONE, *parts])] for name, parts in picked.items()}
+    aligned = {
+        name: arrays[name].values[np.concatenate([_NONE, *parts])] for name, parts in picked.items()
+    }
     return aligned, np.array(videos, dtype=np.intp)
 
 
@@ -121,13 +129,17 @@ def _load(folder: Path, name: str) -> dict[str, NDArray[Any]]:
     path = folder / name
     if not path.is_file():
         raise TableError(
-            f"{folder} is not a complete DMER subject: {name} is missing", expected=", ".join(FILES), fix=COPY_AGAIN
+            f"{folder} is not a complete DMER subject: {name} is missing",
+            expected=", ".join(FILES),
+            fix=COPY_AGAIN,
         )
     return read_complex_mat(path)
 
 
 def _real(content: dict[str, NDArray[Any]], name: str, folder: Path) -> NDArray[np.float64]:
-    """Some releases store the spectrum's statistics as complex numbers; their real part is the feature."""
+    """Some releases store the spectrum's statistics as complex numbers;
+    their real part is the feature.
+    """
     if name not in content:
         held = ", ".join(sorted(content)) or "no numeric arrays"
         raise TableError(f"{folder}: the array '{name}' is missing", got=held, fix=COPY_AGAIN)

@@ -1,7 +1,9 @@
-"""The EDL data set's features (Shu et al. 2022) as a table: 89 peripheral features, 7 emotions, no EEG.
+"""The EDL data set's features (Shu et al. 2022) as a table:
+89 peripheral features, 7 emotions, no EEG.
 
-A .csv with a header: subject, trial, the 89 features gsr00..gsr38 skt00..skt03 ecg00..ecg38 hr00..hr06, and the
-emotions anger disgust sadness fear tenderness joy amusement as shares that sum to 1. An empty cell is missing.
+A .csv with a header: subject, trial, the 89 features gsr00..gsr38 skt00..skt03 ecg00..ecg38
+hr00..hr06, and the emotions anger disgust sadness fear tenderness joy amusement as shares that sum
+to 1. An empty cell is missing.
 """
 
 from __future__ import annotations
@@ -54,12 +56,15 @@ def _read_columns(path: Path, wanted: list[str]) -> list[tuple[int, list[str]]]:
                 raise TableError(
                     f"{path} is not an EDL table",
                     expected=f"columns {', '.join(wanted[:4])}, ... {wanted[-1]}",
-                    got=f"no column {', '.join(missing[:5])}" + (" ..." if len(missing) > 5 else ""),
+                    got=f"no column {', '.join(missing[:5])}"
+                    + (" ..." if len(missing) > 5 else ""),
                     fix="Name the columns in the first line; docs/training.md lists them",
                 )
             return [(reader.line_num, [row[name] or "" for name in wanted]) for row in reader]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise TableError(f"{path} cannot be read as a .csv: {error}", fix="Save it again as a .csv in UTF-8") from error
+        raise TableError(
+            f"{path} cannot be read as a .csv: {error}", fix="Save it again as a .csv in UTF-8"
+        ) from error
 
 
 def _number(cell: str, path: Path, line: int) -> float:

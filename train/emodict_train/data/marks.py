@@ -36,7 +36,9 @@ def telling(rows: NDArray[np.int32]) -> NDArray[np.bool_]:
     return steps + 1 >= LEAST_DISTINCT
 
 
-def marks_of(recording: Recording, start_s: NDArray[np.float64], modalities: Sequence[str]) -> dict[bytes, int]:
+def marks_of(
+    recording: Recording, start_s: NDArray[np.float64], modalities: Sequence[str]
+) -> dict[bytes, int]:
     """What stretches of the signals hold -> the row that each begins in.
 
     Args:
@@ -58,7 +60,10 @@ def marks_of(recording: Recording, start_s: NDArray[np.float64], modalities: Seq
 def _stretches(signal: Signal) -> Iterator[tuple[bytes, float]]:
     """Content and time of a signal's marks, of the channel whose name comes first."""
     channel = signal.channel_names.index(min(signal.channel_names))
-    blocks = (signal.read(i, i + BLOCK_SAMPLES)[:, channel] for i in range(0, signal.sample_count, BLOCK_SAMPLES))
+    blocks = (
+        signal.read(i, i + BLOCK_SAMPLES)[:, channel]
+        for i in range(0, signal.sample_count, BLOCK_SAMPLES)
+    )
     bits = np.concatenate([np.empty(0, dtype=np.int32), *map(rounded, blocks)])
     every = max(1, round(signal.rate_hz))
     chosen = ((bits.view(np.uint32) * _SPREAD) >> np.uint32(16)) % np.uint32(every) == 0
@@ -74,8 +79,14 @@ def _stretches(signal: Signal) -> Iterator[tuple[bytes, float]]:
 
 
 def _times_s(signal: Signal, samples: NDArray[np.intp]) -> NDArray[np.float64]:
-    """When these samples were taken: by their times, or else their counter, or else their number."""
+    """When these samples were taken: by their times,
+    or else their counter, or else their number.
+    """
     if signal.timestamps_s is not None:
         return np.asarray(signal.timestamps_s, dtype=np.float64)[samples]
-    counted = samples if signal.sequence is None else np.asarray(signal.sequence)[samples] - int(signal.sequence[0])
+    counted = (
+        samples
+        if signal.sequence is None
+        else np.asarray(signal.sequence)[samples] - int(signal.sequence[0])
+    )
     return np.asarray(signal.start_s + counted / signal.rate_hz, dtype=np.float64)

@@ -1,4 +1,6 @@
-"""Splits of windows into training and held-out parts: by subject or trial, or at random as the paper does."""
+"""Splits of windows into training and held-out parts: by subject or trial,
+or at random as the paper does.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,8 @@ SPLITS = ("subjects", "trials", "windows")
 SPLIT_NAMES = {
     "subjects": "grouped by subject: nobody stands on both sides",
     "trials": "grouped by trial: no trial stands on both sides",
-    "windows": "random windows: neighbours of a held-out second were trained on (recognises trials, not emotions)",
+    "windows": "random windows: neighbours of a held-out second were trained on (recognises "
+    "trials, not emotions)",
 }
 
 

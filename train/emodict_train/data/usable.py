@@ -11,7 +11,8 @@ from emodict_desk.tables.table import FeatureTable
 
 
 def usable_rows(table: FeatureTable, *, required: tuple[str, ...] = ()) -> FeatureTable:
-    """Rows with a label, the modalities that the model will need for an answer, and at least one modality.
+    """Rows with a label, the modalities that the model will need for an answer,
+    and at least one modality.
 
     Raises:
         TableError: no labels, no such row, or a modality that no such row has.
@@ -22,11 +23,14 @@ def usable_rows(table: FeatureTable, *, required: tuple[str, ...] = ()) -> Featu
             fix="Recordings need /trials with a distribution; tables need labels",
         )
     valid = table.windows.valid[np.isfinite(table.labels).all(axis=1)]
-    never = [name for column, name in enumerate(table.spec.modality_names) if not valid[:, column].any()]
+    never = [
+        name for column, name in enumerate(table.spec.modality_names) if not valid[:, column].any()
+    ]
     if valid.any() and never:
         rest = ",".join(name for name in table.spec.modality_names if name not in never)
         raise TableError(
-            f"{table.source}: no labelled window has valid {', '.join(never)}, so nothing can be learned about it",
+            f"{table.source}: no labelled window has valid {', '.join(never)}, "
+            f"so nothing can be learned about it",
             fix=f"Train without it: --modalities {rest}",
         )
     ready = answerable(table.windows, required)

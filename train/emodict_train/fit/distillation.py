@@ -1,8 +1,10 @@
-"""Distillation: a network is taught what kernel ridge regression makes of the labels, not the labels themselves.
+"""Distillation: a network is taught what kernel ridge regression makes of the labels,
+not the labels themselves.
 
-A trial's windows all bear its one label, so a network soon knows each trial by heart and is lost on the next. Kernel
-ridge, its strength chosen on held-out trials, says of each training window only as much as carries over to others.
-A network that is taught this cannot learn more by heart, however long it trains (Hinton, Vinyals & Dean 2015).
+A trial's windows all bear its one label, so a network soon knows each trial by heart and is lost on
+the next. Kernel ridge, its strength chosen on held-out trials, says of each training window only as
+much as carries over to others. A network that is taught this cannot learn more by heart, however
+long it trains (Hinton, Vinyals & Dean 2015).
 """
 
 from __future__ import annotations
@@ -30,19 +32,25 @@ TEACHER = "kernel ridge"
 
 
 def held_out_by_teacher(split: str, *, subject: NDArray[np.str_], trial: Indices) -> Indices:
-    """(rows,) what the teacher's strength is chosen on: trials, or people where people are held out and enough."""
+    """(rows,) what the teacher's strength is chosen on: trials,
+    or people where people are held out and enough.
+    """
     names, number = np.unique(subject, return_inverse=True)
     return number.reshape(-1) if split == "subjects" and len(names) >= LEAST_SUBJECTS else trial
 
 
-def softened_labels(inputs: Float64Array, labels: Float64Array, groups: Indices, *, share: float) -> Float64Array:
-    """What a network is taught: the labels, mixed with what the teacher predicts for its own training rows.
+def softened_labels(
+    inputs: Float64Array, labels: Float64Array, groups: Indices, *, share: float
+) -> Float64Array:
+    """What a network is taught: the labels,
+    mixed with what the teacher predicts for its own training rows.
 
     Args:
         share: of the teacher in the mixture; 0 is the labels alone, without a teacher.
         inputs: (rows, ...) standardised, 0 where missing.
         labels: (rows, emotions).
-        groups: (rows,) what is held out together to choose the teacher's strength: trials, or people.
+        groups: (rows,) what is held out together to choose the teacher's
+            strength: trials, or people.
 
     Raises:
         TableError: the rows are all of one group, so none can be held out.
@@ -64,7 +72,9 @@ def softened_labels(inputs: Float64Array, labels: Float64Array, groups: Indices,
     return share * RIVALS[TEACHER](**strength).fit(X, labels).predict(X) + (1 - share) * labels
 
 
-def taught(table: FeatureTable, members: Sequence[Member], groups: Indices, *, share: float) -> list[Member]:
+def taught(
+    table: FeatureTable, members: Sequence[Member], groups: Indices, *, share: float
+) -> list[Member]:
     """The members with softened labels to learn; those of the same rows share a teacher.
 
     Args:
@@ -78,16 +88,22 @@ def taught(table: FeatureTable, members: Sequence[Member], groups: Indices, *, s
         if id(rows) not in lessons:
             assert member.standardisation is not None
             inputs = member.standardisation.apply(table.windows.tokens[rows])
-            lessons[id(rows)] = softened_labels(inputs, table.labels[rows], groups[rows], share=share)
+            lessons[id(rows)] = softened_labels(
+                inputs, table.labels[rows], groups[rows], share=share
+            )
     return [dataclasses.replace(member, taught=lessons[id(member.rows)]) for member in members]
 
 
 def _best(X: Float64Array, D: Float64Array, held_out: list[Indices]) -> dict[str, Any]:
     """The candidate of least KL on rows that it was not fitted to."""
-    return dict(min(GRIDS[TEACHER], key=lambda candidate: _held_out_kl(X, D, held_out, dict(candidate))))
+    return dict(
+        min(GRIDS[TEACHER], key=lambda candidate: _held_out_kl(X, D, held_out, dict(candidate)))
+    )
 
 
-def _held_out_kl(X: Float64Array, D: Float64Array, held_out: list[Indices], candidate: dict[str, Any]) -> float:
+def _held_out_kl(
+    X: Float64Array, D: Float64Array, held_out: list[Indices], candidate: dict[str, Any]
+) -> float:
     total = 0.0
     for test in held_out:
         train = complement(test, len(X))

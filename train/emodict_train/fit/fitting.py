@@ -1,4 +1,6 @@
-"""fit: from a feature table to a checkpoint; when to stop is decided on held-out rows, then all rows are used."""
+"""fit: from a feature table to a checkpoint;
+when to stop is decided on held-out rows, then all rows are used.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,14 @@ from emodict.engine.model_spec import ModelSpec
 from emodict.errors import TableError
 from emodict.features.spec import FeatureSpec
 from emodict_desk.tables.table import FeatureTable
-from emodict_train.data.split import SPLIT_NAMES, Indices, complement, default_split, groups_of, k_folds
+from emodict_train.data.split import (
+    SPLIT_NAMES,
+    Indices,
+    complement,
+    default_split,
+    groups_of,
+    k_folds,
+)
 from emodict_train.data.trial_digests import trial_digests
 from emodict_train.data.usable import usable_rows
 from emodict_train.fit.distillation import held_out_by_teacher, taught
@@ -41,7 +50,8 @@ from emodict_train.training.threads import one_thread
 Float64Array = NDArray[np.float64]
 
 FOLDS = 5
-# Neighbouring windows hardly differ, so one held-out fifth says enough; of few trials every fold is needed.
+# Neighbouring windows hardly differ, so one held-out fifth says enough;
+# of few trials every fold is needed.
 FOLDS_RUN = {"subjects": FOLDS, "trials": FOLDS, "windows": 1}
 # So many of the seeds are trained at once: more would no longer fit the processor's cache.
 MEMBERS_AT_ONCE = 32
@@ -82,13 +92,15 @@ def fit(
 ) -> Checkpoint:
     """Train EmotionDict on a labelled table.
 
-    The rows are held out fold by fold to find the number of epochs (early stopping) and the six measures; the
-    model itself is then trained for that number of epochs on all rows, once per member.
+    The rows are held out fold by fold to find the number of epochs (early stopping)
+    and the six measures; the model itself is then trained for that number of epochs on
+    all rows, once per member.
 
     Args:
-        resume_path: where the state is kept while training; a later call with the same data, options and kind
-            of device goes on from it, and ends with the same model as if it had not been interrupted. The file is
-            still there in the end: delete it once the checkpoint is saved, and no moment can lose the training.
+        resume_path: where the state is kept while training; a later call with the same data,
+            options and kind of device goes on from it, and ends with the same model as if it had
+            not been interrupted. The file is still there in the end: delete it once the checkpoint
+            is saved, and no moment can lose the training.
 
     Raises:
         TableError: no labels, or too few trials to hold some out.
@@ -130,32 +142,43 @@ class _Job:
         self.patience = options.patience or PATIENCE[self.split]
         self.saved = SavedState(resume_path, _identity(table, options, self.device))
         rows = FOLDS_RUN[self.split] * len(table) * (FOLDS - 1) // FOLDS
-        self.foreseen = Foreseen(rows, options.members * len(table), self.patience, options.plan.epochs)
+        self.foreseen = Foreseen(
+            rows, options.members * len(table), self.patience, options.plan.epochs
+        )
 
     def members(self, rows: Sequence[Indices], *, first_seed: int) -> list[Member]:
         """A member for each set of rows, with what it is taught.
 
-        What knows a trial by heart knows its other windows: where those are held out, nothing need be softened.
+        What knows a trial by heart knows its other windows: where those are held out,
+        nothing need be softened.
         """
         seeded = [Member(own, self.options.seed + first_seed + i) for i, own in enumerate(rows)]
         members = standardised(self.table.windows.tokens, seeded)
         share = 0.0 if self.split == "windows" else self.options.plan.distillation
-        groups = held_out_by_teacher(self.split, subject=self.table.subject, trial=self.table.groups)
+        groups = held_out_by_teacher(
+            self.split, subject=self.table.subject, trial=self.table.groups
+        )
         return taught(self.table, members, groups, share=share)
 
     def ensemble(self, members: Sequence[Member]) -> Ensemble:
-        return table_ensemble(self._network, self.table, members, self.options.plan, device=self.device)
+        return table_ensemble(
+            self._network, self.table, members, self.options.plan, device=self.device
+        )
 
     def _network(self, member: Member) -> TrainedEmotionDict:
         network = TrainedEmotionDict(self.model, self.table.spec, self.options.plan)
         if self.options.plan.from_mean_label:
             assert member.taught is not None
-            start_at_mean_label(network.emotion_dict, torch.from_numpy(member.taught).float().mean(dim=0))
+            start_at_mean_label(
+                network.emotion_dict, torch.from_numpy(member.taught).float().mean(dim=0)
+            )
         return network
 
 
 def _find_epochs(job: _Job, on_step: OnStep) -> tuple[int, dict[str, dict[str, float]]]:
-    """Early stopping: all folds advance together until their mean held-out KL has stopped falling."""
+    """Early stopping: all folds advance together until their mean
+    held-out KL has stopped falling.
+    """
     finished = job.saved.of("epochs")
     if finished is not None:
         return int(finished["epochs"]), json.loads(finished["metrics"])
@@ -170,7 +193,9 @@ def _find_epochs(job: _Job, on_step: OnStep) -> tuple[int, dict[str, dict[str, f
         training.run_epoch()
         kl.append(training.kl())
         best = _best_of(kl)
-        on_step(Step("held out", len(kl), epochs, min(kl), *job.foreseen.stopping_early(best, len(kl))))
+        on_step(
+            Step("held out", len(kl), epochs, min(kl), *job.foreseen.stopping_early(best, len(kl)))
+        )
         job.saved.save("folds", lambda: {"kl": kl, **training.state()})
     metrics = pooled(training.folds, epochs_for_others(training.folds))
     job.saved.finish("epochs", {"epochs": best, "metrics": json.dumps(metrics)}, instead_of="folds")
@@ -187,9 +212,12 @@ def _folds_in_training(job: _Job) -> FoldsInTraining:
     held_out = _held_out_rows(job)
     trained_on = [complement(rows, len(job.table)) for rows in held_out]
     folds = [
-        Fold(rows, labels[rows], labels[others].mean(axis=0)) for rows, others in zip(held_out, trained_on, strict=True)
+        Fold(rows, labels[rows], labels[others].mean(axis=0))
+        for rows, others in zip(held_out, trained_on, strict=True)
     ]
-    return FoldsInTraining(folds, job.members(trained_on, first_seed=0), job.options.plan, job.ensemble)
+    return FoldsInTraining(
+        folds, job.members(trained_on, first_seed=0), job.options.plan, job.ensemble
+    )
 
 
 def _held_out_rows(job: _Job) -> list[Indices]:
@@ -210,11 +238,13 @@ def _refuse_shared_ids(table: FeatureTable) -> None:
         trials = len(np.unique(_labels(table)[own], axis=0))
         if trials > 1:
             raise TableError(
-                f"{table.source}: {trials} trials share the id '{table.trial[own][0]}', and rows of one id are "
+                f"{table.source}: {trials} trials share the id '{table.trial[own][0]}', "
+                f"and rows of one id are "
                 "held out together",
                 expected=f"at least {FOLDS} trials, each with an id of its own",
                 got=f"{len(np.unique(table.groups))} different ids",
-                fix="Number them: in a session.h5 in /trials/trial_id, in a table in its column of trials",
+                fix="Number them: in a session.h5 in /trials/trial_id, "
+                "in a table in its column of trials",
             )
 
 
@@ -224,7 +254,9 @@ def _train_members(job: _Job, epochs: int, on_step: OnStep) -> list[dict[str, Te
     members = job.members([everything] * job.options.members, first_seed=FIRST_MEMBERS_SEED)
     states: list[dict[str, Tensor]] = []
     for start in range(0, len(members), MEMBERS_AT_ONCE):
-        states += _train_at_once(job, members[start : start + MEMBERS_AT_ONCE], start, epochs, on_step)
+        states += _train_at_once(
+            job, members[start : start + MEMBERS_AT_ONCE], start, epochs, on_step
+        )
     return states
 
 
@@ -274,11 +306,16 @@ def _required(features: FeatureSpec, options: FitOptions) -> tuple[str, ...]:
 def _identity(table: FeatureTable, options: FitOptions, device: torch.device) -> str:
     """Changes with the data, with every option, with the software and with what it runs on.
 
-    A GPU has random numbers of its own, so a CPU cannot go on where a GPU stopped. What counts is the device
-    that `auto` stood for.
+    A GPU has random numbers of its own, so a CPU cannot go on where a GPU stopped.
+    What counts is the device that `auto` stood for.
     """
     chosen = dataclasses.asdict(dataclasses.replace(options, device=device.type))
-    about = {"layout": STATE_LAYOUT, "options": chosen, "emotions": table.emotions, "software": _software()}
+    about = {
+        "layout": STATE_LAYOUT,
+        "options": chosen,
+        "emotions": table.emotions,
+        "software": _software(),
+    }
     digest = hashlib.sha256(table.spec.fingerprint.encode())
     digest.update(json.dumps(about, sort_keys=True, default=str).encode())
     for array in (table.windows.tokens, table.windows.valid, _labels(table), table.groups):

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 
 
 def expected_epochs(best: int, done: int, *, patience: int, most: int) -> tuple[int, int]:
-    """(epochs of early stopping, epochs of the final models), as after `done` with the best at `best`.
+    """(epochs of early stopping, epochs of the final models),
+    as after `done` with the best at `best`.
 
     What gets better is expected to go on for as long again, the less so the longer ago it last did.
     """
@@ -41,7 +42,9 @@ class Foreseen:
         self._started_s = self.clock()
 
     def go_on(self, *, held_out: int | None = None, final: float = 0.0) -> None:
-        """So many epochs of each kind were done before, in a time that is not known; None: as many as are known of."""
+        """So many epochs of each kind were done before, in a time that is not known; None:
+        as many as are known of.
+        """
         self._held_out = self._held_out if held_out is None else held_out
         self._already, self._started_s = self._rows(self._held_out, final), self.clock()
 

@@ -1,4 +1,6 @@
-"""Early stopping: folds in training, what each predicts of the rows it holds out, and after which epoch to stop."""
+"""Early stopping: folds in training, what each predicts of the rows it holds out,
+and after which epoch to stop.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +41,8 @@ class Fold:
 class FoldsInTraining:
     """A network for each fold, trained on all rows but the fold's.
 
-    Those that take as many steps in an epoch are trained at once: each is then trained as it would be alone.
+    Those that take as many steps in an epoch are trained at once:
+    each is then trained as it would be alone.
     """
 
     def __init__(
@@ -60,7 +63,9 @@ class FoldsInTraining:
         for which, ensemble in self._parts:
             ensemble.run_epoch()
             own = [self.folds[i] for i in which]
-            for fold, predicted in zip(own, ensemble.predict(rows=[fold.rows for fold in own]), strict=True):
+            for fold, predicted in zip(
+                own, ensemble.predict(rows=[fold.rows for fold in own]), strict=True
+            ):
                 fold.predictions.append(predicted)
 
     def kl(self) -> float:
@@ -70,7 +75,10 @@ class FoldsInTraining:
     def state(self) -> dict[str, Any]:
         """For `restore`; tensors and plain values."""
         predictions = [torch.from_numpy(np.stack(fold.predictions)) for fold in self.folds]
-        return {"networks": [ensemble.state() for _, ensemble in self._parts], "predictions": predictions}
+        return {
+            "networks": [ensemble.state() for _, ensemble in self._parts],
+            "predictions": predictions,
+        }
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go on from a `state`."""
@@ -81,11 +89,14 @@ class FoldsInTraining:
 
 
 def epochs_for_others(folds: Sequence[Fold]) -> list[int]:
-    """For each fold the epoch that is best on the OTHER folds, so that no row is judged by a choice made on it.
+    """For each fold the epoch that is best on the OTHER folds,
+    so that no row is judged by a choice made on it.
 
     A lone fold has no others: its epoch is chosen on its own rows, which flatters a little.
     """
-    curves = np.array([[mean_metrics(fold.truth, p)["kl"] for p in fold.predictions] for fold in folds])
+    curves = np.array(
+        [[mean_metrics(fold.truth, p)["kl"] for p in fold.predictions] for fold in folds]
+    )
     rows = np.array([len(fold.truth) for fold in folds])
     if len(folds) == 1:
         return [int(curves[0].argmin())]
@@ -94,8 +105,14 @@ def epochs_for_others(folds: Sequence[Fold]) -> list[int]:
 
 
 def pooled(folds: Sequence[Fold], epochs: Sequence[int]) -> dict[str, dict[str, float]]:
-    """The six measures over all held-out rows, each fold after its epoch, beside its training rows' mean label."""
+    """The six measures over all held-out rows, each fold after its epoch,
+    beside its training rows' mean label.
+    """
     truth = np.concatenate([fold.truth for fold in folds])
-    mean = np.concatenate([np.repeat(fold.mean_label[None], len(fold.truth), axis=0) for fold in folds])
-    model = np.concatenate([fold.predictions[epoch] for fold, epoch in zip(folds, epochs, strict=True)])
+    mean = np.concatenate(
+        [np.repeat(fold.mean_label[None], len(fold.truth), axis=0) for fold in folds]
+    )
+    model = np.concatenate(
+        [fold.predictions[epoch] for fold, epoch in zip(folds, epochs, strict=True)]
+    )
     return {"model": mean_metrics(truth, model), "mean_label": mean_metrics(truth, mean)}

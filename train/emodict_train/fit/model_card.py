@@ -1,4 +1,6 @@
-"""Model cards: what a checkpoint says of itself, as a page in the form that Hugging Face asks for."""
+"""Model cards: what a checkpoint says of itself,
+as a page in the form that Hugging Face asks for.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +38,8 @@ def write_card(checkpoint: Checkpoint, path: Path, *, name: str) -> None:
 def model_card(checkpoint: Checkpoint, *, name: str) -> str:
     """The card as Markdown with YAML in front; the same checkpoint and name give the same text.
 
-    Names of subjects and paths of recordings are not in it: a card is published where a checkpoint may not be.
+    Names of subjects and paths of recordings are not in it:
+    a card is published where a checkpoint may not be.
 
     Raises:
         ModelError: the checkpoint's record of its training lacks what this emodict writes.
@@ -45,7 +48,8 @@ def model_card(checkpoint: Checkpoint, *, name: str) -> str:
         sections = _sections(checkpoint, name)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ModelError(
-            f"The checkpoint's record of its training cannot be read: {type(error).__name__} {error}",
+            f"The checkpoint's record of its training cannot be read: "
+            f"{type(error).__name__} {error}",
             expected="the record that emodict-train fit writes",
             fix="Train again with this emodict",
         ) from error
@@ -71,18 +75,27 @@ def _sections(checkpoint: Checkpoint, name: str) -> tuple[str, ...]:
 
 
 def weights_sha256(checkpoint: Checkpoint) -> str:
-    """SHA-256 over the members' tensors in order, each by its name, its shape and its float32 values."""
+    """SHA-256 over the members' tensors in order, each by its name,
+    its shape and its float32 values.
+    """
     digest = hashlib.sha256()
     for state in checkpoint.states:
         for key, tensor in sorted(state.items()):
             digest.update(f"{key} {tuple(tensor.shape)}\n".encode())
-            digest.update(tensor.detach().cpu().float().contiguous().numpy().astype("<f4").tobytes())
+            digest.update(
+                tensor.detach().cpu().float().contiguous().numpy().astype("<f4").tobytes()
+            )
     return digest.hexdigest()
 
 
 def _front_matter(checkpoint: Checkpoint, name: str) -> str:
     """YAML; values are written as JSON, which is a part of it."""
-    tags = ["emotion-recognition", "label-distribution-learning", "biosignals", *checkpoint.features.modality_names]
+    tags = [
+        "emotion-recognition",
+        "label-distribution-learning",
+        "biosignals",
+        *checkpoint.features.modality_names,
+    ]
     if checkpoint.simulated:
         tags.append("simulated-data")
     lines = ["---", "library_name: emodict", f"tags: {json.dumps(tags)}"]
@@ -94,7 +107,10 @@ def _front_matter(checkpoint: Checkpoint, name: str) -> str:
 def _result(checkpoint: Checkpoint) -> list[str]:
     training = checkpoint.training
     task = {"type": "other", "name": "Label distribution learning"}
-    dataset = {"type": "simulated" if checkpoint.simulated else "recordings", "name": _people(training)}
+    dataset = {
+        "type": "simulated" if checkpoint.simulated else "recordings",
+        "name": _people(training),
+    }
     lines = [f"  - task: {json.dumps(task)}", f"    dataset: {json.dumps(dataset)}", "    metrics:"]
     held_out = _HELD_OUT[training["options"]["split"]]
     for metric in METRICS:
@@ -107,12 +123,15 @@ def _result(checkpoint: Checkpoint) -> list[str]:
 def _summary(checkpoint: Checkpoint) -> str:
     model, sensors = checkpoint.model, ", ".join(checkpoint.features.modality_names)
     line = (
-        f"EmotionDict (Liu et al., *Emotion Dictionary Learning with Modality Attentions for Mixed Emotion "
-        f"Exploration*): from {sensors} to a distribution over {len(model.emotions)} emotions, once a second."
+        f"EmotionDict (Liu et al., *Emotion Dictionary Learning with Modality Attentions for "
+        f"Mixed Emotion "
+        f"Exploration*): from {sensors} to a distribution over {len(model.emotions)} emotions, "
+        f"once a second."
     )
     if checkpoint.simulated:
         line += (
-            "\n\n**It was trained on SIMULATED people.** How they answer an emotion was decided by a program: "
+            "\n\n**It was trained on SIMULATED people.** How they answer an emotion was decided "
+            "by a program: "
             "no number here says how well emotions of real people are estimated."
         )
     return line
@@ -121,7 +140,10 @@ def _summary(checkpoint: Checkpoint) -> str:
 def _model(checkpoint: Checkpoint) -> str:
     model, features = checkpoint.model, checkpoint.features
     needs = ", ".join(model.required_modalities) or "any one of them; the others may be missing"
-    shape, weights = f"{features.tokens} tokens of {features.token_width}", model.members * model.elements
+    shape, weights = (
+        f"{features.tokens} tokens of {features.token_width}",
+        model.members * model.elements,
+    )
     return _table(
         {
             "emotions": ", ".join(model.emotions),
@@ -141,7 +163,8 @@ def _data(training: Mapping[str, Any]) -> str:
     if not training:
         return "None is recorded."
     return (
-        f"{_people(training)}: {training['rows']} windows of {training['trials']} trials. Windows outside trials, and "
+        f"{_people(training)}: {training['rows']} windows of {training['trials']} trials. "
+        f"Windows outside trials, and "
         "those without a label, were left out. "
         + (
             "The labels are the truth of the simulation."
@@ -160,9 +183,14 @@ def _people(training: Mapping[str, Any]) -> str:
 def _evaluation(checkpoint: Checkpoint) -> str:
     if not checkpoint.metrics:
         return "It has not been measured."
-    head = "| held out | " + " | ".join(f"{name} {'↑' if name in LARGER_IS_BETTER else '↓'}" for name in METRICS) + " |"
+    head = (
+        "| held out | "
+        + " | ".join(f"{name} {'↑' if name in LARGER_IS_BETTER else '↓'}" for name in METRICS)
+        + " |"
+    )
     lines = [
-        f"{checkpoint.training['split'].capitalize()}. The mean label is one answer for every second: the model has to "
+        f"{checkpoint.training['split'].capitalize()}. "
+        f"The mean label is one answer for every second: the model has to "
         "beat it.",
         "",
         head,
@@ -182,8 +210,10 @@ def _evaluation(checkpoint: Checkpoint) -> str:
 def _limits(checkpoint: Checkpoint) -> str:
     lines = [
         "- For research on mixed emotions, with the consent of who wears the sensors.",
-        "- Not for diagnosis, and not for judging people: not at work, at school, at a border or for a sale.",
-        "- An answer is what people like those above, in trials like theirs, said they felt. For other people, other "
+        "- Not for diagnosis, and not for judging people: not at work, at school, "
+        "at a border or for a sale.",
+        "- An answer is what people like those above, in trials like theirs, said they felt. "
+        "For other people, other "
         "sensors and daily life expect less.",
         "- A second whose signals are not valid has no answer.",
     ]
@@ -217,14 +247,27 @@ def _making(checkpoint: Checkpoint) -> str:
 
 
 def _command(checkpoint: Checkpoint) -> str:
-    """What trains this model again from the same DATA; what no option can say is in the table's other rows."""
+    """What trains this model again from the same DATA;
+    what no option can say is in the table's other rows.
+    """
     options, features = checkpoint.training["options"], checkpoint.features
-    words = ["emodict-train fit DATA -o model.pt", f"--modalities {shlex.quote(','.join(features.modality_names))}"]
-    words += [f"--channels {shlex.quote(','.join(features.chosen_channels))}"] if features.chosen_channels else []
+    words = [
+        "emodict-train fit DATA -o model.pt",
+        f"--modalities {shlex.quote(','.join(features.modality_names))}",
+    ]
+    words += (
+        [f"--channels {shlex.quote(','.join(features.chosen_channels))}"]
+        if features.chosen_channels
+        else []
+    )
     words += [f"--spec {features.id}"] if features.id.startswith("emodict-1-") else []
-    name = min(PRESETS, key=lambda preset: (len(_changes(options, preset)), preset != DEFAULT_PRESET))
+    name = min(
+        PRESETS, key=lambda preset: (len(_changes(options, preset)), preset != DEFAULT_PRESET)
+    )
     words += [f"--preset {name}"] if name != DEFAULT_PRESET else []
-    words += [f"--{key.replace('_', '-')} {value}" for key, value in _changes(options, name).items()]
+    words += [
+        f"--{key.replace('_', '-')} {value}" for key, value in _changes(options, name).items()
+    ]
     words += [f"--patience {options['patience']}"] if options["patience"] is not None else []
     words += [f"--split {options['split']}"]
     words += [f"--ensemble {options['members']}"] if options["members"] != 1 else []
@@ -234,7 +277,11 @@ def _command(checkpoint: Checkpoint) -> str:
 def _changes(options: Mapping[str, Any], preset: str) -> dict[str, Any]:
     """The options of `fit` that are not the preset's, by name."""
     plan = PRESETS[preset].plan
-    changed = {key: options["plan"][key] for key in _PLAN_OPTIONS if options["plan"][key] != getattr(plan, key)}
+    changed = {
+        key: options["plan"][key]
+        for key in _PLAN_OPTIONS
+        if options["plan"][key] != getattr(plan, key)
+    }
     usual = {key: PRESETS[preset].model.get(key, getattr(ModelSpec, key)) for key in _MODEL_OPTIONS}
     given = {key: options["model"][key] for key in _MODEL_OPTIONS if key in options["model"]}
     return {**changed, **{key: value for key, value in given.items() if value != usual[key]}}
@@ -243,4 +290,6 @@ def _changes(options: Mapping[str, Any], preset: str) -> dict[str, Any]:
 def _table(rows: Mapping[str, str]) -> str:
     # A name of an emotion may hold what would end a cell or a line.
     cells = {name: " ".join(value.split()).replace("|", "\\|") for name, value in rows.items()}
-    return "\n".join(["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in cells.items())])
+    return "\n".join(
+        ["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in cells.items())]
+    )

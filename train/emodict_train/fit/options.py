@@ -13,7 +13,8 @@ from emodict_train.data.split import SPLITS
 from emodict_train.fit.presets import DEFAULT_PRESET, PRESETS
 from emodict_train.training.plan import TrainingPlan
 
-# Held-out trials are learned in a few epochs or never; neighbouring windows get better to the end of the schedule.
+# Held-out trials are learned in a few epochs or never;
+# neighbouring windows get better to the end of the schedule.
 PATIENCE = {"subjects": 10, "trials": 10, "windows": 25}
 
 
@@ -22,9 +23,10 @@ class FitOptions:
     """What `fit` is asked for.
 
     Attributes:
-        split: what is held out: whole `subjects`, whole `trials`, or random `windows` (see data.split); None: as
-            `default_split` says.
-        patience: epochs without a better held-out KL before training stops; None: PATIENCE of the split.
+        split: what is held out: whole `subjects`, whole `trials`, or random `windows` (see
+            data.split); None: as `default_split` says.
+        patience: epochs without a better held-out KL before training stops;
+            None: PATIENCE of the split.
         members: seeds trained on all rows and joined in one checkpoint.
         model: sizes and switches of ModelSpec to change, by name.
     """
@@ -77,7 +79,8 @@ def choose_device(name: str) -> torch.device:
         raise InputError(
             "A GPU was asked for and none can be used",
             expected="a CUDA GPU with its driver and a CUDA build of torch",
-            got=f"{name}, and torch {torch.__version__} with {torch.cuda.device_count()} usable GPUs",
+            got=f"{name}, and torch {torch.__version__} with "
+            f"{torch.cuda.device_count()} usable GPUs",
             fix="Use --device cpu",
         )
     return device

@@ -36,11 +36,12 @@ def _asked_for(changes: Mapping[str, Any]) -> dict[str, Any]:
 
 
 PRESETS = {
-    # What holds on trials that were not seen: taught by kernel ridge, from the mean label on, with strong weight
-    # decay, a running average of the weights, hidden modalities, and all tokens read.
+    # What holds on trials that were not seen: taught by kernel ridge, from the mean label on, with
+    # strong weight decay, a running average of the weights, hidden modalities, and all tokens read.
     "robust": Preset(TrainingPlan()),
-    # Liu et al., section 4.2: Adam, learning rate 0.001, batches of 32, 100 epochs; the released code reads the last
-    # token. The auxiliary losses are in the form that can be computed (losses.py).
+    # Liu et al., section 4.2: Adam, learning rate 0.001, batches of 32, 100 epochs; the
+    # released code reads the last token. The auxiliary losses are in the form that can
+    # be computed (losses.py).
     "paper": Preset(
         TrainingPlan(
             epochs=100,

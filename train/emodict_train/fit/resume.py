@@ -20,7 +20,9 @@ STATE = "the state of an interrupted fit"
 
 
 class SavedState:
-    """What the stages of a fit have reached, in a file; `identity` changes with all that the fit depends on."""
+    """What the stages of a fit have reached, in a file;
+    `identity` changes with all that the fit depends on.
+    """
 
     def __init__(self, path: Path | None, identity: str) -> None:
         self._path, self._identity = path, identity
@@ -34,7 +36,9 @@ class SavedState:
         return self._stages.get(stage)
 
     def save(self, stage: str, state: Callable[[], Any]) -> None:
-        """Keep what a stage has reached, now and then; copying a state takes time, so it is asked for only then."""
+        """Keep what a stage has reached, now and then; copying a state takes time,
+        so it is asked for only then.
+        """
         if self._path is not None and time.monotonic() - self._written_at > SAVE_EVERY_S:
             self._stages[stage] = state()
             self._write()
@@ -57,7 +61,10 @@ class SavedState:
             logger.warning("%s, left by an interrupted run, is damaged: starting again", path)
             return {}
         if not _is_of(saved, self._identity):
-            logger.warning("%s belongs to other data or options, or to another kind of device: starting again", path)
+            logger.warning(
+                "%s belongs to other data or options, or to another kind of device: starting again",
+                path,
+            )
             return {}
         logger.warning("Going on from %s, left by an interrupted run", path)
         return saved

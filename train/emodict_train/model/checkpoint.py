@@ -1,4 +1,6 @@
-"""Checkpoint: a trained model that describes itself; it loads from its file alone, and never runs pickled code."""
+"""Checkpoint: a trained model that describes itself; it loads from its file alone,
+and never runs pickled code.
+"""
 
 from __future__ import annotations
 
@@ -54,7 +56,9 @@ class Checkpoint:
 
     @property
     def simulated(self) -> bool:
-        """Trained on simulated people, if only on some; the manifest of what is exported says the same."""
+        """Trained on simulated people, if only on some;
+        the manifest of what is exported says the same.
+        """
         return bool(self.training.get("simulated"))
 
     def networks(self) -> list[EmotionDict]:
@@ -68,7 +72,9 @@ class Checkpoint:
 
 
 def predict(networks: list[EmotionDict], tokens: Tensor) -> tuple[Tensor, Tensor]:
-    """(rows, tokens, width) raw features -> mean distribution of the members, their weights side by side."""
+    """(rows, tokens, width) raw features -> mean distribution of the members,
+    their weights side by side.
+    """
     with torch.no_grad():
         outputs = [network(tokens) for network in networks]
     distribution = torch.stack([o.log_distribution.exp() for o in outputs]).mean(dim=0)
@@ -97,7 +103,8 @@ def save_tensors(content: Mapping[str, Any], path: str | os.PathLike[str]) -> No
     Raises:
         OutputError: the folder cannot be written, or the disk is full.
     """
-    # Into memory first: of a full disk torch's own writer says no more than "unexpected pos 128 vs 0".
+    # Into memory first: of a full disk torch's own writer says no more than
+    # "unexpected pos 128 vs 0".
     archive = io.BytesIO()
     torch.save(content, archive)
     with atomic_path(path) as part:
@@ -150,22 +157,32 @@ def _damage_named(path: str | os.PathLike[str]) -> Iterator[None]:
     try:
         yield
     except (EmodictError, KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
-        raise ModelError(f"{path} is a damaged checkpoint: {error}", fix="Copy it again, or train again") from error
+        raise ModelError(
+            f"{path} is a damaged checkpoint: {error}", fix="Copy it again, or train again"
+        ) from error
 
 
 def _check(checkpoint: Checkpoint) -> None:
     """Raises ValueError or RuntimeError where the parts do not go together."""
     model = checkpoint.model
-    if len(checkpoint.states) != model.members or checkpoint.mean_label.shape != (len(model.emotions),):
-        raise ValueError(f"{len(checkpoint.states)} states, {checkpoint.mean_label.shape} mean label")
+    if len(checkpoint.states) != model.members or checkpoint.mean_label.shape != (
+        len(model.emotions),
+    ):
+        raise ValueError(
+            f"{len(checkpoint.states)} states, {checkpoint.mean_label.shape} mean label"
+        )
     if model.modalities != checkpoint.features.modality_names:
-        raise ValueError(f"a model of {model.modalities} on features of {checkpoint.features.modality_names}")
+        raise ValueError(
+            f"a model of {model.modalities} on features of {checkpoint.features.modality_names}"
+        )
     _check_size(checkpoint)
     checkpoint.networks()
 
 
 def _check_size(checkpoint: Checkpoint) -> None:
-    """Raises ValueError for fewer weights than the network's matrices have, before any room is made for those."""
+    """Raises ValueError for fewer weights than the network's matrices have,
+    before any room is made for those.
+    """
     model = checkpoint.model
     layer = 4 * model.d_model**2 + 2 * model.d_model * model.feed_forward
     pooled = model.d_model * (checkpoint.features.tokens if model.readout == "flatten" else 1)
@@ -185,7 +202,9 @@ def load_tensors(path: Path, *, what: str) -> Any:
         ModelError: missing, not a PyTorch file, or with code pickled into it.
     """
     if not path.is_file():
-        raise ModelError(f"There is no file {path}", expected=what, fix="Check the path and its spelling")
+        raise ModelError(
+            f"There is no file {path}", expected=what, fix="Check the path and its spelling"
+        )
     try:
         return read_torch(path)
     except pickle.UnpicklingError as error:
@@ -202,17 +221,22 @@ def load_tensors(path: Path, *, what: str) -> Any:
 
 
 def read_torch(path: Path) -> Any:
-    """torch.load of tensors and plain values only, from a file that holds what it claims; raises whatever comes."""
+    """torch.load of tensors and plain values only,
+    from a file that holds what it claims; raises whatever comes.
+    """
     _check_sums(path)
     with _Measured(path) as file, warnings.catch_warnings():
         zipped = file.peek(len(_ZIP)).startswith(_ZIP)
-        # Of files that are none of emodict's (TorchScript) it warns with lines of its source, before they are refused.
+        # Of files that are none of emodict's (TorchScript) it warns with lines of its source,
+        # before they are refused.
         warnings.simplefilter("ignore")
         return torch.load(path if zipped else file, map_location="cpu", weights_only=True)
 
 
 class _Measured(io.BufferedReader):
-    """A file that makes no room for bytes it does not have: torch's format from before zip archives says any length."""
+    """A file that makes no room for bytes it does not have:
+    torch's format from before zip archives says any length.
+    """
 
     def __init__(self, path: Path) -> None:
         super().__init__(io.FileIO(path))
@@ -224,7 +248,8 @@ class _Measured(io.BufferedReader):
 
 
 def _check_sums(path: Path) -> None:
-    """Raises where a bit of a torch file (a zip archive) has changed, or it unpacks to more than it holds.
+    """Raises where a bit of a torch file (a zip archive) has changed,
+    or it unpacks to more than it holds.
 
     Torch itself looks for neither.
     """

@@ -1,4 +1,6 @@
-"""EmotionDict as the paper writes it (Liu et al., equations 2-12 and Table 2), in the paper's order."""
+"""EmotionDict as the paper writes it (Liu et al., equations 2-12 and Table
+2), in the paper's order.
+"""
 
 from __future__ import annotations
 
@@ -28,15 +30,22 @@ class Output(NamedTuple):
 
 
 class EmotionDict(nn.Module):
-    """Tokens of raw features -> a distribution over emotions and the weights of the dictionary's elements.
+    """Tokens of raw features -> a distribution over emotions and the weights of
+    the dictionary's elements.
 
     Args:
         features: the feature spec; its modalities are the model's.
-        auxiliary: also build the modality-specific encoders of the auxiliary losses (training only).
+        auxiliary: also build the modality-specific encoders of the
+            auxiliary losses (training only).
     """
 
     def __init__(
-        self, spec: ModelSpec, features: FeatureSpec, *, dropout: float = 0.0, auxiliary: bool = False
+        self,
+        spec: ModelSpec,
+        features: FeatureSpec,
+        *,
+        dropout: float = 0.0,
+        auxiliary: bool = False,
     ) -> None:
         super().__init__()
         self.spec = spec
@@ -63,7 +72,9 @@ class EmotionDict(nn.Module):
         return Output(torch.log_softmax(logits, dim=-1), weights, latent)  # eq. 9
 
     def auxiliary_latents(self, x: Tensor) -> dict[str, Tensor]:
-        """h^k of equations 11 and 12; they never pass through the classifier, whose BatchNorm they would spoil."""
+        """h^k of equations 11 and 12; they never pass through the classifier,
+        whose BatchNorm they would spoil.
+        """
         return {
             name: self.dictionary(encoder(x[:, self.token_slices[name]]))
             for name, encoder in self.modality_encoders.items()
@@ -71,7 +82,9 @@ class EmotionDict(nn.Module):
 
 
 class Standardise(nn.Module):
-    """z = (x - mean) / scale with the training set's statistics; what is missing becomes the mean, 0."""
+    """z = (x - mean) / scale with the training set's statistics;
+    what is missing becomes the mean, 0.
+    """
 
     mean: Tensor
     scale: Tensor
@@ -87,7 +100,9 @@ class Standardise(nn.Module):
 
 
 class Encoder(nn.Module):
-    """Equations 3 and 11: Linear, positions, Transformer, Linear -> the weights of the dictionary's elements."""
+    """Equations 3 and 11: Linear, positions, Transformer,
+    Linear -> the weights of the dictionary's elements.
+    """
 
     positions: Tensor
 
@@ -95,7 +110,9 @@ class Encoder(nn.Module):
         super().__init__()
         self.readout = spec.readout
         self.embed = nn.Linear(width, spec.d_model)
-        self.register_buffer("positions", sinusoidal_positions(tokens, spec.d_model), persistent=False)
+        self.register_buffer(
+            "positions", sinusoidal_positions(tokens, spec.d_model), persistent=False
+        )
         self.dropout = nn.Dropout(dropout)
         self.transformer = Transformer(spec, dropout)
         pooled = spec.d_model * (tokens if spec.readout == "flatten" else 1)
@@ -112,20 +129,26 @@ class Encoder(nn.Module):
 class Transformer(nn.Module):
     """Vaswani et al. (2017), computed step by step from the parameters of torch's own layers.
 
-    torch's fused attention is made for long sequences: for a dozen tokens the plain products train 1.3 times as
-    fast, and unlike it they can be mapped over the networks of an ensemble (torch.func.vmap).
+    torch's fused attention is made for long sequences: for a dozen tokens the plain products
+    train 1.3 times as fast, and unlike it they can be mapped over the networks of an
+    ensemble (torch.func.vmap).
     """
 
     def __init__(self, spec: ModelSpec, dropout: float) -> None:
         super().__init__()
-        # feed_forward is given: the default width of 2048 would cost 6.6 times the time for nothing.
+        # feed_forward is given: the default width of 2048 would cost 6.6
+        # times the time for nothing.
         self.layers = nn.ModuleList(
-            nn.TransformerEncoderLayer(spec.d_model, spec.heads, spec.feed_forward, dropout, batch_first=True)
+            nn.TransformerEncoderLayer(
+                spec.d_model, spec.heads, spec.feed_forward, dropout, batch_first=True
+            )
             for _ in range(spec.layers)
         )
 
     def forward(self, x: Tensor, *, last_only: bool = False) -> Tensor:
-        """(rows, tokens, d_model) -> the same; with `last_only` (rows, 1, d_model), as nothing reads the others."""
+        """(rows, tokens, d_model) -> the same; with `last_only` (rows, 1, d_model),
+        as nothing reads the others.
+        """
         for i, layer in enumerate(self.layers):
             assert isinstance(layer, nn.TransformerEncoderLayer)
             kept = x[:, -1:] if last_only and i == len(self.layers) - 1 else x
@@ -136,12 +159,16 @@ class Transformer(nn.Module):
 
 
 def _attention(parameters: nn.MultiheadAttention, asking: Tensor, asked: Tensor) -> Tensor:
-    """softmax(Q K^T / sqrt(d)) V for each head; (rows, tokens that ask, d_model) -> the same shape."""
+    """softmax(Q K^T / sqrt(d)) V for each head;
+    (rows, tokens that ask, d_model) -> the same shape.
+    """
     heads, width = parameters.num_heads, parameters.head_dim
     weights, biases = parameters.in_proj_weight, parameters.in_proj_bias
     query, key, value = (
         functional.linear(x, weight, bias).reshape(*x.shape[:-1], heads, width).transpose(1, 2)
-        for x, weight, bias in zip((asking, asked, asked), weights.chunk(3), biases.chunk(3), strict=True)
+        for x, weight, bias in zip(
+            (asking, asked, asked), weights.chunk(3), biases.chunk(3), strict=True
+        )
     )
     attention = torch.softmax(query * width**-0.5 @ key.transpose(-1, -2), dim=-1)
     attention = functional.dropout(attention, parameters.dropout, parameters.training)
@@ -150,7 +177,9 @@ def _attention(parameters: nn.MultiheadAttention, asking: Tensor, asked: Tensor)
 
 
 class Dictionary(nn.Module):
-    """Equation 2: h = sum_i w_i d_i with orthonormal elements d_i, the Q of a parameter's QR decomposition."""
+    """Equation 2: h = sum_i w_i d_i with orthonormal elements d_i,
+    the Q of a parameter's QR decomposition.
+    """
 
     def __init__(self, latent: int, elements: int) -> None:
         super().__init__()
@@ -167,7 +196,9 @@ class Dictionary(nn.Module):
 
 
 class Classifier(nn.Module):
-    """Equations 4-8: h1 = LBL(h), h2 = LBS(LBL(LBL(h1))), o = h1 * h2, then one Linear to the emotions (Table 2)."""
+    """Equations 4-8: h1 = LBL(h), h2 = LBS(LBL(LBL(h1))), o = h1 * h2,
+    then one Linear to the emotions (Table 2).
+    """
 
     def __init__(self, spec: ModelSpec, dropout: float) -> None:
         super().__init__()
@@ -175,7 +206,9 @@ class Classifier(nn.Module):
         self.lbl2 = lbl(spec.latent, spec.bottleneck)
         self.lbl3 = lbl(spec.bottleneck, spec.latent)
         if spec.gate == "linear":
-            self.lbs = nn.Sequential(nn.Linear(spec.latent, spec.latent), nn.BatchNorm1d(spec.latent), nn.Sigmoid())
+            self.lbs = nn.Sequential(
+                nn.Linear(spec.latent, spec.latent), nn.BatchNorm1d(spec.latent), nn.Sigmoid()
+            )
         else:
             self.lbs = nn.Sequential(nn.Sigmoid())
         self.dropout = nn.Dropout(dropout)
@@ -196,7 +229,9 @@ def lbl(inputs: int, outputs: int) -> nn.Sequential:
 def sinusoidal_positions(tokens: int, d_model: int) -> Tensor:
     """(tokens, d_model): sin and cos of geometrically spaced frequencies (Vaswani et al. 2017)."""
     position = torch.arange(tokens, dtype=torch.float64)[:, None]
-    rate = torch.exp(torch.arange(0, d_model, 2, dtype=torch.float64) * (-math.log(10000.0) / d_model))
+    rate = torch.exp(
+        torch.arange(0, d_model, 2, dtype=torch.float64) * (-math.log(10000.0) / d_model)
+    )
     out = torch.empty(tokens, d_model, dtype=torch.float64)
     out[:, 0::2] = torch.sin(position * rate)
     out[:, 1::2] = torch.cos(position * rate)

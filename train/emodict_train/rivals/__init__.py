@@ -1,4 +1,5 @@
-"""What a study compares EmotionDict with, by name: the rivals of the paper's section 4.4, and two baselines.
+"""What a study compares EmotionDict with, by name:
+the rivals of the paper's section 4.4, and two baselines.
 
 Naming one imports its module; naming none imports neither torch nor scikit-learn.
 """
@@ -28,7 +29,9 @@ class Rival(Protocol):
     """A method that learns label distributions from features; none of them scales the features."""
 
     def fit(self, X: Float64Array, D: Float64Array) -> Self:
-        """Train on X (rows, features), nothing missing, and D (rows, labels) whose rows sum to 1."""
+        """Train on X (rows, features), nothing missing,
+        and D (rows, labels) whose rows sum to 1.
+        """
         ...
 
     def predict(self, X: Float64Array) -> Float64Array:

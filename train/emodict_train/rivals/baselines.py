@@ -1,4 +1,6 @@
-"""What every honest table shows besides the rivals: the mean label, and kernel ridge regression of log-labels."""
+"""What every honest table shows besides the rivals: the mean label,
+and kernel ridge regression of log-labels.
+"""
 
 from __future__ import annotations
 
@@ -46,16 +48,19 @@ class MeanLabel:
 
 @dataclass
 class KernelRidge:
-    """Kernel ridge regression of the labels' logarithms about their training mean, made distributions by a softmax.
+    """Kernel ridge regression of the labels' logarithms about their training mean,
+    made distributions by a softmax.
 
     It rests on at most MOST_ROWS training rows, drawn at random but always the same ones.
 
-    Both kernels are free of the features' scale: a row's kernel with itself is 1, for `linear` on average.
+    Both kernels are free of the features' scale: a row's kernel with itself is 1,
+    for `linear` on average.
 
     Attributes:
-        kernel: `rbf`, exp(-width |x - x'|^2 / s) with s the mean squared distance of training rows, or `linear`, on
-            features less their training mean.
-        ridge: added to the kernel matrix's diagonal; the larger, the nearer the geometric mean label.
+        kernel: `rbf`, exp(-width |x - x'|^2 / s) with s the mean squared distance of training rows,
+            or `linear`, on features less their training mean.
+        ridge: added to the kernel matrix's diagonal; the larger,
+            the nearer the geometric mean label.
         width: of the rbf kernel.
         floor: what a smaller share counts as, so that it has a logarithm.
     """
@@ -69,15 +74,22 @@ class KernelRidge:
     ridge: float = 1.0
     width: float = 1.0
     floor: float = 1e-3
-    _X: Float64Array = field(default_factory=lambda: np.empty((0, 0)), init=False, repr=False, compare=False)
+    _X: Float64Array = field(
+        default_factory=lambda: np.empty((0, 0)), init=False, repr=False, compare=False
+    )
     _scale: float = field(default=1.0, init=False, repr=False, compare=False)
     _mean: Float64Array | None = field(default=None, init=False, repr=False, compare=False)
-    _model: kernel_ridge.KernelRidge | None = field(default=None, init=False, repr=False, compare=False)
+    _model: kernel_ridge.KernelRidge | None = field(
+        default=None, init=False, repr=False, compare=False
+    )
 
     def __post_init__(self) -> None:
         if self.kernel not in KERNELS:
             raise InputError(
-                "Kernel ridge does not know this kernel", expected=KERNELS, got=self.kernel, fix="Take rbf"
+                "Kernel ridge does not know this kernel",
+                expected=KERNELS,
+                got=self.kernel,
+                fix="Take rbf",
             )
 
     def fit(self, X: Float64Array, D: Float64Array) -> Self:
@@ -87,7 +99,8 @@ class KernelRidge:
             X, D = X[drawn], D[drawn]
         log_labels = np.log(np.maximum(D, self.floor))
         self._X, self._mean = X, log_labels.mean(axis=0)
-        # Twice the mean squared distance to the mean is that of two rows (a row and itself are two as well).
+        # Twice the mean squared distance to the mean is that of two rows (a row and
+        # itself are two as well).
         spread = float(np.square(X - X.mean(axis=0)).sum(axis=1).mean())
         self._scale = (2 * spread if self.kernel == "rbf" else spread) or 1.0
         self._model = kernel_ridge.KernelRidge(alpha=self.ridge, kernel="precomputed")
@@ -98,13 +111,17 @@ class KernelRidge:
         """(rows, features) -> (rows, labels), rows sum to 1."""
         if self._model is None:
             raise RuntimeError("fit comes before predict")
-        distribution: Float64Array = softmax(self._mean + self._model.predict(self._kernel_to_training(X)), axis=1)
+        distribution: Float64Array = softmax(
+            self._mean + self._model.predict(self._kernel_to_training(X)), axis=1
+        )
         return distribution
 
     def _kernel_to_training(self, X: Float64Array) -> Float64Array:
         """(rows, training rows)"""
         if self.kernel == "rbf":
-            similarity: Float64Array = np.exp(-self.width * cdist(X, self._X, "sqeuclidean") / self._scale)
+            similarity: Float64Array = np.exp(
+                -self.width * cdist(X, self._X, "sqeuclidean") / self._scale
+            )
         else:
             centre = self._X.mean(axis=0)
             similarity = (X - centre) @ (self._X - centre).T / self._scale

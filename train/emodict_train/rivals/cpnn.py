@@ -1,4 +1,6 @@
-"""SA-CPNN: the conditional probability neural network (Geng, Yin & Zhou, IEEE TPAMI 35:10, 2013)."""
+"""SA-CPNN: the conditional probability neural network (Geng, Yin & Zhou,
+IEEE TPAMI 35:10, 2013).
+"""
 
 from __future__ import annotations
 
@@ -23,13 +25,15 @@ GRID = tuple(
 
 @dataclass
 class CPNN(NeuralRival):
-    """A network that takes the features and a label, and gives that label's score; its exponentials are normalised.
+    """A network that takes the features and a label, and gives that label's score;
+    its exponentials are normalised.
 
-    The original learns ages, which are numbers, by Rprop. Emotions have no order: with the numeric encoding they are
-    numbered as they come.
+    The original learns ages, which are numbers, by Rprop. Emotions have no order: with the numeric
+    encoding they are numbered as they come.
 
     Attributes:
-        encoding: how the label enters, "numeric" (the original: one number, counted from 1) or "one-hot".
+        encoding: how the label enters,
+            "numeric" (the original: one number, counted from 1) or "one-hot".
         hidden: number of hidden units.
     """
 
@@ -46,7 +50,9 @@ class CPNN(NeuralRival):
             )
 
     def network(self, inputs: int, outputs: int) -> RivalNetwork:
-        return ConditionalProbabilityNetwork(inputs, label_codes(self.encoding, outputs), self.hidden)
+        return ConditionalProbabilityNetwork(
+            inputs, label_codes(self.encoding, outputs), self.hidden
+        )
 
 
 def label_codes(encoding: str, labels: int) -> Tensor:
@@ -71,7 +77,10 @@ class ConditionalProbabilityNetwork(RivalNetwork):
 
     def forward(self, x: Tensor) -> Tensor:
         # W [x; y] = W_x x + W_y y: the product with the features is done once for all labels.
-        of_features, of_label = self.hidden.weight[:, : self.inputs], self.hidden.weight[:, self.inputs :]
+        of_features, of_label = (
+            self.hidden.weight[:, : self.inputs],
+            self.hidden.weight[:, self.inputs :],
+        )
         from_features = functional.linear(x, of_features, self.hidden.bias)[:, None, :]
         hidden = torch.sigmoid(from_features + functional.linear(self.codes, of_label))
         return torch.log_softmax(self.score(hidden).squeeze(-1), dim=-1)

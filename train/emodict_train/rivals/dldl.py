@@ -1,4 +1,6 @@
-"""DLDL: deep label distribution learning, KL end to end (Gao, Xing, Xie, Wu & Geng, IEEE TIP 26:6, 2017)."""
+"""DLDL: deep label distribution learning,
+KL end to end (Gao, Xing, Xie, Wu & Geng, IEEE TIP 26:6, 2017).
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,8 @@ GRID = tuple(
 class DLDL(NeuralRival):
     """A deep network trained end to end on KL(label || softmax).
 
-    The original learns from face images; a network of two hidden layers on our features stands in place of its CNN.
+    The original learns from face images;
+    a network of two hidden layers on our features stands in place of its CNN.
 
     Attributes:
         width: units of a hidden layer.

@@ -1,4 +1,6 @@
-"""EDL-LRL: emotion distribution learning with local low-rank label correlations (Jia et al., CVPR 2019)."""
+"""EDL-LRL: emotion distribution learning with local low-rank label correlations
+(Jia et al., CVPR 2019).
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,12 @@ from numpy.typing import NDArray
 from scipy.special import softmax
 
 from emodict_train.data.split import Indices
-from emodict_train.rivals.maximum_entropy import MaximumEntropy, descend, l2_penalties, regularised_kl
+from emodict_train.rivals.maximum_entropy import (
+    MaximumEntropy,
+    descend,
+    l2_penalties,
+    regularised_kl,
+)
 
 Float64Array = NDArray[np.float64]
 
@@ -23,9 +30,9 @@ _ITERATIONS_OF_A_ROUND = 20
 class EDLLRL(MaximumEntropy):
     """The maximum entropy model, whose predictions for similar rows shall be a matrix of low rank.
 
-    Minimises sum KL(d || p) + l2 ||W||_F^2 + low_rank sum_g ||P_g||_*, P_g being the predictions for the training rows
-    of cluster g (k-means on the features), by the alternating direction method of multipliers: a copy Z_g of P_g takes
-    the trace norm.
+    Minimises sum KL(d || p) + l2 ||W||_F^2 + low_rank sum_g ||P_g||_*, P_g being the predictions
+    for the training rows of cluster g (k-means on the features), by the alternating direction
+    method of multipliers: a copy Z_g of P_g takes the trace norm.
 
     Attributes:
         l2: as in SABFGS.
@@ -37,7 +44,9 @@ class EDLLRL(MaximumEntropy):
     """
 
     GRID: ClassVar[tuple[Mapping[str, Any], ...]] = tuple(
-        {"l2": l2, "low_rank": low_rank} for l2 in (1e-4, 3.0, 30.0, 100.0) for low_rank in (0.1, 1.0)
+        {"l2": l2, "low_rank": low_rank}
+        for l2 in (1e-4, 3.0, 30.0, 100.0)
+        for low_rank in (0.1, 1.0)
     )
 
     l2: float = 1e-4
@@ -61,13 +70,17 @@ class EDLLRL(MaximumEntropy):
             weights = descend(value_and_gradient, weights, _ITERATIONS_OF_A_ROUND)
             P = softmax(inputs @ weights, axis=1)
             for rows in groups:
-                copy[rows] = shrink_singular_values(P[rows] + dual[rows], self.low_rank / self.coupling)
+                copy[rows] = shrink_singular_values(
+                    P[rows] + dual[rows], self.low_rank / self.coupling
+                )
             dual += P - copy
         return weights
 
 
 def shrink_singular_values(matrix: Float64Array, threshold: float) -> Float64Array:
-    """Z that minimises ||Z - matrix||_F^2 / 2 + threshold ||Z||_* (Cai, Candes & Shen, SIAM J. Optim. 20:4, 2010)."""
+    """Z that minimises ||Z - matrix||_F^2 / 2 + threshold ||Z||_* (Cai, Candes & Shen,
+    SIAM J. Optim. 20:4, 2010).
+    """
     U, singular, V = np.linalg.svd(matrix, full_matrices=False)
     shrunk: Float64Array = (U * np.maximum(singular - threshold, 0.0)) @ V
     return shrunk

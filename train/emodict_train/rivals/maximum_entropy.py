@@ -1,6 +1,8 @@
-"""SA-IIS and SA-BFGS: the maximum entropy model of label distributions (Geng, IEEE TKDE 28:7, 2016, section 3.3).
+"""SA-IIS and SA-BFGS: the maximum entropy model of label distributions (Geng, IEEE TKDE
+28:7, 2016, section 3.3).
 
-p(y | x) = exp(sum_k w_ky x_k) / sum_y' exp(sum_k w_ky' x_k). Both minimise KL(label || p); they climb differently.
+p(y | x) = exp(sum_k w_ky x_k) / sum_y' exp(sum_k w_ky' x_k).
+Both minimise KL(label || p); they climb differently.
 """
 
 from __future__ import annotations
@@ -26,12 +28,13 @@ LEAST_SHARE = 1e-12
 
 @dataclass
 class MaximumEntropy(ABC):
-    """What the two have in common with each other and with EDL-LRL: the model, and where its weights start.
+    """What the two have in common with each other and with EDL-LRL: the model,
+    and where its weights start.
 
     Attributes:
         max_iterations: after which the weights are taken as they are.
-        intercept: a constant among the features, with weights that start at the log of the mean label. Geng has none,
-            as his features sum to 1 and hold one already; z-scores do not.
+        intercept: a constant among the features, with weights that start at the log of the mean
+            label. Geng has none, as his features sum to 1 and hold one already; z-scores do not.
     """
 
     max_iterations: int = 600
@@ -56,7 +59,9 @@ class MaximumEntropy(ABC):
 
     @abstractmethod
     def _climb(self, inputs: Float64Array, D: Float64Array, weights: Float64Array) -> Float64Array:
-        """Better weights than these, (inputs, labels) both; `inputs` ends in the constant if there is one."""
+        """Better weights than these, (inputs, labels) both;
+        `inputs` ends in the constant if there is one.
+        """
 
     def _inputs(self, X: Float64Array) -> Float64Array:
         return np.column_stack([X, np.ones(len(X))]) if self.intercept else X
@@ -64,14 +69,16 @@ class MaximumEntropy(ABC):
 
 @dataclass
 class SABFGS(MaximumEntropy):
-    """The model fitted by the quasi-Newton method of Broyden, Fletcher, Goldfarb and Shanno, of limited memory.
+    """The model fitted by the quasi-Newton method of Broyden, Fletcher,
+    Goldfarb and Shanno, of limited memory.
 
-    The published s-JAFFE row (raw features, 10 folds) is reached by `SABFGS(max_iterations=500, intercept=False)`. What
-    regularises there is the early end: 600 iterations, the published limit from another start, give KL .053 instead
-    of .050, and convergence, after some 3000, gives .113.
+    The published s-JAFFE row (raw features, 10 folds) is reached by `SABFGS(max_iterations=500,
+    intercept=False)`. What regularises there is the early end: 600 iterations, the published limit
+    from another start, give KL .053 instead of .050, and convergence, after some 3000, gives .113.
 
     Attributes:
-        l2: weight of the sum of squared weights, without the intercept's, against the sum of KL over rows.
+        l2: weight of the sum of squared weights, without the intercept's,
+            against the sum of KL over rows.
     """
 
     GRID: ClassVar[tuple[Mapping[str, Any], ...]] = tuple(
@@ -100,7 +107,9 @@ def l2_penalties(inputs: Float64Array, l2: float, *, intercept: bool) -> Float64
 def regularised_kl(
     weights: Float64Array, inputs: Float64Array, D: Float64Array, penalties: Float64Array
 ) -> tuple[float, Float64Array]:
-    """KL(D || p) summed over rows, short of D's entropy, plus the penalised squares; and its flat gradient."""
+    """KL(D || p) summed over rows, short of D's entropy,
+    plus the penalised squares; and its flat gradient.
+    """
     log_p = log_softmax(inputs @ weights, axis=1)
     value = float((penalties * np.square(weights)).sum() - (D * log_p).sum())
     return value, (inputs.T @ (np.exp(log_p) - D) + 2 * penalties * weights).ravel()
@@ -109,7 +118,11 @@ def regularised_kl(
 def descend(value_and_gradient: Any, weights: Float64Array, max_iterations: int) -> Float64Array:
     """Weights of the shape given that L-BFGS reaches from there."""
     found = minimize(
-        value_and_gradient, weights.ravel(), jac=True, method="L-BFGS-B", options={"maxiter": max_iterations}
+        value_and_gradient,
+        weights.ravel(),
+        jac=True,
+        method="L-BFGS-B",
+        options={"maxiter": max_iterations},
     )
     better: Float64Array = found.x.reshape(weights.shape)
     return better
@@ -117,10 +130,12 @@ def descend(value_and_gradient: Any, weights: Float64Array, max_iterations: int)
 
 @dataclass
 class SAIIS(MaximumEntropy):
-    """The model fitted by improved iterative scaling (Della Pietra, Della Pietra & Lafferty, IEEE TPAMI 19:4, 1997).
+    """The model fitted by improved iterative scaling (Della Pietra, Della Pietra &
+    Lafferty, IEEE TPAMI 19:4, 1997).
 
-    It has no penalty: the fewer its iterations, the nearer it stays to the mean label. The published s-JAFFE row (raw
-    features, 10 folds) is reached by `SAIIS(intercept=False)`, whose 600 iterations end far from convergence.
+    It has no penalty: the fewer its iterations, the nearer it stays to the mean label. The
+    published s-JAFFE row (raw features, 10 folds) is reached by `SAIIS(intercept=False)`, whose 600
+    iterations end far from convergence.
     """
 
     GRID: ClassVar[tuple[Mapping[str, Any], ...]] = tuple(
@@ -139,7 +154,8 @@ class SAIIS(MaximumEntropy):
 
 # Nats per row below which another iteration of scaling is not worth its time.
 _LEAST_GAIN = 1e-10
-# No iteration changes any expectation by more than this factor: that of a label never seen should fall to 0.
+# No iteration changes any expectation by more than this factor:
+# that of a label never seen should fall to 0.
 _LARGEST_LOG_FACTOR = 3.0
 # Keeps 0 / 0 out of features that are 0 throughout; its square is a normal number.
 _TINY = 1e-150
@@ -148,9 +164,10 @@ _TINY = 1e-150
 class _Scaling:
     """Improved iterative scaling of one set of rows.
 
-    An iteration solves, for each weight w_ky apart, sum_i p_iy x_ik exp(delta_ky sign(x_ik) f_i) = sum_i d_iy x_ik
-    with f_i = sum_k |x_ik|. Here f_i is replaced by its mean over what feature k gives to label y, F_ky: the equation
-    becomes quadratic in exp(delta F). It is exact where f is constant, as of histograms, and to first order elsewhere.
+    An iteration solves, for each weight w_ky apart, sum_i p_iy x_ik exp(delta_ky sign(x_ik) f_i) =
+    sum_i d_iy x_ik with f_i = sum_k |x_ik|. Here f_i is replaced by its mean over what feature k
+    gives to label y, F_ky: the equation becomes quadratic in exp(delta F). It is exact where f is
+    constant, as of histograms, and to first order elsewhere.
     """
 
     def __init__(self, inputs: Float64Array, D: Float64Array) -> None:
@@ -159,8 +176,12 @@ class _Scaling:
         self._total = np.abs(inputs).sum(axis=1, keepdims=True)
         self._wanted = inputs.T @ D
 
-    def climbed(self, weights: Float64Array, log_p: Float64Array) -> tuple[Float64Array, Float64Array, float]:
-        """The weights after an iteration, log p (rows, labels) with them, and what the likelihood gained."""
+    def climbed(
+        self, weights: Float64Array, log_p: Float64Array
+    ) -> tuple[Float64Array, Float64Array, float]:
+        """The weights after an iteration, log p (rows, labels) with them,
+        and what the likelihood gained.
+        """
         step = self._step(np.exp(log_p))
         while True:
             log_p_then = log_softmax(self._inputs @ (weights + step), axis=1)
@@ -177,6 +198,10 @@ class _Scaling:
         # up u - down / u = wanted, in the form that does not cancel.
         root = np.sqrt(np.square(self._wanted) + 4 * up * down)
         falls = self._wanted < 0
-        factor = np.where(falls, 2 * down, self._wanted + root) / np.where(falls, root - self._wanted, 2 * up)
-        step: Float64Array = np.clip(np.log(factor), -_LARGEST_LOG_FACTOR, _LARGEST_LOG_FACTOR) / exponent
+        factor = np.where(falls, 2 * down, self._wanted + root) / np.where(
+            falls, root - self._wanted, 2 * up
+        )
+        step: Float64Array = (
+            np.clip(np.log(factor), -_LARGEST_LOG_FACTOR, _LARGEST_LOG_FACTOR) / exponent
+        )
         return step

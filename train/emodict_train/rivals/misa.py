@@ -1,4 +1,6 @@
-"""MISA: modality-invariant and -specific representations (Hazarika, Zimmermann & Poria, ACM Multimedia 2020)."""
+"""MISA: modality-invariant and -specific representations (Hazarika, Zimmermann &
+Poria, ACM Multimedia 2020).
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from emodict_train.model.losses import main_loss
-from emodict_train.rivals.neural import AttentionBlock, MultimodalRival, RivalNetwork, pairs, part_widths
+from emodict_train.rivals.neural import (
+    AttentionBlock,
+    MultimodalRival,
+    RivalNetwork,
+    pairs,
+    part_widths,
+)
 
 MOMENTS = 5  # the paper's K
 
@@ -24,13 +32,16 @@ GRID = tuple(
 
 @dataclass
 class MISA(MultimodalRival):
-    """Each modality is projected to a space shared by all and to one of its own; a Transformer fuses all of them.
+    """Each modality is projected to a space shared by all and to one of its own;
+    a Transformer fuses all of them.
 
-    The original encodes text by BERT and sound and video by LSTMs; a small network on a window's features stands in
-    place of each. The softmax replaces its scores or classes, KL(label || prediction) its task loss.
+    The original encodes text by BERT and sound and video by LSTMs; a small network on a window's
+    features stands in place of each. The softmax replaces its scores or classes, KL(label ||
+    prediction) its task loss.
 
     Attributes:
-        similarity, difference, reconstruction: weights of the losses beside the task's (the paper's alpha, beta and
+        similarity, difference, reconstruction:
+        weights of the losses beside the task's (the paper's alpha, beta and
             gamma; the released code's values).
     """
 
@@ -69,7 +80,8 @@ class InvariantSpecificNetwork(RivalNetwork):
         super().__init__()
         self.parts, self.loss_weights = tuple(parts), loss_weights
         self.encoders = nn.ModuleList(
-            nn.Sequential(nn.Linear(columns, width), nn.ReLU()) for columns in part_widths(parts, inputs)
+            nn.Sequential(nn.Linear(columns, width), nn.ReLU())
+            for columns in part_widths(parts, inputs)
         )
         self.norm = nn.Sequential(nn.Dropout(dropout), nn.LayerNorm(width))
         self.specific = nn.ModuleList(nn.Linear(width, width) for _ in self.parts)
@@ -78,7 +90,10 @@ class InvariantSpecificNetwork(RivalNetwork):
         self.fusion = AttentionBlock(width, dropout=dropout)
         joined = 2 * len(self.parts) * width
         self.to_labels = nn.Sequential(
-            nn.Linear(joined, 2 * width), nn.Dropout(dropout), nn.ReLU(), nn.Linear(2 * width, outputs)
+            nn.Linear(joined, 2 * width),
+            nn.Dropout(dropout),
+            nn.ReLU(),
+            nn.Linear(2 * width, outputs),
         )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -89,7 +104,10 @@ class InvariantSpecificNetwork(RivalNetwork):
         """The task's KL, and the weighted similarity, difference and reconstruction losses."""
         encoded, invariant, specific = self._represent(x)
         decoded = [
-            decode(i + s) for decode, i, s in zip(self.decoders, invariant.unbind(1), specific.unbind(1), strict=True)
+            decode(i + s)
+            for decode, i, s in zip(
+                self.decoders, invariant.unbind(1), specific.unbind(1), strict=True
+            )
         ]
         similarity, difference, reconstruction = self.loss_weights
         return (
@@ -100,8 +118,12 @@ class InvariantSpecificNetwork(RivalNetwork):
         )
 
     def _represent(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Each modality's encoding and its invariant and specific representations, (rows, modalities, width)."""
-        encoded = [encode(x[:, part]) for encode, part in zip(self.encoders, self.parts, strict=True)]
+        """Each modality's encoding and its invariant and specific representations,
+        (rows, modalities, width).
+        """
+        encoded = [
+            encode(x[:, part]) for encode, part in zip(self.encoders, self.parts, strict=True)
+        ]
         u = self.norm(torch.stack(encoded, dim=1))
         specific = [project(one) for project, one in zip(self.specific, u.unbind(1), strict=True)]
         return u, torch.sigmoid(self.invariant(u)), torch.sigmoid(torch.stack(specific, dim=1))
@@ -113,9 +135,11 @@ class InvariantSpecificNetwork(RivalNetwork):
 
 
 def similarity_loss(invariant: Tensor) -> Tensor:
-    """(rows, modalities, width) of values in [0, 1] -> mean CMD over pairs of modalities; 0 for one modality.
+    """(rows, modalities, width) of values in [0,
+    1] -> mean CMD over pairs of modalities; 0 for one modality.
 
-    CMD(a, b) = ||E a - E b|| + sum_{k=2..K} ||E (a - E a)^k - E (b - E b)^k|| (Zellinger et al. 2017).
+    CMD(a, b) = ||E a - E b|| + sum_{k=2..K} ||E (a - E a)^k - E (b - E b)^k||
+    (Zellinger et al. 2017).
     """
     first, second = pairs(invariant.shape[1])
     if not first:
@@ -126,7 +150,9 @@ def similarity_loss(invariant: Tensor) -> Tensor:
 
 
 def _moments(x: Tensor) -> Tensor:
-    """(rows, modalities, width) -> (K, modalities, width): the mean, then the central moments 2 to K."""
+    """(rows, modalities, width) -> (K, modalities, width): the mean,
+    then the central moments 2 to K.
+    """
     mean = x.mean(dim=0)
     centred = x - mean
     moments, power = [mean], centred
@@ -137,10 +163,12 @@ def _moments(x: Tensor) -> Tensor:
 
 
 def difference_loss(invariant: Tensor, specific: Tensor) -> Tensor:
-    """Soft orthogonality: ||a' b||^2 of a modality's two representations, and of two modalities' specific ones, summed.
+    """Soft orthogonality: ||a' b||^2 of a modality's two representations,
+    and of two modalities' specific ones, summed.
 
-    Both are (rows, modalities, width); a and b have centred columns and then rows of length 1. The norm is the mean
-    over entries, as in the released code: the paper's Frobenius norm would tie the loss's weight to the width.
+    Both are (rows, modalities, width); a and b have centred columns and then rows of length 1. The
+    norm is the mean over entries, as in the released code: the paper's Frobenius norm would tie the
+    loss's weight to the width.
     """
     first, second = pairs(specific.shape[1])
     i, s = _directions(invariant), _directions(specific)

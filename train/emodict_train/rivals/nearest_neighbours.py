@@ -1,4 +1,6 @@
-"""AA-kNN: nearest neighbours, adapted to label distributions (Geng, IEEE TKDE 28:7, 2016, section 3.2)."""
+"""AA-kNN: nearest neighbours, adapted to label distributions (Geng, IEEE TKDE
+28:7, 2016, section 3.2).
+"""
 
 from __future__ import annotations
 
@@ -28,15 +30,23 @@ class AAkNN:
         k: number of neighbours; all training rows where there are fewer.
     """
 
-    GRID: ClassVar[tuple[Mapping[str, Any], ...]] = tuple({"k": k} for k in (1, 2, 3, 5, 10, 20, 40, 80))
+    GRID: ClassVar[tuple[Mapping[str, Any], ...]] = tuple(
+        {"k": k} for k in (1, 2, 3, 5, 10, 20, 40, 80)
+    )
 
     k: int = 5
-    _neighbours: NearestNeighbors | None = field(default=None, init=False, repr=False, compare=False)
-    _D: Float64Array = field(default_factory=lambda: np.empty((0, 0)), init=False, repr=False, compare=False)
+    _neighbours: NearestNeighbors | None = field(
+        default=None, init=False, repr=False, compare=False
+    )
+    _D: Float64Array = field(
+        default_factory=lambda: np.empty((0, 0)), init=False, repr=False, compare=False
+    )
 
     def __post_init__(self) -> None:
         if self.k < 1:
-            raise InputError("AA-kNN needs a neighbour", expected="k of at least 1", got=self.k, fix="5 is usual")
+            raise InputError(
+                "AA-kNN needs a neighbour", expected="k of at least 1", got=self.k, fix="5 is usual"
+            )
 
     def fit(self, X: Float64Array, D: Float64Array) -> Self:
         """Train on X (rows, features) and D (rows, labels) whose rows sum to 1."""

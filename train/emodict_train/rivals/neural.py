@@ -1,4 +1,6 @@
-"""What the neural rivals share: how a network is trained to be a rival, and the attention in two of them."""
+"""What the neural rivals share: how a network is trained to be a rival,
+and the attention in two of them.
+"""
 
 from __future__ import annotations
 
@@ -27,8 +29,8 @@ Float64Array = NDArray[np.float64]
 class RivalNetwork(nn.Module, ABC):
     """Rows of features -> log-distributions, and the loss that trains them.
 
-    Many copies of one are trained at once by `torch.func.vmap` over their parameters: no control flow may depend on
-    values, and nothing may be changed in place.
+    Many copies of one are trained at once by `torch.func.vmap` over their parameters: no control
+    flow may depend on values, and nothing may be changed in place.
     """
 
     @abstractmethod
@@ -36,7 +38,9 @@ class RivalNetwork(nn.Module, ABC):
         """(rows, features) -> (rows, labels) natural log of the distribution."""
 
     def loss(self, x: Tensor, d: Tensor) -> Tensor:
-        """Scalar to minimise on rows x with distributions d: KL(d || prediction) unless the method has its own."""
+        """Scalar to minimise on rows x with distributions d: KL(d || prediction)
+        unless the method has its own.
+        """
         return main_loss(self(x), d)
 
 
@@ -74,7 +78,9 @@ class NeuralRival(ABC):
         """Train on X (rows, features), already scaled, and D (rows, labels) whose rows sum to 1."""
         plan = self.plan()
         members = [Member(np.arange(len(X)), self.seed)]
-        self._trained = Ensemble(lambda _: self.network(X.shape[1], D.shape[1]), X, D, members, plan)
+        self._trained = Ensemble(
+            lambda _: self.network(X.shape[1], D.shape[1]), X, D, members, plan
+        )
         for _ in range(plan.epochs):
             self._trained.run_epoch()
         return self
@@ -117,7 +123,8 @@ def part_widths(parts: Sequence[slice], inputs: int) -> list[int]:
 
 
 class AttentionBlock(nn.Module):
-    """A layer of a Transformer (Vaswani et al. 2017): tokens attend to a context, then each passes a small network.
+    """A layer of a Transformer (Vaswani et al. 2017): tokens attend to a context,
+    then each passes a small network.
 
     Args:
         width: size of a token; a multiple of `heads`.
@@ -129,7 +136,9 @@ class AttentionBlock(nn.Module):
         self.query = nn.Linear(width, width)
         self.key_value = nn.Linear(width, 2 * width)
         self.out = nn.Linear(width, width)
-        self.feed_forward = nn.Sequential(nn.Linear(width, 2 * width), nn.ReLU(), nn.Linear(2 * width, width))
+        self.feed_forward = nn.Sequential(
+            nn.Linear(width, 2 * width), nn.ReLU(), nn.Linear(2 * width, width)
+        )
         self.norm_attention = nn.LayerNorm(width)
         self.norm = nn.LayerNorm(width)
         self.dropout = nn.Dropout(dropout)

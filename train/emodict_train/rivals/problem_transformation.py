@@ -1,6 +1,8 @@
-"""PT-Bayes and PT-SVM: classifiers of single labels, made to learn distributions (Geng, IEEE TKDE 28:7, 2016).
+"""PT-Bayes and PT-SVM: classifiers of single labels,
+made to learn distributions (Geng, IEEE TKDE 28:7, 2016).
 
-Problem transformation turns a row into one example of each label, which counts by its share: weighted, or drawn.
+Problem transformation turns a row into one example of each label,
+which counts by its share: weighted, or drawn.
 """
 
 from __future__ import annotations
@@ -22,7 +24,8 @@ if TYPE_CHECKING:
 
 Float64Array = NDArray[np.float64]
 
-# Parts of the training rows that take turns in calibrating a machine trained on the others, as scikit-learn has it.
+# Parts of the training rows that take turns in calibrating a machine trained on the
+# others, as scikit-learn has it.
 CALIBRATION_PARTS = 5
 # liblinear leaves out examples of no weight, and must not be left with one class.
 LEAST_WEIGHT = 1e-6
@@ -30,15 +33,17 @@ LEAST_WEIGHT = 1e-6
 
 @dataclass
 class PTBayes:
-    """Naive Bayes with a normal density of each feature given the label; the posterior is the prediction.
+    """Naive Bayes with a normal density of each feature given the label;
+    the posterior is the prediction.
 
-    Geng draws as many examples as there are pairs of a row and a label, in proportion to the shares. Weights are what
-    the draw is on average, without its noise, and are the default. The published s-JAFFE row (raw features, 10 folds)
-    is that of drawn examples, `PTBayes(draw_seed=0)` with any seed: the noise of the draw raises KL from .061 to .073.
+    Geng draws as many examples as there are pairs of a row and a label, in proportion to the
+    shares. Weights are what the draw is on average, without its noise, and are the default. The
+    published s-JAFFE row (raw features, 10 folds) is that of drawn examples, `PTBayes(draw_seed=0)`
+    with any seed: the noise of the draw raises KL from .061 to .073.
 
     Attributes:
-        smoothing: added to each variance, as a share of the largest feature's. Dependent features make naive Bayes
-            far too sure of itself; large values temper it, towards the mean label.
+        smoothing: added to each variance, as a share of the largest feature's. Dependent features
+            make naive Bayes far too sure of itself; large values temper it, towards the mean label.
         draw_seed: of a draw of the examples by their shares; None: they are weighted.
     """
 
@@ -63,14 +68,19 @@ class PTBayes:
             row, label, weight = row[drawn], label[drawn], None
         self._labels = D.shape[1]
         if not np.ptp(X, axis=0).any():
-            # Of features that never vary there is no density: only the labels' frequencies are left.
+            # Of features that never vary there is no density:
+            # only the labels' frequencies are left.
             self._prior = D.mean(axis=0)
             return self
-        self._model = GaussianNB(var_smoothing=self.smoothing).fit(X[row], label, sample_weight=weight)
+        self._model = GaussianNB(var_smoothing=self.smoothing).fit(
+            X[row], label, sample_weight=weight
+        )
         return self
 
     def predict(self, X: Float64Array) -> Float64Array:
-        """(rows, features) -> (rows, labels), rows sum to 1; a label never seen in training gets 0."""
+        """(rows, features) -> (rows, labels), rows sum to 1;
+        a label never seen in training gets 0.
+        """
         if self._prior is not None:
             return np.tile(self._prior, (len(X), 1))
         if self._model is None:
@@ -82,11 +92,13 @@ class PTBayes:
 
 @dataclass
 class PTSVM:
-    """A linear support vector machine for each label against the rest, made a probability by Platt's sigmoid.
+    """A linear support vector machine for each label against the rest,
+    made a probability by Platt's sigmoid.
 
-    Each row is an example of the label, weighted by its share, and of the rest, by what remains; the labels'
-    probabilities are then divided by their sum. The published s-JAFFE row (raw features, 10 folds) is reached by the
-    defaults, `PTSVM()`. Geng's own machine, LIBSVM with pairwise coupling, did worse there (KL .086) and is far slower.
+    Each row is an example of the label, weighted by its share, and of the rest, by what remains;
+    the labels' probabilities are then divided by their sum. The published s-JAFFE row (raw
+    features, 10 folds) is reached by the defaults, `PTSVM()`. Geng's own machine, LIBSVM with
+    pairwise coupling, did worse there (KL .086) and is far slower.
 
     Attributes:
         C: cost of a margin violation against the squared norm of the weights.
@@ -98,16 +110,22 @@ class PTSVM:
 
     C: float = 1.0
     _labels: int = field(default=0, init=False, repr=False, compare=False)
-    _models: dict[int, CalibratedClassifierCV] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _models: dict[int, CalibratedClassifierCV] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     def fit(self, X: Float64Array, D: Float64Array) -> Self:
         """Train on X (rows, features), at least two, and D (rows, labels) whose rows sum to 1."""
         self._labels = D.shape[1]
-        self._models = {int(label): self._machine(X, D[:, label]) for label in np.flatnonzero(D.any(axis=0))}
+        self._models = {
+            int(label): self._machine(X, D[:, label]) for label in np.flatnonzero(D.any(axis=0))
+        }
         return self
 
     def predict(self, X: Float64Array) -> Float64Array:
-        """(rows, features) -> (rows, labels), rows sum to 1; a label never seen in training gets 0."""
+        """(rows, features) -> (rows, labels), rows sum to 1;
+        a label never seen in training gets 0.
+        """
         if not self._models:
             raise RuntimeError("fit comes before predict")
         probability = np.zeros((len(X), self._labels))
@@ -128,7 +146,12 @@ class PTSVM:
 
 
 def _calibration_splits(rows: int) -> list[tuple[Indices, Indices]]:
-    """Splits of the two copies of all rows that keep both copies, and neighbouring rows, on one side."""
+    """Splits of the two copies of all rows that keep both copies,
+    and neighbouring rows, on one side.
+    """
     part = np.arange(rows) * min(CALIBRATION_PARTS, rows) // rows
     part_of_copy = np.tile(part, 2)
-    return [(np.flatnonzero(part_of_copy != each), np.flatnonzero(part_of_copy == each)) for each in np.unique(part)]
+    return [
+        (np.flatnonzero(part_of_copy != each), np.flatnonzero(part_of_copy == each))
+        for each in np.unique(part)
+    ]

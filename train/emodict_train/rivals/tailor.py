@@ -1,4 +1,6 @@
-"""TAILOR: adversarially refined representations and a label-guided decoder (Zhang, Chen, Shen & Wang, AAAI 2022)."""
+"""TAILOR: adversarially refined representations and a label-guided decoder (Zhang, Chen,
+Shen & Wang, AAAI 2022).
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,13 @@ import torch
 from torch import Tensor, nn
 
 from emodict_train.model.losses import main_loss
-from emodict_train.rivals.neural import AttentionBlock, MultimodalRival, RivalNetwork, pairs, part_widths
+from emodict_train.rivals.neural import (
+    AttentionBlock,
+    MultimodalRival,
+    RivalNetwork,
+    pairs,
+    part_widths,
+)
 
 GRID = tuple(
     {"learning_rate": rate, "dropout": dropout, "adversarial": adversarial}
@@ -21,15 +29,18 @@ GRID = tuple(
 
 @dataclass
 class TAILOR(MultimodalRival):
-    """Private and common representations of the modalities are refined by an adversary; each label asks for its share.
+    """Private and common representations of the modalities are refined by an adversary;
+    each label asks for its share.
 
-    The original encodes sequences of words, frames and sounds by Transformers; a small network on a window's features
-    stands in place of each, so that a modality is one token. It joins three sequences one after another and then what
-    they have in common; with one token each, the private tokens are joined at once, then with the common one.
-    A softmax over the labels' scores replaces a sigmoid for each, KL(label || prediction) the cross-entropy.
+    The original encodes sequences of words, frames and sounds by Transformers; a small network on a
+    window's features stands in place of each, so that a modality is one token. It joins three
+    sequences one after another and then what they have in common; with one token each, the private
+    tokens are joined at once, then with the common one. A softmax over the labels' scores replaces
+    a sigmoid for each, KL(label || prediction) the cross-entropy.
 
     Attributes:
-        adversarial, orthogonal, semantic: weights of the losses beside the task's (the released code's values).
+        adversarial, orthogonal, semantic:
+        weights of the losses beside the task's (the released code's values).
     """
 
     adversarial: float = 0.01
@@ -67,7 +78,8 @@ class LabelGuidedNetwork(RivalNetwork):
         super().__init__()
         self.parts, self.loss_weights = tuple(parts), loss_weights
         self.encoders = nn.ModuleList(
-            nn.Sequential(nn.Linear(columns, width), nn.ReLU()) for columns in part_widths(parts, inputs)
+            nn.Sequential(nn.Linear(columns, width), nn.ReLU())
+            for columns in part_widths(parts, inputs)
         )
         self.norm = nn.LayerNorm(width)
         self.private = nn.ModuleList(nn.Linear(width, width) for _ in self.parts)
@@ -95,22 +107,31 @@ class LabelGuidedNetwork(RivalNetwork):
         of_common = torch.log_softmax(self.common_to_labels(common.sum(dim=1)), dim=-1)
         return (
             main_loss(self._decode(private, common), d)
-            + adversarial * (self._modality_loss(private) + self._modality_loss(reverse_gradient(common)))
+            + adversarial
+            * (self._modality_loss(private) + self._modality_loss(reverse_gradient(common)))
             + orthogonal * orthogonality_loss(private, common)
             + semantic * main_loss(of_common, d)
         )
 
     def _represent(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Private and common representation of each modality, (rows, modalities, width)."""
-        encoded = [encode(x[:, part]) for encode, part in zip(self.encoders, self.parts, strict=True)]
+        encoded = [
+            encode(x[:, part]) for encode, part in zip(self.encoders, self.parts, strict=True)
+        ]
         u = self.norm(torch.stack(encoded, dim=1))
         private = [extract(one) for extract, one in zip(self.private, u.unbind(1), strict=True)]
-        refined: Tensor = self.refine(torch.cat([torch.stack(private, dim=1), self.common(u)], dim=1))
+        refined: Tensor = self.refine(
+            torch.cat([torch.stack(private, dim=1), self.common(u)], dim=1)
+        )
         return refined[:, : len(self.parts)], refined[:, len(self.parts) :]
 
     def _decode(self, private: Tensor, common: Tensor) -> Tensor:
-        """Each label looks among the fused modalities for what concerns it: (rows, labels) log-distribution."""
-        joined = torch.cat([self.join_private(private, private), common.sum(dim=1, keepdim=True)], dim=1)
+        """Each label looks among the fused modalities for what concerns it:
+        (rows, labels) log-distribution.
+        """
+        joined = torch.cat(
+            [self.join_private(private, private), common.sum(dim=1, keepdim=True)], dim=1
+        )
         fused = self.join_common(joined, joined)
         answers = self.ask(self.relate_labels(self.labels, self.labels), fused)
         return torch.log_softmax(self.score(answers).squeeze(-1), dim=-1)
@@ -130,10 +151,14 @@ def reverse_gradient(x: Tensor, strength: float = 1.0) -> Tensor:
 
 
 def orthogonality_loss(private: Tensor, common: Tensor) -> Tensor:
-    """Squared products of a modality's two representations and of two modalities' private ones, mean over rows.
+    """Squared products of a modality's two representations and of two modalities'
+    private ones, mean over rows.
 
     Both are (rows, modalities, width).
     """
     first, second = pairs(private.shape[1])
-    a, b = torch.cat([common, private[:, first]], dim=1), torch.cat([private, private[:, second]], dim=1)
+    a, b = (
+        torch.cat([common, private[:, first]], dim=1),
+        torch.cat([private, private[:, second]], dim=1),
+    )
     return (a * b).sum(dim=-1).square().mean(dim=0).sum()

@@ -1,12 +1,13 @@
 """Simulated people: whole recordings whose emotions are known, because they were planted.
 
-Such data prove that the chain works from file to distribution, and that a model recovers an effect that
-was put in. They say nothing on how well emotions can be recognised in real people: how the body answers
-an emotion is decided here, by the constants in these modules, and not by nature.
+Such data prove that the chain works from file to distribution, and that a model recovers an effect
+that was put in. They say nothing on how well emotions can be recognised in real people: how the
+body answers an emotion is decided here, by the constants in these modules, and not by nature.
 
-The course of one sitting is drawn first (`draw_course`): which emotion, how strong, when. Every sensor then
-follows its valence and arousal in its own way, the face each of the ten emotions; a person's own baseline,
-strength of response, noise and faults lie on top. Signals start at time 0 on one clock.
+The course of one sitting is drawn first (`draw_course`): which emotion, how strong, when.
+Every sensor then follows its valence and arousal in its own way, the face each of the ten
+emotions; a person's own baseline, strength of response, noise and faults lie on top. Signals
+start at time 0 on one clock.
 """
 
 from __future__ import annotations
@@ -41,7 +42,8 @@ def simulate_people(
 
     Raises:
         InputError: people or seed cannot be used.
-        OutputError: the folder or a file cannot be written, or the folder holds recordings that are not simulated.
+        OutputError: the folder or a file cannot be written,
+            or the folder holds recordings that are not simulated.
     """
     require(people >= 1, "There is nobody to simulate", "at least 1 person", people)
     require(seed >= 0, "The seed cannot be used", "0 or more", seed)
@@ -51,15 +53,21 @@ def simulate_people(
     for number, sequence in enumerate(np.random.SeedSequence(seed).spawn(people), start=1):
         subject_id = f"sub-{number:02d}"
         path = made / f"{subject_id}.h5"
-        write_session(simulate_person(np.random.default_rng(sequence), subject_id=subject_id, plan=plan), path)
+        write_session(
+            simulate_person(np.random.default_rng(sequence), subject_id=subject_id, plan=plan), path
+        )
         paths.append(path)
         if on_person is not None:
             on_person(path)
     return paths
 
 
-def simulate_person(rng: np.random.Generator, *, subject_id: str, plan: SimulationPlan) -> Recording:
-    """One person's sitting: the signals, the true distribution of each trial, and its scores as events."""
+def simulate_person(
+    rng: np.random.Generator, *, subject_id: str, plan: SimulationPlan
+) -> Recording:
+    """One person's sitting: the signals, the true distribution of each trial,
+    and its scores as events.
+    """
     # A stream for each part, so that a change to one leaves the others as they were.
     for_course, for_eeg, for_ppg, for_gsr, for_face = rng.spawn(5)
     course = draw_course(for_course, plan)
@@ -90,7 +98,9 @@ def _score_events(course: Course) -> tuple[Event, ...]:
 
 
 def _refuse_recordings(folder: Path) -> None:
-    """Simulated people may replace simulated people, never anything else that is called sub-NN.h5."""
+    """Simulated people may replace simulated people,
+    never anything else that is called sub-NN.h5.
+    """
     for path in sorted(folder.glob("sub-*.h5")):
         try:
             with open_session(path) as recording:
@@ -109,5 +119,7 @@ def _make_folder(folder: Path) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise OutputError(f"Cannot make the folder {folder}: {error.strerror}", fix="Choose another folder") from error
+        raise OutputError(
+            f"Cannot make the folder {folder}: {error.strerror}", fix="Choose another folder"
+        ) from error
     return folder

@@ -37,9 +37,10 @@ class SimulationPlan:
 
     Attributes:
         rest_s: before, between and after trials; each rest is up to a fifth shorter or longer.
-        faults_per_min: dropouts of each sensor, saturations of an EEG channel and absences of the face;
-            at least one of each in a recording, none at 0.
-        baseline_s: a longer rest before the first trial, on top of rest_s, to take a person's baseline from.
+        faults_per_min: dropouts of each sensor, saturations of an EEG channel and absences of the
+            face; at least one of each in a recording, none at 0.
+        baseline_s: a longer rest before the first trial, on top of rest_s,
+            to take a person's baseline from.
         eeg_channels: where the EEG is taken; () for the 18 places of the headset.
     """
 
@@ -53,15 +54,30 @@ class SimulationPlan:
     def __post_init__(self) -> None:
         channels_to_simulate(self.eeg_channels)
         require(self.trials >= 1, "A simulated person needs trials", "at least 1", self.trials)
-        require(1 <= self.trial_s < math.inf, "The trials' length cannot be used", "at least 1 s", self.trial_s)
-        require(0 <= self.rest_s < math.inf, "The rest between trials cannot be used", "0 s or more", self.rest_s)
+        require(
+            1 <= self.trial_s < math.inf,
+            "The trials' length cannot be used",
+            "at least 1 s",
+            self.trial_s,
+        )
+        require(
+            0 <= self.rest_s < math.inf,
+            "The rest between trials cannot be used",
+            "0 s or more",
+            self.rest_s,
+        )
         require(
             0 <= self.faults_per_min <= 6,
             "The number of faults cannot be used",
             "0 to 6 a minute",
             self.faults_per_min,
         )
-        require(0 <= self.baseline_s < math.inf, "The baseline's length cannot be used", "0 s or more", self.baseline_s)
+        require(
+            0 <= self.baseline_s < math.inf,
+            "The baseline's length cannot be used",
+            "0 s or more",
+            self.baseline_s,
+        )
 
 
 @dataclass(frozen=True)
@@ -90,7 +106,9 @@ class Course:
 
     def valence(self, rate_hz: float) -> FloatArray:
         """(samples,) from about -1, unpleasant, to about 1."""
-        balance = self.intensity[:, POSITIVE].mean(axis=1) - self.intensity[:, NEGATIVE].mean(axis=1)
+        balance = self.intensity[:, POSITIVE].mean(axis=1) - self.intensity[:, NEGATIVE].mean(
+            axis=1
+        )
         return self._at(self.times_s(rate_hz), balance)
 
     def intensity_at(self, times_s: FloatArray) -> FloatArray:
@@ -115,13 +133,17 @@ def draw_course(rng: np.random.Generator, plan: SimulationPlan) -> Course:
     times_s = np.arange(round(duration_s * COURSE_RATE_HZ)) / COURSE_RATE_HZ
     presence = _presence(times_s[:, None], start_s, stop_s)
     # Nobody feels one thing evenly for half a minute: a fifth up and down, within some ten seconds.
-    wavering = coloured_noise(rng, len(times_s), COURSE_RATE_HZ, lambda f: f < 0.1, rows=len(DMER_EMOTIONS))
+    wavering = coloured_noise(
+        rng, len(times_s), COURSE_RATE_HZ, lambda f: f < 0.1, rows=len(DMER_EMOTIONS)
+    )
     intensity = presence @ ((scores - 1) / (MAX_SCORE - 1)) * np.exp(0.2 * wavering.T)
     return Course(trials, scores, intensity)
 
 
 def draw_scores(rng: np.random.Generator, trials: int) -> NDArray[np.int64]:
-    """(trials, emotions) PANAS scores: emotions of a cluster come together, and mixed states do occur."""
+    """(trials, emotions) PANAS scores: emotions of a cluster come together,
+    and mixed states do occur.
+    """
     kinds = rng.permutation(np.arange(trials) % len(KINDS))
     cluster = np.array(KINDS)[kinds] + rng.normal(0, 0.45, (trials, 2))
     single = rng.normal(0, 0.6, (trials, len(DMER_EMOTIONS)))
@@ -129,7 +151,9 @@ def draw_scores(rng: np.random.Generator, trials: int) -> NDArray[np.int64]:
     return np.clip(scores, 1, MAX_SCORE).astype(np.int64)
 
 
-def _draw_times(rng: np.random.Generator, plan: SimulationPlan) -> tuple[FloatArray, FloatArray, float]:
+def _draw_times(
+    rng: np.random.Generator, plan: SimulationPlan
+) -> tuple[FloatArray, FloatArray, float]:
     """Starts and stops to the millisecond, and the whole seconds that hold them all."""
     rests_s = np.round(plan.rest_s * rng.uniform(0.8, 1.2, plan.trials + 1), 3)
     rests_s[0] += plan.baseline_s

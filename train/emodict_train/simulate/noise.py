@@ -21,7 +21,9 @@ def coloured_noise(
     *,
     rows: int = 1,
 ) -> FloatArray:
-    """(rows, count) of Gaussian noise, variance 1, whose spectrum is `amplitude` of the frequency in Hz."""
+    """(rows, count) of Gaussian noise, variance 1,
+    whose spectrum is `amplitude` of the frequency in Hz.
+    """
     length = next_fast_len(max(count, 8), real=True)
     shape = np.asarray(amplitude(np.arange(length // 2 + 1) * (rate_hz / length)), dtype=np.float64)
     shape[0] = 0.0
@@ -56,15 +58,24 @@ def bursts(
 
 
 def faults(
-    rng: np.random.Generator, count: int, rate_hz: float, *, per_min: float, length_s: tuple[float, float]
+    rng: np.random.Generator,
+    count: int,
+    rate_hz: float,
+    *,
+    per_min: float,
+    length_s: tuple[float, float],
 ) -> list[slice]:
-    """Stretches of samples in which something fails: at least one, or none where none are wanted."""
+    """Stretches of samples in which something fails: at least one,
+    or none where none are wanted.
+    """
     if per_min == 0:
         return []
     return bursts(rng, count, rate_hz, per_min=per_min, length_s=length_s, at_least=1)
 
 
-def drop_out(rng: np.random.Generator, samples: FloatArray, rate_hz: float, *, per_min: float) -> None:
+def drop_out(
+    rng: np.random.Generator, samples: FloatArray, rate_hz: float, *, per_min: float
+) -> None:
     """The radio loses the sensor for a few seconds."""
     for part in faults(rng, len(samples), rate_hz, per_min=per_min, length_s=(1.5, 5.0)):
         samples[part] = np.nan

@@ -24,7 +24,11 @@ def simulate_ppg(rng: np.random.Generator, course: Course, plan: SimulationPlan)
     """(samples, 1): a pulse whose rate and height follow arousal, with motion and dropouts."""
     samples = pulse_wave(rng, draw_heart_rate_bpm(rng, course))
     # Arousal narrows the vessels of the skin: the pulse shrinks.
-    samples *= 40 * rng.lognormal(0, 0.1) * np.exp(-1.0 * rng.lognormal(0, 0.2) * course.arousal(PPG_RATE_HZ))
+    samples *= (
+        40
+        * rng.lognormal(0, 0.1)
+        * np.exp(-1.0 * rng.lognormal(0, 0.2) * course.arousal(PPG_RATE_HZ))
+    )
     samples += rng.normal(0, 0.3, len(samples))
     _add_motion(rng, samples)
     column = samples[:, None]
@@ -46,10 +50,11 @@ def draw_heart_rate_bpm(rng: np.random.Generator, course: Course) -> FloatArray:
 
 
 def pulse_wave(rng: np.random.Generator, heart_rate_bpm: FloatArray) -> FloatArray:
-    """(samples,) at PPG_RATE_HZ, height about 1.5: NeuroKit2's pulse, its time bent to the heart rate.
+    """(samples,) at PPG_RATE_HZ, height about 1.5: NeuroKit2's pulse,
+    its time bent to the heart rate.
 
-    One even pulse a second is simulated for the whole sitting, then read at the beats that have passed by
-    each sample: the rate may change at any time, and the wave has no seams.
+    One even pulse a second is simulated for the whole sitting, then read at the beats that have
+    passed by each sample: the rate may change at any time, and the wave has no seams.
     """
     beats = np.cumsum(heart_rate_bpm) / 60 / PPG_RATE_HZ
     even_rate_hz = 2 * PPG_RATE_HZ
@@ -76,21 +81,29 @@ def _add_motion(rng: np.random.Generator, samples: FloatArray) -> None:
 
 
 def simulate_gsr(rng: np.random.Generator, course: Course, plan: SimulationPlan) -> Signal:
-    """(samples, 1) in uS: a tonic level and responses that follow arousal, in the sensor's steps."""
+    """(samples, 1) in uS: a tonic level and responses that follow
+    arousal, in the sensor's steps.
+    """
     arousal = course.arousal(GSR_RATE_HZ)
     tonic_us = rng.lognormal(np.log(2.0), 0.2)
     answer = rng.lognormal(0, 0.2)
     sweat = _responses(rng, course, answer * arousal)
     level = 1 + 0.8 * answer * _lagged(arousal, lag_s=6.0, rate_hz=GSR_RATE_HZ)
-    wander = coloured_noise(rng, len(arousal), GSR_RATE_HZ, lambda f: (f < 0.02) / np.maximum(f, 0.002))[0]
-    samples = tonic_us * (level + 0.15 * sweat + 0.04 * wander) + rng.normal(0, 0.0006, len(arousal))
+    wander = coloured_noise(
+        rng, len(arousal), GSR_RATE_HZ, lambda f: (f < 0.02) / np.maximum(f, 0.002)
+    )[0]
+    samples = tonic_us * (level + 0.15 * sweat + 0.04 * wander) + rng.normal(
+        0, 0.0006, len(arousal)
+    )
     column = np.rint(np.maximum(samples, 0.01) / GSR_STEP_US)[:, None] * GSR_STEP_US
     drop_out(rng, column, GSR_RATE_HZ, per_min=plan.faults_per_min)
     return Signal("gsr", GSR_RATE_HZ, "uS", ("gsr",), column.astype(np.float32))
 
 
 def _responses(rng: np.random.Generator, course: Course, arousal: FloatArray) -> FloatArray:
-    """(samples,): NeuroKit2's skin responses, without seams, more of them where there is more arousal."""
+    """(samples,): NeuroKit2's skin responses, without seams,
+    more of them where there is more arousal.
+    """
     edges_s = np.sort(np.concatenate([course.trials.start_s, course.trials.stop_s]))
     edges = np.unique([0, *np.rint(edges_s * GSR_RATE_HZ).astype(int), len(arousal)])
     total = np.zeros(len(arousal))
@@ -98,7 +111,8 @@ def _responses(rng: np.random.Generator, course: Course, arousal: FloatArray) ->
     for start, stop in itertools.pairwise(edges):
         expected = (stop - start) / GSR_RATE_HZ * (0.03 + 0.35 * arousal[start:stop].mean())
         piece = _skin_responses(rng, stop - start, number=math.floor(expected + rng.uniform()))
-        # What is left of the piece before fades as a response does; nothing jumps where two pieces meet.
+        # What is left of the piece before fades as a response does;
+        # nothing jumps where two pieces meet.
         fading = np.exp(-np.arange(stop - start + 1) / GSR_RATE_HZ / 3.0)
         piece += (carried - piece[0]) * fading
         total[start:stop] = piece[:-1]
@@ -132,5 +146,7 @@ def _neurokit() -> Any:
     try:
         import neurokit2
     except ImportError as error:
-        raise MissingDependencyError("neurokit2", extra="train", purpose="Simulating people") from error
+        raise MissingDependencyError(
+            "neurokit2", extra="train", purpose="Simulating people"
+        ) from error
     return neurokit2

@@ -23,12 +23,14 @@ def augmented(
     modality_of_token: Tensor,
     generator: torch.Generator | None = None,
 ) -> Tensor:
-    """Standardised rows (..., tokens, width) with noise, and with modalities hidden as if they were missing.
+    """Standardised rows (..., tokens, width) with noise,
+    and with modalities hidden as if they were missing.
 
     Args:
         valid: (..., modalities) what each row really has.
         noise: standard deviation of what is added to each feature.
-        modality_dropout: chance of each modality to be hidden; a row keeps at least one that it really has.
+        modality_dropout: chance of each modality to be hidden;
+            a row keeps at least one that it really has.
         generator: on the CPU; None: torch's own.
     """
     if noise:

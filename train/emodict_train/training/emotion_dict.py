@@ -28,11 +28,18 @@ class TrainedEmotionDict(nn.Module):
     """
 
     def __init__(
-        self, spec: ModelSpec, features: FeatureSpec, plan: TrainingPlan, *, tasks: Sequence[str] = AUXILIARY_TASKS
+        self,
+        spec: ModelSpec,
+        features: FeatureSpec,
+        plan: TrainingPlan,
+        *,
+        tasks: Sequence[str] = AUXILIARY_TASKS,
     ) -> None:
         super().__init__()
         self.form, self.tasks = plan.auxiliary, tasks
-        self.emotion_dict = EmotionDict(spec, features, dropout=plan.dropout, auxiliary=self.needs_modality_encoders)
+        self.emotion_dict = EmotionDict(
+            spec, features, dropout=plan.dropout, auxiliary=self.needs_modality_encoders
+        )
 
     @property
     def needs_modality_encoders(self) -> bool:
@@ -58,7 +65,9 @@ class TrainedEmotionDict(nn.Module):
 
 
 def start_at_mean_label(network: EmotionDict, mean_label: Tensor) -> None:
-    """Let the untrained network predict the mean label: training can only add to the prediction to beat."""
+    """Let the untrained network predict the mean label:
+    training can only add to the prediction to beat.
+    """
     with torch.no_grad():
         network.classifier.to_emotions.weight.zero_()
         network.classifier.to_emotions.bias.copy_(mean_label.clamp_min(1e-6).log())
@@ -75,13 +84,24 @@ def table_ensemble(
     """Networks on the rows of a labelled table, changed on their way as the plan says."""
     assert table.labels is not None
     augment = functools.partial(
-        _augmented, valid=torch.from_numpy(table.windows.valid), plan=plan, modality=modality_of_token(table.spec)
+        _augmented,
+        valid=torch.from_numpy(table.windows.valid),
+        plan=plan,
+        modality=modality_of_token(table.spec),
     )
-    return Ensemble(build, table.windows.tokens, table.labels, members, plan, augment=augment, device=device)
+    return Ensemble(
+        build, table.windows.tokens, table.labels, members, plan, augment=augment, device=device
+    )
 
 
 def _augmented(
-    x: Tensor, rows: Tensor, generator: torch.Generator, *, valid: Tensor, plan: TrainingPlan, modality: Tensor
+    x: Tensor,
+    rows: Tensor,
+    generator: torch.Generator,
+    *,
+    valid: Tensor,
+    plan: TrainingPlan,
+    modality: Tensor,
 ) -> Tensor:
     return augmented(
         x, valid.to(x.device)[rows], noise=plan.input_noise, modality_dropout=plan.modality_dropout,
@@ -95,5 +115,7 @@ def multi_modal_state(state: State, member: Member) -> State:
     kept = {name: value for name, value in own.items() if not name.startswith(_AUXILIARY)}
     assert member.standardisation is not None
     for name in ("mean", "scale"):
-        kept[f"standardise.{name}"] = torch.from_numpy(getattr(member.standardisation, name)).float()
+        kept[f"standardise.{name}"] = torch.from_numpy(
+            getattr(member.standardisation, name)
+        ).float()
     return kept

@@ -1,4 +1,6 @@
-"""Many networks of one kind trained at once: folds and seeds as members of one vmapped ensemble (torch.func)."""
+"""Many networks of one kind trained at once:
+folds and seeds as members of one vmapped ensemble (torch.func).
+"""
 
 from __future__ import annotations
 
@@ -28,14 +30,18 @@ PREDICTED_AT_ONCE = 256
 
 
 class Network(Protocol):
-    """What a `torch.nn.Module` needs to be trained in an ensemble; both must be mappable by torch.func.vmap."""
+    """What a `torch.nn.Module` needs to be trained in an ensemble;
+    both must be mappable by torch.func.vmap.
+    """
 
     def __call__(self, x: Tensor) -> Tensor:
         """(rows, ...) -> (rows, labels) natural log of the predicted distribution."""
         ...
 
     def loss(self, x: Tensor, d: Tensor) -> Tensor:
-        """What a training step makes smaller: one number for (rows, ...) and the labels (rows, labels)."""
+        """What a training step makes smaller: one number for (rows, ...)
+        and the labels (rows, labels).
+        """
         ...
 
 
@@ -62,11 +68,15 @@ def standardised(inputs: Float64Array, members: Sequence[Member]) -> list[Member
     for member in members:
         if id(member.rows) not in scalings:
             scalings[id(member.rows)] = fit_standardisation(inputs[member.rows])
-    return [dataclasses.replace(member, standardisation=scalings[id(member.rows)]) for member in members]
+    return [
+        dataclasses.replace(member, standardisation=scalings[id(member.rows)]) for member in members
+    ]
 
 
 def steps_of_an_epoch(rows: int, plan: StepPlan) -> tuple[int, int]:
-    """(steps, rows in each) of a pass over so many rows: members alike in both train together as they would alone."""
+    """(steps, rows in each) of a pass over so many rows:
+    members alike in both train together as they would alone.
+    """
     batch = min(plan.batch_size, rows)
     return rows // batch, batch
 
@@ -76,16 +86,18 @@ Augment = Callable[[Tensor, Tensor, torch.Generator], Tensor]
 
 
 class Ensemble:
-    """Members that share a kind of network, a plan and a table, each with rows, weights and randomness of its own.
+    """Members that share a kind of network, a plan and a table, each with rows,
+    weights and randomness of its own.
 
-    Every step is one batched step of all members, which costs much less than their steps one by one. An epoch is
-    the same number of steps for all: a pass over the rows of the mean member.
+    Every step is one batched step of all members, which costs much less than their steps one by
+    one. An epoch is the same number of steps for all: a pass over the rows of the mean member.
 
     Args:
         build: a new Network of a member; called once for each under its seed.
         x: (table rows, ...) inputs, NaN where missing.
         d: (table rows, labels).
-        augment: (inputs (batch, ...) of a member, their rows of the table (batch,), its randomness) -> changed inputs.
+        augment: (inputs (batch, ...) of a member, their rows of the table (batch,), its
+            randomness) -> changed inputs.
     """
 
     def __init__(
@@ -107,15 +119,25 @@ class Ensemble:
         self._scaling = _Scaling([member.standardisation for member in members], self._device)
         with _randomness_of_our_own(self._device, members[0].seed):
             made = [_seeded(build, member) for member in members]
-        networks, self._randoms = [network.to(self._device) for network, _ in made], [random for _, random in made]
+        networks, self._randoms = (
+            [network.to(self._device) for network, _ in made],
+            [random for _, random in made],
+        )
         self._network = _WithLoss(networks[0])
         self._kept = tuple(networks[0].state_dict())
         parameters, buffers = stack_module_state(networks)
-        self._parameters: State = {k: cast(Tensor, v).detach().requires_grad_() for k, v in parameters.items()}
+        self._parameters: State = {
+            k: cast(Tensor, v).detach().requires_grad_() for k, v in parameters.items()
+        }
         self._buffers: State = dict(buffers)
-        self._averaged: State | None = {k: v.detach().clone() for k, v in self._weights()} if plan.average else None
+        self._averaged: State | None = (
+            {k: v.detach().clone() for k, v in self._weights()} if plan.average else None
+        )
         self._optimiser = torch.optim.AdamW(
-            self._parameters.values(), lr=plan.learning_rate, weight_decay=plan.weight_decay, fused=True
+            self._parameters.values(),
+            lr=plan.learning_rate,
+            weight_decay=plan.weight_decay,
+            fused=True,
         )
         # All members take batches of one size, so the smallest member limits it.
         self._batch_size = min(plan.batch_size, *(len(member.rows) for member in members))
@@ -138,7 +160,9 @@ class Ensemble:
                 self._train_step()
         self.epoch += 1
 
-    def predict(self, x: Float64Array | None = None, rows: Sequence[Indices] | None = None) -> list[Float64Array]:
+    def predict(
+        self, x: Float64Array | None = None, rows: Sequence[Indices] | None = None
+    ) -> list[Float64Array]:
         """The distributions that each member predicts, (rows, labels) for each.
 
         Args:
@@ -149,8 +173,11 @@ class Ensemble:
         if rows is None:
             rows = [np.arange(len(inputs))] * len(self._members)
         longest = max(map(len, rows))
-        # Shorter sets are filled up with their own rows, for one batch of all; what those give is left out.
-        filled = torch.from_numpy(np.stack([np.resize(part, longest) for part in rows])).to(self._device)
+        # Shorter sets are filled up with their own rows, for one batch of all;
+        # what those give is left out.
+        filled = torch.from_numpy(np.stack([np.resize(part, longest) for part in rows])).to(
+            self._device
+        )
         chunks = torch.split(filled, PREDICTED_AT_ONCE, dim=1)
         distributions = np.concatenate([self._predict(inputs[chunk]) for chunk in chunks], axis=1)
         return [distributions[i, : len(part)] for i, part in enumerate(rows)]
@@ -167,10 +194,14 @@ class Ensemble:
     def states(self) -> list[State]:
         """The weights of each member that `predict` uses, as a state_dict of its network."""
         state = self._averaged or dict(self._weights())
-        return [{k: state[k][i].detach().clone() for k in self._kept} for i in range(len(self._members))]
+        return [
+            {k: state[k][i].detach().clone() for k in self._kept} for i in range(len(self._members))
+        ]
 
     def state(self) -> dict[str, Any]:
-        """Everything a killed run needs to go on as if nothing had happened; tensors and plain values."""
+        """Everything a killed run needs to go on as if nothing had happened;
+        tensors and plain values.
+        """
         return {
             "weights": {k: v.detach().clone() for k, v in self._weights()},
             "average": {k: v.clone() for k, v in (self._averaged or {}).items()},
@@ -200,7 +231,9 @@ class Ensemble:
         rows = torch.from_numpy(batches).to(self._device)
         x = self._scaling.apply(self._x[rows])
         if self._augment is not None:
-            x = torch.stack([self._augment(*own) for own in zip(x, rows, self._randoms, strict=True)])
+            x = torch.stack(
+                [self._augment(*own) for own in zip(x, rows, self._randoms, strict=True)]
+            )
         for group in self._optimiser.param_groups:
             group["lr"] = self._plan.learning_rate * self._schedule()
         self._optimiser.zero_grad(set_to_none=True)
@@ -215,14 +248,18 @@ class Ensemble:
         return self._for_each(self._loss, self._parameters, self._buffers, x, d)
 
     def _for_each(self, function: Callable[..., Tensor], *of_members: State | Tensor) -> Tensor:
-        """What the function makes of each member's part of the arguments, at once: (members, ...)."""
+        """What the function makes of each member's part of the arguments,
+        at once: (members, ...).
+        """
         if len(self._members) > 1:
             return vmap(function, randomness="different")(*of_members)
         # To map a lone network costs half as much again as its step.
         return function(*map(_first, of_members))[None]
 
     def _loss(self, parameters: State, buffers: State, x: Tensor, d: Tensor) -> Tensor:
-        return cast(Tensor, functional_call(self._network, _inside({**parameters, **buffers}), (x, d)))
+        return cast(
+            Tensor, functional_call(self._network, _inside({**parameters, **buffers}), (x, d))
+        )
 
     def _log_distribution(self, state: State, x: Tensor) -> Tensor:
         return cast(Tensor, functional_call(self._network, _inside(state), (x,)))
@@ -242,7 +279,9 @@ class Ensemble:
         if self._averaged is None:
             return
         decay = average_decay(self._plan.average, self._step)
-        pairs = [(self._averaged[k], v.detach()) for k, v in self._weights() if v.is_floating_point()]
+        pairs = [
+            (self._averaged[k], v.detach()) for k, v in self._weights() if v.is_floating_point()
+        ]
         torch._foreach_lerp_([a for a, _ in pairs], [v for _, v in pairs], 1 - decay)
 
 
@@ -261,7 +300,9 @@ class _WithLoss(nn.Module):
 class _Scaling:
     """Each member's standardisation, applied to all members' rows at once."""
 
-    def __init__(self, standardisations: Sequence[Standardisation | None], device: torch.device) -> None:
+    def __init__(
+        self, standardisations: Sequence[Standardisation | None], device: torch.device
+    ) -> None:
         if len({standardisation is None for standardisation in standardisations}) > 1:
             raise ValueError("either all members are standardised or none is")
         self._mean = self._scale = torch.empty(0)
@@ -304,7 +345,9 @@ def _inside(state: Mapping[str, Tensor]) -> State:
 
 
 class _Order:
-    """Batches of a member's rows, pass after pass in a fresh order; an incomplete last batch is left out."""
+    """Batches of a member's rows, pass after pass in a fresh order;
+    an incomplete last batch is left out.
+    """
 
     def __init__(self, member: Member) -> None:
         self._rows, self._left = member.rows, member.rows[:0]
@@ -317,7 +360,9 @@ class _Order:
         return batch
 
     def state(self) -> dict[str, Any]:
-        """Tensors and plain values: PCG64's 128-bit numbers as text, which torch stores without pickling objects."""
+        """Tensors and plain values: PCG64's 128-bit numbers as text,
+        which torch stores without pickling objects.
+        """
         state = self._random.bit_generator.state
         numbers = {name: str(number) for name, number in state["state"].items()}
         return {"left": torch.from_numpy(self._left.copy()), "random": {**state, "state": numbers}}
@@ -331,7 +376,9 @@ class _Order:
 
 @contextlib.contextmanager
 def _randomness_of_our_own(device: torch.device, seed: int) -> Iterator[None]:
-    """Dropout draws from torch's own generators: they are seeded here and given back as they were."""
+    """Dropout draws from torch's own generators:
+    they are seeded here and given back as they were.
+    """
     devices: list[Any] = [device] if device.type == "cuda" else []
     with torch.random.fork_rng(devices=devices):
         torch.manual_seed(seed)

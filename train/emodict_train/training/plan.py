@@ -18,7 +18,8 @@ class StepPlan:
 
     Attributes:
         cosine: the learning rate falls along a cosine to 0 at the last of `epochs`; else it stays.
-        average: decay per step of the running average of the weights, which then predicts and is kept; 0: none.
+        average: decay per step of the running average of the weights,
+            which then predicts and is kept; 0: none.
     """
 
     epochs: int = 50
@@ -34,11 +35,14 @@ class TrainingPlan(StepPlan):
     """How EmotionDict is trained.
 
     Attributes:
-        modality_dropout: chance that a row loses a modality in a step, so that the model learns to do without.
-        auxiliary: form of the auxiliary losses (see losses.py); `none` measured best and is fastest.
-        distillation: how much of what is taught is what kernel ridge makes of the labels (distillation.py), which
-            cannot be learned by heart; the rest is the labels themselves.
-        from_mean_label: the untrained network predicts the mean label, so training can only add to it.
+        modality_dropout: chance that a row loses a modality in a step,
+            so that the model learns to do without.
+        auxiliary: form of the auxiliary losses (see losses.py);
+            `none` measured best and is fastest.
+        distillation: how much of what is taught is what kernel ridge makes of the labels
+            (distillation.py), which cannot be learned by heart; the rest is the labels themselves.
+        from_mean_label: the untrained network predicts the mean label,
+            so training can only add to it.
     """
 
     epochs: int = 80
@@ -64,12 +68,17 @@ class TrainingPlan(StepPlan):
             share, most = getattr(self, name), 1 if name == "distillation" else ALMOST_ALL
             if not 0 <= share <= most:
                 bound = "0 <= share <= 1" if most == 1 else "0 <= share < 1"
-                raise InputError(f"{name} is a share", expected=bound, got=share, fix=_if_in_doubt(name))
+                raise InputError(
+                    f"{name} is a share", expected=bound, got=share, fix=_if_in_doubt(name)
+                )
         for name in ("learning_rate", "weight_decay", "input_noise"):
             value = getattr(self, name)
             if not 0 <= value < math.inf or (name == "learning_rate" and value == 0):
                 raise InputError(
-                    f"{name} cannot be used", expected="a positive number", got=value, fix=_if_in_doubt(name)
+                    f"{name} cannot be used",
+                    expected="a positive number",
+                    got=value,
+                    fix=_if_in_doubt(name),
                 )
         if self.auxiliary not in AUXILIARY_FORMS:
             raise InputError(

@@ -1,4 +1,6 @@
-"""What changes over a training run: the share of the learning rate, the memory of the weights' running average."""
+"""What changes over a training run: the share of the learning rate,
+the memory of the weights' running average.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +8,9 @@ import math
 
 
 def cosine(step: int, steps: int) -> float:
-    """The share of the learning rate after so many of all steps: 1 at first, 0 at the end (Loshchilov, Hutter 2017)."""
+    """The share of the learning rate after so many of all steps: 1 at first,
+    0 at the end (Loshchilov, Hutter 2017).
+    """
     return 0.5 * (1 + math.cos(math.pi * min(1.0, step / steps)))
 
 

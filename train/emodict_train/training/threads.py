@@ -1,4 +1,6 @@
-"""One thread for everything that computes: the products here are small, and whole networks run side by side."""
+"""One thread for everything that computes: the products here are small,
+and whole networks run side by side.
+"""
 
 from __future__ import annotations
 
@@ -10,10 +12,11 @@ from collections.abc import Iterator
 def one_thread() -> Iterator[None]:
     """Within, torch, BLAS and OpenMP compute on one thread.
 
-    More would win nothing, and beside other work they would wait for each other. The same seed also gives the same
-    model then, however many cores there are.
+    More would win nothing, and beside other work they would wait for each other. The same seed also
+    gives the same model then, however many cores there are.
     """
-    # Only libraries that are loaded can be limited: SciPy has a BLAS of its own, scikit-learn an OpenMP.
+    # Only libraries that are loaded can be limited:
+    # SciPy has a BLAS of its own, scikit-learn an OpenMP.
     import scipy.linalg  # noqa: F401
     import sklearn.utils  # noqa: F401
     import torch

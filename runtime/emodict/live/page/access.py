@@ -32,10 +32,14 @@ class Refusal:
     reason: str
 
 
-NOT_OURS = Refusal(421, "This is not the address of the page. Open the one that emodict-run printed.")
+NOT_OURS = Refusal(
+    421, "This is not the address of the page. Open the one that emodict-run printed."
+)
 NOT_HERE = Refusal(403, "Another site's page may not read this one.")
 NO_TOKEN = Refusal(
-    401, "This page needs its token. Open it once as /?token=..., with the token that emodict-run was started with."
+    401,
+    "This page needs its token. Open it once as /?token=..., "
+    "with the token that emodict-run was started with.",
 )
 WRONG_TOKEN = Refusal(401, "That is not the token of this page.")
 
@@ -43,10 +47,10 @@ WRONG_TOKEN = Refusal(401, "That is not the token of this page.")
 class Access:
     """Whether a request comes from someone who may see the page.
 
-    Three things are looked at. `Host`: a page elsewhere whose name was pointed at this machine (DNS rebinding) is
-    distinguished by the name in it. `Origin`: a page elsewhere cannot read this one through its visitor's browser.
-    The token, where there is one: as a cookie, which a browser gets for `/?token=...` and keeps from every script,
-    or as `Authorization: Bearer ...`, for programs.
+    Three things are looked at. `Host`: a page elsewhere whose name was pointed at this machine (DNS
+    rebinding) is distinguished by the name in it. `Origin`: a page elsewhere cannot read this one
+    through its visitor's browser. The token, where there is one: as a cookie, which a browser gets
+    for `/?token=...` and keeps from every script, or as `Authorization: Bearer ...`, for programs.
 
     Attributes:
         port: that is listened on, known when the system has chosen one.
@@ -57,8 +61,11 @@ class Access:
         self._address = address
         self.port = address.port
         self._token = token
-        # The browser never keeps the token itself; what it keeps still holds after a restart with the same one.
-        self._pass = hmac.new((token or "").encode(), b"emodict page pass", hashlib.sha256).hexdigest()
+        # The browser never keeps the token itself;
+        # what it keeps still holds after a restart with the same one.
+        self._pass = hmac.new(
+            (token or "").encode(), b"emodict page pass", hashlib.sha256
+        ).hexdigest()
         self._names = {"localhost", address.host.lower()}
         if not address.loopback:
             name = socket.gethostname().lower()
@@ -79,7 +86,9 @@ class Access:
         return None
 
     def visit(self, query: str) -> str | Refusal | None:
-        """The pass that a first visit earns with the token in its query; None where there is no token in it."""
+        """The pass that a first visit earns with the token in its query;
+        None where there is no token in it.
+        """
         given = parse_qs(query, keep_blank_values=True).get("token")
         if self._token is None or given is None:
             return None
@@ -87,7 +96,9 @@ class Access:
 
     @property
     def cookie(self) -> str:
-        """Its name: cookies know no ports, and two runs on one machine must not overwrite each other's."""
+        """Its name: cookies know no ports,
+        and two runs on one machine must not overwrite each other's.
+        """
         return f"emodict-{self.port}"
 
     def _is_ours(self, host: str) -> bool:
@@ -122,7 +133,9 @@ def require_token(address: PageAddress, token: str | None) -> None:
     """
     if token is None:
         if not address.loopback:
-            _refuse(f"The page would be open to everyone who can reach {address.host}", "no --token")
+            _refuse(
+                f"The page would be open to everyone who can reach {address.host}", "no --token"
+            )
         return
     if not _TOKEN.fullmatch(token):
         _refuse("The page's token cannot stand in an address", "another character")

@@ -1,4 +1,6 @@
-"""Where the page is served: an address that was looked up and judged before anything listens on it."""
+"""Where the page is served: an address that was looked up and judged
+before anything listens on it.
+"""
 
 from __future__ import annotations
 
@@ -11,12 +13,15 @@ from dataclasses import dataclass
 from emodict.errors import PageError
 
 DEFAULT_HOST, DEFAULT_PORT = "127.0.0.1", 8765
-# A browser that is slow costs this much of the kernel's memory, not the megabytes that Linux would grow it to.
+# A browser that is slow costs this much of the kernel's memory,
+# not the megabytes that Linux would grow it to.
 SEND_BUFFER_BYTES = 32 * 1024
 # Phones leave without a word: what they have not acknowledged for so long ends their connection.
 UNACKNOWLEDGED_MS = 20_000
 BACKLOG = 64
-_FORM = re.compile(r"(?:(?P<host>\[[^\[\]]+\]|[^\[\]:]*):)?(?P<port>\d{1,5})|(?P<only>\[[^\[\]]+\]|[^\[\]:]+)")
+_FORM = re.compile(
+    r"(?:(?P<host>\[[^\[\]]+\]|[^\[\]:]*):)?(?P<port>\d{1,5})|(?P<only>\[[^\[\]]+\]|[^\[\]:]+)"
+)
 
 
 @dataclass(frozen=True)
@@ -46,7 +51,8 @@ class PageAddress:
 
 
 def page_address(text: str = "") -> PageAddress:
-    """ "HOST:PORT", "HOST", "PORT" or nothing, as `--serve` takes it; by default for this machine only, port 8765.
+    """ "HOST:PORT", "HOST", "PORT" or nothing, as `--serve` takes it;
+    by default for this machine only, port 8765.
 
     Raises:
         PageError: it is no such thing, or there is no such host.
@@ -70,7 +76,8 @@ def _parts(text: str) -> tuple[str, int]:
     if match is None or port > 65535:
         raise PageError(
             "The page's address cannot be read",
-            expected="HOST:PORT, HOST or PORT, with a port up to 65535 and an IPv6 address in brackets",
+            expected="HOST:PORT, HOST or PORT, with a port up to 65535 and an IPv6 "
+            "address in brackets",
             got=repr(text),
             fix=f"For this machine only: --serve {DEFAULT_HOST}:{DEFAULT_PORT}",
         )
@@ -81,7 +88,8 @@ def listen(address: PageAddress) -> socket.socket:
     """A socket that takes connections there.
 
     Raises:
-        PageError: another program has the port, or the address is not this machine's, or it may not be used.
+        PageError: another program has the port,
+            or the address is not this machine's, or it may not be used.
     """
     family = socket.AF_INET6 if ":" in address.ip else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
@@ -105,7 +113,8 @@ def _refusal(address: PageAddress, error: OSError) -> PageError:
     if error.errno == errno.EADDRINUSE:
         return PageError(
             f"The page cannot be served on {where}: another program uses that port",
-            fix=f"Choose another, such as --serve {address.host}:{address.port % 65535 + 1}, or end that program",
+            fix=f"Choose another, such as --serve {address.host}:{address.port % 65535 + 1}, "
+            f"or end that program",
         )
     if error.errno == errno.EADDRNOTAVAIL:
         return PageError(

@@ -1,4 +1,6 @@
-"""Hands rows from the run's thread to browsers, at the pace of each, without ever waiting for one."""
+"""Hands rows from the run's thread to browsers, at the pace of each,
+without ever waiting for one.
+"""
 
 from __future__ import annotations
 
@@ -49,7 +51,8 @@ class News:
 class Hub:
     """A minute of rows, shared by all browsers.
 
-    `say_hello` and `put` are for the run's thread and return at once; the rest belongs to the event loop.
+    `say_hello` and `put` are for the run's thread and return at once;
+    the rest belongs to the event loop.
     """
 
     def __init__(self) -> None:
@@ -64,7 +67,9 @@ class Hub:
         self._news = News(hello=text, count=self._news.count, runs=self._news.runs + 1)
 
     def put(self, one: dict[str, Any]) -> None:
-        """Keep a row, and wake nobody: a thread that is woken may take Python's lock, or the processor, from ours."""
+        """Keep a row, and wake nobody: a thread that is woken may take Python's lock,
+        or the processor, from ours.
+        """
         was = self._news
         rows = (*was.rows[-(KEPT_ROWS - 1) :], one)
         self._news = News(rows, was.count + 1, was.hello, was.runs)
@@ -116,5 +121,7 @@ class Hub:
         browser.rows_seen, browser.runs_seen = news.count, news.runs
         key = (news.count, missed, new_run)
         if key not in self._texts:
-            self._texts[key] = wire.message(news.rows[len(news.rows) - missed :], news.hello if new_run else None)
+            self._texts[key] = wire.message(
+                news.rows[len(news.rows) - missed :], news.hello if new_run else None
+            )
         return self._texts[key]

@@ -31,14 +31,16 @@ _log = logging.getLogger(__name__)
 class PageListener:
     """Shows every row on a page; a context manager that listens from its start to its end.
 
-    A row costs the run a copy of its numbers; making text of it and sending it is the page's own thread's.
+    A row costs the run a copy of its numbers;
+    making text of it and sending it is the page's own thread's.
 
     Args:
         token: who comes must have it; needed where others than this machine can come.
         model: what the page calls the model, such as its file's name.
 
     Raises:
-        PageError: when made, the address is not for this token; when entered, it cannot be listened on.
+        PageError: when made, the address is not for this token; when entered,
+            it cannot be listened on.
         MissingDependencyError: when made, a package is not installed.
     """
 
@@ -68,7 +70,9 @@ class PageListener:
     def __enter__(self) -> PageListener:
         listener = listen(self._address)
         self._access.port = self._port = listener.getsockname()[1]
-        self._thread = threading.Thread(target=self._serve, args=(listener,), name="emodict page", daemon=True)
+        self._thread = threading.Thread(
+            target=self._serve, args=(listener,), name="emodict page", daemon=True
+        )
         self._thread.start()
         if not self._started.wait(START_S) or self._server is None:
             raise PageError(f"The page at {self.url} did not start within {START_S:g} s")

@@ -33,7 +33,8 @@ class Request(H11Protocol):
             transport.abort()
 
     def handle_websocket_upgrade(self, event: Any) -> None:
-        # Such bytes in the key would be a fault of the server's own to the library that shakes hands.
+        # Such bytes in the key would be a fault of the server's own to the
+        # library that shakes hands.
         if all(value.isascii() for _, value in event.headers):
             super().handle_websocket_upgrade(event)
         else:
@@ -60,7 +61,8 @@ class Stream(WebSocketsSansIOProtocol):
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
-        # `pause_writing` comes as soon as anything waits, and the next message is made when nothing does.
+        # `pause_writing` comes as soon as anything waits,
+        # and the next message is made when nothing does.
         transport.set_write_buffer_limits(high=0)
 
     def pause_writing(self) -> None:
@@ -72,7 +74,8 @@ class Stream(WebSocketsSansIOProtocol):
         try:
             await super().send(message)
         except RuntimeError as error:
-            # uvicorn itself ended a browser that answered no ping, which its application cannot know.
+            # uvicorn itself ended a browser that answered no ping,
+            # which its application cannot know.
             if not self.close_sent:
                 raise
             raise ClientDisconnected from error

@@ -39,7 +39,8 @@ _FILES = {
 }
 # Nothing but our own four files and our own stream, whatever a name in a row may hold.
 HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; "
+    "style-src 'self'; img-src 'self'; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
@@ -57,7 +58,8 @@ def site(hub: Hub, access: Access) -> App:
 
     folder = importlib.resources.files("emodict.live.page") / "static"
     routes: list[Any] = [
-        Route(path, _file((folder / name).read_bytes(), kind)) for path, (name, kind) in _FILES.items()
+        Route(path, _file((folder / name).read_bytes(), kind))
+        for path, (name, kind) in _FILES.items()
     ]
     routes += [Route("/knock", _knock(hub)), WebSocketRoute("/rows", _rows(hub))]
     pages = Router(routes, redirect_slashes=False)
@@ -65,10 +67,16 @@ def site(hub: Hub, access: Access) -> App:
     async def guarded(scope: Scope, receive: Receive, send: Send) -> None:
         asked = HTTPConnection(scope)
         earned: str | Refusal | None = _unfit(scope, asked)
-        if not earned and scope["type"] == "http" and scope["path"] == "/" and not access.foreign(asked.headers):
+        if (
+            not earned
+            and scope["type"] == "http"
+            and scope["path"] == "/"
+            and not access.foreign(asked.headers)
+        ):
             earned = access.visit(scope["query_string"].decode("latin-1"))
         if isinstance(earned, str):
-            # A second address without the token: it is not in the history, nor on the screen that is shown around.
+            # A second address without the token: it is not in the history,
+            # nor on the screen that is shown around.
             answer = RedirectResponse("/", HTTPStatus.SEE_OTHER, HEADERS)
             answer.set_cookie(access.cookie, earned, httponly=True, samesite="lax")
             await answer(scope, receive, send)
@@ -88,12 +96,18 @@ def site(hub: Hub, access: Access) -> App:
 
 
 def _unfit(scope: Scope, asked: HTTPConnection) -> Refusal | None:
-    """Why a request is none that a browser of emodict's makes; it is answered unread, and its connection closed."""
+    """Why a request is none that a browser of emodict's makes; it is answered unread,
+    and its connection closed.
+    """
     if scope["type"] == "http" and scope["method"] not in ("GET", "HEAD"):
         return NOTHING_TO_SEND
     if asked.headers.get("content-length", "0") != "0" or "transfer-encoding" in asked.headers:
         return NOTHING_TO_SEND
-    size = len(scope["path"]) + len(scope["query_string"]) + sum(len(k) + len(v) for k, v in scope["headers"])
+    size = (
+        len(scope["path"])
+        + len(scope["query_string"])
+        + sum(len(k) + len(v) for k, v in scope["headers"])
+    )
     return TOO_LONG if size > MAX_REQUEST_BYTES else None
 
 
@@ -128,11 +142,17 @@ def _file(content: bytes, kind: str) -> Callable[[Request], Awaitable[Response]]
 
 
 def _knock(hub: Hub) -> Callable[[Request], Awaitable[Response]]:
-    """Why a WebSocket was refused is kept from a page's script; so it asks here, and shows the sentence."""
+    """Why a WebSocket was refused is kept from a page's script;
+    so it asks here, and shows the sentence.
+    """
     from starlette.responses import Response
 
     async def answer(_: Request) -> Response:
-        return _sentence(FULL) if hub.full else Response(status_code=HTTPStatus.NO_CONTENT, headers=HEADERS)
+        return (
+            _sentence(FULL)
+            if hub.full
+            else Response(status_code=HTTPStatus.NO_CONTENT, headers=HEADERS)
+        )
 
     return answer
 

@@ -1,4 +1,6 @@
-"""What browsers are told, as JSON: who runs, every second in full, and the seconds before in short."""
+"""What browsers are told, as JSON: who runs, every second in full,
+and the seconds before in short.
+"""
 
 from __future__ import annotations
 
@@ -50,12 +52,17 @@ def message(seconds: Sequence[dict[str, Any]], hello_text: str | None) -> str:
     """The last of `seconds` in full, those before in short, and the hello to whom it is news."""
     parts = [f'"hello":{hello_text}'] if hello_text is not None else []
     if seconds:
-        parts += [f'"now":{_json(seconds[-1])}', f'"past":{_json([_short(one) for one in seconds[:-1]])}']
+        parts += [
+            f'"now":{_json(seconds[-1])}',
+            f'"past":{_json([_short(one) for one in seconds[:-1]])}',
+        ]
     return "{" + ",".join(parts) + "}"
 
 
 def _short(one: dict[str, Any]) -> dict[str, Any]:
-    sensors = [{key: state[key] for key in ("modality", "valid", "quality")} for state in one["sensors"]]
+    sensors = [
+        {key: state[key] for key in ("modality", "valid", "quality")} for state in one["sensors"]
+    ]
     return {"start_s": one["start_s"], "answer": one["answer"], "sensors": sensors}
 
 

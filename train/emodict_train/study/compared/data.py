@@ -1,4 +1,6 @@
-"""StudyData: what a study compares methods on, from training data of every kind or from a .mat of labelled rows."""
+"""StudyData: what a study compares methods on,
+from training data of every kind or from a .mat of labelled rows.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,8 @@ Float64Array = NDArray[np.float64]
 Indices = NDArray[np.intp]
 OnFile = Callable[[Path, int, int], None]
 
-# The arrays of label distribution learning's benchmark files (Geng, IEEE TKDE 28:7, 2016), under either name.
+# The arrays of label distribution learning's benchmark files (Geng, IEEE TKDE 28:7,
+# 2016), under either name.
 FEATURES, LABELS = "features", ("labels", "distributions")
 # What readers write where no trial is known.
 UNKNOWN_TRIALS = ("", "?")
@@ -36,15 +39,16 @@ class StudyData:
     """Labelled rows, and what belongs together among them.
 
     Attributes:
-        X: (rows, features) as they are, NaN where missing; the padding of a table's tokens is left out.
+        X: (rows, features) as they are, NaN where missing;
+            the padding of a table's tokens is left out.
         D: (rows, emotions), each row summing to 1.
         modalities: columns of X of each modality.
         trial: (rows,) number of the trial, of one subject each; what grouped folds keep together.
         subject: (rows,) names.
         source: where the rows come from, for tables and messages.
         simulated: some rows come from simulated people.
-        table: the rows as tokens, which EmotionDict is trained on; None: they have none, and nothing is known of
-            trials and subjects.
+        table: the rows as tokens, which EmotionDict is trained on; None: they have none, and
+            nothing is known of trials and subjects.
     """
 
     X: Float64Array
@@ -69,7 +73,11 @@ class StudyData:
     def digest(self) -> str:
         """16 hex digits that change with any number or name that a method could see."""
         spec = "" if self.table is None else self.table.spec.fingerprint
-        names = [spec, *self.emotions, *(f"{name} {part}" for name, part in self.modalities.items())]
+        names = [
+            spec,
+            *self.emotions,
+            *(f"{name} {part}" for name, part in self.modalities.items()),
+        ]
         digest = hashlib.sha256("\x1f".join(names).encode())
         for array in (self.X, self.D, self.trial.astype(np.int64)):
             digest.update(f"{array.shape}".encode())
@@ -87,19 +95,29 @@ def read_study_data(
     allow_copies: bool = False,
     on_file: OnFile = lambda path, done, total: None,
 ) -> StudyData:
-    """Read what `fit` reads, with the same options, or one .mat with the arrays `features` and `labels`.
+    """Read what `fit` reads, with the same options,
+    or one .mat with the arrays `features` and `labels`.
 
     Raises:
-        InputError: nothing to read, data that do not go together, or options that do not go with them.
+        InputError: nothing to read, data that do not go together,
+            or options that do not go with them.
     """
     if len(paths) == 1 and paths[0].suffix == ".mat" and paths[0].is_file():
         arrays = read_mat(paths[0])
         if FEATURES in arrays:
-            _refuse_choices(paths[0], {"--spec": spec_id, "--part": part, "--modalities": sensors != ALL_SENSORS})
+            _refuse_choices(
+                paths[0],
+                {"--spec": spec_id, "--part": part, "--modalities": sensors != ALL_SENSORS},
+            )
             return _from_arrays(arrays, paths[0])
     return from_table(
         read_training_data(
-            paths, spec_id=spec_id, part=part, sensors=sensors, allow_copies=allow_copies, on_file=on_file
+            paths,
+            spec_id=spec_id,
+            part=part,
+            sensors=sensors,
+            allow_copies=allow_copies,
+            on_file=on_file,
         )
     )
 
@@ -112,7 +130,10 @@ def from_table(table: FeatureTable) -> StudyData:
     """
     table = usable_rows(table)
     assert table.labels is not None
-    blocks = {m.name: table.windows.features(m.name).reshape(len(table), m.dims) for m in table.spec.modalities}
+    blocks = {
+        m.name: table.windows.features(m.name).reshape(len(table), m.dims)
+        for m in table.spec.modalities
+    }
     edges = np.cumsum([0, *(block.shape[1] for block in blocks.values())]).tolist()
     return StudyData(
         X=np.concatenate(list(blocks.values()), axis=1),
@@ -128,22 +149,27 @@ def from_table(table: FeatureTable) -> StudyData:
 
 
 def _trials(table: FeatureTable) -> Indices:
-    """(rows,) the trial of each row; where it is unknown, a subject's rows of one label vector are taken for one.
+    """(rows,) the trial of each row; where it is unknown,
+    a subject's rows of one label vector are taken for one.
 
-    Two trials that share their labels become one so: grouped folds stay honest, they only get fewer groups.
+    Two trials that share their labels become one so: grouped folds stay honest,
+    they only get fewer groups.
     """
     unknown = np.isin(table.trial, UNKNOWN_TRIALS)
     if not unknown.any():
         return table.groups
     logger.warning(
-        "%s: %d windows do not say which trial they are of; those of one label vector are taken for one trial",
+        "%s: %d windows do not say which trial they are of; "
+        "those of one label vector are taken for one trial",
         table.source,
         unknown.sum(),
     )
     assert table.labels is not None
     vector = np.unique(np.round(table.labels, 9), axis=0, return_inverse=True)[1].reshape(-1)
     subject = np.unique(table.subject, return_inverse=True)[1]
-    names = np.stack([subject, np.where(unknown, -1, table.groups), np.where(unknown, vector, -1)], axis=1)
+    names = np.stack(
+        [subject, np.where(unknown, -1, table.groups), np.where(unknown, vector, -1)], axis=1
+    )
     trial: Indices = np.unique(names, axis=0, return_inverse=True)[1].reshape(-1)
     return trial
 
@@ -174,7 +200,8 @@ def _from_arrays(arrays: Mapping[str, NDArray[Any]], path: Path) -> StudyData:
         raise TableError(
             f"{path}: features and labels do not fit together",
             expected="finite features (rows, features) and labels (rows, emotions)",
-            got=f"{X.shape} and {D.shape}" + ("" if finite else ", some of the features no numbers"),
+            got=f"{X.shape} and {D.shape}"
+            + ("" if finite else ", some of the features no numbers"),
         )
     emotions = tuple(f"label {i + 1}" for i in range(D.shape[1]))
     check_labels(D, rows=len(D), emotions=emotions, source=path.name)

@@ -1,4 +1,6 @@
-"""Everything that a study compares: the rivals, the baselines, EmotionDict by either preset, and its ablations."""
+"""Everything that a study compares: the rivals, the baselines,
+EmotionDict by either preset, and its ablations.
+"""
 
 from __future__ import annotations
 
@@ -18,14 +20,16 @@ if TYPE_CHECKING:
     from emodict_train.study.compared.data import StudyData
     from emodict_train.study.running.run import StudyOptions
 
-# A network learns what carries over to other trials in a few epochs, and a trial's neighbouring windows for long.
+# A network learns what carries over to other trials in a few epochs,
+# and a trial's neighbouring windows for long.
 EPOCHS = {"trials": 15, "subjects": 15, "windows": 40}
 RIVAL_EPOCHS = {"trials": 30, "subjects": 30, "windows": 50}
 # The paper trains for a fixed time on random windows, and so do its ablations here.
 ABLATION_EPOCHS = {"trials": 10, "subjects": 10, "windows": 25}
 QUICK_SHARE = 0.2
 
-# Rivals have up to 8 candidates. Our own have fewer: tuned less, they cannot win by having been tuned more.
+# Rivals have up to 8 candidates. Our own have fewer: tuned less,
+# they cannot win by having been tuned more.
 PAPER_CANDIDATES: tuple[Candidate, ...] = ({"learning_rate": 1e-3}, {"learning_rate": 3e-4})
 ROBUST_CANDIDATES: tuple[Candidate, ...] = ({"learning_rate": 2e-3}, {"learning_rate": 1e-3})
 
@@ -37,7 +41,11 @@ def methods_for(data: StudyData, options: StudyOptions, protocol: str) -> tuple[
     methods: list[Method] = []
     for name in RIVALS:
         if name in ONE_STEP_RIVALS:
-            methods.append(dataclasses.replace(one_step[name], candidates=sizing.few(one_step[name].candidates)))
+            methods.append(
+                dataclasses.replace(
+                    one_step[name], candidates=sizing.few(one_step[name].candidates)
+                )
+            )
         elif data.table is not None or not hasattr(RIVALS[name](), "modalities"):
             methods.append(NeuralRivalMethod(
                 name, sizing.few(GRIDS[name]), options.seeds, sizing.epochs(RIVAL_EPOCHS),
@@ -71,7 +79,12 @@ class _Sizing:
 
 def _paper(sizing: _Sizing) -> EmotionDictMethod:
     return EmotionDictMethod(
-        PAPER, paper_variant(), sizing.few(PAPER_CANDIDATES), sizing.seeds, sizing.epochs(EPOCHS), device=sizing.device
+        PAPER,
+        paper_variant(),
+        sizing.few(PAPER_CANDIDATES),
+        sizing.seeds,
+        sizing.epochs(EPOCHS),
+        device=sizing.device,
     )
 
 
@@ -83,7 +96,8 @@ def _robust(sizing: _Sizing) -> EmotionDictMethod:
         candidates, epochs = sizing.few(ROBUST_CANDIDATES), sizing.epochs(EPOCHS)
         plan = dataclasses.replace(preset.plan, epochs=epochs, distillation=0.0)
     else:
-        # Taught only what carries over, it may train to the end: an epoch chosen on a handful of trials scatters more.
+        # Taught only what carries over, it may train to the end:
+        # an epoch chosen on a handful of trials scatters more.
         candidates, epochs = ROBUST_CANDIDATES[:1], EPOCHS[sizing.protocol]
         plan = dataclasses.replace(preset.plan, epochs=epochs)
     return EmotionDictMethod(
@@ -111,9 +125,14 @@ def _ablation(block: Block, name: str, sizing: _Sizing) -> EmotionDictMethod:
     variant = _CHANGES[block.key](name)
     fixed = sizing.protocol == "windows" and variant.stop_on is None
     return EmotionDictMethod(
-        block.method(name), variant, PAPER_CANDIDATES[:1], sizing.ablation_seeds, sizing.epochs(ABLATION_EPOCHS),
-        last_only=fixed or name == "fixed epochs", device=sizing.device,
-    )  # fmt: skip
+        block.method(name),
+        variant,
+        PAPER_CANDIDATES[:1],
+        sizing.ablation_seeds,
+        sizing.epochs(ABLATION_EPOCHS),
+        last_only=fixed or name == "fixed epochs",
+        device=sizing.device,
+    )
 
 
 def _component(name: str) -> Variant:
@@ -143,7 +162,11 @@ def _elements(name: str) -> Variant:
 
 def _stopping(name: str) -> Variant:
     return paper_variant(
-        stop_on={"fixed epochs": None, "early (random windows)": "windows", "early (grouped)": "trials"}[name]
+        stop_on={
+            "fixed epochs": None,
+            "early (random windows)": "windows",
+            "early (grouped)": "trials",
+        }[name]
     )
 
 

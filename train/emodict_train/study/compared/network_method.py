@@ -1,4 +1,6 @@
-"""Networks as methods of a study: all tasks of a candidate, folds and seeds, are trained at once as one ensemble."""
+"""Networks as methods of a study: all tasks of a candidate, folds and seeds,
+are trained at once as one ensemble.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,8 @@ if TYPE_CHECKING:
 
 Float64Array = NDArray[np.float64]
 
-# So many networks share each step: more would no longer fit the processor's cache, fewer would wait for Python.
+# So many networks share each step: more would no longer fit the processor's cache,
+# fewer would wait for Python.
 MEMBERS_AT_ONCE = 32
 # How many times as many rows as the smallest the largest member of an ensemble may have.
 UNLIKE = 1.25
@@ -41,7 +44,8 @@ class NeuralRivalMethod:
     Attributes:
         name: one of RIVALS.
         epochs: training goes on for so many; when to stop is chosen from the curve.
-        z_score: scale the features by each task's own training rows; otherwise they are seen as they are.
+        z_score: scale the features by each task's own training rows;
+            otherwise they are seen as they are.
         device: cpu or cuda.
     """
 
@@ -52,7 +56,9 @@ class NeuralRivalMethod:
     z_score: bool = True
     device: str = "cpu"
 
-    def predict(self, data: StudyData, tasks: Sequence[Task], candidate: Candidate) -> list[Float64Array]:
+    def predict(
+        self, data: StudyData, tasks: Sequence[Task], candidate: Candidate
+    ) -> list[Float64Array]:
         """For each task (epochs, test rows, emotions)."""
         from emodict_train.rivals.neural import MultimodalRival
 
@@ -64,9 +70,13 @@ class NeuralRivalMethod:
         def train(part: Sequence[Task]) -> list[Float64Array]:
             members = _members(data.X, part, z_score=self.z_score)
             ensemble = Ensemble(
-                lambda _: rival.network(data.X.shape[1], data.D.shape[1]), data.X, data.D, members, plan,
+                lambda _: rival.network(data.X.shape[1], data.D.shape[1]),
+                data.X,
+                data.D,
+                members,
+                plan,
                 device=self.device,
-            )  # fmt: skip
+            )
             return _curves(ensemble, part, self.epochs)
 
         return _in_parts(tasks, train)
@@ -79,7 +89,8 @@ class EmotionDictMethod:
     Attributes:
         candidates: changes of the variant's plan.
         grouping: what the teacher of a distilled network holds out together: trials or subjects.
-        last_only: train for all epochs and predict after the last alone, so when to stop is not chosen.
+        last_only: train for all epochs and predict after the last alone,
+            so when to stop is not chosen.
     """
 
     name: str
@@ -104,7 +115,9 @@ class EmotionDictMethod:
         """What a step of the curves stands for."""
         return {"epochs": self.epochs if self.last_only else step + 1}
 
-    def predict(self, data: StudyData, tasks: Sequence[Task], candidate: Candidate) -> list[Float64Array]:
+    def predict(
+        self, data: StudyData, tasks: Sequence[Task], candidate: Candidate
+    ) -> list[Float64Array]:
         """For each task (steps, test rows, emotions)."""
         table = self._table(data)
 
@@ -114,7 +127,9 @@ class EmotionDictMethod:
 
         return _in_parts(tasks, train)
 
-    def latents(self, data: StudyData, split: Split, candidate: Candidate, step: int, seed: int) -> Latents:
+    def latents(
+        self, data: StudyData, split: Split, candidate: Candidate, step: int, seed: int
+    ) -> Latents:
         """Weights and h of the test rows after the epoch that a step belongs to."""
         table = self._table(data)
         ensemble = self._ensemble(data, table, [Task(split, seed)], candidate)
@@ -126,7 +141,11 @@ class EmotionDictMethod:
         z = fit_standardisation(tokens[split.train]).apply(tokens[split.test])
         with torch.no_grad():
             output = network.eval().output(torch.from_numpy(z).float())
-        return Latents(rows=split.test, latent=output.latent.double().numpy(), weights=output.weights.double().numpy())
+        return Latents(
+            rows=split.test,
+            latent=output.latent.double().numpy(),
+            weights=output.weights.double().numpy(),
+        )
 
     def _table(self, data: StudyData) -> FeatureTable:
         assert data.table is not None
@@ -135,7 +154,9 @@ class EmotionDictMethod:
         kept = [name for name in data.table.spec.modality_names if name != self.variant.without]
         return data.table.with_modalities(kept)
 
-    def _ensemble(self, data: StudyData, table: FeatureTable, tasks: Sequence[Task], candidate: Candidate) -> Ensemble:
+    def _ensemble(
+        self, data: StudyData, table: FeatureTable, tasks: Sequence[Task], candidate: Candidate
+    ) -> Ensemble:
         members = _members(table.windows.tokens, tasks)
         variant = self.variant.with_plan(**candidate)
         if variant.plan.distillation:
@@ -149,7 +170,11 @@ def emotion_dict_ensemble(
 ) -> Ensemble:
     """Networks of EmotionDict, or of an ablation, that share the rows of a labelled table."""
     return table_ensemble(
-        lambda member: _network(table, variant, member.rows), table, members, variant.plan, device=device
+        lambda member: _network(table, variant, member.rows),
+        table,
+        members,
+        variant.plan,
+        device=device,
     )
 
 
@@ -165,8 +190,12 @@ def _members(inputs: Float64Array, tasks: Sequence[Task], *, z_score: bool = Tru
     return standardised(inputs, members) if z_score else members
 
 
-def _in_parts(tasks: Sequence[Task], train: Callable[[Sequence[Task]], list[Float64Array]]) -> list[Float64Array]:
-    """Train in ensembles, each of tasks of about as many rows; the outcomes are in the order of the tasks."""
+def _in_parts(
+    tasks: Sequence[Task], train: Callable[[Sequence[Task]], list[Float64Array]]
+) -> list[Float64Array]:
+    """Train in ensembles, each of tasks of about as many rows;
+    the outcomes are in the order of the tasks.
+    """
     outcomes: list[Float64Array] = [np.empty(0)] * len(tasks)
     for part in _alike(tasks):
         for i, curve in zip(part, train([tasks[i] for i in part]), strict=True):
@@ -177,7 +206,8 @@ def _in_parts(tasks: Sequence[Task], train: Callable[[Sequence[Task]], list[Floa
 def _alike(tasks: Sequence[Task]) -> list[list[int]]:
     """Numbers of tasks that go together: an ensemble's members all take the same steps.
 
-    So a member's epoch is, within UNLIKE, a pass over its own rows, and no small one makes the batches of all small.
+    So a member's epoch is, within UNLIKE, a pass over its own rows,
+    and no small one makes the batches of all small.
     """
     rows = [len(task.split.train) for task in tasks]
     order = sorted(range(len(tasks)), key=lambda i: rows[i])
@@ -186,10 +216,16 @@ def _alike(tasks: Sequence[Task]) -> list[list[int]]:
         if not runs or rows[i] > UNLIKE * rows[runs[-1][0]]:
             runs.append([])
         runs[-1].append(i)
-    return [part.tolist() for run in runs for part in np.array_split(run, -(-len(run) // MEMBERS_AT_ONCE))]
+    return [
+        part.tolist()
+        for run in runs
+        for part in np.array_split(run, -(-len(run) // MEMBERS_AT_ONCE))
+    ]
 
 
-def _curves(ensemble: Ensemble, tasks: Sequence[Task], epochs: int, *, last_only: bool = False) -> list[Float64Array]:
+def _curves(
+    ensemble: Ensemble, tasks: Sequence[Task], epochs: int, *, last_only: bool = False
+) -> list[Float64Array]:
     """For each task (epochs, test rows, emotions), or (1, ...) after the last epoch."""
     rows = [task.split.test for task in tasks]
     after: list[list[NDArray[np.float32]]] = [[] for _ in tasks]

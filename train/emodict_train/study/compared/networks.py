@@ -1,4 +1,6 @@
-"""EmotionDict and its ablations as networks of an ensemble: what is taken out or exchanged, and the loss."""
+"""EmotionDict and its ablations as networks of an ensemble:
+what is taken out or exchanged, and the loss.
+"""
 
 from __future__ import annotations
 
@@ -25,8 +27,9 @@ class Variant:
     Attributes:
         plan: how it is trained.
         model: sizes and switches of ModelSpec to change, by name.
-        fusion: what makes h: the `dictionary`; `none`, the Transformer alone; or, as in the paper's Table 7, the
-            `concatenation` of what the multi-modal and the modality-specific encoders give, or `attention` over it.
+        fusion: what makes h: the `dictionary`; `none`, the Transformer alone; or, as in the paper's
+            Table 7, the `concatenation` of what the multi-modal and the modality-specific encoders
+            give, or `attention` over it.
         tasks: which of the two auxiliary losses there are, if the plan has any.
         without: the modality that is left out.
         stop_on: the protocol whose folds decide when to stop; None: the study's own.
@@ -39,8 +42,12 @@ class Variant:
     without: str | None = None
     stop_on: str | None = None
 
-    def network(self, emotions: tuple[str, ...], features: FeatureSpec, mean_label: Tensor) -> AblationNetwork:
-        """A new network with random weights; `mean_label` (emotions,) is where it starts, if the plan says so."""
+    def network(
+        self, emotions: tuple[str, ...], features: FeatureSpec, mean_label: Tensor
+    ) -> AblationNetwork:
+        """A new network with random weights; `mean_label` (emotions,)
+        is where it starts, if the plan says so.
+        """
         sizes = dict(self.model)
         if self.fusion == "none":
             # Without a dictionary the encoder's own output is h.
@@ -81,7 +88,8 @@ class NoDictionary(Dictionary):
 
 
 class Concatenation(AblationNetwork):
-    """Table 7, (2): what all encoders give, side by side, takes the dictionary's place before the classifier.
+    """Table 7, (2): what all encoders give, side by side,
+    takes the dictionary's place before the classifier.
 
     There is no h then that auxiliary losses could compare the modalities with.
     """
@@ -103,15 +111,21 @@ class Concatenation(AblationNetwork):
     def output(self, x: Tensor) -> Output:
         model = self.emotion_dict
         weights = model.encoder(x)
-        parts = [encoder(x[:, model.token_slices[name]]) for name, encoder in model.modality_encoders.items()]
+        parts = [
+            encoder(x[:, model.token_slices[name]])
+            for name, encoder in model.modality_encoders.items()
+        ]
         latent = self.join(torch.stack([weights, *parts], dim=1))
         return Output(torch.log_softmax(model.classifier(latent), dim=-1), weights, latent)
 
 
 class Attention(Concatenation):
-    """Table 7, (3): a Transformer layer over what all encoders give, before the same concatenation."""
+    """Table 7, (3): a Transformer layer over what all encoders give,
+    before the same concatenation.
+    """
 
     def joining(self, spec: ModelSpec, encoders: int) -> nn.Module:
-        # As wide as its tokens, the encoders' outputs, with the heads and the feed-forward width of the encoders.
+        # As wide as its tokens, the encoders' outputs,
+        # with the heads and the feed-forward width of the encoders.
         attention = dataclasses.replace(spec, d_model=spec.elements, layers=1)
         return nn.Sequential(Transformer(attention, self.dropout), super().joining(spec, encoders))

@@ -1,4 +1,6 @@
-"""Protocols: which rows are held out to judge a method, and which within the rest to choose its parameters."""
+"""Protocols: which rows are held out to judge a method,
+and which within the rest to choose its parameters.
+"""
 
 from __future__ import annotations
 
@@ -17,14 +19,16 @@ from emodict_train.study.compared.data import StudyData
 logger = logging.getLogger(__name__)
 Indices = NDArray[np.intp]
 
-# The honest ones first. "windows" is the paper's subject-dependent split (section 4.2), "subjects" its other one.
+# The honest ones first. "windows" is the paper's subject-dependent split (section 4.2),
+# "subjects" its other one.
 PROTOCOLS = ("trials", "subjects", "windows")
 FOLDS = 5
 # Label distribution learning's benchmarks are judged by 10 folds (Geng, IEEE TKDE 28:7, 2016).
 FOLDS_WITHOUT_TRIALS = 10
 INNER_FOLDS = 3
 MIN_FOLDS = 2
-# Of several subjects each is a data set of its own, four fifths of which are trained on (the paper, section 4.2).
+# Of several subjects each is a data set of its own,
+# four fifths of which are trained on (the paper, section 4.2).
 PARTS_OF_A_SUBJECT = 5
 _LAST_WAY_OUT = "Add data, or use --protocols windows"
 
@@ -47,7 +51,12 @@ def protocols_for(data: StudyData, chosen: tuple[str, ...] = ()) -> tuple[str, .
     """
     unknown = [name for name in chosen if name not in PROTOCOLS]
     if unknown:
-        raise InputError("The protocol is unknown", expected=PROTOCOLS, got=", ".join(unknown), fix="Correct the name")
+        raise InputError(
+            "The protocol is unknown",
+            expected=PROTOCOLS,
+            got=", ".join(unknown),
+            fix="Correct the name",
+        )
     possible = tuple(name for name in PROTOCOLS if not _hindrance(data, name))
     for name in chosen:
         reason = _hindrance(data, name)
@@ -76,23 +85,31 @@ def default_folds(data: StudyData) -> int:
 def outer_splits(data: StudyData, protocol: str, *, folds: int, seed: int) -> tuple[Split, ...]:
     """What each method is trained on and judged by.
 
-    One subject is split into `folds` folds. Of several, each is a fold: held out as a whole ("subjects"), or split
-    once into four fifths and one.
+    One subject is split into `folds` folds. Of several, each is a fold: held out as a whole
+    ("subjects"), or split once into four fifths and one.
 
     Raises:
         TableError: too few trials or windows; whose is named.
     """
     if protocol == "subjects":
         everyone = np.arange(len(data))
-        return tuple(_leave_out(everyone, np.flatnonzero(data.subject == name), name) for name in data.subjects)
+        return tuple(
+            _leave_out(everyone, np.flatnonzero(data.subject == name), name)
+            for name in data.subjects
+        )
     rng = np.random.default_rng(seed)
     if len(data.subjects) == 1:
         held_out = _held_out(data, np.arange(len(data)), protocol, folds=folds, rng=rng)
-        return tuple(_leave_out(np.arange(len(data)), rows, f"fold {i + 1}") for i, rows in enumerate(held_out))
+        return tuple(
+            _leave_out(np.arange(len(data)), rows, f"fold {i + 1}")
+            for i, rows in enumerate(held_out)
+        )
     splits = []
     for name in data.subjects:
         own = np.flatnonzero(data.subject == name)
-        held_out = _held_out(data, own, protocol, folds=PARTS_OF_A_SUBJECT, rng=rng, first=True, whose=name)
+        held_out = _held_out(
+            data, own, protocol, folds=PARTS_OF_A_SUBJECT, rng=rng, first=True, whose=name
+        )
         splits.append(_leave_out(own, held_out[0], name))
     return tuple(splits)
 
@@ -117,11 +134,14 @@ def inner_splits(
     count, noun = len(np.unique(units)), "windows" if protocol == "windows" else "trials"
     if count < folds:
         raise TableError(
-            f"{data.source}: with {outer.name} held out, too few {noun} are left to choose parameters by",
+            f"{data.source}: with {outer.name} held out, "
+            f"too few {noun} are left to choose parameters by",
             expected=f"at least {folds} {noun}",
             got=count,
             # More folds leave more, but where this happens two trials for each would be missing.
-            fix="Add data" if protocol == "windows" or _tears_trials(data, outer) else _LAST_WAY_OUT,
+            fix="Add data"
+            if protocol == "windows" or _tears_trials(data, outer)
+            else _LAST_WAY_OUT,
         )
     held_out = k_folds(units, split="trials", folds=folds, rng=rng)
     return tuple(
@@ -137,7 +157,8 @@ def warn_of_unseen_emotions(data: StudyData, protocol: str, splits: tuple[Split,
         if unseen.any():
             names = [name for name, lacking in zip(data.emotions, unseen, strict=True) if lacking]
             logger.warning(
-                "Protocol %s, %s: no window to train on has any %s, so nothing can be learned about it",
+                "Protocol %s, %s: no window to train on has any %s, "
+                "so nothing can be learned about it",
                 protocol,
                 split.name,
                 ", ".join(names),
@@ -148,7 +169,11 @@ def _units(data: StudyData, rows: Indices, protocol: str) -> Indices:
     """(rows,) what is held out as a whole, by number."""
     if protocol == "windows":
         return np.arange(len(rows))
-    return data.trial[rows] if protocol == "trials" else np.unique(data.subject[rows], return_inverse=True)[1]
+    return (
+        data.trial[rows]
+        if protocol == "trials"
+        else np.unique(data.subject[rows], return_inverse=True)[1]
+    )
 
 
 def _held_out(
@@ -161,7 +186,8 @@ def _held_out(
     first: bool = False,
     whose: str = "",
 ) -> list[Indices]:
-    """The held-out part of `rows` in each fold; with `first` only the first one, the largest, has to be usable.
+    """The held-out part of `rows` in each fold; with `first` only the first one,
+    the largest, has to be usable.
 
     Raises:
         TableError: a fold would have fewer than two trials or windows.
@@ -170,7 +196,11 @@ def _held_out(
     count, needed = len(np.unique(units)), folds + 1 if first else 2 * folds
     if count < needed:
         where = f"{data.source}: subject '{whose}' has" if whose else f"{data.source} has"
-        part = f"hold a fifth of them out, two {protocol} or more" if first else f"fill {folds} folds with two each"
+        part = (
+            f"hold a fifth of them out, two {protocol} or more"
+            if first
+            else f"fill {folds} folds with two each"
+        )
         raise TableError(
             f"{where} too few {protocol} to {part}",
             expected=f"at least {needed} {protocol}",
@@ -181,7 +211,9 @@ def _held_out(
 
 
 def _way_out(protocol: str, count: int, *, several: bool) -> str:
-    """What helps where `count` trials or windows are too few; only folds that leave enough to choose by are offered."""
+    """What helps where `count` trials or windows are too few;
+    only folds that leave enough to choose by are offered.
+    """
     folds = count // 2
     if not several and folds >= MIN_FOLDS and count - math.ceil(count / folds) >= INNER_FOLDS:
         return f"Use --folds {folds}, or add data"

@@ -28,9 +28,10 @@ class RivalMethod:
 
     Attributes:
         name: one of ONE_STEP_RIVALS.
-        seeds: how many are trained of a rival that draws random numbers, which the candidates do not name; None:
-            it draws none.
-        z_score: scale the features; otherwise the rival sees them as they are. What is missing is 0 either way.
+        seeds: how many are trained of a rival that draws random numbers,
+            which the candidates do not name; None: it draws none.
+        z_score: scale the features; otherwise the rival sees them as they are.
+            What is missing is 0 either way.
     """
 
     name: str
@@ -40,7 +41,9 @@ class RivalMethod:
     # Nothing is trained in epochs.
     steps: ClassVar[int] = 1
 
-    def predict(self, data: StudyData, tasks: Sequence[Task], candidate: Candidate) -> list[Float64Array]:
+    def predict(
+        self, data: StudyData, tasks: Sequence[Task], candidate: Candidate
+    ) -> list[Float64Array]:
         """For each task (1, test rows, emotions)."""
         return [self._predict_one(data, task, candidate)[None] for task in tasks]
 
@@ -57,7 +60,9 @@ class RivalMethod:
 
 
 def rival_methods(data: StudyData, *, seeds: int) -> tuple[RivalMethod, ...]:
-    """Every rival without epochs; on rows without a feature spec (s-JAFFE) they see the features as they are."""
+    """Every rival without epochs; on rows without a feature spec (s-JAFFE)
+    they see the features as they are.
+    """
     return tuple(
         RivalMethod(
             name,

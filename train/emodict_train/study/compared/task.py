@@ -41,15 +41,17 @@ class Latents:
 
 
 class Method(Protocol):
-    """A way to predict distributions; it travels to worker processes, so it and its candidates can be pickled.
+    """A way to predict distributions; it travels to worker processes,
+    so it and its candidates can be pickled.
 
     Attributes:
         candidates: the hyper-parameters among which nested selection chooses.
         seeds: how many seeds are trained; None: it is deterministic, and one is enough.
 
-    A method may have more, which a study looks for: `steps`, how many steps `predict` returns (of one step and one
-    candidate nothing has to be selected); `epochs`, how often it goes through its rows, to foresee the time;
-    `stop_on`, a protocol whose kind of inner folds decides in place of the study's; and what the protocols below say.
+    A method may have more, which a study looks for: `steps`, how many steps `predict` returns (of
+    one step and one candidate nothing has to be selected); `epochs`, how often it goes through its
+    rows, to foresee the time; `stop_on`, a protocol whose kind of inner folds decides in place of
+    the study's; and what the protocols below say.
     """
 
     @property
@@ -61,8 +63,12 @@ class Method(Protocol):
     @property
     def seeds(self) -> int | None: ...
 
-    def predict(self, data: StudyData, tasks: Sequence[Task], candidate: Candidate) -> list[Float64Array]:
-        """For each task (steps, test rows, emotions): the prediction after each step (epoch) of training."""
+    def predict(
+        self, data: StudyData, tasks: Sequence[Task], candidate: Candidate
+    ) -> list[Float64Array]:
+        """For each task (steps, test rows, emotions):
+        the prediction after each step (epoch) of training.
+        """
         ...
 
 
@@ -71,7 +77,9 @@ class DescribesSteps(Protocol):
     """A method whose steps are not just epochs."""
 
     def describe_step(self, step: int) -> dict[str, Any]:
-        """What a step of `predict`, counted from 0, stands for: "epochs", and what else belongs to it."""
+        """What a step of `predict`, counted from 0, stands for: "epochs",
+        and what else belongs to it.
+        """
         ...
 
 
@@ -79,6 +87,10 @@ class DescribesSteps(Protocol):
 class HasLatents(Protocol):
     """A method that can show what goes on inside it."""
 
-    def latents(self, data: StudyData, split: Split, candidate: Candidate, step: int, seed: int) -> Latents:
-        """For the test rows, after step number `step`, counted from 0 as in what `predict` returns."""
+    def latents(
+        self, data: StudyData, split: Split, candidate: Candidate, step: int, seed: int
+    ) -> Latents:
+        """For the test rows, after step number `step`,
+        counted from 0 as in what `predict` returns.
+        """
         ...

@@ -1,4 +1,6 @@
-"""What a study found: held-out predictions of every method under every protocol, and their measures as a table."""
+"""What a study found: held-out predictions of every method under every protocol,
+and their measures as a table.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,8 @@ class Predictions:
         rows: (n,) rows of the data; each was held out by the fold beside it.
         fold: (n,) number of the outer fold.
         distribution: (seeds, n, emotions); one seed where the method is deterministic.
-        chosen: for each outer fold, in the order of their numbers, the candidate and "epochs" that were selected.
+        chosen: for each outer fold, in the order of their numbers,
+            the candidate and "epochs" that were selected.
         cpu_s: processor time of training, selection included.
     """
 
@@ -54,8 +57,9 @@ class Results:
     Attributes:
         predictions: by (protocol, method), in the order of the tables.
         latents: by protocol.
-        about: command, quick, seeds, folds, seed, software, started, seconds; missing: {protocol: {method: the
-            reason as a clause}} of what could not be run; left_out: {protocol: reason} of what the data do not fit.
+        about: command, quick, seeds, folds, seed, software, started, seconds; missing: {protocol:
+            {method: the reason as a clause}} of what could not be run; left_out: {protocol: reason}
+            of what the data do not fit.
     """
 
     data: StudyData
@@ -96,12 +100,27 @@ class Score:
 _WORDS = ("protocol", "method", "chosen", "source")
 _COUNTS = ("fold", "seed", "rows")
 _FLAGS = ("quick", "simulated")
-COLUMNS = ("protocol", "method", "fold", "seed", *METRICS, "rows", "chosen", "quick", "simulated", "source")
+COLUMNS = (
+    "protocol",
+    "method",
+    "fold",
+    "seed",
+    *METRICS,
+    "rows",
+    "chosen",
+    "quick",
+    "simulated",
+    "source",
+)
 
 
 def scores(results: Results) -> tuple[Score, ...]:
     """The measures of every protocol, method, fold and seed, in this order."""
-    return tuple(score for predictions in results.predictions.values() for score in _scores_of(predictions, results))
+    return tuple(
+        score
+        for predictions in results.predictions.values()
+        for score in _scores_of(predictions, results)
+    )
 
 
 def _scores_of(predictions: Predictions, results: Results) -> Iterator[Score]:
@@ -124,7 +143,9 @@ def _scores_of(predictions: Predictions, results: Results) -> Iterator[Score]:
 
 
 def _plain(value: Any) -> Any:
-    """A candidate's value as JSON knows it: NumPy's numbers as numbers, anything else by its name."""
+    """A candidate's value as JSON knows it: NumPy's numbers as numbers,
+    anything else by its name.
+    """
     return value.tolist() if isinstance(value, np.ndarray | np.generic) else str(value)
 
 
@@ -163,6 +184,8 @@ def _import_pyarrow() -> ModuleType:
     try:
         import pyarrow
     except ImportError as error:
-        raise MissingDependencyError("pyarrow", extra="parquet", purpose="Writing results.parquet") from error
+        raise MissingDependencyError(
+            "pyarrow", extra="parquet", purpose="Writing results.parquet"
+        ) from error
     module: ModuleType = pyarrow
     return module

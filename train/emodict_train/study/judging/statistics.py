@@ -1,10 +1,11 @@
 """What may be said of a study's measures: means and spreads, ranks, intervals and tests.
 
-Windows are never resampled. The windows of one trial share its label and nearly its features, so hundreds of them
-are about as much evidence as one; an interval that resamples windows is many times too narrow and any difference
-"significant". What is drawn, flipped and counted here is the trial or, where people are held out and there are
-MIN_SUBJECTS of them or more, the person. Measures of a row are averaged over a method's seeds first: seeds are
-repeats of one method and no evidence about people or trials.
+Windows are never resampled. The windows of one trial share its label and nearly its features, so
+hundreds of them are about as much evidence as one; an interval that resamples windows is many
+times too narrow and any difference "significant". What is drawn, flipped and counted here is the
+trial or, where people are held out and there are MIN_SUBJECTS of them or more, the person.
+Measures of a row are averaged over a method's seeds first: seeds are repeats of one method and no
+evidence about people or trials.
 """
 
 from __future__ import annotations
@@ -53,7 +54,9 @@ class Spread:
 
 
 def spread(scores: Sequence[Score]) -> Spread:
-    """Mean and standard deviation over every fold and seed of one method, each fold counting once."""
+    """Mean and standard deviation over every fold and seed of one method,
+    each fold counting once.
+    """
     values = np.array([[score.metrics[name] for name in METRICS] for score in scores])
     sd = values.std(axis=0, ddof=1) if len(values) > 1 else np.full(len(METRICS), np.nan)
     mean = values.mean(axis=0)
@@ -65,7 +68,9 @@ def spread(scores: Sequence[Score]) -> Spread:
 
 
 def ranks(values: Float64Array) -> Float64Array:
-    """(..., methods) -> ranks along the last axis: 1 is the smallest, ties share their mean, NaN is last."""
+    """(..., methods) -> ranks along the last axis: 1 is the smallest,
+    ties share their mean, NaN is last.
+    """
     values = np.where(np.isnan(values), np.inf, values)
     smaller = (values[..., None, :] < values[..., :, None]).sum(axis=-1)
     equal = (values[..., None, :] == values[..., :, None]).sum(axis=-1)
@@ -90,7 +95,9 @@ class Ranking:
 
 
 def ranking(means: Mapping[str, Mapping[str, float]]) -> Ranking:
-    """Rank methods by each measure of `means` {method: {measure: mean}}, and by the average of the six ranks."""
+    """Rank methods by each measure of `means` {method: {measure: mean}},
+    and by the average of the six ranks.
+    """
     oriented = [[_oriented(mean[name], name) for mean in means.values()] for name in METRICS]
     by_measure = ranks(np.array(oriented)).T
     average: Float64Array = by_measure.mean(axis=1)
@@ -121,15 +128,21 @@ class Clusters:
 
 
 def clusters_of(data: StudyData, protocol: str) -> Clusters:
-    """Subjects where subjects are held out and there are MIN_SUBJECTS or more, trials elsewhere; never windows.
+    """Subjects where subjects are held out and there are MIN_SUBJECTS or more,
+    trials elsewhere; never windows.
 
-    Data that do not say which rows belong together, such as s-JAFFE, have a trial for each row: then it is rows.
+    Data that do not say which rows belong together, such as s-JAFFE,
+    have a trial for each row: then it is rows.
     """
     people, subject = np.unique(data.subject, return_inverse=True)
     if protocol == "subjects" and len(people) >= MIN_SUBJECTS:
         return Clusters("subjects", subject.reshape(-1), len(people))
-    pairs, trial = np.unique(np.stack([subject.reshape(-1), data.trial]), axis=1, return_inverse=True)
-    return Clusters("rows" if pairs.shape[1] == len(data.trial) else "trials", trial.reshape(-1), pairs.shape[1])
+    pairs, trial = np.unique(
+        np.stack([subject.reshape(-1), data.trial]), axis=1, return_inverse=True
+    )
+    return Clusters(
+        "rows" if pairs.shape[1] == len(data.trial) else "trials", trial.reshape(-1), pairs.shape[1]
+    )
 
 
 @dataclass(frozen=True)
@@ -151,7 +164,8 @@ class ClusterKL:
 
 
 def cluster_kl(results: Results, protocol: str, methods: Iterable[str]) -> ClusterKL:
-    """KL by cluster of those of `methods` that ran under the protocol and whose predictions are finite.
+    """KL by cluster of those of `methods` that ran under the protocol and
+    whose predictions are finite.
 
     Rows that one of them did not predict are left out for all, so that every comparison is paired.
     """
@@ -160,18 +174,27 @@ def cluster_kl(results: Results, protocol: str, methods: Iterable[str]) -> Clust
     by_row = {method: row_kl(results.predictions[protocol, method], data) for method in ran}
     finite = {method: kl for method, kl in by_row.items() if not np.isinf(kl).any()}
     clusters = clusters_of(data, protocol)
-    common = np.all([~np.isnan(kl) for kl in finite.values()], axis=0) if finite else np.zeros(len(data.D), dtype=bool)
+    common = (
+        np.all([~np.isnan(kl) for kl in finite.values()], axis=0)
+        if finite
+        else np.zeros(len(data.D), dtype=bool)
+    )
     kept = clusters.of_row[common]
     rows = np.bincount(kept, minlength=clusters.count)
-    sums = [np.bincount(kept, kl[common], minlength=clusters.count)[rows > 0] for kl in finite.values()]
+    sums = [
+        np.bincount(kept, kl[common], minlength=clusters.count)[rows > 0] for kl in finite.values()
+    ]
     kl = np.array(sums).reshape(len(finite), int((rows > 0).sum())) / rows[rows > 0]
     return ClusterKL(tuple(finite), clusters.unit, kl)
 
 
 def row_kl(predictions: Predictions, data: StudyData) -> Float64Array:
-    """(rows of the data,) KL averaged over seeds; NaN where the method was not asked, inf where it gave no number."""
+    """(rows of the data,) KL averaged over seeds; NaN where the method was not asked,
+    inf where it gave no number.
+    """
     of_seed = [
-        distribution_metrics(data.D[predictions.rows], distribution)["kl"] for distribution in predictions.distribution
+        distribution_metrics(data.D[predictions.rows], distribution)["kl"]
+        for distribution in predictions.distribution
     ]
     kl = np.mean(of_seed, axis=0)
     total = np.bincount(predictions.rows, np.where(np.isnan(kl), np.inf, kl), minlength=len(data.D))
@@ -224,18 +247,21 @@ class Comparison:
 def compare(
     found: ClusterKL, reference: str, *, rng: np.random.Generator, resamples: int = RESAMPLES
 ) -> tuple[Comparison, ...]:
-    """Compare every other method with `reference` by a paired cluster bootstrap and a sign-flip permutation test.
+    """Compare every other method with `reference` by a paired cluster bootstrap and a
+    sign-flip permutation test.
 
-    Clusters are drawn with replacement, all methods on the same draws. Training is not repeated: the intervals are
-    about other trials (people) for the models of these folds and seeds. P values are adjusted by Holm over the
-    methods. Nothing is compared where the reference did not run.
+    Clusters are drawn with replacement, all methods on the same draws. Training is not repeated:
+    the intervals are about other trials (people) for the models of these folds and seeds. P values
+    are adjusted by Holm over the methods. Nothing is compared where the reference did not run.
     """
     if reference not in found.methods:
         return ()
     others = tuple(method for method in found.methods if method != reference)
     sides = np.array([found.of(method) for method in (*others, reference)])
     p = sign_flip_p(sides[:-1] - sides[-1], rng=rng, flips=resamples)
-    resampled = _Resampled(sides.mean(axis=1), bootstrap_means(sides, rng=rng, resamples=resamples), _left_out(sides))
+    resampled = _Resampled(
+        sides.mean(axis=1), bootstrap_means(sides, rng=rng, resamples=resamples), _left_out(sides)
+    )
     return tuple(
         Comparison(
             method=method,
@@ -269,7 +295,9 @@ class _Resampled:
     drawn: Float64Array
     left_out: Float64Array
 
-    def interval(self, i: int, statistic: Callable[[Float64Array, Float64Array], Float64Array]) -> Interval:
+    def interval(
+        self, i: int, statistic: Callable[[Float64Array, Float64Array], Float64Array]
+    ) -> Interval:
         """The interval of statistic(method i, reference)."""
         sides = (self.mean, self.drawn, self.left_out)
         estimate, replicates, jackknife = (statistic(side[i], side[-1]) for side in sides)
@@ -293,8 +321,12 @@ def _left_out(values: Float64Array) -> Float64Array:
     return mean
 
 
-def bootstrap_means(values: Float64Array, *, rng: np.random.Generator, resamples: int) -> Float64Array:
-    """(methods, clusters) -> (methods, resamples): means over clusters drawn with replacement, the same for all."""
+def bootstrap_means(
+    values: Float64Array, *, rng: np.random.Generator, resamples: int
+) -> Float64Array:
+    """(methods, clusters) -> (methods, resamples):
+    means over clusters drawn with replacement, the same for all.
+    """
     count = values.shape[1]
     means: Float64Array = np.empty((len(values), resamples))
     for start, size in _batches(resamples, count):
@@ -305,9 +337,14 @@ def bootstrap_means(values: Float64Array, *, rng: np.random.Generator, resamples
 
 
 def bca_interval(
-    estimate: float, replicates: Float64Array, jackknife: Float64Array, *, confidence: float = CONFIDENCE
+    estimate: float,
+    replicates: Float64Array,
+    jackknife: Float64Array,
+    *,
+    confidence: float = CONFIDENCE,
 ) -> Interval:
-    """The bias-corrected and accelerated bootstrap interval (Efron, J. Am. Stat. Assoc. 82:171, 1987).
+    """The bias-corrected and accelerated bootstrap interval (Efron, J. Am.
+    Stat. Assoc. 82:171, 1987).
 
     Args:
         replicates: (resamples,) the statistic of each resample.
@@ -332,15 +369,19 @@ def bca_interval(
     return Interval(float(low), float(high))
 
 
-def sign_flip_p(differences: Float64Array, *, rng: np.random.Generator, flips: int = RESAMPLES) -> Float64Array:
+def sign_flip_p(
+    differences: Float64Array, *, rng: np.random.Generator, flips: int = RESAMPLES
+) -> Float64Array:
     """(methods, clusters) paired differences -> (methods,) two-sided p of a mean of 0.
 
-    If neither method were better, the sign of each cluster's difference would be a coin's: all sign patterns are
-    tried where there are at most 2^EXACT_CLUSTERS of them, else `flips` random ones, the observed counted as one
-    more, so that p is never 0 (Phipson and Smyth, Stat. Appl. Genet. Mol. Biol. 9:39, 2010).
+    If neither method were better, the sign of each cluster's difference would be a coin's: all
+    sign patterns are tried where there are at most 2^EXACT_CLUSTERS of them, else `flips` random
+    ones, the observed counted as one more, so that p is never 0 (Phipson and Smyth, Stat. Appl.
+    Genet. Mol. Biol. 9:39, 2010).
     """
     count = differences.shape[1]
-    # Sums in another order differ in their last bits, and the observed pattern must count as reaching itself.
+    # Sums in another order differ in their last bits,
+    # and the observed pattern must count as reaching itself.
     bar = np.abs(differences.sum(axis=1)) - 1e-12 * np.abs(differences).sum(axis=1)
     exact = count <= EXACT_CLUSTERS
     patterns = _all_signs(count) if exact else _random_signs(flips, count, rng)
@@ -381,9 +422,11 @@ def holm(p: Float64Array) -> Float64Array:
 
 
 def best_rival(found: ClusterKL) -> str | None:
-    """The method of the lowest KL that is neither EmotionDict nor the mean label; None where there is none.
+    """The method of the lowest KL that is neither EmotionDict nor the mean label;
+    None where there is none.
 
-    It is found on the very rows it is then compared on, which flatters it: an advantage over it is safe to report.
+    It is found on the very rows it is then compared on, which flatters it:
+    an advantage over it is safe to report.
     """
     rivals = [method for method in found.methods if method not in (*OURS, MEAN_LABEL)]
     return min(rivals, key=lambda method: float(found.of(method).mean()), default=None)
@@ -391,14 +434,17 @@ def best_rival(found: ClusterKL) -> str | None:
 
 @dataclass(frozen=True)
 class FoldRanks:
-    """How methods rank in each fold by one measure (Demsar, J. Mach. Learn. Res. 7:1, 2006), folds as his data sets.
+    """How methods rank in each fold by one measure (Demsar, J. Mach. Learn. Res. 7:1,
+    2006), folds as his data sets.
 
-    Folds share training rows, so they are less independent than data sets: read the test as a description.
+    Folds share training rows, so they are less independent than data sets:
+    read the test as a description.
 
     Attributes:
         ranks: (folds, methods) of the mean over seeds; 1 is best.
         p: of Friedman's test that all methods rank alike.
-        critical_difference: of average ranks, Nemenyi at 5 %; NaN with fewer than two folds or methods.
+        critical_difference: of average ranks, Nemenyi at 5 %;
+            NaN with fewer than two folds or methods.
     """
 
     methods: tuple[str, ...]
@@ -414,22 +460,39 @@ class FoldRanks:
         return mean
 
 
-def fold_ranks(scores: Sequence[Score], protocol: str, methods: Sequence[str], *, metric: str = "kl") -> FoldRanks:
-    """Rank those of `methods` that ran under the protocol, fold by fold; folds that one of them lacks are left out."""
+def fold_ranks(
+    scores: Sequence[Score], protocol: str, methods: Sequence[str], *, metric: str = "kl"
+) -> FoldRanks:
+    """Rank those of `methods` that ran under the protocol, fold by fold;
+    folds that one of them lacks are left out.
+    """
     values: dict[str, dict[int, list[float]]] = {}
     for score in scores:
         if score.protocol == protocol and score.method in methods:
-            values.setdefault(score.method, {}).setdefault(score.fold, []).append(score.metrics[metric])
-    folds = sorted(set.intersection(*(set(of_fold) for of_fold in values.values()))) if values else []
-    table = [[_oriented(float(np.mean(of_fold[f])), metric) for of_fold in values.values()] for f in folds]
+            values.setdefault(score.method, {}).setdefault(score.fold, []).append(
+                score.metrics[metric]
+            )
+    folds = (
+        sorted(set.intersection(*(set(of_fold) for of_fold in values.values()))) if values else []
+    )
+    table = [
+        [_oriented(float(np.mean(of_fold[f])), metric) for of_fold in values.values()]
+        for f in folds
+    ]
     by_fold = ranks(np.array(table).reshape(len(folds), len(values)))
     return FoldRanks(
-        tuple(values), metric, by_fold, friedman_p(by_fold), critical_difference(len(values), folds=len(folds))
+        tuple(values),
+        metric,
+        by_fold,
+        friedman_p(by_fold),
+        critical_difference(len(values), folds=len(folds)),
     )
 
 
 def friedman_p(by_fold: Float64Array) -> float:
-    """P of Friedman's test, corrected for ties, of (folds, methods) ranks; NaN with fewer than two of either."""
+    """P of Friedman's test, corrected for ties, of (folds, methods) ranks;
+    NaN with fewer than two of either.
+    """
     from scipy.stats import chi2
 
     folds, methods = by_fold.shape
@@ -443,7 +506,9 @@ def friedman_p(by_fold: Float64Array) -> float:
 
 
 def critical_difference(methods: int, *, folds: int, alpha: float = 0.05) -> float:
-    """How far average ranks must lie apart by Nemenyi's test: q sqrt(k (k + 1) / 6 N), q of Tukey over sqrt 2."""
+    """How far average ranks must lie apart by Nemenyi's test:
+    q sqrt(k (k + 1) / 6 N), q of Tukey over sqrt 2.
+    """
     from scipy.stats import studentized_range
 
     if folds < 2 or methods < 2:

@@ -1,4 +1,6 @@
-"""CellStore: every finished cell of a study in a file of its own, found again only by the very same work."""
+"""CellStore: every finished cell of a study in a file of its own,
+found again only by the very same work.
+"""
 
 from __future__ import annotations
 
@@ -40,8 +42,9 @@ class Finished:
 class CellStore:
     """The cells of a study's folder that belong to these data.
 
-    A cell is known by all that its numbers depend on: the data, the rows and seeds of its tasks, the method with
-    its settings, the candidates, and the software. What changes any of it never finds an older cell.
+    A cell is known by all that its numbers depend on: the data, the rows and seeds of its
+    tasks, the method with its settings, the candidates, and the software. What changes any of
+    it never finds an older cell.
     """
 
     def __init__(self, study: Path, *, data_digest: str) -> None:
@@ -104,17 +107,22 @@ def software() -> str:
 
     ours = f"emodict {__version__}, torch {torch.__version__}, numpy {np.__version__}"
     # The rivals' solvers.
-    return ", ".join([ours, *(f"{package} {_version(package)}" for package in ("scipy", "scikit-learn"))])
+    return ", ".join(
+        [ours, *(f"{package} {_version(package)}" for package in ("scipy", "scikit-learn"))]
+    )
 
 
 @functools.cache
 def _version(package: str) -> str:
-    """Of an installed package, which is slow to import, and slow enough to ask of the disk for every cell."""
+    """Of an installed package, which is slow to import,
+    and slow enough to ask of the disk for every cell.
+    """
     return importlib.metadata.version(package)
 
 
 def settings_of(method: Method) -> str:
-    """All that a method was made with, but its seeds and candidates: a cell names those that it uses.
+    """All that a method was made with, but its seeds and candidates:
+    a cell names those that it uses.
 
     Where objects lie in memory differs from run to run, so it is left out.
     """

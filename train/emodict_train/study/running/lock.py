@@ -20,8 +20,8 @@ LOCK_FILE = ".study.lock"
 def locked(study: Path) -> Iterator[None]:
     """Hold the folder's lock; the file says which process does.
 
-    The system takes the lock from a process that ends, however it ends: a file left behind by a dead study does
-    not stop the next one.
+    The system takes the lock from a process that ends, however it ends: a file left behind by a
+    dead study does not stop the next one.
 
     Raises:
         OutputError: another study holds it, or it cannot be written.
@@ -44,7 +44,8 @@ def locked(study: Path) -> Iterator[None]:
 
 def _take(handle: TextIO, study: Path) -> None:
     try:
-        # The kind that network file systems know too; unlike flock's, a child process does not inherit it.
+        # The kind that network file systems know too; unlike flock's,
+        # a child process does not inherit it.
         fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         handle.seek(0)

@@ -1,4 +1,6 @@
-"""workers: the same function over many items, here, in processes of this machine, or on a Dask cluster."""
+"""workers: the same function over many items, here,
+in processes of this machine, or on a Dask cluster.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,9 @@ _GOES_ON = "the same command goes on from what is finished"
 
 
 class Workers(Protocol):
-    """function(shared, item) for all items; the outcomes come as they are finished, in any order."""
+    """function(shared, item) for all items;
+    the outcomes come as they are finished, in any order.
+    """
 
     def __call__(
         self, function: Callable[[Shared, Item], Outcome], shared: Shared, items: Iterable[Item]
@@ -39,7 +43,8 @@ def cores() -> int:
 
 @contextlib.contextmanager
 def workers(jobs: int, dask: str | None) -> Iterator[Workers]:
-    """`jobs` processes of this machine (1: this one), or all workers of the cluster at tcp://host:port.
+    """`jobs` processes of this machine (1: this one),
+    or all workers of the cluster at tcp://host:port.
 
     Raises:
         InputError: a number of processes that cannot be, or a cluster that cannot do the work.

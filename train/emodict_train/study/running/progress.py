@@ -1,4 +1,6 @@
-"""Ledger: how much of a study is done, in processor time that is learned from the cells that are finished."""
+"""Ledger: how much of a study is done,
+in processor time that is learned from the cells that are finished.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,8 @@ class Ledger:
     _left: dict[Key, int] = field(default_factory=lambda: defaultdict(int))
     _rows: dict[Key, int] = field(default_factory=lambda: defaultdict(int))
     _cpu_s: dict[Key, float] = field(default_factory=lambda: defaultdict(float))
-    # What a row costs a method that nothing is known of yet, against others: it goes through it so many times.
+    # What a row costs a method that nothing is known of yet, against others:
+    # it goes through it so many times.
     _epochs: dict[Key, int] = field(default_factory=dict)
     _spent_s: float = 0.0
 
@@ -51,7 +54,9 @@ class Ledger:
 
     @property
     def left_s(self) -> float:
-        """Processor time of what is still to be done; NaN while half of it is of methods that nothing is known of."""
+        """Processor time of what is still to be done;
+        NaN while half of it is of methods that nothing is known of.
+        """
         known = sum(rows * self._rate(key) for key, rows in self._left.items() if self._rows[key])
         left = self._left_s()
         return left if known >= left / 2 else math.nan
@@ -60,7 +65,9 @@ class Ledger:
         return sum(rows * self._rate(key) for key, rows in self._left.items() if rows)
 
     def _rate(self, key: Key) -> float:
-        """Seconds for a row: a method's own, or else as if every method took as long for an epoch."""
+        """Seconds for a row: a method's own,
+        or else as if every method took as long for an epoch.
+        """
         if self._rows[key]:
             return self._cpu_s[key] / self._rows[key]
         row_epochs = sum(rows * self._epochs[known] for known, rows in self._rows.items() if rows)

@@ -1,4 +1,6 @@
-"""run_study: every method under every protocol, cell by cell, so that a study goes on where it was stopped."""
+"""run_study: every method under every protocol, cell by cell,
+so that a study goes on where it was stopped.
+"""
 
 from __future__ import annotations
 
@@ -59,7 +61,8 @@ class StudyOptions:
 
     Attributes:
         protocols: () for all that the data allow.
-        methods: names, or first halves of names (`components` for `components: full` ...); () for all.
+        methods: names, or first halves of names (`components` for
+            `components: full` ...); () for all.
         seeds: of each method that draws random numbers; seed, seed + 1, ...
         folds: None for as many as fit the data (see protocols.default_folds).
         seed: of the folds as well.
@@ -108,13 +111,15 @@ def run_study(
     command: str = "",
     on_progress: OnProgress = lambda progressed: None,
 ) -> tuple[Results, tuple[Failure, ...]]:
-    """Judge the methods of each protocol on the data and write all there is to see of it into the folder.
+    """Judge the methods of each protocol on the data and write all there is to
+    see of it into the folder.
 
-    A method that fails loses itself and no other; see `refuse_failures`. What an earlier run of the same study
-    finished in this folder is not done again.
+    A method that fails loses itself and no other; see `refuse_failures`. What an earlier run of the
+    same study finished in this folder is not done again.
 
     Raises:
-        InputError: data that the protocols do not fit, unknown names, a folder that cannot be used, or in use.
+        InputError: data that the protocols do not fit, unknown names,
+            a folder that cannot be used, or in use.
         EmodictError: no method has any numbers.
     """
     plan = plan_study(data, options)
@@ -125,7 +130,11 @@ def run_study(
         results, failures = compute_study(
             data, plan, methods, options, folder, command=command, on_progress=on_progress
         )
-        write_outputs(results, {name: [fold.outer for fold in folds] for name, folds in plan.folds.items()}, folder)
+        write_outputs(
+            results,
+            {name: [fold.outer for fold in folds] for name, folds in plan.folds.items()},
+            folder,
+        )
     return results, failures
 
 
@@ -139,7 +148,8 @@ def compute_study(
     command: str = "",
     on_progress: OnProgress = lambda progressed: None,
 ) -> tuple[Results, tuple[Failure, ...]]:
-    """The results of a study and what failed in it; only the finished cells are written into the folder.
+    """The results of a study and what failed in it;
+    only the finished cells are written into the folder.
 
     Whoever calls this holds the folder's lock.
 
@@ -151,7 +161,13 @@ def compute_study(
     store = CellStore(folder, data_digest=data.digest)
     processes = None if options.dask else options.jobs
     with workers(options.jobs, options.dask) as pool:
-        study = _Study(data, plan, methods, options, Runner(data, store, pool, on_progress, processes=processes))
+        study = _Study(
+            data,
+            plan,
+            methods,
+            options,
+            Runner(data, store, pool, on_progress, processes=processes),
+        )
         predictions, latents = study.run()
     on_progress(Progressed(study.runner.cells, 1.0, "tables and figures", 0.0))
     if not predictions:
@@ -167,9 +183,11 @@ def compute_study(
 
 
 def plan_study(data: StudyData, options: StudyOptions) -> StudyPlan:
-    """The folds of each protocol, the honest ones first; emotions that a fold cannot learn are warned of.
+    """The folds of each protocol, the honest ones first;
+    emotions that a fold cannot learn are warned of.
 
-    Where nobody chose protocols, one that the data do not fit is left out, which is warned of as well.
+    Where nobody chose protocols, one that the data do not fit is left out,
+    which is warned of as well.
 
     Raises:
         InputError: an unknown protocol, or data that do not fit a chosen one, or any.
@@ -195,9 +213,15 @@ def plan_study(data: StudyData, options: StudyOptions) -> StudyPlan:
 
 
 def _folds(data: StudyData, protocol: str, options: StudyOptions) -> tuple[Fold, ...]:
-    outer = outer_splits(data, protocol, folds=options.folds or default_folds(data), seed=options.seed)
+    outer = outer_splits(
+        data, protocol, folds=options.folds or default_folds(data), seed=options.seed
+    )
     return tuple(
-        Fold(i, split, inner_splits(data, split, protocol, folds=options.inner_folds, seed=options.seed))
+        Fold(
+            i,
+            split,
+            inner_splits(data, split, protocol, folds=options.inner_folds, seed=options.seed),
+        )
         for i, split in enumerate(outer)
     )
 
@@ -211,7 +235,9 @@ def choose_methods(methods: Methods, names: Sequence[str]) -> Methods:
         InputError: a name that none has.
     """
     known = {method.name: method for own in methods.values() for method in own}
-    unknown = [name for name in names if not any(_is_named(method, name) for method in known.values())]
+    unknown = [
+        name for name in names if not any(_is_named(method, name) for method in known.values())
+    ]
     if unknown:
         raise InputError(
             "There is no such method",
@@ -247,19 +273,26 @@ def refuse_failures(failures: Sequence[Failure]) -> None:
     kind = EmodictError if any(failure.ours for failure in failures) else InputError
     raise kind(
         f"Not everything could be run. {'. '.join(reasons)}",
-        fix="The same command tries it again and keeps the rest; EMODICT_DEBUG=1 says where it failed",
+        fix="The same command tries it again and keeps the rest; "
+        "EMODICT_DEBUG=1 says where it failed",
     )
 
 
 def _prepare(folder: Path) -> None:
-    """Make the folder; refuse one that holds something else, for a mistyped -o must not spill files into it.
+    """Make the folder; refuse one that holds something else,
+    for a mistyped -o must not spill files into it.
 
     Raises:
         OutputError: it is a file, cannot be made, or holds other things.
     """
-    fix, expected = "Choose another folder with -o", "a new folder, an empty one, or that of an earlier study"
+    fix, expected = (
+        "Choose another folder with -o",
+        "a new folder, an empty one, or that of an earlier study",
+    )
     if folder.exists() and not folder.is_dir():
-        raise OutputError(f"Cannot write a study to {folder}", expected=expected, got="a file", fix=fix)
+        raise OutputError(
+            f"Cannot write a study to {folder}", expected=expected, got="a file", fix=fix
+        )
     # A user may have deleted the cells of a finished study.
     known = any((folder / mark).exists() for mark in (CELLS_FOLDER, ABOUT_FILE, LOCK_FILE))
     if folder.is_dir() and any(folder.iterdir()) and not known:
@@ -283,20 +316,39 @@ def _describe(options: StudyOptions, plan: StudyPlan) -> dict[str, Any]:
 
 
 class _Study:
-    """The cells of a study in the order in which they need each other: selection, then what was selected."""
+    """The cells of a study in the order in which they need each other:
+    selection, then what was selected.
+    """
 
     def __init__(
-        self, data: StudyData, plan: StudyPlan, methods: Methods, options: StudyOptions, runner: Runner
+        self,
+        data: StudyData,
+        plan: StudyPlan,
+        methods: Methods,
+        options: StudyOptions,
+        runner: Runner,
     ) -> None:
-        self._data, self._plan, self._methods, self._options, self.runner = data, plan.folds, methods, options, runner
+        self._data, self._plan, self._methods, self._options, self.runner = (
+            data,
+            plan.folds,
+            methods,
+            options,
+            runner,
+        )
 
     def run(self) -> tuple[dict[tuple[str, str], Predictions], dict[str, Latents]]:
         """Everything, as Results wants it."""
-        selection = [cell for protocol, method in self._pairs() for cell in self._selection_cells(protocol, method)]
+        selection = [
+            cell
+            for protocol, method in self._pairs()
+            for cell in self._selection_cells(protocol, method)
+        ]
         self.runner.expect(selection)
         for protocol, method in self._pairs():
             # As many rows as the final cells will have: they are known, whatever is chosen.
-            self.runner.expect(self._chosen_cells(protocol, method, _any_choice(self._plan[protocol])))
+            self.runner.expect(
+                self._chosen_cells(protocol, method, _any_choice(self._plan[protocol]))
+            )
         choices = self._choices(selection, self.runner.run(selection))
         for pair in self._pairs():
             if _key(pair) not in choices:
@@ -330,7 +382,9 @@ class _Study:
         if not needs_selection(method):
             return []
         try:
-            folds = [self._fold_to_select_on(protocol, method, fold) for fold in self._plan[protocol]]
+            folds = [
+                self._fold_to_select_on(protocol, method, fold) for fold in self._plan[protocol]
+            ]
         except InputError as error:
             self.runner.fail(protocol, method.name, error)
             return []
@@ -347,7 +401,9 @@ class _Study:
         if other in (None, protocol):
             return fold
         options = self._options
-        inner = inner_splits(self._data, fold.outer, other, folds=options.inner_folds, seed=options.seed)
+        inner = inner_splits(
+            self._data, fold.outer, other, folds=options.inner_folds, seed=options.seed
+        )
         return replace(fold, inner=inner)
 
     def _chosen_cells(self, protocol: str, method: Method, choices: Sequence[Choice]) -> list[Cell]:
@@ -357,7 +413,10 @@ class _Study:
             for part in in_parts(folds, lambda fold: [fold.outer] * len(seeds))
         ]
         if method.name == ROBUST and isinstance(method, HasLatents):
-            cells += [LatentsCell(protocol, method, fold, choices[fold.number], seeds[0]) for fold in folds]
+            cells += [
+                LatentsCell(protocol, method, fold, choices[fold.number], seeds[0])
+                for fold in folds
+            ]
         return cells
 
     def _choices(
@@ -367,7 +426,9 @@ class _Study:
         curves: dict[tuple[str, str], dict[int, list[Any]]] = defaultdict(lambda: defaultdict(list))
         for cell, found in zip(cells, finished, strict=True):
             if found is not None and isinstance(cell, SelectionCell):
-                curves[cell.protocol, cell.method.name][cell.candidate].append(found.arrays["curves"])
+                curves[cell.protocol, cell.method.name][cell.candidate].append(
+                    found.arrays["curves"]
+                )
         choices = {}
         for protocol, method in self._pairs():
             key = protocol, method.name
@@ -377,7 +438,9 @@ class _Study:
                 choices[key] = _any_choice(self._plan[protocol])
                 continue
             try:
-                choices[key] = choose(method, [np.concatenate(parts) for parts in curves[key].values()])
+                choices[key] = choose(
+                    method, [np.concatenate(parts) for parts in curves[key].values()]
+                )
             except EmodictError as error:
                 self.runner.fail(protocol, method.name, error)
         return choices
@@ -402,7 +465,9 @@ class _Study:
                     [len(fold.outer.test) for fold in self._plan[protocol]],
                 ),
                 distribution=np.concatenate(parts[protocol, method.name], axis=1),
-                chosen=tuple(describe_choice(method, choice) for choice in choices[protocol, method.name]),
+                chosen=tuple(
+                    describe_choice(method, choice) for choice in choices[protocol, method.name]
+                ),
                 cpu_s=self.runner.cpu_s[protocol, method.name],
             )
             for protocol, method in self._pairs()
@@ -420,7 +485,9 @@ def _any_choice(folds: Sequence[Fold]) -> tuple[Choice, ...]:
 
 
 def _latents(cells: Sequence[Cell], finished: Sequence[Finished | None]) -> dict[str, Latents]:
-    """By protocol; of folds that chose dictionaries of different sizes, a smaller one has no weight beyond its own."""
+    """By protocol; of folds that chose dictionaries of different sizes,
+    a smaller one has no weight beyond its own.
+    """
     parts: dict[str, list[Arrays]] = defaultdict(list)
     for cell, found in zip(cells, finished, strict=True):
         if found is not None and isinstance(cell, LatentsCell):
@@ -437,4 +504,6 @@ def _latents(cells: Sequence[Cell], finished: Sequence[Finished | None]) -> dict
 
 def _stacked(blocks: Sequence[Any]) -> Any:
     width = max(block.shape[1] for block in blocks)
-    return np.concatenate([np.pad(block, ((0, 0), (0, width - block.shape[1]))) for block in blocks])
+    return np.concatenate(
+        [np.pad(block, ((0, 0), (0, width - block.shape[1]))) for block in blocks]
+    )

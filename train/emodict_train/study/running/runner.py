@@ -1,4 +1,6 @@
-"""Runner: does the cells of a study that are not done yet, the longest first, and keeps each when it is finished."""
+"""Runner: does the cells of a study that are not done yet, the longest first,
+and keeps each when it is finished.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,8 @@ class Progressed:
         cells: done.
         share: of the work that they are.
         note: which was the last.
-        left_s: seconds that are left; None: as the share foretells, for nobody knows who works on it.
+        left_s: seconds that are left; None: as the share foretells,
+            for nobody knows who works on it.
     """
 
     cells: int
@@ -41,7 +44,9 @@ class Progressed:
 
 @dataclass(frozen=True)
 class Failure:
-    """Why a method (or the latents of one) is missing; `ours`: through a fault of emodict's, not the user's input."""
+    """Why a method (or the latents of one) is missing; `ours`:
+    through a fault of emodict's, not the user's input.
+    """
 
     protocol: str
     what: str
@@ -75,10 +80,18 @@ class _Outcome:
 
 
 class Runner:
-    """Does cells that are not done yet, the longest first, and keeps each as soon as it is finished."""
+    """Does cells that are not done yet, the longest first,
+    and keeps each as soon as it is finished.
+    """
 
     def __init__(
-        self, data: StudyData, store: CellStore, pool: Workers, on_progress: OnProgress, *, processes: int | None = None
+        self,
+        data: StudyData,
+        store: CellStore,
+        pool: Workers,
+        on_progress: OnProgress,
+        *,
+        processes: int | None = None,
     ) -> None:
         self._data, self._store, self._pool, self._on_progress = data, store, pool, on_progress
         self._ledger, self._processes = Ledger(), processes
@@ -114,12 +127,16 @@ class Runner:
         return finished
 
     def fail(self, protocol: str, what: str, error: Exception) -> None:
-        """A method, or what is looked into of it, has no numbers under a protocol; the first reason counts."""
+        """A method, or what is looked into of it, has no numbers under a protocol;
+        the first reason counts.
+        """
         self._fail(Failure(protocol, what, sentence(error), not isinstance(error, InputError)))
 
     def _fail(self, failure: Failure) -> None:
         if self.failed.setdefault((failure.protocol, failure.what), failure) is failure:
-            logger.warning("%s, %s: %s. The others go on", failure.protocol, failure.what, failure.reason)
+            logger.warning(
+                "%s, %s: %s. The others go on", failure.protocol, failure.what, failure.reason
+            )
 
     def _take(self, cell: Cell, outcome: _Outcome) -> Finished | None:
         for text in outcome.warned:
@@ -148,7 +165,9 @@ class Runner:
         self._say(self._ledger.share if now else 0.0, note)
 
     def _say(self, share: float, note: str) -> None:
-        """With the time left: what the cells will cost, at the pace of those that were done, by all processes."""
+        """With the time left: what the cells will cost,
+        at the pace of those that were done, by all processes.
+        """
         left_s = None
         if self._processes is not None:
             pace = self._wall_s / self._busy_s if self._busy_s > 0 else 1.0
@@ -157,7 +176,9 @@ class Runner:
 
 
 def _do(data: StudyData, work: _Work) -> _Outcome:
-    """Compute a cell, here or in a worker; an error comes back as a value, for the other cells to go on."""
+    """Compute a cell, here or in a worker; an error comes back as a value,
+    for the other cells to go on.
+    """
     with warnings.catch_warnings(record=True) as caught, one_thread():
         warnings.simplefilter("default")
         # Of this thread: a Dask worker may have several.
@@ -168,7 +189,9 @@ def _do(data: StudyData, work: _Work) -> _Outcome:
             arrays, reason, trace = {}, sentence(error), traceback.format_exc()
             ours = not isinstance(error, InputError)
         cpu_s, wall_s = time.thread_time() - started, time.monotonic() - began
-    warned = dict.fromkeys(f"{w.category.__name__}: {str(w.message).splitlines()[0]}" for w in caught)
+    warned = dict.fromkeys(
+        f"{w.category.__name__}: {str(w.message).splitlines()[0]}" for w in caught
+    )
     return _Outcome(work.number, arrays, cpu_s, wall_s, reason, ours, trace, tuple(warned))
 
 

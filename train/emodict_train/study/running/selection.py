@@ -1,4 +1,6 @@
-"""Nested selection: every hyper-parameter, and when to stop, is chosen on folds inside the training rows."""
+"""Nested selection: every hyper-parameter, and when to stop,
+is chosen on folds inside the training rows.
+"""
 
 from __future__ import annotations
 
@@ -19,10 +21,11 @@ from emodict_train.study.compared.task import Candidate, DescribesSteps, HasLate
 Float64Array = NDArray[np.float64]
 Arrays = Mapping[str, NDArray[Any]]
 
-# A cell trains on at most about this many rows, summed over its tasks: its predictions after each of 50 epochs
-# then stay below half a gigabyte, and a killed study loses little.
+# A cell trains on at most about this many rows, summed over its tasks: its predictions after each
+# of 50 epochs then stay below half a gigabyte, and a killed study loses little.
 CELL_ROWS = 200_000
-# And at most about this many tasks: more networks at once hardly cost less each, and keep everybody waiting longer.
+# And at most about this many tasks: more networks at once hardly cost less each,
+# and keep everybody waiting longer.
 CELL_TASKS = 24
 
 
@@ -106,16 +109,23 @@ class SelectionCell:
         return (dict(self.method.candidates[self.candidate]),)
 
     def compute(self, data: StudyData) -> dict[str, NDArray[Any]]:
-        """`curves` (outer folds, steps): the KL over all rows of the inner folds, pooled, after each step."""
+        """`curves` (outer folds, steps): the KL over all rows of the inner folds,
+        pooled, after each step.
+        """
         candidate = self.method.candidates[self.candidate]
         predictions = iter(_checked(self.method, data, self.tasks, candidate))
-        curves = [_pooled_kl(data, fold.inner, [next(predictions) for _ in fold.inner]) for fold in self.folds]
+        curves = [
+            _pooled_kl(data, fold.inner, [next(predictions) for _ in fold.inner])
+            for fold in self.folds
+        ]
         return {"curves": np.stack(curves)}
 
 
 @dataclass(frozen=True)
 class FinalCell:
-    """The chosen candidates, trained on all rows of the outer folds and judged on what those hold out."""
+    """The chosen candidates, trained on all rows of the outer folds and
+    judged on what those hold out.
+    """
 
     protocol: str
     method: Method
@@ -138,10 +148,14 @@ class FinalCell:
 
     @property
     def settings(self) -> tuple[Any, ...]:
-        return tuple([dict(self.method.candidates[choice.candidate]), choice.step] for choice in self.choices)
+        return tuple(
+            [dict(self.method.candidates[choice.candidate]), choice.step] for choice in self.choices
+        )
 
     def compute(self, data: StudyData) -> dict[str, NDArray[Any]]:
-        """`distribution` (seeds, test rows of fold after fold, emotions), each fold after its chosen step."""
+        """`distribution` (seeds, test rows of fold after fold, emotions),
+        each fold after its chosen step.
+        """
         found: dict[int, Float64Array] = {}
         for index in sorted({choice.candidate for choice in self.choices}):
             chosen = [
@@ -161,8 +175,14 @@ class FinalCell:
 
 
 def _trained_for(method: Method, steps: int) -> Method:
-    """The method, stopped after the last step that anybody asks for; what it does until then is the same."""
-    if not dataclasses.is_dataclass(method) or not hasattr(method, "epochs") or not needs_selection(method):
+    """The method, stopped after the last step that anybody asks for;
+    what it does until then is the same.
+    """
+    if (
+        not dataclasses.is_dataclass(method)
+        or not hasattr(method, "epochs")
+        or not needs_selection(method)
+    ):
         return method
     return cast(Method, dataclasses.replace(method, epochs=steps))
 
@@ -234,7 +254,9 @@ def describe_choice(method: Method, choice: Choice) -> dict[str, Any]:
     return {**method.candidates[choice.candidate], "epochs": choice.step + 1}
 
 
-def in_parts(folds: Sequence[Fold], splits_of: Callable[[Fold], Sequence[Split]]) -> list[tuple[Fold, ...]]:
+def in_parts(
+    folds: Sequence[Fold], splits_of: Callable[[Fold], Sequence[Split]]
+) -> list[tuple[Fold, ...]]:
     """The folds, in order, as many together as a cell may train on and at least one.
 
     Args:
@@ -256,14 +278,18 @@ def _part(folds: tuple[Fold, ...]) -> str:
     return f", folds {folds[0].number + 1}-{folds[-1].number + 1}"
 
 
-def _pooled_kl(data: StudyData, splits: Sequence[Split], predictions: Sequence[Float64Array]) -> Float64Array:
+def _pooled_kl(
+    data: StudyData, splits: Sequence[Split], predictions: Sequence[Float64Array]
+) -> Float64Array:
     """(steps,) KL after each step, a mean over the rows of all the splits."""
     truth = np.concatenate([data.D[split.test] for split in splits])
     steps = np.concatenate(predictions, axis=1)
     return np.array([distribution_metrics(truth, predicted)["kl"].mean() for predicted in steps])
 
 
-def _checked(method: Method, data: StudyData, tasks: Sequence[Task], candidate: Candidate) -> list[Float64Array]:
+def _checked(
+    method: Method, data: StudyData, tasks: Sequence[Task], candidate: Candidate
+) -> list[Float64Array]:
     """What a method predicts, if it has the form agreed upon."""
     predictions = method.predict(data, tasks, candidate)
     for task, predicted in zip(tasks, predictions, strict=True):

@@ -56,7 +56,9 @@ def write_outputs(results: Results, splits: Mapping[str, Sequence[Split]], folde
     tables = study_tables(results, rng=np.random.default_rng(RESAMPLING_SEED))
     write_tables(tables, folder / TABLES_FOLDER)
     figures = draw_figures(results, folder / FIGURES_FOLDER)
-    _remove_others(folder / FIGURES_FOLDER, {path for figure in figures for path in (figure.svg, figure.png)})
+    _remove_others(
+        folder / FIGURES_FOLDER, {path for figure in figures for path in (figure.svg, figure.png)}
+    )
     write_page(results, tables, figures, folder / PAGE)
 
 
@@ -69,7 +71,12 @@ def _folds(results: Results, splits: Mapping[str, Sequence[Split]]) -> dict[str,
         "seed": results.about["seed"],
         "folds": {
             protocol: [
-                {"name": split.name, "train": _as_ranges(split.train), "test": _as_ranges(split.test)} for split in own
+                {
+                    "name": split.name,
+                    "train": _as_ranges(split.train),
+                    "test": _as_ranges(split.test),
+                }
+                for split in own
             ]
             for protocol, own in splits.items()
         },

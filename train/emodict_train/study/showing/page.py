@@ -1,4 +1,6 @@
-"""study.html: one file that opens offline and says what a study found, the honest protocol first."""
+"""study.html: one file that opens offline and says what a study found,
+the honest protocol first.
+"""
 
 from __future__ import annotations
 
@@ -14,36 +16,53 @@ from emodict_train.study.compared.ablations import OURS
 from emodict_train.study.judging.results import Results
 from emodict_train.study.judging.statistics import MEAN_LABEL, clusters_of
 from emodict_train.study.showing.figures import DrawnFigure
-from emodict_train.study.showing.figures.canvas import PROTOCOL_TITLES, computed_on, knows_trials, warnings_of
+from emodict_train.study.showing.figures.canvas import (
+    PROTOCOL_TITLES,
+    computed_on,
+    knows_trials,
+    warnings_of,
+)
 from emodict_train.study.showing.figures.inline import inline_svg
 from emodict_train.study.showing.figures.overview import KEY as OVERVIEW
 from emodict_train.study.showing.tables import Cell, Table, protocols_of
 
 _READING = (
-    "The six measures compare a predicted distribution of emotions with the true one, window by window. Chebyshev, "
+    "The six measures compare a predicted distribution of emotions with the true one, "
+    "window by window. Chebyshev, "
     "Clark, Canberra and KL ↓: smaller is better; cosine and intersection ↑: larger is better.",
-    "Windows of one trial are nearly alike and share one label. Where random windows are held out, the neighbours of "
-    "each were trained on, and a method looks good that only recognises the trial. What a method knows about emotions "
+    "Windows of one trial are nearly alike and share one label. "
+    "Where random windows are held out, the neighbours of "
+    "each were trained on, and a method looks good that only recognises the trial. "
+    "What a method knows about emotions "
     "shows where whole trials, or whole people, are held out: read these first.",
-    "The mean label is the average label of the training rows, whatever the signals say. A method that does not beat "
+    "The mean label is the average label of the training rows, whatever the signals say. "
+    "A method that does not beat "
     "it has learned nothing that carries over.",
-    "Hyper-parameters and the number of epochs were chosen inside the training rows of each fold, by splits of the "
-    "same kind as the protocol's (the ablations of when training stops choose theirs otherwise). Every rival has up to "
-    "8 candidates, EmotionDict up to 2, each of its ablations 1. Where whole trials or people are held out, "
-    "EmotionDict (robust) chooses its teacher's strength alone and trains for a fixed time. Held-out rows chose "
+    "Hyper-parameters and the number of epochs were chosen inside the training rows of each "
+    "fold, by splits of the "
+    "same kind as the protocol's (the ablations of when training stops choose theirs otherwise). "
+    "Every rival has up to "
+    "8 candidates, EmotionDict up to 2, each of its ablations 1. "
+    "Where whole trials or people are held out, "
+    "EmotionDict (robust) chooses its teacher's strength alone and trains for a fixed time. "
+    "Held-out rows chose "
     "nothing.",
 )
 _HELD_OUT = {
     "trials": "Whole trials are held out: no trial stands on both sides.",
     "subjects": "Whole people are held out: nobody stands on both sides.",
-    "windows": "Random windows are held out, and neighbours of each were trained on: what is measured is largely "
+    "windows": "Random windows are held out, and neighbours of each were trained on: "
+    "what is measured is largely "
     "whether a method recognises the trial.",
 }
 _UNGROUPED = "Random rows are held out: which of them belong together is not known."
 
 
 def write_page(
-    results: Results, tables: Sequence[Table], figures: Sequence[DrawnFigure], path: str | os.PathLike[str]
+    results: Results,
+    tables: Sequence[Table],
+    figures: Sequence[DrawnFigure],
+    path: str | os.PathLike[str],
 ) -> None:
     """Write study.html, whole or not at all.
 
@@ -55,10 +74,14 @@ def write_page(
 
 def page_html(results: Results, tables: Sequence[Table], figures: Sequence[DrawnFigure]) -> str:
     """The page as text; the figures are read from their SVG files."""
-    style = (importlib.resources.files("emodict_train.study.showing") / "page.css").read_text("utf-8")
+    style = (importlib.resources.files("emodict_train.study.showing") / "page.css").read_text(
+        "utf-8"
+    )
     title = f"Study of {results.data.source}"
     sections = [_findings(results, tables, figures), _reading(results)]
-    sections += [_protocol(protocol, tables, figures, results) for protocol in protocols_of(results)]
+    sections += [
+        _protocol(protocol, tables, figures, results) for protocol in protocols_of(results)
+    ]
     sections += [_across(figures), _made(results)]
     body = f"""<header>
 <h1>{escape(title)}</h1>
@@ -87,17 +110,25 @@ def _heading(protocol: str) -> str:
 
 
 def _findings(results: Results, tables: Sequence[Table], figures: Sequence[DrawnFigure]) -> str:
-    """What each table shows, in its own sentence, by protocol, and the overview, which has all methods."""
+    """What each table shows, in its own sentence, by protocol,
+    and the overview, which has all methods.
+    """
     parts = ['<section id="findings"><h2>Findings</h2>']
     for protocol in protocols_of(results):
         showing: dict[str, list[str]] = {}
         for table in _of_protocol(tables, protocol):
-            showing.setdefault(table.finding, []).append(f'<a href="#{table.key}">{escape(_short(table))}</a>')
-        items = "".join(f"<li>{escape(finding)} {', '.join(links)}</li>" for finding, links in showing.items())
+            showing.setdefault(table.finding, []).append(
+                f'<a href="#{table.key}">{escape(_short(table))}</a>'
+            )
+        items = "".join(
+            f"<li>{escape(finding)} {', '.join(links)}</li>" for finding, links in showing.items()
+        )
         parts.append(f"<h3>{escape(_heading(protocol))}</h3>")
         parts.append(f'<p class="caption">{_held_out(protocol, results)}</p>')
         parts.append(f'<ul class="findings">{items}</ul>')
-    return "".join([*parts, *(_figure(figure) for figure in figures if figure.key == OVERVIEW), "</section>"])
+    return "".join(
+        [*parts, *(_figure(figure) for figure in figures if figure.key == OVERVIEW), "</section>"]
+    )
 
 
 def _held_out(protocol: str, results: Results) -> str:
@@ -123,18 +154,24 @@ def _intervals(results: Results) -> str:
     units = {clusters_of(results.data, protocol).unit for protocol in protocols_of(results)}
     if units == {"rows"}:
         return (
-            "Intervals resample rows and keep the trained models: they speak of other rows like these, not of another "
+            "Intervals resample rows and keep the trained models: "
+            "they speak of other rows like these, not of another "
             "training. Were rows to belong together, the intervals would be too narrow."
         )
-    nouns = " or ".join(noun for unit, noun in (("trials", "trials"), ("subjects", "people")) if unit in units)
+    nouns = " or ".join(
+        noun for unit, noun in (("trials", "trials"), ("subjects", "people")) if unit in units
+    )
     others = "another training" if "subjects" in units else "other people or another training"
     return (
-        f"Intervals resample {nouns}, never windows, and keep the trained models: they speak of other {nouns} like "
+        f"Intervals resample {nouns}, never windows, and keep the trained models: "
+        f"they speak of other {nouns} like "
         f"these, not of {others}."
     )
 
 
-def _protocol(protocol: str, tables: Sequence[Table], figures: Sequence[DrawnFigure], results: Results) -> str:
+def _protocol(
+    protocol: str, tables: Sequence[Table], figures: Sequence[DrawnFigure], results: Results
+) -> str:
     own = [figure for figure in figures if figure.protocol == protocol]
     parts = [f'<section id="{protocol}"><h2>{escape(_heading(protocol))}</h2>']
     parts.append(f'<p class="caption">{_held_out(protocol, results)}</p>')
@@ -151,14 +188,18 @@ def _across(figures: Sequence[DrawnFigure]) -> str:
     later = _later(figures)
     if not later:
         return ""
-    return "".join(['<section id="across"><h2>All protocols</h2>', *map(_figure, later), "</section>"])
+    return "".join(
+        ['<section id="across"><h2>All protocols</h2>', *map(_figure, later), "</section>"]
+    )
 
 
 def _figure(figure: DrawnFigure) -> str:
     return (
         f'<figure id="{figure.key}"><h3>{escape(figure.title)}</h3>'
-        f'<div class="scroll" tabindex="0" role="group" aria-label="{escape(figure.title)}">{inline_svg(figure)}</div>'
-        f"<figcaption>{escape(figure.caption)} File: <code>{escape(figure.svg.name)}</code>.</figcaption></figure>"
+        f'<div class="scroll" tabindex="0" role="group" '
+        f'aria-label="{escape(figure.title)}">{inline_svg(figure)}</div>'
+        f"<figcaption>{escape(figure.caption)} File: "
+        f"<code>{escape(figure.svg.name)}</code>.</figcaption></figure>"
     )
 
 
@@ -168,7 +209,8 @@ def _table(table: Table) -> str:
     notes = [f"<sup>[{i}]</sup> {escape(note)}" for i, note in enumerate(table.notes, 1)]
     below = "".join(f'<p class="note">{line}</p>' for line in (*notes, *map(escape, table.remarks)))
     return (
-        f'<article id="{table.key}"><h3>{escape(table.title)}</h3><p class="finding">{escape(table.finding)}</p>'
+        f'<article id="{table.key}"><h3>{escape(table.title)}</h3><p '
+        f'class="finding">{escape(table.finding)}</p>'
         f'<p class="caption">{escape(table.caption)}</p>'
         f'<div class="scroll" tabindex="0" role="group" aria-label="{escape(table.title)}">'
         f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>{below}</article>"
@@ -185,7 +227,9 @@ def _row(table: Table, row: Sequence[Cell]) -> str:
 def _cell(table: Table, cell: Cell) -> str:
     # The spread goes below its mean, else seven columns of them are wider than a screen.
     at = min((i for i in map(cell.text.find, (" ± ", " [")) if i > 0), default=len(cell.text))
-    text = escape(cell.text[:at]) + (f"<small>{escape(cell.text[at:])}</small>" if cell.text[at:] else "")
+    text = escape(cell.text[:at]) + (
+        f"<small>{escape(cell.text[at:])}</small>" if cell.text[at:] else ""
+    )
     return (f"<b>{text}</b>" if cell.bold else text) + (
         f"<sup>[{table.notes.index(cell.note) + 1}]</sup>" if cell.note else ""
     )
@@ -202,12 +246,19 @@ def _made(results: Results) -> str:
         "Took": _duration(float(about["seconds"])),
     }
     facts |= {
-        f"Not run, {PROTOCOL_TITLES.get(protocol, protocol)}": "; ".join(f"{m}: {why}" for m, why in reasons.items())
+        f"Not run, {PROTOCOL_TITLES.get(protocol, protocol)}": "; ".join(
+            f"{m}: {why}" for m, why in reasons.items()
+        )
         for protocol, reasons in about.get("missing", {}).items()
         if reasons
     }
-    facts |= {f"Left out, {PROTOCOL_TITLES[protocol]}": why for protocol, why in about.get("left_out", {}).items()}
-    items = "".join(f"<dt>{escape(name)}</dt><dd>{escape(text)}</dd>" for name, text in facts.items())
+    facts |= {
+        f"Left out, {PROTOCOL_TITLES[protocol]}": why
+        for protocol, why in about.get("left_out", {}).items()
+    }
+    items = "".join(
+        f"<dt>{escape(name)}</dt><dd>{escape(text)}</dd>" for name, text in facts.items()
+    )
     return (
         '<section id="made"><h2>How it was made</h2>'
         f"<pre>{escape(str(about['command']))}</pre><dl>{items}</dl></section>"
@@ -217,7 +268,9 @@ def _made(results: Results) -> str:
 def _listed(value: Any) -> str:
     """Names with what belongs to each, protocols by their titles."""
     if isinstance(value, Mapping):
-        return ", ".join(f"{PROTOCOL_TITLES.get(name, name)} {what}" for name, what in value.items())
+        return ", ".join(
+            f"{PROTOCOL_TITLES.get(name, name)} {what}" for name, what in value.items()
+        )
     return str(value)
 
 
@@ -225,4 +278,8 @@ def _duration(length_s: float) -> str:
     seconds = round(length_s)
     if seconds < 120:
         return f"{seconds} s"
-    return f"{seconds // 60} min" if seconds < 7200 else f"{seconds // 3600} h {seconds % 3600 // 60} min"
+    return (
+        f"{seconds // 60} min"
+        if seconds < 7200
+        else f"{seconds // 3600} h {seconds % 3600 // 60} min"
+    )

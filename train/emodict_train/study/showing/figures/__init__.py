@@ -6,7 +6,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 from emodict_train.study.judging.results import Results
-from emodict_train.study.showing.figures import distributions, elements, latent, overview, ranks, weights
+from emodict_train.study.showing.figures import (
+    distributions,
+    elements,
+    latent,
+    overview,
+    ranks,
+    weights,
+)
 from emodict_train.study.showing.figures.canvas import DrawnFigure, save
 
 __all__ = ["DrawnFigure", "draw_figures"]

@@ -1,4 +1,6 @@
-"""What every figure of a study shares: its look, the line that says what it was computed on, and its two files."""
+"""What every figure of a study shares: its look,
+the line that says what it was computed on, and its two files.
+"""
 
 from __future__ import annotations
 
@@ -22,11 +24,22 @@ _LONGEST = 72
 TEXT_PT, SMALL_PT, TINY_PT = 8, 7, 6
 # The tokens of the project's pages, which study.html turns into its own in the dark.
 INK, MUTED, LINE, PAPER, WARNING = "#1c2430", "#5c6675", "#dfe3e9", "#ffffff", "#b45309"
-# Okabe and Ito's colours (the purple darker), which the colour-blind can distinguish; a method has one in every figure.
-BLUE, VERMILLION, GREEN, PURPLE, ORANGE, GREY = "#0072b2", "#d55e00", "#009e73", "#b5649a", "#e69f00", "#858e9b"
+# Okabe and Ito's colours (the purple darker), which the colour-blind can distinguish;
+# a method has one in every figure.
+BLUE, VERMILLION, GREEN, PURPLE, ORANGE, GREY = (
+    "#0072b2",
+    "#d55e00",
+    "#009e73",
+    "#b5649a",
+    "#e69f00",
+    "#858e9b",
+)
 METHOD_COLOURS = {
-    "EmotionDict (paper)": BLUE, "EmotionDict (robust)": VERMILLION, "mean label": GREY, "kernel ridge": GREEN
-}  # fmt: skip
+    "EmotionDict (paper)": BLUE,
+    "EmotionDict (robust)": VERMILLION,
+    "mean label": GREY,
+    "kernel ridge": GREEN,
+}
 OTHER_METHOD = PURPLE
 # For titles; the tables' captions say what each means.
 PROTOCOL_TITLES = {
@@ -35,18 +48,41 @@ PROTOCOL_TITLES = {
 PROTOCOL_MARKS = {"trials": ("o", BLUE), "subjects": ("D", GREEN), "windows": ("s", ORANGE)}
 _RC = {
     # Text stays text, and the same numbers give the same file.
-    "svg.fonttype": "none", "svg.hashsalt": "emodict", "font.family": "DejaVu Sans",
+    "svg.fonttype": "none",
+    "svg.hashsalt": "emodict",
+    "font.family": "DejaVu Sans",
     # A dollar in a file's name is not a formula.
     "text.parse_math": False,
-    "font.size": TEXT_PT, "axes.titlesize": TEXT_PT, "axes.labelsize": SMALL_PT, "legend.fontsize": SMALL_PT,
-    "xtick.labelsize": TINY_PT, "ytick.labelsize": TINY_PT, "legend.frameon": False,
-    "text.color": INK, "axes.labelcolor": INK, "axes.edgecolor": MUTED, "xtick.color": MUTED, "ytick.color": MUTED,
-    "xtick.labelcolor": INK, "ytick.labelcolor": INK, "axes.linewidth": 0.6, "xtick.major.width": 0.6,
-    "ytick.major.width": 0.6, "xtick.major.size": 2.5, "ytick.major.size": 2.5, "grid.color": LINE,
-    "grid.linewidth": 0.5, "axes.spines.top": False, "axes.spines.right": False, "axes.axisbelow": True,
-    "lines.linewidth": 1.1, "lines.markersize": 4, "axes.titlelocation": "left", "figure.facecolor": PAPER,
+    "font.size": TEXT_PT,
+    "axes.titlesize": TEXT_PT,
+    "axes.labelsize": SMALL_PT,
+    "legend.fontsize": SMALL_PT,
+    "xtick.labelsize": TINY_PT,
+    "ytick.labelsize": TINY_PT,
+    "legend.frameon": False,
+    "text.color": INK,
+    "axes.labelcolor": INK,
+    "axes.edgecolor": MUTED,
+    "xtick.color": MUTED,
+    "ytick.color": MUTED,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "axes.linewidth": 0.6,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "xtick.major.size": 2.5,
+    "ytick.major.size": 2.5,
+    "grid.color": LINE,
+    "grid.linewidth": 0.5,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "lines.linewidth": 1.1,
+    "lines.markersize": 4,
+    "axes.titlelocation": "left",
+    "figure.facecolor": PAPER,
     "axes.facecolor": PAPER,
-}  # fmt: skip
+}
 
 
 @dataclass(frozen=True)
@@ -85,7 +121,9 @@ class DrawnFigure:
 
 
 def painted(drawing: Drawing, results: Results) -> Any:
-    """The drawing as a matplotlib figure, with the data it stands on and what there is to warn of below it."""
+    """The drawing as a matplotlib figure,
+    with the data it stands on and what there is to warn of below it.
+    """
     figure_class = _figure_class()
     with _style():
         figure = figure_class(figsize=(drawing.width_in, drawing.height_in), layout="constrained")
@@ -93,9 +131,13 @@ def painted(drawing: Drawing, results: Results) -> Any:
         drawing.paint(figure)
         said = warnings_of(results)
         # What a figure has room for on a line.
-        lines = [" · ".join(said)] * bool(said) + [computed_on(results, longest=round(20 * drawing.width_in) - 35)]
+        lines = [" · ".join(said)] * bool(said) + [
+            computed_on(results, longest=round(20 * drawing.width_in) - 35)
+        ]
         colour, weight = (WARNING, "bold") if said else (MUTED, "normal")
-        figure.supxlabel("\n".join(lines), x=0.005, ha="left", fontsize=TINY_PT, color=colour, fontweight=weight)
+        figure.supxlabel(
+            "\n".join(lines), x=0.005, ha="left", fontsize=TINY_PT, color=colour, fontweight=weight
+        )
         # Laid out once, not once for each file.
         figure.draw_without_rendering()
         figure.set_layout_engine("none")
@@ -113,17 +155,25 @@ def save(drawing: Drawing, results: Results, folder: Path) -> DrawnFigure:
     for path in paths:
         unsaid = ("Date", "Creator", "Format", "Type") if path.suffix == ".svg" else ("Software",)
         with _style(), atomic_path(path) as part:
-            figure.savefig(part, format=path.suffix[1:], dpi=_PNG_DPI, metadata=dict.fromkeys(unsaid))
-    return DrawnFigure(drawing.key, drawing.title, drawing.caption, drawing.alt, drawing.protocol, *paths)
+            figure.savefig(
+                part, format=path.suffix[1:], dpi=_PNG_DPI, metadata=dict.fromkeys(unsaid)
+            )
+    return DrawnFigure(
+        drawing.key, drawing.title, drawing.caption, drawing.alt, drawing.protocol, *paths
+    )
 
 
 def computed_on(results: Results, *, longest: int = _LONGEST) -> str:
-    """The data a number stands on: "train.mat · 648 rows · 32 trials · 1 person"; a source's name may be cut."""
+    """The data a number stands on: "train.mat · 648 rows · 32 trials · 1 person";
+    a source's name may be cut.
+    """
     data = results.data
     trials, people = clusters_of(data, "trials"), len(data.subjects)
     known = (f"{trials.count} trials", "1 person" if people == 1 else f"{people} people")
     counts = known if knows_trials(results) else ("trials and people not known",)
-    return " · ".join((printable(data.source, longest=min(longest, _LONGEST)), f"{len(data)} rows", *counts))
+    return " · ".join(
+        (printable(data.source, longest=min(longest, _LONGEST)), f"{len(data)} rows", *counts)
+    )
 
 
 def knows_trials(results: Results) -> bool:
@@ -167,5 +217,7 @@ def _figure_class() -> Any:
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
-        raise MissingDependencyError("matplotlib", extra="study", purpose="Drawing a study's figures") from error
+        raise MissingDependencyError(
+            "matplotlib", extra="study", purpose="Drawing a study's figures"
+        ) from error
     return Figure

@@ -22,7 +22,9 @@ _BLOCK = next(block for block in BLOCKS if block.key == "elements")
 
 @dataclass(frozen=True)
 class Curve:
-    """One protocol: the measures by the size of the dictionary, and those of the mean label where it was run."""
+    """One protocol: the measures by the size of the dictionary,
+    and those of the mean label where it was run.
+    """
 
     protocol: str
     by_size: Mapping[int, Spread]
@@ -41,25 +43,36 @@ def drawings(results: Results) -> list[canvas.Drawing]:
     )
     return [
         canvas.Drawing(
-            "figure-5-elements", "The measures against the number of dictionary elements",
-            "EmotionDict (paper) with dictionaries of 8 to 128 elements. Points and bars: mean and one standard "
-            "deviation over folds and seeds; dashed: the mean label under the same protocol, the level to beat. "
+            "figure-5-elements",
+            "The measures against the number of dictionary elements",
+            "EmotionDict (paper) with dictionaries of 8 to 128 elements. Points and bars: "
+            "mean and one standard "
+            "deviation over folds and seeds; dashed: the mean label under the same protocol, "
+            "the level to beat. "
             "↓ smaller is better, ↑ larger is better.",
             f"Six line charts. Mean KL by protocol: {spoken}.",
-            None, canvas.PAGE_IN, 3.9, partial(_paint, curves),
+            None,
+            canvas.PAGE_IN,
+            3.9,
+            partial(_paint, curves),
         )
-    ]  # fmt: skip
+    ]
 
 
 def curves_of(results: Results) -> tuple[Curve, ...]:
     """A curve for each protocol under which at least two sizes were run."""
     found = scores(results)
-    curves = [_curve([score for score in found if score.protocol == protocol]) for protocol in protocols_of(results)]
+    curves = [
+        _curve([score for score in found if score.protocol == protocol])
+        for protocol in protocols_of(results)
+    ]
     return tuple(curve for curve in curves if curve is not None)
 
 
 def _curve(found: Sequence[Score]) -> Curve | None:
-    by_size = {int(size): [s for s in found if s.method == _BLOCK.method(size)] for size in _BLOCK.variants}
+    by_size = {
+        int(size): [s for s in found if s.method == _BLOCK.method(size)] for size in _BLOCK.variants
+    }
     spreads = {size: spread(some) for size, some in by_size.items() if some}
     if len(spreads) < 2:
         return None
@@ -77,20 +90,38 @@ def _paint(curves: Sequence[Curve], figure: Any) -> None:
         axes.grid(axis="y")
     _size_axis(panels, sorted({size for curve in curves for size in curve.by_size}))
     handles = list(panels.flat[0].containers)
-    handles += panels.flat[0].plot([], [], color=canvas.MUTED, label="mean label, in the protocol's colour", **_LEVEL)
+    handles += panels.flat[0].plot(
+        [], [], color=canvas.MUTED, label="mean label, in the protocol's colour", **_LEVEL
+    )
     figure.legend(handles=handles, loc="outside upper left", ncols=len(handles), handlelength=2.2)
 
 
 def _paint_curve(axes: Any, curve: Curve, name: str, *, shift: float) -> None:
-    """The points of several protocols stand side by side, `shift` being a factor on the log scale."""
+    """The points of several protocols stand side by side,
+    `shift` being a factor on the log scale.
+    """
     marker, colour = canvas.PROTOCOL_MARKS[curve.protocol]
-    mean, sd = ([getattr(one, which)[name] for one in curve.by_size.values()] for which in ("mean", "sd"))
+    mean, sd = (
+        [getattr(one, which)[name] for one in curve.by_size.values()] for which in ("mean", "sd")
+    )
     axes.errorbar(
-        np.array(list(curve.by_size)) * shift, mean, yerr=np.nan_to_num(sd), color=colour, marker=marker, capsize=1.8,
-        elinewidth=0.8, capthick=0.8, label=canvas.PROTOCOL_TITLES[curve.protocol],
-    )  # fmt: skip
+        np.array(list(curve.by_size)) * shift,
+        mean,
+        yerr=np.nan_to_num(sd),
+        color=colour,
+        marker=marker,
+        capsize=1.8,
+        elinewidth=0.8,
+        capthick=0.8,
+        label=canvas.PROTOCOL_TITLES[curve.protocol],
+    )
     if curve.mean_label is not None:
-        axes.axhline(curve.mean_label.mean[name], color=colour, gid=f"level-{name}-{curve.protocol}", **_LEVEL)
+        axes.axhline(
+            curve.mean_label.mean[name],
+            color=colour,
+            gid=f"level-{name}-{curve.protocol}",
+            **_LEVEL,
+        )
 
 
 def _size_axis(panels: Any, sizes: Sequence[int]) -> None:

@@ -1,4 +1,6 @@
-"""A figure of emodict's as a part of a page: ids of its own, the page's colours, nothing fetched."""
+"""A figure of emodict's as a part of a page: ids of its own,
+the page's colours, nothing fetched.
+"""
 
 from __future__ import annotations
 
@@ -10,10 +12,18 @@ from emodict_train.study.showing.figures.canvas import DrawnFigure
 
 # Each colour's variable in page.css, which knows a brighter one for the dark.
 VARIABLES = {
-    canvas.INK: "--ink", canvas.MUTED: "--muted", canvas.LINE: "--line", canvas.PAPER: "--surface",
-    canvas.WARNING: "--warning", canvas.BLUE: "--blue", canvas.VERMILLION: "--vermillion", canvas.GREEN: "--green",
-    canvas.PURPLE: "--purple", canvas.ORANGE: "--orange", canvas.GREY: "--grey",
-}  # fmt: skip
+    canvas.INK: "--ink",
+    canvas.MUTED: "--muted",
+    canvas.LINE: "--line",
+    canvas.PAPER: "--surface",
+    canvas.WARNING: "--warning",
+    canvas.BLUE: "--blue",
+    canvas.VERMILLION: "--vermillion",
+    canvas.GREEN: "--green",
+    canvas.PURPLE: "--purple",
+    canvas.ORANGE: "--orange",
+    canvas.GREY: "--grey",
+}
 # A figure of full width reads well at this many CSS pixels for each of its points.
 _PIXELS_PER_POINT = 1.85
 
@@ -29,9 +39,12 @@ def inline_svg(figure: DrawnFigure) -> str:
         own = {_local(name): value for name, value in element.attrib.items()}
         element.attrib = {name: _adapted(name, value, figure.key) for name, value in own.items()}
     root.attrib = {
-        "class": "plot", "role": "img", "aria-label": figure.alt, "viewBox": f"0 0 {width_pt:g} {height_pt:g}",
+        "class": "plot",
+        "role": "img",
+        "aria-label": figure.alt,
+        "viewBox": f"0 0 {width_pt:g} {height_pt:g}",
         "style": f"width: {width_pt * _PIXELS_PER_POINT:.0f}px",
-    }  # fmt: skip
+    }
     return ElementTree.tostring(root, encoding="unicode")
 
 
@@ -54,7 +67,11 @@ def _adapted(name: str, value: str, key: str) -> str:
     if name == "href" and value.startswith("#"):
         return f"#{key}-{value[1:]}"
     value = value.replace("url(#", f"url(#{key}-")
-    return re.sub(r"#[0-9a-f]{6}\b", lambda colour: _variable(colour[0]), value) if name == "style" else value
+    return (
+        re.sub(r"#[0-9a-f]{6}\b", lambda colour: _variable(colour[0]), value)
+        if name == "style"
+        else value
+    )
 
 
 def _variable(colour: str) -> str:

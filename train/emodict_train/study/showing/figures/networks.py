@@ -1,4 +1,6 @@
-"""Which held-out rows one network of EmotionDict spoke for: latents of two networks are in two spaces."""
+"""Which held-out rows one network of EmotionDict spoke for:
+latents of two networks are in two spaces.
+"""
 
 from __future__ import annotations
 
@@ -35,20 +37,24 @@ class Sitting:
 def sittings(results: Results, protocol: str, count: int) -> tuple[Sitting, ...]:
     """At most `count`: of each person one, before a second one of somebody.
 
-    A person's second sitting must have a trial that the first has not: with random windows every network holds
-    windows of every trial out, and one of them shows it.
+    A person's second sitting must have a trial that the first has not: with random windows every
+    network holds windows of every trial out, and one of them shows it.
     """
     by_person: dict[str, list[Sitting]] = {}
     for sitting in _all(results, protocol):
         shown = by_person.setdefault(sitting.subject, [])
-        if not set(sitting.trial.tolist()) <= {trial for one in shown for trial in one.trial.tolist()}:
+        if not set(sitting.trial.tolist()) <= {
+            trial for one in shown for trial in one.trial.tolist()
+        }:
             shown.append(sitting)
     turns = [(turn, sitting) for shown in by_person.values() for turn, sitting in enumerate(shown)]
     return tuple(sitting for _, sitting in sorted(turns, key=lambda each: each[0])[:count])
 
 
 def network(results: Results, protocol: str) -> Predictions:
-    """What the method predicted whose latents were kept: the EmotionDict that a study recommends."""
+    """What the method predicted whose latents were kept:
+    the EmotionDict that a study recommends.
+    """
     found = leading(results, protocol)
     assert found is not None
     return found
@@ -59,8 +65,16 @@ def _all(results: Results, protocol: str) -> list[Sitting]:
     predictions = network(results, protocol)
     fold, subject = predictions.fold[positions(predictions, rows)], results.data.subject[rows]
     folds = np.unique(fold).tolist()
-    masks = {(who, number): (subject == who) & (fold == number) for who in results.data.subjects for number in folds}
-    return [_sitting(results, protocol, *pair, np.flatnonzero(mask)) for pair, mask in masks.items() if mask.any()]
+    masks = {
+        (who, number): (subject == who) & (fold == number)
+        for who in results.data.subjects
+        for number in folds
+    }
+    return [
+        _sitting(results, protocol, *pair, np.flatnonzero(mask))
+        for pair, mask in masks.items()
+        if mask.any()
+    ]
 
 
 def _sitting(results: Results, protocol: str, person: str, fold: int, at: Indices) -> Sitting:
@@ -72,17 +86,25 @@ def _sitting(results: Results, protocol: str, person: str, fold: int, at: Indice
     alone = len(results.data.subjects) == 1
     name = f"fold {fold + 1}" if alone else canvas.printable(person, longest=16)
     # Where folds chose dictionaries of different sizes, a smaller one has zeros beyond its own.
-    return Sitting(person, fold, name, rows, trial[rows], latents.latent[at], weights[:, weights.any(axis=0)])
+    return Sitting(
+        person, fold, name, rows, trial[rows], latents.latent[at], weights[:, weights.any(axis=0)]
+    )
 
 
 def _trial_by_trial(trial: Indices) -> Indices:
-    """The order that puts a trial's rows together, the trial first whose first row is first: time, if rows have it."""
+    """The order that puts a trial's rows together,
+    the trial first whose first row is first: time, if rows have it.
+    """
     _, first, number = np.unique(trial, return_index=True, return_inverse=True)
     return np.argsort(first[number.reshape(-1)], kind="stable")
 
 
 def in_trial_order(results: Results) -> bool:
-    """Whether the data hold each trial's rows together, as a recording does; a shuffled table has lost the time."""
+    """Whether the data hold each trial's rows together, as a recording does;
+    a shuffled table has lost the time.
+    """
     data = results.data
     changes = (data.trial[1:] != data.trial[:-1]) | (data.subject[1:] != data.subject[:-1])
-    return int(changes.sum()) + 1 == len(set(zip(data.subject.tolist(), data.trial.tolist(), strict=True)))
+    return int(changes.sum()) + 1 == len(
+        set(zip(data.subject.tolist(), data.trial.tolist(), strict=True))
+    )

@@ -21,7 +21,9 @@ def best_rivals(results: Results, protocol: str, count: int) -> tuple[str, ...]:
 
 
 def leading(results: Results, protocol: str) -> Predictions | None:
-    """The EmotionDict that a study recommends: the robust one, else the paper's; None: neither was run."""
+    """The EmotionDict that a study recommends: the robust one,
+    else the paper's; None: neither was run.
+    """
     return results.predictions.get((protocol, ROBUST)) or results.predictions.get((protocol, PAPER))
 
 
@@ -33,7 +35,9 @@ def positions(predictions: Predictions, rows: Indices) -> Indices:
     """
     order = np.argsort(predictions.rows, kind="stable")
     # Past the end means larger than every row: any position shows that it is not there.
-    found: Indices = order[np.minimum(np.searchsorted(predictions.rows, rows, sorter=order), len(order) - 1)]
+    found: Indices = order[
+        np.minimum(np.searchsorted(predictions.rows, rows, sorter=order), len(order) - 1)
+    ]
     if not np.array_equal(predictions.rows[found], rows):
         raise ValueError(f"{predictions.method} did not predict every row of {rows}")
     return found

@@ -47,7 +47,8 @@ __all__ = ["Cell", "Table", "protocols_of", "study_tables", "write_tables"]
 
 _ROWS_WORDS = "random rows: which of them belong together is not known"
 METRIC_TITLES = {
-    name: ("KL" if name == "kl" else name.capitalize()) + (" ↑" if name in LARGER_IS_BETTER else " ↓")
+    name: ("KL" if name == "kl" else name.capitalize())
+    + (" ↑" if name in LARGER_IS_BETTER else " ↓")
     for name in METRICS
 }
 SIGNIFICANT = 0.05
@@ -59,11 +60,17 @@ _FEW = "a single one cannot be resampled"
 _UNADJUSTED = "They are not adjusted for the number of variants."
 
 
-def study_tables(results: Results, *, rng: np.random.Generator, resamples: int = RESAMPLES) -> tuple[Table, ...]:
-    """Every table the results have something for: by protocol, the honest first, Tables 3 to 7 and Figure 5."""
+def study_tables(
+    results: Results, *, rng: np.random.Generator, resamples: int = RESAMPLES
+) -> tuple[Table, ...]:
+    """Every table the results have something for: by protocol, the honest first,
+    Tables 3 to 7 and Figure 5.
+    """
     found = scores(results)
     maker = _Maker(results, found, rng, resamples)
-    return tuple(table for protocol in protocols_of(results) for table in maker.of_protocol(protocol))
+    return tuple(
+        table for protocol in protocols_of(results) for table in maker.of_protocol(protocol)
+    )
 
 
 def protocols_of(results: Results) -> tuple[str, ...]:
@@ -95,7 +102,9 @@ class _Maker:
         """The ablations of which any variant of their own ran, or was to run."""
         known = {*(p.method for p in self.results.of(protocol)), *self._missing().get(protocol, {})}
         blocks = blocks_for(tuple(self.results.data.modalities))
-        return [b for b in blocks if any(b.method(v) in known for v in b.variants if v not in b.shared)]
+        return [
+            b for b in blocks if any(b.method(v) in known for v in b.variants if v not in b.shared)
+        ]
 
     def _missing(self) -> Mapping[str, Mapping[str, str]]:
         """Why methods could not be run: {protocol: {method: reason}}."""
@@ -103,16 +112,24 @@ class _Maker:
         return missing
 
     def _rows(self) -> list[str]:
-        """The methods of Tables 3 and 4: those that ran under any protocol, then those that could not."""
+        """The methods of Tables 3 and 4: those that ran under any protocol,
+        then those that could not.
+        """
         ran = [method for _, method in self.results.predictions]
-        wanted = dict.fromkeys([*ran, *(method for reasons in self._missing().values() for method in reasons)])
+        wanted = dict.fromkeys(
+            [*ran, *(method for reasons in self._missing().values() for method in reasons)]
+        )
         return [method for method in wanted if not is_variant(method)]
 
     def _spreads(self, protocol: str, methods: Iterable[str]) -> dict[str, Spread]:
         """Of the methods that ran and gave finite predictions."""
-        of_method = {m: [s for s in self.scores if (s.protocol, s.method) == (protocol, m)] for m in methods}
+        of_method = {
+            m: [s for s in self.scores if (s.protocol, s.method) == (protocol, m)] for m in methods
+        }
         spreads = {method: spread(own) for method, own in of_method.items() if own}
-        return {method: s for method, s in spreads.items() if all(map(math.isfinite, s.mean.values()))}
+        return {
+            method: s for method, s in spreads.items() if all(map(math.isfinite, s.mean.values()))
+        }
 
     def _reason(self, protocol: str, method: str) -> str:
         """Why a method has no numbers under a protocol, as a clause."""
@@ -132,32 +149,61 @@ class _Maker:
         return Table(
             key=f"{_key(_name(protocol))}-{protocol}",
             title=f"{_name(protocol)}: all methods ({protocol})",
-            caption=f"All methods: mean ± sd over folds and seeds, in parentheses the rank. {self._basis(protocol)}",
+            caption=f"All methods: mean ± sd over folds and seeds, in parentheses the rank. "
+            f"{self._basis(protocol)}",
             columns=columns,
-            rows=self._filled(protocol, {method: method for method in methods}, cells, len(columns)),
+            rows=self._filled(
+                protocol, {method: method for method in methods}, cells, len(columns)
+            ),
             finding=self._concluded(ranking_finding(ranked)),
             remarks=_friedman_remark(fold_ranks(self.scores, protocol, tuple(spreads))),
         )
 
     def _differences(self, protocol: str, found: ClusterKL, reference: str, key: str) -> Table:
-        """What Tables 3 and 4 lack: how far a KL lies from that of a reference, and how sure that is."""
-        compared = {c.method: c for c in compare(found, reference, rng=self.rng, resamples=self.resamples)}
-        columns = ("Method", "KL ↓", "Difference", _INTERVAL, "Per cent", f"{_INTERVAL}, per cent", "p", "p (Holm)")
+        """What Tables 3 and 4 lack:
+        how far a KL lies from that of a reference, and how sure that is.
+        """
+        compared = {
+            c.method: c for c in compare(found, reference, rng=self.rng, resamples=self.resamples)
+        }
+        columns = (
+            "Method",
+            "KL ↓",
+            "Difference",
+            _INTERVAL,
+            "Per cent",
+            f"{_INTERVAL}, per cent",
+            "p",
+            "p (Holm)",
+        )
         finding = [comparison_finding(compared[method]) for method in OURS if method in compared]
         cells = {method: _comparison_cells(c) for method, c in compared.items()}
-        cells[reference] = [Cell(f"{found.of(reference).mean():.4f}"), *[Cell("reference")] * (len(columns) - 2)]
+        cells[reference] = [
+            Cell(f"{found.of(reference).mean():.4f}"),
+            *[Cell("reference")] * (len(columns) - 2),
+        ]
         return Table(
             key=f"{_key(_name(protocol))}-{protocol}-{key}",
             title=f"{_name(protocol)}, continued: KL against {reference} ({protocol})",
-            caption=f"KL of each method against that of {reference}, each of {_units(found)} counting once. "
+            caption=f"KL of each method against that of {reference}, "
+            f"each of {_units(found)} counting once. "
             f"Bold: lower at p (Holm) < {SIGNIFICANT}. {self._basis(protocol)}",
             columns=columns,
-            rows=self._filled(protocol, {method: method for method in self._rows()}, cells, len(columns)),
-            finding=self._concluded(" ".join(finding) or differences_finding(tuple(compared.values()), reference)),
+            rows=self._filled(
+                protocol, {method: method for method in self._rows()}, cells, len(columns)
+            ),
+            finding=self._concluded(
+                " ".join(finding) or differences_finding(tuple(compared.values()), reference)
+            ),
             remarks=(
                 _resampling_remark(found, self.resamples),
-                f"p: sign flips of the {found.unit}; Holm: adjusted for the {len(compared)} methods."
-                + (" The best rival was found on these very rows, which flatters it." if key == "best-rival" else ""),
+                f"p: sign flips of the {found.unit}; Holm: "
+                f"adjusted for the {len(compared)} methods."
+                + (
+                    " The best rival was found on these very rows, which flatters it."
+                    if key == "best-rival"
+                    else ""
+                ),
             ),
         )
 
@@ -167,21 +213,33 @@ class _Maker:
         spreads = self._spreads(protocol, methods.values())
         found = cluster_kl(self.results, protocol, spreads)
         reference = block.method(block.reference)
-        compared = {c.method: c for c in compare(found, reference, rng=self.rng, resamples=self.resamples)}
+        compared = {
+            c.method: c for c in compare(found, reference, rng=self.rng, resamples=self.resamples)
+        }
         best = ranking({method: s.mean for method, s in spreads.items()})
-        change = {method: _change(compared.get(method), self._reason(protocol, reference)) for method in spreads}
+        change = {
+            method: _change(compared.get(method), self._reason(protocol, reference))
+            for method in spreads
+        }
         change[reference] = Cell("reference")
-        cells = {method: [*_metric_cells(method, best, own), change[method]] for method, own in spreads.items()}
+        cells = {
+            method: [*_metric_cells(method, best, own), change[method]]
+            for method, own in spreads.items()
+        }
         columns = ("Variant", *(METRIC_TITLES[name] for name in METRICS), f"KL − {block.reference}")
         return Table(
             key=f"{_key(block.paper or block.key)}-{protocol}",
-            title=(f"{block.paper}: {block.title.lower()}" if block.paper else block.title) + f" ({protocol})",
-            caption=f"{block.title}: mean ± sd over folds and seeds; the KL difference to '{block.reference}' with its "
+            title=(f"{block.paper}: {block.title.lower()}" if block.paper else block.title)
+            + f" ({protocol})",
+            caption=f"{block.title}: mean ± sd over folds and seeds; "
+            f"the KL difference to '{block.reference}' with its "
             f"{_INTERVAL}, each of {_units(found)} counting once. {self._basis(protocol)}",
             columns=columns,
             rows=self._filled(protocol, methods, cells, len(columns)),
             finding=self._concluded(ablation_finding(block, compared)),
-            remarks=(f"{_resampling_remark(found, self.resamples)} {_UNADJUSTED}",) if compared else (),
+            remarks=(f"{_resampling_remark(found, self.resamples)} {_UNADJUSTED}",)
+            if compared
+            else (),
         )
 
     def _concluded(self, finding: str) -> str:
@@ -191,9 +249,14 @@ class _Maker:
     def _filled(
         self, protocol: str, methods: Mapping[str, str], cells: Mapping[str, list[Cell]], width: int
     ) -> tuple[tuple[Cell, ...], ...]:
-        """A row for each {heading: method}: its cells or, where it has none, dashes and the reason."""
+        """A row for each {heading: method}: its cells or,
+        where it has none, dashes and the reason.
+        """
         return tuple(
-            (Cell(heading), *(cells.get(method) or _dashes(width - 1, self._reason(protocol, method))))
+            (
+                Cell(heading),
+                *(cells.get(method) or _dashes(width - 1, self._reason(protocol, method))),
+            )
             for heading, method in methods.items()
         )
 
@@ -205,8 +268,10 @@ class _Maker:
         grouped = clusters_of(self.results.data, "trials").unit == "trials"
         quick = " QUICK: fewer seeds." if self.results.about.get("quick") else ""
         return (
-            f"Protocol: {SPLIT_NAMES[protocol] if grouped else _ROWS_WORDS}. Data: {_data_words(self.results)}. "
-            f"{count_of(folds, 'fold')}, {count_of(seeds, 'seed')} (one of a deterministic method).{quick}"
+            f"Protocol: {SPLIT_NAMES[protocol] if grouped else _ROWS_WORDS}. Data: "
+            f"{_data_words(self.results)}. "
+            f"{count_of(folds, 'fold')}, {count_of(seeds, 'seed')} (one of a deterministic "
+            f"method).{quick}"
         )
 
 
@@ -216,7 +281,11 @@ def _data_words(results: Results) -> str:
     trials = clusters_of(data, "trials")
     noun = ("SIMULATED person", "SIMULATED people") if data.simulated else ("person", "people")
     people = count_of(len(np.unique(data.subject)), *noun)
-    known = f"{count_of(trials.count, 'trial')}, {people}" if trials.unit == "trials" else "trials and people not known"
+    known = (
+        f"{count_of(trials.count, 'trial')}, {people}"
+        if trials.unit == "trials"
+        else "trials and people not known"
+    )
     return f"{data.source}, {count_of(len(data.D), 'row')}, {known}"
 
 
@@ -237,7 +306,10 @@ def _ranked_cells(method: str, ranked: Ranking, own: Spread) -> list[Cell]:
     """The six measures and the average rank of a method, each with its place among the methods."""
     i = ranked.methods.index(method)
     cells = [
-        Cell(f"{mean_sd(own.mean[name], own.sd[name])} ({rank:g})", bold=bool(rank == ranked.ranks[:, j].min()))
+        Cell(
+            f"{mean_sd(own.mean[name], own.sd[name])} ({rank:g})",
+            bold=bool(rank == ranked.ranks[:, j].min()),
+        )
         for j, (name, rank) in enumerate(zip(METRICS, ranked.ranks[i], strict=True))
     ]
     best = bool(ranked.place[i] == ranked.place.min())
@@ -247,7 +319,10 @@ def _ranked_cells(method: str, ranked: Ranking, own: Spread) -> list[Cell]:
 def _metric_cells(method: str, ranked: Ranking, own: Spread) -> list[Cell]:
     """The six measures of a variant, the best of each in bold."""
     best = ranked.ranks[ranked.methods.index(method)] == ranked.ranks.min(axis=0)
-    return [Cell(mean_sd(own.mean[n], own.sd[n]), bold=bool(b)) for n, b in zip(METRICS, best, strict=True)]
+    return [
+        Cell(mean_sd(own.mean[n], own.sd[n]), bold=bool(b))
+        for n, b in zip(METRICS, best, strict=True)
+    ]
 
 
 def _comparison_cells(compared: Comparison) -> list[Cell]:
@@ -261,7 +336,10 @@ def _comparison_cells(compared: Comparison) -> list[Cell]:
         Cell(p_value(compared.p)),
         Cell(p_value(compared.p_holm)),
     ]
-    return [Cell(f"{compared.kl:.4f}", bold=sure), *(known if compared.clusters > 1 else _dashes(len(known), _FEW))]
+    return [
+        Cell(f"{compared.kl:.4f}", bold=sure),
+        *(known if compared.clusters > 1 else _dashes(len(known), _FEW)),
+    ]
 
 
 def _change(compared: Comparison | None, reason: str) -> Cell:
@@ -291,7 +369,9 @@ def _friedman_remark(found: FoldRanks) -> tuple[str, ...]:
     if math.isnan(found.p):
         return ()
     return (
-        f"Ranks of KL by fold: Friedman's test over {count_of(len(found.ranks), 'fold')} p = {p_value(found.p)}; "
+        f"Ranks of KL by fold: Friedman's test over {count_of(len(found.ranks), 'fold')} p = "
+        f"{p_value(found.p)}; "
         "by Nemenyi's test two methods differ where their average ranks lie more than "
-        f"{found.critical_difference:.2f} apart. Folds share training rows, so both describe rather than prove.",
+        f"{found.critical_difference:.2f} apart. Folds share training rows, "
+        f"so both describe rather than prove.",
     )

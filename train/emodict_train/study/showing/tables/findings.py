@@ -1,7 +1,8 @@
 """What a table shows, in a sentence made from its own numbers.
 
-Three words by one rule: of two methods one is better, or worse, where the interval of the difference of their KL leaves
-0 out; else they cannot be distinguished. The KL is that of the interval, and what counts once in it is named.
+Three words by one rule: of two methods one is better, or worse, where the interval of the
+difference of their KL leaves 0 out; else they cannot be distinguished. The KL is that of the
+interval, and what counts once in it is named.
 """
 
 from __future__ import annotations
@@ -43,11 +44,15 @@ def comparison_finding(compared: Comparison) -> str:
     """Whether a method is better than the reference."""
     sides = f"{compared.kl:.4f} against {compared.reference_kl:.4f}"
     if compared.clusters < 2:
-        return f"{compared.method} and {compared.reference} cannot be compared on a single cluster (KL {sides})."
+        return (
+            f"{compared.method} and {compared.reference} cannot be compared on a single "
+            f"cluster (KL {sides})."
+        )
     verbs = {BETTER: "is better than", WORSE: "is worse than", UNKNOWN: "cannot be told from"}
     return (
         f"{compared.method} {verbs[verdict(compared)]} {compared.reference}: KL {sides}, "
-        f"{signed(compared.percent, 1)} {ends_of(compared.percent_interval, 1)} %, {_counted(compared)}, "
+        f"{signed(compared.percent, 1)} {ends_of(compared.percent_interval, 1)} %, "
+        f"{_counted(compared)}, "
         f"p (Holm) {p_value(compared.p_holm)}."
     )
 
@@ -57,17 +62,26 @@ def differences_finding(compared: Sequence[Comparison], reference: str) -> str:
     better = [c.method for c in compared if verdict(c) == BETTER]
     names = f": {listed(better)}" if better else ""
     counted = f" (KL, {_counted(compared[0])})" if compared else ""
-    return f"{len(better)} of {count_of(len(compared), 'method')} are better than {reference}{counted}{names}."
+    return (
+        f"{len(better)} of {count_of(len(compared), 'method')} are better than "
+        f"{reference}{counted}{names}."
+    )
 
 
 def ablation_finding(block: Block, compared: Mapping[str, Comparison]) -> str:
     """What becomes of the KL in each variant."""
-    own = {variant: compared[block.method(variant)] for variant in block.variants if block.method(variant) in compared}
+    own = {
+        variant: compared[block.method(variant)]
+        for variant in block.variants
+        if block.method(variant) in compared
+    }
     if not own or min(c.clusters for c in own.values()) < 2:
         return f"Nothing can be told of the differences to '{block.reference}'."
     first = next(iter(own.values()))
     groups = {
-        word: listed([f"{_deed(v, block)} ({c.kl:.4f})" for v, c in own.items() if verdict(c) == word])
+        word: listed(
+            [f"{_deed(v, block)} ({c.kl:.4f})" for v, c in own.items() if verdict(c) == word]
+        )
         for word in (WORSE, BETTER, UNKNOWN)
         if any(verdict(c) == word for c in own.values())
     }

@@ -21,12 +21,16 @@ _LATEX = str.maketrans(
 
 
 def write_tables(tables: Sequence[Table], folder: str | os.PathLike[str]) -> tuple[Path, Path]:
-    """Write tables.md and tables.tex into a folder, each whole or not at all, and return their paths.
+    """Write tables.md and tables.tex into a folder,
+    each whole or not at all, and return their paths.
 
     Raises:
         OutputError: the folder does not exist or cannot be written, or the disk is full.
     """
-    texts = {"tables.md": map(markdown, tables), "tables.tex": ["% \\usepackage{booktabs}", *map(latex, tables)]}
+    texts = {
+        "tables.md": map(markdown, tables),
+        "tables.tex": ["% \\usepackage{booktabs}", *map(latex, tables)],
+    }
     paths = []
     for name, parts in texts.items():
         path = Path(folder) / name
@@ -46,7 +50,9 @@ def markdown(table: Table) -> str:
         bold = (f"**{text}**" if cell.bold else text for text, cell in zip(texts, row, strict=True))
         marks = (f"<sup>{_mark(table, cell)}</sup>" if cell.note else "" for cell in row)
         lines.append(_markdown_line([text + mark for text, mark in zip(bold, marks, strict=True)]))
-    notes = [f"<sup>{_letter(i)}</sup> {_markdown_escaped(note)}" for i, note in enumerate(table.notes)]
+    notes = [
+        f"<sup>{_letter(i)}</sup> {_markdown_escaped(note)}" for i, note in enumerate(table.notes)
+    ]
     remarks = [_markdown_escaped(remark) for remark in table.remarks]
     parts = [f"### {_markdown_escaped(table.title)}", f"**{_markdown_escaped(table.finding)}**",
              _markdown_escaped(table.caption), "\n".join(lines), *notes, *remarks]  # fmt: skip
@@ -67,17 +73,37 @@ def latex(table: Table) -> str:
     body = []
     for row in table.rows:
         texts = (latex_escaped(cell.text) for cell in row)
-        bold = (rf"\textbf{{{text}}}" if cell.bold else text for text, cell in zip(texts, row, strict=True))
+        bold = (
+            rf"\textbf{{{text}}}" if cell.bold else text
+            for text, cell in zip(texts, row, strict=True)
+        )
         marks = (rf"\textsuperscript{{{_mark(table, cell)}}}" if cell.note else "" for cell in row)
-        body.append(" & ".join(text + mark for text, mark in zip(bold, marks, strict=True)) + r" \\")
-    notes = [rf"\textsuperscript{{{_letter(i)}}} {latex_escaped(note)}." for i, note in enumerate(table.notes)]
+        body.append(
+            " & ".join(text + mark for text, mark in zip(bold, marks, strict=True)) + r" \\"
+        )
+    notes = [
+        rf"\textsuperscript{{{_letter(i)}}} {latex_escaped(note)}."
+        for i, note in enumerate(table.notes)
+    ]
     under = [rf"\par\footnotesize {line}" for line in (*notes, *map(latex_escaped, table.remarks))]
     return "\n".join(
-        [r"\begin{table*}", r"\centering\scriptsize\setlength{\tabcolsep}{3pt}",
-         rf"\caption{{{latex_escaped(table.caption)} {latex_escaped(table.finding)}}}", rf"\label{{tab:{table.key}}}",
-         rf"\begin{{tabular}}{{l{'r' * (len(table.columns) - 1)}}}", r"\toprule", head + r" \\", r"\midrule",
-         *body, r"\bottomrule", r"\end{tabular}", *under, r"\end{table*}", ""]
-    )  # fmt: skip
+        [
+            r"\begin{table*}",
+            r"\centering\scriptsize\setlength{\tabcolsep}{3pt}",
+            rf"\caption{{{latex_escaped(table.caption)} {latex_escaped(table.finding)}}}",
+            rf"\label{{tab:{table.key}}}",
+            rf"\begin{{tabular}}{{l{'r' * (len(table.columns) - 1)}}}",
+            r"\toprule",
+            head + r" \\",
+            r"\midrule",
+            *body,
+            r"\bottomrule",
+            r"\end{tabular}",
+            *under,
+            r"\end{table*}",
+            "",
+        ]
+    )
 
 
 def latex_escaped(text: str) -> str:
