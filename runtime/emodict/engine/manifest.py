@@ -31,6 +31,8 @@ class Manifest:
         mean_label: (emotions,) of the training rows: the prediction to beat.
         graph_sha256: of the graph without its metadata.
         training, metrics: from the checkpoint, for people to read.
+        raw_outputs: of a raw graph, what it gives beside its states; () of one that takes features.
+        subject_id: the person whose baseline is folded into a raw graph; "" for anybody.
     """
 
     features: FeatureSpec
@@ -42,6 +44,8 @@ class Manifest:
     metrics: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     software: str = ""
     precision: str = "fp32"
+    raw_outputs: tuple[str, ...] = ()
+    subject_id: str = ""
 
     def __post_init__(self) -> None:
         shapes = {
@@ -78,6 +82,11 @@ def manifest_to_metadata(manifest: Manifest) -> dict[str, str]:
         "software": manifest.software,
         "precision": manifest.precision,
     }
+    if manifest.raw_outputs:
+        content |= {
+            "raw_outputs": json.dumps(manifest.raw_outputs),
+            "subject_id": manifest.subject_id,
+        }
     return {KEY_PREFIX + key: value for key, value in content.items()}
 
 
@@ -102,6 +111,8 @@ def manifest_from_metadata(metadata: Mapping[str, str], *, source: str) -> Manif
             metrics=parse_json(content["metrics"]),
             software=content["software"],
             precision=content["precision"],
+            raw_outputs=tuple(map(str, parse_json(content.get("raw_outputs", "[]")))),
+            subject_id=content.get("subject_id", ""),
         )
     except EmodictError:
         raise
