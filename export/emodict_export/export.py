@@ -137,9 +137,7 @@ def folded_graph(checkpoint: Checkpoint) -> onnx.ModelProto:
     )
 
 
-def described(
-    model: onnx.ModelProto, checkpoint: Checkpoint, precision: str
-) -> onnx.ModelProto:
+def described(model: onnx.ModelProto, checkpoint: Checkpoint, precision: str) -> onnx.ModelProto:
     """The graph with its manifest in the metadata."""
     return with_manifest(model, checkpoint_manifest(checkpoint, precision))
 

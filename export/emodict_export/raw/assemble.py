@@ -53,7 +53,9 @@ def add_tokens(
     b.join([part.valid for part in parts], VALID)
     b.join([part.quality for part in parts], QUALITY)
     columns = b.join([part.columns for part in parts], "row/columns")
-    placed = b.add("Gather", [columns, b.constant("row/column_of", slots.column)], "row/placed", axis=1)
+    placed = b.add(
+        "Gather", [columns, b.constant("row/column_of", slots.column)], "row/placed", axis=1
+    )
     scaled = b.add("Mul", [placed, b.constant("row/scale_of", slots.scale)], "row/scaled")
     moved = b.add("Add", [scaled, b.constant("row/offset_of", offset)], "row/moved")
     owned = b.add("Gather", [VALID, b.constant("row/owner_of", slots.owner)], "row/owned", axis=1)
@@ -87,7 +89,9 @@ def add_answer(b: RawBuilder, features: FeatureSpec, required: Sequence[str]) ->
     valid = VALID
     if required and set(required) != set(features.modality_names):
         wanted = np.array([features.modality_names.index(name) for name in required])
-        valid = b.add("Gather", [VALID, b.constant("row/required", wanted)], "row/required_valid", axis=1)
+        valid = b.add(
+            "Gather", [VALID, b.constant("row/required", wanted)], "row/required_valid", axis=1
+        )
     op = "ReduceMin" if required else "ReduceMax"
     answered = b.as_bool(b.reduce(op, valid, 1, "row/answerable"), "row/answered")
     for name in (DISTRIBUTION, WEIGHTS):
@@ -99,7 +103,9 @@ def inner(name: str) -> str:
     return f"model_{name}"
 
 
-def join_graphs(features: RawBuilder, model: onnx.ModelProto, manifest: Manifest) -> onnx.ModelProto:
+def join_graphs(
+    features: RawBuilder, model: onnx.ModelProto, manifest: Manifest
+) -> onnx.ModelProto:
     """The features before the model, and the answer behind it, as one graph.
 
     `features` holds the nodes of both ends; the order in which nodes stand is that of their inputs.

@@ -55,7 +55,8 @@ def band_power_part(
     samples, second = modality.window_samples, _second(modality)
     there = quality.inside(b, modality, name, name)
     present = b.add("Where", [there, name, b.scalar(MISSING)], f"{name}/present")
-    extent = quality.spread(b, present, name)
+    # The middle of this second's range is what the next one's state is relative to.
+    extent = quality.spread(b, present, name, centre=f"{NEXT}{name}_reference")
     lively = quality.lively(b, present, extent, (samples, channels), name)
     good = b.as_float(lively, f"{name}/good")
     if unmixing is not None:
@@ -65,11 +66,13 @@ def band_power_part(
     advanced = b.add(
         "MatMul", [b.constant(f"{name}/advance", second.advance), taken], f"{name}/advanced"
     )
-    _carry_on(b, modality, advanced, extent, good, second)
+    b.part(advanced, 1, second.rows, len(second.advance), f"{NEXT}{name}_filter")
     squares = b.add("Mul", [advanced, advanced], f"{name}/squares")
-    powers = b.add("MatMul", [b.constant(f"{name}/bands", second.powers), squares], f"{name}/powers")
+    powers = b.add(
+        "MatMul", [b.constant(f"{name}/bands", second.powers), squares], f"{name}/powers"
+    )
     powers = b.reshape(powers, (-1, modality.dims), f"{name}/flat_powers")
-    valid = _valid(b, modality, powers)
+    valid = _valid(b, modality, good)
     score = quality.swing_score(b, modality, extent, name)
     score = b.reduce("ReduceMean", score, 2, f"{name}/mean_score", keep=False)
     spectrum = modality.spectrum
@@ -95,7 +98,9 @@ def _second(modality: ModalitySpec) -> _Second:
         raise SpecError(f"{modality.name}: without a causal filter it has no raw graph")
     system = balanced(state_space(modality.filter.sos))
     if passes_level(system):
-        raise SpecError(f"{modality.name}: its filter lets constants through, which has no raw graph")
+        raise SpecError(
+            f"{modality.name}: its filter lets constants through, which has no raw graph"
+        )
     bands, form = BandPower(modality), system.block_form(modality.window_samples)
     from_samples = np.concatenate([bands.analysis @ form.toeplitz, form.reach])
     from_state = np.concatenate([bands.analysis @ form.observe, form.carry])
@@ -111,47 +116,38 @@ def _second(modality: ModalitySpec) -> _Second:
 def _without_level(
     b: RawBuilder, name: str, extent: quality.Spread, good: str, unmixing: Float64Array | None
 ) -> str:
-    """(batch, samples + 1 + states, channels): samples, the step of the level, and the state."""
+    """(batch, samples + 1 + states, channels): samples, the step of the level, and the state.
+
+    0 where a channel has to start again, so that its state is 0 then.
+    """
+    state = f"{STATE}{name}_filter"
     started = b.as_bool(f"{STATE}{name}_age", f"{name}/started")
     step = b.add("Sub", [f"{STATE}{name}_reference", extent.centre], f"{name}/level_step")
     # A filter that starts is in the state in which its first sample has always been there.
     first = b.part(extent.centred, 1, 0, 1, f"{name}/first")
     step = b.add("Where", [started, step, first], f"{name}/step")
+    if unmixing is None:
+        taken = b.add("Concat", [extent.centred, step, state], f"{name}/taken", axis=1)
+        return b.add("Mul", [taken, good], f"{name}/clean")
     seen = b.add("Concat", [extent.centred, step], f"{name}/seen", axis=1)
-    seen = b.add("Mul", [seen, good], f"{name}/clean")
-    if unmixing is not None:
-        seen = b.product(seen, unmixing.T, f"{name}/unmixed")
-    return b.add("Concat", [seen, f"{STATE}{name}_filter"], f"{name}/taken", axis=1)
+    # Before they are mixed: what stands for missing samples is as large as float32 allows.
+    seen = b.product(b.add("Mul", [seen, good], f"{name}/fit"), unmixing.T, f"{name}/unmixed")
+    kept = b.add("Mul", [state, good], f"{name}/kept")
+    return b.add("Concat", [seen, kept], f"{name}/taken", axis=1)
 
 
-def _carry_on(
-    b: RawBuilder,
-    modality: ModalitySpec,
-    advanced: str,
-    extent: quality.Spread,
-    good: str,
-    second: _Second,
-) -> None:
-    """What the next second needs; all of it 0 where a channel has to start again."""
-    name = modality.name
-    reached = b.part(advanced, 1, second.rows, len(second.advance), f"{name}/reached")
-    b.add("Mul", [reached, good], f"{NEXT}{name}_filter")
-    b.add("Mul", [extent.centre, good], f"{NEXT}{name}_reference")
-    older = b.add("Add", [f"{STATE}{name}_age", b.scalar(1.0)], f"{name}/older")
-    # Once it has settled, its age does not matter, and float32 could not count for ever.
-    older = b.add("Min", [older, b.scalar(settle_seconds(modality) + 1.0)], f"{name}/age")
-    b.add("Mul", [older, good], f"{NEXT}{name}_age")
+def _valid(b: RawBuilder, modality: ModalitySpec, good: str) -> str:
+    """(batch, 1): every channel is good and had settled before; and how old each filter is now.
 
-
-def _valid(b: RawBuilder, modality: ModalitySpec, powers: str) -> str:
-    """(batch, 1): every channel is good and has settled, and every band has power."""
-    name = modality.name
-    youngest = b.reduce("ReduceMin", f"{NEXT}{name}_age", 2, f"{name}/youngest", keep=False)
-    enough = b.scalar(settle_seconds(modality) + 1.0)
-    settled = b.add("GreaterOrEqual", [youngest, enough], f"{name}/settled")
-    least = b.reduce("ReduceMin", powers, 1, f"{name}/least_power")
-    both = b.add("And", [settled, b.as_bool(least, f"{name}/powered")], f"{name}/usable")
-    return b.as_float(both, f"{name}/valid")
+    The age is counted up to where it does not matter any more: float32 cannot count for ever.
+    """
+    name, settle = modality.name, settle_seconds(modality)
+    before = b.add("Mul", [f"{STATE}{name}_age", good], f"{name}/good_age")
+    older = b.add("Add", [before, good], f"{name}/older")
+    b.add("Min", [older, b.scalar(settle + 1.0)], f"{NEXT}{name}_age")
+    youngest = b.reduce("ReduceMin", older, 2, f"{name}/youngest", keep=False)
+    settled = b.add("Greater", [youngest, b.scalar(settle + 0.5)], f"{name}/settled")
+    return b.as_float(settled, f"{name}/valid")
 
 
 def _order(modality: ModalitySpec) -> NDArray[np.int64]:

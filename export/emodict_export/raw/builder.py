@@ -33,6 +33,18 @@ class RawBuilder(GraphBuilder):
         """x[start:stop] along an axis."""
         return self.add("Slice", [x, self.whole(start), self.whole(stop), self.whole(axis)], output)
 
+    def corner(self, x: str, starts: Sequence[int], stops: Sequence[int], output: str) -> str:
+        """x[:, starts[0] : stops[0], starts[1] : stops[1], ...]."""
+        axes = self.whole(*range(1, len(starts) + 1))
+        return self.add("Slice", [x, self.whole(*starts), self.whole(*stops), axes], output)
+
+    def split(self, x: str, sizes: Sequence[int], output: str) -> list[str]:
+        """Columns of (batch, n), one group after the other."""
+        names = [f"{output}_{i}" for i in range(len(sizes))]
+        self.add("Split", [x, self.whole(*sizes)], names[0], axis=1)
+        self.nodes[-1].output.extend(names[1:])
+        return names
+
     def as_float(self, x: str, output: str) -> str:
         """1 where it is true, 0 elsewhere."""
         return self.add("Cast", [x], output, to=TensorProto.FLOAT)

@@ -19,8 +19,6 @@ from emodict_export.raw.builder import RawBuilder
 
 # A share of no power is 0; any pulse has far more.
 LEAST_POWER = 1e-30
-# Further than any step in a window.
-NOWHERE = 1e6
 
 
 @dataclass(frozen=True)
@@ -50,13 +48,13 @@ def inside(b: RawBuilder, modality: ModalitySpec, samples: str, name: str) -> st
     return b.add("And", [above, below], f"{name}/inside")
 
 
-def spread(b: RawBuilder, window: str, name: str) -> Spread:
-    """The range of (batch, samples, ...), all of them finite."""
+def spread(b: RawBuilder, window: str, name: str, *, centre: str = "") -> Spread:
+    """The range of (batch, samples, ...), all of them finite; its middle may be given a name."""
     low = b.reduce("ReduceMin", window, 1, f"{name}/low")
     high = b.reduce("ReduceMax", window, 1, f"{name}/high")
     swing = b.add("Sub", [high, low], f"{name}/swing")
     half = b.add("Mul", [swing, b.scalar(0.5)], f"{name}/half_swing")
-    centre = b.add("Add", [low, half], f"{name}/centre")
+    centre = b.add("Add", [low, half], centre or f"{name}/centre")
     return Spread(swing, centre, b.add("Sub", [window, centre], f"{name}/centred"))
 
 
@@ -65,9 +63,7 @@ def moving(b: RawBuilder, extent: Spread, name: str) -> str:
     return b.as_bool(extent.swing, f"{name}/moving")
 
 
-def lively(
-    b: RawBuilder, window: str, extent: Spread, shape: tuple[int, ...], name: str
-) -> str:
+def lively(b: RawBuilder, window: str, extent: Spread, shape: tuple[int, ...], name: str) -> str:
     """Where a window, (batch, *shape), is neither constant nor saturated nor stuck.
 
     A constant is at its rails throughout; so is, where a huge number stands for a sample that is
@@ -86,21 +82,19 @@ def _loose(b: RawBuilder, window: str, shape: tuple[int, ...], name: str) -> str
     samples, middle = shape[0], shape[0] // 2
     at_middle = b.part(window, 1, middle, middle + 1, f"{name}/middle")
     same = b.add("Equal", [window, at_middle], f"{name}/same")
-    away = np.abs(np.arange(samples) - float(middle)).reshape(-1, *(1 for _ in shape[1:]))
-    before = _reach(b, same, away[:middle], 0, f"{name}/before")
-    after = _reach(b, same, away[middle:], middle, f"{name}/after")
-    # The middle is counted on neither side: it is 0 away from itself.
-    run = b.add("Add", [before, after], f"{name}/run")
+    # How far from the middle the first sample is that differs; without any on its side of the
+    # middle, which is its own side's first, the run ends with the window.
+    place = np.arange(samples)
+    away = np.abs(place - float(middle)).reshape(-1, *(1 for _ in shape[1:]))
+    ends = np.where(place < middle, middle + 1.0, samples - middle).reshape(away.shape)
+    ends, away = (b.constant(f"{name}/{of}", n) for of, n in (("ends", ends), ("away", away)))
+    steps = b.add("Where", [same, ends, away], f"{name}/steps")
+    sides = b.reshape(steps, (-1, 2, middle, *shape[1:]), f"{name}/sides")
+    reach = b.reduce("ReduceMin", sides, 2, f"{name}/reach", keep=len(shape) == 1)
+    run = b.reduce("ReduceSum", reach, 1, f"{name}/run", keep=len(shape) > 1)
+    run = run if len(shape) > 1 else b.reshape(run, (-1, 1), f"{name}/run_of_one")
+    # The middle's own sample is in neither distance, and one step too many is in their sum.
     return b.add("LessOrEqual", [run, b.scalar(samples / 2 + 1)], f"{name}/loose")
-
-
-def _reach(b: RawBuilder, same: str, away: NDArray[np.float64], first: int, name: str) -> str:
-    """How far away the first sample is that differs; without any, the run ends with the window."""
-    side = b.part(same, 1, first, first + len(away), f"{name}_side")
-    steps = b.add("Where", [side, b.scalar(NOWHERE), b.constant(f"{name}.away", away)],
-                  f"{name}_steps")  # fmt: skip
-    nearest = b.reduce("ReduceMin", steps, 1, f"{name}_nearest")
-    return b.add("Min", [nearest, b.scalar(away.max() + 1)], name)
 
 
 def swing_score(b: RawBuilder, modality: ModalitySpec, extent: Spread, name: str) -> str:
@@ -128,9 +122,7 @@ def pulse_score(b: RawBuilder, modality: ModalitySpec, extent: Spread, name: str
     squares = b.add("Mul", [parts, parts], f"{name}/pulse_squares")
     # Real and imaginary parts stand side by side.
     powers = b.product(squares, np.concatenate([sums, sums]), f"{name}/pulse_powers")
-    total = b.part(powers, 1, 0, 1, f"{name}/pulse_total")
-    peaks = b.part(powers, 1, 1, 1 + pulses, f"{name}/pulse_peaks")
-    near = b.part(powers, 1, 1 + pulses, 1 + 2 * pulses, f"{name}/pulse_near")
+    total, peaks, near = b.split(powers, (1, pulses, pulses), f"{name}/pulse_sums")
     best = b.add("ArgMax", [peaks], f"{name}/pulse_best", axis=1, keepdims=1)
     at_best = b.add("GatherElements", [near, best], f"{name}/pulse_at_best", axis=1)
     total = b.add("Max", [total, b.scalar(LEAST_POWER)], f"{name}/pulse_power")

@@ -61,9 +61,7 @@ def series_of(b: RawBuilder, modality: ModalitySpec, extent: quality.Spread) -> 
     cosines = np.cos(2 * np.pi / samples * np.outer(np.arange(samples), np.arange(half)))
     bins = b.product(x, cosines, f"{name}/half_spectrum")
     mirror = np.minimum(np.arange(samples), samples - np.arange(samples))
-    bins = b.add(
-        "Gather", [bins, b.constant(f"{name}/mirror", mirror)], f"{name}/spectrum", axis=2
-    )
+    bins = b.add("Gather", [bins, b.constant(f"{name}/mirror", mirror)], f"{name}/spectrum", axis=2)
     return b.add("Concat", [rows, bins], f"{name}/series", axis=1)
 
 
@@ -85,13 +83,14 @@ def _matrices(modality: ModalitySpec) -> tuple[list[Float64Array], Float64Array]
 
 def _by_blocks(b: RawBuilder, window: str, blocks: Blocks, series: int, name: str) -> str:
     """(batch, samples) -> (batch, series, samples)."""
-    count, length, rank = blocks.shrink.shape
-    pieces = b.reshape(window, (-1, count, 1, length), f"{name}/pieces")
+    count, length = blocks.count, blocks.length
+    told, heard = blocks.exchange.shape
+    pieces = b.reshape(window, (-1, count, length), f"{name}/pieces")
     shrunk = b.product(pieces, blocks.shrink, f"{name}/shrunk")
-    shrunk = b.reshape(shrunk, (-1, count * rank), f"{name}/shrunk_flat")
-    told = b.product(shrunk, blocks.exchange, f"{name}/told")
-    told = b.reshape(told, (-1, count, 1, rank), f"{name}/told_pieces")
-    known = b.add("Concat", [pieces, told], f"{name}/known", axis=3)
+    shrunk = b.reshape(shrunk, (-1, told), f"{name}/shrunk_flat")
+    others = b.product(shrunk, blocks.exchange, f"{name}/exchanged")
+    others = b.reshape(others, (-1, count, heard // count), f"{name}/others")
+    known = b.add("Concat", [pieces, others], f"{name}/known", axis=2)
     grown = b.product(known, blocks.grow, f"{name}/grown")
     grown = b.reshape(grown, (-1, count, series, length), f"{name}/by_piece")
     grown = b.add("Transpose", [grown], f"{name}/by_series", perm=[0, 2, 1, 3])

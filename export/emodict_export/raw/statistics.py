@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
@@ -122,27 +123,31 @@ class _Figures:
         def keep(tensor: str, what: str) -> None:
             columns.add(tensor, *(f"{row}_{what}" for row in self._rows))
 
-        for what, tensor in zip(("mean", "std", "square"), self._moments(), strict=True):
+        for what, tensor in zip(("sum", "deviation", "square"), self._moments(), strict=True):
             keep(tensor, what)
         levelled = self._with_level() if self._raw else self._series
-        keep(self._median(levelled), "median")
-        low, high = self._extremes(levelled, keep)
+        below = self._samples - self._lengths
+        upwards = self._padded(levelled, -BEYOND, "upwards")
+        keep(self._median(upwards, below), "median")
+        low = self._extreme("ReduceMin", self._padded(levelled, BEYOND, "downwards"), "min", keep)
+        high = self._extreme("ReduceMax", upwards, "max", keep)
         keep(self._add("Sub", [high, low], "range"), "range")
         self._keep_x(columns)
         return columns
 
     def _moments(self) -> tuple[str, str, str]:
-        """Mean, standard deviation and mean square; (batch, series) each."""
+        """Sum, root of the summed squared distances from the mean, and sum of squares.
+
+        (batch, series) each; what they are divided by is in the features' scale.
+        """
         b, share = self._b, self._constant("share", 1 / self._lengths)
-        total = b.reduce("ReduceSum", self._series, 2, self._at("total"), keep=False)
-        squares = self._add("Mul", [self._series, self._series], "squared")
-        squares = b.reduce("ReduceSum", squares, 2, self._at("squares"), keep=False)
-        mean = self._add("Mul", [total, share], "mean")
-        square = self._add("Mul", [squares, share], "square")
-        variance = self._add("Sub", [square, self._add("Mul", [mean, mean], "mean2")], "variance")
+        total = b.reduce("ReduceSum", self._series, 2, self._at("sum"), keep=False)
+        squares = b.reduce("ReduceSumSquare", self._series, 2, self._at("square"), keep=False)
+        of_mean = self._add("Mul", [self._add("Mul", [total, total], "sum2"), share], "of_mean")
+        distance = self._add("Sub", [squares, of_mean], "distance")
         # Rounding may leave less than nothing.
-        variance = self._add("Relu", [variance], "some_variance")
-        return mean, self._add("Sqrt", [variance], "std"), square
+        distance = self._add("Relu", [distance], "some_distance")
+        return total, self._add("Sqrt", [distance], "deviation"), squares
 
     def _with_level(self) -> str:
         """x and its spectrum's first bin with the level of the window, which was taken off."""
@@ -152,63 +157,59 @@ class _Figures:
         added = self._add("Mul", [centre, self._constant("level_in", level)], "level_of_each")
         return self._add("Add", [self._series, added], "levelled")
 
-    def _median(self, series: str) -> str:
-        """(batch, series).
+    def _median(self, series: str, below: NDArray[np.int64]) -> str:
+        """(batch, series), of series with so many padded places `below` their samples.
 
-        The upper half and a bit, unsorted, then the least two of it: sorting all takes longer.
-        Padded places lie on both sides, so that every series' middle is at the same two places.
+        The upper half and a bit, unsorted, then the least few of it: sorting all takes longer.
         """
-        b, samples = self._b, self._samples
-        below, middle = _middles(self._lengths, samples)
-        padded = self._padded(series, below, "to_sort")
-        upper = samples - middle
-        top = b.top(padded, upper, self._at("upper"), largest=True)
-        two = b.top(top, 2, self._at("middle"), largest=False)
-        weights = np.stack([(self._lengths - 1) // 2, self._lengths // 2]) + below - middle
-        share = np.stack([(weights == place).mean(axis=0) for place in (0, 1)], axis=1)
-        weighted = self._add("Mul", [two, self._constant("middle_share", share)], "middle_parts")
+        b = self._b
+        places = np.stack([(self._lengths - 1) // 2, self._lengths // 2]) + below
+        first = int(places.min())
+        few = np.arange(first, places.max() + 1)
+        upper = b.top(series, self._samples - first, self._at("upper"), largest=True)
+        middle = b.top(upper, len(few), self._at("middle"), largest=False)
+        share = (places[:, :, None] == few).mean(axis=0)
+        weighted = self._add("Mul", [middle, self._constant("middle_share", share)], "middles")
         return b.reduce("ReduceSum", weighted, 2, self._at("median"), keep=False)
 
-    def _extremes(self, series: str, keep: Callable[[str, str], None]) -> tuple[str, str]:
-        """Least and largest, (batch, series); of a raw signal also how often each is there."""
-        found = []
-        for op, what, sides in (("ReduceMin", "min", 0), ("ReduceMax", "max", self._samples)):
-            padded = self._padded(series, np.full(len(self._rows), sides), f"for_{what}")
-            extreme = self._b.reduce(op, padded, 2, self._at(f"{what}_kept"))
-            flat = self._b.reshape(extreme, (-1, len(self._rows)), self._at(what))
-            keep(flat, what)
-            found.append(flat)
-            if self._raw:
-                # A filtered signal has no ties: its extremes are there once.
-                keep(self._ties(padded, extreme, what), f"{what}ratio")
-        return found[0], found[1]
+    def _extreme(self, op: str, series: str, what: str, keep: Callable[[str, str], None]) -> str:
+        """(batch, series); of a raw signal also how often it is there."""
+        extreme = self._b.reduce(op, series, 2, self._at(what), keep=False)
+        keep(extreme, what)
+        if self._raw:
+            # A filtered signal has no ties: its extremes are there once.
+            keep(self._ties(series, extreme, what), f"{what}ties")
+        return extreme
 
     def _ties(self, series: str, extreme: str, what: str) -> str:
-        same = self._add("Equal", [series, extreme], f"at_{what}")
-        count = self._b.as_float(same, self._at(f"at_{what}_ones"))
-        count = self._b.reduce("ReduceSum", count, 2, self._at(f"{what}_count"), keep=False)
-        return self._add("Mul", [count, self._constant("share", 1 / self._lengths)], f"{what}ratio")
+        b, rows = self._b, len(self._rows)
+        wide = b.reshape(extreme, (-1, rows, 1), self._at(f"{what}_wide"))
+        same = self._add("Equal", [series, wide], f"at_{what}")
+        count = b.as_float(same, self._at(f"at_{what}_ones"))
+        return b.reduce("ReduceSum", count, 2, self._at(f"{what}ties"), keep=False)
 
     def _keep_x(self, columns: _Columns) -> None:
-        """The spectrum's mean is x[0], its variance the sum of the other squares; a raw x's mean."""
-        b, samples = self._b, self._samples
-        x = self._window
+        """The spectrum's mean is x[0], its variance the sum of the other squares; a raw x's sum."""
+        b, x, samples = self._b, self._window, self._samples
         if self._raw:
-            columns.add(b.reduce("ReduceMean", x, 1, self._at("raw_mean")), "x_mean")
+            # The series have no level.
+            columns.add(b.reduce("ReduceSum", x, 1, self._at("raw_sum")), "x_sum")
+            first = b.part(x, 1, 0, 1, self._at("first"))
+            rest = b.part(x, 1, 1, samples, self._at("rest"))
+            rest = b.reduce("ReduceL2", rest, 1, self._at("fft_deviation"))
         else:
-            x = b.part(self._series, 1, 0, 1, self._at("x_row"))
-            x = b.reshape(x, (-1, samples), self._at("x"))
-        columns.add(b.part(x, 1, 0, 1, self._at("first")), "fft_mean")
-        rest = b.part(x, 1, 1, samples, self._at("rest"))
-        columns.add(b.reduce("ReduceL2", rest, 1, self._at("fft_std")), "fft_std")
+            first = b.corner(self._series, (0, 0), (1, 1), self._at("first_of_all"))
+            first = b.reshape(first, (-1, 1), self._at("first"))
+            rest = b.corner(self._series, (0, 1), (1, samples), self._at("rest"))
+            rest = b.reduce("ReduceL2", rest, 2, self._at("fft_deviation"), keep=False)
+        columns.add(first, "fft_mean")
+        columns.add(rest, "fft_std")
 
-    def _padded(self, series: str, below: NDArray[np.int64], what: str) -> str:
-        """Where a series is shorter than the window: `below` such places before all, others behind."""
+    def _padded(self, series: str, value: float, what: str) -> str:
+        """The series with a value in the places that a shorter one does not have."""
         pads = np.zeros((len(self._rows), self._samples))
         for row, length in enumerate(self._lengths):
-            missing = self._samples - length
-            first = min(int(below[row]), missing)
-            pads[row, length:] = [-BEYOND] * first + [BEYOND] * (missing - first)
+            pads[row, length:] = value
         return self._add("Add", [series, self._constant(f"{what}.pads", pads)], what)
 
     def _add(self, op: str, inputs: Sequence[str], output: str) -> str:
@@ -221,29 +222,34 @@ class _Figures:
         return f"{self._name}/figures/{name}"
 
 
-def _middles(lengths: NDArray[np.int64], samples: int) -> tuple[NDArray[np.int64], int]:
-    """How many padded places go before each series, and the first of two places of all medians."""
-    below = (samples - lengths) // 2
-    return below, int(((lengths - 1) // 2 + below).min())
-
-
 def _features(
     modality: ModalitySpec, places: Mapping[str, int]
 ) -> tuple[NDArray[np.int64], Float64Array, Float64Array]:
-    """Of each feature its column (-1: none), and by what it is multiplied, and what is added."""
-    figures = ("median", "mean", "std", "min", "max", "minratio", "maxratio")
-    names = [f"{row}_{figure}" for row in SERIES for figure in figures]
-    names += [f"fft_{figure}" for figure in ("median", "mean", "std", "min", "max", "range")]
+    """Of each feature its column (-1: none), by what it is multiplied, and what is added."""
     samples = modality.window_samples
+    order = np.full(modality.dims, -1)
     scale, offset = np.ones(modality.dims), np.zeros(modality.dims)
+    for i, (row, figure) in enumerate(_names(modality)):
+        length = samples - SHORTER.get(row, 0)
+        column, scale[i] = {
+            "mean": ("sum", 1 / length),
+            "std": ("deviation", 1 / math.sqrt(length)),
+            "minratio": ("minties", 1 / length),
+            "maxratio": ("maxties", 1 / length),
+        }.get(figure if row != "fft" else "", (figure, 1.0))
+        order[i] = places.get(f"{row}_{column}", -1)
+        if order[i] < 0:
+            offset[i] = 1 / length
     if modality.dims > STATISTICS:
-        names.append("psd_square")
         taper = hann(samples)
         # Welch's one-sided density adds up to the two-sided one, which Parseval gives.
-        scale[-1] = samples**2 / (modality.rate_hz * (taper @ taper)) / (samples // 2 + 1)
-    for i, name in enumerate(names):
-        row, figure = name.split("_")
-        if name not in places:
-            offset[i] = 1 / (samples - SHORTER.get(row, 0))
-    order = np.array([places.get(name, -1) for name in names])
+        scale[-1] = samples / (modality.rate_hz * (taper @ taper)) / (samples // 2 + 1)
     return order, scale, offset
+
+
+def _names(modality: ModalitySpec) -> list[tuple[str, str]]:
+    """(series, figure) of each feature, in the order of features/statistics.py."""
+    figures = ("median", "mean", "std", "min", "max", "minratio", "maxratio")
+    names = [(row, figure) for row in SERIES for figure in figures]
+    names += [("fft", figure) for figure in ("median", "mean", "std", "min", "max", "range")]
+    return names + ([("psd", "square")] if modality.dims > STATISTICS else [])
