@@ -33,9 +33,9 @@ class _Second:
     30 mV.
 
     Attributes:
-        advance: (rows + states, samples + 1 + states); of the samples of this second without its
+        advance: (samples + 1 + states, rows + states); of the samples of this second without its
             level, of how much higher the level of the second before was, and of the filter's state.
-        powers: (bands, rows + states); sums up the squares of the rows.
+        powers: (rows + states, bands); sums up the squares of the rows.
     """
 
     advance: Float64Array
@@ -53,28 +53,26 @@ def band_power_part(
     """
     name, channels = modality.name, len(modality.channel_names)
     samples, second = modality.window_samples, _second(modality)
-    there = quality.inside(b, modality, name, name)
-    present = b.add("Where", [there, name, b.scalar(MISSING)], f"{name}/present")
+    # Channels first: what is done to each is done along its samples, which lie side by side.
+    rows = b.add("Transpose", [name], f"{name}/rows", perm=[0, 2, 1])
+    there = quality.inside(b, modality, rows, name)
+    present = b.add("Where", [there, rows, b.scalar(MISSING)], f"{name}/present")
     # The middle of this second's range is what the next one's state is relative to.
     extent = quality.spread(b, present, name, centre=f"{NEXT}{name}_reference")
-    lively = quality.lively(b, present, extent, (samples, channels), name)
+    lively = quality.lively(b, present, extent, (channels, samples), name)
     good = b.as_float(lively, f"{name}/good")
     if unmixing is not None:
         # A sample that misses one channel misses all of them once they are mixed.
-        good = b.reduce("ReduceMin", good, 2, f"{name}/all_good")
+        good = b.reduce("ReduceMin", good, 1, f"{name}/all_good")
     taken = _without_level(b, name, extent, good, unmixing)
-    advanced = b.add(
-        "MatMul", [b.constant(f"{name}/advance", second.advance), taken], f"{name}/advanced"
-    )
-    b.part(advanced, 1, second.rows, len(second.advance), f"{NEXT}{name}_filter")
+    advanced = b.product(taken, second.advance, f"{name}/advanced")
+    b.part(advanced, 2, second.rows, second.advance.shape[1], f"{NEXT}{name}_filter")
     squares = b.add("Mul", [advanced, advanced], f"{name}/squares")
-    powers = b.add(
-        "MatMul", [b.constant(f"{name}/bands", second.powers), squares], f"{name}/powers"
-    )
+    powers = b.product(squares, second.powers, f"{name}/powers")
     powers = b.reshape(powers, (-1, modality.dims), f"{name}/flat_powers")
     valid = _valid(b, modality, good)
     score = quality.swing_score(b, modality, extent, name)
-    score = b.reduce("ReduceMean", score, 2, f"{name}/mean_score", keep=False)
+    score = b.reduce("ReduceMean", score, 1, f"{name}/mean_score", keep=False)
     spectrum = modality.spectrum
     assert spectrum is not None
     return Part(
@@ -107,8 +105,8 @@ def _second(modality: ModalitySpec) -> _Second:
     from_level = from_state @ system.step_state[:, None]
     unseen = np.zeros((len(bands.membership), system.order))
     return _Second(
-        advance=np.concatenate([from_samples, from_level, from_state], axis=1),
-        powers=np.concatenate([bands.membership, unseen], axis=1),
+        advance=np.concatenate([from_samples, from_level, from_state], axis=1).T,
+        powers=np.concatenate([bands.membership, unseen], axis=1).T,
         rows=len(bands.analysis),
     )
 
@@ -116,7 +114,7 @@ def _second(modality: ModalitySpec) -> _Second:
 def _without_level(
     b: RawBuilder, name: str, extent: quality.Spread, good: str, unmixing: Float64Array | None
 ) -> str:
-    """(batch, samples + 1 + states, channels): samples, the step of the level, and the state.
+    """(batch, channels, samples + 1 + states): samples, the step of the level, and the state.
 
     0 where a channel has to start again, so that its state is 0 then.
     """
@@ -124,16 +122,17 @@ def _without_level(
     started = b.as_bool(f"{STATE}{name}_age", f"{name}/started")
     step = b.add("Sub", [f"{STATE}{name}_reference", extent.centre], f"{name}/level_step")
     # A filter that starts is in the state in which its first sample has always been there.
-    first = b.part(extent.centred, 1, 0, 1, f"{name}/first")
+    first = b.part(extent.centred, 2, 0, 1, f"{name}/first")
     step = b.add("Where", [started, step, first], f"{name}/step")
     if unmixing is None:
-        taken = b.add("Concat", [extent.centred, step, state], f"{name}/taken", axis=1)
+        taken = b.add("Concat", [extent.centred, step, state], f"{name}/taken", axis=2)
         return b.add("Mul", [taken, good], f"{name}/clean")
-    seen = b.add("Concat", [extent.centred, step], f"{name}/seen", axis=1)
+    seen = b.add("Concat", [extent.centred, step], f"{name}/seen", axis=2)
     # Before they are mixed: what stands for missing samples is as large as float32 allows.
-    seen = b.product(b.add("Mul", [seen, good], f"{name}/fit"), unmixing.T, f"{name}/unmixed")
+    seen = b.add("Mul", [seen, good], f"{name}/fit")
+    seen = b.add("MatMul", [b.constant(f"{name}/unmixing", unmixing), seen], f"{name}/unmixed")
     kept = b.add("Mul", [state, good], f"{name}/kept")
-    return b.add("Concat", [seen, kept], f"{name}/taken", axis=1)
+    return b.add("Concat", [seen, kept], f"{name}/taken", axis=2)
 
 
 def _valid(b: RawBuilder, modality: ModalitySpec, good: str) -> str:
@@ -145,13 +144,12 @@ def _valid(b: RawBuilder, modality: ModalitySpec, good: str) -> str:
     before = b.add("Mul", [f"{STATE}{name}_age", good], f"{name}/good_age")
     older = b.add("Add", [before, good], f"{name}/older")
     b.add("Min", [older, b.scalar(settle + 1.0)], f"{NEXT}{name}_age")
-    youngest = b.reduce("ReduceMin", older, 2, f"{name}/youngest", keep=False)
+    youngest = b.reduce("ReduceMin", older, 1, f"{name}/youngest", keep=False)
     settled = b.add("Greater", [youngest, b.scalar(settle + 0.5)], f"{name}/settled")
     return b.as_float(settled, f"{name}/valid")
 
 
 def _order(modality: ModalitySpec) -> NDArray[np.int64]:
-    """Where among (bands, channels) each feature stands."""
-    bands, channels = len(modality.bands), len(modality.channel_names)
-    places = np.arange(bands * channels).reshape(bands, channels)
-    return (places if modality.band_major else places.T).reshape(-1)
+    """Where among (channels, bands) each feature stands."""
+    places = np.arange(modality.dims).reshape(-1, len(modality.bands))
+    return (places.T if modality.band_major else places).reshape(-1)

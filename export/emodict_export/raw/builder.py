@@ -20,7 +20,8 @@ class RawBuilder(GraphBuilder):
 
     def whole(self, *values: int) -> str:
         """Whole numbers, such as axes and places."""
-        return self.constant(f"whole_{'_'.join(map(str, values))}", np.array(values, np.int64))
+        name = f"whole_{'_'.join(map(str, values))}".replace("-", "minus")
+        return self.constant(name, np.array(values, np.int64))
 
     def reduce(self, op: str, x: str, axis: int, output: str, *, keep: bool = True) -> str:
         return self.add(op, [x, self.whole(axis)], output, keepdims=int(keep))

@@ -23,7 +23,7 @@ LEAST_POWER = 1e-30
 
 @dataclass(frozen=True)
 class Spread:
-    """The range of each window, time being axis 1 and kept: names of tensors.
+    """The range of each window, time being the last axis and kept: names of tensors.
 
     Attributes:
         centre: the middle of the range.
@@ -49,9 +49,9 @@ def inside(b: RawBuilder, modality: ModalitySpec, samples: str, name: str) -> st
 
 
 def spread(b: RawBuilder, window: str, name: str, *, centre: str = "") -> Spread:
-    """The range of (batch, samples, ...), all of them finite; its middle may be given a name."""
-    low = b.reduce("ReduceMin", window, 1, f"{name}/low")
-    high = b.reduce("ReduceMax", window, 1, f"{name}/high")
+    """The range of (batch, ..., samples), all of them finite; its middle may be given a name."""
+    low = b.reduce("ReduceMin", window, -1, f"{name}/low")
+    high = b.reduce("ReduceMax", window, -1, f"{name}/high")
     swing = b.add("Sub", [high, low], f"{name}/swing")
     half = b.add("Mul", [swing, b.scalar(0.5)], f"{name}/half_swing")
     centre = b.add("Add", [low, half], centre or f"{name}/centre")
@@ -72,28 +72,26 @@ def lively(b: RawBuilder, window: str, extent: Spread, shape: tuple[int, ...], n
     far = b.add("Abs", [extent.centred], f"{name}/far")
     rail = b.add("Mul", [extent.swing, b.scalar(0.5 - RAIL_SHARE_OF_RANGE)], f"{name}/rail")
     at_rail = b.add("GreaterOrEqual", [far, rail], f"{name}/at_rail")
-    count = b.reduce("ReduceSum", b.as_float(at_rail, f"{name}/ones"), 1, f"{name}/rail_count")
-    free = b.add("LessOrEqual", [count, b.scalar(SATURATED_SHARE * shape[0])], f"{name}/free")
+    count = b.reduce("ReduceSum", b.as_float(at_rail, f"{name}/ones"), -1, f"{name}/rail_count")
+    free = b.add("LessOrEqual", [count, b.scalar(SATURATED_SHARE * shape[-1])], f"{name}/free")
     return b.add("And", [free, _loose(b, window, shape, name)], f"{name}/lively")
 
 
 def _loose(b: RawBuilder, window: str, shape: tuple[int, ...], name: str) -> str:
     """Where the run of equal samples through the middle is not longer than half of the window."""
-    samples, middle = shape[0], shape[0] // 2
-    at_middle = b.part(window, 1, middle, middle + 1, f"{name}/middle")
+    samples, middle = shape[-1], shape[-1] // 2
+    at_middle = b.part(window, -1, middle, middle + 1, f"{name}/middle")
     same = b.add("Equal", [window, at_middle], f"{name}/same")
-    # How far from the middle the first sample is that differs; without any on its side of the
-    # middle, which is its own side's first, the run ends with the window.
+    # How far from the middle the first sample is that differs; without one on that side, the run
+    # ends with the window.
     place = np.arange(samples)
-    away = np.abs(place - float(middle)).reshape(-1, *(1 for _ in shape[1:]))
-    ends = np.where(place < middle, middle + 1.0, samples - middle).reshape(away.shape)
-    ends, away = (b.constant(f"{name}/{of}", n) for of, n in (("ends", ends), ("away", away)))
+    away = b.constant(f"{name}/away", np.abs(place - float(middle)))
+    ends = b.constant(f"{name}/ends", np.where(place < middle, middle + 1.0, samples - middle))
     steps = b.add("Where", [same, ends, away], f"{name}/steps")
-    sides = b.reshape(steps, (-1, 2, middle, *shape[1:]), f"{name}/sides")
-    reach = b.reduce("ReduceMin", sides, 2, f"{name}/reach", keep=len(shape) == 1)
-    run = b.reduce("ReduceSum", reach, 1, f"{name}/run", keep=len(shape) > 1)
-    run = run if len(shape) > 1 else b.reshape(run, (-1, 1), f"{name}/run_of_one")
-    # The middle's own sample is in neither distance, and one step too many is in their sum.
+    sides = b.reshape(steps, (-1, *shape[:-1], 2, middle), f"{name}/sides")
+    reach = b.reduce("ReduceMin", sides, -1, f"{name}/reach", keep=False)
+    run = b.reduce("ReduceSum", reach, -1, f"{name}/run")
+    # From one step to the other there is one sample less between them.
     return b.add("LessOrEqual", [run, b.scalar(samples / 2 + 1)], f"{name}/loose")
 
 

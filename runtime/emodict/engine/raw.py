@@ -37,8 +37,8 @@ def state_shapes(features: FeatureSpec) -> dict[str, tuple[int, ...]]:
         name, channels = modality.name, len(modality.channel_names)
         before = round(modality.window_s) - 1
         if modality.filter is not None and modality.filter.mode == "causal":
-            shapes[f"{name}_filter"] = (2 * len(modality.filter.sos), channels)
-            shapes[f"{name}_reference"] = shapes[f"{name}_age"] = (1, channels)
+            shapes[f"{name}_filter"] = (channels, 2 * len(modality.filter.sos))
+            shapes[f"{name}_reference"] = shapes[f"{name}_age"] = (channels, 1)
         elif before:
             shapes[f"{name}_samples"] = (before * modality.hop_samples,)
             shapes[f"{name}_usable"] = (before,)
