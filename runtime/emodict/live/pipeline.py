@@ -176,6 +176,12 @@ class LivePipeline:
             watch.said = max(watch.said, len(watch.doubts))
         return tuple(doubt for watch in watches for doubt in watch.doubts)
 
+    @property
+    def absent(self) -> dict[str, str]:
+        """The modalities whose sensors were never seen, and that this is why they are invalid."""
+        sensors = self._sensors.items()
+        return {name: "its sensor was never seen" for name, s in sensors if s.state == ABSENT}
+
     def _deadline_s(self, second: int, missing: list[str]) -> float:
         """Sensors that are live are waited for;
         of the others nothing can be expected once the second is over.
