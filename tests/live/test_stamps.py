@@ -63,9 +63,8 @@ def test_one_glitched_stamp_costs_one_sample(glitch_s: float, last_of_a_read: bo
     stamps_s[number] += glitch_s
     placed = place(stamps_s, true_s)
     assert np.setdiff1d(np.arange(len(true_s)), placed.numbers).tolist() == [number]
-    np.testing.assert_allclose(
-        placed.times_s, true_s[placed.numbers], rtol=0, atol=1e-8
-    )  # seconds of 1000
+    # Seconds of 1000.
+    np.testing.assert_allclose(placed.times_s, true_s[placed.numbers], rtol=0, atol=1e-8)
 
 
 @pytest.mark.parametrize("stamp_s", [np.nan, np.inf, -np.inf])
@@ -76,9 +75,8 @@ def test_a_stamp_that_is_no_number_costs_its_sample(stamp_s: float, number: int)
     stamps_s[number] = stamp_s
     placed = place(stamps_s, true_s)
     assert np.setdiff1d(np.arange(len(true_s)), placed.numbers).tolist() == [number]
-    np.testing.assert_allclose(
-        placed.times_s, true_s[placed.numbers], rtol=0, atol=1e-8
-    )  # seconds of 1000
+    # Seconds of 1000.
+    np.testing.assert_allclose(placed.times_s, true_s[placed.numbers], rtol=0, atol=1e-8)
 
 
 def test_two_glitched_stamps_cost_two_samples_and_three_a_stay_of_less_than_two_seconds() -> None:
@@ -314,9 +312,8 @@ def test_another_clock_that_drifts_is_followed_for_hours_and_lsls_own_is_left_to
         stamp_s = begins_s + second * (1 - drift)
         late_s += [now_s - one for one in released(guard, [stamp_s - 0.5, stamp_s], now_s)[-1:]]
     # In six hours they drift apart by 1.08 s: more than a row waits for.
-    assert late_s[-1] == pytest.approx(
-        np.sign(drift) * 0.2 if other else 21_599 * drift, abs=0.021
-    )  # a second's growth
+    # A second's growth.
+    assert late_s[-1] == pytest.approx(np.sign(drift) * 0.2 if other else 21_599 * drift, abs=0.021)
     assert (guard.shift_s != 0) == other
 
 
@@ -364,9 +361,8 @@ def test_a_rate_that_is_off_is_measured_within_ten_seconds_and_once(
 @pytest.mark.parametrize(("share", "taken"), [(1.0049, False), (1.0055, True)])
 def test_a_rate_that_is_off_by_half_a_per_cent_is_taken(share: float, taken: bool) -> None:
     measured_hz, _ = watched(even(60, 256.0 / share), 256.0)
-    assert measured_hz == (
-        pytest.approx(256 / share, rel=1e-3) if taken else 256.0
-    )  # to four digits
+    # To four digits.
+    assert measured_hz == (pytest.approx(256 / share, rel=1e-3) if taken else 256.0)
 
 
 @pytest.mark.parametrize(("seconds", "taken"), [(3.0, False), (3.6, True)])
@@ -434,9 +430,8 @@ def test_the_middle_step_agrees_to_three_tenths_of_how_far_the_rate_is_off(
     short = 1.04 * (1 - share * (1 - 1 / 1.04))
     steps = np.tile([short] * 7 + [8 * 1.04 - 7 * short], 240)
     measured_hz, _ = watched(START_S + np.cumsum(steps) / RATE_HZ)
-    assert measured_hz == (
-        pytest.approx(64 / 1.04, rel=1e-3) if taken else RATE_HZ
-    )  # to four digits
+    # To four digits.
+    assert measured_hz == (pytest.approx(64 / 1.04, rel=1e-3) if taken else RATE_HZ)
 
 
 @pytest.mark.parametrize(("share", "taken"), [(0.29, True), (0.31, False)])
@@ -446,9 +441,8 @@ def test_so_does_the_middle_of_four_steps(share: float, taken: bool) -> None:
     more = 14 * share * (1 - 1 / 1.04)
     steps = 1.04 * np.tile([1 - more / 7, 1] * 7 + [1, 1 + more], 120)
     measured_hz, _ = watched(START_S + np.cumsum(steps) / RATE_HZ)
-    assert measured_hz == (
-        pytest.approx(64 / 1.04, rel=1e-3) if taken else RATE_HZ
-    )  # to four digits
+    # To four digits.
+    assert measured_hz == (pytest.approx(64 / 1.04, rel=1e-3) if taken else RATE_HZ)
 
 
 @pytest.mark.parametrize("gap_s", [0.5, 0.9, 1.2])
