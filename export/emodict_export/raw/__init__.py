@@ -11,10 +11,8 @@ import onnx
 from numpy.typing import NDArray
 
 from emodict.engine.manifest import Manifest
-from emodict.engine.onnx import DISTRIBUTION, WEIGHTS
-from emodict.engine.raw import QUALITY, TOKENS, VALID
 from emodict.errors import SpecError
-from emodict.features.spec import ModalitySpec
+from emodict.features.spec import FeatureSpec, ModalitySpec
 from emodict.features.stream import require_raw
 from emodict.predict.person import Adaptation
 from emodict.recording.modalities import EEG
@@ -23,8 +21,6 @@ from emodict_export.raw.assemble import add_answer, add_tokens, join_graphs
 from emodict_export.raw.band_power import band_power_part
 from emodict_export.raw.builder import Part, RawBuilder
 from emodict_export.raw.statistics import statistics_part
-
-OUTPUTS = (DISTRIBUTION, WEIGHTS, VALID, QUALITY)
 
 
 def raw_graph(
@@ -43,12 +39,7 @@ def raw_graph(
         SpecError: the features cannot be computed from a stream of samples.
     """
     features = manifest.features
-    if not features.streaming:
-        raise SpecError(
-            f"Feature spec {features.id} cannot stream, and has no raw graph: "
-            "its filters need whole trials",
-            fix="Train on emodict-1, or export without --raw",
-        )
+    require_streaming(features)
     b = RawBuilder()
     unmixing = None if adaptation is None else adaptation.unmixing
     parts = [
@@ -61,8 +52,23 @@ def raw_graph(
     return join_graphs(b, model, manifest)
 
 
+def require_streaming(features: FeatureSpec) -> None:
+    """Refuse features of which no raw graph can be made.
+
+    Raises:
+        SpecError: they need whole trials, or only exist as a table.
+    """
+    for modality in features.modalities:
+        require_raw(modality)
+    if not features.streaming:
+        raise SpecError(
+            f"Feature spec {features.id} cannot stream, and has no raw graph: "
+            "its filters need whole trials",
+            fix="Train on emodict-1, or export without --raw",
+        )
+
+
 def _part(b: RawBuilder, modality: ModalitySpec, unmixing: NDArray[np.float64] | None) -> Part:
-    require_raw(modality)
     if modality.kind == "band_power":
         return band_power_part(b, modality, unmixing)
     if modality.kind == "statistics":
@@ -84,6 +90,3 @@ def _embedding_part(b: RawBuilder, modality: ModalitySpec) -> Part:
         valid=valid,
         quality=valid,
     )
-
-
-__all__ = ["OUTPUTS", "TOKENS", "raw_graph"]

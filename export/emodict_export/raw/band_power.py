@@ -1,4 +1,4 @@
-"""Band powers of a causally filtered signal: one product of a second and of what the filter keeps."""
+"""Band powers behind a causal filter: one product of a second and of what the filter keeps."""
 
 from __future__ import annotations
 

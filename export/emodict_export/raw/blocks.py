@@ -51,7 +51,7 @@ def block_length(samples: int) -> int:
 
 
 def in_blocks(matrices: Sequence[Float64Array]) -> Blocks:
-    """Split square matrices (samples, samples) of one size, the series of the result in their order."""
+    """Split matrices (samples, samples); the series of the result are in their order."""
     samples, series = len(matrices[0]), len(matrices)
     length = block_length(samples)
     count = samples // length
@@ -73,7 +73,7 @@ def in_blocks(matrices: Sequence[Float64Array]) -> Blocks:
 
 
 def _basis(rows: Float64Array) -> Float64Array:
-    """(rows, columns) -> (columns, rank), an orthonormal basis of what the rows take of a vector."""
+    """(rows, columns) -> (columns, rank), an orthonormal basis of what rows take of a vector."""
     # R of a QR has the same rows' span in far fewer rows.
     _, values, basis = np.linalg.svd(np.linalg.qr(rows, mode="r"))
     return np.ascontiguousarray(basis[values > RANK_TOLERANCE * values[0]].T)

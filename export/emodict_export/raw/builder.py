@@ -62,7 +62,7 @@ class RawBuilder(GraphBuilder):
         return output
 
     def product(self, x: str, matrix: NDArray[np.float64], output: str) -> str:
-        """x matrix, the matrix being (..., inputs, outputs)."""
+        """A product with a matrix of (..., inputs, outputs)."""
         return self.add("MatMul", [x, self.constant(f"{output}.matrix", matrix)], output)
 
 

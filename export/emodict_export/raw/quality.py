@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from emodict.features.quality import RAIL_SHARE_OF_RANGE, SATURATED_SHARE, pulse_bins
 from emodict.features.spec import ModalitySpec

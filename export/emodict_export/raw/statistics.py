@@ -1,4 +1,4 @@
-"""The statistics of a window of a few seconds, of which the samples before the new ones are kept."""
+"""The statistics of a window of some seconds; the samples before the new ones are kept."""
 
 from __future__ import annotations
 
@@ -150,7 +150,7 @@ class _Figures:
         return total, self._add("Sqrt", [distance], "deviation"), squares
 
     def _with_level(self) -> str:
-        """x and its spectrum's first bin with the level of the window, which was taken off."""
+        """The series, x and its spectrum with the level that was taken off."""
         level = np.zeros((len(self._rows), self._samples))
         level[0], level[-1, 0] = 1.0, self._samples
         centre = self._b.reshape(self._extent.centre, (-1, 1, 1), self._at("level"))

@@ -264,6 +264,7 @@ class PulseBins:
 
 @functools.cache
 def pulse_bins(samples: int, rate_hz: float) -> PulseBins:
+    """Those of a window of so many samples."""
     hz = np.fft.rfftfreq(samples, 1 / rate_hz)
     band = np.flatnonzero((hz >= PULSE_BAND_HZ[0]) & (hz <= PULSE_BAND_HZ[1]))
     pulse = np.flatnonzero((hz >= PULSE_HZ[0]) & (hz <= PULSE_HZ[1]))
