@@ -33,6 +33,7 @@ ROOMS = {
         "sensors",
         "svg",
         "shown",
+        "raw",
         "tables",
         "recordings",
         "boards",
@@ -49,6 +50,7 @@ ASKED_FOR = {
     ("emodict.cli.run", "emodict_desk.report"),
     ("emodict.live.open_source", "emodict_desk.boards.source"),
     ("emodict.predict.scoring", "emodict_desk.importers.on_the_way"),
+    ("emodict.predict.scoring", "emodict_desk.raw"),
     ("emodict.predict.scoring", "emodict_desk.tables.table"),
     ("emodict.showing", "emodict_desk.shown"),
 }

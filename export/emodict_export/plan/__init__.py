@@ -15,9 +15,7 @@ import onnx
 from emodict.engine.face_manifest import FaceManifest
 from emodict.engine.held import sidecar_path
 from emodict.engine.manifest import Manifest
-from emodict.engine.onnx import INPUT
 from emodict.engine.placement import this_platform
-from emodict.engine.raw import raw_ends
 from emodict.engine.sidecar import Sidecar, network_name, read_manifest, write_sidecar
 from emodict.errors import EmodictError, InputError
 from emodict.face.crop import INPUT as CROP
@@ -143,9 +141,7 @@ def _largest_batch(manifest: Manifest | FaceManifest) -> int:
 def _input_shapes(manifest: Manifest | FaceManifest) -> dict[str, tuple[int, ...]]:
     if isinstance(manifest, FaceManifest):
         return {CROP: (manifest.side, manifest.side, 3)}
-    if manifest.raw_outputs:
-        return raw_ends(manifest)[0]
-    return {INPUT: (manifest.features.tokens, manifest.features.token_width)}
+    return dict(manifest.inputs)
 
 
 def manifest_of(model: onnx.ModelProto) -> Manifest | FaceManifest:

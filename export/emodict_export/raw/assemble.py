@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,10 +10,10 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
-from emodict.engine.manifest import Manifest
+from emodict.engine.manifest import Manifest, Shapes
 from emodict.engine.onnx import DISTRIBUTION, INPUT, WEIGHTS
-from emodict.engine.raw import QUALITY, TOKENS, VALID, raw_ends
 from emodict.features.spec import FeatureSpec
+from emodict_desk.raw import QUALITY, VALID
 from emodict_export.graph import IR_VERSION, OPSET
 from emodict_export.raw.builder import Part, RawBuilder
 
@@ -62,7 +62,7 @@ def add_tokens(
     there = b.as_bool(owned, "row/there")
     missing = b.constant("row/missing_value", missing_value.reshape(-1))
     known = b.add("Where", [there, moved, missing], "row/known")
-    b.reshape(known, (-1, features.tokens, features.token_width), TOKENS)
+    b.reshape(known, (-1, features.tokens, features.token_width), INPUT)
 
 
 def _slots(features: FeatureSpec, parts: Sequence[Part]) -> _Slots:
@@ -110,7 +110,7 @@ def join_graphs(
 
     `features` holds the nodes of both ends; the order in which nodes stand is that of their inputs.
     """
-    renamed = {name: inner(name) for name in (DISTRIBUTION, WEIGHTS)} | {INPUT: TOKENS}
+    renamed = {name: inner(name) for name in (DISTRIBUTION, WEIGHTS)}
     nodes = []
     for node in model.graph.node:
         own = onnx.NodeProto()
@@ -119,14 +119,13 @@ def join_graphs(
         own.output[:] = [renamed.get(name, name) for name in node.output]
         own.name = renamed.get(node.name, node.name)
         nodes.append(own)
-    ends = next(i for i, node in enumerate(features.nodes) if node.name == TOKENS) + 1
+    ends = next(i for i, node in enumerate(features.nodes) if node.name == INPUT) + 1
     constants = {c.name: c for c in [*features.constants, *model.graph.initializer]}
-    inputs, outputs = raw_ends(manifest)
     graph = helper.make_graph(
         [*features.nodes[:ends], *nodes, *features.nodes[ends:]],
         "emodict",
-        _values(inputs),
-        _values(outputs),
+        _values(manifest.inputs),
+        _values(manifest.outputs),
         list(constants.values()),
     )
     opset = [helper.make_opsetid("", OPSET)]
@@ -136,7 +135,7 @@ def join_graphs(
     return joined
 
 
-def _values(shapes: Mapping[str, tuple[int, ...]]) -> list[onnx.ValueInfoProto]:
+def _values(shapes: Shapes) -> list[onnx.ValueInfoProto]:
     return [
         helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", *shape])
         for name, shape in shapes.items()

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from emodict.engine.raw import NEXT, STATE
 from emodict.errors import SpecError
 from emodict.features.band_power import BandPower
 from emodict.features.filters import state_space
 from emodict.features.spec import ModalitySpec
+from emodict_desk.raw import NEXT, STATE
 from emodict_export.raw import quality
 from emodict_export.raw.balance import balanced, passes_level
 from emodict_export.raw.builder import Part, RawBuilder

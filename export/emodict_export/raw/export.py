@@ -13,11 +13,11 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from emodict.engine.onnx import DISTRIBUTION, WEIGHTS
-from emodict.engine.raw import NEXT, QUALITY, STATE, TOKENS, VALID
+from emodict.engine.onnx import DISTRIBUTION
 from emodict.errors import EmodictError
 from emodict.files.atomic import atomic_path
 from emodict.predict.person import Adaptation, Person
+from emodict_desk.raw import NEXT, STATE, VALID
 from emodict_export.compare import ALLOWED, compare_with_torch
 from emodict_export.export import (
     FP32,
@@ -27,6 +27,7 @@ from emodict_export.export import (
     with_manifest,
 )
 from emodict_export.raw import raw_graph, require_streaming
+from emodict_export.raw.ends import raw_inputs, raw_outputs
 from emodict_export.vectors import Rows, Seconds, expected_rows, fault_seconds
 from emodict_train.model.checkpoint import Checkpoint
 
@@ -34,7 +35,6 @@ Float32Array = NDArray[np.float32]
 # One call: the inputs by name in, the outputs by name out.
 Run = Callable[[Mapping[str, Float32Array]], dict[str, Float32Array]]
 
-OUTPUTS = (DISTRIBUTION, WEIGHTS, VALID, QUALITY)
 CHECKED_SECONDS = 120
 # Largest error of a share. Of simulated people it stays within 3e-5; the made-up signals of the
 # check may lie far from what a model was trained on, where float32's error of a feature counts for
@@ -101,9 +101,11 @@ def raw_onnx(
     require_streaming(checkpoint.features)
     model, kept = exported_onnx(checkpoint, precision)
     compare_with_torch(model, checkpoint, precision.name)
+    manifest = checkpoint_manifest(checkpoint, precision.name)
     manifest = dataclasses.replace(
-        checkpoint_manifest(checkpoint, precision.name),
-        raw_outputs=(*OUTPUTS, TOKENS) if with_tokens else OUTPUTS,
+        manifest,
+        raw_inputs=raw_inputs(checkpoint.features),
+        raw_outputs=raw_outputs(manifest, with_tokens=with_tokens),
         subject_id="" if adaptation is None else adaptation.person.subject_id,
     )
     graph = raw_graph(model, manifest, adaptation=adaptation)

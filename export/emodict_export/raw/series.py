@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from emodict.engine.raw import NEXT, STATE
 from emodict.features.spec import ModalitySpec
 from emodict.features.statistics import STATISTICS, filter_matrix, hann
+from emodict_desk.raw import NEXT, STATE
 from emodict_export.raw import quality
 from emodict_export.raw.blocks import Blocks, in_blocks
 from emodict_export.raw.builder import RawBuilder
