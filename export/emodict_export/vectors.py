@@ -68,11 +68,17 @@ def fault_seconds(features: FeatureSpec, seconds: int, *, seed: int = 0) -> dict
     ):
         require_raw(modality)
         samples = _signal(modality, rng, seconds)
-        for _ in range(-(-seconds // FAULTS_EVERY_S)):
-            for fault in _FAULTS if modality.kind != "embedding" else _EMBEDDING_FAULTS:
-                fault(modality, rng, samples)
+        add_faults(modality, rng, samples)
         made[modality.name] = in_seconds(modality, samples)
     return made
+
+
+def add_faults(modality: ModalitySpec, rng: np.random.Generator, samples: Float64Array) -> None:
+    """Break (samples, channels) in place: every fault at least once, at random times."""
+    faults = _EMBEDDING_FAULTS if modality.kind == "embedding" else _FAULTS
+    for _ in range(-(-len(samples) // (FAULTS_EVERY_S * modality.hop_samples))):
+        for fault in faults:
+            fault(modality, rng, samples)
 
 
 def in_seconds(modality: ModalitySpec, samples: NDArray[np.floating[Any]]) -> Float32Array:
@@ -134,7 +140,11 @@ def _signal(modality: ModalitySpec, rng: np.random.Generator, seconds: int) -> F
             rng, count, modality.rate_hz, lambda f: np.maximum(f, 1.0) ** -0.6, rows=channels
         )
         drift = np.linspace(0, rng.uniform(-3000, 3000, channels), count)
-        return 25 * waves.T * rng.lognormal(0, 0.5, channels) + drift + _offsets(rng, channels)
+        return (
+            25 * waves.T * rng.lognormal(0, 0.5, channels)
+            + drift
+            + electrode_offsets(rng, channels)
+        )
     if known.coarse:
         low, high = known.usual_level or (1.0, 10.0)
         level = low + 0.1 * (high - low) * (1 + rng.uniform())
@@ -150,7 +160,7 @@ def _signal(modality: ModalitySpec, rng: np.random.Generator, seconds: int) -> F
     return np.asarray(rng.uniform(-500, 500) + pulse + rng.normal(0, 0.3, (count, channels)))
 
 
-def _offsets(rng: np.random.Generator, channels: int) -> Float64Array:
+def electrode_offsets(rng: np.random.Generator, channels: int) -> Float64Array:
     """A third of the electrodes far away from their reference."""
     far = rng.uniform(size=channels) < 1 / 3
     return np.where(
