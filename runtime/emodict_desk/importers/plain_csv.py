@@ -17,7 +17,7 @@ from emodict.recording.lights import of_one_sensor, pulse_light
 from emodict.recording.modalities import MODALITIES, modality_name
 from emodict.recording.recording import Event, Recording, Signal
 from emodict.recording.units import plain_unit, unit_factor
-from emodict_desk.importers.clock import start_and_times, usual_rate_hz
+from emodict_desk.importers.clock import start_and_times
 from emodict_desk.importers.form import Form, Option, pairs
 from emodict_desk.importers.kinds import E4_FILES, first_text_line, kind_of, wrong_kind
 from emodict_desk.importers.labels import WANTED_UNIT, Label, split_unit
@@ -26,6 +26,7 @@ from emodict_desk.importers.row_clock import RowClock, back_in_file, row_clock, 
 from emodict_desk.importers.spool import Growing, Spool
 from emodict_desk.importers.text import TextTable, numbers, open_table
 from emodict_desk.recordings.account import Account
+from emodict_desk.recordings.rate import usual_rate_hz
 from emodict_desk.wording import count_of
 
 _EXPECTED = "a table of text with a header line"

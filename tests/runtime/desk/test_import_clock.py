@@ -21,7 +21,6 @@ from emodict_desk.importers.clock import (
     lost_samples,
     parse_time,
     start_and_times,
-    usual_rate_hz,
     utc_text,
 )
 from emodict_desk.importers.kinds import check_there, describe, kind_of
@@ -33,6 +32,7 @@ from emodict_desk.importers.labels import (
 )
 from emodict_desk.importers.spool import Growing, Spool
 from emodict_desk.recordings.account import Account, joined_attributes
+from emodict_desk.recordings.rate import usual_rate_hz
 
 RNG = np.random.default_rng(11)
 
