@@ -9,9 +9,8 @@ from pathlib import Path
 
 from emodict.errors import RecordingError
 from emodict_desk.importers.clock import clock_time, parse_time
+from emodict_desk.importers.patient import patient_code
 
-# EDF+ has a code, the sex, the birth date and the name in one field: "P11 F 01-JAN-1990 Name".
-_NO_CODE = re.compile(r"[XMF]|\d{1,2}-[A-Z]{3}-\d{4}", re.IGNORECASE)
 _START_DATE = re.compile(r"Startdate (\d{1,2}-[A-Z]{3}-\d{4})\b.*", re.IGNORECASE)
 _MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
 
@@ -62,8 +61,7 @@ class Header:
     @property
     def subject(self) -> str:
         """The code of the person alone, which stands first; "" where there is none."""
-        code = self._find(r"(subject|patient)( id)?( code)?").partition(" ")[0]
-        return "" if _NO_CODE.fullmatch(code) else code
+        return patient_code(self._find(r"(subject|patient)( id)?( code)?"))
 
     @property
     def start_time(self) -> str:

@@ -14,7 +14,6 @@ E4_FILES = ("ACC.csv", "BVP.csv", "EDA.csv", "HR.csv", "IBI.csv", "TEMP.csv", "t
 
 # What is not a recording that emodict reads, by its first bytes.
 _OTHERS = (
-    (b"\xffBIOSEMI", "a BDF file; save it as EDF+ with the program that recorded it"),
     (b"PK\x03\x04", "a zip archive; unpack it first"),
     (b"\x1f\x8b", "a gzip archive; unpack it first"),
     (b"\x89PNG", "a picture"),
