@@ -25,7 +25,6 @@ _OTHERS = (
     ),
     (b"\xff\xfe", "text in UTF-16; save it as UTF-8"),
     (b"\xfe\xff", "text in UTF-16; save it as UTF-8"),
-    (b"# OpenSignals Text File", "an OpenSignals text file; export the .h5 instead"),
 )
 
 
