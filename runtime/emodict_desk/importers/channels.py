@@ -27,6 +27,9 @@ _OTHER_TYPES = re.compile(
     r"|acc|gyro|mag|batt|dc\d|stim|sti\b)",
     re.IGNORECASE,
 )
+# A type before a name, as EDF+, GDF (`EEG-Fz`), Nihon Kohden (`POL Fp1`) and others write it.
+_EEG = re.compile(r"EEG[ :-]\s*\S", re.IGNORECASE)
+_PREFIX = re.compile(r"^(eeg|raw|pol)[ _.:-]+", re.IGNORECASE)
 # Places between those of the 10-10 system: AFF1h, TTP7h.
 _TEN_FIVE = re.compile(r"[A-Z]{1,3}p?\d{1,2}h", re.IGNORECASE)
 _VOLTAGE = re.compile(r"\s*[num\u00b5\u03bc]?V|(micro|milli|nano)?volts?\s*", re.IGNORECASE)
@@ -56,7 +59,7 @@ class Channel:
     @property
     def place(self) -> tuple[str, str]:
         """Name and reference; PhysioNet fills names up with dots: `Fc5.`, `C3..`."""
-        name, reference = channel_and_reference(self.name)
+        name, reference = channel_and_reference(_PREFIX.sub("", self.name.strip()))
         return name.rstrip("."), reference.rstrip(".")
 
     @property
@@ -66,7 +69,7 @@ class Channel:
     @property
     def is_named_eeg(self) -> bool:
         """By the type before its name, or a voltage at a place on the head."""
-        if self.name.upper().startswith("EEG "):
+        if _EEG.match(self.name):
             return True
         name = self.place[0]
         return self.is_voltage and (is_electrode(name) or bool(_TEN_FIVE.fullmatch(name)))
