@@ -131,11 +131,12 @@ def _read_rows(
     first_ns, start = 0.0, None
     light, sensor = table.column(_LIGHT), table.column(_SENSOR)
     for block in table.blocks(account):
+        at_ns = _sensor_ns(table, block, sensor)
         if start is None:
-            start, first_ns = _phone_time(table, block, 0), float(block.rows[0][sensor] or "nan")
-        at_s = _elapsed_s(table, block, sensor, first_ns)
+            start, first_ns = _phone_time(table, block, 0), float(at_ns[0])
         samples.append(numbers(table, block, [light]))
-        times.append(at_s)
+        # As floats, nanoseconds since 2000 are right to some 100 ns.
+        times.append((at_ns - first_ns) / _NS)
     if start is None:
         raise RecordingError(f"{table.path} holds no samples", expected="rows below the header")
     for name in (name for name in table.columns if name and _names([name])[0] not in _USED):
@@ -146,20 +147,20 @@ def _read_rows(
 _USED = (_PHONE, _SENSOR, _LIGHT)
 
 
-def _elapsed_s(table: TextTable, block: Block, column: int, first_ns: float) -> NDArray[np.float64]:
-    """(rows,) the sensor's times after the first; as floats they are right to some 100 ns."""
-    at_s = (numbers(table, block, [column])[:, 0] - first_ns) / _NS
-    empty = np.flatnonzero(np.isnan(at_s))
+def _sensor_ns(table: TextTable, block: Block, column: int) -> NDArray[np.float64]:
+    """(rows,) the sensor's times; an empty cell is refused by its line."""
+    at_ns: NDArray[np.float64] = numbers(table, block, [column])[:, 0]
+    empty = np.flatnonzero(np.isnan(at_ns))
     if len(empty):
         raise RecordingError(
             f"{table.path}, line {block.lines[empty[0]]}, column {table.columns[column]}: no time",
             expected="whole nanoseconds",
         )
-    return np.asarray(at_s)
+    return at_ns
 
 
 def _phone_time(table: TextTable, block: Block, row: int) -> datetime.datetime:
-    cell = block.rows[row][table.columns.index(next(iter(table.columns)))]
+    cell = block.rows[row][0]
     moment = parse_time(cell)
     if moment is None:
         raise RecordingError(

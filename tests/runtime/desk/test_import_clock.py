@@ -405,7 +405,9 @@ def test_times_within_a_hundredth_of_a_period_lie_on_an_even_clock(
 def test_a_file_of_two_kinds_is_refused_with_both(tmp_path: Path) -> None:
     (tmp_path / "BVP.csv").write_text("1700000000\n64\n1\n")
     (tmp_path / "a.avro").write_bytes(b"Obj\x01")
-    with pytest.raises(RecordingError, match="could be of 2 kinds.*got e4, embraceplus") as refusal:
+    with pytest.raises(
+        RecordingError, match=r"could be of 2 kinds.*got e4, embraceplus"
+    ) as refusal:
         only_kind_of(tmp_path)
     for kind in ("e4", "embraceplus"):
         assert f"emodict-session import {kind} '{tmp_path}'" in str(refusal.value)
