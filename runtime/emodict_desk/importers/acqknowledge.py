@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import io
 import logging
 import math
 import zlib
@@ -27,6 +28,8 @@ _REVISIONS = range(30, 400)
 # An hour of 16 channels at 2 kHz is 900 MB as numbers.
 _MOST_BYTES = 1 << 31
 _MOST_PATTERN = 1 << 20
+# bioread looks for where samples begin, and reads them once.
+_MOST_READ, _HEADER_BYTES = 4, 1 << 16
 # Marker positions before the first sample are negative; bioread reads them without a sign.
 _SIGN_BIT, _TURN = 1 << 31, 1 << 32
 _SEGMENT = "apnd"
@@ -82,6 +85,22 @@ def _has_revision(head: bytes) -> bool:
     return len(head) > 6 and any(int.from_bytes(head[2:6], o) in _REVISIONS for o in orders)
 
 
+class _Bounded(io.FileIO):
+    """A file that is not read again and again, as a count of markers without length makes it."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self._left = _MOST_READ * path.stat().st_size + _HEADER_BYTES
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        content = super().read(size) or b""
+        # Where nothing is left to read it is asked for, too.
+        self._left -= len(content) + 1
+        if self._left < 0:
+            raise ValueError("its parts lie within one another")
+        return content
+
+
 def _headers(path: Path) -> Any:
     """What the file says of its channels and markers, without samples."""
     try:
@@ -91,8 +110,8 @@ def _headers(path: Path) -> Any:
             "bioread", extra="acqknowledge", purpose="Reading AcqKnowledge files"
         ) from None
     try:
-        with _silent():
-            file = bioread.read_headers(str(path))
+        with _silent(), _Bounded(path) as handle:
+            file = bioread.read_headers(handle)
         if file is None:
             raise ValueError("its headers are cut off")
         _check_claims(path, file)
@@ -149,8 +168,8 @@ def _samples(path: Path, at: int) -> np.ndarray[Any, np.dtype[np.float64]]:
     import bioread
 
     try:
-        with _silent():
-            found = bioread.read(str(path), channel_indexes=[at]).channels[at].data
+        with _silent(), _Bounded(path) as handle:
+            found = bioread.read(handle, channel_indexes=[at]).channels[at].data
     except Exception as error:
         # As above.
         raise _damaged(path, error) from error
