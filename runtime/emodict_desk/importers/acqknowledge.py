@@ -29,7 +29,7 @@ _REVISIONS = range(30, 400)
 _MOST_BYTES = 1 << 31
 _MOST_PATTERN = 1 << 20
 # bioread looks for where samples begin, and reads them once.
-_MOST_READ, _HEADER_BYTES = 4, 1 << 16
+_MOST_READ, _HEADER_BYTES, _CALL_BYTES = 4, 1 << 16, 64
 # Marker positions before the first sample are negative; bioread reads them without a sign.
 _SIGN_BIT, _TURN = 1 << 31, 1 << 32
 _SEGMENT = "apnd"
@@ -94,8 +94,8 @@ class _Bounded(io.FileIO):
 
     def read(self, size: int | None = -1, /) -> bytes:
         content = super().read(size) or b""
-        # Where nothing is left to read it is asked for, too.
-        self._left -= len(content) + 1
+        # A header more costs bioread as much as some hundred bytes.
+        self._left -= len(content) + _CALL_BYTES
         if self._left < 0:
             raise ValueError("its parts lie within one another")
         return content

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from emodict.errors import MissingDependencyError, RecordingError
 from emodict.recording.modalities import EEG
 from emodict.recording.recording import Event, Recording, Signal
+from emodict.recording.units import plain_unit
 from emodict_desk.importers.channels import (
     Channel,
     leave_out_others,
@@ -38,6 +39,8 @@ _ENDINGS = (
 _BLOCK_S = 60.0
 # FIFF's codes of the units that MNE holds numbers in.
 _UNITS = {107: "V", 110: "S"}
+# These MNE turns into siemens, and calls the numbers unitless.
+_MADE_SIEMENS = ("uS", "S")
 # Types of channels that may be one of ours; MNE calls EEG what a format does not tell apart.
 _TYPES = ("eeg", "gsr", "bio", "misc")
 
@@ -114,11 +117,31 @@ def _open(path: Path) -> Any:
         import mne
     except ImportError:
         raise MissingDependencyError("mne", extra="mne", purpose="Reading this recording") from None
+    _check_beside(path)
     try:
         return mne.io.read_raw(path, preload=False, verbose="ERROR")
     except Exception as error:
         # MNE raises whatever its parsing runs into; the file's fault, whichever it is.
         raise _damaged(path, error) from error
+
+
+def _check_beside(path: Path) -> None:
+    """Refuse a BrainVision header whose samples are to be read from somewhere else."""
+    for line in _lines_of_header(path):
+        name = line.partition("=")[2].strip()
+        if line.startswith(("DataFile=", "MarkerFile=")) and name != Path(name).name:
+            raise RecordingError(
+                f"{path}: its samples or markers are not beside it",
+                expected="the name of a file in the same folder",
+                got=name[:200],
+                fix="Put them beside it, and write the bare name into it",
+            )
+
+
+def _lines_of_header(path: Path) -> list[str]:
+    if path.suffix.lower() not in (".vhdr", ".ahdr"):
+        return []
+    return path.read_text(encoding="utf-8", errors="replace").splitlines()
 
 
 def _damaged(path: Path, error: Exception) -> RecordingError:
@@ -135,12 +158,18 @@ def _damaged(path: Path, error: Exception) -> RecordingError:
 def _channel(raw: Any, at: int) -> Channel:
     """A channel in the unit in which MNE holds it."""
     kind = raw.get_channel_types(picks=[at])[0]
-    unit = _UNITS.get(int(raw.info["chs"][at]["unit"]), "")
     return Channel(
-        Label(raw.ch_names[at], unit, kind),
+        Label(raw.ch_names[at], _unit(raw, at), kind),
         float(raw.info["sfreq"]),
         lambda: np.asarray(raw.get_data(picks=[at])[0], dtype=np.float64),
     )
+
+
+def _unit(raw: Any, at: int) -> str:
+    """The unit of the numbers that MNE gives; of what it knows no kind of, the file's own."""
+    known = _UNITS.get(int(raw.info["chs"][at]["unit"]))
+    written = plain_unit((getattr(raw, "_orig_units", None) or {}).get(raw.ch_names[at]) or "")
+    return known or ("S" if written in _MADE_SIEMENS else "" if written == "n/a" else written)
 
 
 def _eeg(raw: Any, channels: Sequence[Channel], path: Path) -> Signal:
@@ -163,10 +192,8 @@ def _eeg(raw: Any, channels: Sequence[Channel], path: Path) -> Signal:
 
 def _reference(path: Path) -> str:
     """The one reference that a BrainVision header names, which MNE reads over; "" elsewhere."""
-    if path.suffix.lower() != ".vhdr":
-        return ""
-    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-    rows = [line.partition("=")[2].split(",") for line in lines if line.startswith("Ch")]
+    lines = (line for line in _lines_of_header(path) if line.startswith("Ch"))
+    rows = [line.partition("=")[2].split(",") for line in lines]
     named = {row[1].strip() for row in rows if len(row) > 2 and row[1].strip()}
     return named.pop() if len(named) == 1 else ""
 

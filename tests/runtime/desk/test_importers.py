@@ -567,7 +567,8 @@ def test_subject_and_session_are_called_as_the_user_says(kind: str, tmp_path: Pa
 @pytest.mark.parametrize("kind", [kind for kind in FILES if kind != "e4"])
 def test_a_file_of_every_other_kind_is_refused_with_its_own(kind: str, tmp_path: Path) -> None:
     name, write = FILES[kind]
-    path = tmp_path / (name if kind == "dmer" else f"a.{kind}")
+    by_ending = ("dmer", "mne", "acqknowledge", "polar")
+    path = tmp_path / (name if kind in by_ending else f"a.{kind}")
     write(path)
     for other in IMPORTERS:
         # Those that take any table, or whatever MNE reads.
