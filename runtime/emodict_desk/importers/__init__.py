@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from emodict_desk.importers import (
+    acqknowledge,
     brainflow,
     dmer,
     dsi,
     e4,
     edf,
     embraceplus,
+    emotibit,
+    mne_files,
     muse,
+    muse_lsl,
     openbci,
     opensignals,
     plain_csv,
+    polar,
+    shimmer,
     xdf,
 )
 from emodict_desk.importers.form import IMPORTERS
@@ -26,11 +32,17 @@ IMPORTERS |= {
     "edf": edf.FORM,
     "dsi": dsi.FORM,
     "muse": muse.FORM,
+    "muse-lsl": muse_lsl.FORM,
     "xdf": xdf.FORM,
     "opensignals": opensignals.FORM,
     "brainflow": brainflow.FORM,
     "openbci": openbci.FORM,
+    "emotibit": emotibit.FORM,
+    "shimmer": shimmer.FORM,
+    "polar": polar.FORM,
+    "acqknowledge": acqknowledge.FORM,
     "dmer": dmer.FORM,
+    "mne": mne_files.FORM,
     "csv": plain_csv.FORM,
 }
 
