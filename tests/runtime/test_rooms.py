@@ -37,6 +37,7 @@ ROOMS = {
         "recordings",
         "boards",
         "importers",
+        "ratings",
         "faces",
         "report",
         "many",
