@@ -15,8 +15,8 @@ from emodict.files.atomic import atomic_path
 from emodict.files.hdf5_writing import hdf5_to_write
 from emodict.recording.recording import Recording, Trials
 from emodict.recording.session import open_session, write_trials
-from emodict_desk.ratings.judge import Judged, judge
-from emodict_desk.ratings.table import Ratings, read_ratings
+from emodict_desk.ratings.table import read_ratings
+from emodict_desk.recordings.ratings import Judged, Ratings, judge
 from emodict_desk.recordings.scores import Scale, label_attributes
 from emodict_desk.tables.stimuli import STIMULUS
 from emodict_desk.wording import count_of

@@ -6,7 +6,6 @@ import dataclasses
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +15,7 @@ from emodict.errors import RecordingError
 from emodict.recording.session import MOST_LABELS, MOST_TRIALS
 from emodict_desk.importers.text import Block, TextTable, numbers, open_table
 from emodict_desk.recordings.account import Account
+from emodict_desk.recordings.ratings import Ratings
 from emodict_desk.recordings.scores import PANAS
 
 Float64Array = NDArray[np.float64]
@@ -36,32 +36,6 @@ _NO_EMOTIONS = (
 _EXPECTED = "a table with the columns onset, stop and one for each emotion"
 _DECIMAL_COMMA = re.compile(r"\s*-?\d+,\d+\s*")
 _BY_LOWER_CASE = {name.lower(): name for name in PANAS}
-
-
-@dataclass(frozen=True)
-class Ratings:
-    """A row for each trial, as it stands in the table.
-
-    Attributes:
-        source: the file's name, for messages.
-        onset_s, stop_s: (trials,) from the session's start; NaN where the table does not say.
-        scores: (trials, emotions), NaN where an answer is missing.
-        stimulus_word: what the table calls the things that trials are named by, such as film;
-            "" where it calls them trials.
-        notes: what was assumed or left out, as sentences.
-    """
-
-    source: str
-    trial: tuple[str, ...]
-    onset_s: Float64Array
-    stop_s: Float64Array
-    emotions: tuple[str, ...]
-    scores: Float64Array
-    stimulus_word: str = ""
-    notes: tuple[str, ...] = ()
-
-    def __len__(self) -> int:
-        return len(self.trial)
 
 
 def read_ratings(path: Path) -> Ratings:

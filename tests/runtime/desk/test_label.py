@@ -14,10 +14,10 @@ from emodict.errors import RecordingError
 from emodict.recording.recording import Event, Recording, Signal, Trials
 from emodict.recording.session import open_session, write_session
 from emodict_desk.cli import session as cli
-from emodict_desk.ratings.judge import judge
 from emodict_desk.ratings.label import label_session
 from emodict_desk.ratings.table import read_ratings
 from emodict_desk.ratings.template import find_trials
+from emodict_desk.recordings.ratings import judge
 from emodict_desk.recordings.scores import SCORES, Scale, read_scale, scores_to_shares
 from emodict_desk.tables.stimuli import STIMULUS
 

@@ -1,4 +1,4 @@
-"""What ratings say, and what they do not: shares of each trial, and a sentence for each oddity."""
+"""Ratings of trials: what they say, and what they do not."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emodict.errors import RecordingError
-from emodict_desk.ratings.table import Ratings
 from emodict_desk.recordings.scores import PANAS, PANAS_SCALE, Scale, scores_to_shares
 from emodict_desk.wording import count_of
 
@@ -20,6 +19,32 @@ Mask = NDArray[np.bool_]
 PERCENT, WHOLE = 100.0, 1.0
 # Per cents are rounded to whole ones, each of up to twenty in a direction of its own.
 _ROUNDED = 0.02
+
+
+@dataclass(frozen=True)
+class Ratings:
+    """A row for each trial, as it stands in the table.
+
+    Attributes:
+        source: the file's name, for messages.
+        onset_s, stop_s: (trials,) from the session's start; NaN where the table does not say.
+        scores: (trials, emotions), NaN where an answer is missing.
+        stimulus_word: what the table calls the things that trials are named by, such as film;
+            "" where it calls them trials.
+        notes: what was assumed or left out, as sentences.
+    """
+
+    source: str
+    trial: tuple[str, ...]
+    onset_s: Float64Array
+    stop_s: Float64Array
+    emotions: tuple[str, ...]
+    scores: Float64Array
+    stimulus_word: str = ""
+    notes: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.trial)
 
 
 @dataclass(frozen=True)
