@@ -13,6 +13,7 @@ from emodict_desk.importers import (
     openbci,
     opensignals,
     plain_csv,
+    wesad,
     xdf,
 )
 from emodict_desk.importers.form import IMPORTERS
@@ -31,6 +32,7 @@ IMPORTERS |= {
     "brainflow": brainflow.FORM,
     "openbci": openbci.FORM,
     "dmer": dmer.FORM,
+    "wesad": wesad.FORM,
     "csv": plain_csv.FORM,
 }
 

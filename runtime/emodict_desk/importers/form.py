@@ -42,6 +42,7 @@ class Form:
 
     Attributes:
         looks_like: told from the path and the first bytes of the file, quickly.
+        for_training: its recordings carry truth: `fit` and `study` read a folder of them as it is.
         reads_only: its reader takes `only`, the modalities to read;
             of others they are picked afterwards.
     """
@@ -50,6 +51,7 @@ class Form:
     looks_like: Callable[[Path, bytes], bool]
     options: tuple[Option, ...] = ()
     reads_only: bool = False
+    for_training: bool = False
 
     @property
     def help(self) -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 import edfio
 import numpy as np
 from scipy.io import savemat
+from tests.made_up_wesad import write_person as write_wesad
 from tests.reliability.fuzz.target import Target
 from tests.runtime.desk.test_import_brainflow import brainflow_file
 from tests.runtime.desk.test_import_dsi import dsi_file
@@ -73,6 +74,10 @@ def dmer(path: Path) -> None:
     savemat(path, arrays, do_compression=True)
 
 
+def wesad(path: Path) -> None:
+    (write_wesad(path.parent / "made", 0, condition_s=10.0, rest_s=1.0) / path.name).rename(path)
+
+
 # What each kind's file is called, and who writes a small one.
 FILES: dict[str, tuple[str, Write]] = {
     "dsi": ("a.csv", lambda path: dsi_file(path, rows=20)),
@@ -89,7 +94,10 @@ FILES: dict[str, tuple[str, Write]] = {
         lambda path: avro_file(path.parent / "made", seconds=2, tags_s=[1.0]).rename(path),
     ),
     "dmer": ("datas.mat", dmer),
+    "wesad": ("S2.pkl", wesad),
 }
+# Read by their folder.
+FOLDERS = ("e4", "wesad")
 
 
 def written(write: Write, name: str) -> bytes:
@@ -121,7 +129,7 @@ def e4_zip() -> bytes:
 
 
 def _read(kind: str, path: Path) -> None:
-    source = path.parent if kind == "e4" else path
+    source = path.parent if kind in FOLDERS else path
     use_recording(IMPORTERS[kind.removesuffix(" zip")].read(source), path.parent / "out")
 
 
@@ -133,8 +141,16 @@ def _brainflow_files() -> dict[str, bytes]:
         return {file.name: file.read_bytes() for file in Path(folder).iterdir()}
 
 
+@functools.cache
+def _wesad_files() -> dict[str, bytes]:
+    """The answers beside the pickle."""
+    with tempfile.TemporaryDirectory() as folder:
+        made = write_wesad(Path(folder), 0, condition_s=10.0, rest_s=1.0)
+        return {"S2_quest.csv": (made / "S2_quest.csv").read_bytes()}
+
+
 def _beside(kind: str) -> Callable[[], Mapping[str, bytes]]:
-    return _brainflow_files if kind == "brainflow" else dict
+    return {"brainflow": _brainflow_files, "wesad": _wesad_files}.get(kind, dict)
 
 
 def _read_description(path: Path) -> None:
