@@ -9,6 +9,7 @@ from emodict_desk.importers import (
     e4,
     edf,
     embraceplus,
+    emognition,
     muse,
     openbci,
     opensignals,
@@ -33,6 +34,7 @@ IMPORTERS |= {
     "openbci": openbci.FORM,
     "dmer": dmer.FORM,
     "wesad": wesad.FORM,
+    "emognition": emognition.FORM,
     "csv": plain_csv.FORM,
 }
 

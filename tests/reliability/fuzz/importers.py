@@ -12,6 +12,7 @@ from pathlib import Path
 import edfio
 import numpy as np
 from scipy.io import savemat
+from tests.made_up_emognition import write_person as write_emognition
 from tests.made_up_wesad import write_person as write_wesad
 from tests.reliability.fuzz.target import Target
 from tests.runtime.desk.test_import_brainflow import brainflow_file
@@ -78,6 +79,10 @@ def wesad(path: Path) -> None:
     (write_wesad(path.parent / "made", 0, condition_s=10.0, rest_s=1.0) / path.name).rename(path)
 
 
+def emognition(path: Path) -> None:
+    (write_emognition(path.parent / "made", films=["AWE"]) / path.name).rename(path)
+
+
 # What each kind's file is called, and who writes a small one.
 FILES: dict[str, tuple[str, Write]] = {
     "dsi": ("a.csv", lambda path: dsi_file(path, rows=20)),
@@ -95,9 +100,10 @@ FILES: dict[str, tuple[str, Write]] = {
     ),
     "dmer": ("datas.mat", dmer),
     "wesad": ("S2.pkl", wesad),
+    "emognition": ("22_AWE_STIMULUS_EMPATICA.json", emognition),
 }
 # Read by their folder.
-FOLDERS = ("e4", "wesad")
+FOLDERS = ("e4", "wesad", "emognition")
 
 
 def written(write: Write, name: str) -> bytes:
@@ -149,8 +155,22 @@ def _wesad_files() -> dict[str, bytes]:
         return {"S2_quest.csv": (made / "S2_quest.csv").read_bytes()}
 
 
+@functools.cache
+def _emognition_files() -> dict[str, bytes]:
+    """The other files of a person."""
+    with tempfile.TemporaryDirectory() as folder:
+        made = write_emognition(Path(folder), films=["AWE"])
+        names = ("22_QUESTIONNAIRES.json", "22_AWE_STIMULUS_MUSE.json")
+        return {name: (made / name).read_bytes() for name in names}
+
+
 def _beside(kind: str) -> Callable[[], Mapping[str, bytes]]:
-    return {"brainflow": _brainflow_files, "wesad": _wesad_files}.get(kind, dict)
+    files = {
+        "brainflow": _brainflow_files,
+        "wesad": _wesad_files,
+        "emognition": _emognition_files,
+    }
+    return files.get(kind, dict)
 
 
 def _read_description(path: Path) -> None:
