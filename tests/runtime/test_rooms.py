@@ -38,6 +38,8 @@ ROOMS = {
         "recordings",
         "boards",
         "importers",
+        "ratings",
+        "simulated",
         "faces",
         "report",
         "many",
@@ -48,6 +50,7 @@ ROOMS = {
 ASKED_FOR = {
     ("emodict.cli.run", "emodict_desk.many"),
     ("emodict.cli.run", "emodict_desk.report"),
+    ("emodict.engine", "emodict_desk.simulated"),
     ("emodict.live.open_source", "emodict_desk.boards.source"),
     ("emodict.predict.scoring", "emodict_desk.importers.on_the_way"),
     ("emodict.predict.scoring", "emodict_desk.raw"),
