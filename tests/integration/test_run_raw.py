@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from subprocess import CompletedProcess
@@ -23,7 +25,9 @@ from emodict.recording.session import write_session
 from emodict.results.prediction import Prediction
 from emodict_export.export import export_onnx
 from emodict_export.raw.export import export_raw
+from emodict_export.vector_files import write_vectors
 
+ROOT = Path(__file__).resolve().parents[2]
 Run = Callable[..., "CompletedProcess[str]"]
 WRIST, ALL = ("gsr", "ppg"), ("eeg", "gsr", "ppg", "video")
 
@@ -169,3 +173,14 @@ def test_a_graph_with_a_person_in_it_runs_on_nobody_else(
             else:
                 with pytest.raises(PersonError, match="never applied to somebody else"):
                     predict(engine, noise_session)
+
+
+def test_the_example_says_that_its_own_loop_is_right(models: Path, tmp_path: Path) -> None:
+    write_vectors(untrained_checkpoint(WRIST), tmp_path)
+    example = ROOT / "examples" / "raw_onnxruntime.py"
+    command = [sys.executable, example, models / "wrist.raw.onnx", tmp_path / "vectors.npz"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert "valid and answered equal in 60 of 60 seconds" in done.stdout
+    worst = float(done.stdout.split("within ")[1].split()[0])
+    assert worst < 3e-5
