@@ -18,6 +18,7 @@ from emodict.files.atomic import check_writable, refuse_overwriting
 from emodict.recording.session import open_session, write_session
 from emodict_desk.cli.describe import describe, list_findings
 from emodict_desk.cli.faces import add_faces_command
+from emodict_desk.cli.label import add_label_command
 from emodict_desk.cli.record import add_record_command
 from emodict_desk.importers import IMPORTERS
 from emodict_desk.importers.form import Form, Option
@@ -92,6 +93,7 @@ def build() -> "typer.Typer":
 
     _add_features_command(app)
     add_faces_command(app)
+    add_label_command(app)
     add_record_command(app)
     app.add_typer(_importing(), name="import")
     return app

@@ -10,6 +10,7 @@ from emodict_desk.importers import (
     e4,
     edf,
     embraceplus,
+    emognition,
     emotibit,
     mne_files,
     muse,
@@ -19,6 +20,7 @@ from emodict_desk.importers import (
     plain_csv,
     polar,
     shimmer,
+    wesad,
     xdf,
 )
 from emodict_desk.importers.form import IMPORTERS
@@ -43,6 +45,8 @@ IMPORTERS |= {
     "acqknowledge": acqknowledge.FORM,
     "dmer": dmer.FORM,
     "mne": mne_files.FORM,
+    "wesad": wesad.FORM,
+    "emognition": emognition.FORM,
     "csv": plain_csv.FORM,
 }
 

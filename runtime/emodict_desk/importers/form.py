@@ -44,6 +44,7 @@ class Form:
         looks_like: told from the path and the first bytes of the file, quickly.
         takes_any: it reads whatever has the form of a table, or an ending: asked last.
         names_no_electrodes: its files say nothing of where their EEG was taken.
+        for_training: its recordings carry truth: `fit` and `study` read a folder of them as it is.
         reads_only: its reader takes `only`, the modalities to read;
             of others they are picked afterwards.
     """
@@ -54,6 +55,7 @@ class Form:
     reads_only: bool = False
     takes_any: bool = False
     names_no_electrodes: bool = False
+    for_training: bool = False
 
     @property
     def help(self) -> str:
