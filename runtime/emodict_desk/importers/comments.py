@@ -65,20 +65,27 @@ def open_csv(
 
 def said_above(table: TextTable) -> Said:
     """What the comments of a table say; later lines win for labels, the nearest to the rows."""
-    pairs = [found.groups() for line in table.comments if (found := _LINE.match(line))]
-    rate = next((value for key, value in pairs if _RATE.fullmatch(key.strip())), "")
-    bits = next((value for key, value in pairs if _BITS.fullmatch(key.strip())), "")
-    number = re.match(r"\d+([.,]\d+)?", rate)
-    bits_number = re.match(r"\d{1,2}\b", bits)
-    rate_hz = float(number.group().replace(",", ".")) if number else 0.0
-    kilo = any(
-        _RATE.fullmatch(key.strip()) and "khz" in (key + value).lower() for key, value in pairs
-    )
+    lines = [found.groups() for line in table.comments if (found := _LINE.match(line))]
+    bits = re.match(r"\d{1,2}\b", _value(lines, _BITS))
     return Said(
-        labels=_labels(table, pairs),
-        rate_hz=rate_hz * (1e3 if kilo else 1.0) or None,
-        bits=int(bits_number.group()) if bits_number else None,
+        labels=_labels(table.comments, table.delimiter, len(table.columns)),
+        rate_hz=_rate_hz(lines),
+        bits=int(bits.group()) if bits else None,
     )
+
+
+def _value(lines: Sequence[tuple[str, ...]], called: re.Pattern[str]) -> str:
+    return next((value for name, value in lines if called.fullmatch(name.strip())), "")
+
+
+def _rate_hz(lines: Sequence[tuple[str, ...]]) -> float | None:
+    """`Sampling Rate (Hz):= 1000.00`, `fs: 1 kHz`; None where none is named, or 0."""
+    name, value = next((line for line in lines if _RATE.fullmatch(line[0].strip())), ("", ""))
+    number = re.match(r"\d+([.,]\d+)?", value)
+    if not number:
+        return None
+    kilo = "khz" in (name + value).lower()
+    return float(number.group().replace(",", ".")) * (1e3 if kilo else 1.0) or None
 
 
 def _labels(comments: Sequence[str], delimiter: str, width: int) -> tuple[str, ...]:
