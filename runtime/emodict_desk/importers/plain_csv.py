@@ -20,7 +20,7 @@ from emodict.recording.units import plain_unit, unit_factor
 from emodict_desk.importers.clock import start_and_times
 from emodict_desk.importers.comments import check_counts, names_columns, open_csv
 from emodict_desk.importers.form import Form, Option, pairs
-from emodict_desk.importers.kinds import E4_FILES, first_text_line, kind_of, wrong_kind
+from emodict_desk.importers.kinds import E4_FILES, kind_of, wrong_kind
 from emodict_desk.importers.labels import WANTED_UNIT, Label, split_unit
 from emodict_desk.importers.row_clock import RowClock, back_in_file, row_clock, say_summer_time
 from emodict_desk.importers.spool import Growing, Spool
@@ -29,6 +29,9 @@ from emodict_desk.importers.timed import in_order, signal_by_times
 from emodict_desk.recordings.account import Account
 
 _EXPECTED = "a table of text with a header line"
+# Of the lines at its beginning, and what is a number there, whatever stands before the decimals.
+_LOOKED_AT = 20
+_NUMBER = re.compile(r"\s*-?\d*\.?\d*([eE][-+]?\d+)?\s*")
 
 
 def read_csv(
@@ -115,12 +118,23 @@ def _say_kind(path: Path, account: Account) -> None:
 
 
 def looks_like_csv(path: Path, head: bytes) -> bool:
-    """Text of several columns whose first line is not all numbers, or whose comments name them."""
-    line = first_text_line(head)
-    cells = re.split(r"[,;\t]", line)
-    if line and all(re.fullmatch(r"\s*-?[\d.eE+-]*\s*", cell) for cell in cells):
-        return names_columns(head.decode("utf-8-sig", "replace"))
-    return len(cells) > 1
+    """Several columns, a line of their names and rows with numbers; or comments with the names.
+
+    Logs are none: each of their lines begins with words and goes on with numbers (OSC), or has
+    none at all (packets of a radio).
+    """
+    if b"\0" in head:
+        return False
+    text = head.decode("utf-8-sig", "replace")
+    lines = [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
+    if not lines or lines[0].lstrip()[0] in "{[<":
+        return False
+    names, *rows = (re.split(r"[,;\t]", line) for line in lines[:_LOOKED_AT])
+    numbered = sum(bool(_NUMBER.fullmatch(name)) for name in names)
+    if numbered == len(names):
+        return names_columns(text)
+    has_numbers = any(_NUMBER.fullmatch(cell) for row in rows for cell in row if cell.strip())
+    return len(names) > 1 and 2 * numbered <= len(names) and (has_numbers or not rows)
 
 
 def _choose(table: TextTable, columns: Sequence[str], account: Account) -> dict[str, list[int]]:
