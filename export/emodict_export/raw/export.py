@@ -17,7 +17,7 @@ from emodict.engine.onnx import DISTRIBUTION
 from emodict.errors import EmodictError
 from emodict.files.atomic import atomic_path
 from emodict.predict.person import Adaptation, Person
-from emodict_desk.raw import NEXT, STATE, VALID
+from emodict_desk.raw import NEXT, STATE, VALID, raw_inputs, raw_outputs
 from emodict_export.compare import ALLOWED, compare_with_torch
 from emodict_export.export import (
     FP32,
@@ -27,7 +27,6 @@ from emodict_export.export import (
     with_manifest,
 )
 from emodict_export.raw import raw_graph, require_streaming
-from emodict_export.raw.ends import raw_inputs, raw_outputs
 from emodict_export.vectors import Rows, Seconds, expected_rows, fault_seconds
 from emodict_train.model.checkpoint import Checkpoint
 
