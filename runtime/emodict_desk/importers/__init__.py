@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from emodict_desk.importers import (
     brainflow,
+    case,
     dmer,
     dsi,
     e4,
@@ -35,6 +36,7 @@ IMPORTERS |= {
     "dmer": dmer.FORM,
     "wesad": wesad.FORM,
     "emognition": emognition.FORM,
+    "case": case.FORM,
     "csv": plain_csv.FORM,
 }
 
