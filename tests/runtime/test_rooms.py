@@ -33,6 +33,7 @@ ROOMS = {
         "sensors",
         "svg",
         "shown",
+        "raw",
         "tables",
         "recordings",
         "boards",
@@ -52,6 +53,7 @@ ASKED_FOR = {
     ("emodict.engine", "emodict_desk.simulated"),
     ("emodict.live.open_source", "emodict_desk.boards.source"),
     ("emodict.predict.scoring", "emodict_desk.importers.on_the_way"),
+    ("emodict.predict.scoring", "emodict_desk.raw"),
     ("emodict.predict.scoring", "emodict_desk.tables.table"),
     ("emodict.showing", "emodict_desk.shown"),
 }
