@@ -267,9 +267,8 @@ def test_a_persons_eeg_is_unmixed_and_moved_before_it_reaches_the_model() -> Non
 def test_of_nothing_whole_and_nothing_answered_there_is_no_prediction(engine: Engine) -> None:
     with pytest.raises(RecordingError, match="there is no whole window in it"):
         joined([], "x.h5")
-    with pytest.raises(
-        RecordingError, match=r"not one second could be answered.*gsr valid 0% \(it does not move\), ppg valid 0% \("
-    ):
+    why = r"not one second could be answered.*gsr valid 0% \(it does not move\), ppg valid 0% \("
+    with pytest.raises(RecordingError, match=why):
         joined(list(predict_recording(engine, recording(value=2.0))), "x.h5")
 
 
