@@ -110,7 +110,7 @@ def test_eeg_is_what_is_named_so_and_not_any_voltage(tmp_path: Path) -> None:
     ]
     recording = read_acqknowledge(acq_file(tmp_path / "a.acq", channels=channels))
     eeg = recording.signals["eeg"]
-    assert (eeg.channel_names, eeg.unit, eeg.rate_hz) == (("EEG", "EEG 2"), "uV", BASE_HZ)
+    assert (eeg.channel_names, eeg.unit, eeg.rate_hz) == (("EEG", "2"), "uV", BASE_HZ)
     np.testing.assert_allclose(eeg.samples[:], noise[:2].T, rtol=2**-22)
     assert "Analog input (not EEG, EDA or PPG)" in recording.attributes["left_out"]
     with pytest.raises(RecordingError, match="no EEG, EDA or PPG"):
