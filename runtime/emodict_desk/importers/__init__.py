@@ -5,6 +5,7 @@ from __future__ import annotations
 from emodict_desk.importers import (
     acqknowledge,
     brainflow,
+    case,
     dmer,
     dsi,
     e4,
@@ -47,6 +48,7 @@ IMPORTERS |= {
     "mne": mne_files.FORM,
     "wesad": wesad.FORM,
     "emognition": emognition.FORM,
+    "case": case.FORM,
     "csv": plain_csv.FORM,
 }
 

@@ -16,7 +16,7 @@ from emodict_desk.tables.stimuli import STIMULUS
 
 # Of every kind that carries answers.
 SCORES_OPTION = Option(
-    "scores", "NAME", f"How scores become shares: {', '.join(SCORES)}. [default: share]"
+    "scores", "NAME", f"How scores become shares: {', '.join(SCORES)}; by default share."
 )
 
 

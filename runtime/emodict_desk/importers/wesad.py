@@ -219,7 +219,7 @@ def _chosen(names: str | None) -> tuple[str, ...]:
 EMOTIONS_OPTION = Option(
     "emotions",
     "NAMES",
-    "Items that become emotions, or all. [default: the nine of DMER's ten]",
+    "Items that become emotions, or all; by default the nine of DMER's ten.",
 )
 FORM = Form(
     read_wesad, looks_like_wesad, options=(EMOTIONS_OPTION, SCORES_OPTION), for_training=True
