@@ -109,6 +109,8 @@ if importlib.util.find_spec("mne"):
     FILES["mne"] = ("a.vhdr", lambda path: brainvision(path.parent, samples=50))
 if importlib.util.find_spec("bioread"):
     FILES["acqknowledge"] = ("a.acq", acq_file)
+# Read by their folder.
+FOLDERS = ("e4",)
 
 
 def written(write: Write, name: str) -> bytes:
@@ -140,7 +142,7 @@ def e4_zip() -> bytes:
 
 
 def _read(kind: str, path: Path) -> None:
-    source = path.parent if kind == "e4" else path
+    source = path.parent if kind in FOLDERS else path
     use_recording(IMPORTERS[kind.removesuffix(" zip")].read(source), path.parent / "out")
 
 
@@ -165,7 +167,7 @@ def _opensignals_txt() -> bytes:
     return written(lambda path: txt_file(path, bitalino_rows(np.full(99, 500))), "a.txt")
 
 
-def _beside(kind: str) -> Callable[[], Mapping[str, bytes]]:
+def beside_of(kind: str) -> Callable[[], Mapping[str, bytes]]:
     files = {"brainflow": _brainflow_files, "mne": _brainvision_files}
     return files.get(kind, dict)
 
@@ -206,7 +208,7 @@ TARGETS = [
             name,
             functools.partial(_read, kind),
             _seeds(kind),
-            beside=_beside(kind),
+            beside=beside_of(kind),
         )
         for kind, (name, _) in FILES.items()
     ),
