@@ -113,6 +113,10 @@ if importlib.util.find_spec("bioread"):
 FOLDERS = ("e4",)
 
 
+# Read by their folder.
+FOLDERS = ("e4",)
+
+
 def written(write: Write, name: str) -> bytes:
     """The content of a file that `write` writes."""
     with tempfile.TemporaryDirectory() as folder:
