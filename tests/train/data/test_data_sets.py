@@ -14,6 +14,7 @@ from tests.recordings import noise_recording
 from tests.runtime.desk.test_import_case import write_case
 from tests.runtime.desk.test_import_kemocon import write_kemocon
 from tests.runtime.desk.written import write
+from tests.train.data.test_data import write_dmer
 
 from emodict.errors import InputError
 from emodict.recording.session import write_session
@@ -133,3 +134,11 @@ def test_what_else_lies_in_the_folder_of_a_data_set_is_passed_over(
     assert list(dict.fromkeys(read_training_data([wesad], sensors=WRIST).subject)) == [
         "S2", "S3", "S4",
     ]  # fmt: skip
+
+
+def test_people_of_dmer_share_their_videos(tmp_path: Path) -> None:
+    for seed in range(2):
+        write_dmer(tmp_path / f"sub{seed}", seed=seed)
+    table = read_training_data([tmp_path])
+    assert len(set(table.subject)) == 2
+    assert table.stimulus.tolist() == table.trial.tolist()
