@@ -1,0 +1,107 @@
+"""Checkpoint -> model.c and model.h, their numbers checked against torch before they are written."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from emodict.files.atomic import atomic_path
+from emodict_export.c.assemble import source_text
+from emodict_export.c.fold import Network, fold_for_c
+from emodict_export.c.header import header_text
+from emodict_export.c.network import WrittenNetwork, run_written, write_network
+from emodict_export.c.plan import Plan, make_plan
+from emodict_export.compare import Runner, compare_runner, plausible_tokens
+from emodict_export.export import BATCH_NORM_EPS, folded_graph, graph_hash, missing_value
+from emodict_export.fold import as_float64
+from emodict_train.model.checkpoint import Checkpoint, predict
+from emodict_train.model.emotion_dict import EmotionDict
+
+KL_ROWS = 1024
+
+
+@dataclass(frozen=True)
+class CReport:
+    """What was written, and how far its numbers are from the torch model over all checked batches.
+
+    Attributes:
+        kl: mean divergence of what is written from the torch model, on plausible features.
+    """
+
+    path: Path
+    header: Path
+    plan: Plan
+    distribution_error: float
+    weights_error: float
+    kl: float
+
+
+def export_c(
+    checkpoint: Checkpoint, path: str | os.PathLike[str], *, precision: str = "fp32"
+) -> CReport:
+    """Write `path` and the .h beside it.
+
+    Args:
+        precision: fp32, or int8: the weights are bytes, and everything else is float as before.
+
+    Raises:
+        SpecError: the features cannot be written as C.
+        EmodictError: the numbers do not compute what the torch model does; nothing is written.
+    """
+    source, header = Path(path), Path(path).with_suffix(".h")
+    plan = plan_for(checkpoint, precision=precision)
+    missing_value(checkpoint)  # refuses members that standardise differently
+    members = [write_network(network, precision) for network in _folded(checkpoint)]
+
+    def run(tokens: NDArray[np.float32]) -> Sequence[NDArray[np.float32]]:
+        return run_written(members, checkpoint.model, tokens)
+
+    errors = compare_runner(run, checkpoint, precision)
+    _write(plan, members, source, header)
+    return CReport(source, header, plan, *errors, kl=_divergence(run, checkpoint))
+
+
+def _divergence(run: Runner, checkpoint: Checkpoint) -> float:
+    """Mean KL (natural log) of the torch model's distributions from those of `run`."""
+    tokens = plausible_tokens(checkpoint, KL_ROWS, np.random.default_rng(1))
+    got, _ = run(tokens)
+    expected, _ = predict(checkpoint.networks(), torch.from_numpy(tokens))
+    # As float64, and never a logarithm of 0.
+    p, q = (np.maximum(x, 1e-12).astype(np.float64) for x in (expected.numpy(), got))
+    return float((p * np.log(p / q)).sum(axis=1).mean())
+
+
+def plan_for(checkpoint: Checkpoint, *, precision: str) -> Plan:
+    """The layout of the C file, and its memory."""
+    sha256 = graph_hash(folded_graph(checkpoint))
+    return make_plan(
+        checkpoint.features, checkpoint.model, precision=precision, graph_sha256=sha256
+    )
+
+
+def _folded(checkpoint: Checkpoint) -> list[Network]:
+    return [fold_member(network) for network in checkpoint.networks()]
+
+
+def fold_member(network: EmotionDict) -> Network:
+    """The numbers of one member."""
+    return fold_for_c(
+        as_float64(network.state_dict()),
+        positions=network.encoder.positions.double().numpy(),
+        heads=network.spec.heads,
+        layers=network.spec.layers,
+        norm_eps=BATCH_NORM_EPS,
+    )
+
+
+def _write(plan: Plan, members: Sequence[WrittenNetwork], source: Path, header: Path) -> None:
+    """Both files whole, or neither of them new."""
+    with atomic_path(source) as source_part, atomic_path(header) as header_part:
+        source_part.write_text(source_text(plan, members, header), encoding="utf-8")
+        header_part.write_text(header_text(plan, header), encoding="utf-8")
