@@ -24,19 +24,10 @@ def main(folder: Path) -> None:
     step("3/4  Fold it into one small ONNX graph, checked against torch")
     command("emodict-export", folder / "model.pt", "-o", folder / "model.onnx")
     step("4/4  Run the person it has never seen")
-    command(
-        "emodict-run", "--engine", folder / "model.onnx", folder / "stranger" / "sub-01.h5",
-        "--report", folder / "report.html",
-    )  # fmt: skip
-    step(
-        f"Done in {time.monotonic() - started:.0f} s. Simulated people: "
-        f"the numbers show that the chain works,"
-    )
-    print(
-        "not how well emotions can be read from real people. Open",
-        folder / "report.html",
-        flush=True,
-    )
+    stranger, report = folder / "stranger" / "sub-01.h5", folder / "report.html"
+    command("emodict-run", "--engine", folder / "model.onnx", stranger, "--report", report)
+    step(f"Done in {time.monotonic() - started:.0f} s. Simulated people: the numbers show that")
+    print("the chain works, not how well emotions can be read from real people. Open", report)
 
 
 def step(text: str) -> None:

@@ -28,7 +28,6 @@ for name, valid, quality in zip(
 ):
     score = quality[valid].mean() if valid.any() else 0.0
     print(f"{name:<6}{valid.mean():5.0%} of the seconds valid, quality {score:.2f} where valid")
-print(
-    f"alpha F4 - F3: {np.nanmean(asymmetry):+.3f} (DE, natural log), sd {np.nanstd(asymmetry):.3f}"
-)
+mean, spread = np.nanmean(asymmetry), np.nanstd(asymmetry)
+print(f"alpha F4 - F3: {mean:+.3f} (DE, natural log), sd {spread:.3f}")
 print(f"skin conductance: {np.nanmean(skin_us):.2f} uS, sd {np.nanstd(skin_us):.2f}")

@@ -25,15 +25,8 @@ answerable = table["valid"].any(axis=1)
 tokens, start_s = tokens[answerable], table["start_s"][answerable]
 distribution, weights = session.run(["distribution", "weights"], {"tokens": tokens})
 
-print(
-    "input",
-    tokens.shape,
-    "-> distribution",
-    distribution.shape,
-    "and dictionary weights",
-    weights.shape,
-)
+shapes = f"distribution {distribution.shape} and dictionary weights {weights.shape}"
+print("input", tokens.shape, "->", shapes)
 for second, row in list(zip(start_s, distribution, strict=True))[:3]:
-    print(
-        f"{second:5.0f} s  " + "  ".join(f"{e} {p:.2f}" for e, p in zip(emotions, row, strict=True))
-    )
+    shares = (f"{name} {share:.2f}" for name, share in zip(emotions, row, strict=True))
+    print(f"{second:5.0f} s  " + "  ".join(shares))

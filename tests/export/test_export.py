@@ -75,9 +75,8 @@ def test_features_far_from_0_are_centred_before_float32_loses_their_digits(
     checkpoint = trained("emodict-1", offset=offset)
     state = checkpoint.states[0]
     assert (state["standardise.mean"].abs() / state["standardise.scale"]).min() > 1000
-    assert (
-        export_onnx(checkpoint, tmp_path / "model.onnx").distribution_error < 1e-5
-    )  # the same as near 0
+    # The same as near 0.
+    assert export_onnx(checkpoint, tmp_path / "model.onnx").distribution_error < 1e-5
     # float64 throughout, from the very same float32 tokens
     ort = pytest.importorskip("onnxruntime")
     session = ort.InferenceSession(str(tmp_path / "model.onnx"), providers=["CPUExecutionProvider"])
@@ -92,9 +91,8 @@ def test_features_far_from_0_are_centred_before_float32_loses_their_digits(
             .log_distribution.exp()
         )
     got = session.run(["distribution"], {"tokens": tokens})[0]
-    np.testing.assert_allclose(
-        got, exact.numpy(), rtol=0, atol=1e-5
-    )  # the subtraction itself is exact nearby
+    # The subtraction itself is exact nearby.
+    np.testing.assert_allclose(got, exact.numpy(), rtol=0, atol=1e-5)
 
 
 def test_an_output_folder_that_is_missing_is_refused(

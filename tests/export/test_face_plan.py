@@ -188,9 +188,8 @@ def test_half_arithmetic_is_that_of_the_onnx_reference() -> None:
         elif constant.name.startswith("b"):
             constant.CopyFrom(numpy_helper.from_array(np.zeros(4, np.float16), constant.name))
     (expected,) = ReferenceEvaluator(model).run(None, {"crop": crops})
-    np.testing.assert_allclose(
-        run_in_half(model, crops)[0], expected, rtol=1e-6
-    )  # the mean, in float32
+    # The mean, in float32.
+    np.testing.assert_allclose(run_in_half(model, crops)[0], expected, rtol=1e-6)
 
 
 def test_weights_that_overflow_in_fp16_are_refused_though_fp32_and_onnxruntime_take_them(

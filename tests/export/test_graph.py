@@ -95,9 +95,8 @@ def test_the_papers_sizes_take_at_most_60_nodes(
     trained: MakeCheckpoint, spec_id: str, readout: str
 ) -> None:
     assert len(folded_onnx(trained(spec_id, readout=readout)).graph.node) <= 60
-    far = folded_onnx(
-        trained(spec_id, readout=readout, offset=4e3)
-    )  # centred in the graph: one more
+    # Centred in the graph: one more.
+    far = folded_onnx(trained(spec_id, readout=readout, offset=4e3))
     assert len(far.graph.node) <= 60
 
 
@@ -170,9 +169,8 @@ def test_an_ensemble_is_the_mean_of_its_members_and_all_their_weights(
     ]
     # float32 shares
     np.testing.assert_allclose(distribution, sum(p[0].astype(float) for p in parts) / 3, atol=1e-6)
-    np.testing.assert_allclose(
-        weights, np.hstack([p[1] for p in parts]), atol=1e-5
-    )  # float32, sizes to 10
+    # Float32, sizes to 10.
+    np.testing.assert_allclose(weights, np.hstack([p[1] for p in parts]), atol=1e-5)
     assert np.abs(parts[0][0] - parts[1][0]).max() > 1e-4
 
 

@@ -149,9 +149,8 @@ def test_the_builder_is_told_what_the_plan_must_be() -> None:
 
     backend, builder = load_rtx(), trt.Builder(collecting_logger(trt)[0])
     config: Any = _configure(backend, builder, Order(b"", "name", {"tokens": (4, 18)}, 64, DESKTOP))
-    assert not config.get_flag(
-        trt.BuilderFlag.TF32
-    )  # TensorRT's default would multiply FP32 in TF32
+    # TensorRT's default would multiply FP32 in TF32.
+    assert not config.get_flag(trt.BuilderFlag.TF32)
     assert config.get_flag(trt.BuilderFlag.REQUIRE_USER_ALLOCATION)
     asked = [config.get_compute_capability(i) for i in range(config.num_compute_capabilities)]
     assert asked == [

@@ -111,9 +111,8 @@ def test_fp16_is_close_to_torch_in_true_half_arithmetic(
     np.testing.assert_allclose(
         weights, expected_weights, rtol=0, atol=2e-2 * np.abs(expected_weights).max()
     )
-    assert (
-        np.abs(distribution - expected).max() > 1e-6
-    )  # float32 would be nearer: this was computed in half
+    # Float32 would be nearer: this was computed in half.
+    assert np.abs(distribution - expected).max() > 1e-6
     np.testing.assert_allclose(distribution.sum(axis=1), 1, atol=1e-6)  # the last Softmax is FP32
 
 
@@ -232,9 +231,8 @@ def test_int8_is_symmetric_and_in_the_form_tensorrt_takes(
     constants = {c.name: numpy_helper.to_array(c) for c in quantised.graph.initializer}
     pairs = [n for n in quantised.graph.node if n.op_type in {"QuantizeLinear", "DequantizeLinear"}]
     for node in pairs:
-        assert (
-            constants[node.input[2]].dtype == np.int8
-        )  # an INT32 bias would be refused by the parser
+        # An INT32 bias would be refused by the parser.
+        assert constants[node.input[2]].dtype == np.int8
         assert not constants[node.input[2]].any()  # and so would a zero point
     products = {n.name: n for n in quantised.graph.node if n.name in quantisable_nodes(model)}
     assert len(products) == len(quantisable_nodes(model))

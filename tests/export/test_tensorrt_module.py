@@ -43,9 +43,8 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
     def do(name: str, content: str) -> None:
         (tmp_path / name).mkdir()
         (tmp_path / name / "__init__.py").write_text(content)
-        monkeypatch.setitem(
-            sys.modules, name, ModuleType(name)
-        )  # what stood there comes back after the test
+        # What stood there comes back after the test.
+        monkeypatch.setitem(sys.modules, name, ModuleType(name))
         del sys.modules[name]
         importlib.invalidate_caches()
 

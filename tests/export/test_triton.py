@@ -148,9 +148,8 @@ def test_the_graph_becomes_a_model_that_triton_can_batch(
         ("weights", 11, [32]),
     ]
     assert list(config.dynamic_batching.preferred_batch_size) == [32, 64, 128]
-    assert (
-        0 < config.dynamic_batching.max_queue_delay_microseconds < 100_000
-    )  # a tenth of the time between windows
+    # A tenth of the time between windows.
+    assert 0 < config.dynamic_batching.max_queue_delay_microseconds < 100_000
     assert [(group.count, group.kind) for group in config.instance_group] == [(1, 0)]
     assert written.left_out == ""
 
@@ -296,9 +295,8 @@ def test_a_file_where_the_folder_should_be_is_refused(graph: Path, tmp_path: Pat
 
 def test_a_full_disk_leaves_no_half_model(graph: Path, tmp_path: Path) -> None:
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(
-        resource.RLIMIT_FSIZE, (10_000, before[1])
-    )  # less than the graph, more than the labels
+    # Less than the graph, more than the labels.
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, before[1]))
     try:
         with pytest.raises(OutputError, match="Cannot write"):
             write_triton_repository(tmp_path / "repo", onnx=graph)

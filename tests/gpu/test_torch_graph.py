@@ -55,9 +55,8 @@ def test_an_fp32_graph_gives_what_onnx_runtime_gives(case: dict[str, Any]) -> No
         session.run(None, {"tokens": made.tokens}),
         strict=True,
     ):
-        np.testing.assert_allclose(
-            got, wanted, rtol=1e-4, atol=1e-5
-        )  # float32 sums in another order
+        # Float32 sums in another order.
+        np.testing.assert_allclose(got, wanted, rtol=1e-4, atol=1e-5)
 
 
 def test_fp16_is_computed_in_half_as_onnx_reference_does_and_costs_little(model: Model) -> None:
@@ -102,12 +101,10 @@ def test_int8_gives_what_onnx_runtime_gives_for_q_and_dq(model: Model) -> None:
     )
     compared = rows_off_the_edges(quantised, tokens)
     assert compared.sum() >= FEWEST
-    np.testing.assert_allclose(
-        got[compared], wanted[compared], rtol=0, atol=1e-6
-    )  # float32 between equal steps
-    assert (
-        1e-7 < kl(reference(model.graphs["fp32"], tokens)[0], got) < 2e-3
-    )  # the bound of INT8, as on the GPU
+    # Float32 between equal steps.
+    np.testing.assert_allclose(got[compared], wanted[compared], rtol=0, atol=1e-6)
+    # The bound of INT8, as on the GPU.
+    assert 1e-7 < kl(reference(model.graphs["fp32"], tokens)[0], got) < 2e-3
 
 
 def test_an_unknown_operator_is_refused_not_skipped() -> None:
@@ -175,9 +172,8 @@ def test_the_rival_is_the_model_itself(model: Model) -> None:
     tokens = torch.from_numpy(model.tokens[:7])
     with torch.inference_mode():
         got, expected = Frozen(model.network)(tokens), predict([model.network], tokens)[0]
-    torch.testing.assert_close(
-        got, expected, atol=1e-6, rtol=0
-    )  # float32 shares, of the same products
+    # Float32 shares, of the same products.
+    torch.testing.assert_close(got, expected, atol=1e-6, rtol=0)
 
 
 def test_what_is_written_about_the_machine_is_json() -> None:

@@ -150,9 +150,8 @@ def test_features_of_the_channels_are_a_table_that_the_model_scores(
     for source, to in zip((out, headbands[1]), answers, strict=True):
         assert run("emodict-run", "--engine", trained[1], source, "-o", to).returncode == 0
     rows = [np.genfromtxt(path, delimiter=",", skip_header=1)[:, 1:11] for path in answers]
-    np.testing.assert_allclose(
-        rows[0], rows[1], rtol=0, atol=1e-6
-    )  # float32 shares, scored in other blocks
+    # Float32 shares, scored in other blocks.
+    np.testing.assert_allclose(rows[0], rows[1], rtol=0, atol=1e-6)
 
 
 def test_a_baseline_of_the_same_channels_serves_the_model_and_another_says_what_to_do(

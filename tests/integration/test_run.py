@@ -85,9 +85,8 @@ def test_the_csv_has_the_promised_columns_and_what_plain_onnx_runtime_computes(
     written = np.array([[float(r[e]) for e in PANAS] for r in rows])
     # The rows were scored in blocks: float32 keeps 6e-8, behind a few hundred operations each.
     np.testing.assert_allclose(written, plain[0], rtol=0, atol=1e-6)
-    np.testing.assert_allclose(
-        [float(r["w31"]) for r in rows], plain[1][:, 31], rtol=0, atol=1e-5
-    )  # of size 1 to 10
+    # Of size 1 to 10.
+    np.testing.assert_allclose([float(r["w31"]) for r in rows], plain[1][:, 31], rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("ending", ["json", "parquet", "h5"])
@@ -108,9 +107,8 @@ def test_every_format_holds_the_same_distribution(
     else:
         with h5py.File(out) as file:
             values = next(iter(file.values()))["distribution"][:, 0]
-    np.testing.assert_allclose(
-        values, expected, rtol=0, atol=1e-6
-    )  # float32 shares, of another process
+    # Float32 shares, of another process.
+    np.testing.assert_allclose(values, expected, rtol=0, atol=1e-6)
 
 
 def test_a_dash_writes_csv_to_standard_output_and_nothing_else(

@@ -49,9 +49,8 @@ def test_a_plan_writes_what_its_onnx_file_writes(
     assert tables[2].shape[0] == 26
     # The same plan twice: the very same calls.
     np.testing.assert_array_equal(tables[0], tables[1])
-    np.testing.assert_allclose(
-        tables[0], tables[2], rtol=1e-5, atol=1e-6
-    )  # float32, in blocks of another size
+    # Float32, in blocks of another size.
+    np.testing.assert_allclose(tables[0], tables[2], rtol=1e-5, atol=1e-6)
 
 
 @WITHOUT_GPU

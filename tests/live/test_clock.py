@@ -42,9 +42,8 @@ def true_times(seconds: float, rate_hz: float, *, drift: float = 0.0) -> np.ndar
 @pytest.mark.parametrize("rate_hz", [4.0, 100.0, 300.0])
 def test_even_stamps_stay_as_they_are(rate_hz: float) -> None:
     true = true_times(60, rate_hz)
-    np.testing.assert_allclose(
-        smoothed(SmoothClock(rate_hz), true), true, rtol=0, atol=1e-8
-    )  # seconds of 12345
+    # Seconds of 12345.
+    np.testing.assert_allclose(smoothed(SmoothClock(rate_hz), true), true, rtol=0, atol=1e-8)
 
 
 @pytest.mark.parametrize("rate_hz", [4.0, 100.0, 300.0])

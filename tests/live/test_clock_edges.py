@@ -412,9 +412,8 @@ def test_the_slope_of_a_line_is_small_until_the_stamps_prove_it() -> None:
     level, slope, scale = _robust_line(x, y, 0.0)
     # Least squares and a normal prior of 0.001:
     # sum x^2 = 3.75 against (1.4826 * 0.01 / 0.001)^2 = 219.8.
-    assert slope == pytest.approx(
-        1e-5 * 3.75 / (3.75 + 219.8), rel=5e-3
-    )  # the slope moves the scale by 1e-5 of 0.01
+    # The slope moves the scale by 1e-5 of 0.01.
+    assert slope == pytest.approx(1e-5 * 3.75 / (3.75 + 219.8), rel=5e-3)
     assert scale == pytest.approx(0.014826, rel=2e-3)
     assert level == pytest.approx(0.0, abs=1e-6)
 
@@ -438,9 +437,8 @@ def test_what_lies_far_beside_a_line_pulls_at_it_with_one_and_a_half_times_its_s
     # Each end pulls with 1.5 * 1.4826e-5 at a distance of 1,
     # against the sum of the squares of the others.
     inner = float((x[1:-1] ** 2).sum())
-    assert slope == pytest.approx(
-        2 * 1.5 * 1.4826e-5 / inner, rel=0.05
-    )  # which the slope's own rest, 0.3 of it, blurs
+    # Which the slope's own rest, 0.3 of it, blurs.
+    assert slope == pytest.approx(2 * 1.5 * 1.4826e-5 / inner, rel=0.05)
 
 
 @pytest.mark.parametrize("count", [1, 2, 5, 6])

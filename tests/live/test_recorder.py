@@ -192,9 +192,8 @@ def test_a_clean_end_gives_a_normal_session(tmp_path: Path) -> None:
         np.testing.assert_array_equal(eeg.read(0, 3000), np.arange(3000)[:, None] + [[0, 1]])
         # Seconds of 110, less 100: rounded by 1.4e-14 each time.
         np.testing.assert_allclose(eeg.timestamps_s, np.arange(3000) / 300, rtol=0, atol=1e-13)
-        np.testing.assert_array_equal(
-            gsr.timestamps_s, 0.5 + np.arange(40) / 4
-        )  # quarters are exact
+        # Quarters are exact.
+        np.testing.assert_array_equal(gsr.timestamps_s, 0.5 + np.arange(40) / 4)
         np.testing.assert_array_equal(gsr.read(0, 40)[:, 0], 7 + np.arange(40))
         assert [(event.onset_s, event.description) for event in recording.events] == [
             (0.0, "eeg connected from headset: 300 Hz, 2 channels"),

@@ -72,9 +72,8 @@ def test_a_replay_at_full_speed_is_the_offline_run(
     # behind a few hundred operations each.
     np.testing.assert_allclose(live.distribution, offline.distribution, rtol=0, atol=1e-6)
     np.testing.assert_allclose(live.weights, offline.weights, rtol=0, atol=1e-5)  # of size 1 to 10
-    np.testing.assert_allclose(
-        live.quality, offline.quality, rtol=0, atol=1e-9
-    )  # shares, in float64
+    # Shares, in float64.
+    np.testing.assert_allclose(live.quality, offline.quality, rtol=0, atol=1e-9)
 
 
 def test_rows_come_at_the_end_of_their_second(model: Path, tmp_path: Path) -> None:

@@ -58,8 +58,8 @@ GROUPS: dict[str, dict[str, str]] = {
     },
     "live/clock": {"runtime/emodict/live/clock.py": "live/test_clock*"},
     "live/stamps": {
-        "runtime/emodict/live/stamps.py": "live/test_stamps",
-        "runtime/emodict/live/rarely.py": "live/test_stamps",
+        "runtime/emodict/live/stamps.py": "live/test_stamps live/test_rate_watch",
+        "runtime/emodict/live/rarely.py": "live/test_rarely",
     },
     "units": {"runtime/emodict/recording/units.py": f"runtime/recording/test_units {_IMPORTERS}"},
     "importers": {

@@ -86,6 +86,30 @@ def assess(modality: ModalitySpec, windows: Float64Array) -> tuple[BoolArray, Fl
     return valid, quality
 
 
+def why_invalid(modality: ModalitySpec, windows: Float64Array) -> list[str]:
+    """A reason for each of the windows (windows, samples, channels) that `assess` calls invalid.
+
+    Several channels may be bad for several reasons; the first of them here is given.
+    """
+    suspects = windows[~assess(modality, windows)[0]]
+    low, high = suspects.min(axis=1), suspects.max(axis=1)
+    lower, upper = _limits(modality)
+    missing = np.isnan(low)
+    ok = (low >= lower) & (high <= upper)
+    swing = np.subtract(high, low, out=np.zeros_like(low), where=ok)
+    still = np.where(ok, CONSTANT_SHARE * np.maximum(np.abs(low), np.abs(high)), 0.0)
+    usable = f"{lower:g} to {upper:g} {modality.unit}".strip()
+    reasons = {
+        "samples are missing": missing,
+        f"out of range: usable is {usable}": ~ok & ~missing,
+        "it does not move": ok & (swing <= still),
+        "it stands still for half of the time": _stuck(suspects, still),
+        "clipped: most samples lie at its extremes": _saturated(suspects, low, swing),
+    }
+    each = np.stack([bad.any(axis=1) for bad in reasons.values()])
+    return [list(reasons)[i] for i in each.argmax(axis=0)]
+
+
 def without_bad_channels(
     modality: ModalitySpec, windows: Float64Array, valid: BoolArray
 ) -> Float64Array:

@@ -119,7 +119,7 @@ def _rows(
         return
     prediction = score(
         engine, windows, session=source.session, simulated=source.simulated, adaptation=adaptation,
-        doubts=pipeline.doubts(),
+        doubts=pipeline.doubts(), unusable=pipeline.absent,
     )  # fmt: skip
     assert pipeline.start_s is not None
     ready_s = source.now_s()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +17,7 @@ from emodict.features import iter_features
 from emodict.features.plausible import doubts_of
 from emodict.features.spec import FeatureSpec, require_same_spec
 from emodict.features.truth import truth_of_rows
+from emodict.features.unusable import why_unusable
 from emodict.features.windows import FeatureWindows
 from emodict.recording.recording import Recording
 from emodict.recording.session import open_session
@@ -143,6 +144,7 @@ def predict_recording(
         adaptation.check(recording)
     on_start(max(0.0, recording.duration_s - features.first_row_s))
     doubts = doubts_of(recording, features.modality_names)
+    unusable = why_unusable(recording, features)
     for windows in iter_features(
         recording, features, unmixing=adaptation.unmixing if adaptation else None
     ):
@@ -155,6 +157,7 @@ def predict_recording(
             simulated=recording.simulated,
             adaptation=adaptation,
             doubts=doubts,
+            unusable=unusable,
         )
 
 
@@ -207,6 +210,7 @@ def score(
     simulated: bool = False,
     adaptation: Adaptation | None = None,
     doubts: tuple[str, ...] = (),
+    unusable: Mapping[str, str] | None = None,
 ) -> Prediction:
     """Run the engine on rows that have all required modalities and at least one;
     the others have no answer.
@@ -237,6 +241,7 @@ def score(
         simulated=simulated,
         model_simulated=manifest.simulated,
         doubts=doubts,
+        unusable=unusable or {},
     )
 
 
@@ -281,10 +286,11 @@ def joined(parts: Sequence[Prediction], path: str | os.PathLike[str]) -> Predict
     prediction = concatenate_predictions(parts)
     if not prediction.answered.any():
         shares = zip(prediction.modalities, prediction.valid.mean(axis=0), strict=True)
+        why = {name: f" ({reason})" for name, reason in prediction.unusable.items()}
         raise RecordingError(
             f"{path}: not one second could be answered",
             expected="seconds with usable signals",
-            got=", ".join(f"{name} valid {share:.0%}" for name, share in shares),
+            got=", ".join(f"{name} valid {share:.0%}{why.get(name, '')}" for name, share in shares),
             fix=f"emodict-session validate '{path}' says what is wrong with the signals",
         )
     return prediction

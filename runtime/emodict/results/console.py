@@ -82,11 +82,9 @@ def summary_lines(prediction: Prediction) -> list[str]:
     lines.append("valid: " + ", ".join(used))
     lines += [f"doubtful: {doubt}" for doubt in prediction.doubts]
     never = [prediction.modalities[i] for i in np.flatnonzero(~prediction.valid.any(axis=0))]
+    lines += [f"never valid: {name}{_because(prediction, name)}" for name in never]
     if never and answered.any():
-        lines.append(
-            f"never valid: {', '.join(never)}. The model can do without, "
-            f"but knew less than in training."
-        )
+        lines.append("The model can do without, but knew less than in training.")
     if not answered.any():
         lines.append("No row could be answered: no modality that the model can use was valid.")
         return lines
@@ -97,6 +95,11 @@ def summary_lines(prediction: Prediction) -> list[str]:
     )
     lines += _measure_lines(prediction)
     return lines
+
+
+def _because(prediction: Prediction, name: str) -> str:
+    reason = prediction.unusable.get(name)
+    return f" ({reason})" if reason else ""
 
 
 def _measure_lines(prediction: Prediction) -> list[str]:

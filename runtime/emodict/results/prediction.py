@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +29,7 @@ class Prediction(Shown):
         simulated: the recording is of a simulated person.
         model_simulated: the model was trained on simulated people.
         doubts: a sentence for each thing in the signals that cannot be, such as a wrong unit.
+        unusable: why, of each modality that could not be used at all.
     """
 
     session: str
@@ -44,6 +45,7 @@ class Prediction(Shown):
     simulated: bool = False
     model_simulated: bool = False
     doubts: tuple[str, ...] = ()
+    unusable: Mapping[str, str] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.start_s)
@@ -122,4 +124,5 @@ def concatenate_predictions(parts: Sequence[Prediction]) -> Prediction:
         simulated=first.simulated,
         model_simulated=first.model_simulated,
         doubts=parts[-1].doubts,
+        unusable=parts[-1].unusable,
     )

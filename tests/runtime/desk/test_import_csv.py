@@ -369,13 +369,13 @@ def test_csv_rows_that_came_late_are_put_in_their_place_and_said(tmp_path: Path)
     ppg = recording.signals["ppg"]
     np.testing.assert_array_equal(ppg.samples[:, 0], np.arange(960))
     assert (ppg.start_s, ppg.rate_hz) == (0.0, 64.0)
-    assert (
-        recording.start_time == "2023-11-14T22:13:20Z"
-    )  # of the earliest row, which is not the first
+    # Of the earliest row, which is not the first.
+    assert recording.start_time == "2023-11-14T22:13:20Z"
+    # 20 packets, 11 of each.
     assert (
         "ppg: 220 samples came late, by the times: put back in order"
         in recording.attributes["notes"]
-    )  # 20 packets, 11 of each
+    )
     assert [e.onset_s for e in recording.events] == [pytest.approx(500 / 64)]
 
 

@@ -67,9 +67,8 @@ def test_dsi_rate_reference_and_unit_are_the_headers_and_samples_the_rows(tmp_pa
         "Pz",
         ("P3", "C3", "A1"),
     )
-    np.testing.assert_allclose(
-        eeg.samples[:], values, rtol=2**-24, atol=0.51e-4
-    )  # four decimals, then float32
+    # Four decimals, then float32.
+    np.testing.assert_allclose(eeg.samples[:], values, rtol=2**-24, atol=0.51e-4)
     assert eeg.sequence is None
     assert eeg.timestamps_s is None
     assert (recording.start_time, recording.subject_id) == ("2024-05-01T09:30:05", "P11")
@@ -128,9 +127,10 @@ def test_dsi_rows_that_stand_twice_count_once_and_so_do_their_events(tmp_path: P
         tmp_path / "a.csv", change=lambda rows: [*rows[:120], *rows[90:120], *rows[120:]]
     )
     recording = read_dsi(tmp_path / "a.csv")
+    # As above.
     np.testing.assert_allclose(
         recording.signals["eeg"].samples[:], values, rtol=2**-24, atol=0.51e-4
-    )  # as above
+    )
     assert "30 samples came twice (by the counter ADC_Sequence)" in recording.attributes["notes"]
     assert [round(e.onset_s * 300) for e in recording.events] == [100, 300, 450]
 

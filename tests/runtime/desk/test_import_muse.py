@@ -69,9 +69,8 @@ def test_muse_raw_columns_become_eeg_and_elements_events(tmp_path: Path) -> None
         "uV",
         ("TP9", "AF7", "AF8", "TP10"),
     )
-    np.testing.assert_allclose(
-        eeg.samples[:], values, rtol=2**-24, atol=0.51e-3
-    )  # three decimals, then float32
+    # Three decimals, then float32.
+    np.testing.assert_allclose(eeg.samples[:], values, rtol=2**-24, atol=0.51e-3)
     assert eeg.sequence is None
     assert recording.start_time == "2025-07-01T14:56:00"
     said = [(e.onset_s, e.description) for e in recording.events]
@@ -87,9 +86,8 @@ def test_muse_samples_lost_in_a_pause_become_a_gap_of_their_length(tmp_path: Pat
     steps = np.diff(eeg.sequence)
     (gap,) = np.flatnonzero(steps > 1)
     assert gap == 1199
-    assert steps[gap] - 1 == pytest.approx(
-        600, abs=26
-    )  # time stamps tell it to a tenth of a second
+    # Time stamps tell it to a tenth of a second.
+    assert steps[gap] - 1 == pytest.approx(600, abs=26)
 
 
 def test_muse_rows_of_older_versions_lack_the_last_cell(tmp_path: Path) -> None:

@@ -107,9 +107,8 @@ def test_counts_become_the_units_of_the_data_sheets(
     )
     signal = read_opensignals(path).signals[modality]
     assert (signal.unit, signal.rate_hz) == (unit, 100.0)
-    np.testing.assert_allclose(
-        signal.samples[:, 0], expected, atol=0.005
-    )  # the data sheets give two decimals
+    # The data sheets give two decimals.
+    np.testing.assert_allclose(signal.samples[:, 0], expected, atol=0.005)
 
 
 def test_lost_samples_show_in_the_sequence_and_wrapping_does_not(tmp_path: Path) -> None:

@@ -137,9 +137,8 @@ def test_streams_become_modalities_on_one_clock(tmp_path: Path) -> None:
     )
     assert eeg.start_s == 0.0
     np.testing.assert_array_equal(eeg.samples[:], values[:, :2].astype(np.float32))
-    assert wrist.start_s == pytest.approx(
-        0.5, abs=1e-6
-    )  # 1020.5 s on a clock 20 s ahead is 1000.5 s
+    # 1020.5 s on a clock 20 s ahead is 1000.5 s.
+    assert wrist.start_s == pytest.approx(0.5, abs=1e-6)
     np.testing.assert_array_equal(wrist.samples[:], gsr.astype(np.float32))
     assert [(e.code, e.description) for e in recording.events] == [(0, "begin"), (7, "7")]
     np.testing.assert_allclose([e.onset_s for e in recording.events], [2.0, 4.25], atol=1e-9)
@@ -307,9 +306,8 @@ def test_samples_lost_from_a_steady_stream_are_a_gap_of_their_length(
     recording = read_xdf(one_stream(times=taken / 100).write(tmp_path / "a.xdf"))
     eeg = recording.signals["eeg"]
     assert (eeg.rate_hz, eeg.sample_count) == (100.0, len(taken))
-    np.testing.assert_allclose(
-        eeg.timestamps_s, taken / 100, atol=1e-9
-    )  # of sums of seconds as float64
+    # Of sums of seconds as float64.
+    np.testing.assert_allclose(eeg.timestamps_s, taken / 100, atol=1e-9)
     assert (
         f"stream Cap: {lost} sample{'' if lost == 1 else 's'} lost, by the time stamps"
         in notes_of(recording)
@@ -352,9 +350,8 @@ def test_samples_in_another_order_are_put_where_their_stamps_say(tmp_path: Path)
     eeg = recording.signals["eeg"]
     np.testing.assert_array_equal(eeg.samples[:, 0], np.sin(np.arange(1200)).astype(np.float32))
     assert eeg.timestamps_s is None
-    assert "stream Cap: 374 samples came late, by the time stamps" in notes_of(
-        recording
-    )  # 34 packets, 11 of each
+    # 34 packets, 11 of each.
+    assert "stream Cap: 374 samples came late, by the time stamps" in notes_of(recording)
 
 
 def test_samples_that_stand_twice_count_once(tmp_path: Path) -> None:

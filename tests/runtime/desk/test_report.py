@@ -148,9 +148,8 @@ def test_the_table_gives_each_trial_its_mean_and_its_truth() -> None:
     ]
     truth = ours.truth[5, 1], ours.truth[35, 1]
     expected = [means[0], means[1], truth[0], means[2], truth[1]]
-    np.testing.assert_allclose(
-        found, 100 * np.array(expected), atol=0.051
-    )  # printed with one decimal
+    # Printed with one decimal.
+    np.testing.assert_allclose(found, 100 * np.array(expected), atol=0.051)
     assert "trial 2" in html
     assert "0:09" not in html  # a session of a minute counts in seconds
     assert "9–34" in html
@@ -166,9 +165,8 @@ def test_invalid_seconds_are_marked_where_they_are() -> None:
     marks = [a for t, a in page.tags if t == "rect" and a.get("class") == "invalid"]
     percent = [(float(a["x"][:-1]), float(a["width"][:-1])) for a in marks]
     expected = [(10, 10), (40, 1), (10, 10)]  # gsr, gsr, ppg: first row and rows
-    np.testing.assert_allclose(
-        percent, 100 / 60 * np.array(expected), atol=1e-3
-    )  # printed with three decimals
+    # Printed with three decimals.
+    np.testing.assert_allclose(percent, 100 / 60 * np.array(expected), atol=1e-3)
     assert "11 invalid rows" in page.text
     sound = dataclasses.replace(prediction(), valid=np.ones((60, 2), dtype=bool))
     assert page_of(sound).count("rect", "invalid") == 0
@@ -226,9 +224,8 @@ def test_the_hover_data_are_the_distribution_in_tenths_of_a_percent() -> None:
     data = json.loads(re.search(r'<script type="application/json">(.*?)</script>', html)[1])
     assert (data["start"], data["width"], data["unit"], len(data["shares"])) == (4.0, 1.0, "s", 60)
     assert data["shares"][10:20] == [0] * 10
-    np.testing.assert_allclose(
-        data["shares"][30], 1000 * ours.distribution[30], atol=0.5001
-    )  # rounded
+    # Rounded.
+    np.testing.assert_allclose(data["shares"][30], 1000 * ours.distribution[30], atol=0.5001)
 
 
 def test_what_users_named_is_text_and_never_markup() -> None:

@@ -253,9 +253,8 @@ def test_the_released_sample_is_what_scipy_reads(shared_data: Path) -> None:
         np.testing.assert_array_equal(
             table.windows.features(modality), expected[f"train_{modality}"]
         )
-    np.testing.assert_allclose(
-        table.labels, expected["train_label"], atol=1e-12
-    )  # rows divided by their sum
+    # Rows divided by their sum.
+    np.testing.assert_allclose(table.labels, expected["train_label"], atol=1e-12)
     assert table.windows.valid.all()
     # Channel-major: token 3 is channel 3, its four bands; GSR follows the 18 channels.
     np.testing.assert_array_equal(table.windows.tokens[:, 3], expected["train_eeg"][:, 3])

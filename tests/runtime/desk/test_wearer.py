@@ -127,9 +127,8 @@ def test_the_peak_of_a_sine_is_its_frequency() -> None:
 def test_skin_conductance_is_the_mean_of_each_second_where_it_is_valid() -> None:
     rng = np.random.default_rng(1)
     samples = 2 + 0.01 * rng.normal(size=(4 * SECONDS, 1))
-    samples[81] = (
-        np.nan
-    )  # in second 20: the windows of 5 s that end with the seconds 20 to 24 hold it
+    # In second 20: the windows of 5 s that end with the seconds 20 to 24 hold it.
+    samples[81] = np.nan
     gsr = Signal("gsr", 4.0, "mS", ("gsr",), samples / 1000)
     curve = skin_conductance(recording(signals={"gsr": gsr}), SPEC)
     wanted = samples.reshape(SECONDS, 4).mean(axis=1)

@@ -264,9 +264,8 @@ def test_a_stream_of_four_channels_is_the_batch_whatever_the_chunks() -> None:
             at[name] += step
     parts.append(stream.finish())
     tokens = np.concatenate([part.tokens for part in parts])
-    np.testing.assert_allclose(
-        tokens, batch.tokens, rtol=1e-9, atol=1e-9
-    )  # the promise of docs/features.md
+    # The promise of docs/features.md.
+    np.testing.assert_allclose(tokens, batch.tokens, rtol=1e-9, atol=1e-9)
 
 
 def test_a_missing_channel_is_named_with_those_that_are_needed() -> None:

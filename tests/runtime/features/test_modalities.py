@@ -58,9 +58,8 @@ def test_its_features_are_those_of_the_numbers_in_the_file(tmp_path: Path) -> No
     write_session(recorded(temperatures()), tmp_path / "s.h5")
     with open_session(tmp_path / "s.h5") as session:
         features = extract_features(session, SPEC)
-    assert (
-        features.valid.all(axis=1).sum() == len(features) == 56
-    )  # four of 60 seconds have no whole window
+    # Four of 60 seconds have no whole window.
+    assert features.valid.all(axis=1).sum() == len(features) == 56
     window = temperatures()[: round(5 * RATE_HZ), 0]
     first = dict(zip(NAMES, features.tokens[0].reshape(-1), strict=False))
     assert first["x_mean"] == pytest.approx(window.mean(), rel=6e-8)  # a session holds float32

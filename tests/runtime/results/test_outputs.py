@@ -277,9 +277,8 @@ def test_an_hdf5_has_a_group_per_session_with_every_array(tmp_path: Path) -> Non
         assert tuple(group.attrs["emotions"]) == EMOTIONS
         assert tuple(group.attrs["modalities"]) == MODALITIES
         assert group.attrs["simulated"]
-        assert group.attrs["kl"] == pytest.approx(
-            ours.metrics()["kl"], rel=1e-8
-        )  # 9 significant digits
+        # 9 significant digits.
+        assert group.attrs["kl"] == pytest.approx(ours.metrics()["kl"], rel=1e-8)
         assert "truth" not in file["b"]
         assert "kl" not in file["b"].attrs
 

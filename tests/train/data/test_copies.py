@@ -232,9 +232,8 @@ def test_a_flat_signal_has_no_marks_and_takes_no_memory() -> None:
 
 def test_marks_of_a_recording_with_losses_lie_where_its_counter_says() -> None:
     samples = np.random.default_rng(0).standard_normal((2000, 1))
-    counter = np.arange(2000) + np.where(
-        np.arange(2000) >= 1000, 2000, 0
-    )  # 20 s lost in the middle
+    # 20 s lost in the middle.
+    counter = np.arange(2000) + np.where(np.arange(2000) >= 1000, 2000, 0)
     signal = Signal("ppg", 100.0, "a.u.", ("ppg",), samples, sequence=counter)
     marks = marks_of(Recording("s", "one", signals={"ppg": signal}), np.arange(40.0), ["ppg"])
     assert not [row for row in marks.values() if 10 <= row < 29]

@@ -47,9 +47,8 @@ def test_the_released_sample_is_read_as_scipy_reads_it(shared_data: Path) -> Non
             table.windows.features(name), arrays[f"train_{name}"].astype(float)
         )
     assert table.labels is not None
-    np.testing.assert_allclose(
-        table.labels, arrays["train_label"], atol=1e-3
-    )  # rows are divided by their sums
+    # Rows are divided by their sums.
+    np.testing.assert_allclose(table.labels, arrays["train_label"], atol=1e-3)
     assert table.windows.valid.all()
 
 
@@ -153,9 +152,8 @@ def test_a_folder_of_dmer_folders_is_all_its_subjects(tmp_path: Path) -> None:
     )
     assert seen == [("S00", 0, 2), ("S01", 1, 2)]
     assert len(table) == 2 * (sum(SECONDS) - 12)
-    assert (
-        len(np.unique(table.groups)) == 2 * VIDEOS
-    )  # equal video names of two subjects are two trials
+    # Equal video names of two subjects are two trials.
+    assert len(np.unique(table.groups)) == 2 * VIDEOS
 
 
 def test_a_row_of_nan_is_not_valid_and_a_video_that_one_modality_lacks_has_no_rows(

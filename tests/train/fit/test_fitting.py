@@ -192,9 +192,8 @@ def test_validation_uses_held_out_rows_alone(monkeypatch: pytest.MonkeyPatch) ->
         assert not set(table.trial[fold.rows]) & set(table.trial[member.rows])
         assert member.standardisation is not None
         mean = table.windows.tokens[member.rows].mean(axis=0)
-        np.testing.assert_allclose(
-            member.standardisation.mean, mean, rtol=0, atol=1e-12
-        )  # float64 sums of 32
+        # Float64 sums of 32.
+        np.testing.assert_allclose(member.standardisation.mean, mean, rtol=0, atol=1e-12)
     held_out = [trial for fold, _ in seen for trial in set(table.trial[fold.rows])]
     assert len(held_out) == len(set(held_out)) == 10
 
@@ -399,9 +398,8 @@ def test_an_interrupted_fit_goes_on_to_the_identical_checkpoint(
     if stop_at > 1:
         assert "Going on from" in caplog.text
         assert len(steps) <= 8 - (stop_at - 1)  # nothing that was saved is done again
-    assert list(tmp_path.iterdir()) == [
-        resume
-    ]  # for the caller to delete, once the checkpoint is saved
+    # For the caller to delete, once the checkpoint is saved.
+    assert list(tmp_path.iterdir()) == [resume]
 
 
 def test_a_fit_killed_before_the_choice_of_epochs_makes_the_same_choice(

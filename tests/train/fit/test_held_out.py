@@ -30,9 +30,8 @@ def fold_whose_predictions(*shares: float, rows: int = 4) -> Fold:
 
 def test_a_fold_is_judged_after_the_epoch_that_is_best_on_the_others() -> None:
     folds = [
-        fold_whose_predictions(
-            0.5, 0.8, 0.8
-        ),  # alone it would choose epoch 0; the other two choose 1
+        # Alone it would choose epoch 0; the other two choose 1.
+        fold_whose_predictions(0.5, 0.8, 0.8),
         fold_whose_predictions(0.8, 0.5, 0.8),
         fold_whose_predictions(0.7, 0.6, 0.8),
     ]

@@ -104,9 +104,8 @@ def test_the_encoder_is_a_stack_of_torchs_own_untouched_layers_between_two_linea
         for layer in layers:
             hidden = layer(hidden)
         expected = hidden[:, -1] @ ours.to_weights.weight.T + ours.to_weights.bias
-        torch.testing.assert_close(
-            ours(x), expected, atol=1e-5, rtol=0
-        )  # float32, other order of sums
+        # Float32, other order of sums.
+        torch.testing.assert_close(ours(x), expected, atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize("readout", ["last", "mean", "flatten"])
@@ -156,9 +155,8 @@ def test_the_dictionary_is_orthonormal_and_stays_so_after_training_steps() -> No
     after = dictionary.matrix.detach()
     assert (after - before).abs().max() > 0.01  # it has learned
     for matrix in (before, after):
-        torch.testing.assert_close(
-            matrix.T @ matrix, torch.eye(32), atol=1e-5, rtol=0
-        )  # float32 QR
+        # Float32 QR.
+        torch.testing.assert_close(matrix.T @ matrix, torch.eye(32), atol=1e-5, rtol=0)
 
 
 def test_the_latent_is_the_weighted_sum_of_the_dictionarys_elements() -> None:
@@ -205,18 +203,16 @@ def test_the_whole_path_is_its_parts_one_after_the_other_and_ends_in_a_softmax()
     assert torch.equal(out.weights, weights)
     assert torch.equal(out.latent, latent)
     shares = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
-    np.testing.assert_allclose(
-        out.log_distribution.exp().numpy(), shares, atol=1e-6
-    )  # float32 shares
+    # Float32 shares.
+    np.testing.assert_allclose(out.log_distribution.exp().numpy(), shares, atol=1e-6)
 
 
 def test_the_papers_own_sizes_make_52634_parameters() -> None:
     features = load_spec("emodict-1")
     assert (features.tokens, features.token_width) == (11, 18)
     network = EmotionDict(_spec(features, gate="bare", readout="last"), features)
-    assert (
-        sum(p.numel() for p in network.parameters()) == 52_634
-    )  # SCIENCE.md, of the released code with width 32
+    # SCIENCE.md, of the released code with width 32.
+    assert sum(p.numel() for p in network.parameters()) == 52_634
 
 
 @pytest.mark.parametrize(
@@ -243,9 +239,8 @@ def test_each_modality_has_its_own_encoder_for_its_own_tokens(
             encoder = network.modality_encoders[name]
             assert isinstance(encoder, Encoder)
             assert torch.equal(encoder.positions, sinusoidal_positions(stop - start, 24))
-            expected = (
-                encoder(x[:, start:stop]) @ network.dictionary.matrix.T
-            )  # eq. 11, 12: the same dictionary
+            # Eq. 11, 12: the same dictionary.
+            expected = encoder(x[:, start:stop]) @ network.dictionary.matrix.T
             assert torch.equal(latents[name], expected)
 
 

@@ -26,9 +26,8 @@ def test_standardisation_is_numpys_mean_and_deviation_of_what_is_there(tokens: n
         assert got.mean[i, j] == pytest.approx(column.mean(), rel=1e-12, abs=1e-9)
         spread = column.std()
         if spread > 1e-8 * max(1, abs(column.mean())):
-            assert got.scale[i, j] == pytest.approx(
-                spread, rel=1e-6
-            )  # rounding of a spread far below the mean
+            # Rounding of a spread far below the mean.
+            assert got.scale[i, j] == pytest.approx(spread, rel=1e-6)
         elif spread == 0:
             assert got.scale[i, j] == 1
     assert np.isfinite(got.apply(tokens)).all()

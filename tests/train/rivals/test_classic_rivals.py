@@ -164,9 +164,8 @@ def test_a_label_never_seen_in_training_is_not_predicted(name: str) -> None:
 def test_where_all_training_rows_have_one_label_it_is_predicted(name: str) -> None:
     X, _ = planted()
     D = np.tile([0.0, 1.0, 0.0], (len(X), 1))
-    np.testing.assert_allclose(
-        RIVALS[name]().fit(X, D).predict(X), D, atol=5e-3
-    )  # kernel ridge: as above
+    # Kernel ridge: as above.
+    np.testing.assert_allclose(RIVALS[name]().fit(X, D).predict(X), D, atol=5e-3)
 
 
 @every_classic
@@ -174,9 +173,8 @@ def test_the_order_of_the_labels_does_not_matter(name: str) -> None:
     X, D = planted()
     order = [2, 0, 1]
     P, permuted = (RIVALS[name]().fit(X, labels).predict(X) for labels in (D, D[:, order]))
-    np.testing.assert_allclose(
-        permuted, P[:, order], atol=1e-3
-    )  # L-BFGS stops where little is gained
+    # L-BFGS stops where little is gained.
+    np.testing.assert_allclose(permuted, P[:, order], atol=1e-3)
 
 
 @pytest.mark.parametrize("name", [name for name in CLASSIC if name != "mean label"])
@@ -230,9 +228,8 @@ def test_with_two_labels_pt_svm_is_a_calibrated_linear_machine() -> None:
     label = np.minimum(label, 1)
     machine = CalibratedClassifierCV(LinearSVC(C=0.1, dual=False), cv=KFold(5)).fit(X, label)
     P = PTSVM(C=0.1).fit(X, np.eye(2)[label]).predict(X)
-    np.testing.assert_allclose(
-        P, machine.predict_proba(X), atol=1e-4
-    )  # each row is of the other label too, by 1e-6
+    # Each row is of the other label too, by 1e-6.
+    np.testing.assert_allclose(P, machine.predict_proba(X), atol=1e-4)
 
 
 def test_pt_svm_learns_shares_and_not_only_the_largest_label() -> None:

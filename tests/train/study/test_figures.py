@@ -232,9 +232,8 @@ def test_figure_5_shows_mean_and_spread_over_folds_and_seeds_beside_the_mean_lab
     assert axes.get_title(loc="left") == "KL ↓"
     for container, protocol in zip(axes.containers, ("trials", "windows"), strict=True):
         points, _, (bars,) = container.lines
-        np.testing.assert_allclose(
-            points.get_xdata(), [8, 16, 32, 64, 128], rtol=0.05
-        )  # moved apart a little
+        # Moved apart a little.
+        np.testing.assert_allclose(points.get_xdata(), [8, 16, 32, 64, 128], rtol=0.05)
         names = ("elements: 8", "elements: 16", "components: full", "elements: 64", "elements: 128")
         for i, method in enumerate(names):
             kl = kl_of_fold_and_seed(results, protocol, method)

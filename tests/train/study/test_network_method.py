@@ -360,9 +360,8 @@ def test_a_neural_rival_is_trained_on_z_scores_of_its_own_rows_and_told_the_moda
         )
         found = rival(name).predict(data, [Task(split, 4)], candidate)[0]
         assert len(found) == EPOCHS
-        np.testing.assert_allclose(
-            found[-1], alone.predict(Z[split.test]), atol=1e-4
-        )  # float32 of other roundings
+        # Float32 of other roundings.
+        np.testing.assert_allclose(found[-1], alone.predict(Z[split.test]), atol=1e-4)
     if multimodal:
         all_in_one = dataclasses.replace(data, modalities={"all": slice(0, 55)})
         assert differ(

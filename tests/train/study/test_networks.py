@@ -167,9 +167,8 @@ def test_attention_is_one_of_torchs_own_layers_over_what_all_encoders_give() -> 
         attended = numpy(layer(torch.from_numpy(np.stack(parts, axis=1)).float()))
     latent = lbl(attended.reshape(len(x), 20), ours.join[1][1])
     output = ours.output(x)
-    np.testing.assert_allclose(
-        numpy(output.latent), latent, atol=1e-5
-    )  # float32, other order of sums
+    # Float32, other order of sums.
+    np.testing.assert_allclose(numpy(output.latent), latent, atol=1e-5)
     assert_classified(ours.emotion_dict, latent, output.log_distribution)
 
 
@@ -213,9 +212,8 @@ def test_the_loss_is_the_papers_equation_15_by_hand(
 @pytest.mark.parametrize("fusion", ["concatenation", "attention"])
 def test_where_there_is_no_h_to_compare_with_the_main_loss_is_all(fusion: str) -> None:
     ours, (x, d) = network(variant(fusion=fusion)), rows()
-    assert ours.loss(x, d).item() == pytest.approx(
-        kl(numpy(d), np.exp(numpy(ours(x)))), rel=1e-5
-    )  # float32 sums
+    # Float32 sums.
+    assert ours.loss(x, d).item() == pytest.approx(kl(numpy(d), np.exp(numpy(ours(x)))), rel=1e-5)
 
 
 @pytest.mark.parametrize(

@@ -57,9 +57,8 @@ def test_labels_of_a_rounded_table_sum_to_one_exactly_enough_for_kl() -> None:
     table = make_table(trials=3)
     assert table.labels is not None
     data = from_table(dataclasses.replace(table, labels=np.round(table.labels, 4)))
-    np.testing.assert_allclose(
-        data.D.sum(axis=1), 1, rtol=3 * 2**-53
-    )  # three shares, each rounded once
+    # Three shares, each rounded once.
+    np.testing.assert_allclose(data.D.sum(axis=1), 1, rtol=3 * 2**-53)
 
 
 def test_trials_are_told_apart_by_subject() -> None:

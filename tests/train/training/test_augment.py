@@ -71,9 +71,8 @@ def test_modalities_are_hidden_as_often_as_the_chance_says(chance: float) -> Non
     gone = ~kept_modalities(hidden(ones(ROWS), EVERYTHING, chance))
     # hidden itself, and not both of the others as well: a row that would lose all loses none
     expected = chance * (1 - chance**2)
-    bound = 5 * math.sqrt(
-        expected * (1 - expected) / ROWS
-    )  # five standard errors of a binomial share
+    # Five standard errors of a binomial share.
+    bound = 5 * math.sqrt(expected * (1 - expected) / ROWS)
     for share in gone.double().mean(dim=0).tolist():
         assert share == pytest.approx(expected, abs=bound)
     # each by itself: two of three are gone as often as chance has it

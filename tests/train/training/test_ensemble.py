@@ -117,9 +117,8 @@ def test_members_trained_at_once_are_those_trained_one_by_one(plan: StepPlan) ->
             ours, distributions(network, x), rtol=0, atol=apart(plan, steps=6)
         )
         for name, value in network.state_dict().items():
-            torch.testing.assert_close(
-                state[name], value, atol=apart(plan, steps=6), rtol=1e-6
-            )  # float32
+            # Float32.
+            torch.testing.assert_close(state[name], value, atol=apart(plan, steps=6), rtol=1e-6)
 
 
 def test_what_is_averaged_is_what_predicts() -> None:
@@ -225,9 +224,8 @@ def test_rows_are_changed_on_their_way_into_a_step() -> None:
     seen: list[Tensor] = []
 
     def hide(batch: Tensor, rows: Tensor, generator: torch.Generator) -> Tensor:
-        np.testing.assert_allclose(
-            batch.numpy(), x[rows.numpy()], rtol=2**-24
-        )  # float32 of float64
+        # Float32 of float64.
+        np.testing.assert_allclose(batch.numpy(), x[rows.numpy()], rtol=2**-24)
         seen.append(rows)
         return torch.zeros_like(batch)
 
