@@ -1,14 +1,14 @@
 """make bench: every speed that emodict promises,
 as ratios of CPU time measured interleaved in one run.
 
-python -m benchmarks [features] [models] [training] [startup] [live]
+python -m benchmarks [features] [models] [training] [startup] [live] [embedded]
 python -m benchmarks sample train.mat       accuracy of training on the released sample, ten minutes
 """
 
 import sys
 from pathlib import Path
 
-from benchmarks import features, live, models, sample, startup, training
+from benchmarks import embedded, features, live, models, sample, startup, training
 from emodict.errors import EmodictError
 
 GROUPS = {
@@ -17,6 +17,7 @@ GROUPS = {
     "training": training,
     "startup": startup,
     "live": live,
+    "embedded": embedded,
 }
 
 

@@ -13,7 +13,7 @@ import typer
 
 from emodict.cli.app import Progress, log_to_stderr, new_app, run_app
 from emodict.errors import InputError
-from emodict_export.options import ExportOptions, check_options
+from emodict_export.options import ExportOptions, bytes_of, check_options
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -41,7 +41,7 @@ _Out = Annotated[
     typer.Option(
         "--out",
         "-o",
-        help="A .onnx or a .plan; beside MODEL by default, a .plan where --sm is given.",
+        help="A .onnx, a .plan or a .c; beside MODEL by default, a .plan where --sm is given.",
     ),
 ]
 _Precision = Annotated[
@@ -85,6 +85,12 @@ _Sign = Annotated[
     Path | None,
     typer.Option(metavar="KEY", help="A private Ed25519 key (PEM): sign what is written."),
 ]
+_Ram = Annotated[
+    str | None,
+    typer.Option(
+        metavar="BYTES", help="With -o model.c: refuse a model that needs more RAM, e.g. 64k."
+    ),
+]
 
 
 def build() -> typer.Typer:
@@ -103,6 +109,7 @@ def build() -> typer.Typer:
         face: _Face = False,
         form: _Form = None,
         sign: _Sign = None,
+        ram: _Ram = None,
     ) -> None:
         """Fold a checkpoint into one self-contained graph, check it against torch,
         and build a plan from it.
@@ -117,7 +124,15 @@ def build() -> typer.Typer:
         chosen = precision or ("fp16" if target.suffix == ".plan" else "fp32")
         prepared = (form or "clean") if face else None
         options = ExportOptions(
-            target, chosen, calibration, tuple(data or ()), sm, triton, prepared, sign
+            target,
+            chosen,
+            calibration,
+            tuple(data or ()),
+            sm,
+            triton,
+            prepared,
+            sign,
+            None if ram is None else bytes_of(ram),
         )
         export_all(model, options)
 
@@ -127,6 +142,9 @@ def build() -> typer.Typer:
 def export_all(model: Path, options: ExportOptions) -> None:
     """Write what was asked for, and say what it is."""
     check_options(options)
+    if options.is_c:
+        _export_c(model, options)
+        return
     key = None if options.sign is None else _signing_key(options.sign)
     if options.builds_plan:
         # Before any work: is there a TensorRT, and can it build for these GPUs?
@@ -171,6 +189,18 @@ def _export_emotions(model: Path, options: ExportOptions) -> None:
 
     checkpoint = load_checkpoint(model)
     _say_onnx(export_onnx(checkpoint, options.onnx, _precision(checkpoint, options)))
+
+
+def _export_c(model: Path, options: ExportOptions) -> None:
+    from emodict_export.c import export_c
+    from emodict_train.model.checkpoint import load_checkpoint
+
+    checkpoint = load_checkpoint(model)
+    report = export_c(
+        checkpoint, options.out, precision=options.precision, ram_bytes=options.ram_bytes
+    )
+    for line in report.lines:
+        print(line)
 
 
 def _export_face(model: Path, options: ExportOptions) -> None:

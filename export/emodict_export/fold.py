@@ -241,10 +241,12 @@ def split_projection(state: State) -> list[Affine]:
 
 
 def linear_of(state: State, name: str) -> Affine:
+    """Torch's Linear of this name."""
     return Affine(state[f"{name}.weight"].T, state[f"{name}.bias"])
 
 
 def below(state: State, prefix: str) -> State:
+    """What stands under a prefix, under its name without it."""
     return {
         name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)
     }

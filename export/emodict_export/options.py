@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +25,8 @@ class ExportOptions:
     form: str | None = None
     # A private key, PEM: all models that are written are signed with it.
     sign: Path | None = None
+    # What the board has for a C file's state, row and second of input.
+    ram_bytes: int | None = None
 
     @property
     def models(self) -> tuple[Path, ...]:
@@ -33,6 +36,10 @@ class ExportOptions:
     @property
     def is_face(self) -> bool:
         return self.form is not None
+
+    @property
+    def is_c(self) -> bool:
+        return self.out.suffix == ".c"
 
     @property
     def builds_plan(self) -> bool:
@@ -55,10 +62,15 @@ def check_options(options: ExportOptions) -> None:
     """Refuse what cannot be written, or would do nothing, before any work."""
     if options.is_face:
         _check_face_options(options)
+    if options.is_c:
+        _check_c_options(options)
+        return
+    if options.ram_bytes is not None:
+        raise InputError("--ram is for a C file", expected="-o model.c", got=f"-o {options.out}")
     if options.out.suffix not in (".onnx", ".plan"):
         raise InputError(
             f"Cannot write {options.out}",
-            expected="a file ending in .onnx or .plan",
+            expected="a file ending in .onnx, .plan or .c",
             got=options.out.suffix or "no ending",
         )
     check_writable(options.onnx)
@@ -97,6 +109,40 @@ def check_options(options: ExportOptions) -> None:
         *([options.out, sidecar_path(options.out)] if options.builds_plan else []),
     ):
         refuse_overwriting(written, read)
+
+
+def _check_c_options(options: ExportOptions) -> None:
+    """C holds the model alone, and of lower precisions only its weights can be."""
+    given = {
+        "--face": options.is_face,
+        "--calibration": options.calibration,
+        "--data": options.data,
+        "--sm": options.sm,
+        "--triton": options.triton,
+        "--sign": options.sign,
+    }
+    for name, value in given.items():
+        if value:
+            raise InputError(f"{name} does nothing for a C file", fix="Leave it out")
+    if options.precision == "fp16":
+        raise InputError(
+            "C is not written in FP16", expected="--precision fp32 or int8", got="fp16"
+        )
+    check_writable(options.out)
+    check_writable(options.out.with_suffix(".h"))
+
+
+def bytes_of(text: str) -> int:
+    """`64k`, `1M` or a number of bytes.
+
+    Raises:
+        InputError: it is none of these.
+    """
+    units = {"": 1, "k": 1024, "m": 1024**2}
+    found = re.fullmatch(r"(\d+)([km]?)", text.strip().lower().removesuffix("b").removesuffix("i"))
+    if found is None:
+        raise InputError("--ram cannot be read", expected="bytes, such as 64k or 65536", got=text)
+    return int(found[1]) * units[found[2]]
 
 
 def _check_face_options(options: ExportOptions) -> None:

@@ -10,7 +10,16 @@ from emodict.features.spec import Band, ModalitySpec, SpectrumSpec
 from emodict.recording.modalities import modality_of
 from emodict_export.c.limits import float_limits
 from emodict_export.c.literals import listed, record, table
-from emodict_export.c.part import FLOAT_BYTES, Field, Part, Place, bin_tables, bins_of, upper
+from emodict_export.c.part import (
+    FLOAT_BYTES,
+    Field,
+    Part,
+    Place,
+    bin_tables,
+    bins_of,
+    for_each,
+    upper,
+)
 from emodict_export.c.sections import Cascade, cascade, sections_table
 
 SOURCES = frozenset({"quality", "rails", "sections", "fold", "bin_powers", "numbers", "band_power"})
@@ -22,7 +31,8 @@ def band_power_part(modality: ModalitySpec, place: Place) -> Part:
     Raises:
         SpecError: the filter cannot be written.
     """
-    assert modality.filter is not None and modality.spectrum is not None
+    assert modality.filter is not None
+    assert modality.spectrum is not None
     name, channels = modality.name, len(modality.channel_names)
     filter_ = cascade(name, modality.filter.sos)
     bins = _bins(modality.spectrum)
@@ -34,11 +44,11 @@ def band_power_part(modality: ModalitySpec, place: Place) -> Part:
             f"{upper(modality)}_CHANNELS": channels,
         },
         fields=_fields(modality, filter_),
-        start=f"for (int i = 0; i < {channels}; i++) {{\n        state->{name}_seconds[i] = 0;\n    }}",
+        start=for_each(channels, f"state->{name}_seconds[i] = 0;"),
         tables=_tables(modality, filter_, bins),
         judged=(
-            f"band_powers(&{name}_spec, {name} == NULL ? NULL : {name}[0], state->{name}_states[0],\n"
-            f"        state->{name}_reference, state->{name}_seconds, state->work,\n"
+            f"band_powers(&{name}_spec, {name} == NULL ? NULL : {name}[0],\n"
+            f"        state->{name}_states[0], state->{name}_reference, state->{name}_seconds, state->work,\n"
             f"        {place.features}, {place.quality})"
         ),
         sources=SOURCES,
@@ -51,7 +61,10 @@ def _fields(modality: ModalitySpec, filter_: Cascade) -> tuple[Field, ...]:
     name, channels = modality.name, len(modality.channel_names)
     size = f"{upper(modality)}_CHANNELS"
     return (
-        Field(f"float {name}_states[{size}][{filter_.states}]", FLOAT_BYTES * channels * filter_.states),
+        Field(
+            f"float {name}_states[{size}][{filter_.states}]",
+            FLOAT_BYTES * channels * filter_.states,
+        ),
         Field(f"float {name}_reference[{size}]", FLOAT_BYTES * channels),
         Field(f"unsigned char {name}_seconds[{size}]", -(-channels // 4) * 4),
     )

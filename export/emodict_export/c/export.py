@@ -1,4 +1,4 @@
-"""Checkpoint -> model.c and model.h, their numbers checked against torch before they are written."""
+"""Checkpoint -> model.c and model.h, checked against torch before they are written."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 
 from emodict.files.atomic import atomic_path
 from emodict_export.c.assemble import source_text
+from emodict_export.c.check import run_written
 from emodict_export.c.fold import Network, fold_for_c
 from emodict_export.c.header import header_text
-from emodict_export.c.network import WrittenNetwork, run_written, write_network
-from emodict_export.c.plan import Plan, make_plan
+from emodict_export.c.network import WrittenNetwork, write_network
+from emodict_export.c.plan import Plan, kib, make_plan, require_ram
 from emodict_export.compare import Runner, compare_runner, plausible_tokens
 from emodict_export.export import BATCH_NORM_EPS, folded_graph, graph_hash, missing_value
 from emodict_export.fold import as_float64
@@ -41,21 +42,45 @@ class CReport:
     weights_error: float
     kl: float
 
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """What there is to say of it."""
+        plan = self.plan
+        return (
+            f"Wrote {self.path} and {self.header}: {plan.precision.upper()}, "
+            f"feature spec {plan.features}",
+            f"RAM: {kib(plan.ram_bytes)}, of which state {kib(plan.state_bytes)}, one second of "
+            f"signals {kib(plan.input_bytes)}, its row {kib(plan.row_bytes)}; add the stack",
+            f"Its numbers against torch at batch 1, 2, 7 and 64: distributions within "
+            f"{self.distribution_error:.1e}, weights within {self.weights_error:.1e}; "
+            f"mean KL {abs(self.kl):.1e}",
+            f"Next: compile {self.path.name} with your firmware; {self.header.name} says how it is "
+            "called",
+        )
+
 
 def export_c(
-    checkpoint: Checkpoint, path: str | os.PathLike[str], *, precision: str = "fp32"
+    checkpoint: Checkpoint,
+    path: str | os.PathLike[str],
+    *,
+    precision: str = "fp32",
+    ram_bytes: int | None = None,
 ) -> CReport:
     """Write `path` and the .h beside it.
 
     Args:
         precision: fp32, or int8: the weights are bytes, and everything else is float as before.
+        ram_bytes: what the board has for state, row and one second of signals.
 
     Raises:
         SpecError: the features cannot be written as C.
+        InputError: the board has too little RAM.
         EmodictError: the numbers do not compute what the torch model does; nothing is written.
     """
     source, header = Path(path), Path(path).with_suffix(".h")
     plan = plan_for(checkpoint, precision=precision)
+    if ram_bytes is not None:
+        require_ram(plan, ram_bytes)
     missing_value(checkpoint)  # refuses members that standardise differently
     members = [write_network(network, precision) for network in _folded(checkpoint)]
 

@@ -5,7 +5,7 @@ A product of query and key weights saves the graph nodes, and costs twice the mu
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -73,7 +73,9 @@ def fold_for_c(
         inverse_scale=1.0 / state["standardise.scale"],
         embed=_without_bias(embed.weight),
         position=embed.bias,
-        layers=tuple(fold_heads(below(state, f"{prefix}.{i}."), heads=heads) for i in range(layers)),
+        layers=tuple(
+            fold_heads(below(state, f"{prefix}.{i}."), heads=heads) for i in range(layers)
+        ),
         to_weights=linear_of(state, "encoder.to_weights"),
         lbl1=fold_dictionary(dictionary_matrix(state["dictionary.parameter"]), normed("lbl1")),
         lbl2=normed("lbl2"),

@@ -17,8 +17,8 @@ def header_text(plan: Plan, path: Path) -> str:
     guard = re.sub(r"\W", "_", f"EMODICT_{path.stem}_H".upper(), flags=re.ASCII)
     return f"""\
 /* {comment(path.name)}: raw seconds of {", ".join(plan.features.modality_names)} in, a distribution
-   over {len(plan.model.emotions)} emotions out. Written by emodict-export {__version__}; how to use it
-   is said in docs/embedding.md.
+   over {len(plan.model.emotions)} emotions out. Written by emodict-export {__version__};
+   docs/embedding.md shows how it is used.
 
    Call emodict_init once, then emodict_second for every second of signal, in turn and without
    leaving one out. Samples are floats at the rates below, NaN where one is missing; a modality that

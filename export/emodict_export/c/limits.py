@@ -12,11 +12,12 @@ from emodict.recording.modalities import modality_of
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 # Words that the C language, or the signature of emodict_second, has for something else.
-_TAKEN = frozenset(
-    "auto bool break case char const continue default do double else enum extern float for goto if "
-    "inline int long register restrict return row short signed sizeof state static struct switch "
-    "typedef union unsigned void volatile while".split()
-)
+_TAKEN = frozenset((
+    "auto", "bool", "break", "case", "char", "const", "continue", "default", "do", "double", "else",
+    "enum", "extern", "float", "for", "goto", "if", "inline", "int", "long", "register", "restrict",
+    "return", "row", "short", "signed", "sizeof", "state", "static", "struct", "switch", "typedef",
+    "union", "unsigned", "void", "volatile", "while",
+))  # fmt: skip
 
 
 def require_writable(features: FeatureSpec) -> None:
@@ -58,7 +59,11 @@ def _unlike(modality: ModalitySpec) -> str:
     if modality.constant_usable:
         return "constant windows that are usable"
     if modality.kind == "embedding":
-        return "" if modality.hop_samples == modality.window_samples == 1 else "several frames a second"
+        return (
+            ""
+            if modality.hop_samples == modality.window_samples == 1
+            else "several frames a second"
+        )
     if modality.window_samples % 4:
         return f"a window of {modality.window_samples} samples, which is not a multiple of 4"
     if modality.kind == "statistics":

@@ -30,9 +30,7 @@ def table(name: str, values: ArrayLike, *, kind: str = "float") -> str:
 
 def listed(declared: str, items: Iterable[str]) -> str:
     """`declared` = {items}; over as many lines as it takes."""
-    body = textwrap.fill(
-        ", ".join(items), WIDTH, initial_indent=INDENT, subsequent_indent=INDENT
-    )
+    body = textwrap.fill(", ".join(items), WIDTH, initial_indent=INDENT, subsequent_indent=INDENT)
     return f"{declared} = {{\n{body}\n}};\n"
 
 
@@ -49,7 +47,9 @@ def _field(value: object) -> str:
 
 def string(text: str) -> str:
     """A string literal; what is not plain ASCII is written as the octal digits of its UTF-8."""
-    plain = (chr(b) if 32 <= b < 127 and chr(b) not in '"\\?' else f"\\{b:03o}" for b in text.encode())
+    plain = (
+        chr(b) if 32 <= b < 127 and chr(b) not in '"\\?' else f"\\{b:03o}" for b in text.encode()
+    )
     return f'"{"".join(plain)}"'
 
 

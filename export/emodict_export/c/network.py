@@ -6,13 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from emodict.engine.model_spec import READOUTS, ModelSpec
 from emodict.features.spec import FeatureSpec
 from emodict_export.c.fold import Network
-from emodict_export.c.literals import listed, number, record, table
+from emodict_export.c.literals import listed, number, table
 from emodict_export.c.part import filled_up
 from emodict_export.c.weights import Written, write_linear
 from emodict_export.fold import Affine, Norm
@@ -140,67 +137,3 @@ def _linear_row(member: WrittenNetwork, name: str, prefix: str) -> str:
     scale = "NULL" if written.scale is None else f"{c_name}_s"
     bias = "NULL" if written.bias is None else f"{c_name}_b"
     return f"{{{written.inputs}, {written.outputs}, {c_name}_w, {scale}, {bias}}}"
-
-
-def run_written(
-    members: Sequence[WrittenNetwork], model: ModelSpec, tokens: NDArray[np.float32]
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """(rows, tokens, width) -> distribution and weights, by the numbers and in the order of the C code."""
-    outputs = [_run_member(member, model, tokens) for member in members]
-    distribution = np.mean([d for d, _ in outputs], axis=0, dtype=np.float32)
-    return distribution, np.concatenate([w for _, w in outputs], axis=1)
-
-
-def _run_member(
-    member: WrittenNetwork, model: ModelSpec, tokens: NDArray[np.float32]
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    network, linears = member.network, member.linears
-    z = (tokens - network.mean.astype(np.float32)) * network.inverse_scale.astype(np.float32)
-    x = linears["embed"].apply(z) + network.position.astype(np.float32)
-    for i in range(len(network.layers)):
-        x = _run_layer(member, i, model, x)
-    weights = linears["to_weights"].apply(_pool(x, model))
-    h1 = _leaky(linears["lbl1"].apply(weights))
-    gate = _leaky(linears["lbl3"].apply(_leaky(linears["lbl2"].apply(h1))))
-    if "gate" in linears:
-        gate = linears["gate"].apply(gate)
-    with np.errstate(over="ignore"):  # a gate that is shut: exp of much, and a share of 0
-        gated = h1 / (1 + np.exp(-gate))
-    return _softmax(linears["to_emotions"].apply(gated)), weights
-
-
-def _run_layer(
-    member: WrittenNetwork, i: int, model: ModelSpec, x: NDArray[np.float32]
-) -> NDArray[np.float32]:
-    part = {name: member.linears[f"layer{i}.{name}"] for name in LINEARS_OF_LAYER}
-    layer = member.network.layers[i]
-    rows, tokens, d = x.shape
-    query, key, value = (
-        part[name].apply(x).reshape(rows, tokens, model.heads, -1).swapaxes(1, 2)
-        for name in ("query", "key", "value")
-    )
-    mixed = _softmax(query @ key.swapaxes(2, 3)) @ value
-    y = _normed(x + part["out"].apply(mixed.swapaxes(1, 2).reshape(rows, tokens, d)), layer.norm1)
-    hidden = np.maximum(part["expand"].apply(y), 0)
-    return _normed(y + part["contract"].apply(hidden), layer.norm2)
-
-
-def _pool(x: NDArray[np.float32], model: ModelSpec) -> NDArray[np.float32]:
-    if model.readout == "last":
-        return x[:, -1]
-    return x.mean(axis=1) if model.readout == "mean" else x.reshape(len(x), -1)
-
-
-def _normed(x: NDArray[np.float32], norm: Norm) -> NDArray[np.float32]:
-    centred = x - x.mean(axis=-1, keepdims=True)
-    spread = np.sqrt(np.square(centred).mean(axis=-1, keepdims=True) + np.float32(LAYER_NORM_EPS))
-    return centred / spread * norm.scale.astype(np.float32) + norm.bias.astype(np.float32)
-
-
-def _softmax(x: NDArray[np.float32]) -> NDArray[np.float32]:
-    share = np.exp(x - x.max(axis=-1, keepdims=True))
-    return np.asarray(share / share.sum(axis=-1, keepdims=True))
-
-
-def _leaky(x: NDArray[np.float32]) -> NDArray[np.float32]:
-    return np.where(x < 0, np.float32(LEAKY_SLOPE) * x, x)

@@ -15,7 +15,7 @@ FLOAT_BYTES = 4
 
 @dataclass(frozen=True)
 class Place:
-    """Where a modality stands: its column in valid and quality, its first feature among the tokens'."""
+    """Where a modality stands: in valid and quality, and its first feature in the tokens."""
 
     column: int
     first_feature: int
@@ -72,6 +72,11 @@ def upper(modality: ModalitySpec) -> str:
     return f"EMODICT_{modality.name.upper()}"
 
 
+def for_each(count: int, statement: str) -> str:
+    """A loop over i from 0, as it stands in a function."""
+    return f"for (int i = 0; i < {count}; i++) {{\n        {statement}\n    }}"
+
+
 def filled_up(values: ArrayLike) -> NDArray[np.float64]:
     """The values, and zeros up to a whole four."""
     flat = np.asarray(values, dtype=np.float64)
@@ -80,7 +85,7 @@ def filled_up(values: ArrayLike) -> NDArray[np.float64]:
 
 def bends(bins: ArrayLike, length: int) -> NDArray[np.float64]:
     """-4 sin^2(t/2) of the bins' angles t."""
-    return -4 * np.square(np.sin(np.pi * np.asarray(bins) / length))
+    return np.asarray(-4 * np.square(np.sin(np.pi * np.asarray(bins) / length)))
 
 
 def bin_tables(name: str, bins: range, length: int) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from emodict.engine.model_spec import ModelSpec
+from emodict.errors import InputError
 from emodict.features.spec import FeatureSpec, ModalitySpec
 from emodict_export.c.band_power import band_power_part
 from emodict_export.c.embedding import embedding_part
@@ -54,6 +55,30 @@ class Plan:
     def ram_bytes(self) -> int:
         """What must be in RAM at once, the stack apart."""
         return self.state_bytes + self.row_bytes + self.input_bytes
+
+
+def require_ram(plan: Plan, ram_bytes: int) -> None:
+    """Refuse a model that a board has no room for.
+
+    Raises:
+        InputError: with what it needs, and which signal takes most of it.
+    """
+    if plan.ram_bytes <= ram_bytes:
+        return
+    largest = max(plan.parts, key=lambda part: part.input_bytes)
+    raise InputError(
+        "The model does not fit in the board's RAM",
+        expected=f"at most {kib(ram_bytes)}",
+        got=f"{kib(plan.ram_bytes)}, of which one second of `{largest.argument}` takes "
+        f"{kib(largest.input_bytes)}",
+        fix="Train on fewer channels (emodict-train fit --channels) or modalities (--modalities), "
+        "or choose a board with more RAM",
+    )
+
+
+def kib(count: int) -> str:
+    """Bytes as people read them."""
+    return f"{count / 1024:.1f} KiB"
 
 
 def make_plan(

@@ -91,7 +91,6 @@ def _section(row: tuple[Fraction, ...]) -> Section:
 def sections_table(name: str, filter_: Cascade) -> str:
     """The array `name` of C's sections."""
     rows = (
-        ", ".join(map(number, (s.hold, s.across, s.turn, s.tap1, s.tap2)))
-        for s in filter_.sections
+        ", ".join(map(number, (s.hold, s.across, s.turn, s.tap1, s.tap2))) for s in filter_.sections
     )
     return listed(f"static const section {name}[]", (f"{{{row}}}" for row in rows))

@@ -11,13 +11,26 @@ from emodict.features.statistics import STATISTICS
 from emodict.recording.modalities import modality_of
 from emodict_export.c.limits import float_limits
 from emodict_export.c.literals import number, record, table
-from emodict_export.c.part import FLOAT_BYTES, Field, Part, Place, bends, bin_tables, bins_of, filled_up, upper
+from emodict_export.c.part import (
+    FLOAT_BYTES,
+    Field,
+    Part,
+    Place,
+    bends,
+    bin_tables,
+    bins_of,
+    filled_up,
+    for_each,
+    upper,
+)
 from emodict_export.c.sections import Cascade, cascade, sections_table
 
 SOURCES = frozenset({
     "quality", "sections", "fold", "real_parts", "median", "statistics", "numbers", "zero_phase",
     "window_statistics",
 })  # fmt: skip
+# A coarse signal may well sit at its extremes for a whole window.
+JUDGED = {False: {"rails"}, True: set[str]()}
 SCORE_SOURCES = {"pulse": {"bin_powers", "pulse"}, "step": {"step"}}
 
 
@@ -36,14 +49,14 @@ def statistics_part(modality: ModalitySpec, place: Place) -> Part:
         input_bytes=FLOAT_BYTES * modality.hop_samples,
         sizes={f"{upper(modality)}_SAMPLES": modality.hop_samples},
         fields=(Field(f"float {name}_window[{samples}]", FLOAT_BYTES * samples),),
-        start=f"for (int i = 0; i < {samples}; i++) {{\n        state->{name}_window[i] = NAN;\n    }}",
+        start=for_each(samples, f"state->{name}_window[i] = NAN;"),
         tables="\n".join((
             _tables(modality, filter_, padding),
             "" if pulse is None else pulse.tables(name),
             _judge(modality),
         )),
         judged=f"{name}_second(state, {name}, {place.features}, {place.quality})",
-        sources=SOURCES | SCORE_SOURCES.get(about.score, set()) | (set() if about.coarse else {"rails"}),
+        sources=SOURCES | SCORE_SOURCES.get(about.score, set()) | JUDGED[about.coarse],
         work=2 * samples + 2 * padding,
         bins=1 if pulse is None else len(pulse.bins),
         states=1 if filter_ is None else filter_.states,

@@ -38,7 +38,7 @@ class Written:
 
     @property
     def packed(self) -> NDArray[Any]:
-        """The weights in the order of the multiplication: four outputs of each input, then the next four."""
+        """Four outputs of each input, then the next four outputs."""
         spare = -self.outputs % OUTPUTS_AT_ONCE
         padded = np.pad(self.weights, ((0, 0), (0, spare)))
         return padded.reshape(self.inputs, -1, OUTPUTS_AT_ONCE).transpose(1, 0, 2).reshape(-1)
