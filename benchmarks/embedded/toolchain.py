@@ -1,4 +1,4 @@
-"""Compilers for a desk and for boards, and QEMU's board: model.c compiled, linked, measured, run."""
+"""model.c compiled, measured and run: compilers of desks and boards, and QEMU's boards."""
 
 from __future__ import annotations
 
@@ -153,7 +153,9 @@ def _deepest(graph: str, root: str) -> int:
     node = r'node: \{ title: "([^"]+)" label: "[^"]*?(\d+) bytes \(static\)[^"]*"'
     frames = {_function(name): int(size) for name, size in re.findall(node, graph)}
     calls: dict[str, list[str]] = {}
-    for caller, called in re.findall(r'edge: \{ sourcename: "([^"]+)" targetname: "([^"]+)"', graph):
+    for caller, called in re.findall(
+        r'edge: \{ sourcename: "([^"]+)" targetname: "([^"]+)"', graph
+    ):
         calls.setdefault(_function(caller), []).append(_function(called))
 
     def depth(function: str) -> int:

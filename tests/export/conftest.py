@@ -43,6 +43,7 @@ def _train(
     members: int = 1,
     offset: float = 5.0,
     modalities: tuple[str, ...] | None = None,
+    channels: tuple[str, ...] | None = None,
     **sizes: Any,
 ) -> Checkpoint:
     """A few real training steps on random rows,
@@ -51,6 +52,8 @@ def _train(
     features = load_spec(spec_id)
     if modalities:
         features = features.with_modalities(modalities)
+    if channels:
+        features = features.with_channels(channels)
     rng = np.random.default_rng(0)
     shape = (64, features.tokens, features.token_width)
     tokens = offset + rng.standard_normal(shape) * rng.uniform(0.5, 2, shape[1:])

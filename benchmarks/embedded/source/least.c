@@ -2,6 +2,8 @@
    of the state, the row and one second of signals. */
 #include "signals.h"
 
+static emodict_state state;
+
 void start(void);
 
 void start(void)

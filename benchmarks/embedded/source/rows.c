@@ -2,6 +2,13 @@
    files are its debugger's (semihosting). All numbers are floats. */
 #include "signals.h"
 
+/* So many streams take turns, each with a state of its own. */
+#ifndef STREAMS
+#define STREAMS 1
+#endif
+
+static emodict_state states[STREAMS];
+
 static void put(FILE *file, const float *values, size_t count)
 {
     fwrite(values, sizeof *values, count, file);
@@ -26,9 +33,11 @@ int main(void)
     if (rows == NULL) {
         return 2;
     }
-    emodict_init(&state);
-    while (read_signals(seconds)) {
-        emodict_second(&state, SIGNALS &row);
+    for (int i = 0; i < STREAMS; i++) {
+        emodict_init(&states[i]);
+    }
+    for (int i = 0; read_signals(seconds); i++) {
+        emodict_second(&states[i % STREAMS], SIGNALS &row);
         put_row(rows);
     }
     return fclose(rows);

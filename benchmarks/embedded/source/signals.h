@@ -37,7 +37,6 @@ bool has_video;
 /* Arguments of emodict_second, in the order of every model. */
 #define SIGNALS EEG GSR PPG VIDEO
 
-static emodict_state state;
 static emodict_row row;
 
 /* A float that is 1 where the modality is there, and its samples; false at the end of the file. */

@@ -3,6 +3,8 @@
 
 #include "signals.h"
 
+static emodict_state state;
+
 int load(const char *path);
 int repeat(int times);
 

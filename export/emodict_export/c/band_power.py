@@ -37,6 +37,7 @@ def band_power_part(modality: ModalitySpec, place: Place) -> Part:
     filter_ = cascade(name, modality.filter.sos)
     bins = _bins(modality.spectrum)
     return Part(
+        signal=f"{name} ({channels} channels)",
         argument=f"const float {name}[{upper(modality)}_SAMPLES][{upper(modality)}_CHANNELS]",
         input_bytes=FLOAT_BYTES * modality.window_samples * channels,
         sizes={
@@ -48,8 +49,8 @@ def band_power_part(modality: ModalitySpec, place: Place) -> Part:
         tables=_tables(modality, filter_, bins),
         judged=(
             f"band_powers(&{name}_spec, {name} == NULL ? NULL : {name}[0],\n"
-            f"        state->{name}_states[0], state->{name}_reference, state->{name}_seconds, state->work,\n"
-            f"        {place.features}, {place.quality})"
+            f"        state->{name}_states[0], state->{name}_reference,\n"
+            f"        state->{name}_seconds, state->work, {place.features}, {place.quality})"
         ),
         sources=SOURCES,
         work=modality.window_samples,

@@ -13,6 +13,7 @@ def embedding_part(modality: ModalitySpec, place: Place) -> Part:
     name, size = modality.name, f"{upper(modality)}_VALUES"
     lower, upper_limit = float_limits(modality)
     return Part(
+        signal=name,
         argument=f"const float {name}[{size}]",
         input_bytes=FLOAT_BYTES * modality.dims,
         sizes={size: modality.dims},

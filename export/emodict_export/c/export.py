@@ -106,7 +106,11 @@ def plan_for(checkpoint: Checkpoint, *, precision: str) -> Plan:
     """The layout of the C file, and its memory."""
     sha256 = graph_hash(folded_graph(checkpoint))
     return make_plan(
-        checkpoint.features, checkpoint.model, precision=precision, graph_sha256=sha256
+        checkpoint.features,
+        checkpoint.model,
+        precision=precision,
+        graph_sha256=sha256,
+        simulated=checkpoint.simulated,
     )
 
 

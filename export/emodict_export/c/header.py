@@ -18,7 +18,7 @@ def header_text(plan: Plan, path: Path) -> str:
     return f"""\
 /* {comment(path.name)}: raw seconds of {", ".join(plan.features.modality_names)} in, a distribution
    over {len(plan.model.emotions)} emotions out. Written by emodict-export {__version__};
-   docs/embedding.md shows how it is used.
+   docs/embedding.md shows how it is used.{_simulated(plan)}
 
    Call emodict_init once, then emodict_second for every second of signal, in turn and without
    leaving one out. Samples are floats at the rates below, NaN where one is missing; a modality that
@@ -63,6 +63,14 @@ void emodict_init(emodict_state *state);
 
 #endif
 """
+
+
+def _simulated(plan: Plan) -> str:
+    if not plan.simulated:
+        return ""
+    return """
+
+   THE MODEL LEARNED FROM SIMULATED PEOPLE: of real ones its answers say nothing."""
 
 
 def signature(parts: Sequence[Part]) -> str:

@@ -26,6 +26,8 @@ def require_writable(features: FeatureSpec) -> None:
     Raises:
         SpecError: naming what cannot be done, and what can.
     """
+    for modality in features.modalities:
+        _require_raw(modality)
     if not features.streaming:
         raise SpecError(
             f"Feature spec {features.id} cannot stream: its filters need whole trials",
@@ -33,10 +35,12 @@ def require_writable(features: FeatureSpec) -> None:
             fix="Train on recordings with --spec emodict-1",
         )
     for modality in features.modalities:
-        _require_modality(modality)
+        unlike = _unlike(modality)
+        if unlike:
+            raise SpecError(f"{modality.name}: its features cannot be written as C", got=unlike)
 
 
-def _require_modality(modality: ModalitySpec) -> None:
+def _require_raw(modality: ModalitySpec) -> None:
     if modality.kind == "table":
         raise SpecError(
             f"{modality.name}: these features only exist ready-made, and have no raw form",
@@ -49,9 +53,6 @@ def _require_modality(modality: ModalitySpec) -> None:
             expected="small letters, digits and _, not a word of C",
             got=repr(modality.name),
         )
-    unlike = _unlike(modality)
-    if unlike:
-        raise SpecError(f"{modality.name}: its features cannot be written as C", got=unlike)
 
 
 def _unlike(modality: ModalitySpec) -> str:

@@ -42,6 +42,7 @@ class Part:
     """A modality in C.
 
     Attributes:
+        signal: what it is, for people.
         argument: of emodict_second.
         input_bytes: of one second of samples.
         sizes: constants of the header, by name.
@@ -54,6 +55,7 @@ class Part:
         bins, states: most bins of a spectrum, most states of a filter within a window.
     """
 
+    signal: str
     argument: str
     input_bytes: int
     sizes: dict[str, int]

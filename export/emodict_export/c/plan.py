@@ -17,12 +17,18 @@ from emodict_export.c.statistics import statistics_part
 
 @dataclass(frozen=True)
 class Plan:
-    """One model in one precision; a part for each modality, in the spec's order."""
+    """One model in one precision; a part for each modality, in the spec's order.
+
+    Attributes:
+        graph_sha256: of the folded graph that model.onnx has, too.
+        simulated: the model learned from simulated people.
+    """
 
     features: FeatureSpec
     model: ModelSpec
     precision: str
     graph_sha256: str
+    simulated: bool
     parts: tuple[Part, ...]
 
     @property
@@ -69,8 +75,8 @@ def require_ram(plan: Plan, ram_bytes: int) -> None:
     raise InputError(
         "The model does not fit in the board's RAM",
         expected=f"at most {kib(ram_bytes)}",
-        got=f"{kib(plan.ram_bytes)}, of which one second of `{largest.argument}` takes "
-        f"{kib(largest.input_bytes)}",
+        got=f"{kib(plan.ram_bytes)}, of which {kib(largest.input_bytes)} are one second "
+        f"of {largest.signal}",
         fix="Train on fewer channels (emodict-train fit --channels) or modalities (--modalities), "
         "or choose a board with more RAM",
     )
@@ -82,7 +88,12 @@ def kib(count: int) -> str:
 
 
 def make_plan(
-    features: FeatureSpec, model: ModelSpec, *, precision: str = "fp32", graph_sha256: str = ""
+    features: FeatureSpec,
+    model: ModelSpec,
+    *,
+    precision: str = "fp32",
+    graph_sha256: str = "",
+    simulated: bool = False,
 ) -> Plan:
     """Lay out the C file of a model.
 
@@ -94,7 +105,7 @@ def make_plan(
     for column, modality in enumerate(features.modalities):
         first = features.token_slices[modality.name].start * features.token_width
         parts.append(_part(modality, Place(column, first)))
-    return Plan(features, model, precision, graph_sha256, tuple(parts))
+    return Plan(features, model, precision, graph_sha256, simulated, tuple(parts))
 
 
 def _part(modality: ModalitySpec, place: Place) -> Part:

@@ -45,6 +45,7 @@ def statistics_part(modality: ModalitySpec, place: Place) -> Part:
     padding = 0 if modality.filter is None else modality.filter.padding_samples
     pulse = _Pulse(samples, modality.rate_hz) if about.score == "pulse" else None
     return Part(
+        signal=name,
         argument=f"const float {name}[{upper(modality)}_SAMPLES]",
         input_bytes=FLOAT_BYTES * modality.hop_samples,
         sizes={f"{upper(modality)}_SAMPLES": modality.hop_samples},
