@@ -18,8 +18,10 @@ from emodict_export.options import ExportOptions, bytes_of, check_options
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+    from emodict.predict.person import Person
     from emodict_desk.tables.table import FeatureTable
     from emodict_export.export import ExportReport, Precision
+    from emodict_export.raw.export import RawReport
     from emodict_train.model.checkpoint import Checkpoint
 
 NAME = "emodict-export"
@@ -85,6 +87,25 @@ _Sign = Annotated[
     Path | None,
     typer.Option(metavar="KEY", help="A private Ed25519 key (PEM): sign what is written."),
 ]
+_Raw = Annotated[
+    bool,
+    typer.Option("--raw", help="Begin at raw samples: a second in, a row out, no Python needed."),
+]
+_WithTokens = Annotated[
+    bool, typer.Option("--with-tokens", help="With --raw: give the features of each second, too.")
+]
+_Person = Annotated[
+    Path | None,
+    typer.Option(help="With --raw or a .c: fold in this person.json of emodict-calibrate."),
+]
+_CheckVectors = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="DIR",
+        help="Write raw seconds and the rows that Python gives for them, .npz and C, "
+        "to check your own integration with.",
+    ),
+]
 _Ram = Annotated[
     str | None,
     typer.Option(
@@ -109,6 +130,10 @@ def build() -> typer.Typer:
         face: _Face = False,
         form: _Form = None,
         sign: _Sign = None,
+        raw: _Raw = False,
+        with_tokens: _WithTokens = False,
+        person: _Person = None,
+        check_vectors: _CheckVectors = None,
         ram: _Ram = None,
     ) -> None:
         """Fold a checkpoint into one self-contained graph, check it against torch,
@@ -120,7 +145,8 @@ def build() -> typer.Typer:
                 "--form is for the engine that describes faces",
                 expected="--face vgg16.pth beside it",
             )
-        target = model.with_suffix(".onnx" if sm is None else ".plan") if out is None else out
+        ending = (".raw" if raw else "") + (".onnx" if sm is None else ".plan")
+        target = model.with_suffix(ending) if out is None else out
         chosen = precision or ("fp16" if target.suffix == ".plan" else "fp32")
         prepared = (form or "clean") if face else None
         options = ExportOptions(
@@ -132,6 +158,10 @@ def build() -> typer.Typer:
             triton,
             prepared,
             sign,
+            raw,
+            with_tokens,
+            person,
+            check_vectors,
             None if ram is None else bytes_of(ram),
         )
         export_all(model, options)
@@ -187,20 +217,60 @@ def _export_emotions(model: Path, options: ExportOptions) -> None:
     from emodict_export.export import export_onnx
     from emodict_train.model.checkpoint import load_checkpoint
 
-    checkpoint = load_checkpoint(model)
-    _say_onnx(export_onnx(checkpoint, options.onnx, _precision(checkpoint, options)))
+    checkpoint, person = load_checkpoint(model), _person(options)
+    if options.raw:
+        _export_raw(checkpoint, options, person)
+    else:
+        _say_onnx(export_onnx(checkpoint, options.onnx, _precision(checkpoint, options)))
+    if options.check_vectors is not None:
+        _write_vectors(checkpoint, options.check_vectors, person)
+
+
+def _export_raw(checkpoint: "Checkpoint", options: ExportOptions, person: "Person | None") -> None:
+    from emodict_export.raw import require_streaming
+    from emodict_export.raw.export import export_raw
+
+    # Before windows are read for INT8.
+    require_streaming(checkpoint.features)
+    precision, tokens = _precision(checkpoint, options), options.with_tokens
+    _say_raw(export_raw(checkpoint, options.onnx, precision, person=person, with_tokens=tokens))
+
+
+def _person(options: ExportOptions) -> "Person | None":
+    from emodict.predict.person import read_person
+
+    return None if options.person is None else read_person(options.person)
+
+
+def _write_vectors(checkpoint: "Checkpoint", folder: Path, person: "Person | None") -> None:
+    from emodict_export.export import checkpoint_manifest
+    from emodict_export.vector_files import SECONDS, write_vectors
+
+    manifest = checkpoint_manifest(checkpoint, "fp32")
+    adaptation = None if person is None else person.adapt(manifest)
+    files = write_vectors(checkpoint, folder, adaptation=adaptation)
+    print(
+        f"Wrote {' and '.join(map(str, files))}: {SECONDS} raw seconds, with gaps, saturated and "
+        "lost sensors among them, and the rows that Python gives for them"
+    )
 
 
 def _export_c(model: Path, options: ExportOptions) -> None:
     from emodict_export.c import export_c
     from emodict_train.model.checkpoint import load_checkpoint
 
-    checkpoint = load_checkpoint(model)
+    checkpoint, person = load_checkpoint(model), _person(options)
     report = export_c(
-        checkpoint, options.out, precision=options.precision, ram_bytes=options.ram_bytes
+        checkpoint,
+        options.out,
+        precision=options.precision,
+        person=person,
+        ram_bytes=options.ram_bytes,
     )
     for line in report.lines:
         print(line)
+    if options.check_vectors is not None:
+        _write_vectors(checkpoint, options.check_vectors, person)
 
 
 def _export_face(model: Path, options: ExportOptions) -> None:
@@ -233,7 +303,7 @@ def read_table(checkpoint: "Checkpoint", paths: Sequence[Path]) -> "FeatureTable
         return calibration_table(checkpoint, paths, on_file=progress.show_file)
 
 
-def _say_onnx(report: "ExportReport") -> None:
+def _say_written(report: "ExportReport | RawReport") -> None:
     print(
         f"Wrote {report.path}: {report.precision.upper()}, {report.nodes} nodes, "
         f"{report.bytes / 1024:.0f} KiB, "
@@ -241,6 +311,18 @@ def _say_onnx(report: "ExportReport") -> None:
     )
     if report.keep_fp32:
         print(f"Kept in FP32: {', '.join(report.keep_fp32)}")
+
+
+def _say_raw(report: "RawReport") -> None:
+    _say_written(report)
+    print(
+        f"Against Python's features and torch in {report.seconds} seconds with faults: valid and "
+        f"answered equal, distributions within {report.distribution_error:.1e}"
+    )
+
+
+def _say_onnx(report: "ExportReport") -> None:
+    _say_written(report)
     print(
         f"Against torch at batch 1, 2, 7 and 64: "
         f"distributions within {report.distribution_error:.1e}, "

@@ -25,6 +25,12 @@ class ExportOptions:
     form: str | None = None
     # A private key, PEM: all models that are written are signed with it.
     sign: Path | None = None
+    # The graph begins at raw samples; it gives its tokens, too; whose baseline is in it.
+    raw: bool = False
+    with_tokens: bool = False
+    person: Path | None = None
+    # A folder for raw seconds and the rows that Python gives for them.
+    check_vectors: Path | None = None
     # What the board has for a C file's state, row and second of input.
     ram_bytes: int | None = None
 
@@ -65,6 +71,7 @@ def check_options(options: ExportOptions) -> None:
     if options.is_c:
         _check_c_options(options)
         return
+    _check_raw_options(options)
     if options.ram_bytes is not None:
         raise InputError("--ram is for a C file", expected="-o model.c", got=f"-o {options.out}")
     if options.out.suffix not in (".onnx", ".plan"):
@@ -103,7 +110,10 @@ def check_options(options: ExportOptions) -> None:
             expected="a folder, new or of an earlier export",
             fix="Name another",
         )
-    read = [*options.data, *([options.calibration] if options.calibration else [])]
+    if options.check_vectors is not None and options.check_vectors.is_file():
+        raise InputError(f"--check-vectors {options.check_vectors} is a file", expected="a folder")
+    given = (options.calibration, options.person)
+    read = [*options.data, *(path for path in given if path is not None)]
     for written in (
         options.onnx,
         *([options.out, sidecar_path(options.out)] if options.builds_plan else []),
@@ -120,6 +130,8 @@ def _check_c_options(options: ExportOptions) -> None:
         "--sm": options.sm,
         "--triton": options.triton,
         "--sign": options.sign,
+        "--raw": options.raw,
+        "--with-tokens": options.with_tokens,
     }
     for name, value in given.items():
         if value:
@@ -153,6 +165,8 @@ def _check_face_options(options: ExportOptions) -> None:
         "--calibration": options.calibration,
         "--data": options.data,
         "--triton": options.triton,
+        "--raw": options.raw,
+        "--check-vectors": options.check_vectors,
     }
     for name, value in given.items():
         if value:
@@ -165,4 +179,20 @@ def _check_face_options(options: ExportOptions) -> None:
             "A face engine does not compute in INT8",
             expected="--precision fp32 or fp16",
             got="int8",
+        )
+
+
+def _check_raw_options(options: ExportOptions) -> None:
+    """What only a raw graph has, and what it has not."""
+    for name, value in (("--with-tokens", options.with_tokens), ("--person", options.person)):
+        if value and not options.raw:
+            raise InputError(
+                f"{name} is for a graph that begins at raw samples",
+                expected="--raw beside it, or -o model.c",
+                fix=None if options.with_tokens else "emodict-run --person needs no other model",
+            )
+    if options.raw and options.triton is not None:
+        raise InputError(
+            "--triton serves rows that know nothing of one another, and a raw graph has states",
+            fix="Export without --raw for a server",
         )

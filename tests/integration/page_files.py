@@ -169,7 +169,17 @@ def make_tables(folder: Path) -> None:
     ]
     (folder / "table.csv").write_text("\n".join(["time,BVP,EDA (uS),button", *rows]) + "\n")
     rows[40] = rows[40].replace(rows[40].split(",")[1], '"0,31"', 1)
+    make_answers(folder / "answers.csv")
     (folder / "spoilt.csv").write_text("\n".join(["time,BVP,EDA (uS),button", *rows]) + "\n")
+
+
+def make_answers(path: Path) -> None:
+    """What the page on labels shows of a table that was filled in."""
+    page = Path(__file__).resolve().parents[2] / "docs" / "labels.md"
+    (table,) = re.findall(
+        r"^```text\n(film,.*?)^```$", page.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE
+    )
+    path.write_text(table)
 
 
 def make_my_session(page: Path, folder: Path) -> None:

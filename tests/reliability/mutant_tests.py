@@ -86,8 +86,35 @@ GROUPS: dict[str, dict[str, str]] = {
         "runtime/emodict_desk/importers/places.py": "runtime/desk/test_places",
         "runtime/emodict_desk/importers/stamps.py": _XDF,
         "runtime/emodict_desk/importers/xdf_streams.py": _XDF,
-        "runtime/emodict_desk/importers/opensignals.py": "runtime/desk/test_import_opensignals "
-        "runtime/desk/test_importers",
+        **{
+            f"runtime/emodict_desk/importers/{name}.py": "runtime/desk/test_import_opensignals "
+            "runtime/desk/test_importers"
+            for name in (
+                "opensignals",
+                "opensignals_device",
+                "opensignals_h5",
+                "opensignals_txt",
+            )
+        },
+        **{
+            f"runtime/emodict_desk/importers/{name}.py": f"runtime/desk/test_import_{of}"
+            for name, of in (
+                ("acqknowledge", "acqknowledge"),
+                ("dsi_header", "dsi"),
+                ("emotibit", "emotibit"),
+                ("mne_files", "mne"),
+                ("muse_lsl", "muse_lsl"),
+                ("polar", "polar"),
+                ("shimmer", "shimmer"),
+            )
+        },
+        **{
+            f"runtime/emodict_desk/importers/{name}.py": "runtime/desk/test_importers "
+            "runtime/desk/test_import_mne runtime/desk/test_import_acqknowledge"
+            for name in ("channels", "conductance", "patient")
+        },
+        "runtime/emodict_desk/importers/timed.py": "runtime/desk/test_import_muse_lsl "
+        "runtime/desk/test_import_shimmer runtime/desk/test_import_csv",
         "runtime/emodict_desk/importers/xdf.py": _XDF,
         "runtime/emodict_desk/importers/xdf_chunks.py": _XDF,
     },

@@ -38,7 +38,7 @@ class BandPower:
         ]
         self.analysis = np.concatenate(rows)
         owner = np.repeat(np.arange(len(rows)), [len(r) for r in rows])
-        self._membership = (owner == np.arange(len(rows))[:, None]).astype(np.float64)
+        self.membership = (owner == np.arange(len(rows))[:, None]).astype(np.float64)
 
     def values(self, windows: Float64Array) -> Float64Array:
         """(windows, samples, channels) -> (windows, *shape); NaN where a band holds no power."""
@@ -47,8 +47,8 @@ class BandPower:
     def from_analysis(self, rows: Float64Array) -> Float64Array:
         """(rows, windows, channels), the analysis times each window -> (windows, *shape)."""
         count, windows, channels = rows.shape
-        power = self._membership @ np.square(rows).reshape(count, windows * channels)
-        power = power.reshape(len(self._membership), windows, channels)
+        power = self.membership @ np.square(rows).reshape(count, windows * channels)
+        power = power.reshape(len(self.membership), windows, channels)
         log = np.log(power, out=np.full_like(power, np.nan), where=power > 0)
         values: Float64Array = self._spectrum.log_scale * log + self._spectrum.log_offset
         return values.transpose(1, 0, 2) if self._band_major else values.transpose(1, 2, 0)

@@ -245,7 +245,7 @@ def _swing_score(
 
 
 @dataclass(frozen=True)
-class _PulseBins:
+class PulseBins:
     """The few DFT bins that tell a pulse, as matrices.
 
     Attributes:
@@ -263,7 +263,8 @@ class _PulseBins:
 
 
 @functools.cache
-def _pulse_bins(samples: int, rate_hz: float) -> _PulseBins:
+def pulse_bins(samples: int, rate_hz: float) -> PulseBins:
+    """Those of a window of so many samples."""
     hz = np.fft.rfftfreq(samples, 1 / rate_hz)
     band = np.flatnonzero((hz >= PULSE_BAND_HZ[0]) & (hz <= PULSE_BAND_HZ[1]))
     pulse = np.flatnonzero((hz >= PULSE_HZ[0]) & (hz <= PULSE_HZ[1]))
@@ -272,7 +273,7 @@ def _pulse_bins(samples: int, rate_hz: float) -> _PulseBins:
     bins = np.arange(min(band[0], around.min()), highest + 1)
     angle = 2 * np.pi / samples * (np.outer(np.arange(samples), bins) % samples)
     tapered = np.hanning(samples)[:, None] * np.concatenate([np.cos(angle), np.sin(angle)], axis=1)
-    return _PulseBins(
+    return PulseBins(
         dft=tapered - tapered.mean(axis=0),
         pulse=slice(pulse[0] - bins[0], pulse[-1] + 1 - bins[0]),
         in_band=np.isin(bins, band).astype(np.float64),
@@ -290,7 +291,7 @@ def pulse_share(windows: Float64Array, rate_hz: float) -> Float64Array:
     """(windows, samples, 1) -> the share of the 0.5-8 Hz power that lies at one
     pulse and its first overtone.
     """
-    bins = _pulse_bins(windows.shape[1], rate_hz)
+    bins = pulse_bins(windows.shape[1], rate_hz)
     parts = np.square(np.ascontiguousarray(windows[:, :, 0]) @ bins.dft)
     power = parts[:, : len(bins.in_band)] + parts[:, len(bins.in_band) :]
     total = power @ bins.in_band

@@ -35,7 +35,7 @@ class WindowStatistics:
             )
         self._filter: Float64Array | None = None
         if modality.filter is not None and modality.filter.mode == "zero-phase-window":
-            self._filter = _filter_matrix(modality.filter, modality.window_samples)
+            self._filter = filter_matrix(modality.filter, modality.window_samples)
 
     def values(self, windows: Float64Array) -> Float64Array:
         """(windows, samples) -> (windows, 27 or 28)."""
@@ -51,7 +51,7 @@ class WindowStatistics:
         return out
 
 
-def _filter_matrix(spec: FilterSpec, samples: int) -> Float64Array:
+def filter_matrix(spec: FilterSpec, samples: int) -> Float64Array:
     """(samples, samples): a zero-phase filter over a fixed window is a fixed matrix,
     its answer to each unit sample.
     """
@@ -156,7 +156,7 @@ def _welch_mean(x: Float64Array, rate_hz: float) -> Float64Array:
     to the tapered row's own squares.
     """
     samples = x.shape[1]
-    taper = _hann(samples)
+    taper = hann(samples)
     tapered = (x - np.add.reduce(x, axis=1)[:, None] / samples) * taper
     total = samples * np.add.reduce(np.square(tapered), axis=1) / (rate_hz * (taper @ taper))
     mean: Float64Array = total / (samples // 2 + 1)
@@ -164,6 +164,6 @@ def _welch_mean(x: Float64Array, rate_hz: float) -> Float64Array:
 
 
 @functools.cache
-def _hann(samples: int) -> Float64Array:
+def hann(samples: int) -> Float64Array:
     """The periodic Hann window."""
     return 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(samples) / samples)

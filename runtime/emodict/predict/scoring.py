@@ -145,6 +145,11 @@ def predict_recording(
     on_start(max(0.0, recording.duration_s - features.first_row_s))
     doubts = doubts_of(recording, features.modality_names)
     unusable = why_unusable(recording, features)
+    if engine.manifest.raw_inputs:
+        from emodict_desk.raw import predict_raw
+
+        yield from predict_raw(engine, recording, session, doubts, unusable)
+        return
     for windows in iter_features(
         recording, features, unmixing=adaptation.unmixing if adaptation else None
     ):

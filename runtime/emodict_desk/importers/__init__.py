@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 from emodict_desk.importers import (
+    acqknowledge,
     brainflow,
     dmer,
     dsi,
     e4,
     edf,
     embraceplus,
+    emognition,
+    emotibit,
+    mne_files,
     muse,
+    muse_lsl,
     openbci,
     opensignals,
     plain_csv,
+    polar,
+    shimmer,
+    wesad,
     xdf,
 )
 from emodict_desk.importers.form import IMPORTERS
@@ -26,11 +34,19 @@ IMPORTERS |= {
     "edf": edf.FORM,
     "dsi": dsi.FORM,
     "muse": muse.FORM,
+    "muse-lsl": muse_lsl.FORM,
     "xdf": xdf.FORM,
     "opensignals": opensignals.FORM,
     "brainflow": brainflow.FORM,
     "openbci": openbci.FORM,
+    "emotibit": emotibit.FORM,
+    "shimmer": shimmer.FORM,
+    "polar": polar.FORM,
+    "acqknowledge": acqknowledge.FORM,
     "dmer": dmer.FORM,
+    "mne": mne_files.FORM,
+    "wesad": wesad.FORM,
+    "emognition": emognition.FORM,
     "csv": plain_csv.FORM,
 }
 

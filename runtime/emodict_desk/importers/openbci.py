@@ -238,4 +238,4 @@ def _order(read: _Rows, rate_hz: float, account: Account) -> Order:
     )
 
 
-FORM = Form(read_openbci, looks_like_openbci)
+FORM = Form(read_openbci, looks_like_openbci, names_no_electrodes=True)

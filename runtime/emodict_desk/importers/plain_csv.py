@@ -17,16 +17,15 @@ from emodict.recording.lights import of_one_sensor, pulse_light
 from emodict.recording.modalities import MODALITIES, modality_name
 from emodict.recording.recording import Event, Recording, Signal
 from emodict.recording.units import plain_unit, unit_factor
-from emodict_desk.importers.clock import start_and_times, usual_rate_hz
+from emodict_desk.importers.clock import start_and_times
 from emodict_desk.importers.form import Form, Option, pairs
 from emodict_desk.importers.kinds import E4_FILES, first_text_line, kind_of, wrong_kind
 from emodict_desk.importers.labels import WANTED_UNIT, Label, split_unit
-from emodict_desk.importers.order import by_time
 from emodict_desk.importers.row_clock import RowClock, back_in_file, row_clock, say_summer_time
 from emodict_desk.importers.spool import Growing, Spool
 from emodict_desk.importers.text import TextTable, numbers, open_table
+from emodict_desk.importers.timed import in_order, signal_by_times
 from emodict_desk.recordings.account import Account
-from emodict_desk.wording import count_of
 
 _EXPECTED = "a table of text with a header line"
 
@@ -241,11 +240,10 @@ class _Read:
         """
         for modality, stream in self.streams.items():
             stream.times_s = stream.times.all()
-            order = by_time(stream.times_s, stream.samples)
-            if order is None:
+            ordered = in_order(stream.times_s, stream.samples, modality, account)
+            if ordered is None:
                 return False
-            order.say(f"{modality}: ", "the times", account)
-            stream.times_s, stream.samples = order.of(stream.times_s), order.of(stream.samples)
+            stream.times_s, stream.samples = ordered
             say_summer_time(stream.times_s, account)
         starts_s = (
             float(stream.times_s[0]) for stream in self.streams.values() if len(stream.times_s)
@@ -293,30 +291,30 @@ def _signal(
     unit: str,
     account: Account,
 ) -> Signal:
-    times_s = stream.times_s
-    rate_hz = rate or usual_rate_hz(times_s)
-    if not len(times_s):
-        account.leave_out(modality, "no samples")
-    elif not rate_hz:
-        raise RecordingError(
-            f"{table.path}: {modality} has {count_of(len(times_s), 'sample')}, too few for a rate",
-            expected="many samples",
-            fix="Check the file",
+    names = [Label.read(table.columns[c]).place for c in of]
+    names = names if MODALITIES[modality].placed else [modality]
+    if rate is None and len(stream.times_s):
+        return signal_by_times(
+            modality,
+            stream.times_s,
+            stream.samples,
+            unit=unit,
+            names=names,
+            account=account,
+            of=str(table.path),
         )
-    start_s, timestamps_s = start_and_times(times_s, rate_hz or 1.0)
-    names = (
-        [Label.read(table.columns[c]).place for c in of]
-        if MODALITIES[modality].placed
-        else [modality]
-    )
+    if not len(stream.times_s):
+        account.leave_out(modality, "no samples")
+    start_s, timestamps_s = start_and_times(stream.times_s, rate or 1.0)
     return Signal(
-        modality, rate_hz or 1.0, unit, tuple(names), stream.samples, "", start_s, timestamps_s
+        modality, rate or 1.0, unit, tuple(names), stream.samples, "", start_s, timestamps_s
     )
 
 
 FORM = Form(
     read_csv,
     looks_like_csv,
+    takes_any=True,
     options=(
         Option(
             "time",

@@ -88,9 +88,7 @@ class TextTable:
             RecordingError: a row is longer or shorter than the header, or the text is not UTF-8.
         """
         with _open_text(self.path) as handle:
-            skip = self.skipped_lines + self.has_header
-            for _ in range(skip):
-                handle.readline()
+            skip = self._skip_header(handle)
             reader = csv.reader(handle, delimiter=self.delimiter)
             while True:
                 block = self._next_block(reader, skip, account)
@@ -98,6 +96,16 @@ class TextTable:
                     return
                 if block.rows:
                     yield block
+
+    def _skip_header(self, handle: TextIO) -> int:
+        """Read over the lines above the first row; how many they are."""
+        skip = self.skipped_lines + self.has_header
+        try:
+            for _ in range(skip):
+                handle.readline()
+        except UnicodeDecodeError as error:
+            raise not_utf8(self.path, error) from None
+        return skip
 
     def _next_block(self, reader: Iterator[list[str]], skip: int, account: Account) -> Block:
         rows, lines, seen = [], [], []

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import importlib
+import importlib.util
 import tempfile
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
@@ -12,13 +14,21 @@ from pathlib import Path
 import edfio
 import numpy as np
 from scipy.io import savemat
+from tests.made_up_emognition import write_person as write_emognition
+from tests.made_up_wesad import write_person as write_wesad
 from tests.reliability.fuzz.target import Target
+from tests.runtime.desk.test_import_acqknowledge import acq_file
 from tests.runtime.desk.test_import_brainflow import brainflow_file
 from tests.runtime.desk.test_import_dsi import dsi_file
 from tests.runtime.desk.test_import_embraceplus import avro_file
+from tests.runtime.desk.test_import_emotibit import emotibit_file
+from tests.runtime.desk.test_import_mne import brainvision
 from tests.runtime.desk.test_import_muse import muse_file
+from tests.runtime.desk.test_import_muse_lsl import muse_lsl_file
 from tests.runtime.desk.test_import_openbci import openbci_file
-from tests.runtime.desk.test_import_opensignals import add_device
+from tests.runtime.desk.test_import_opensignals import add_device, bitalino_rows, txt_file
+from tests.runtime.desk.test_import_polar import polar_file
+from tests.runtime.desk.test_import_shimmer import shimmer_file
 from tests.runtime.desk.test_import_xdf import EEG, XdfWriter
 from tests.train.data.test_data import write_dmer, write_edl
 
@@ -73,6 +83,14 @@ def dmer(path: Path) -> None:
     savemat(path, arrays, do_compression=True)
 
 
+def wesad(path: Path) -> None:
+    (write_wesad(path.parent / "made", 0, condition_s=10.0, rest_s=1.0) / path.name).rename(path)
+
+
+def emognition(path: Path) -> None:
+    (write_emognition(path.parent / "made", films=["AWE"]) / path.name).rename(path)
+
+
 # What each kind's file is called, and who writes a small one.
 FILES: dict[str, tuple[str, Write]] = {
     "dsi": ("a.csv", lambda path: dsi_file(path, rows=20)),
@@ -88,8 +106,23 @@ FILES: dict[str, tuple[str, Write]] = {
         "a.avro",
         lambda path: avro_file(path.parent / "made", seconds=2, tags_s=[1.0]).rename(path),
     ),
+    "muse-lsl": ("a.csv", lambda path: muse_lsl_file(path, samples=range(40))),
+    "emotibit": ("a.csv", lambda path: emotibit_file(path, seconds=6)),
+    "shimmer": ("a.csv", lambda path: shimmer_file(path, samples=range(40))),
+    "polar": ("a_PPG.txt", lambda path: polar_file(path, samples=range(40))),
     "dmer": ("datas.mat", dmer),
+    "wesad": ("S2.pkl", wesad),
+    "emognition": ("22_AWE_STIMULUS_EMPATICA.json", emognition),
 }
+# Where what reads them is installed.
+if importlib.util.find_spec("mne"):
+    # MNE imports it late, and it makes folders for its settings at the first time.
+    importlib.import_module("matplotlib").get_cachedir()
+    FILES["mne"] = ("a.vhdr", lambda path: brainvision(path.parent, samples=50))
+if importlib.util.find_spec("bioread"):
+    FILES["acqknowledge"] = ("a.acq", acq_file)
+# Read by their folder.
+FOLDERS = ("e4", "wesad", "emognition")
 
 
 def written(write: Write, name: str) -> bytes:
@@ -121,7 +154,7 @@ def e4_zip() -> bytes:
 
 
 def _read(kind: str, path: Path) -> None:
-    source = path.parent if kind == "e4" else path
+    source = path.parent if kind in FOLDERS else path
     use_recording(IMPORTERS[kind.removesuffix(" zip")].read(source), path.parent / "out")
 
 
@@ -133,8 +166,44 @@ def _brainflow_files() -> dict[str, bytes]:
         return {file.name: file.read_bytes() for file in Path(folder).iterdir()}
 
 
+@functools.cache
+def _brainvision_files() -> dict[str, bytes]:
+    """The header, and the samples and markers that lie beside it."""
+    with tempfile.TemporaryDirectory() as folder:
+        brainvision(Path(folder), samples=50)
+        return {file.name: file.read_bytes() for file in Path(folder).iterdir()}
+
+
+@functools.cache
+def _opensignals_txt() -> bytes:
+    return written(lambda path: txt_file(path, bitalino_rows(np.full(99, 500))), "a.txt")
+
+
+@functools.cache
+def _wesad_files() -> dict[str, bytes]:
+    """The answers beside the pickle."""
+    with tempfile.TemporaryDirectory() as folder:
+        made = write_wesad(Path(folder), 0, condition_s=10.0, rest_s=1.0)
+        return {"S2_quest.csv": (made / "S2_quest.csv").read_bytes()}
+
+
+@functools.cache
+def _emognition_files() -> dict[str, bytes]:
+    """The other files of a person."""
+    with tempfile.TemporaryDirectory() as folder:
+        made = write_emognition(Path(folder), films=["AWE"])
+        names = ("22_QUESTIONNAIRES.json", "22_AWE_STIMULUS_MUSE.json")
+        return {name: (made / name).read_bytes() for name in names}
+
+
 def _beside(kind: str) -> Callable[[], Mapping[str, bytes]]:
-    return _brainflow_files if kind == "brainflow" else dict
+    files = {
+        "brainflow": _brainflow_files,
+        "mne": _brainvision_files,
+        "wesad": _wesad_files,
+        "emognition": _emognition_files,
+    }
+    return files.get(kind, dict)
 
 
 def _read_description(path: Path) -> None:
@@ -176,6 +245,12 @@ TARGETS = [
             beside=_beside(kind),
         )
         for kind, (name, _) in FILES.items()
+    ),
+    Target(
+        "OpenSignals text",
+        "a.txt",
+        functools.partial(_read, "opensignals"),
+        lambda: [_opensignals_txt()],
     ),
     Target("E4 zip", "S07.zip", functools.partial(_read, "e4 zip"), lambda: [e4_zip()]),
     Target("import join", "a", _read_any, _seeds(*FILES)),
