@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from numpy.typing import NDArray
 
 from emodict.features.spec import Band, ModalitySpec, SpectrumSpec
 from emodict.recording.modalities import modality_of
@@ -25,8 +26,10 @@ from emodict_export.c.sections import Cascade, cascade, sections_table
 SOURCES = frozenset({"quality", "rails", "sections", "fold", "bin_powers", "numbers", "band_power"})
 
 
-def band_power_part(modality: ModalitySpec, place: Place) -> Part:
-    """Band powers of all channels.
+def band_power_part(
+    modality: ModalitySpec, place: Place, unmixing: NDArray[np.float64] | None = None
+) -> Part:
+    """Band powers of all channels, of the EEG multiplied by `unmixing` (channels, channels).
 
     Raises:
         SpecError: the filter cannot be written.
@@ -46,7 +49,7 @@ def band_power_part(modality: ModalitySpec, place: Place) -> Part:
         },
         fields=_fields(modality, filter_),
         start=for_each(channels, f"state->{name}_seconds[i] = 0;"),
-        tables=_tables(modality, filter_, bins),
+        tables=_tables(modality, filter_, bins, unmixing),
         judged=(
             f"band_powers(&{name}_spec, {name} == NULL ? NULL : {name}[0],\n"
             f"        state->{name}_states[0], state->{name}_reference,\n"
@@ -78,7 +81,9 @@ def _bins(spectrum: SpectrumSpec) -> range:
     return range(first, last)
 
 
-def _tables(modality: ModalitySpec, filter_: Cascade, bins: range) -> str:
+def _tables(
+    modality: ModalitySpec, filter_: Cascade, bins: range, unmixing: NDArray[np.float64] | None
+) -> str:
     assert modality.spectrum is not None
     name, spectrum = modality.name, modality.spectrum
     lower, upper_limit = float_limits(modality)
@@ -86,6 +91,7 @@ def _tables(modality: ModalitySpec, filter_: Cascade, bins: range) -> str:
     weights = np.concatenate([band.weights for band in spectrum.bands])
     return "\n".join((
         sections_table(f"{name}_sections", filter_),
+        "" if unmixing is None else table(f"{name}_unmixing", unmixing),
         table(f"{name}_taper", filter_.gain * np.asarray(spectrum.taper)),
         bin_tables(name, bins, modality.window_samples),
         table(f"{name}_weights", weights),
@@ -96,6 +102,7 @@ def _tables(modality: ModalitySpec, filter_: Cascade, bins: range) -> str:
             "lower": lower,
             "upper": upper_limit,
             "clean": modality_of(name).clean,
+            "unmixing": "NULL" if unmixing is None else f"{name}_unmixing",
             "settle": math.ceil(modality.settle_s / modality.window_s),
             "sections": f"{name}_sections",
             "section_count": len(filter_.sections),

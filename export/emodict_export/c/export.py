@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from emodict.files.atomic import atomic_path
+from emodict.predict.person import Person
 from emodict_export.c.assemble import source_text
 from emodict_export.c.check import run_written
 from emodict_export.c.fold import Network, fold_for_c
@@ -19,7 +20,12 @@ from emodict_export.c.header import header_text
 from emodict_export.c.network import WrittenNetwork, write_network
 from emodict_export.c.plan import Plan, kib, make_plan, require_ram
 from emodict_export.compare import Runner, compare_runner, plausible_tokens
-from emodict_export.export import BATCH_NORM_EPS, folded_graph, graph_hash, missing_value
+from emodict_export.export import (
+    BATCH_NORM_EPS,
+    checkpoint_manifest,
+    folded_graph,
+    graph_hash,
+)
 from emodict_export.fold import as_float64
 from emodict_train.model.checkpoint import Checkpoint, predict
 from emodict_train.model.emotion_dict import EmotionDict
@@ -64,12 +70,14 @@ def export_c(
     path: str | os.PathLike[str],
     *,
     precision: str = "fp32",
+    person: Person | None = None,
     ram_bytes: int | None = None,
 ) -> CReport:
     """Write `path` and the .h beside it.
 
     Args:
         precision: fp32, or int8: the weights are bytes, and everything else is float as before.
+        person: whose baseline, and perhaps unmixing, is folded in.
         ram_bytes: what the board has for state, row and one second of signals.
 
     Raises:
@@ -78,16 +86,22 @@ def export_c(
         EmodictError: the numbers do not compute what the torch model does; nothing is written.
     """
     source, header = Path(path), Path(path).with_suffix(".h")
-    plan = plan_for(checkpoint, precision=precision)
+    adaptation = None if person is None else person.adapt(checkpoint_manifest(checkpoint, "fp32"))
+    plan = plan_for(
+        checkpoint,
+        precision=precision,
+        unmixing=None if adaptation is None else adaptation.unmixing,
+    )
     if ram_bytes is not None:
         require_ram(plan, ram_bytes)
-    missing_value(checkpoint)  # refuses members that standardise differently
     members = [write_network(network, precision) for network in _folded(checkpoint)]
 
     def run(tokens: NDArray[np.float32]) -> Sequence[NDArray[np.float32]]:
         return run_written(members, checkpoint.model, tokens)
 
     errors = compare_runner(run, checkpoint, precision)
+    if adaptation is not None:
+        members = [member.moved_by(adaptation.shift) for member in members]
     _write(plan, members, source, header)
     return CReport(source, header, plan, *errors, kl=_divergence(run, checkpoint))
 
@@ -102,15 +116,17 @@ def _divergence(run: Runner, checkpoint: Checkpoint) -> float:
     return float((p * np.log(p / q)).sum(axis=1).mean())
 
 
-def plan_for(checkpoint: Checkpoint, *, precision: str) -> Plan:
+def plan_for(
+    checkpoint: Checkpoint, *, precision: str, unmixing: NDArray[np.float64] | None = None
+) -> Plan:
     """The layout of the C file, and its memory."""
-    sha256 = graph_hash(folded_graph(checkpoint))
     return make_plan(
         checkpoint.features,
         checkpoint.model,
         precision=precision,
-        graph_sha256=sha256,
+        graph_sha256=graph_hash(folded_graph(checkpoint)),
         simulated=checkpoint.simulated,
+        unmixing=unmixing,
     )
 
 

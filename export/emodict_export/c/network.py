@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from emodict.engine.model_spec import READOUTS, ModelSpec
 from emodict.features.spec import FeatureSpec
@@ -26,6 +29,10 @@ class WrittenNetwork:
 
     network: Network
     linears: Mapping[str, Written]
+
+    def moved_by(self, shift: NDArray[np.float64]) -> WrittenNetwork:
+        """The same for features to which `shift` (tokens, width) is added first."""
+        return replace(self, network=replace(self.network, mean=self.network.mean - shift))
 
 
 def write_network(network: Network, precision: str) -> WrittenNetwork:

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from emodict.engine.model_spec import ModelSpec
 from emodict.errors import InputError
 from emodict.features.spec import FeatureSpec, ModalitySpec
+from emodict.recording.modalities import EEG
 from emodict_export.c.band_power import band_power_part
 from emodict_export.c.embedding import embedding_part
 from emodict_export.c.limits import require_writable
@@ -94,8 +98,9 @@ def make_plan(
     precision: str = "fp32",
     graph_sha256: str = "",
     simulated: bool = False,
+    unmixing: NDArray[np.float64] | None = None,
 ) -> Plan:
-    """Lay out the C file of a model.
+    """Lay out the C file of a model; the EEG is multiplied by `unmixing` (channels, channels).
 
     Raises:
         SpecError: its features cannot be written as C.
@@ -104,14 +109,14 @@ def make_plan(
     parts = []
     for column, modality in enumerate(features.modalities):
         first = features.token_slices[modality.name].start * features.token_width
-        parts.append(_part(modality, Place(column, first)))
+        matrix = unmixing if modality.name == EEG else None
+        parts.append(_part(modality, Place(column, first), matrix))
     return Plan(features, model, precision, graph_sha256, simulated, tuple(parts))
 
 
-def _part(modality: ModalitySpec, place: Place) -> Part:
-    make = {
-        "band_power": band_power_part,
-        "statistics": statistics_part,
-        "embedding": embedding_part,
-    }
-    return make[modality.kind](modality, place)
+def _part(modality: ModalitySpec, place: Place, unmixing: NDArray[np.float64] | None) -> Part:
+    if modality.kind == "band_power":
+        return band_power_part(modality, place, unmixing)
+    if modality.kind == "statistics":
+        return statistics_part(modality, place)
+    return embedding_part(modality, place)

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
-from emodict.features.spec import FeatureSpec
 from emodict_export.c import export_c
-from emodict_export.vectors import fault_seconds, stream_windows
 from emodict_train.model.checkpoint import Checkpoint
-from emodict_train.model.standardisation import fit_standardisation
 
 MakeCheckpoint = Callable[..., Checkpoint]
 MakeC = Callable[..., Path]
@@ -49,30 +44,9 @@ MODELS: dict[str, dict[str, object]] = {
 
 
 @pytest.fixture(scope="session")
-def realistic(trained: MakeCheckpoint) -> MakeCheckpoint:
+def realistic(fitted: MakeCheckpoint) -> MakeCheckpoint:
     """One of MODELS by its name, which standardises features of signals as they are recorded."""
-
-    def get(name: str) -> Checkpoint:
-        checkpoint = trained(**{"offset": 0.0, **MODELS[name]})
-        return with_scale_of_signals(checkpoint)
-
-    return get
-
-
-def with_scale_of_signals(checkpoint: Checkpoint) -> Checkpoint:
-    """The same weights behind the standardisation of real features."""
-    mean, scale = scale_of_signals(checkpoint.features)
-    states = tuple(
-        {**state, "standardise.mean": mean, "standardise.scale": scale}
-        for state in checkpoint.states
-    )
-    return dataclasses.replace(checkpoint, states=states)
-
-
-def scale_of_signals(features: FeatureSpec) -> tuple[torch.Tensor, torch.Tensor]:
-    windows = stream_windows(features, fault_seconds(features, 120, seed=5))
-    fitted = fit_standardisation(windows.tokens)
-    return torch.from_numpy(fitted.mean).float(), torch.from_numpy(fitted.scale).float()
+    return lambda name: fitted(**MODELS[name])
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -23,7 +24,10 @@ from benchmarks.embedded.toolchain import (
 from tests.export.c.conftest import MODELS, MakeC, MakeCheckpoint
 
 from emodict.features.spec import FeatureSpec
+from emodict.predict.person import Baseline, Person, Unmixing
 from emodict_export import vectors
+from emodict_export.c import export_c
+from emodict_export.export import checkpoint_manifest
 from emodict_export.vectors import expected_rows, fault_seconds
 from emodict_train.model.checkpoint import Checkpoint
 
@@ -213,3 +217,49 @@ def test_two_streams_know_nothing_of_one_another(
         # The same program on the same numbers.
         np.testing.assert_array_equal(rows.distribution[i::2], expected.distribution)
         np.testing.assert_array_equal(rows.valid[i::2], expected.valid)
+
+
+@pytest.mark.parametrize("unmixes", [False, True])
+def test_a_person_is_folded_in(unmixes: bool, realistic: MakeCheckpoint, tmp_path: Path) -> None:
+    """The rows are those that Python gives with the person's shift and unmixing."""
+    host = HOSTS[0]
+    if not host.is_here:
+        pytest.skip(f"no {host.compiler} on this machine")
+    checkpoint = knowing_rest(realistic("headband"))
+    person, features = someone(checkpoint, unmixes=unmixes), checkpoint.features
+    seconds = faulty(features, 90)
+    export_c(checkpoint, tmp_path / "model.c", person=person)
+    write_seconds(tmp_path, features, seconds)
+    run(build_rows(host, tmp_path, "-O2"))
+    rows = read_rows(tmp_path, checkpoint.model)
+    adaptation = person.adapt(checkpoint_manifest(checkpoint, "fp32"))
+    expected = expected_rows(checkpoint, seconds, adaptation=adaptation)
+    np.testing.assert_array_equal(rows.valid, expected.windows.valid)
+    np.testing.assert_allclose(rows.distribution, expected.distribution, rtol=0, atol=FP32_WITHIN)
+    plain = expected_rows(checkpoint, seconds).distribution
+    assert np.nanmax(np.abs(plain - expected.distribution)) > 100 * FP32_WITHIN
+
+
+def knowing_rest(checkpoint: Checkpoint) -> Checkpoint:
+    """A model that knows how people are at rest: half a standard deviation above its mean."""
+    state = checkpoint.states[0]
+    mean = state["standardise.mean"] + 0.5 * state["standardise.scale"]
+    rest = {"people": 9, "mean": {"eeg": mean.tolist()}}
+    return dataclasses.replace(checkpoint, training={**checkpoint.training, "rest": rest})
+
+
+def someone(checkpoint: Checkpoint, *, unmixes: bool) -> Person:
+    """Who rests at the model's mean, and whose blinks are to be taken out."""
+    features, state = checkpoint.features, checkpoint.states[0]
+    mean, scale = (state[f"standardise.{name}"].double().numpy() for name in ("mean", "scale"))
+    alone = features.with_modalities(["eeg"]).fingerprint
+    channels = features.channel_names
+    mixed = np.random.default_rng(0).standard_normal((len(channels), len(channels)))
+    matrix = np.eye(len(channels)) + 0.2 * mixed
+    return Person(
+        subject_id="p1",
+        session_id="rest",
+        spec_id=features.id,
+        baselines={"eeg": Baseline(alone, 60, mean, scale)},
+        unmixing=Unmixing(channels, "", matrix, ("blinks",)) if unmixes else None,
+    )

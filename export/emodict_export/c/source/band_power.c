@@ -7,7 +7,8 @@ typedef struct {
 typedef struct {
     int samples, channels;
     float lower, upper;
-    float clean;         /* a swing up to this is of quality 1 */
+    float clean;           /* a swing up to this is of quality 1 */
+    const float *unmixing; /* (channels, channels) that a sample is multiplied by; NULL: none */
     int settle;          /* seconds until the filter's output is trusted */
     const section *sections;
     int section_count;
@@ -20,35 +21,73 @@ typedef struct {
     int band_step, channel_step; /* in the features */
 } band_power_spec;
 
-/* What is carried for one channel. */
-typedef struct {
-    float *states;
-    float *reference;       /* is taken off every sample: the filter never sees an electrode's offset */
-    unsigned char *seconds; /* since the filter began */
-} channel_state;
+/* In place of the seconds since a channel's filter began: it is broken in this one. */
+#define BROKEN 255
 
-/* Filter one channel's second into `work`; false while the filter settles. */
-static bool filter_channel(const band_power_spec *spec, const float *x, channel_state state,
-                           float *work)
+/* Look at every channel as it was recorded; false where one is broken. */
+static bool judge_channels(const band_power_spec *spec, const float *x, unsigned char *seconds,
+                           float *quality)
 {
-    const float reference = x[0];
-    if (*state.seconds == 0) {
+    bool valid = true;
+    float clean = 0.0f;
+    for (int c = 0; c < spec->channels; c++) {
+        extremes found;
+        if (!within(x + c, spec->samples, spec->channels, spec->lower, spec->upper, &found)
+            || !moves(&found) || stuck(x + c, spec->samples, spec->channels, &found)
+            || saturated(x + c, spec->samples, spec->channels, &found)) {
+            seconds[c] = BROKEN;
+            valid = false;
+        } else {
+            clean += spec->clean / larger(found.swing, spec->clean);
+        }
+    }
+    *quality = clean / (float)spec->channels;
+    return valid;
+}
+
+/* A channel against its first sample of this second: the filter never sees an electrode's offset.
+   What is returned is how far that sample lies below the last second's, its reference. */
+static float take_channel(const band_power_spec *spec, const float *x, const float *references,
+                          int channel, float *out)
+{
+    const int channels = spec->channels;
+    if (spec->unmixing == NULL) {
+        for (int i = 0; i < spec->samples; i++) {
+            out[i] = x[i * channels + channel] - x[channel];
+        }
+        return references[channel] - x[channel];
+    }
+    const float *const unmixing = spec->unmixing + channel * channels;
+    float moved = 0.0f;
+    for (int j = 0; j < channels; j++) {
+        moved += unmixing[j] * (references[j] - x[j]);
+    }
+    for (int i = 0; i < spec->samples; i++) {
+        out[i] = 0.0f;
+        for (int j = 0; j < channels; j++) {
+            out[i] += unmixing[j] * (x[i * channels + j] - x[j]);
+        }
+    }
+    return moved;
+}
+
+/* Filter one channel's second in place, its states carried on; false while the filter settles. */
+static bool filter_channel(const band_power_spec *spec, float moved, float *work, float *states,
+                           unsigned char *seconds)
+{
+    if (*seconds == 0) {
         /* As if the first sample had always been there. */
         for (int i = 0; i < 2 * spec->section_count; i++) {
-            state.states[i] = 0.0f;
+            states[i] = 0.0f;
         }
     } else {
         /* Another reference: the first section moves by what the difference has made of it. */
-        state.states[0] += spec->rest1 * (*state.reference - reference);
-        state.states[1] += spec->rest2 * (*state.reference - reference);
+        states[0] += spec->rest1 * moved;
+        states[1] += spec->rest2 * moved;
     }
-    *state.reference = reference;
-    for (int i = 0; i < spec->samples; i++) {
-        work[i] = x[i * spec->channels] - reference;
-    }
-    filter(spec->sections, spec->section_count, work, spec->samples, 1, state.states);
-    const bool settled = *state.seconds >= spec->settle;
-    *state.seconds = (unsigned char)(settled ? spec->settle : *state.seconds + 1);
+    filter(spec->sections, spec->section_count, work, spec->samples, 1, states);
+    const bool settled = *seconds >= spec->settle;
+    *seconds = (unsigned char)(settled ? spec->settle : *seconds + 1);
     return settled;
 }
 
@@ -77,30 +116,35 @@ static bool band_values(const band_power_spec *spec, float *work, float *feature
 
 /* A second of all channels, time first; `states`, `references` and `seconds` hold one entry each.
 
-   A channel that is broken begins anew after it; the others go on. */
+   A broken channel begins anew after it, and the others go on; unmixed they all hang together. */
 static bool band_powers(const band_power_spec *spec, const float *x, float *states,
                         float *references, unsigned char *seconds, float *work, float *features,
                         float *quality)
 {
-    bool valid = x != NULL;
-    float clean = 0.0f;
+    bool valid = x != NULL && judge_channels(spec, x, seconds, quality);
+    if (x == NULL || (spec->unmixing != NULL && !valid)) {
+        for (int c = 0; c < spec->channels; c++) {
+            seconds[c] = 0;
+        }
+        *quality = 0.0f;
+        return false;
+    }
     for (int c = 0; c < spec->channels; c++) {
-        const channel_state state = {states + 2 * spec->section_count * c, references + c,
-                                     seconds + c};
-        extremes found;
-        if (x == NULL
-            || !within(x + c, spec->samples, spec->channels, spec->lower, spec->upper, &found)
-            || !moves(&found) || stuck(x + c, spec->samples, spec->channels, &found)
-            || saturated(x + c, spec->samples, spec->channels, &found)) {
-            *state.seconds = 0;
-            valid = false;
+        if (seconds[c] == BROKEN) {
+            seconds[c] = 0;
             continue;
         }
-        clean += spec->clean / larger(found.swing, spec->clean);
-        valid = filter_channel(spec, x + c, state, work) && valid;
+        const float moved = take_channel(spec, x, references, c, work);
+        float *const own = states + 2 * spec->section_count * c;
+        valid = filter_channel(spec, moved, work, own, seconds + c) && valid;
         valid = valid && band_values(spec, work, features + c * spec->channel_step);
     }
+    for (int c = 0; c < spec->channels; c++) {
+        references[c] = x[c];
+    }
     valid = valid && usable(features, spec->channels * spec->band_count);
-    *quality = valid ? clean / (float)spec->channels : 0.0f;
+    if (!valid) {
+        *quality = 0.0f;
+    }
     return valid;
 }
