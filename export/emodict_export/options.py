@@ -151,7 +151,7 @@ def bytes_of(text: str) -> int:
         InputError: it is none of these.
     """
     units = {"": 1, "k": 1024, "m": 1024**2}
-    found = re.fullmatch(r"(\d+)([km]?)", text.strip().lower().removesuffix("b").removesuffix("i"))
+    found = re.fullmatch(r"(\d+) ?([km]?)(?:i?b)?", text.strip().lower())
     if found is None:
         raise InputError("--ram cannot be read", expected="bytes, such as 64k or 65536", got=text)
     return int(found[1]) * units[found[2]]
