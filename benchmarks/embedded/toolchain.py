@@ -124,6 +124,12 @@ def run(program: Path) -> str:
     return _said([str(program)], folder=program.parent)
 
 
+def version_of(program: str) -> str:
+    """The first version in what a program says of itself, such as 7.2.22."""
+    (version,) = re.findall(r"\d+\.\d+(?:\.\d+)?", _said([program, "--version"]))[:1]
+    return str(version)
+
+
 @dataclass(frozen=True)
 class Size:
     """Bytes of an object file, as `size` tells them."""
