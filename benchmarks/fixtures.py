@@ -19,29 +19,15 @@ if TYPE_CHECKING:
     from emodict_train.model.checkpoint import Checkpoint
 
 
-def untrained_model(
-    path: Path,
-    modalities: Sequence[str],
-    *,
-    spec_id: str = "emodict-1",
-    required: Sequence[str] = (),
-) -> Path:
-    """An EmotionDict with random weights as ONNX: real in everything but its opinions."""
-    # Late: who asks for the memory alone is not to measure torch's.
-    from emodict_export.export import export_onnx
-
-    export_onnx(untrained_checkpoint(modalities, spec_id=spec_id, required=required), path)
-    return path
-
-
 def untrained_checkpoint(
     modalities: Sequence[str],
     *,
     spec_id: str = "emodict-1",
-    required: Sequence[str] = (),
     channels: Sequence[str] = (),
+    required: Sequence[str] = (),
 ) -> Checkpoint:
-    """The same as a checkpoint; of the EEG these channels, or all that the spec has."""
+    """An EmotionDict with random weights: real in everything but its opinions."""
+    # Late: who asks for the memory alone is not to measure torch's.
     import torch
 
     from emodict_train.model.checkpoint import Checkpoint
@@ -54,6 +40,20 @@ def untrained_checkpoint(
     torch.manual_seed(0)
     network = EmotionDict(spec, features).eval()
     return Checkpoint(features, spec, (network.state_dict(),), np.full(10, 0.1))
+
+
+def untrained_model(
+    path: Path,
+    modalities: Sequence[str],
+    *,
+    spec_id: str = "emodict-1",
+    required: Sequence[str] = (),
+) -> Path:
+    """The same as ONNX."""
+    from emodict_export.export import export_onnx
+
+    export_onnx(untrained_checkpoint(modalities, spec_id=spec_id, required=required), path)
+    return path
 
 
 def resident_bytes() -> int:

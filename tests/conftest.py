@@ -29,10 +29,13 @@ with contextlib.suppress(ImportError):  # tests/gpu do without
 # What the tests read of the folder `shared/data` beside the checkout;
 # docs say where each was published.
 REAL_DATA = (
+    "acqknowledge",
     "dmer_sample",
     "e4_stress_predict_S01",
     "face_video",
+    "openbci_gui",
     "opensignals_h5",
+    "opensignals_txt",
     "sjaffe",
     "xdf_examples",
     "yunet",

@@ -9,10 +9,11 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from tools.pages.stamps import with_section
+
 from benchmarks.embedded.costs import Cost, can_measure, cost_of
 from benchmarks.embedded.shapes import SHAPES, Shape
 from benchmarks.embedded.toolchain import CORTEX_M4F, QEMU, version_of
-from tools.pages.stamps import with_section
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "embedding.md"
 SECTION = "c"

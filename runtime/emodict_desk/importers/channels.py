@@ -202,5 +202,6 @@ def leave_out_others(
 ) -> None:
     """Name the channels that are of no modality; `taken` names its own."""
     used = {id(channel) for of in taken.values() for channel in of}
-    for channel in (channel for channel in channels if id(channel) not in used):
-        account.leave_out(channel.name, "not EEG, EDA or PPG")
+    others = [channel.name for channel in channels if id(channel) not in used]
+    if others:
+        account.leave_out(", ".join(others), "not EEG, EDA or PPG")

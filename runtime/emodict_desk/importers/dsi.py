@@ -89,8 +89,9 @@ def _channels(table: TextTable, account: Account) -> list[int]:
     electrodes = [column for column in there if is_electrode(names[column])]
     if not electrodes:
         return list(there)
-    for column in sorted({*there} - {*electrodes}):
-        account.leave_out(names[column], "not an electrode")
+    others = [names[column] for column in sorted({*there} - {*electrodes})]
+    if others:
+        account.leave_out(" ".join(others), "not an electrode")
     return electrodes
 
 

@@ -18,16 +18,20 @@ from emodict.recording.modalities import MODALITIES, modality_name
 from emodict.recording.recording import Event, Recording, Signal
 from emodict.recording.units import plain_unit, unit_factor
 from emodict_desk.importers.clock import start_and_times
+from emodict_desk.importers.comments import check_counts, names_columns, open_csv
 from emodict_desk.importers.form import Form, Option, pairs
-from emodict_desk.importers.kinds import E4_FILES, first_text_line, kind_of, wrong_kind
+from emodict_desk.importers.kinds import E4_FILES, kind_of, wrong_kind
 from emodict_desk.importers.labels import WANTED_UNIT, Label, split_unit
 from emodict_desk.importers.row_clock import RowClock, back_in_file, row_clock, say_summer_time
 from emodict_desk.importers.spool import Growing, Spool
-from emodict_desk.importers.text import TextTable, numbers, open_table
+from emodict_desk.importers.text import TextTable, numbers
 from emodict_desk.importers.timed import in_order, signal_by_times
 from emodict_desk.recordings.account import Account
 
 _EXPECTED = "a table of text with a header line"
+# Of the lines at its beginning, and what is a number there, whatever stands before the decimals.
+_LOOKED_AT = 20
+_NUMBER = re.compile(r"\s*-?\d*\.?\d*([eE][-+]?\d+)?\s*")
 
 
 def read_csv(
@@ -47,26 +51,28 @@ def read_csv(
     Columns become modalities by `columns` (ppg=BVP, eeg=AF7+AF8) or by their names; a marker column
     becomes events. `time` names the time column (NAME or NAME:ms), else it is looked for and named
     in the notes; `rate` counts rows instead, and a `time` beside it gives the start only. Where the
-    cells of a modality are empty it has no sample. `decimal` is a point or a comma.
+    cells of a modality are empty it has no sample. `decimal` is a point or a comma. Comments above
+    the table may name its columns and its rate.
 
     Raises:
         RecordingError: a column is missing or ambiguous, a cell is not a number, or time goes back.
     """
     path = Path(source)
-    table = open_table(path, _EXPECTED, decimal=_decimal(decimal))
     account = Account(f"CSV {path.name}")
+    table, said = open_csv(path, _EXPECTED, decimal=_decimal(decimal), account=account)
     _say_kind(path, account)
     chosen = _choose(table, columns, account)
     taken = {column for of in chosen.values() for column in of}
-    clock = row_clock(table, time, rate, taken, account)
+    clock = row_clock(table, time, rate, taken, account, otherwise_hz=said.rate_hz)
     units = _units(table, chosen, unit, account)
+    check_counts(table, chosen, unit, said)
     marker = _marker_column(table, taken)
     read = _read_rows(table, chosen, clock, marker, account)
     _leave_out_others(table, taken | {clock.column, marker}, account)
     if not read.put_in_order(account):
         raise back_in_file(table, row_clock(table, time, rate, taken, Account("")))
     signals = {
-        m: _signal(table, m, of, read.streams[m], rate, units[m], account)
+        m: _signal(table, m, of, read.streams[m], clock.rate_hz, units[m], account)
         for m, of in chosen.items()
     }
     return Recording(
@@ -95,12 +101,12 @@ def _leave_out_others(table: TextTable, used: Collection[int | None], account: A
         account.leave_out(f"column {name}", "not used")
 
 
-def _decimal(asked: str | None) -> str:
+def _decimal(asked: str | None) -> str | None:
     if asked not in (None, ".", ","):
         raise RecordingError(
             f"--decimal {asked} is not a sign for decimals", expected="a point or a comma"
         )
-    return asked or "."
+    return asked
 
 
 def _say_kind(path: Path, account: Account) -> None:
@@ -112,9 +118,23 @@ def _say_kind(path: Path, account: Account) -> None:
 
 
 def looks_like_csv(path: Path, head: bytes) -> bool:
-    """Text with several columns whose first line is not all numbers."""
-    cells = re.split(r"[,;\t]", first_text_line(head))
-    return len(cells) > 1 and not all(re.fullmatch(r"\s*-?[\d.eE+-]*\s*", cell) for cell in cells)
+    """Several columns, a line of their names and rows with numbers; or comments with the names.
+
+    Logs are none: each of their lines begins with words and goes on with numbers (OSC), or has
+    none at all (packets of a radio).
+    """
+    if b"\0" in head:
+        return False
+    text = head.decode("utf-8-sig", "replace")
+    lines = [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
+    if not lines or lines[0].lstrip()[0] in "{[<":
+        return False
+    names, *rows = (re.split(r"[,;\t]", line) for line in lines[:_LOOKED_AT])
+    numbered = sum(bool(_NUMBER.fullmatch(name)) for name in names)
+    if numbered == len(names):
+        return names_columns(text)
+    has_numbers = any(_NUMBER.fullmatch(cell) for row in rows for cell in row if cell.strip())
+    return len(names) > 1 and 2 * numbered <= len(names) and (has_numbers or not rows)
 
 
 def _choose(table: TextTable, columns: Sequence[str], account: Account) -> dict[str, list[int]]:

@@ -20,7 +20,7 @@ from emodict_desk.importers.kinds import check_there, describe, read_head
 from emodict_desk.recordings.account import Account
 
 BLOCK_ROWS = 8192
-_DELIMITERS = (",", ";", "\t")
+DELIMITERS = (",", ";", "\t")
 # What stands for a missing value in the tables of other programs; none of them is a number.
 _MISSING = {"", "nan", "na", "n/a", "null", "none", "-"}
 # So many times the cells of the header, and the decimals have commas too.
@@ -175,7 +175,7 @@ def open_table(
         raise RecordingError(f"{path} holds nothing but comments", expected=expected)
     # Between the cells of a table whose numbers have commas stands another sign, if there is one.
     delimiter = delimiter or max(
-        _DELIMITERS, key=lambda sign: (sign != decimal and sign in line, line.count(sign))
+        DELIMITERS, key=lambda sign: (sign != decimal and sign in line, line.count(sign))
     )
     try:
         cells = next(csv.reader([line], delimiter=delimiter))

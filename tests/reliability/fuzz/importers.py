@@ -196,7 +196,7 @@ def _emognition_files() -> dict[str, bytes]:
         return {name: (made / name).read_bytes() for name in names}
 
 
-def _beside(kind: str) -> Callable[[], Mapping[str, bytes]]:
+def beside_of(kind: str) -> Callable[[], Mapping[str, bytes]]:
     files = {
         "brainflow": _brainflow_files,
         "mne": _brainvision_files,
@@ -242,7 +242,7 @@ TARGETS = [
             name,
             functools.partial(_read, kind),
             _seeds(kind),
-            beside=_beside(kind),
+            beside=beside_of(kind),
         )
         for kind, (name, _) in FILES.items()
     ),

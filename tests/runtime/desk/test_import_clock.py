@@ -216,7 +216,8 @@ def test_a_growing_column_knows_its_last_number() -> None:
     [
         ("1\t2\t3\n", "brainflow"),
         ("1\t2\n", None),
-        ("1\tb\t3\n", "csv"),
+        ("1\tb\t3\n", None),
+        ("a\tb\t3\n", "csv"),
         ("1,2\n", None),
         ("a,2\n", "csv"),
         ("a\n", None),
@@ -236,6 +237,11 @@ def test_a_growing_column_knows_its_last_number() -> None:
         ("Obj\x01", "embraceplus"),
         ("MATLAB", None),
         ("", None),
+        # Logs are no tables: OSC, packets of a radio, JSON.
+        ("1533059192.5\t/muse/eeg\t800.1\t805.2\n1533059192.6\t/muse/acc\t1\t2\n", None),
+        ("/muse/eeg, 800.1, 805.2, 799.9\n/muse/eeg, 801.1, 804.2, 797.9\n", None),
+        ("12:00:01.5,a0ff3c,in\n12:00:01.6,b1ee2d,out\n", None),
+        ('{"a": 1, "b": 2}\n', None),
     ],
 )
 def test_a_kind_of_file_is_told_by_how_it_begins(

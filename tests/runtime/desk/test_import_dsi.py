@@ -287,7 +287,7 @@ def test_dsi_1_08_header_is_read_by_its_meaning_and_free_inputs_are_not_eeg(tmp_
     assert (eeg.rate_hz, eeg.unit, eeg.reference, eeg.channel_names) == (300.0, "uV", "Pz", ("P3",))
     np.testing.assert_allclose(eeg.samples[:, 0], values[:, 0], rtol=2**-24, atol=0.51e-4)
     assert (recording.start_time, recording.device) == ("2024-05-11T09:30:05", "DSI-24")
-    assert "CM (not an electrode), X1 (not an electrode)" in recording.attributes["left_out"]
+    assert "CM X1 (not an electrode)" in recording.attributes["left_out"]
     assert "notes" not in recording.attributes
 
 
