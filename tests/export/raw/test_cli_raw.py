@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from tests.export.raw.conftest import WRIST, MakeCheckpoint
+from tests.export.conftest import MakeCheckpoint
+from tests.export.raw.conftest import WRIST
 
 from emodict_export import cli
 from emodict_export.raw import export as raw_export
@@ -116,7 +117,7 @@ def in_header(text: str, name: str) -> np.ndarray:
         (["--raw", "--many", "--sm", "86"], "a plan takes one second at a time"),
         (["--raw", "--triton", "dir"], "a raw graph has states"),
         (["--raw", "--person", "nowhere.json"], "There is no file nowhere.json"),
-        (["--raw", "-o", "raw.bin"], "Expected a file ending in .onnx or .plan"),
+        (["--raw", "-o", "raw.bin"], "Expected a file ending in .onnx, .plan or .c"),
         (["--face", "--raw"], "--raw is for a model of emotions"),
     ],
 )

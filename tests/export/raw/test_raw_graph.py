@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-from tests.export.raw.conftest import FULL, HEADBAND, SENSORS, WRIST, MakeCheckpoint
+from tests.export.conftest import MakeCheckpoint
+from tests.export.raw.conftest import FULL, HEADBAND, SENSORS, WRIST
 
 from emodict.errors import SpecError
 from emodict.predict.person import Adaptation, Baseline, Person

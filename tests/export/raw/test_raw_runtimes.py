@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 from onnx.reference import ReferenceEvaluator
-from tests.export.raw.conftest import SENSORS, MakeCheckpoint
+from tests.export.conftest import MakeCheckpoint
+from tests.export.raw.conftest import SENSORS
 
 from emodict_export.raw.export import Run, raw_onnx, run_seconds
 from emodict_export.vectors import expected_rows, fault_seconds
