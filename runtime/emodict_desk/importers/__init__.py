@@ -5,6 +5,7 @@ from __future__ import annotations
 from emodict_desk.importers import (
     acqknowledge,
     brainflow,
+    case,
     dmer,
     dsi,
     e4,
@@ -12,6 +13,7 @@ from emodict_desk.importers import (
     embraceplus,
     emognition,
     emotibit,
+    kemocon,
     mne_files,
     muse,
     muse_lsl,
@@ -47,6 +49,8 @@ IMPORTERS |= {
     "mne": mne_files.FORM,
     "wesad": wesad.FORM,
     "emognition": emognition.FORM,
+    "case": case.FORM,
+    "kemocon": kemocon.FORM,
     "csv": plain_csv.FORM,
 }
 

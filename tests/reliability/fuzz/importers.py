@@ -14,8 +14,6 @@ from pathlib import Path
 import edfio
 import numpy as np
 from scipy.io import savemat
-from tests.made_up_emognition import write_person as write_emognition
-from tests.made_up_wesad import write_person as write_wesad
 from tests.reliability.fuzz.target import Target
 from tests.runtime.desk.test_import_acqknowledge import acq_file
 from tests.runtime.desk.test_import_brainflow import brainflow_file
@@ -83,14 +81,6 @@ def dmer(path: Path) -> None:
     savemat(path, arrays, do_compression=True)
 
 
-def wesad(path: Path) -> None:
-    (write_wesad(path.parent / "made", 0, condition_s=10.0, rest_s=1.0) / path.name).rename(path)
-
-
-def emognition(path: Path) -> None:
-    (write_emognition(path.parent / "made", films=["AWE"]) / path.name).rename(path)
-
-
 # What each kind's file is called, and who writes a small one.
 FILES: dict[str, tuple[str, Write]] = {
     "dsi": ("a.csv", lambda path: dsi_file(path, rows=20)),
@@ -111,8 +101,6 @@ FILES: dict[str, tuple[str, Write]] = {
     "shimmer": ("a.csv", lambda path: shimmer_file(path, samples=range(40))),
     "polar": ("a_PPG.txt", lambda path: polar_file(path, samples=range(40))),
     "dmer": ("datas.mat", dmer),
-    "wesad": ("S2.pkl", wesad),
-    "emognition": ("22_AWE_STIMULUS_EMPATICA.json", emognition),
 }
 # Where what reads them is installed.
 if importlib.util.find_spec("mne"):
@@ -122,7 +110,11 @@ if importlib.util.find_spec("mne"):
 if importlib.util.find_spec("bioread"):
     FILES["acqknowledge"] = ("a.acq", acq_file)
 # Read by their folder.
-FOLDERS = ("e4", "wesad", "emognition")
+FOLDERS = ("e4",)
+
+
+# Read by their folder.
+FOLDERS = ("e4",)
 
 
 def written(write: Write, name: str) -> bytes:
@@ -179,30 +171,8 @@ def _opensignals_txt() -> bytes:
     return written(lambda path: txt_file(path, bitalino_rows(np.full(99, 500))), "a.txt")
 
 
-@functools.cache
-def _wesad_files() -> dict[str, bytes]:
-    """The answers beside the pickle."""
-    with tempfile.TemporaryDirectory() as folder:
-        made = write_wesad(Path(folder), 0, condition_s=10.0, rest_s=1.0)
-        return {"S2_quest.csv": (made / "S2_quest.csv").read_bytes()}
-
-
-@functools.cache
-def _emognition_files() -> dict[str, bytes]:
-    """The other files of a person."""
-    with tempfile.TemporaryDirectory() as folder:
-        made = write_emognition(Path(folder), films=["AWE"])
-        names = ("22_QUESTIONNAIRES.json", "22_AWE_STIMULUS_MUSE.json")
-        return {name: (made / name).read_bytes() for name in names}
-
-
 def beside_of(kind: str) -> Callable[[], Mapping[str, bytes]]:
-    files = {
-        "brainflow": _brainflow_files,
-        "mne": _brainvision_files,
-        "wesad": _wesad_files,
-        "emognition": _emognition_files,
-    }
+    files = {"brainflow": _brainflow_files, "mne": _brainvision_files}
     return files.get(kind, dict)
 
 

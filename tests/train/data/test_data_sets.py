@@ -8,20 +8,34 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.made_up_emognition import write_person as write_emognition
 from tests.made_up_wesad import ORDERS, write_person
 from tests.recordings import noise_recording
+from tests.runtime.desk.test_import_case import write_case
+from tests.runtime.desk.test_import_kemocon import write_kemocon
 from tests.runtime.desk.written import write
+from tests.train.data.test_data import write_dmer
 
 from emodict.errors import InputError
 from emodict.recording.session import write_session
+from emodict_desk.importers import IMPORTERS
+from emodict_desk.importers.kinds import kind_of
 from emodict_desk.importers.wesad import EMOTIONS
 from emodict_desk.ratings.label import label_session
+from emodict_desk.recordings.validate import validate_session
 from emodict_desk.sensors import Sensors
 from emodict_desk.tables.table import read_table, write_table
 from emodict_train import cli
 from emodict_train.data import read_training_data
 
 WRIST = Sensors(("ppg", "gsr"))
+# Each writes a made-up person.
+WRITERS: dict[str, Callable[[Path], Path]] = {
+    "wesad": lambda folder: write_person(folder, 0, condition_s=12.0),
+    "emognition": write_emognition,
+    "case": write_case,
+    "kemocon": write_kemocon,
+}
 
 
 @pytest.fixture(scope="module")
@@ -87,3 +101,44 @@ def test_sessions_that_were_labelled_train_a_model(
     assert code == 0, err
     assert "Trained on" in out
     assert "6 trials, 3 subject(s)" in out
+
+
+@pytest.mark.parametrize("kind", WRITERS)
+def test_a_person_of_a_data_set_is_found_and_called_as_the_user_says(
+    kind: str, tmp_path: Path
+) -> None:
+    person = WRITERS[kind](tmp_path / "set")
+    assert kind_of(person) == kind
+    assert IMPORTERS[kind].for_training
+    plain = IMPORTERS[kind].read(person)
+    assert plain.subject_id == plain.session_id
+    assert person.stem in plain.subject_id
+    named = IMPORTERS[kind].read(person, subject_id="anna", session_id="monday")
+    assert (named.subject_id, named.session_id) == ("anna", "monday")
+
+
+@pytest.mark.parametrize("kind", WRITERS)
+def test_a_person_of_a_data_set_is_a_session_once_it_is_imported(kind: str, tmp_path: Path) -> None:
+    recording = IMPORTERS[kind].read(WRITERS[kind](tmp_path / "set"))
+    write_session(recording, tmp_path / "s.h5")
+    assert {f.severity for f in validate_session(tmp_path / "s.h5")} <= {"warning"}
+    whole = read_training_data([tmp_path / "s.h5"], sensors=WRIST)
+    assert whole.labels is not None
+    assert set(whole.stimulus) - {""} <= set(recording.trials.trial_id)
+
+
+def test_what_else_lies_in_the_folder_of_a_data_set_is_passed_over(
+    wesad: Path,
+) -> None:
+    (wesad / "wesad_readme.pdf").write_bytes(b"%PDF-1.4")
+    assert list(dict.fromkeys(read_training_data([wesad], sensors=WRIST).subject)) == [
+        "S2", "S3", "S4",
+    ]  # fmt: skip
+
+
+def test_people_of_dmer_share_their_videos(tmp_path: Path) -> None:
+    for seed in range(2):
+        write_dmer(tmp_path / f"sub{seed}", seed=seed)
+    table = read_training_data([tmp_path])
+    assert len(set(table.subject)) == 2
+    assert table.stimulus.tolist() == table.trial.tolist()
