@@ -64,6 +64,6 @@ def exported(realistic: MakeCheckpoint, tmp_path_factory: pytest.TempPathFactory
     return get
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
 def rng() -> np.random.Generator:
     return np.random.default_rng(0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from benchmarks.embedded.toolchain import (
     CORTEX_M7,
     HOSTS,
     QEMU,
+    STRICT,
     Target,
     build_for_board,
     build_rows,
@@ -28,9 +30,11 @@ from emodict.predict.person import Baseline, Person, Unmixing
 from emodict_export import vectors
 from emodict_export.c import export_c
 from emodict_export.export import checkpoint_manifest
+from emodict_export.vector_files import write_vectors
 from emodict_export.vectors import expected_rows, fault_seconds
 from emodict_train.model.checkpoint import Checkpoint
 
+EXAMPLE = Path(__file__).resolve().parents[3] / "examples" / "check_vectors.c"
 SECONDS = 180
 # float32 rounds by 6e-8; features pass some hundred operations, and the network is no steeper than
 # that errors of 1e-6 in them come to less than these 1e-5 of a share.
@@ -263,3 +267,28 @@ def someone(checkpoint: Checkpoint, *, unmixes: bool) -> Person:
         baselines={"eeg": Baseline(alone, 60, mean, scale)},
         unmixing=Unmixing(channels, "", matrix, ("blinks",)) if unmixes else None,
     )
+
+
+@pytest.mark.parametrize("name", ["full", "headband"])
+def test_the_example_that_checks_vectors_finds_all_right_and_a_state_that_is_lost(
+    name: str, exported: MakeC, realistic: MakeCheckpoint, tmp_path: Path
+) -> None:
+    host = HOSTS[0]
+    if not host.is_here:
+        pytest.skip(f"no {host.compiler} on this machine")
+    write_vectors(realistic(name), tmp_path)
+    example = EXAMPLE.read_text(encoding="utf-8")
+    assert checked(host, example, exported(name), tmp_path) == "60 of 60 seconds are Python's\n"
+    # Who begins anew each second forgets the filter's state.
+    forgets = example.replace("emodict_second(", "emodict_init(&state);\n        emodict_second(")
+    assert "valid other" in checked(host, forgets, exported(name), tmp_path)
+
+
+def checked(host: Target, example: str, model: Path, folder: Path) -> str:
+    """What the example prints, compiled with a model's folder and the vectors in `folder`."""
+    source, program = folder / "check.c", folder / "check"
+    source.write_text(example)
+    files = [str(source), str(model / "model.c"), "-lm", "-o", str(program)]
+    command = [host.compiler, *STRICT, f"-I{folder}", f"-I{model}", *files]
+    subprocess.run(command, check=True)
+    return subprocess.run([str(program)], capture_output=True, text=True, check=False).stdout
