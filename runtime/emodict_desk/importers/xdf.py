@@ -32,7 +32,7 @@ from emodict_desk.importers.spool import Spool
 from emodict_desk.importers.stamps import even_times, mended_glitches
 from emodict_desk.importers.xdf_chunks import check_chunks
 from emodict_desk.importers.xdf_streams import MARKER, StreamInfo, choose_streams, several_streams
-from emodict_desk.recordings.account import Account
+from emodict_desk.recordings.account import WRONG_FREQUENCIES, Account
 from emodict_desk.recordings.rate import usual_rate_hz
 from emodict_desk.wording import count_of
 
@@ -392,9 +392,7 @@ def _rate(
         raise RecordingError(f"{path}: stream {name} has one sample only", expected="many samples")
     if nominal > 0 and (not measured or abs(measured / nominal - 1) <= _RATE_TOLERANCE):
         return nominal
-    wrong = (
-        f", not the {nominal:g} Hz of its header: if samples were lost, its frequencies are wrong"
-    )
+    wrong = f", not the {nominal:g} Hz of its header: {WRONG_FREQUENCIES}"
     account.note(
         f"stream {name}: {measured:.4g} Hz "
         f"measured{wrong if nominal > 0 else ', its header names no rate'}"
