@@ -21,12 +21,12 @@ from numpy.typing import NDArray
 
 from emodict.errors import InputError, MissingDependencyError, RecordingError
 from emodict.recording.lights import pulse_light
-from emodict.recording.recording import Event, Recording, Signal, channel_and_reference
+from emodict.recording.recording import Event, Recording, Signal
 from emodict.recording.units import plain_unit, unit_factor
 from emodict_desk.importers.clock import growing, parse_time, start_and_times
 from emodict_desk.importers.form import Form, Option
 from emodict_desk.importers.kinds import check_there, read_head, wrong_kind
-from emodict_desk.importers.labels import WANTED_UNIT, Label
+from emodict_desk.importers.labels import WANTED_UNIT, Label, place_and_reference
 from emodict_desk.importers.order import by_time
 from emodict_desk.importers.spool import Spool
 from emodict_desk.importers.stamps import even_times, mended_glitches
@@ -369,7 +369,7 @@ def _signal(
     start_s, timestamps_s = start_and_times(times_s, rate_hz)
     samples = Spool(len(columns))
     samples.append(stream.values[:, columns])
-    parts = [channel_and_reference(label) for label in names]
+    parts = [place_and_reference(label) for label in names]
     references = list(dict.fromkeys(reference for _, reference in parts if reference))
     return Signal(
         modality=modality,
