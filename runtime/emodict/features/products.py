@@ -16,14 +16,14 @@ Float64Array = NDArray[np.float64]
 # Up to so many multiplications OpenBLAS keeps to one thread, whatever it may have (interface/gemm.c
 # and gemv.c: GEMM_MULTITHREAD_THRESHOLD is 4).
 _MATRICES, _VECTOR = 4 * 65_536, 4 * 2_304 - 1
-# As the commands have it; pieces cost AVX2's kernels half as much again as the whole (AVX-512's none).
+# As the commands have it: pieces cost the kernels for AVX2 up to half as much again as the whole.
 _ONE_THREAD = os.environ.get("OPENBLAS_NUM_THREADS") == "1"
 # Pieces of so many rows cost least: 24 x 300 x 36 for EEG.
 _ROWS = 24
 
 
 def product(a: Float64Array, b: Float64Array) -> Float64Array:
-    """a @ b of (rows, inner) and (inner, columns)."""
+    """Of a (rows, inner) and b (inner, columns), a @ b."""
     rows, inner, columns = *a.shape, b.shape[1]
     most = _VECTOR if 1 in (rows, columns) else _MATRICES
     if _ONE_THREAD or rows * inner * columns <= most:

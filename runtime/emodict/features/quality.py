@@ -5,13 +5,14 @@ and window, from 0 to 1.
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import NDArray
 
+from emodict.features.products import product
 from emodict.features.spec import ModalitySpec
 from emodict.recording.modalities import modality_of
 
@@ -29,8 +30,8 @@ PULSE_HZ = (0.7, 3.0)
 PULSE_BAND_HZ = (0.5, 8.0)
 
 _LARGEST = float(np.finfo(np.float64).max)
-# Below this many windows, short cuts for many windows cost more than they save.
-_FEW = 8
+# Up to so many samples of a single window are looked at side by side.
+_BESIDE = 80
 
 
 def without_unusable(
@@ -43,12 +44,6 @@ def without_unusable(
     is that of the samples in the spec's.
     """
     lower, upper = (limit / unit for limit in _limits(modality))
-    # No sample is larger than the root of the sum of squares:
-    # one dot product clears most blocks. NaN compares false.
-    flat = samples.reshape(-1)
-    # dot, not @: where the squares overflow, it says infinity without a warning.
-    if lower < 0 < upper and np.dot(flat, flat) <= min(-lower, upper, 1e150) ** 2:
-        return samples
     if not samples.size or (lower <= samples.min() and samples.max() <= upper):
         return samples
     return np.where((samples >= lower) & (samples <= upper), samples, np.nan)
@@ -62,25 +57,21 @@ def assess(modality: ModalitySpec, windows: Float64Array) -> tuple[BoolArray, Fl
     for more than half of it, or saturated. Quality is 0 for an invalid window. Where the modality
     has it so (`constant_usable`), a constant window is valid.
     """
-    low, high = fold(np.minimum, windows), fold(np.maximum, windows)
-    lower, upper = _limits(modality)
-    # NaN compares false, so a window that touches a gap is out of every range.
-    ok: BoolArray = (low >= lower) & (high <= upper)
-    good = _all_channels(ok)
+    reach = _reach(modality, windows)
     if modality.kind == "embedding":
+        good = _all_channels(reach.ok)
         return good, good.astype(np.float64)
-    swing = np.subtract(high, low, out=np.zeros_like(low), where=ok)
-    still = CONSTANT_SHARE * np.maximum(np.abs(low), np.abs(high))
-    moving = good & _all_channels(swing > still)
-    if moving.all():
+    moves = reach.ok & (reach.swing > reach.still)
+    if every(moves):
         # The usual case, spared the copies.
-        return _assess_moving(modality, windows, low, swing, still)
+        return _assess_moving(modality, windows, reach)
+    moving = _all_channels(moves)
     valid, quality = moving.copy(), np.zeros(len(moving))
     at = np.flatnonzero(moving)
-    valid[at], quality[at] = _assess_moving(modality, windows[at], low[at], swing[at], still[at])
+    valid[at], quality[at] = _assess_moving(modality, windows[at], reach.of(at))
     if modality.constant_usable:
         # Of a single channel: what is good and does not move is constant.
-        constant = good & ~moving
+        constant = _all_channels(reach.ok) & ~moving
         valid |= constant
         quality[constant] = _constant_score(modality, windows)
     return valid, quality
@@ -92,19 +83,14 @@ def why_invalid(modality: ModalitySpec, windows: Float64Array) -> list[str]:
     Several channels may be bad for several reasons; the first of them here is given.
     """
     suspects = windows[~assess(modality, windows)[0]]
-    low, high = suspects.min(axis=1), suspects.max(axis=1)
-    lower, upper = _limits(modality)
-    missing = np.isnan(low)
-    ok = (low >= lower) & (high <= upper)
-    swing = np.subtract(high, low, out=np.zeros_like(low), where=ok)
-    still = np.where(ok, CONSTANT_SHARE * np.maximum(np.abs(low), np.abs(high)), 0.0)
-    usable = f"{lower:g} to {upper:g} {modality.unit}".strip()
+    reach, missing = _reach(modality, suspects), np.isnan(suspects).any(axis=1)
+    usable = "{:g} to {:g} {}".format(*_limits(modality), modality.unit).strip()
     reasons = {
         "samples are missing": missing,
-        f"out of range: usable is {usable}": ~ok & ~missing,
-        "it does not move": ok & (swing <= still),
-        "it stands still for half of the time": _stuck(suspects, still),
-        "clipped: most samples lie at its extremes": _saturated(suspects, low, swing),
+        f"out of range: usable is {usable}": ~reach.ok & ~missing,
+        "it does not move": reach.ok & (reach.swing <= reach.still),
+        "it stands still for half of the time": _stuck(suspects, reach.still),
+        "clipped: most samples lie at its extremes": _saturated(suspects, reach),
     }
     each = np.stack([bad.any(axis=1) for bad in reasons.values()])
     return [list(reasons)[i] for i in each.argmax(axis=0)]
@@ -118,50 +104,80 @@ def without_bad_channels(
 
     Done before a filter that carries its state: a saturated second would ring on through the next.
     """
-    if valid.all():
+    if every(valid):
         return windows
     at = np.flatnonzero(~valid)
     suspects = windows[at]
-    low, high = suspects.min(axis=1), suspects.max(axis=1)
-    lower, upper = _limits(modality)
-    ok = (low >= lower) & (high <= upper)
-    swing = np.subtract(high, low, out=np.zeros_like(low), where=ok)
-    still = np.where(ok, CONSTANT_SHARE * np.maximum(np.abs(low), np.abs(high)), 0.0)
-    bad = ~ok | (swing <= still) | _stuck(suspects, still) | _saturated(suspects, low, swing)
-    cleaned = windows.copy()
+    reach = _reach(modality, suspects)
+    still = ~reach.ok | (reach.swing <= reach.still) | _stuck(suspects, reach.still)
+    bad = still | _saturated(suspects, reach)
+    cleaned = windows.copy(order="K")
     cleaned[at] = np.where(bad[:, None], np.nan, suspects)
     return cleaned
 
 
+@dataclass(frozen=True)
+class _Reach:
+    """How far each channel of each window reaches, all (windows, channels).
+
+    Attributes:
+        ok: every sample is there and in range; swing and still are 0 elsewhere.
+        swing: from the lowest to the highest sample.
+        still: what rounding moves a constant by.
+    """
+
+    low: Float64Array
+    high: Float64Array
+    ok: BoolArray
+    swing: Float64Array
+    still: Float64Array
+
+    def of(self, windows: NDArray[np.intp]) -> _Reach:
+        """The same of some of the windows."""
+        return _Reach(*(getattr(self, f.name)[windows] for f in fields(self)))
+
+
+def _reach(modality: ModalitySpec, windows: Float64Array) -> _Reach:
+    low, high = fold(np.minimum, windows), fold(np.maximum, windows)
+    lower, upper = _limits(modality)
+    # NaN compares false, so a window that touches a gap is out of every range.
+    ok: BoolArray = (low >= lower) & (high <= upper)
+    # The larger of the two is that of their sizes, for high is not below low.
+    still = CONSTANT_SHARE * np.maximum(high, -low)
+    if every(ok):
+        return _Reach(low, high, ok, high - low, still)
+    swing = np.subtract(high, low, out=np.zeros_like(low), where=ok)
+    return _Reach(low, high, ok, swing, np.where(ok, still, 0.0))
+
+
 def _assess_moving(
-    modality: ModalitySpec,
-    windows: Float64Array,
-    low: Float64Array,
-    swing: Float64Array,
-    still: Float64Array,
+    modality: ModalitySpec, windows: Float64Array, reach: _Reach
 ) -> tuple[BoolArray, Float64Array]:
     """The same for windows in which every sample is there, in range, and not constant."""
-    quality = _score(modality)(modality, windows, swing)
+    quality = _score(modality)(modality, windows, reach.swing)
+    good = np.ones(len(windows), dtype=bool)
     if modality_of(modality.name).coarse:
         # It may well sit at its extremes for five seconds.
-        return np.ones(len(windows), dtype=bool), quality
-    if len(windows) < _FEW:
-        good = _all_channels(~_saturated(windows, low, swing))
-    else:
-        good = np.ones(len(windows), dtype=bool)
-        maybe = np.flatnonzero(_far_from_centre(windows, low, swing).any(axis=1))
-        good[maybe] = _all_channels(~_saturated(windows[maybe], low[maybe], swing[maybe]))
+        return good, quality
+    maybe = _maybe_saturated(windows, reach)
+    if len(maybe):
+        good[maybe] = _all_channels(~_saturated(windows[maybe], reach.of(maybe)))
     middle = windows.shape[1] // 2
     # A stuck channel's run covers its middle: one difference clears most windows.
-    if np.count_nonzero(np.abs(windows[:, middle] - windows[:, middle - 1]) <= still):
-        good &= _all_channels(~_stuck(windows, still))
-    return good, np.where(good, quality, 0.0)
+    if np.count_nonzero(np.abs(windows[:, middle] - windows[:, middle - 1]) <= reach.still):
+        good &= _all_channels(~_stuck(windows, reach.still))
+    return good, quality if every(good) else np.where(good, quality, 0.0)
 
 
 def _limits(modality: ModalitySpec) -> tuple[float, float]:
     """The range of usable samples; beyond the largest number lies only infinity."""
     lower, upper = modality.valid_range
     return -_LARGEST if lower is None else lower, _LARGEST if upper is None else upper
+
+
+def every(flags: BoolArray) -> bool:
+    """flags.all(), which costs three times as much of a few."""
+    return np.count_nonzero(flags) == flags.size
 
 
 def _all_channels(each: BoolArray) -> BoolArray:
@@ -196,42 +212,47 @@ def _stuck(windows: Float64Array, still: Float64Array) -> BoolArray:
     return stuck
 
 
-def _far_from_centre(windows: Float64Array, low: Float64Array, swing: Float64Array) -> BoolArray:
-    """(windows, channels): the mean square distance from the centre is so large
-    that it may be saturated.
+def _maybe_saturated(windows: Float64Array, reach: _Reach) -> NDArray[np.intp]:
+    """The windows in which a channel may be saturated; it overlooks none, for it counts further in.
 
-    Half of the samples within 1 % of the extremes alone make it (0.49 swing)^2 / 2. One sum instead
-    of counting; it overlooks nothing, for the rounding of the sums is allowed for.
+    Two comparisons and a count, where `_saturated` takes four passes.
     """
-    samples = windows.shape[1]
-    centre = low + swing / 2
-    square = np.einsum("wsc,wsc->wc", windows, windows)
-    distance = square - centre * (2 * windows.sum(axis=1) - samples * centre)
-    least = SATURATED_SHARE * samples * np.square((0.5 - RAIL_SHARE_OF_RANGE) * swing)
-    far: BoolArray = distance >= 0.999 * least - 1e-12 * (square + samples * np.square(centre))
-    return far
+    margin = 1.001 * RAIL_SHARE_OF_RANGE * reach.swing
+    near = windows >= (reach.high - margin)[:, None]
+    near |= windows <= (reach.low + margin)[:, None]
+    most = SATURATED_SHARE * windows.shape[1]
+    # All of a single window's are seldom so many.
+    if np.count_nonzero(near) <= most:
+        return np.empty(0, dtype=np.intp)
+    return np.flatnonzero((_count(near) > most).any(axis=1))
 
 
-def _saturated(windows: Float64Array, low: Float64Array, swing: Float64Array) -> BoolArray:
+def _saturated(windows: Float64Array, reach: _Reach) -> BoolArray:
     """(windows, channels): more than half of the samples at an extreme."""
-    margin = RAIL_SHARE_OF_RANGE * swing
-    centred = np.abs(windows - (low + swing / 2)[:, None])
-    at_rail = (centred >= (swing / 2 - margin)[:, None]).view(np.uint8)
-    # At most 4 ones are folded into one byte before the sum is taken in wide integers.
-    count = fold(np.add, at_rail, folds=2)
-    over: BoolArray = count > SATURATED_SHARE * windows.shape[1]
+    half = reach.swing / 2
+    centred = np.abs(windows - (reach.low + half)[:, None])
+    at_rail = centred >= (half - RAIL_SHARE_OF_RANGE * reach.swing)[:, None]
+    over: BoolArray = _count(at_rail) > SATURATED_SHARE * windows.shape[1]
     return over
 
 
-def fold(operation: np.ufunc, windows: NDArray[Any], *, folds: int = 8) -> NDArray[Any]:
-    """operation.reduce over axis 1, four times as fast on a few (not one) channels:
-    halves are combined first.
+def _count(flags: BoolArray) -> NDArray[np.intp]:
+    """How many of each channel: (windows, samples, channels) -> (windows, channels)."""
+    # As many as a byte can count at a time: sums of bytes are far quicker than of wide integers.
+    parts = (flags[:, at : at + 255].view(np.uint8) for at in range(0, flags.shape[1], 255))
+    return sum(np.add.reduce(part, axis=1, dtype=np.uint8).astype(np.intp) for part in parts)
+
+
+def fold(operation: np.ufunc, windows: Float64Array) -> Float64Array:
+    """operation.reduce over axis 1; of a single window with several samples side by side first.
+
+    numpy's inner loop runs over the channels alone, and costs more to enter than to run.
     """
-    for _ in range(folds):
-        length = windows.shape[1]
-        if length < 2 or length % 2 or windows.shape[2] == 1:
-            break
-        windows = operation(windows[:, : length // 2], windows[:, length // 2 :])
+    count, samples, channels = windows.shape
+    beside = math.gcd(samples, _BESIDE)
+    if count == 1 and 1 < channels < _BESIDE and beside > 1:
+        rows = windows.reshape(1, samples // beside, beside * channels)
+        windows = operation.reduce(rows, axis=1).reshape(1, beside, channels)
     return np.asarray(operation.reduce(windows, axis=1))
 
 
@@ -240,8 +261,7 @@ def _swing_score(
 ) -> Float64Array:
     """Mean over channels of min(1, clean / peak-to-peak)."""
     clean = modality_of(modality.name).clean
-    mean: Float64Array = (clean / np.maximum(swing, clean)).mean(axis=1)
-    return mean
+    return np.add.reduce(clean / np.maximum(swing, clean), axis=1) / swing.shape[1]
 
 
 @dataclass(frozen=True)
@@ -251,15 +271,13 @@ class _PulseBins:
     Attributes:
         dft: (samples, 2 bins) real and imaginary parts, mean removal and Hann taper included.
         pulse: which of the bins a pulse frequency may be.
-        in_band: (bins,) 1 for those between 0.5 and 8 Hz.
-        near: (bins, pulse bins) 1 for the bins at a pulse frequency and its first
-            overtone, one to each side.
+        sums: (bins, pulse bins + 1) 1 for the bins at a pulse frequency and its first overtone,
+            one to each side; in the last column, for those between 0.5 and 8 Hz.
     """
 
     dft: Float64Array
     pulse: slice
-    in_band: Float64Array
-    near: Float64Array
+    sums: Float64Array
 
 
 @functools.cache
@@ -275,8 +293,7 @@ def _pulse_bins(samples: int, rate_hz: float) -> _PulseBins:
     return _PulseBins(
         dft=tapered - tapered.mean(axis=0),
         pulse=slice(pulse[0] - bins[0], pulse[-1] + 1 - bins[0]),
-        in_band=np.isin(bins, band).astype(np.float64),
-        near=np.stack([np.isin(bins, row) for row in around], axis=1).astype(np.float64),
+        sums=np.stack([np.isin(bins, row) for row in (*around, band)], axis=1).astype(np.float64),
     )
 
 
@@ -291,11 +308,11 @@ def pulse_share(windows: Float64Array, rate_hz: float) -> Float64Array:
     pulse and its first overtone.
     """
     bins = _pulse_bins(windows.shape[1], rate_hz)
-    parts = np.square(np.ascontiguousarray(windows[:, :, 0]) @ bins.dft)
-    power = parts[:, : len(bins.in_band)] + parts[:, len(bins.in_band) :]
-    total = power @ bins.in_band
-    peak = power[:, bins.pulse].argmax(axis=1)
-    near = (power @ bins.near)[np.arange(len(power)), peak]
+    parts = np.square(product(np.ascontiguousarray(windows[:, :, 0]), bins.dft))
+    power = parts[:, : len(bins.sums)] + parts[:, len(bins.sums) :]
+    sums = product(power, bins.sums)
+    near = sums[np.arange(len(sums)), power[:, bins.pulse].argmax(axis=1)]
+    total = sums[:, -1]
     share: Float64Array = np.divide(near, total, out=np.zeros(len(windows)), where=total > 0)
     return np.minimum(share, 1.0)
 
@@ -303,7 +320,8 @@ def pulse_share(windows: Float64Array, rate_hz: float) -> Float64Array:
 def _step_score(modality: ModalitySpec, windows: Float64Array, swing: Float64Array) -> Float64Array:
     """min(1, clean / steepest step), both in the unit a second."""
     clean = modality_of(modality.name).clean
-    steepest = np.abs(np.diff(windows, axis=1)).max(axis=(1, 2)) * modality.rate_hz
+    steps = np.abs(windows[:, 1:] - windows[:, :-1])
+    steepest = np.maximum.reduce(steps, axis=(1, 2)) * modality.rate_hz
     score: Float64Array = clean / np.maximum(steepest, clean)
     return score
 
