@@ -61,7 +61,7 @@ def assess(modality: ModalitySpec, windows: Float64Array) -> tuple[BoolArray, Fl
     if modality.kind == "embedding":
         good = _all_channels(reach.ok)
         return good, good.astype(np.float64)
-    moves = reach.ok & (reach.swing > reach.still)
+    moves = reach.swing > reach.still
     if every(moves):
         # The usual case, spared the copies.
         return _assess_moving(modality, windows, reach)
@@ -266,16 +266,16 @@ def _swing_score(
 
 @dataclass(frozen=True)
 class _PulseBins:
-    """The few DFT bins that tell a pulse, as matrices.
+    """The few DFT bins that tell a pulse.
 
     Attributes:
-        dft: (samples, 2 bins) real and imaginary parts, mean removal and Hann taper included.
-        pulse: which of the bins a pulse frequency may be.
+        bins: which of the spectrum's they are.
+        pulse: which of these a pulse frequency may be.
         sums: (bins, pulse bins + 1) 1 for the bins at a pulse frequency and its first overtone,
             one to each side; in the last column, for those between 0.5 and 8 Hz.
     """
 
-    dft: Float64Array
+    bins: slice
     pulse: slice
     sums: Float64Array
 
@@ -286,14 +286,11 @@ def _pulse_bins(samples: int, rate_hz: float) -> _PulseBins:
     band = np.flatnonzero((hz >= PULSE_BAND_HZ[0]) & (hz <= PULSE_BAND_HZ[1]))
     pulse = np.flatnonzero((hz >= PULSE_HZ[0]) & (hz <= PULSE_HZ[1]))
     around = np.add.outer(np.multiply.outer(pulse, (1, 2)), (-1, 0, 1)).reshape(len(pulse), 6)
-    highest = min(max(band[-1], around.max()), len(hz) - 1)
-    bins = np.arange(min(band[0], around.min()), highest + 1)
-    angle = 2 * np.pi / samples * (np.outer(np.arange(samples), bins) % samples)
-    tapered = np.hanning(samples)[:, None] * np.concatenate([np.cos(angle), np.sin(angle)], axis=1)
+    bins = np.arange(min(band[0], around.min()), min(max(band[-1], around.max()), len(hz) - 1) + 1)
     return _PulseBins(
-        dft=tapered - tapered.mean(axis=0),
-        pulse=slice(pulse[0] - bins[0], pulse[-1] + 1 - bins[0]),
-        sums=np.stack([np.isin(bins, row) for row in (*around, band)], axis=1).astype(np.float64),
+        slice(bins[0], bins[-1] + 1),
+        slice(pulse[0] - bins[0], pulse[-1] + 1 - bins[0]),
+        np.stack([np.isin(bins, row) for row in (*around, band)], axis=1).astype(np.float64),
     )
 
 
@@ -307,14 +304,19 @@ def pulse_share(windows: Float64Array, rate_hz: float) -> Float64Array:
     """(windows, samples, 1) -> the share of the 0.5-8 Hz power that lies at one
     pulse and its first overtone.
     """
-    bins = _pulse_bins(windows.shape[1], rate_hz)
-    parts = np.square(product(np.ascontiguousarray(windows[:, :, 0]), bins.dft))
-    power = parts[:, : len(bins.sums)] + parts[:, len(bins.sums) :]
-    sums = product(power, bins.sums)
-    near = sums[np.arange(len(sums)), power[:, bins.pulse].argmax(axis=1)]
+    samples = windows.shape[1]
+    of = _pulse_bins(samples, rate_hz)
+    mean = np.add.reduce(windows, axis=1) / samples
+    spectrum = np.fft.rfft((windows[:, :, 0] - mean) * _hanning(samples))[:, of.bins]
+    power = np.square(spectrum.real) + np.square(spectrum.imag)
+    sums = product(power, of.sums)
+    near = sums[np.arange(len(sums)), power[:, of.pulse].argmax(axis=1)]
     total = sums[:, -1]
     share: Float64Array = np.divide(near, total, out=np.zeros(len(windows)), where=total > 0)
     return np.minimum(share, 1.0)
+
+
+_hanning = functools.cache(np.hanning)
 
 
 def _step_score(modality: ModalitySpec, windows: Float64Array, swing: Float64Array) -> Float64Array:

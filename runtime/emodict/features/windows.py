@@ -143,20 +143,21 @@ def assemble(
 ) -> FeatureWindows:
     """Lay modalities out as tokens; one that is None or absent is invalid throughout."""
     count = len(start_s)
-    tokens = np.full((count, spec.tokens, spec.token_width), np.nan)
+    flat = np.zeros((count, spec.tokens * spec.token_width))
     valid = np.zeros((count, len(spec.modalities)), dtype=bool)
     quality = np.zeros((count, len(spec.modalities)))
     for column, modality in enumerate(spec.modalities):
-        part = rows.get(modality.name)
+        part, tokens = rows.get(modality.name), spec.token_slices[modality.name]
+        block = flat[:, tokens.start * spec.token_width : tokens.stop * spec.token_width]
         if part is None:
+            block[:] = np.nan
             continue
-        block = tokens[:, spec.token_slices[modality.name]]
-        flat = np.zeros((count, block.shape[1] * spec.token_width))
-        flat[:, : modality.dims] = part.values.reshape(count, modality.dims)
-        flat[~part.valid] = np.nan
-        block[...] = flat.reshape(block.shape)
+        block[:, : modality.dims] = part.values.reshape(count, modality.dims)
+        if np.count_nonzero(part.valid) < count:
+            block[~part.valid] = np.nan
         valid[:, column], quality[:, column] = part.valid, part.quality
-    return FeatureWindows(spec, start_s, tokens, valid, quality)
+    laid_out = flat.reshape(count, spec.tokens, spec.token_width)
+    return FeatureWindows(spec, start_s, laid_out, valid, quality)
 
 
 def concatenate(spec: FeatureSpec, parts: Sequence[FeatureWindows]) -> FeatureWindows:
