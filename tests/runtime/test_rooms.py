@@ -33,6 +33,7 @@ ROOMS = {
         "sensors",
         "svg",
         "shown",
+        "by_trial",
         "tables",
         "recordings",
         "boards",
@@ -47,6 +48,7 @@ ROOMS = {
 ASKED_FOR = {
     ("emodict.cli.run", "emodict_desk.many"),
     ("emodict.cli.run", "emodict_desk.report"),
+    ("emodict.features.extract", "emodict_desk.by_trial"),
     ("emodict.live.open_source", "emodict_desk.boards.source"),
     ("emodict.predict.scoring", "emodict_desk.importers.on_the_way"),
     ("emodict.predict.scoring", "emodict_desk.tables.table"),

@@ -43,8 +43,10 @@ class BandPower:
         """(rows, windows, channels), the analysis times each window, overwritten
         -> (windows, *shape).
         """
-        squares = np.square(rows, out=rows).reshape(len(rows), -1)
-        power = product(self._membership, squares).reshape(-1, *rows.shape[1:])
+        count, windows, channels = rows.shape
+        squares = np.square(rows, out=rows).reshape(count, windows * channels)
+        bands = len(self._membership)
+        power = product(self._membership, squares).reshape(bands, windows, channels)
         log = np.log(power, out=np.full_like(power, np.nan), where=power > 0)
         values: Float64Array = self._spectrum.log_scale * log + self._spectrum.log_offset
         return values.transpose(1, 0, 2) if self._band_major else values.transpose(1, 2, 0)
@@ -95,7 +97,8 @@ class CausalBandPower:
             age = self._count_ages(broken)
             states = self._run_states(reached, windows, age == 0)
             rows[:, age < self._settle_windows] = np.nan
-        rows += product(self._from_state, states.reshape(len(states), -1)).reshape(rows.shape)
+        flat = states.reshape(len(states), windows.shape[0] * windows.shape[2])
+        rows += product(self._from_state, flat).reshape(rows.shape)
         return self._bands.from_analysis(rows)
 
     def restart(self) -> None:
@@ -150,7 +153,6 @@ def _analysis(spectrum: SpectrumSpec, samples: int) -> tuple[Float64Array, Float
     rows = _waves(bins, spectrum.n_fft, len(taper)) * taper
     membership = np.tile(weights[:, bins], 2)
     if len(rows) > len(taper):
-        # More rows than samples: R of a QR of a band's rows has the same norm for every x.
         parts = [_fewer(np.sqrt(each)[each > 0, None] * rows[each > 0]) for each in membership]
         rows, lengths = np.concatenate(parts), [len(part) for part in parts]
         membership = np.repeat(np.eye(len(parts)), lengths, axis=1)
@@ -175,4 +177,7 @@ def _waves(bins: NDArray[np.intp], n_fft: int, count: int) -> Float64Array:
 
 
 def _fewer(rows: Float64Array) -> Float64Array:
-    return np.linalg.qr(rows, mode="r") if len(rows) > rows.shape[1] else rows
+    """No more rows than samples: R of a QR has the same norm of its product with every x."""
+    if len(rows) <= rows.shape[1]:
+        return rows
+    return np.asarray(np.linalg.qr(rows, mode="r"))

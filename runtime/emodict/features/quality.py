@@ -83,8 +83,10 @@ def why_invalid(modality: ModalitySpec, windows: Float64Array) -> list[str]:
     Several channels may be bad for several reasons; the first of them here is given.
     """
     suspects = windows[~assess(modality, windows)[0]]
-    reach, missing = _reach(modality, suspects), np.isnan(suspects).any(axis=1)
-    usable = "{:g} to {:g} {}".format(*_limits(modality), modality.unit).strip()
+    reach = _reach(modality, suspects)
+    missing = np.isnan(reach.low)
+    lower, upper = _limits(modality)
+    usable = f"{lower:g} to {upper:g} {modality.unit}".strip()
     reasons = {
         "samples are missing": missing,
         f"out of range: usable is {usable}": ~reach.ok & ~missing,
@@ -197,6 +199,8 @@ def _maybe_stuck(windows: Float64Array, still: Float64Array) -> BoolArray:
     return maybe
 
 
+# Of a channel that is not in range, whose samples may be infinite, what they say does not matter.
+@np.errstate(invalid="ignore")
 def _stuck(windows: Float64Array, still: Float64Array) -> BoolArray:
     """(windows, channels): the same sample again and again for more than half of the window."""
     stuck = _maybe_stuck(windows, still)
@@ -227,6 +231,7 @@ def _maybe_saturated(windows: Float64Array, reach: _Reach) -> NDArray[np.intp]:
     return np.flatnonzero((_count(near) > most).any(axis=1))
 
 
+@np.errstate(invalid="ignore")
 def _saturated(windows: Float64Array, reach: _Reach) -> BoolArray:
     """(windows, channels): more than half of the samples at an extreme."""
     half = reach.swing / 2
@@ -238,9 +243,12 @@ def _saturated(windows: Float64Array, reach: _Reach) -> BoolArray:
 
 def _count(flags: BoolArray) -> NDArray[np.intp]:
     """How many of each channel: (windows, samples, channels) -> (windows, channels)."""
+    count = np.zeros((len(flags), flags.shape[2]), dtype=np.intp)
     # As many as a byte can count at a time: sums of bytes are far quicker than of wide integers.
-    parts = (flags[:, at : at + 255].view(np.uint8) for at in range(0, flags.shape[1], 255))
-    return sum(np.add.reduce(part, axis=1, dtype=np.uint8).astype(np.intp) for part in parts)
+    for at in range(0, flags.shape[1], 255):
+        part = flags[:, at : at + 255].view(np.uint8)
+        count += np.add.reduce(part, axis=1, dtype=np.uint8)
+    return count
 
 
 def fold(operation: np.ufunc, windows: Float64Array) -> Float64Array:
@@ -261,7 +269,8 @@ def _swing_score(
 ) -> Float64Array:
     """Mean over channels of min(1, clean / peak-to-peak)."""
     clean = modality_of(modality.name).clean
-    return np.add.reduce(clean / np.maximum(swing, clean), axis=1) / swing.shape[1]
+    mean: Float64Array = np.add.reduce(clean / np.maximum(swing, clean), axis=1) / swing.shape[1]
+    return mean
 
 
 @dataclass(frozen=True)

@@ -99,7 +99,8 @@ def _centred(series: Float64Array, mean: Float64Array) -> Float64Array:
 
 def _squares(values: Float64Array) -> Float64Array:
     """The sum of squares over the last axis."""
-    return np.einsum("...s,...s->...", values, values)
+    squares: Float64Array = np.einsum("...s,...s->...", values, values)
+    return squares
 
 
 def _fill_moments(
