@@ -27,7 +27,7 @@ from emodict.features.stream import (
     rows_of_usable,
     sliding_windows,
 )
-from emodict.features.windows import FeatureWindows, ModalityRows, assemble, finite_rows
+from emodict.features.windows import FeatureWindows, ModalityRows, assemble
 from emodict.recording.recording import Recording
 
 Float64Array = NDArray[np.float64]
@@ -104,7 +104,7 @@ def _trial_rows(
     filtered = _filtered(_cut(signal.filtered, first, stop), modality.filter, "zero-phase-trial")
     usable, quality = assess(modality, sliding_windows(raw[aligned:], window=window, hop=hop))
     windows = sliding_windows(filtered[aligned:], window=window, hop=hop)
-    usable &= finite_rows(windows)
+    usable &= np.isfinite(windows).all(axis=(1, 2))
     if modality.constant_usable and modality.filter is not None:
         # A constant window holds what the filter brings in from around it, and that may be nothing.
         usable &= np.abs(windows).max(axis=(1, 2)) > signal.rounding
@@ -126,7 +126,7 @@ def _filtered(samples: Float64Array, spec: FilterSpec | None, mode: str) -> Floa
     if spec is None or spec.mode != mode:
         return samples
     out = np.full_like(samples, np.nan)
-    good = finite_rows(samples)
+    good = np.isfinite(samples).all(axis=1)
     edges = np.flatnonzero(np.diff(np.concatenate([[False], good, [False]]).astype(np.int8)))
     for start, stop in edges.reshape(-1, 2):
         if stop - start > spec.padding_samples:

@@ -7,7 +7,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,7 +29,7 @@ SATURATED_SHARE = 0.5
 PULSE_HZ = (0.7, 3.0)
 PULSE_BAND_HZ = (0.5, 8.0)
 
-_LARGEST = float(np.finfo(np.float64).max)
+_LARGEST, _SMALLEST = float(np.finfo(np.float64).max), 5e-324
 # Up to so many samples of a single window are looked at side by side.
 _BESIDE = 80
 
@@ -118,14 +118,11 @@ def without_bad_channels(
     return cleaned
 
 
-@dataclass(frozen=True)
-class _Reach:
+class _Reach(NamedTuple):
     """How far each channel of each window reaches, all (windows, channels).
 
-    Attributes:
-        ok: every sample is there and in range; swing and still are 0 elsewhere.
-        swing: from the lowest to the highest sample.
-        still: what rounding moves a constant by.
+    `ok`: every sample is there and in range; elsewhere `swing`, from the lowest to the highest
+    sample, and `still`, what rounding moves a constant by, are 0.
     """
 
     low: Float64Array
@@ -136,7 +133,8 @@ class _Reach:
 
     def of(self, windows: NDArray[np.intp]) -> _Reach:
         """The same of some of the windows."""
-        return _Reach(*(getattr(self, f.name)[windows] for f in fields(self)))
+        low, high, ok, swing, still = self
+        return _Reach(low[windows], high[windows], ok[windows], swing[windows], still[windows])
 
 
 def _reach(modality: ModalitySpec, windows: Float64Array) -> _Reach:
@@ -187,23 +185,18 @@ def _all_channels(each: BoolArray) -> BoolArray:
     return every
 
 
-def _maybe_stuck(windows: Float64Array, still: Float64Array) -> BoolArray:
-    """(windows, channels): three samples agree that agree in every stuck channel.
-
-    A run longer than half of the window covers its middle, and one of the two samples half of the
-    window apart that lie a quarter from its ends. `still` is what rounding moves a constant by.
-    """
-    samples = windows.shape[1]
-    apart = np.abs(windows[:, samples // 4 :: samples // 2][:, :2] - windows[:, samples // 2, None])
-    maybe: BoolArray = np.logical_or.reduce(apart <= still[:, None], axis=1)
-    return maybe
-
-
 # Of a channel that is not in range, whose samples may be infinite, what they say does not matter.
 @np.errstate(invalid="ignore")
 def _stuck(windows: Float64Array, still: Float64Array) -> BoolArray:
-    """(windows, channels): the same sample again and again for more than half of the window."""
-    stuck = _maybe_stuck(windows, still)
+    """(windows, channels): the same sample again and again for more than half of the window.
+
+    Such a run covers the window's middle, and one of the two samples half of the window apart that
+    lie a quarter from its ends: what differs there is looked at no further. `still` is what
+    rounding moves a constant by.
+    """
+    samples = windows.shape[1]
+    apart = np.abs(windows[:, samples // 4 :: samples // 2][:, :2] - windows[:, samples // 2, None])
+    stuck: BoolArray = np.logical_or.reduce(apart <= still[:, None], axis=1)
     window, channel = np.nonzero(stuck)
     run = windows[window, :, channel]
     middle = run.shape[1] // 2
@@ -273,40 +266,24 @@ def _swing_score(
     return mean
 
 
-@dataclass(frozen=True)
-class _PulseBins:
-    """The few DFT bins that tell a pulse.
-
-    Attributes:
-        bins: which of the spectrum's they are.
-        pulse: which of these a pulse frequency may be.
-        sums: (bins, pulse bins + 1) 1 for the bins at a pulse frequency and its first overtone,
-            one to each side; in the last column, for those between 0.5 and 8 Hz.
-    """
-
-    bins: slice
-    pulse: slice
-    sums: Float64Array
-
-
 @functools.cache
-def _pulse_bins(samples: int, rate_hz: float) -> _PulseBins:
+def _pulse_bins(samples: int, rate_hz: float) -> tuple[slice, slice, Float64Array]:
+    """Which DFT bins tell a pulse, which of these it may be at, and what is summed for each.
+
+    (bins, pulse bins + 1): 1 for the bins at a pulse frequency and its first overtone, one to each
+    side; in the last column, for those between 0.5 and 8 Hz.
+    """
     hz = np.fft.rfftfreq(samples, 1 / rate_hz)
     band = np.flatnonzero((hz >= PULSE_BAND_HZ[0]) & (hz <= PULSE_BAND_HZ[1]))
     pulse = np.flatnonzero((hz >= PULSE_HZ[0]) & (hz <= PULSE_HZ[1]))
     around = np.add.outer(np.multiply.outer(pulse, (1, 2)), (-1, 0, 1)).reshape(len(pulse), 6)
-    bins = np.arange(min(band[0], around.min()), min(max(band[-1], around.max()), len(hz) - 1) + 1)
-    return _PulseBins(
-        slice(bins[0], bins[-1] + 1),
-        slice(pulse[0] - bins[0], pulse[-1] + 1 - bins[0]),
-        np.stack([np.isin(bins, row) for row in (*around, band)], axis=1).astype(np.float64),
+    first, last = min(band[0], around.min()), min(max(band[-1], around.max()), len(hz) - 1)
+    summed = [np.isin(np.arange(first, last + 1), row) for row in (*around, band)]
+    return (
+        slice(first, last + 1),
+        slice(pulse[0] - first, pulse[-1] + 1 - first),
+        np.stack(summed, axis=1).astype(np.float64),
     )
-
-
-def _pulse_score(
-    modality: ModalitySpec, windows: Float64Array, swing: Float64Array
-) -> Float64Array:
-    return pulse_share(windows, modality.rate_hz)
 
 
 def pulse_share(windows: Float64Array, rate_hz: float) -> Float64Array:
@@ -314,14 +291,14 @@ def pulse_share(windows: Float64Array, rate_hz: float) -> Float64Array:
     pulse and its first overtone.
     """
     samples = windows.shape[1]
-    of = _pulse_bins(samples, rate_hz)
+    bins, pulse, summed = _pulse_bins(samples, rate_hz)
     mean = np.add.reduce(windows, axis=1) / samples
-    spectrum = np.fft.rfft((windows[:, :, 0] - mean) * _hanning(samples))[:, of.bins]
+    spectrum = np.fft.rfft((windows[:, :, 0] - mean) * _hanning(samples))[:, bins]
     power = np.square(spectrum.real) + np.square(spectrum.imag)
-    sums = product(power, of.sums)
-    near = sums[np.arange(len(sums)), power[:, of.pulse].argmax(axis=1)]
-    total = sums[:, -1]
-    share: Float64Array = np.divide(near, total, out=np.zeros(len(windows)), where=total > 0)
+    sums = product(power, summed)
+    near = sums[np.arange(len(sums)), power[:, pulse].argmax(axis=1)]
+    # Without power there is none near a pulse: 0 of the smallest number.
+    share: Float64Array = near / np.maximum(sums[:, -1], _SMALLEST)
     return np.minimum(share, 1.0)
 
 
@@ -337,10 +314,6 @@ def _step_score(modality: ModalitySpec, windows: Float64Array, swing: Float64Arr
     return score
 
 
-def _no_score(modality: ModalitySpec, windows: Float64Array, swing: Float64Array) -> Float64Array:
-    return np.ones(len(windows))
-
-
 def _constant_score(modality: ModalitySpec, windows: Float64Array) -> float:
     """What the formula gives a constant, whatever its level: 0 without a pulse, 1 without a step.
 
@@ -352,9 +325,9 @@ def _constant_score(modality: ModalitySpec, windows: Float64Array) -> float:
 
 _Score = Callable[[ModalitySpec, Float64Array, Float64Array], Float64Array]
 _SCORES: dict[str, _Score] = {
-    "": _no_score,
+    "": lambda modality, windows, swing: np.ones(len(windows)),
     "swing": _swing_score,
-    "pulse": _pulse_score,
+    "pulse": lambda modality, windows, swing: pulse_share(windows, modality.rate_hz),
     "step": _step_score,
 }
 

@@ -43,15 +43,20 @@ class WindowStatistics:
     def values(self, windows: Float64Array) -> Float64Array:
         """(windows, samples) -> (windows, 27 or 28)."""
         x = self._filter(windows)
-        out = np.empty((len(x), STATISTICS + self._with_psd))
-        series, lengths = _side_by_side(x)
-        mean = np.add.reduce(series[:, :3], axis=2) / lengths
+        count, samples = x.shape
+        out, series = np.empty((count, STATISTICS + self._with_psd)), _side_by_side(x)
+        lengths, moments = _places(samples)[0], out[:, :21].reshape(count, 3, 7)
+        mean = np.divide(np.add.reduce(series[:, :3], axis=2), lengths, out=moments[:, :, 1])
         centred = _centred(series[:, :3], mean)
-        std = np.sqrt(_squares(centred) / lengths)
+        np.sqrt(_squares(centred) / lengths, out=moments[:, :, 2])
         if self._with_psd:
             out[:, STATISTICS] = _welch_mean(centred[:, 0], self._rate_hz)
-        low, median, high = _fill_moments(series, mean, std, out[:, :21].reshape(len(x), 3, 7))
-        _fill_fft_statistics(x, median, low, high, out[:, 21:STATISTICS])
+        # Of the full complex spectrum, real parts only: numpy orders complex numbers by real, then
+        # imaginary part. Its mean is x[0]; by Parseval its variance is sum x^2 - x[0]^2.
+        out[:, 22] = x[:, 0]
+        np.sqrt(_squares(x[:, 1:]), out=out[:, 23])
+        out[:, 21], out[:, 24:26] = _fill_by_order(series, moments)
+        np.subtract(out[:, 25], out[:, 24], out=out[:, 26])
         return out
 
 
@@ -62,11 +67,10 @@ def _window_filter(spec: FilterSpec, samples: int) -> Callable[[Float64Array], F
     return lambda windows: zero_phase(spec.sos, windows.T, padding=0).T.copy()
 
 
-def _side_by_side(x: Float64Array) -> tuple[Float64Array, Float64Array]:
+def _side_by_side(x: Float64Array) -> Float64Array:
     """x, its first and second difference and the real part of its spectrum, (windows, 4, samples).
 
-    So one call serves all four. The two shorter ones are padded with zeros at their end; beside
-    them the lengths of the first three.
+    So one call serves all four. The two shorter ones are padded with zeros at their end.
     """
     count, samples = x.shape
     series = np.zeros((count, 4, samples))
@@ -77,17 +81,17 @@ def _side_by_side(x: Float64Array) -> tuple[Float64Array, Float64Array]:
     half = np.fft.rfft(x, axis=1).real
     series[:, 3, : half.shape[1]] = half
     series[:, 3, half.shape[1] :] = half[:, 1 : (samples + 1) // 2]
-    return series, _places(samples)[0]
+    return series
 
 
 @functools.cache
-def _places(samples: int) -> tuple[Float64Array, NDArray[np.intp], NDArray[np.intp]]:
-    """Lengths of x and its differences; where the ends,
-    their neighbours and middles of the four sorted series lie.
+def _places(samples: int) -> tuple[Float64Array, NDArray[np.intp]]:
+    """Lengths of x and its differences; where lie, of the four series sorted and end to end, the
+    lowest, the highest, their neighbours, and the two in the middle: (6, series).
     """
     n = samples - np.array([0, 1, 2, 0])
-    rows = np.stack([0 * n, 0 * n + 1, (n - 1) // 2, n // 2, n - 2, n - 1])
-    return n[:3].astype(np.float64), np.arange(4), rows
+    rows = np.stack([0 * n, n - 1, 0 * n + 1, n - 2, (n - 1) // 2, n // 2])
+    return n[:3].astype(np.float64), rows + samples * np.arange(4)
 
 
 def _centred(series: Float64Array, mean: Float64Array) -> Float64Array:
@@ -103,28 +107,25 @@ def _squares(values: Float64Array) -> Float64Array:
     return squares
 
 
-def _fill_moments(
-    series: Float64Array, mean: Float64Array, std: Float64Array, out: Float64Array
-) -> tuple[Float64Array, Float64Array, Float64Array]:
-    """Median mean std min max minratio maxratio of x and its differences into (windows, 3, 7).
+def _fill_by_order(series: Float64Array, out: Float64Array) -> tuple[Float64Array, Float64Array]:
+    """Median, min, max, minratio and maxratio of x and its differences into (windows, 3, 7).
 
-    Sorts the series; returns minimum, median and maximum of the spectrum.
+    Sorts the series; returns the median (windows,) and the ends (windows, 2) of the spectrum.
     """
-    lengths, which, places = _places(series.shape[2])
+    count, _, samples = series.shape
+    lengths, places = _places(samples)
     # Infinity sorts behind everything, where no statistic of the shorter series looks.
     series[:, 1, -1:] = series[:, 2, -2:] = np.inf
     _sort(series)
-    low, above, middle1, middle2, below, high = series[:, which, places].swapaxes(0, 1)
-    median = 0.5 * (middle1 + middle2)
+    found = series.reshape(count, 4 * samples).take(places, axis=1)
+    ends, median = found[:, :2], 0.5 * (found[:, 4] + found[:, 5])
+    out[:, :, 0], out[:, :, 3:5] = median[:, :3], ends[:, :, :3].swapaxes(1, 2)
     out[:, :, 5:] = 1.0 / lengths[:, None]
-    for column, values in enumerate((median, mean, std, low, high)):
-        out[:, :, column] = values[:, :3]
     # A filtered signal has no ties: its extremes are there once.
-    if np.count_nonzero((low == above)[:, :3]) or np.count_nonzero((high == below)[:, :3]):
-        for column, end in ((5, low), (6, high)):
-            equal = series[:, :3] == end[:, :3, None]
-            out[:, :, column] = np.add.reduce(equal, axis=2, dtype=np.float64) / lengths
-    return low[:, 3], median[:, 3], high[:, 3]
+    if np.count_nonzero((ends == found[:, 2:4])[:, :, :3]):
+        equal = series[:, None, :3] == ends[:, :, :3, None]
+        out[:, :, 5:] = (np.add.reduce(equal, axis=3, dtype=np.float64) / lengths).swapaxes(1, 2)
+    return median[:, 3], ends[:, :, 3]
 
 
 def _sort(series: Float64Array) -> None:
@@ -141,24 +142,10 @@ def _sort(series: Float64Array) -> None:
     halves.sort(axis=-1)
 
 
-def _fill_fft_statistics(
-    x: Float64Array, median: Float64Array, low: Float64Array, high: Float64Array, out: Float64Array
-) -> None:
-    """Median mean std min max range of the full complex spectrum, real parts only.
-
-    numpy orders complex numbers by real, then imaginary part, so median, min and max have the real
-    parts' own. The mean of the spectrum is x[0]; by Parseval its variance is sum x^2 - x[0]^2.
-    """
-    out[:, 0], out[:, 1], out[:, 2] = median, x[:, 0], np.sqrt(_squares(x[:, 1:]))
-    out[:, 3], out[:, 4], out[:, 5] = low, high, high - low
-
-
 def _welch_mean(centred: Float64Array, rate_hz: float) -> Float64Array:
-    """Mean of the Welch density of each row: one Hann segment, mean removed;
-    scipy.signal.welch's defaults.
+    """Mean of the Welch density of each row, mean removed: one Hann segment, as scipy's default.
 
-    The one-sided density adds up to the two-sided one, and that, by Parseval,
-    to the tapered row's own squares.
+    The one-sided density adds up to the two-sided one, and that, by Parseval, to the row's squares.
     """
     samples = centred.shape[1]
     taper, power = _hann(samples)

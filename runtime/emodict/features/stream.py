@@ -16,13 +16,7 @@ from emodict.features.quality import assess, every, without_bad_channels, withou
 from emodict.features.resample import Resampler
 from emodict.features.spec import FeatureSpec, ModalitySpec
 from emodict.features.statistics import WindowStatistics
-from emodict.features.windows import (
-    LARGEST_FEATURE,
-    FeatureWindows,
-    ModalityRows,
-    assemble,
-    numeric_rows,
-)
+from emodict.features.windows import FeatureWindows, ModalityRows, assemble, numeric_rows
 from emodict.recording.modalities import EEG, modality_of
 
 Float64Array = NDArray[np.float64]
@@ -246,15 +240,13 @@ class _Source:
         """`count` rows from the second `first_row` on, all of them held;
         they and earlier ones are let go.
         """
-        rows = join_rows(self._rows)
-        skip = first_row - self._first_held
+        rows, skip = join_rows(self._rows), first_row - self._first_held
+        self._first_held += skip + count
         if not skip and count == len(rows):
             self._rows = []
-            self._first_held += count
             return rows
         rest = rows.slice(slice(skip + count, None))
         self._rows = [rest] if len(rest) else []
-        self._first_held += skip + count
         return rows.slice(slice(skip, skip + count))
 
     def _append(self, samples: Float64Array) -> None:
@@ -383,9 +375,9 @@ def checked_rows(
     """A row whose features are not all usable is invalid,
     and an invalid row holds NaN and quality 0.
     """
-    if every(valid) and np.abs(values).max(initial=0.0) <= LARGEST_FEATURE:
-        return ModalityRows(values, valid, quality)
     valid = valid & numeric_rows(values)
+    if every(valid):
+        return ModalityRows(values, valid, quality)
     values[~valid] = np.nan
     return ModalityRows(values, valid, np.where(valid, quality, 0.0))
 

@@ -50,19 +50,10 @@ def ready_made_rows(values: Float64Array) -> ModalityRows:
 
 def numeric_rows(values: Float64Array) -> NDArray[np.bool_]:
     """(rows, ...) features -> (rows,): nothing but numbers up to LARGEST_FEATURE in it."""
-    # NaN compares false.
-    usable: NDArray[np.bool_] = np.logical_and.reduce(
-        np.abs(values) <= LARGEST_FEATURE, axis=tuple(range(1, values.ndim))
-    )
+    # NaN compares false, and is the maximum of anything.
+    largest = np.maximum.reduce(np.abs(values), axis=tuple(range(1, values.ndim)))
+    usable: NDArray[np.bool_] = largest <= LARGEST_FEATURE
     return usable
-
-
-def finite_rows(values: Float64Array) -> NDArray[np.bool_]:
-    """(rows, ...) -> (rows,): nothing but numbers in it."""
-    finite: NDArray[np.bool_] = np.logical_and.reduce(
-        np.isfinite(values), axis=tuple(range(1, values.ndim))
-    )
-    return finite
 
 
 @dataclass(frozen=True, repr=False)
