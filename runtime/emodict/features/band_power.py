@@ -97,8 +97,7 @@ class CausalBandPower:
             age = self._count_ages(broken)
             states = self._run_states(reached, windows, age == 0)
             rows[:, age < self._settle_windows] = np.nan
-        flat = states.reshape(len(states), windows.shape[0] * windows.shape[2])
-        rows += product(self._from_state, flat).reshape(rows.shape)
+        rows += product(self._from_state, states).reshape(rows.shape)
         return self._bands.from_analysis(rows)
 
     def restart(self) -> None:
@@ -120,16 +119,18 @@ class CausalBandPower:
     def _run_states(
         self, reached: Float64Array, windows: Float64Array, fresh: NDArray[np.bool_] | None
     ) -> Float64Array:
-        """(states, windows, channels): where the filter stands at the start of each window."""
-        states, state = np.empty_like(reached), self._state
-        for i in range(len(windows)):
+        """(states, windows * channels): where the filter stands at the start of each window."""
+        order, count, channels = reached.shape
+        states = np.empty((count + 1, order, channels))
+        states[0] = self._state
+        for i, pushed in enumerate(reached.swapaxes(0, 1)):
             if fresh is not None and fresh[i].any():
                 settled = np.outer(self._system.step_state, windows[i, 0])
-                state = np.where(fresh[i], settled, state)
-            states[:, i] = state
-            state = self._carry @ state + reached[:, i]
-        self._state = state
-        return states
+                states[i] = np.where(fresh[i], settled, states[i])
+            np.matmul(self._carry, states[i], out=states[i + 1])
+            states[i + 1] += pushed
+        self._state = states[-1]
+        return states[:-1].swapaxes(0, 1).reshape(order, count * channels)
 
 
 def _product(matrix: Float64Array, windows: Float64Array) -> Float64Array:
