@@ -2,6 +2,7 @@
 # make test-cpus: those that compute, by the kernels of other processors.
 # make api: the reference of the public modules, as HTML in api/.
 # make dist: the wheel and the sdist, tried on every Python here; the Dockerfile's steps, without Docker.
+# make models: the models of SIMULATED people that the wheel brings, again.
 # make fuzz: ten minutes of hostile files. make pages: what the pages show, from one run.
 PYTHON ?= python3
 VENV := .venv
@@ -17,7 +18,7 @@ PUBLIC := $(addprefix emodict.,recording features engine predict results.outputs
 	$(addprefix emodict_desk.,recordings.validate tables.table report) \
 	$(addprefix emodict_train.,data fit model) emodict_export.export
 
-.PHONY: demo test test-cpus check fuzz kill mutants soak aarch64 bench lint specs pages api dist clean
+.PHONY: demo test test-cpus check fuzz kill mutants soak aarch64 bench lint specs models pages api dist clean
 
 demo: $(VENV)/ready-train
 	$(BIN)/python examples/demo.py demo
@@ -77,6 +78,10 @@ check: $(VENV)/ready-test
 
 specs: $(VENV)/ready-test
 	$(BIN)/python tools/make_specs.py
+
+# wrist, headband and full, with a card each: eight minutes. The same machine makes the same ones.
+models: $(VENV)/ready-train
+	$(BIN)/python -m tools.make_models
 
 # The demo once, and what README and docs show of it: excerpts, docs/figures.json and pictures. Needs a Chromium.
 pages: $(VENV)/ready-test

@@ -1,49 +1,85 @@
 """make bench: every speed that emodict promises,
 as ratios of CPU time measured interleaved in one run.
 
-python -m benchmarks [features] [models] [training] [startup] [live]
+python -m benchmarks [features] [models] [rivals] [raw] [embedded] [training]
+                     [startup] [live]
+python -m benchmarks table [GROUP ...]      all of it nine times, into docs/performance.md; an hour
 python -m benchmarks sample train.mat       accuracy of training on the released sample, ten minutes
 """
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks import features, live, models, sample, startup, training
+from benchmarks import (
+    embedded,
+    features,
+    live,
+    models,
+    raw,
+    rivals,
+    sample,
+    startup,
+    table,
+    training,
+)
 from emodict.errors import EmodictError
 
 GROUPS = {
     "features": features,
     "models": models,
+    "rivals": rivals,
+    "raw": raw,
+    "embedded": embedded,
     "training": training,
     "startup": startup,
     "live": live,
 }
 
 
-def main(names: list[str]) -> int:
-    if names[:1] == ["sample"] and len(names) == 2:
-        try:
-            for line in sample.measure(Path(names[1])):
-                print(line, flush=True)
-        except EmodictError as error:
-            print(error, file=sys.stderr)
-            return error.exit_code
-        return 0
-    unknown = [name for name in names if name not in GROUPS]
+def main(words: list[str]) -> int:
+    if words[:1] == ["sample"] and len(words) == 2:
+        return _sample(Path(words[1]))
+    chosen = [word for word in words if word not in ("table", "--json")]
+    unknown = [name for name in chosen if name not in GROUPS]
     if unknown:
         print(
-            f"Unknown: {', '.join(unknown)}. There are {', '.join(GROUPS)}, and sample FILE.",
+            f"Unknown: {', '.join(unknown)}. There are {', '.join(GROUPS)}, table and sample FILE.",
             file=sys.stderr,
         )
         return 2
+    names = chosen or list(GROUPS)
+    if "table" in words:
+        return table.write(names)
+    return _as_json(names) if "--json" in words else _as_lines(names)
+
+
+def _sample(path: Path) -> int:
+    try:
+        for line in sample.measure(path):
+            print(line, flush=True)
+    except EmodictError as error:
+        print(error, file=sys.stderr)
+        return error.exit_code
+    return 0
+
+
+def _as_lines(names: Sequence[str]) -> int:
     missed = 0
-    for name in names or GROUPS:
+    for name in names:
         print(f"-- {name} (CPU time, medians)", flush=True)
         for result in GROUPS[name].measure():
             print(result, flush=True)
             missed += not result.kept
     print("Every promise kept." if not missed else f"{missed} promise(s) MISSED.")
     return 1 if missed else 0
+
+
+def _as_json(names: Sequence[str]) -> int:
+    for name in names:
+        for result in GROUPS[name].measure():
+            print(table.as_json(table.Figure.of(result)), flush=True)
+    return 0
 
 
 if __name__ == "__main__":

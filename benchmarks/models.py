@@ -24,7 +24,12 @@ from emodict_export.export import export_onnx
 from emodict_train.model.checkpoint import Checkpoint
 from emodict_train.model.emotion_dict import EmotionDict
 
-PROMISED = {"dynamo": 3, "eager": 12}
+# Of one window, half of the time goes into starting some sixty small operators. A reader of the
+# last token alone has a smaller last layer, and so a larger share of it is ours to save.
+PROMISED = {
+    "dynamo": {"last": 2.6, "mean": 2.3, "flatten": 2.3},
+    "eager": dict.fromkeys(READOUTS, 12),
+}
 
 
 def measure() -> Iterator[Result]:
@@ -35,7 +40,7 @@ def measure() -> Iterator[Result]:
         torch.manual_seed(0)
         network = EmotionDict(spec, features).eval()
         state = dict(network.state_dict())
-        network.encoder.transformer = torchs_own(network)
+        network = with_torchs_own(network)
         checkpoint = Checkpoint(features, spec, (state,), np.full(10, 0.1))
         plain = plain_dynamo_session(network, features.tokens, features.token_width)
         with tempfile.TemporaryDirectory() as folder:
@@ -45,8 +50,8 @@ def measure() -> Iterator[Result]:
                     yield from _batch(engine.infer, plain, network, batch, readout)
 
 
-def torchs_own(network: EmotionDict) -> nn.Module:
-    """The same Transformer as torch's own module, with its fused paths:
+def with_torchs_own(network: EmotionDict) -> EmotionDict:
+    """The same network with its Transformer as torch's own module, with its fused paths:
     the rival is what anybody would write.
     """
     spec = network.spec
@@ -55,7 +60,8 @@ def torchs_own(network: EmotionDict) -> nn.Module:
     )
     transformer = _AsOurs(layer, spec.layers, enable_nested_tensor=False)
     transformer.load_state_dict(network.encoder.transformer.state_dict())
-    return transformer.eval()
+    network.encoder.transformer = transformer.eval()
+    return network
 
 
 class _AsOurs(nn.TransformerEncoder):
@@ -81,7 +87,7 @@ def _batch(
     with torch.no_grad():
         cpu = interleaved(jobs, rounds=15 if batch == 1 else 7, repeats=dict.fromkeys(jobs, count))
     for rival, name in (("dynamo", "the plain dynamo export"), ("eager", "eager torch")):
-        promised = PROMISED[rival] if batch == 1 else None
+        promised = PROMISED[rival][readout] if batch == 1 else None
         yield Result(
             f"model ({readout}), batch {batch}, against {name}",
             cpu[rival],
@@ -90,7 +96,7 @@ def _batch(
         )
 
 
-class _Frozen(nn.Module):
+class Frozen(nn.Module):
     """The model with its dictionary fixed: no exporter takes the QR decomposition."""
 
     def __init__(self, network: EmotionDict) -> None:
@@ -111,7 +117,7 @@ def plain_dynamo_session(network: EmotionDict, tokens: int, width: int) -> objec
     with warnings.catch_warnings(), redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
         warnings.simplefilter("ignore")
         program = torch.onnx.export(
-            _Frozen(network).eval(),
+            Frozen(network).eval(),
             (torch.zeros(2, tokens, width),),
             dynamo=True,
             input_names=["tokens"],

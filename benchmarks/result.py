@@ -14,9 +14,11 @@ class Result:
     ours_s: float
     at_least: float | None = None
     at_most: float | None = None
+    unit: str = "x"
 
     @property
-    def ratio(self) -> float:
+    def value(self) -> float:
+        """How many times as fast ours is; where less was promised, its share of the time."""
         return (
             self.baseline_s / self.ours_s if self.at_most is None else self.ours_s / self.baseline_s
         )
@@ -24,26 +26,18 @@ class Result:
     @property
     def kept(self) -> bool:
         if self.at_most is not None:
-            return self.ratio <= self.at_most
-        return self.at_least is None or self.ratio >= self.at_least
+            return self.value <= self.at_most
+        return self.at_least is None or self.value >= self.at_least
+
+    @property
+    def promise(self) -> str:
+        if self.at_most is not None:
+            return f"<= {self.at_most:g}"
+        return "" if self.at_least is None else f">= {self.at_least:g}"
 
     def __str__(self) -> str:
-        promise = ""
-        if self.at_most is not None or self.at_least is not None:
-            bound = f"<= {self.at_most:g}" if self.at_most is not None else f">= {self.at_least:g}"
-            promise = f"  promised {bound}: {'kept' if self.kept else 'MISSED'}"
         sides = f"{_time(self.ours_s)} against {_time(self.baseline_s)}"
-        return f"{self.name:<52}{self.ratio:>8.2f} x   {sides:<28}{promise}"
-
-
-def _time(seconds: float) -> str:
-    return (
-        f"{seconds:.2f} s"
-        if seconds >= 1
-        else f"{1e3 * seconds:.3g} ms"
-        if seconds >= 1e-3
-        else f"{1e6 * seconds:.3g} us"
-    )
+        return f"{self.name:<60}{self.value:>10.2f} x   {sides:<28}{_judged(self)}"
 
 
 @dataclass(frozen=True)
@@ -59,9 +53,23 @@ class Bound:
     def kept(self) -> bool:
         return self.value <= self.at_most
 
+    @property
+    def promise(self) -> str:
+        return f"<= {self.at_most:g}"
+
     def __str__(self) -> str:
-        kept = "kept" if self.kept else "MISSED"
-        return (
-            f"{self.name:<52}{self.value:>8.2f} {self.unit:<30}  promised <= "
-            f"{self.at_most:g}: {kept}"
-        )
+        shown = f"{self.value:.2f}" if abs(self.value) >= 0.01 else f"{self.value:.2g}"
+        return f"{self.name:<60}{shown:>10} {self.unit:<30}{_judged(self)}"
+
+
+def _judged(result: Result | Bound) -> str:
+    if not result.promise:
+        return ""
+    return f"  promised {result.promise}: {'kept' if result.kept else 'MISSED'}"
+
+
+def _time(seconds: float) -> str:
+    for unit, size in (("s", 1.0), ("ms", 1e-3)):
+        if seconds >= size:
+            return f"{seconds / size:.3g} {unit}"
+    return f"{1e6 * seconds:.3g} us"

@@ -29,10 +29,13 @@ with contextlib.suppress(ImportError):  # tests/gpu do without
 # What the tests read of the folder `shared/data` beside the checkout;
 # docs say where each was published.
 REAL_DATA = (
+    "acqknowledge",
     "dmer_sample",
     "e4_stress_predict_S01",
     "face_video",
+    "openbci_gui",
     "opensignals_h5",
+    "opensignals_txt",
     "sjaffe",
     "xdf_examples",
     "yunet",
@@ -54,6 +57,15 @@ def shared_data() -> Path:
     missing = [name for name in REAL_DATA if not (folder / name).is_dir()]
     if missing:
         pytest.skip(f"no real recordings in {folder}: {', '.join(missing)} missing")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def shared_cases() -> Path:
+    """Small files of people that came out wrong once, beside the repository; not part of it."""
+    folder = Path(__file__).resolve().parents[2] / "shared" / "cases"
+    if not folder.is_dir():
+        pytest.skip(f"no cases in {folder}")
     return folder
 
 

@@ -29,7 +29,18 @@ DEVICE = (
     "live",
     "cli",
 )
-DESK = ("tables", "recordings", "boards", "importers", "faces", "report", "many", "cli")
+DESK = (
+    "tables",
+    "recordings",
+    "boards",
+    "importers",
+    "ratings",
+    "simulated",
+    "faces",
+    "report",
+    "many",
+    "cli",
+)
 WIDTH, ROW, BOX, LEFT = 920, 42, 32, 16
 DEVICE_WIDTH, DESK_WIDTH = 370, 340
 STYLE = """

@@ -13,13 +13,15 @@ import typer
 
 from emodict.cli.app import Progress, log_to_stderr, new_app, run_app
 from emodict.errors import InputError
-from emodict_export.options import ExportOptions, check_options
+from emodict_export.options import ExportOptions, bytes_of, check_options
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+    from emodict.predict.person import Person
     from emodict_desk.tables.table import FeatureTable
     from emodict_export.export import ExportReport, Precision
+    from emodict_export.raw.export import RawReport
     from emodict_train.model.checkpoint import Checkpoint
 
 NAME = "emodict-export"
@@ -41,7 +43,7 @@ _Out = Annotated[
     typer.Option(
         "--out",
         "-o",
-        help="A .onnx or a .plan; beside MODEL by default, a .plan where --sm is given.",
+        help="A .onnx, a .plan or a .c; beside MODEL by default, a .plan where --sm is given.",
     ),
 ]
 _Precision = Annotated[
@@ -85,6 +87,31 @@ _Sign = Annotated[
     Path | None,
     typer.Option(metavar="KEY", help="A private Ed25519 key (PEM): sign what is written."),
 ]
+_Raw = Annotated[
+    bool,
+    typer.Option("--raw", help="Begin at raw samples: a second in, a row out, no Python needed."),
+]
+_WithTokens = Annotated[
+    bool, typer.Option("--with-tokens", help="With --raw: give the features of each second, too.")
+]
+_Person = Annotated[
+    Path | None,
+    typer.Option(help="With --raw or a .c: fold in this person.json of emodict-calibrate."),
+]
+_CheckVectors = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="DIR",
+        help="Write raw seconds and the rows that Python gives for them, .npz and C, "
+        "to check your own integration with.",
+    ),
+]
+_Ram = Annotated[
+    str | None,
+    typer.Option(
+        metavar="BYTES", help="With -o model.c: refuse a model that needs more RAM, e.g. 64k."
+    ),
+]
 
 
 def build() -> typer.Typer:
@@ -103,6 +130,11 @@ def build() -> typer.Typer:
         face: _Face = False,
         form: _Form = None,
         sign: _Sign = None,
+        raw: _Raw = False,
+        with_tokens: _WithTokens = False,
+        person: _Person = None,
+        check_vectors: _CheckVectors = None,
+        ram: _Ram = None,
     ) -> None:
         """Fold a checkpoint into one self-contained graph, check it against torch,
         and build a plan from it.
@@ -113,11 +145,24 @@ def build() -> typer.Typer:
                 "--form is for the engine that describes faces",
                 expected="--face vgg16.pth beside it",
             )
-        target = model.with_suffix(".onnx" if sm is None else ".plan") if out is None else out
+        ending = (".raw" if raw else "") + (".onnx" if sm is None else ".plan")
+        target = model.with_suffix(ending) if out is None else out
         chosen = precision or ("fp16" if target.suffix == ".plan" else "fp32")
         prepared = (form or "clean") if face else None
         options = ExportOptions(
-            target, chosen, calibration, tuple(data or ()), sm, triton, prepared, sign
+            target,
+            chosen,
+            calibration,
+            tuple(data or ()),
+            sm,
+            triton,
+            prepared,
+            sign,
+            raw,
+            with_tokens,
+            person,
+            check_vectors,
+            None if ram is None else bytes_of(ram),
         )
         export_all(model, options)
 
@@ -127,6 +172,9 @@ def build() -> typer.Typer:
 def export_all(model: Path, options: ExportOptions) -> None:
     """Write what was asked for, and say what it is."""
     check_options(options)
+    if options.is_c:
+        _export_c(model, options)
+        return
     key = None if options.sign is None else _signing_key(options.sign)
     if options.builds_plan:
         # Before any work: is there a TensorRT, and can it build for these GPUs?
@@ -169,8 +217,61 @@ def _export_emotions(model: Path, options: ExportOptions) -> None:
     from emodict_export.export import export_onnx
     from emodict_train.model.checkpoint import load_checkpoint
 
-    checkpoint = load_checkpoint(model)
-    _say_onnx(export_onnx(checkpoint, options.onnx, _precision(checkpoint, options)))
+    checkpoint, person = load_checkpoint(model), _person(options)
+    if options.raw or options.check_vectors is not None:
+        from emodict_export.raw import require_streaming
+
+        require_streaming(checkpoint.features)
+    if options.raw:
+        _export_raw(checkpoint, options, person)
+    else:
+        _say_onnx(export_onnx(checkpoint, options.onnx, _precision(checkpoint, options)))
+    if options.check_vectors is not None:
+        _write_vectors(checkpoint, options.check_vectors, person)
+
+
+def _export_raw(checkpoint: "Checkpoint", options: ExportOptions, person: "Person | None") -> None:
+    from emodict_export.raw.export import export_raw
+
+    precision, tokens = _precision(checkpoint, options), options.with_tokens
+    _say_raw(export_raw(checkpoint, options.onnx, precision, person=person, with_tokens=tokens))
+
+
+def _person(options: ExportOptions) -> "Person | None":
+    from emodict.predict.person import read_person
+
+    return None if options.person is None else read_person(options.person)
+
+
+def _write_vectors(checkpoint: "Checkpoint", folder: Path, person: "Person | None") -> None:
+    from emodict_export.export import checkpoint_manifest
+    from emodict_export.vector_files import SECONDS, write_vectors
+
+    manifest = checkpoint_manifest(checkpoint, "fp32")
+    adaptation = None if person is None else person.adapt(manifest)
+    files = write_vectors(checkpoint, folder, adaptation=adaptation)
+    print(
+        f"Wrote {' and '.join(map(str, files))}: {SECONDS} raw seconds, with gaps, saturated and "
+        "lost sensors among them, and the rows that Python gives for them"
+    )
+
+
+def _export_c(model: Path, options: ExportOptions) -> None:
+    from emodict_export.c import export_c
+    from emodict_train.model.checkpoint import load_checkpoint
+
+    checkpoint, person = load_checkpoint(model), _person(options)
+    report = export_c(
+        checkpoint,
+        options.out,
+        precision=options.precision,
+        person=person,
+        ram_bytes=options.ram_bytes,
+    )
+    for line in report.lines:
+        print(line)
+    if options.check_vectors is not None:
+        _write_vectors(checkpoint, options.check_vectors, person)
 
 
 def _export_face(model: Path, options: ExportOptions) -> None:
@@ -203,7 +304,7 @@ def read_table(checkpoint: "Checkpoint", paths: Sequence[Path]) -> "FeatureTable
         return calibration_table(checkpoint, paths, on_file=progress.show_file)
 
 
-def _say_onnx(report: "ExportReport") -> None:
+def _say_written(report: "ExportReport | RawReport") -> None:
     print(
         f"Wrote {report.path}: {report.precision.upper()}, {report.nodes} nodes, "
         f"{report.bytes / 1024:.0f} KiB, "
@@ -211,6 +312,18 @@ def _say_onnx(report: "ExportReport") -> None:
     )
     if report.keep_fp32:
         print(f"Kept in FP32: {', '.join(report.keep_fp32)}")
+
+
+def _say_raw(report: "RawReport") -> None:
+    _say_written(report)
+    print(
+        f"Against Python's features and torch in {report.seconds} seconds with faults: valid and "
+        f"answered equal, distributions within {report.distribution_error:.1e}"
+    )
+
+
+def _say_onnx(report: "ExportReport") -> None:
+    _say_written(report)
     print(
         f"Against torch at batch 1, 2, 7 and 64: "
         f"distributions within {report.distribution_error:.1e}, "

@@ -4,6 +4,7 @@ checked against torch before it is written.
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import os
 from dataclasses import dataclass
@@ -138,21 +139,31 @@ def folded_graph(checkpoint: Checkpoint) -> onnx.ModelProto:
 
 def described(model: onnx.ModelProto, checkpoint: Checkpoint, precision: str) -> onnx.ModelProto:
     """The graph with its manifest in the metadata."""
-    manifest = Manifest(
+    return with_manifest(model, checkpoint_manifest(checkpoint, precision))
+
+
+def with_manifest(model: onnx.ModelProto, manifest: Manifest) -> onnx.ModelProto:
+    """The graph with this manifest, and its own hash, in the metadata."""
+    own = dataclasses.replace(manifest, graph_sha256=graph_hash(model))
+    for key, value in manifest_to_metadata(own).items():
+        entry = model.metadata_props.add()
+        entry.key, entry.value = key, value
+    return model
+
+
+def checkpoint_manifest(checkpoint: Checkpoint, precision: str) -> Manifest:
+    """What a graph of this checkpoint says of itself, but for its hash."""
+    return Manifest(
         features=checkpoint.features,
         model=checkpoint.model,
         missing_value=missing_value(checkpoint),
         mean_label=checkpoint.mean_label,
-        graph_sha256=graph_hash(model),
+        graph_sha256="",
         training=dict(checkpoint.training),
         metrics={name: dict(row) for name, row in checkpoint.metrics.items()},
         software=f"emodict {__version__}",
         precision=precision,
     )
-    for key, value in manifest_to_metadata(manifest).items():
-        entry = model.metadata_props.add()
-        entry.key, entry.value = key, value
-    return model
 
 
 def fold_network(network: EmotionDict) -> FoldedModel:

@@ -27,7 +27,7 @@ def build_graph(
     """One graph for all members: their distributions averaged,
     their dictionary weights side by side.
     """
-    builder = _Builder()
+    builder = GraphBuilder()
     outputs = [
         _member(builder, model, spec, tokens=tokens, prefix=f"m{i}/" if len(members) > 1 else "")
         for i, model in enumerate(members)
@@ -62,7 +62,7 @@ def build_graph(
     return model
 
 
-class _Builder:
+class GraphBuilder:
     """Nodes and constants in the order they are added; a node is named after its output."""
 
     def __init__(self) -> None:
@@ -112,7 +112,7 @@ class _Builder:
 
 
 def _member(
-    b: _Builder, model: FoldedModel, spec: ModelSpec, *, tokens: int, prefix: str
+    b: GraphBuilder, model: FoldedModel, spec: ModelSpec, *, tokens: int, prefix: str
 ) -> tuple[str, str]:
     """(distribution, weights) of one member."""
     sequence = _embed(b, model, prefix)
@@ -130,7 +130,7 @@ def _member(
     return _classify(b, model, features, prefix), weights
 
 
-def _embed(b: _Builder, model: FoldedModel, prefix: str) -> str:
+def _embed(b: GraphBuilder, model: FoldedModel, prefix: str) -> str:
     """Standardise and project: (batch, tokens, width) -> (batch, tokens, d)."""
     centred = INPUT
     if model.mean is not None:
@@ -146,7 +146,7 @@ def _embed(b: _Builder, model: FoldedModel, prefix: str) -> str:
 
 
 def _layer(
-    b: _Builder,
+    b: GraphBuilder,
     layer: FoldedLayer,
     x: str,
     sequence: str,
@@ -181,7 +181,7 @@ def _layer(
     )
 
 
-def _pool(b: _Builder, x: str, spec: ModelSpec, *, tokens: int, prefix: str) -> str:
+def _pool(b: GraphBuilder, x: str, spec: ModelSpec, *, tokens: int, prefix: str) -> str:
     if spec.readout == "last":
         return x
     if spec.readout == "flatten":
@@ -191,7 +191,7 @@ def _pool(b: _Builder, x: str, spec: ModelSpec, *, tokens: int, prefix: str) -> 
     return b.add("ReduceMean", [sequence, axis], f"{prefix}pooled", keepdims=0)
 
 
-def _classify(b: _Builder, model: FoldedModel, features: str, prefix: str) -> str:
+def _classify(b: GraphBuilder, model: FoldedModel, features: str, prefix: str) -> str:
     h1 = _leaky(b, b.gemm(features, model.lbl1, f"{prefix}lbl1"), f"{prefix}h1")
     narrow = _leaky(b, b.gemm(h1, model.lbl2, f"{prefix}lbl2"), f"{prefix}narrow")
     wide = _leaky(b, b.gemm(narrow, model.lbl3, f"{prefix}lbl3"), f"{prefix}wide")
@@ -202,5 +202,5 @@ def _classify(b: _Builder, model: FoldedModel, features: str, prefix: str) -> st
     return b.add("Softmax", [logits], f"{prefix}member_distribution", axis=-1)
 
 
-def _leaky(b: _Builder, x: str, output: str) -> str:
+def _leaky(b: GraphBuilder, x: str, output: str) -> str:
     return b.add("LeakyRelu", [x], output, alpha=LEAKY_SLOPE)

@@ -297,5 +297,5 @@ def graph_in_float64(monkeypatch: pytest.MonkeyPatch) -> None:
             )
         return name
 
-    monkeypatch.setattr(graph._Builder, "constant", constant)
+    monkeypatch.setattr(graph.GraphBuilder, "constant", constant)
     monkeypatch.setattr(graph.onnx.checker, "check_model", lambda *_, **__: None)

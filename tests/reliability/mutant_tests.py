@@ -58,8 +58,8 @@ GROUPS: dict[str, dict[str, str]] = {
     },
     "live/clock": {"runtime/emodict/live/clock.py": "live/test_clock*"},
     "live/stamps": {
-        "runtime/emodict/live/stamps.py": "live/test_stamps",
-        "runtime/emodict/live/rarely.py": "live/test_stamps",
+        "runtime/emodict/live/stamps.py": "live/test_stamps live/test_rate_watch",
+        "runtime/emodict/live/rarely.py": "live/test_rarely",
     },
     "units": {"runtime/emodict/recording/units.py": f"runtime/recording/test_units {_IMPORTERS}"},
     "importers": {
@@ -77,7 +77,16 @@ GROUPS: dict[str, dict[str, str]] = {
         "runtime/emodict_desk/importers/join.py": _IMPORTERS,
         **{
             f"runtime/emodict_desk/importers/{name}.py": _TABLES
-            for name in ("brainflow", "dsi", "muse", "plain_csv", "row_clock", "text")
+            for name in (
+                "brainflow",
+                "comments",
+                "csv_columns",
+                "dsi",
+                "muse",
+                "plain_csv",
+                "row_clock",
+                "text",
+            )
         },
         "runtime/emodict_desk/importers/on_the_way.py": "integration/test_run_imports",
         "runtime/emodict_desk/importers/openbci.py": "runtime/desk/test_import_openbci",
@@ -86,8 +95,35 @@ GROUPS: dict[str, dict[str, str]] = {
         "runtime/emodict_desk/importers/places.py": "runtime/desk/test_places",
         "runtime/emodict_desk/importers/stamps.py": _XDF,
         "runtime/emodict_desk/importers/xdf_streams.py": _XDF,
-        "runtime/emodict_desk/importers/opensignals.py": "runtime/desk/test_import_opensignals "
-        "runtime/desk/test_importers",
+        **{
+            f"runtime/emodict_desk/importers/{name}.py": "runtime/desk/test_import_opensignals "
+            "runtime/desk/test_importers"
+            for name in (
+                "opensignals",
+                "opensignals_device",
+                "opensignals_h5",
+                "opensignals_txt",
+            )
+        },
+        **{
+            f"runtime/emodict_desk/importers/{name}.py": f"runtime/desk/test_import_{of}"
+            for name, of in (
+                ("acqknowledge", "acqknowledge"),
+                ("dsi_header", "dsi"),
+                ("emotibit", "emotibit"),
+                ("mne_files", "mne"),
+                ("muse_lsl", "muse_lsl"),
+                ("polar", "polar"),
+                ("shimmer", "shimmer"),
+            )
+        },
+        **{
+            f"runtime/emodict_desk/importers/{name}.py": "runtime/desk/test_importers "
+            "runtime/desk/test_import_mne runtime/desk/test_import_acqknowledge"
+            for name in ("channels", "conductance", "patient")
+        },
+        "runtime/emodict_desk/importers/timed.py": "runtime/desk/test_import_muse_lsl "
+        "runtime/desk/test_import_shimmer runtime/desk/test_import_csv",
         "runtime/emodict_desk/importers/xdf.py": _XDF,
         "runtime/emodict_desk/importers/xdf_chunks.py": _XDF,
     },

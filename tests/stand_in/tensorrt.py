@@ -81,14 +81,14 @@ class IExecutionContext:
     def __init__(self, engine: ICudaEngine) -> None:
         self._engine, self._module = engine, engine.module
         self._addresses: dict[str, int] = {}
-        self._shape: tuple[int, ...] = ()
+        self._shapes: dict[str, tuple[int, ...]] = {}
 
     def set_input_shape(self, name: str, shape: tuple[int, ...]) -> bool:
         if not 1 <= shape[0] <= self._engine.max_batch:
             return self._engine.fail(
                 f"IExecutionContext::setInputShape: Error Code 3: API Usage Error ({name}: {shape})"
             )
-        self._shape = shape
+        self._shapes[name] = shape
         return True
 
     def set_tensor_address(self, name: str, memory: int) -> bool:
@@ -102,17 +102,19 @@ class IExecutionContext:
             return self._engine.fail(
                 "IExecutionContext::enqueueV3: Error Code 1: Cuda Runtime (out of memory)"
             )
-        stream.put(lambda shape=self._shape: self._compute(shape))
+        stream.put(lambda shapes=dict(self._shapes): self._compute(shapes))
         return True
 
-    def _compute(self, shape: tuple[int, ...]) -> None:
+    def _compute(self, shapes: dict[str, tuple[int, ...]]) -> None:
+        session, feeds = self._engine.session, {}
+        for source in session.get_inputs():
+            shape = shapes[source.name]
+            kind = ctypes.c_uint8 if source.type == "tensor(uint8)" else ctypes.c_float
+            memory = (kind * int(np.prod(shape))).from_address(self._addresses[source.name])
+            feeds[source.name] = np.ctypeslib.as_array(memory).reshape(shape)
         self._module.calls.append(f"computed {shape[0]}")
-        session = self._engine.session
-        (source,) = session.get_inputs()
-        kind = ctypes.c_uint8 if source.type == "tensor(uint8)" else ctypes.c_float
-        memory = (kind * int(np.prod(shape))).from_address(self._addresses[source.name])
         names = [node.name for node in session.get_outputs()]
-        outputs = session.run(names, {source.name: np.ctypeslib.as_array(memory).reshape(shape)})
+        outputs = session.run(names, feeds)
         for name, array in zip(names, outputs, strict=True):
             ctypes.memmove(self._addresses[name], array.ctypes.data, array.nbytes)
 

@@ -32,6 +32,7 @@ PAGES = (
 DRAWINGS = {"docs/precision.svg": "precision.svg", "docs/reliability.svg": "calibrated.svg"}
 # Commands, by how they begin, whose excerpts stay as they are, and why.
 NOT_RENEWED = {
+    "emodict-run --engine demo:wrist E4_FOLDER": "is of somebody's own wristband",
     "emodict-train fit people -o again.pt": "is stopped by Ctrl-C",
     "emodict-train fit train.mat": "the released sample is not in the repository",
     "emodict-run --engine model.onnx train.mat": "the same",

@@ -15,7 +15,6 @@ import onnx
 from emodict.engine.face_manifest import FaceManifest
 from emodict.engine.held import sidecar_path
 from emodict.engine.manifest import Manifest
-from emodict.engine.onnx import INPUT
 from emodict.engine.placement import this_platform
 from emodict.engine.sidecar import Sidecar, network_name, read_manifest, write_sidecar
 from emodict.errors import EmodictError, InputError
@@ -142,7 +141,7 @@ def _largest_batch(manifest: Manifest | FaceManifest) -> int:
 def _input_shapes(manifest: Manifest | FaceManifest) -> dict[str, tuple[int, ...]]:
     if isinstance(manifest, FaceManifest):
         return {CROP: (manifest.side, manifest.side, 3)}
-    return {INPUT: (manifest.features.tokens, manifest.features.token_width)}
+    return dict(manifest.inputs)
 
 
 def manifest_of(model: onnx.ModelProto) -> Manifest | FaceManifest:

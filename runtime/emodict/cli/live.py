@@ -47,6 +47,7 @@ def require_live_alone(engine: Path | None, idle: Sequence[str]) -> Path:
 def run_live_command(engine_path: Path, options: RunOptions, sensors: LiveOptions) -> None:
     """Run the model on sensors until they end, or Ctrl-C."""
     from emodict.engine import open_engine
+    from emodict.engine.manifest import no_features
     from emodict.live.run import run_live
     from emodict.results.console import describe_model
 
@@ -57,6 +58,8 @@ def run_live_command(engine_path: Path, options: RunOptions, sensors: LiveOption
         # Before a sensor is connected, which takes its time.
         require_new_file(sensors.record)
     with open_engine(engine_path, device=options.device) as engine, contextlib.ExitStack() as stack:
+        if engine.manifest.raw_inputs:
+            raise no_features(engine_path)
         adaptation = _adaptation(engine, options, sensors)
         counter, rows = _Counter(), _rows_file(options)
         listeners = [counter, *_listeners(engine_path, options, sensors), *([rows] if rows else [])]

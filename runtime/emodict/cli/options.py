@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from emodict.predict.person import Person as PersonOfRun
 
 Engine = Annotated[
-    Path | None, Option(help="The model: a model.onnx or model.plan of emodict-export.")
+    Path | None,
+    Option(help="The model: a .onnx or .plan, or demo:wrist, which comes with emodict."),
 ]
 Recordings = Annotated[
     list[Path] | None,
@@ -52,9 +53,7 @@ Person = Annotated[
 ]
 Invert = Annotated[
     str | None,
-    Option(
-        metavar="M,...", help="Turn signals upside down: ppg, where the light falls with the pulse."
-    ),
+    Option(metavar="M,...", help="Turn signals upside down: ppg, if light falls with the pulse."),
 ]
 Jobs = Annotated[int, Option(help="Processes of this machine that share the recordings.")]
 Dask = Annotated[

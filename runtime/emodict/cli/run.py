@@ -66,7 +66,7 @@ def build() -> "typer.Typer":
 
         \b
         emodict-run --engine model.onnx session.h5 --report report.html
-        emodict-run --engine wrist.onnx E4_FOLDER --out rows.csv
+        emodict-run --engine demo:wrist E4_FOLDER --report mine.html
         emodict-run --engine wrist.onnx --live lsl --serve 8765
         """
         log_to_stderr()

@@ -41,13 +41,17 @@ class Engine(Protocol):
 
 
 def open_engine(path: str | os.PathLike[str], *, device: str | None = None) -> Engine:
-    """Open a model file by its ending, on a `device` of DEVICES:
+    """Open a model file by its ending, or `demo:wrist`, on a `device` of DEVICES:
     by default a plan on the GPU, all else on the CPU.
 
     Raises:
         ModelError: no such file, not a model that emodict can run, or the device cannot be had.
             Nothing else is taken instead.
     """
+    if os.fspath(path).startswith("demo:"):
+        from emodict_desk.simulated import model_file
+
+        path = model_file(path)
     path = Path(path)
     if device is not None and device not in DEVICES:
         raise ModelError(f"There is no device '{device}'", expected=DEVICES, got=device)
@@ -63,16 +67,14 @@ def open_engine(path: str | os.PathLike[str], *, device: str | None = None) -> E
         return OnnxEngine(path, device=device or "cpu")
     if path.suffix == ".plan":
         if device == "cpu":
-            there = [onnx for onnx in onnx_beside(path) if onnx.is_file()]
+            there = next((onnx for onnx in onnx_beside(path) if onnx.is_file()), None)
+            run = f"Run the .onnx that it was built from: emodict-run --engine {there} session.h5"
+            make = "The same model as ONNX runs on the CPU: emodict-export model.pt -o "
             raise ModelError(
                 f"{path} is a plan: it runs on a GPU alone",
                 expected="--device cuda, or none",
                 got="--device cpu",
-                fix=f"Run the .onnx that it was built from: "
-                f"emodict-run --engine {there[0]} session.h5"
-                if there
-                else f"The same model as ONNX runs on the CPU: "
-                f"emodict-export model.pt -o {path.stem}.onnx",
+                fix=run if there else f"{make}{path.stem}.onnx",
             )
         from emodict.engine.tensorrt import TensorRTEngine
 
@@ -83,7 +85,5 @@ def open_engine(path: str | os.PathLike[str], *, device: str | None = None) -> E
     what, do = mistaken_for(path) or (path.suffix or "no ending", fix)
     raise ModelError(
         f"{path} is not a model that emodict can run",
-        expected="a file ending in .onnx or .plan",
-        got=what,
-        fix=do,
-    )
+        expected="a file ending in .onnx or .plan", got=what, fix=do,
+    )  # fmt: skip

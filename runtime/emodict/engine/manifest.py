@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,6 +21,9 @@ FORMAT_VERSION = "1"
 # Of an engine that describes faces, which is none of emotions (emodict.face.manifest).
 FACE_FORMAT = "emodict-face"
 KEY_PREFIX = "emodict."
+Shapes = Mapping[str, tuple[int, ...]]
+# Of one input of a raw graph: 256 channels at 1 kHz are a quarter of it.
+MOST_VALUES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -31,6 +35,9 @@ class Manifest:
         mean_label: (emotions,) of the training rows: the prediction to beat.
         graph_sha256: of the graph without its metadata.
         training, metrics: from the checkpoint, for people to read.
+        raw_inputs, raw_outputs: of a graph that begins at raw samples, all it takes and gives;
+            empty of one that takes features.
+        subject_id: the person whose baseline is folded into a raw graph; "" for anybody.
     """
 
     features: FeatureSpec
@@ -42,6 +49,9 @@ class Manifest:
     metrics: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     software: str = ""
     precision: str = "fp32"
+    raw_inputs: Shapes = field(default_factory=dict)
+    raw_outputs: Shapes = field(default_factory=dict)
+    subject_id: str = ""
 
     def __post_init__(self) -> None:
         shapes = {
@@ -52,6 +62,19 @@ class Manifest:
             got = getattr(self, name).shape
             if got != shape:
                 raise ModelError(f"The model's {name} has the wrong shape", expected=shape, got=got)
+
+    @property
+    def inputs(self) -> Shapes:
+        """The shape behind the rows of each input of the graph."""
+        features = self.features
+        return self.raw_inputs or {"tokens": (features.tokens, features.token_width)}
+
+    @property
+    def outputs(self) -> Shapes:
+        """The same of each output."""
+        model = self.model
+        answer = {"distribution": (len(model.emotions),)}
+        return self.raw_outputs or answer | {"weights": (model.elements * model.members,)}
 
     @property
     def simulated(self) -> bool:
@@ -78,6 +101,10 @@ def manifest_to_metadata(manifest: Manifest) -> dict[str, str]:
         "software": manifest.software,
         "precision": manifest.precision,
     }
+    if manifest.raw_inputs:
+        content["raw_inputs"] = json.dumps(manifest.raw_inputs)
+        content["raw_outputs"] = json.dumps(manifest.raw_outputs)
+        content["subject_id"] = manifest.subject_id
     return {KEY_PREFIX + key: value for key, value in content.items()}
 
 
@@ -102,15 +129,25 @@ def manifest_from_metadata(metadata: Mapping[str, str], *, source: str) -> Manif
             metrics=parse_json(content["metrics"]),
             software=content["software"],
             precision=content["precision"],
+            raw_inputs=_shapes(content.get("raw_inputs", "{}")),
+            raw_outputs=_shapes(content.get("raw_outputs", "{}")),
+            subject_id=content.get("subject_id", ""),
         )
     except EmodictError:
         raise
-    except (KeyError, TypeError, ValueError, OverflowError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError, AttributeError) as error:
         raise ModelError(
             f"{source}: its description is damaged: {error}", fix="Export it again"
         ) from error
     require_known_spec(manifest.features, source=source, fingerprint=fingerprint)
     return manifest
+
+
+def _shapes(text: str) -> Shapes:
+    shapes = {str(name): tuple(map(int, shape)) for name, shape in parse_json(text).items()}
+    if any(min(shape) < 1 or math.prod(shape) > MOST_VALUES for shape in shapes.values()):
+        raise ValueError("the shapes of its inputs cannot be")
+    return shapes
 
 
 def _require_format(content: Mapping[str, str], source: str) -> None:
@@ -158,4 +195,13 @@ def no_model_of_emotions(source: str) -> ModelError:
         got="a face engine",
         fix=f"Give it as --face {source}, beside --engine model.onnx and a --camera, "
         f"or to emodict-session faces",
+    )
+
+
+def no_features(source: object) -> ModelError:
+    """What to say where features are to be put into a graph that begins at raw samples."""
+    return ModelError(
+        f"{source} begins at raw samples: it runs on recordings alone, one after the other",
+        expected="for tables and live runs, a model that begins at features",
+        fix="Export that one: emodict-export model.pt -o model.onnx",
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emodict.engine.held import held
-from emodict.engine.manifest import Manifest, manifest_from_metadata
+from emodict.engine.manifest import Manifest, manifest_from_metadata, no_features
 from emodict.errors import MissingDependencyError, ModelError
 
 Float32Array = NDArray[np.float32]
@@ -54,6 +54,8 @@ class OnnxEngine:
         Raises:
             ModelError: the tokens do not fit, or ONNX Runtime cannot run the graph.
         """
+        if self.manifest.raw_inputs:
+            raise no_features(self._path)
         if tokens.shape[1:] != self._input_shape or tokens.dtype != _FLOAT32:
             raise ModelError(
                 "The tokens do not fit the model",
@@ -67,6 +69,18 @@ class OnnxEngine:
                 bind = self._bind if self._device == "cpu" else self._bind_on_gpu
                 self._bound = len(tokens), bind(len(tokens))
             return self._bound[1](tokens)
+        except RuntimeError as error:
+            raise failed_in_onnxruntime(self._path, error, device=self._device) from error
+
+    def second(self, inputs: Mapping[str, Float32Array]) -> dict[str, Float32Array]:
+        """Of a raw graph: a second's samples and the states, (1, ...) -> all outputs by name.
+
+        Raises:
+            ModelError: ONNX Runtime cannot run the graph.
+        """
+        names = list(self.manifest.outputs)
+        try:
+            return dict(zip(names, self._session.run(names, dict(inputs)), strict=True))
         except RuntimeError as error:
             raise failed_in_onnxruntime(self._path, error, device=self._device) from error
 
@@ -133,11 +147,8 @@ class OnnxEngine:
 
     def _check_graph(self, path: Path) -> None:
         """The graph's own inputs and outputs must be what its description promises."""
-        shapes = self._input_shape, *((size,) for size in self._output_sizes)
-        names = INPUT, DISTRIBUTION, WEIGHTS
-        expected = {
-            name: ("tensor(float)", shape) for name, shape in zip(names, shapes, strict=True)
-        }
+        shapes = {**self.manifest.inputs, **self.manifest.outputs}
+        expected = {name: ("tensor(float)", row) for name, row in shapes.items()}
         found = graph_ends(self._session)
         if found != expected:
             raise ModelError(

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from emodict.engine.cuda import Cuda, Graph
 from emodict.engine.driver import read_driver
-from emodict.engine.manifest import Manifest
-from emodict.engine.onnx import DISTRIBUTION, INPUT, WEIGHTS
+from emodict.engine.manifest import Manifest, no_features
+from emodict.engine.onnx import INPUT
 from emodict.engine.placement import (
     NAMES,
     RTX,
@@ -60,22 +60,32 @@ class TensorRTEngine:
     def __init__(self, plan: Path) -> None:
         sidecar = read_sidecar(plan)
         self.manifest: Manifest = require_emotions(sidecar, plan)
-        forms = _forms(self.manifest)
-        self._row = forms[INPUT].row
-        self._runner = PlanRunner(plan, sidecar, INPUT, forms)
+        self._plan = plan
+        shapes = {**self.manifest.inputs, **self.manifest.outputs}
+        forms = {name: Form(row) for name, row in shapes.items()}
+        self._runner = PlanRunner(plan, sidecar, tuple(self.manifest.inputs), forms)
 
     def infer(self, tokens: Float32Array) -> tuple[Float32Array, Float32Array]:
         """(rows, tokens, width) raw features -> distribution (rows, emotions),
         weights (rows, elements).
         """
-        if tokens.shape[1:] != self._row or tokens.dtype != _FLOAT32:
+        if self.manifest.raw_inputs:
+            raise no_features(self._plan)
+        row = self.manifest.inputs[INPUT]
+        if tokens.shape[1:] != row or tokens.dtype != _FLOAT32:
             raise ModelError(
                 "The tokens do not fit the model",
-                expected=f"float32 (rows, {self._row[0]}, {self._row[1]})",
+                expected=f"float32 (rows, {row[0]}, {row[1]})",
                 got=f"{tokens.dtype} {tokens.shape}",
             )
         distribution, weights = self._runner.run(tokens)
         return distribution, weights
+
+    def second(self, inputs: Mapping[str, Float32Array]) -> dict[str, Float32Array]:
+        """Of a raw graph: a second's samples and the states, (1, ...) -> all outputs by name."""
+        outputs = self._runner.run(*(inputs[name] for name in self.manifest.inputs))
+        # Copies: the states go back in while the next call fills the runner's own.
+        return {name: out.copy() for name, out in zip(self.manifest.outputs, outputs, strict=True)}
 
     def __enter__(self) -> TensorRTEngine:
         return self
@@ -98,7 +108,7 @@ class Form:
 
 
 class PlanRunner:
-    """A plan of one input on the GPU, whatever it computes;
+    """A plan on the GPU, whatever it computes;
     outputs are buffers of the host that the next call reuses.
 
     A number of rows that comes twice in a row is recorded as a CUDA graph (copy in, compute, copy
@@ -106,12 +116,12 @@ class PlanRunner:
     the thread that opened it, or from one that has called `adopt`.
 
     Args:
-        forms: by name, of the tensor `source` and of the outputs in the order in
+        forms: by name, of the tensors `sources` and of the outputs in the order in
             which they are given back.
     """
 
     def __init__(
-        self, plan: Path, sidecar: Sidecar, source: str, forms: Mapping[str, Form]
+        self, plan: Path, sidecar: Sidecar, sources: tuple[str, ...], forms: Mapping[str, Form]
     ) -> None:
         content = read_plan(plan, sidecar)
         require_builder(sidecar, plan)
@@ -119,8 +129,8 @@ class PlanRunner:
         module = load_tensorrt(sidecar.builder)
         require_version(sidecar, plan, module.__version__)
         require_gpu(sidecar, plan, read_driver())
-        self._source, self._forms = source, forms
-        self._targets = tuple(name for name in forms if name != source)
+        self._sources, self._forms = sources, forms
+        self._targets = tuple(name for name in forms if name not in sources)
         self._logger, self._messages = collecting_logger(module)
         self._messages.clear()
         # The memory comes first: its stream's context is the one that TensorRT then works in.
@@ -174,20 +184,21 @@ class PlanRunner:
         """Let the calling thread use the plan from now on."""
         self._cuda.adopt()
 
-    def run(self, batch: NDArray[Any]) -> tuple[NDArray[Any], ...]:
-        """(rows, ...) of the input's form -> the outputs, each (rows, ...)."""
-        mirror = self._mirrors[self._source]
-        if len(self._out[0]) != len(batch):
-            self._out = self._outputs(len(batch))
-        for start in range(0, len(batch), self._largest):
-            part = batch[start : start + self._largest]
-            mirror.array[: len(part)] = part
+    def run(self, *inputs: NDArray[Any]) -> tuple[NDArray[Any], ...]:
+        """(rows, ...) of each of the sources, in their order -> the outputs, each (rows, ...)."""
+        rows = len(inputs[0])
+        if len(self._out[0]) != rows:
+            self._out = self._outputs(rows)
+        for start in range(0, rows, self._largest):
+            count = min(self._largest, rows - start)
+            for name, batch in zip(self._sources, inputs, strict=True):
+                self._mirrors[name].array[:count] = batch[start : start + count]
             with _told("The GPU failed while computing", self._messages):
-                self._run(len(part))
+                self._run(count)
             for out, name in zip(self._out, self._targets, strict=True):
                 # Copied: pinned memory is gone once the engine is closed,
                 # and a look at it would end the process.
-                out[start : start + len(part)] = self._mirrors[name].array[: len(part)]
+                out[start : start + count] = self._mirrors[name].array[:count]
         return self._out
 
     def _outputs(self, rows: int) -> tuple[NDArray[Any], ...]:
@@ -201,10 +212,11 @@ class PlanRunner:
         if rows != self._rows:
             self._drop_graph()
             self._rows = 0
-            shape = (rows, *self._forms[self._source].row)
-            self._checked(
-                self._context.set_input_shape(self._source, shape), f"{rows} rows were refused"
-            )
+            for name in self._sources:
+                shape = (rows, *self._forms[name].row)
+                self._checked(
+                    self._context.set_input_shape(name, shape), f"{rows} rows were refused"
+                )
             # TensorRT prepares itself for a shape in the first call,
             # which therefore must not be recorded.
             self._enqueue(rows)
@@ -240,7 +252,8 @@ class PlanRunner:
 
     def _enqueue(self, rows: int) -> None:
         stream = self._cuda.stream
-        self._mirrors[self._source].up(rows, stream)
+        for name in self._sources:
+            self._mirrors[name].up(rows, stream)
         self._checked(
             self._context.execute_async_v3(self._cuda.stream_handle), "The GPU could not be started"
         )
@@ -271,7 +284,7 @@ class PlanRunner:
             found[name] = (mode, kind, *engine.get_tensor_shape(name))
         for name, form in self._forms.items():
             expected[name] = (
-                "in" if name == self._source else "out",
+                "in" if name in self._sources else "out",
                 form.dtype.name,
                 -1,
                 *form.row,
@@ -394,15 +407,6 @@ def _ask_validity(
         f"{plan}: TensorRT for RTX says that this plan cannot run here: {reasons}",
         fix=ways_out(sidecar, plan, rebuild=True),
     )
-
-
-def _forms(manifest: Manifest) -> dict[str, Form]:
-    features, model = manifest.features, manifest.model
-    return {
-        INPUT: Form((features.tokens, features.token_width)),
-        DISTRIBUTION: Form((len(model.emotions),)),
-        WEIGHTS: Form((model.elements * model.members,)),
-    }
 
 
 def _create_context(module: TensorRTModule, engine: CudaEngine, sidecar: Sidecar) -> Context | None:

@@ -36,7 +36,7 @@ class FacePlan:
             INPUT: Form((CROP_SIDE, CROP_SIDE, 3), np.dtype(np.uint8)),
             OUTPUT: Form((self.dims,)),
         }
-        self._runner: PlanRunner | None = PlanRunner(path, sidecar, INPUT, forms)
+        self._runner: PlanRunner | None = PlanRunner(path, sidecar, (INPUT,), forms)
         self._thread = threading.get_ident()
         # A camera's thread that hangs is left behind: it must not compute while,
         # or after, the plan is closed.

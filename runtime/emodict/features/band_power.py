@@ -33,7 +33,7 @@ class BandPower:
             )
         self._spectrum = modality.spectrum
         self._band_major = modality.band_major
-        self.analysis, self._membership = _analysis(self._spectrum, modality.window_samples)
+        self.analysis, self.membership = _analysis(self._spectrum, modality.window_samples)
 
     def values(self, windows: Float64Array) -> Float64Array:
         """(windows, samples, channels) -> (windows, *shape); NaN where a band holds no power."""
@@ -45,8 +45,8 @@ class BandPower:
         """
         count, windows, channels = rows.shape
         squares = np.square(rows, out=rows).reshape(count, windows * channels)
-        bands = len(self._membership)
-        power = product(self._membership, squares).reshape(bands, windows, channels)
+        bands = len(self.membership)
+        power = product(self.membership, squares).reshape(bands, windows, channels)
         log = np.log(power, out=np.full_like(power, np.nan), where=power > 0)
         values: Float64Array = self._spectrum.log_scale * log + self._spectrum.log_offset
         return values.transpose(1, 0, 2) if self._band_major else values.transpose(1, 2, 0)

@@ -34,6 +34,22 @@ def iter_features(
     recording: Recording, spec: FeatureSpec, *, unmixing: Float64Array | None = None
 ) -> Iterator[FeatureWindows]:
     """The rows of `extract_features` in blocks, in memory that does not grow with the recording."""
+    present = usable_modalities(recording, spec)
+    if spec.streaming:
+        yield from _stream(recording, spec, present, unmixing)
+    else:
+        # Recipes of released data, which only a desk reproduces.
+        from emodict_desk.by_trial import rows_by_trial
+
+        yield from rows_by_trial(recording, spec, present, unmixing)
+
+
+def usable_modalities(recording: Recording, spec: FeatureSpec) -> list[ModalitySpec]:
+    """The modalities of the spec that were recorded.
+
+    Raises:
+        RecordingError: as `extract_features`.
+    """
     recording.require_usable(spec.modality_names)
     present = [m for m in spec.modalities if m.name in recording.modality_names]
     if not present:
@@ -53,13 +69,7 @@ def iter_features(
         )
     for modality in present:
         check_source(recording, modality, spec)
-    if spec.streaming:
-        yield from _stream(recording, spec, present, unmixing)
-    else:
-        # Recipes of released data, which only a desk reproduces.
-        from emodict_desk.by_trial import rows_by_trial
-
-        yield from rows_by_trial(recording, spec, present, unmixing)
+    return present
 
 
 def _stream(

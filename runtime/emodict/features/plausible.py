@@ -81,8 +81,6 @@ class Watch:
         )
         self._waiting: list[NDArray[np.floating]] = []
         self._looks: deque[Look] = deque(maxlen=_LOOKS)
-        # How many of the doubts a live run has told of.
-        self.said = 0
 
     def push(self, samples: NDArray[np.floating]) -> None:
         """(samples, channels) as they were recorded, NaN where there is none."""

@@ -267,7 +267,7 @@ def _swing_score(
 
 
 @functools.cache
-def _pulse_bins(samples: int, rate_hz: float) -> tuple[slice, slice, Float64Array]:
+def pulse_bins(samples: int, rate_hz: float) -> tuple[slice, slice, Float64Array]:
     """Which DFT bins tell a pulse, which of these it may be at, and what is summed for each.
 
     (bins, pulse bins + 1): 1 for the bins at a pulse frequency and its first overtone, one to each
@@ -291,7 +291,7 @@ def pulse_share(windows: Float64Array, rate_hz: float) -> Float64Array:
     pulse and its first overtone.
     """
     samples = windows.shape[1]
-    bins, pulse, summed = _pulse_bins(samples, rate_hz)
+    bins, pulse, summed = pulse_bins(samples, rate_hz)
     mean = np.add.reduce(windows, axis=1) / samples
     spectrum = np.fft.rfft((windows[:, :, 0] - mean) * _hanning(samples))[:, bins]
     power = np.square(spectrum.real) + np.square(spectrum.imag)

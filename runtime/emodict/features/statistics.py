@@ -38,7 +38,7 @@ class WindowStatistics:
             )
         self._filter: Callable[[Float64Array], Float64Array] = np.ascontiguousarray
         if modality.filter is not None and modality.filter.mode == "zero-phase-window":
-            self._filter = _window_filter(modality.filter, modality.window_samples)
+            self._filter = window_filter(modality.filter, modality.window_samples)
 
     def values(self, windows: Float64Array) -> Float64Array:
         """(windows, samples) -> (windows, 27 or 28)."""
@@ -60,7 +60,7 @@ class WindowStatistics:
         return out
 
 
-def _window_filter(spec: FilterSpec, samples: int) -> Callable[[Float64Array], Float64Array]:
+def window_filter(spec: FilterSpec, samples: int) -> Callable[[Float64Array], Float64Array]:
     """(windows, samples) -> the same shape."""
     if spec.padding_samples:
         return WindowFilter(spec.sos, samples, padding=spec.padding_samples)
@@ -148,12 +148,12 @@ def _welch_mean(centred: Float64Array, rate_hz: float) -> Float64Array:
     The one-sided density adds up to the two-sided one, and that, by Parseval, to the row's squares.
     """
     samples = centred.shape[1]
-    taper, power = _hann(samples)
-    return _squares(centred * taper) * (samples / (rate_hz * power * (samples // 2 + 1)))
+    taper = hann(samples)
+    scale = samples / (rate_hz * (taper @ taper) * (samples // 2 + 1))
+    return _squares(centred * taper) * scale
 
 
 @functools.cache
-def _hann(samples: int) -> tuple[Float64Array, float]:
-    """The periodic Hann window and its sum of squares."""
-    taper = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(samples) / samples)
-    return taper, float(taper @ taper)
+def hann(samples: int) -> Float64Array:
+    """The periodic Hann window."""
+    return 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(samples) / samples)

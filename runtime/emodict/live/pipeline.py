@@ -57,12 +57,18 @@ class _Sensor:
     # a dozen small ones cost as much as one large one each.
     waiting: list[Chunk] = field(default_factory=list)
     watch: Watch | None = None
+    # How many of its doubts were logged.
+    doubts_said: int = 0
     complete_at_s: float = -math.inf
     newest_s: float = -math.inf
 
     @property
     def late(self) -> int:
         return self.late_before + (self.placer.late if self.placer else 0)
+
+    @property
+    def doubts(self) -> tuple[str, ...]:
+        return self.watch.doubts if self.watch is not None else ()
 
 
 class LivePipeline:
@@ -168,13 +174,13 @@ class LivePipeline:
         """A sentence for each thing in the signals of the last minutes that cannot
         be; a new one is logged.
         """
-        watches = [sensor.watch for sensor in self._sensors.values() if sensor.watch is not None]
-        for watch in watches:
-            for doubt in watch.doubts[watch.said :]:
+        sensors = self._sensors.values()
+        for sensor in sensors:
+            for doubt in sensor.doubts[sensor.doubts_said :]:
                 logger.warning("%s", doubt)
             # Their figures change with every look; only one more is news.
-            watch.said = max(watch.said, len(watch.doubts))
-        return tuple(doubt for watch in watches for doubt in watch.doubts)
+            sensor.doubts_said = max(sensor.doubts_said, len(sensor.doubts))
+        return tuple(doubt for sensor in sensors for doubt in sensor.doubts)
 
     @property
     def absent(self) -> dict[str, str]:
@@ -228,6 +234,7 @@ class LivePipeline:
                 modality.channel_names,
                 inverted=name in self._invert,
             )
+            sensor.doubts_said = 0
             self._restart(name, max(since, self._features.earliest_restart(name)), dropped=False)
 
     def _place(self, name: str, sensor: _Sensor, chunk: Chunk) -> None:

@@ -209,6 +209,12 @@ class Person:
             PersonError: the model does not know how people are at rest, none of its modalities has
                 a baseline, or the EEG's channels differ.
         """
+        if manifest.raw_inputs:
+            raise PersonError(
+                "A model that begins at raw samples takes no person.json",
+                expected="one into which the person was folded when it was exported",
+                fix="emodict-export model.pt --raw --person person.json",
+            )
         features = manifest.features
         rest = population_rest(manifest)
         shift = np.zeros((features.tokens, features.token_width))

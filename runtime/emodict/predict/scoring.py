@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from emodict.engine import Engine
 from emodict.engine.model_spec import ModelSpec
-from emodict.errors import PersonError, RecordingError
+from emodict.errors import InputError, PersonError, RecordingError
 from emodict.features import iter_features
 from emodict.features.plausible import doubts_of
 from emodict.features.spec import FeatureSpec, require_same_spec
@@ -66,7 +66,14 @@ def iter_predictions(
         TableError: a `part` of something that has no parts.
         PersonError: a `person` for a feature table, whose signals are gone,
             or for somebody else's recording.
+        InputError: a model's path in the place of an engine.
     """
+    if isinstance(engine, str | os.PathLike):
+        raise InputError(
+            "predict takes an open engine, and not the path of a model",
+            got=os.fspath(engine),
+            fix="with open_engine(model) as engine: predict(engine, recording)",
+        )
     if part is not None and Path(path).suffix != ".mat":
         from emodict_desk.tables.table import no_parts
 
@@ -145,6 +152,11 @@ def predict_recording(
     on_start(max(0.0, recording.duration_s - features.first_row_s))
     doubts = doubts_of(recording, features.modality_names)
     unusable = why_unusable(recording, features)
+    if engine.manifest.raw_inputs:
+        from emodict_desk.raw import predict_raw
+
+        yield from predict_raw(engine, recording, session, doubts, unusable)
+        return
     for windows in iter_features(
         recording, features, unmixing=adaptation.unmixing if adaptation else None
     ):

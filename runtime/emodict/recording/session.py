@@ -81,7 +81,7 @@ def write_session(recording: Recording, path: str | os.PathLike[str]) -> None:
         if recording.face is not None:
             write_face(file, recording.face, Path(path).parent)
         if recording.trials is not None:
-            _write_trials(file, recording.trials)
+            write_trials(file, recording.trials)
         if recording.events:
             _write_events(file, recording.events)
 
@@ -416,7 +416,8 @@ def _beside(video: Path, folder: Path) -> str:
     return str(video.relative_to(folder) if video.is_relative_to(folder) else video)
 
 
-def _write_trials(file: h5py.File, trials: Trials) -> None:
+def write_trials(file: h5py.File, trials: Trials) -> None:
+    """/trials, which must not be there yet."""
     import h5py
 
     group = file.create_group("trials")

@@ -18,13 +18,13 @@ from emodict.files.atomic import check_writable, refuse_overwriting
 from emodict.recording.session import open_session, write_session
 from emodict_desk.cli.describe import describe, list_findings
 from emodict_desk.cli.faces import add_faces_command
+from emodict_desk.cli.label import add_label_command
 from emodict_desk.cli.record import add_record_command
 from emodict_desk.importers import IMPORTERS
 from emodict_desk.importers.form import Form, Option
 from emodict_desk.importers.join import Companion, join_recordings, keep_only, read_companion
-from emodict_desk.importers.kinds import describe as describe_file
-from emodict_desk.importers.kinds import kind_of
-from emodict_desk.importers.places import with_places
+from emodict_desk.importers.kinds import only_kind_of
+from emodict_desk.importers.places import check_named, with_places
 from emodict_desk.recordings.summary import inspect_session, summarise
 
 if TYPE_CHECKING:
@@ -93,6 +93,7 @@ def build() -> "typer.Typer":
 
     _add_features_command(app)
     add_faces_command(app)
+    add_label_command(app)
     add_record_command(app)
     app.add_typer(_importing(), name="import")
     return app
@@ -240,17 +241,10 @@ def _found_form(source: Path, options: dict[str, Any]) -> Form:
     """The importer of a file whose kind was not named; it is printed.
 
     Raises:
-        InputError: no importer knows the file, or its own does not know an option that was given.
+        InputError: no importer knows the file, several do, or its own does not know an option that
+            was given.
     """
-    kind = kind_of(source)
-    if kind is None:
-        there = source.exists()
-        raise InputError(
-            f"The kind of {source} cannot be told" if there else f"There is no file {source}",
-            expected=f"one of the kinds that were tried: {', '.join(IMPORTERS)}",
-            got=describe_file(source) if there else None,
-            fix=f"Name it: emodict-session import KIND '{source}'" if there else "Check the path",
-        )
+    kind = only_kind_of(source)
     form = IMPORTERS[kind]
     strange = [name for name in options if name not in {option.name for option in form.options}]
     if strange:
@@ -384,6 +378,8 @@ def import_recording(form: Form, options: dict[str, Any], request: "ImportReques
         recording = recording.inverted(split_modalities(request.invert))
         if request.channels:
             recording = with_places(recording, request.channels)
+        elif form.names_no_electrodes:
+            check_named(request.source, recording)
         companions = [
             Companion(
                 file.name,

@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 from emodict_desk.importers import (
+    acqknowledge,
     brainflow,
+    case,
     dmer,
     dsi,
     e4,
     edf,
     embraceplus,
+    emognition,
+    emotibit,
+    kemocon,
+    mne_files,
     muse,
+    muse_lsl,
     openbci,
     opensignals,
     plain_csv,
+    polar,
+    shimmer,
+    wesad,
     xdf,
 )
 from emodict_desk.importers.form import IMPORTERS
@@ -26,11 +36,21 @@ IMPORTERS |= {
     "edf": edf.FORM,
     "dsi": dsi.FORM,
     "muse": muse.FORM,
+    "muse-lsl": muse_lsl.FORM,
     "xdf": xdf.FORM,
     "opensignals": opensignals.FORM,
     "brainflow": brainflow.FORM,
     "openbci": openbci.FORM,
+    "emotibit": emotibit.FORM,
+    "shimmer": shimmer.FORM,
+    "polar": polar.FORM,
+    "acqknowledge": acqknowledge.FORM,
     "dmer": dmer.FORM,
+    "mne": mne_files.FORM,
+    "wesad": wesad.FORM,
+    "emognition": emognition.FORM,
+    "case": case.FORM,
+    "kemocon": kemocon.FORM,
     "csv": plain_csv.FORM,
 }
 

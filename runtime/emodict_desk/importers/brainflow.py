@@ -244,6 +244,7 @@ class _All:
 FORM = Form(
     read_brainflow,
     looks_like_brainflow,
+    takes_any=True,
     options=(
         Option(
             "board", "ID", "The board's number or name in BrainFlow, such as 38 or MUSE_2_BOARD."

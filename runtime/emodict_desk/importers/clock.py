@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from emodict.recording.grid import GAP_PERIODS, ON_GRID_PERIODS
+from emodict.recording.grid import ON_GRID_PERIODS
 
 Int64Array = NDArray[np.int64]
 Float64Array = NDArray[np.float64]
@@ -28,8 +28,6 @@ _CLOCK = re.compile(
 LATE_S = 0.1
 LOOK_AHEAD_S = 10.0
 _HOUR_S, _HOUR_TOLERANCE_S = 3600.0, 2.0
-# Crystals are right to 100 ppm; a mean over seconds to a little less.
-WHOLE_RATE_TOLERANCE = 0.0005
 
 
 def lost_samples(sequence: Int64Array) -> int:
@@ -82,21 +80,6 @@ def growing(times_s: NDArray[Any]) -> NDArray[np.bool_]:
         return np.ones(0, dtype=bool)
     latest = np.maximum.accumulate(times_s)
     return np.concatenate([[True], times_s[1:] > latest[:-1]])
-
-
-def usual_rate_hz(times_s: Float64Array) -> float:
-    """Samples a second between the gaps, 0 for fewer than two;
-    a whole number where it is within 0.05 % of one.
-
-    Times rounded to milliseconds have a median step that is rounded too, but a true mean.
-    """
-    steps = np.diff(times_s)
-    near = steps[steps <= GAP_PERIODS * np.median(steps)] if len(steps) else steps
-    if not len(near) or near.sum() <= 0:
-        return 0.0
-    rate_hz = len(near) / float(near.sum())
-    whole = round(rate_hz)
-    return float(whole) if whole and abs(rate_hz / whole - 1) < WHOLE_RATE_TOLERANCE else rate_hz
 
 
 def looks_like_summer_time(step_s: Any, tolerance_s: float = 0.0) -> Any:

@@ -21,6 +21,7 @@ from emodict_desk.importers.kinds import check_there, read_head, wrong_kind
 from emodict_desk.importers.spool import Spool
 from emodict_desk.recordings.account import Account
 from emodict_desk.tables.matfile import read_mat
+from emodict_desk.tables.stimuli import STIMULUS
 
 _FILE = "datas.mat"
 _MAGIC = b"MATLAB"
@@ -96,7 +97,8 @@ def read_dmer(
         signals=_signals(order, parts),
         trials=_trials(order, parts, labels),
         device="DSI-24 and wristband",
-        attributes=account.attributes(),
+        # All people of DMER saw the same videos.
+        attributes={**account.attributes(), STIMULUS: "video"},
     )
 
 

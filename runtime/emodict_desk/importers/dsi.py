@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 from emodict.errors import RecordingError
 from emodict.recording.recording import Event, Recording, Signal
 from emodict.recording.units import plain_unit, unit_factor
-from emodict_desk.importers.clock import parse_time
+from emodict_desk.importers.dsi_header import Header
 from emodict_desk.importers.form import Form
 from emodict_desk.importers.kinds import first_text_line, wrong_kind
+from emodict_desk.importers.labels import is_electrode
 from emodict_desk.importers.order import Order, by_counter
 from emodict_desk.importers.spool import Growing, Spool
 from emodict_desk.importers.text import Block, TextTable, numbers, open_table
@@ -45,27 +46,26 @@ def read_dsi(
     """
     path = Path(source)
     table = open_table(path, _EXPECTED, delimiter=",")
-    channels = _channels(table)
     account = Account(f"DSI-Streamer CSV {path.name}")
-    header = _header(table.comments)
-    rate_hz = _rate(header, path)
+    channels = _channels(table, account)
+    header = Header(table.comments)
+    rate_hz = header.rate_hz(path)
     read = _read_rows(table, channels, account)
     if not len(read.samples):
         raise RecordingError(f"{path} holds no samples", expected=_EXPECTED, fix="Export it again")
     order = _order(read, rate_hz, account)
     at_s = order.onsets_s(len(read.samples), rate_hz)
-    start = parse_time(f"{_find(header, r'date')} {_find(header, r'(start )?time')}".strip())
     return Recording(
         session_id=session_id or path.stem,
-        subject_id=subject_id or _find(header, r"(subject|patient)( id)?( code)?") or path.stem,
+        subject_id=subject_id or header.subject or path.stem,
         signals={"eeg": _signal(table, channels, read, header, rate_hz, order, account)},
         events=tuple(
             Event(float(at_s[row]), code, text)
             for row, code, text in read.marks
             if np.isfinite(at_s[row])
         ),
-        start_time=start.isoformat().replace("+00:00", "Z") if start else "",
-        device=_find(header, r"(product|headset( type)?|device|hardware)( name)?") or "DSI headset",
+        start_time=header.start_time,
+        device=header.device,
         attributes=account.attributes(),
     )
 
@@ -80,11 +80,19 @@ def looks_like_dsi(path: Path, head: bytes) -> bool:
     )
 
 
-def _channels(table: TextTable) -> list[int]:
+def _channels(table: TextTable, account: Account) -> list[int]:
+    """The columns of electrodes; beside them stand the common mode and free inputs (CM, X1)."""
     names = list(table.columns)
     if names[0] != "Time" or "Trigger" not in names or names.index("Trigger") < 2:
         raise wrong_kind(table.path, _EXPECTED)
-    return list(range(1, names.index("Trigger")))
+    there = range(1, names.index("Trigger"))
+    electrodes = [column for column in there if is_electrode(names[column])]
+    if not electrodes:
+        return list(there)
+    others = [names[column] for column in sorted({*there} - {*electrodes})]
+    if others:
+        account.leave_out(" ".join(others), "not an electrode")
+    return electrodes
 
 
 @dataclass
@@ -178,12 +186,12 @@ def _signal(
     table: TextTable,
     channels: Sequence[int],
     read: _Rows,
-    header: dict[str, str],
+    header: Header,
     rate_hz: float,
     order: Order,
     account: Account,
 ) -> Signal:
-    unit = plain_unit(_find(header, r".*\bunits?"))
+    unit = plain_unit(header.unit)
     if not unit:
         account.note("the header names no unit: samples taken for uV")
     unit_factor(unit or "uV", "uV", of=f"{table.path}, header")
@@ -193,39 +201,9 @@ def _signal(
         unit=unit or "uV",
         channel_names=tuple(table.columns[c] for c in channels),
         samples=order.of(read.samples),
-        reference=_find(header, r"reference( location| channel| electrode)?"),
+        reference=header.reference,
         sequence=order.gaps,
     )
-
-
-def _header(comments: Sequence[str]) -> dict[str, str]:
-    """`# Sample Frequency (Hz): 300` or `#Reference,Pz` -> {"sample frequency":
-    "300", "reference": "Pz"}.
-    """
-    found: dict[str, str] = {}
-    for line in comments:
-        parts = re.match(r"#+\s*([^:=,(]+?)\s*(?:\([^)]*\))?\s*[:=,]+\s*(.*)", line)
-        if parts:
-            found.setdefault(parts.group(1).strip().lower(), parts.group(2).strip(" ,\t"))
-    return found
-
-
-def _find(header: dict[str, str], pattern: str) -> str:
-    return next((value for key, value in header.items() if re.fullmatch(pattern, key)), "")
-
-
-def _rate(header: dict[str, str], path: Path) -> float:
-    text = _find(header, r"(sampl(e|ing)[ _-]*(rate|frequency|freq\.?)|frequency)")
-    found = re.match(r"\d+(\.\d+)?", text)
-    if not found or float(found.group()) <= 0:
-        raise RecordingError(
-            f"{path}: the header names no sampling rate",
-            expected="a line such as '# Sample Rate,300'",
-            got=text or f"{len(header)} other lines",
-            fix="Export it again with its header, or read it with `emodict-session import "
-            "csv --rate HZ`",
-        )
-    return float(found.group())
 
 
 FORM = Form(read_dsi, looks_like_dsi)

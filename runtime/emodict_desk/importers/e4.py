@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import re
 import zipfile
 import zlib
 from collections.abc import Sequence
@@ -21,6 +22,7 @@ from emodict_desk.wording import count_of
 # File, modality, unit. TEMP, ACC, HR and IBI are in the folder too; no model uses them.
 _SENSORS = (("BVP.csv", "ppg", "a.u."), ("EDA.csv", "gsr", "uS"))
 _TAGS = "tags.csv"
+_TAGS_NAME = re.compile(r"tags?([^a-z].*)?\.csv", re.IGNORECASE)
 # The folder of an E4 can only be told from any other by these two.
 _EXPECTED = "a folder with BVP.csv or EDA.csv"
 _TAG_CODE = 1
@@ -62,9 +64,9 @@ def read_e4(
 ) -> Recording:
     """Read the folder of an Empatica E4, or its zip.
 
-    BVP.csv becomes ppg, EDA.csv gsr, tags.csv events. The recording starts with the earlier of the
-    two. Samples are kept as they are: the 0.0 uS before the skin makes contact is for the features
-    to judge. Names default to the folder's.
+    BVP.csv becomes ppg, EDA.csv gsr, tags.csv (or the only tags*.csv) events. The recording starts
+    with the earlier of the two. Samples are kept as they are: the 0.0 uS before the skin makes
+    contact is for the features to judge. Names default to the folder's.
 
     Raises:
         RecordingError: neither file is there, or one cannot be read; file and line are named.
@@ -101,14 +103,15 @@ def _read(folder: Folder, name: str, subject_id: str | None, session_id: str | N
     }
     start_unix_s = min(file.start_unix_s for file, _ in files.values())
     start = _utc(start_unix_s, folder)
+    tags = _tags_file(folder)
     return Recording(
         session_id=session_id or f"{name}-{start:%Y%m%dT%H%M%SZ}",
         subject_id=subject_id or name,
         signals={m: _signal(m, file, unit, start_unix_s) for m, (file, unit) in files.items()},
-        events=_read_tags(folder / _TAGS, start_unix_s),
+        events=() if tags is None else _read_tags(folder / tags, start_unix_s),
         start_time=start.isoformat().replace("+00:00", "Z"),
         device="Empatica E4",
-        attributes={"source": f"E4 folder {name}", **_left_out(folder)},
+        attributes={"source": f"E4 folder {name}", **_said(folder, tags)},
     )
 
 
@@ -170,14 +173,22 @@ def _how_to_get_the_folder(file: Path) -> str | None:
     return f"Give the folder instead: '{file.parent}'" if file.suffix.lower() == ".csv" else None
 
 
-def _left_out(folder: Folder) -> dict[str, str]:
-    used = {name for name, _, _ in _SENSORS} | {_TAGS}
-    names = sorted(
-        path.name
-        for path in folder.iterdir()
-        if path.name.endswith(".csv") and path.name not in used
-    )
-    return {"left_out": ", ".join(names)} if names else {}
+def _tags_file(folder: Folder) -> str | None:
+    """The file of the button's presses; data sets name it after the person: tags_S01.csv."""
+    found = [name for name in _csv_files(folder) if _TAGS_NAME.fullmatch(name)]
+    return _TAGS if _TAGS in found else found[0] if len(found) == 1 else None
+
+
+def _csv_files(folder: Folder) -> list[str]:
+    return sorted(path.name for path in folder.iterdir() if path.name.lower().endswith(".csv"))
+
+
+def _said(folder: Folder, tags: str | None) -> dict[str, str]:
+    """What is left out of the folder, and that its tags have another name."""
+    used = {name for name, _, _ in _SENSORS} | {tags}
+    others = [name for name in _csv_files(folder) if name not in used]
+    said = {"left_out": ", ".join(others)} if others else {}
+    return {**said, "notes": f"events: {tags}"} if tags not in (None, _TAGS) else said
 
 
 def _signal(modality: str, file: _SensorFile, unit: str, start_unix_s: float) -> Signal:

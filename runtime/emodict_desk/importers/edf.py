@@ -1,12 +1,11 @@
-"""EDF and EDF+: the EEG of one recording, as most headsets export it."""
+"""EDF, EDF+ and BDF: the EEG of one recording, as most headsets export it, and EDA and PPG."""
 
 from __future__ import annotations
 
 import logging
 import re
 import warnings
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,44 +14,43 @@ from numpy.typing import NDArray
 
 from emodict.errors import MissingDependencyError, RecordingError
 from emodict.files.hdf5 import DAMAGE
-from emodict.recording.recording import Event, Recording, Signal, channel_and_reference
-from emodict.recording.units import unit_factor
+from emodict.recording.recording import Event, Recording
+from emodict_desk.importers.channels import Channel, leave_out_others, signals_of, sorted_out
 from emodict_desk.importers.form import Form
 from emodict_desk.importers.kinds import describe
-from emodict_desk.importers.labels import is_electrode
+from emodict_desk.importers.labels import Label
+from emodict_desk.importers.patient import patient_code
+from emodict_desk.recordings.account import Account
 
 if TYPE_CHECKING:
     import edfio
 
+    Edf = edfio.Edf | edfio.Bdf
+    EdfSignal = edfio.EdfSignal | edfio.BdfSignal
+
 logger = logging.getLogger(__name__)
 
-# An EDF opens with its version, 0, in eight characters; a BDF with 0xFF.
-_MAGIC = b"0       "
-# EDF+ puts a signal's type before its name ("EEG Fp1", "ECG II");
-# plain EDF has bare names of the same kind.
-_OTHER_TYPES = re.compile(
-    r"^(h?e[ckomr]g|veog|meg|mcg|ppg|gsr|eda|bvp|temp|resp|sao2|spo2|light|sound|event|trig|status|marker"
-    r"|counter|acc|gyro|mag|batt|dc\d|stim|sti\b)",
-    re.IGNORECASE,
-)
-# Places between those of the 10-10 system: AFF1h, TTP7h.
-_TEN_FIVE = re.compile(r"[A-Z]{1,3}p?\d{1,2}h", re.IGNORECASE)
-_VOLTAGE = re.compile(r"^\s*[num\u00b5\u03bc]?V\s*$")
+# An EDF opens with its version, 0, in eight characters; a BDF, whose samples have 24 bits, with
+# 0xFF and the name of the maker who made it so.
+_EDF, _BDF = b"0       ", b"\xffBIOSEMI"
+# BioSemi's status line: the triggers are its lower 16 bits, the state of the amplifier the others.
+_STATUS, _TRIGGER_BITS = "Status", 0xFFFF
 
 
 def read_edf(
     source: Path, /, *, subject_id: str | None = None, session_id: str | None = None
 ) -> Recording:
-    """Read the EEG of an EDF or EDF+ file.
+    """Read the EEG, EDA and PPG of an EDF, EDF+ or BDF file.
 
-    EEG channels become eeg in uV, annotations events. Those are EEG that are named so, or by places
-    on the head, and where there are none any voltage. Of several rates the most common one is
-    taken. The header's start time has no time zone, so start_time has none either. Names default to
-    the header's patient code and the file's name.
+    EEG channels become eeg in uV, EDA gsr, PPG ppg, annotations and BioSemi's triggers events.
+    Those are EEG that are named so, or by places on the head, and where nothing is known by its
+    name any voltage. Of several rates the EEG's most common one is taken. The header's start time
+    has no time zone, so start_time has none either. Names default to the header's patient code and
+    the file's name.
 
     Raises:
-        RecordingError: the file is not an EDF, has gaps, has no EEG,
-            or its EEG has a unit emodict does not know.
+        RecordingError: the file is not an EDF, has gaps, has no channel of use,
+            or one with a unit emodict does not know.
         MissingDependencyError: edfio is not installed.
     """
     path = Path(source)
@@ -71,21 +69,17 @@ def read_edf(
     return recording
 
 
-def _recording(
-    edf: edfio.Edf, path: Path, subject_id: str | None, session_id: str | None
-) -> Recording:
-    eeg, left_out = _sort_out(edf.signals, path)
+def _recording(edf: Edf, path: Path, subject_id: str | None, session_id: str | None) -> Recording:
+    account = Account(f"{'BDF' if _is_bdf(path) else 'EDF'} {path.name}")
+    chosen = _choose(edf.signals, path, account)
     return Recording(
         session_id=session_id or path.stem,
         subject_id=subject_id or _patient_code(edf) or path.stem,
-        signals={"eeg": _signal(eeg, path)},
-        events=tuple(_event(a) for a in edf.annotations),
+        signals=signals_of(chosen, path, account),
+        events=(*(_event(a) for a in edf.annotations), *_triggers(edf, path)),
         start_time=_start_time(edf),
         device=_equipment(edf),
-        attributes={
-            "source": f"EDF {path.name}",
-            **({"left_out": ", ".join(left_out)} if left_out else {}),
-        },
+        attributes=account.attributes(),
     )
 
 
@@ -97,36 +91,42 @@ def _damaged(path: Path, error: Exception) -> RecordingError:
 
 def looks_like_edf(path: Path, head: bytes) -> bool:
     """The version that opens the header."""
-    return head.startswith(_MAGIC)
+    return head.startswith((_EDF, _BDF))
+
+
+def _is_bdf(path: Path) -> bool:
+    with path.open("rb") as handle:
+        return handle.read(len(_BDF)) == _BDF
 
 
 def _check_magic(path: Path) -> None:
     if not path.is_file():
         raise RecordingError(
             f"{path} is a folder" if path.exists() else f"There is no file {path}",
-            expected="an EDF file",
+            expected="an EDF or BDF file",
             fix="Check the path",
         )
     with path.open("rb") as handle:
-        head = handle.read(len(_MAGIC))
-    if head != _MAGIC:
+        head = handle.read(len(_EDF))
+    if not looks_like_edf(path, head):
         raise RecordingError(
             f"{path} is not an EDF file",
-            expected=f"a file that starts with {_MAGIC!r}",
+            expected=f"a file that starts with {_EDF!r}, or of BDF {_BDF!r}",
             got=describe(path),
             fix="Save it as EDF+ with the program that recorded it",
         )
 
 
-def _open(path: Path) -> edfio.Edf:
+def _open(path: Path) -> Edf:
     try:
         import edfio
     except ImportError:
         raise MissingDependencyError("edfio", extra="edf", purpose="Reading EDF") from None
     try:
         # Many writers put a micro sign in the unit, which plain ASCII does not have.
-        edf = edfio.read_edf(path, header_encoding="latin-1")
-        continuous = not edf.reserved.startswith("EDF+D") or edf.is_continuous
+        read: Callable[..., Edf] = edfio.read_bdf if _is_bdf(path) else edfio.read_edf
+        edf = read(path, header_encoding="latin-1")
+        continuous = edf.reserved[3:5] != "+D" or edf.is_continuous
     except Exception as error:
         # edfio raises whatever its parsing runs into; the file's fault, whichever it is.
         raise _damaged(path, error) from error
@@ -138,79 +138,52 @@ def _open(path: Path) -> edfio.Edf:
     return edf
 
 
-def _sort_out(
-    signals: Sequence[edfio.EdfSignal], path: Path
-) -> tuple[list[edfio.EdfSignal], list[str]]:
-    """The EEG signals of the most common rate, and what was left out with the reason."""
-    eeg = [signal for signal in signals if _is_named_eeg(signal)] or [
-        s for s in signals if _may_be_eeg(s)
-    ]
-    if not eeg:
+def _choose(signals: Sequence[EdfSignal], path: Path, account: Account) -> dict[str, list[Channel]]:
+    """The channels of each modality; the others are named."""
+    channels = [_channel(signal) for signal in signals if _is_calibrated(signal)]
+    chosen = sorted_out(channels)
+    if not chosen:
+        uncalibrated = "" if channels else "; no channel is calibrated, so its samples have no unit"
         raise RecordingError(
-            f"{path} holds no EEG",
-            expected="signals named by the 10-20 system, "
-            "such as 'EEG P3-Pz' or 'P3', in uV, mV or V",
-            got=", ".join(f"{s.label} ({s.physical_dimension or 'no unit'})" for s in signals)
-            or "no signals",
-            fix="Name the channels in the program that recorded it",
+            f"{path} holds no EEG, EDA or PPG",
+            expected="places of the 10-20 system, such as 'EEG P3-Pz' or 'P3', in uV, mV or V, "
+            "or signals named EDA, GSR, PPG or BVP",
+            got=_named(signals) + uncalibrated,
         )
-    rate = Counter(signal.sampling_frequency for signal in eeg).most_common(1)[0][0]
-    left_out = []
     for signal in signals:
-        if signal not in eeg:
-            left_out.append(f"{signal.label} (no EEG)")
-        elif signal.sampling_frequency != rate:
-            left_out.append(f"{signal.label} ({signal.sampling_frequency:g} Hz)")
-        elif not _is_calibrated(signal):
-            left_out.append(f"{signal.label} (not calibrated)")
-    kept = [s for s in eeg if s.sampling_frequency == rate and _is_calibrated(s)]
-    if not kept:
-        raise RecordingError(f"{path}: no EEG channel is calibrated, so its samples have no unit")
-    return kept, left_out
+        if not _is_calibrated(signal):
+            account.leave_out(signal.label, "not calibrated")
+    leave_out_others(channels, chosen, account)
+    return chosen
 
 
-def _is_named_eeg(signal: edfio.EdfSignal) -> bool:
-    """By the type before its name, or a voltage at a place on the head."""
-    if signal.label.upper().startswith("EEG "):
-        return True
-    name = _place(signal)[0]
-    return _is_voltage(signal) and (is_electrode(name) or bool(_TEN_FIVE.fullmatch(name)))
+def _named(signals: Sequence[EdfSignal]) -> str:
+    units = (f"{s.label} ({s.physical_dimension or 'no unit'})" for s in signals)
+    return ", ".join(units) or "no signals"
 
 
-def _may_be_eeg(signal: edfio.EdfSignal) -> bool:
-    """Where no signal is named as EEG: any voltage that is not named as something else."""
-    return _is_voltage(signal) and not _OTHER_TYPES.match(signal.label)
+def _channel(signal: EdfSignal) -> Channel:
+    return Channel(
+        Label(signal.label, signal.physical_dimension),
+        float(signal.sampling_frequency),
+        lambda: np.asarray(signal.data, dtype=np.float64),
+    )
 
 
-def _is_voltage(signal: edfio.EdfSignal) -> bool:
-    return bool(_VOLTAGE.match(signal.physical_dimension))
-
-
-def _place(signal: edfio.EdfSignal) -> tuple[str, str]:
-    """Name and reference; PhysioNet fills names up with dots: `Fc5.`, `C3..`."""
-    name, reference = channel_and_reference(signal.label)
-    return name.rstrip("."), reference.rstrip(".")
-
-
-def _is_calibrated(signal: edfio.EdfSignal) -> bool:
+def _is_calibrated(signal: EdfSignal) -> bool:
     low, high = signal.physical_range
     return bool(low != high and signal.digital_min != signal.digital_max)
 
 
-def _signal(eeg: Sequence[edfio.EdfSignal], path: Path) -> Signal:
-    parts = [_place(signal) for signal in eeg]
-    samples: NDArray[np.float32] = np.empty((len(eeg[0].digital), len(eeg)), dtype=np.float32)
-    for column, signal in enumerate(eeg):
-        factor = unit_factor(signal.physical_dimension, "uV", of=f"{path}, channel {signal.label}")
-        samples[:, column] = signal.data * factor
-    return Signal(
-        modality="eeg",
-        rate_hz=float(eeg[0].sampling_frequency),
-        unit="uV",
-        channel_names=tuple(name for name, _ in parts),
-        samples=samples,
-        reference=", ".join(dict.fromkeys(reference for _, reference in parts if reference)),
-    )
+def _triggers(edf: Edf, path: Path) -> Iterator[Event]:
+    """The changes of BioSemi's trigger lines to another code than 0."""
+    if not _is_bdf(path):
+        return
+    for signal in (signal for signal in edf.signals if signal.label == _STATUS):
+        codes: NDArray[np.int64] = np.asarray(signal.digital, dtype=np.int64) & _TRIGGER_BITS
+        for at in (np.flatnonzero(np.diff(codes)) + 1).tolist():
+            if codes[at]:
+                yield Event(at / float(signal.sampling_frequency), int(codes[at]), "trigger")
 
 
 def _event(annotation: edfio.EdfAnnotation) -> Event:
@@ -221,22 +194,23 @@ def _event(annotation: edfio.EdfAnnotation) -> Event:
     )
 
 
-def _patient_code(edf: edfio.Edf) -> str:
+def _patient_code(edf: Edf) -> str:
     """The code EDF+ puts first; plain EDF has free text there,
     maybe a name, which is left alone.
     """
-    code = edf.local_patient_identification.split(" ")[0]
-    return code if edf.reserved.startswith("EDF+") and code != "X" else ""
+    has_code = edf.reserved.startswith(("EDF+", "BDF+"))
+    return patient_code(edf.local_patient_identification) if has_code else ""
 
 
-def _equipment(edf: edfio.Edf) -> str:
+def _equipment(edf: Edf) -> str:
     """Fourth of the parts after "Startdate dd-MMM-yyyy" in EDF+; X where unknown."""
     parts = edf.local_recording_identification.split(" ")
-    known = edf.reserved.startswith("EDF+") and len(parts) > 4 and parts[4] != "X"
-    return parts[4].replace("_", " ") if known else ""
+    known = edf.reserved.startswith(("EDF+", "BDF+")) and len(parts) > 4 and parts[4] != "X"
+    # OpenSignals writes a list of one there: ['channeller'].
+    return parts[4].replace("_", " ").strip("[]'") if known else ""
 
 
-def _start_time(edf: edfio.Edf) -> str:
+def _start_time(edf: Edf) -> str:
     try:
         return str(edf.startdatetime.isoformat())
     except ValueError:

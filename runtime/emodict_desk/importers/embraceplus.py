@@ -28,6 +28,8 @@ _SENSORS = (("bvp", "ppg", "a.u.", 64.0), ("eda", "gsr", "uS", 4.0))
 _TAG_CODE = 1
 # The device's own clock is off by this much at most; beyond it is another rate.
 _RATE_TOLERANCE = 0.01
+# In a short file the rate is an estimate over its samples, of which one more or less lies within.
+_ESTIMATED_SAMPLES = 1.0
 # Files that meet overlap by some samples where the two clocks differ;
 # more than this, and one is there twice.
 _OVERLAP_S = 2.0
@@ -38,12 +40,12 @@ def read_embraceplus(
 ) -> Recording:
     """Read Empatica EmbracePlus raw data: an .avro file, or the folder of one day's files.
 
-    Files are joined in the order of their time; pauses between them are gaps. rawData.bvp
-    becomes ppg, rawData.eda gsr, tags events (schema of Empatica's support article "Raw data
-    in the Empatica Cloud").
+    Files are joined in the order of their time; pauses between them are gaps, and a file of a
+    folder that cannot be read is one, too, and named. rawData.bvp becomes ppg, rawData.eda gsr,
+    tags events (schema of Empatica's support article "Raw data in the Empatica Cloud").
 
     Raises:
-        RecordingError: no such file, one of another schema or cut off, or the same time twice.
+        RecordingError: no file that can be read, or the same time twice.
         MissingDependencyError: fastavro is not installed.
     """
     path = Path(source)
@@ -53,13 +55,9 @@ def read_embraceplus(
     )
     joined = _Joined(account)
     for file in sorted(files, key=_start_in_name):
-        try:
-            joined.take(_load(file), file)
-        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
-            raise RecordingError(
-                f"{file} is Avro of another schema: {type(error).__name__}: {error}",
-                expected=_EXPECTED,
-            ) from error
+        joined.take(file, may_be_left_out=len(files) > 1)
+    if joined.first_refusal is not None and not joined.streams:
+        raise joined.first_refusal
     if not joined.streams:
         raise RecordingError(f"{path} holds no samples of BVP or EDA", expected=_EXPECTED)
     origin_s = min(stream.times_s[0] for stream in joined.streams.values())
@@ -106,6 +104,18 @@ class _Stream:
         )
 
 
+@dataclass(frozen=True)
+class _Part:
+    """What one file has of one sensor; times_s is (samples,) Unix time."""
+
+    name: str
+    modality: str
+    rate_hz: float
+    unit: str
+    values: NDArray[np.float32]
+    times_s: NDArray[np.float64]
+
+
 class _Joined:
     """What the files read so far hold together."""
 
@@ -114,8 +124,61 @@ class _Joined:
         self.streams: dict[str, _Stream] = {}
         self.tags_s: list[float] = []
         self.participant = ""
+        self.first_refusal: RecordingError | None = None
 
-    def take(self, content: dict[str, Any], file: Path) -> None:
+    def take(self, file: Path, *, may_be_left_out: bool) -> None:
+        """Add the file; one that cannot be read is named where it may be left out.
+
+        Raises:
+            RecordingError: it cannot be read, or holds the time of the one before it again.
+        """
+        try:
+            raw, parts, tags_s, participant = _contents(file)
+        except RecordingError as refusal:
+            if not may_be_left_out:
+                raise
+            self.first_refusal = self.first_refusal or refusal
+            why = str(refusal).removeprefix(str(file)).partition(". ")[0].strip(" :,.")
+            self.account.leave_out(file.name, why)
+            return
+        for part in parts:
+            self._append(part, file)
+        for name in {name for name, *_ in _SENSORS} - {part.name for part in parts}:
+            self.account.leave_out(f"{name} of {file.name}", "no samples")
+        self.tags_s += tags_s
+        self.participant = participant or self.participant
+        self._leave_out_others(raw)
+
+    def _leave_out_others(self, raw: dict[str, Any]) -> None:
+        known = {name for name, *_ in _SENSORS} | {"tags"}
+        others = (n for n, part in raw.items() if n not in known and _holds_something(part))
+        for name in sorted(others):
+            if f"{name} (not used)" not in self.account.left_out:
+                self.account.leave_out(name, "not used")
+
+    def _append(self, part: _Part, file: Path) -> None:
+        stream = self.streams.setdefault(part.modality, _Stream(part.rate_hz, part.unit))
+        after = part.times_s > stream.times.last
+        overlap_s = stream.times.last - part.times_s[0]
+        if overlap_s > _OVERLAP_S:
+            raise RecordingError(
+                f"{file}: {part.name} starts {overlap_s:.1f} s before the file before it ends",
+                expected="files that follow on each other",
+                fix="Take files that are there twice, or of another wristband, out of the folder",
+            )
+        if not after.all():
+            self.account.leave_out(
+                f"{int((~after).sum())} samples of {part.name} in {file.name}",
+                "before the last file's end",
+            )
+        stream.samples.append(part.values[after, None])
+        stream.times.append(part.times_s[after])
+
+
+def _contents(file: Path) -> tuple[dict[str, Any], list[_Part], list[float], str]:
+    """rawData, its sensors, the tags (Unix time in s), and the participant's code."""
+    try:
+        content = _load(file)
         raw = content.get("rawData")
         if not isinstance(raw, dict):
             raise RecordingError(
@@ -123,49 +186,38 @@ class _Joined:
                 expected="a record with rawData",
                 got=[*content],
             )
-        for name, modality, unit, rate_hz in _SENSORS:
-            self._take_sensor(raw.get(name) or {}, file, name, _Stream(rate_hz, unit), modality)
-        self.tags_s += [float(t) / 1e6 for t in (raw.get("tags") or {}).get("tagsTimeMicros") or ()]
-        self.participant = str(
-            (content.get("enrollment") or {}).get("participantID") or self.participant
-        )
-        known = {name for name, *_ in _SENSORS} | {"tags"}
-        for name in sorted(
-            n for n, part in raw.items() if n not in known and _holds_something(part)
-        ):
-            if f"{name} (not used)" not in self.account.left_out:
-                self.account.leave_out(name, "not used")
+        found = (_part(raw.get(row[0]) or {}, file, *row) for row in _SENSORS)
+        tags_s = [float(t) / 1e6 for t in (raw.get("tags") or {}).get("tagsTimeMicros") or ()]
+        participant = str((content.get("enrollment") or {}).get("participantID") or "")
+        return raw, [part for part in found if part is not None], tags_s, participant
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+        raise RecordingError(
+            f"{file} is Avro of another schema: {type(error).__name__}: {error}",
+            expected=_EXPECTED,
+        ) from error
 
-    def _take_sensor(
-        self, part: dict[str, Any], file: Path, name: str, empty: _Stream, modality: str
-    ) -> None:
-        values, rate_hz = part.get("values") or (), float(part.get("samplingFrequency") or 0.0)
-        if not values or not rate_hz > 0:
-            self.account.leave_out(f"{name} of {file.name}", "no samples")
-            return
-        if abs(rate_hz / empty.rate_hz - 1) > _RATE_TOLERANCE:
-            raise RecordingError(
-                f"{file}: {name} has another sampling rate",
-                expected=f"{empty.rate_hz:g} Hz",
-                got=f"{rate_hz:g}",
-            )
-        stream = self.streams.setdefault(modality, empty)
-        times_s = float(part["timestampStart"]) / 1e6 + np.arange(len(values)) / rate_hz
-        after = times_s > stream.times.last
-        overlap_s = stream.times.last - times_s[0]
-        if overlap_s > _OVERLAP_S:
-            raise RecordingError(
-                f"{file}: {name} starts {overlap_s:.1f} s before the file before it ends",
-                expected="files that follow on each other",
-                fix="Take files that are there twice, or of another wristband, out of the folder",
-            )
-        if not after.all():
-            self.account.leave_out(
-                f"{int((~after).sum())} samples of {name} in {file.name}",
-                "before the last file's end",
-            )
-        stream.samples.append(np.asarray(values, dtype=np.float32)[after, None])
-        stream.times.append(times_s[after])
+
+def _part(
+    part: dict[str, Any], file: Path, name: str, modality: str, unit: str, nominal_hz: float
+) -> _Part | None:
+    """One sensor of a file; None where it has no samples.
+
+    Raises:
+        RecordingError: it was sampled at another rate than the sensor's.
+    """
+    values, rate_hz = part.get("values") or (), float(part.get("samplingFrequency") or 0.0)
+    if not values or not rate_hz > 0:
+        return None
+    off = abs(rate_hz / nominal_hz - 1)
+    if off > max(_RATE_TOLERANCE, _ESTIMATED_SAMPLES / len(values)):
+        raise RecordingError(
+            f"{file}: {name} has another sampling rate",
+            expected=f"{nominal_hz:g} Hz",
+            got=f"{rate_hz:g}",
+        )
+    placed_hz = nominal_hz if off > _RATE_TOLERANCE else rate_hz
+    times_s = float(part["timestampStart"]) / 1e6 + np.arange(len(values)) / placed_hz
+    return _Part(name, modality, nominal_hz, unit, np.asarray(values, dtype=np.float32), times_s)
 
 
 def _holds_something(part: object) -> bool:

@@ -42,6 +42,9 @@ class Form:
 
     Attributes:
         looks_like: told from the path and the first bytes of the file, quickly.
+        takes_any: it reads whatever has the form of a table, or an ending: asked last.
+        names_no_electrodes: its files say nothing of where their EEG was taken.
+        for_training: its recordings carry truth: `fit` and `study` read a folder of them as it is.
         reads_only: its reader takes `only`, the modalities to read;
             of others they are picked afterwards.
     """
@@ -50,6 +53,9 @@ class Form:
     looks_like: Callable[[Path, bytes], bool]
     options: tuple[Option, ...] = ()
     reads_only: bool = False
+    takes_any: bool = False
+    names_no_electrodes: bool = False
+    for_training: bool = False
 
     @property
     def help(self) -> str:

@@ -18,7 +18,7 @@ from emodict.files.hdf5 import DAMAGE, open_to_read
 from emodict.recording.recording import Event, FaceVideo, Recording, Signal, Trials
 from emodict.recording.session import open_session
 from emodict_desk.importers.clock import parse_time
-from emodict_desk.importers.kinds import describe, kind_of
+from emodict_desk.importers.kinds import only_kind_of
 from emodict_desk.recordings.account import joined_attributes
 
 SESSION = "session"
@@ -53,14 +53,7 @@ def read_companion(path: Path, kind: str | None, stack: contextlib.ExitStack) ->
         session = stack.enter_context(open_session(path))
         session.require_usable(session.unusable)
         return session
-    found = kind or kind_of(path)
-    if found is None:
-        raise RecordingError(
-            f"{path} cannot be read",
-            expected=known,
-            got=describe(path),
-            fix="Name its kind with --with-kind",
-        )
+    found = kind or only_kind_of(path, naming="--with-kind {kind}")
     return IMPORTERS[found].read(path)
 
 

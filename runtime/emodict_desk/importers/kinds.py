@@ -14,10 +14,10 @@ E4_FILES = ("ACC.csv", "BVP.csv", "EDA.csv", "HR.csv", "IBI.csv", "TEMP.csv", "t
 
 # What is not a recording that emodict reads, by its first bytes.
 _OTHERS = (
-    (b"\xffBIOSEMI", "a BDF file; save it as EDF+ with the program that recorded it"),
     (b"PK\x03\x04", "a zip archive; unpack it first"),
     (b"\x1f\x8b", "a gzip archive; unpack it first"),
     (b"\x89PNG", "a picture"),
+    (b"\xff\xd8\xff", "a picture"),
     (b"%PDF", "a PDF"),
     (b"MATLAB 5.0", "a MATLAB file"),
     (
@@ -26,7 +26,6 @@ _OTHERS = (
     ),
     (b"\xff\xfe", "text in UTF-16; save it as UTF-8"),
     (b"\xfe\xff", "text in UTF-16; save it as UTF-8"),
-    (b"# OpenSignals Text File", "an OpenSignals text file; export the .h5 instead"),
 )
 
 
@@ -38,11 +37,62 @@ def read_head(path: Path) -> bytes:
         return handle.read(HEAD_BYTES)
 
 
+def kinds_of(path: Path) -> list[str]:
+    """The names of the importers that read this, the likeliest first; of general ones only one.
+
+    Those that take any table, or any file of some ending, are asked where no other knows it.
+    """
+    head = read_head(path)
+    fitting = ((name, form) for name, form in IMPORTERS.items() if form.looks_like(path, head))
+    found = [(form.takes_any, name) for name, form in fitting]
+    return [name for takes_any, name in found if not takes_any] or [name for _, name in found][:1]
+
+
 def kind_of(path: Path) -> str | None:
     """The name of the importer that reads this, None if none is known to."""
-    head = read_head(path)
-    # The plain CSV comes last: it takes any table.
-    return next((name for name, form in IMPORTERS.items() if form.looks_like(path, head)), None)
+    return next(iter(kinds_of(path)), None)
+
+
+def only_kind_of(path: Path, *, naming: str = "emodict-session import {kind} '{path}'") -> str:
+    """The name of the one importer that reads this.
+
+    Args:
+        naming: how its kind is said instead, for the sentence.
+
+    Raises:
+        RecordingError: there is none, or several, which are listed.
+    """
+    if not path.exists():
+        raise RecordingError(f"There is no file {path}", fix="Check the path")
+    kinds = kinds_of(path)
+    if not kinds:
+        name_it = f"Name it: {naming.format(kind='KIND', path=path)}"
+        raise RecordingError(
+            f"The kind of {path} cannot be told",
+            expected=f"one of the kinds that were tried: {', '.join(IMPORTERS)}",
+            got=describe(path),
+            fix=None if is_foreign(path) else name_it,
+        )
+    if len(kinds) > 1:
+        ways = " or ".join(naming.format(kind=kind, path=path) for kind in kinds)
+        raise RecordingError(
+            f"{path} could be of {len(kinds)} kinds",
+            expected="one",
+            got=", ".join(kinds),
+            fix=f"Say which: {ways}",
+        )
+    return kinds[0]
+
+
+def is_foreign(path: Path) -> bool:
+    """Is it something that no importer reads, whatever it is called?"""
+    return _foreign(read_head(path)) is not None
+
+
+def _foreign(head: bytes) -> str | None:
+    if head[4:8] == b"ftyp":
+        return "a video; `emodict-session faces` adds the face in it to a session"
+    return next((name for magic, name in _OTHERS if head.startswith(magic)), None)
 
 
 def describe(path: Path) -> str:
@@ -62,8 +112,7 @@ def describe(path: Path) -> str:
         return f"what looks like a file for `emodict-session import {kind}`"
     if zipfile.is_zipfile(path):
         return "a zip archive; unpack it first"
-    known = next((name for magic, name in _OTHERS if head.startswith(magic)), None)
-    return known or f"a file that starts with {head[:8]!r}"
+    return _foreign(head) or f"a file that starts with {head[:8]!r}"
 
 
 def check_there(path: Path, expected: str, *, folder: bool = False) -> None:

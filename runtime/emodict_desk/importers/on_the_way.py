@@ -9,7 +9,7 @@ from emodict.errors import RecordingError
 from emodict.files.hdf5 import DAMAGE
 from emodict.recording.recording import Recording
 from emodict_desk.importers import IMPORTERS
-from emodict_desk.importers.kinds import describe, kind_of
+from emodict_desk.importers.kinds import describe, kinds_of, only_kind_of
 
 logger = logging.getLogger(__name__)
 
@@ -24,9 +24,9 @@ def imported(path: Path, otherwise: RecordingError, *, again: bool = False) -> R
     Raises:
         RecordingError: `otherwise` where no importer knows it; else what the importer says.
     """
-    kind = None if _is_meant_for_a_session(path) else kind_of(path)
-    if kind is None:
+    if _is_meant_for_a_session(path) or not kinds_of(path):
         raise _no_session_in(path) if path.is_dir() else otherwise
+    kind = only_kind_of(path)
     try:
         recording = IMPORTERS[kind].read(path)
     except RecordingError as error:

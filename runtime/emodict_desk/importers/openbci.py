@@ -7,6 +7,7 @@ columns, and at its end one or two times.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emodict.errors import RecordingError
-from emodict.recording.modalities import EEG
+from emodict.recording.modalities import EEG, modality_name
 from emodict.recording.recording import Event, Recording, Signal
 from emodict_desk.importers.clock import clock_time, utc_text
-from emodict_desk.importers.form import Form
+from emodict_desk.importers.form import Form, Option, pairs
 from emodict_desk.importers.kinds import check_there, read_head, wrong_kind
 from emodict_desk.importers.order import Order, by_counter_or_arrivals
 from emodict_desk.importers.spool import Growing, Spool
@@ -35,17 +36,31 @@ _UNIX_S, _MS = (1e9, 1e10), 1e3
 _DAY_S = 86400.0
 
 
+# What may hang on one of the board's pins, and the unit that its numbers are taken for.
+_SENSORS = {"ppg": "a.u.", "gsr": "uS"}
+_PINS = ("A5", "A6", "A7")
+# Behind the channels: three of acceleration, then seven of which five are digital.
+_BEFORE_ANALOGUE = 10
+
+
 def read_openbci(
-    source: Path, /, *, subject_id: str | None = None, session_id: str | None = None
+    source: Path,
+    /,
+    *,
+    subject_id: str | None = None,
+    session_id: str | None = None,
+    sensor: Sequence[str] = (),
 ) -> Recording:
     """Read the text file of the OpenBCI GUI (OpenBCI-RAW-*.txt).
 
     The EXG channels become eeg in uV, numbered, as the file names no electrodes; markers become
     events. Samples are placed by the sample index, and by their times where it counts otherwise.
-    Some versions have no date.
+    Some versions have no date. `sensor` says what hangs on a pin (A5=BVP, A6=EDA, A6=EDA:0.05 for
+    uS a count), or in a column of the header.
 
     Raises:
-        RecordingError: not a text file of the GUI, no rate, or a row that cannot be read.
+        RecordingError: not a text file of the GUI, no rate, no such pin, or a row that cannot be
+            read.
     """
     path = Path(source)
     check_there(path, _EXPECTED)
@@ -54,7 +69,8 @@ def read_openbci(
     layout = _layout(path)
     account = Account(f"OpenBCI GUI file {path.name}")
     account.note("the file names no electrodes: EEG channels are numbered (--channels names them)")
-    read = _read_rows(layout, account)
+    pins = _pins(layout, sensor, account)
+    read = _read_rows(layout, pins, account)
     if not len(read.samples):
         raise RecordingError(f"{path} holds no samples", expected=_EXPECTED, fix="Record it again")
     order = _order(read, layout.rate_hz, account)
@@ -67,7 +83,18 @@ def read_openbci(
         signals={
             EEG: Signal(
                 EEG, layout.rate_hz, "uV", names, order.of(read.samples), sequence=order.gaps
-            )
+            ),
+            **{
+                pin.modality: Signal(
+                    pin.modality,
+                    layout.rate_hz,
+                    _SENSORS[pin.modality],
+                    (pin.modality,),
+                    order.of(read.aux[pin.modality]),
+                    sequence=order.gaps,
+                )
+                for pin in pins
+            },
         },
         events=tuple(
             Event(float(at_s[row]), code, "marker")
@@ -143,6 +170,59 @@ def _layout(path: Path) -> _Layout:
     )
 
 
+@dataclass(frozen=True)
+class _Pin:
+    """A sensor on one of the board's pins: in which column it stands, and what a count of it is."""
+
+    modality: str
+    column: int
+    factor: float
+
+
+def _pins(layout: _Layout, sensor: Sequence[str], account: Account) -> list[_Pin]:
+    """What the user says hangs on the pins.
+
+    Raises:
+        RecordingError: no such pin or column, or a sensor that is not one of them.
+    """
+    found: dict[str, _Pin] = {}
+    for pin, kind in pairs(sensor, "sensor", "A5=EDA"):
+        name, _, factor = kind.partition(":")
+        modality = modality_name(name)
+        if modality not in _SENSORS or not _is_positive(factor or "1") or modality in found:
+            raise RecordingError(
+                f"--sensor {pin}={kind} names no sensor",
+                expected=("BVP", "EDA", "EDA:0.05 (uS a count)", "each once"),
+            )
+        found[modality] = _Pin(modality, _column_of(layout, pin), float(factor or 1))
+        if modality == "gsr" and not factor:
+            account.note(
+                f"gsr: the numbers of {pin} are taken for uS as they are; counts of the board "
+                f"are not (--sensor {pin}=EDA:0.05 gives uS a count)"
+            )
+    return list(found.values())
+
+
+def _is_positive(text: str) -> bool:
+    return bool(re.fullmatch(r"\d*\.?\d+", text)) and float(text) > 0
+
+
+def _column_of(layout: _Layout, pin: str) -> int:
+    """`A5`, or a name of the header -> its column."""
+    names = [name.lower() for name in layout.table.columns]
+    if pin.lower() in names and layout.table.has_header:
+        return names.index(pin.lower())
+    behind = len(names) - layout.channels - 1
+    first = layout.channels + 1 + (_BEFORE_ANALOGUE if behind > _BEFORE_ANALOGUE else 0)
+    if pin.upper() not in _PINS or first + len(_PINS) > len(names):
+        known = ", ".join(layout.table.columns) if layout.table.has_header else ""
+        raise RecordingError(
+            f"--sensor {pin}=...: {layout.table.path} has no such pin",
+            expected=", ".join(_PINS) + (f", or {known}" if known else ""),
+        )
+    return first + _PINS.index(pin.upper())
+
+
 def _head_lines(path: Path) -> tuple[list[str], list[str]]:
     """The % lines, and up to three behind them: a header, a row of zeros, one of samples."""
     comments: list[str] = []
@@ -178,12 +258,14 @@ class _Rows:
     index: NDArray[np.float64]
     times_s: NDArray[np.float64]
     marks: list[tuple[int, int]]
+    aux: dict[str, Spool]
 
 
-def _read_rows(layout: _Layout, account: Account) -> _Rows:
+def _read_rows(layout: _Layout, pins: Sequence[_Pin], account: Account) -> _Rows:
     table, columns = layout.table, list(range(1, 1 + layout.channels))
     samples, index, times_s = Spool(layout.channels), Growing(), Growing()
     marks: list[tuple[int, int]] = []
+    aux = {pin.modality: Spool(1) for pin in pins}
     for block in table.blocks(account):
         block = _without_zeros(block, layout, account)
         if not len(block):
@@ -194,9 +276,11 @@ def _read_rows(layout: _Layout, account: Account) -> _Rows:
                 (len(samples) + int(i), int(codes[i])) for i in np.flatnonzero(np.abs(codes) >= 1)
             ]
         samples.append(numbers(table, block, columns))
+        for pin in pins:
+            aux[pin.modality].append(numbers(table, block, [pin.column]) * pin.factor)
         index.append(numbers(table, block, [0])[:, 0])
         times_s.append(_times_s(layout, block))
-    return _Rows(samples, index.all(), times_s.all(), marks)
+    return _Rows(samples, index.all(), times_s.all(), marks, aux)
 
 
 def _without_zeros(block: Block, layout: _Layout, account: Account) -> Block:
@@ -238,4 +322,16 @@ def _order(read: _Rows, rate_hz: float, account: Account) -> Order:
     )
 
 
-FORM = Form(read_openbci, looks_like_openbci)
+FORM = Form(
+    read_openbci,
+    looks_like_openbci,
+    options=(
+        Option(
+            "sensor",
+            "PIN=TYPE",
+            "What hangs on a pin: A5=BVP, A6=EDA, A6=EDA:0.05 for uS a count.",
+            many=True,
+        ),
+    ),
+    names_no_electrodes=True,
+)

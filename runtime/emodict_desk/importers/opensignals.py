@@ -1,5 +1,5 @@
-"""OpenSignals .h5: what PLUX's program records from biosignalsplux and BITalino devices,
-as raw counts of their ADC.
+"""OpenSignals: what PLUX's program records from biosignalsplux and BITalino devices, as raw counts
+of their ADC, in an .h5 or a text file.
 
 Transfer functions by PLUX's sensor data sheets (biosignalsplux EDA, EEG and BVP; BITalino
 (r)evolution EDA and EEG), ADC being the count and n the bits of the channel: biosignalsplux (3
@@ -11,31 +11,29 @@ share of full scale, ADC/2^n.
 from __future__ import annotations
 
 import datetime
-import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from emodict.errors import RecordingError
-from emodict.files.hdf5 import DAMAGE, check_contents, members, open_to_read
+from emodict.recording.modalities import EEG
 from emodict.recording.recording import Event, Recording, Signal
 from emodict_desk.importers.form import Form, Option, pairs
-from emodict_desk.importers.kinds import check_there, wrong_kind
+from emodict_desk.importers.kinds import check_there, read_head
 from emodict_desk.importers.labels import modality_of_words
+from emodict_desk.importers.opensignals_device import Channel, Device, plain_sensor
+from emodict_desk.importers.opensignals_h5 import devices_of_h5, looks_like_h5
+from emodict_desk.importers.opensignals_txt import TEXT_MAGIC, devices_of_txt
 from emodict_desk.importers.order import by_counter
 from emodict_desk.importers.spool import Spool
 from emodict_desk.recordings.account import Account
-from emodict_desk.wording import count_of
 
-if TYPE_CHECKING:
-    import h5py
-
-_EXPECTED = "an .h5 of OpenSignals: a group per device with raw/channel_N and raw/nSeq"
-_HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
+_EXPECTED = (
+    "an .h5 of OpenSignals (a group per device with raw/channel_N and raw/nSeq), or its text file"
+)
 _BLOCK_ROWS = 1 << 18
 
 Transfer = Callable[[NDArray[np.float64]], NDArray[np.float64]]
@@ -65,8 +63,6 @@ _SENSORS = {
     ),
     "ppg": _Sensor("ppg", "a.u.", lambda share: share, lambda share: share),
 }
-# BITalino's sensors end so.
-_BITALINO = re.compile(r"bit(rev)?$", re.IGNORECASE)
 _NOT_WANTED = "none"
 
 
@@ -78,7 +74,7 @@ def read_opensignals(
     session_id: str | None = None,
     sensor: Sequence[str] = (),
 ) -> Recording:
-    """Read an .h5 of OpenSignals (PLUX biosignalsplux, BITalino).
+    """Read an .h5 or a text file of OpenSignals (PLUX biosignalsplux, BITalino).
 
     EDA becomes gsr, EEG eeg and BVP ppg, in the units of PLUX's data sheets; the counter nSeq shows
     lost samples. A channel recorded as RAW needs its sensor: `sensor` A2=BVP, PORT1=EEG:O1,
@@ -91,24 +87,26 @@ def read_opensignals(
     path = Path(source)
     check_there(path, _EXPECTED)
     account = Account(f"OpenSignals {path.name}")
-    with _open(path) as file:
-        try:
-            devices = [_device(name, group) for name, group in members(file).items()]
-            channels = [channel for device in devices for channel in device.channels]
-            chosen = _choose(channels, sensor, path, account)
-            start = (
-                min(device.start for device in devices if device.start)
-                if devices[0].start
-                else None
-            )
-            signals = {m: _signal(of, start, account) for m, of in chosen.items()}
-            events = [
-                event for device in devices for event in _digital_events(device, start, account)
-            ]
-        except DAMAGE as error:
-            raise RecordingError(
-                f"{path} is damaged or incomplete: {error}", fix="Export it again"
-            ) from error
+    if read_head(path).startswith(TEXT_MAGIC):
+        devices = devices_of_txt(path, _EXPECTED, account)
+        return _recording(devices, path, subject_id, session_id, sensor, account)
+    with devices_of_h5(path, _EXPECTED, account) as devices:
+        return _recording(devices, path, subject_id, session_id, sensor, account)
+
+
+def _recording(
+    devices: Sequence[Device],
+    path: Path,
+    subject_id: str | None,
+    session_id: str | None,
+    sensor: Sequence[str],
+    account: Account,
+) -> Recording:
+    chosen = _choose([c for device in devices for c in device.channels], sensor, path, account)
+    starts = [device.start for device in devices if device.start]
+    start = min(starts) if devices[0].start else None
+    signals = {m: _signal(of, start, account) for m, of in chosen.items()}
+    events = [event for device in devices for event in _digital_events(device, start)]
     return Recording(
         session_id=session_id or path.stem,
         subject_id=subject_id or path.stem,
@@ -121,191 +119,71 @@ def read_opensignals(
 
 
 def looks_like_opensignals(path: Path, head: bytes) -> bool:
-    """HDF5 whose groups hold raw/nSeq."""
-    if not head.startswith(_HDF5_MAGIC):
-        return False
-    try:
-        with open_to_read(path) as file:
-            check_contents(file)
-            return _has_channels(file)
-    except RecordingError:
-        # For reading it to say.
-        return True
-    except DAMAGE:
-        return False
-
-
-@dataclass(frozen=True)
-class _Device:
-    name: str
-    model: str
-    group: h5py.Group
-    rate_hz: float
-    start: datetime.datetime | None
-    channels: tuple[_Channel, ...]
-
-
-@dataclass(frozen=True)
-class _Channel:
-    """One column of counts, and all of its device that reading it takes."""
-
-    device_name: str
-    key: str
-    label: str
-    sensor: str
-    bits: int
-    counts: h5py.Dataset
-    counter: h5py.Dataset
-    rate_hz: float
-    bitalino: bool
-    start: datetime.datetime | None
-
-    @property
-    def name(self) -> str:
-        return f"{self.label or self.key} ({self.sensor})"
-
-    def is_called(self, wanted: str) -> bool:
-        number = self.key.rpartition("_")[2]
-        names = {
-            self.key,
-            self.label,
-            number,
-            f"{self.device_name}/{self.key}",
-            f"{self.device_name}/{number}",
-        }
-        return wanted.lower() in {name.lower() for name in names | {f"PORT{number}", f"A{number}"}}
-
-
-def _has_channels(file: h5py.File) -> bool:
-    """Whether one of its groups holds raw/nSeq."""
-    import h5py
-
-    return any(
-        "raw/nSeq" in group for group in members(file).values() if isinstance(group, h5py.Group)
-    )
-
-
-def _open(path: Path) -> h5py.File:
-    import h5py
-
-    if not h5py.is_hdf5(path):
-        raise wrong_kind(path, _EXPECTED)
-    try:
-        file = open_to_read(path)
-    except OSError as error:
-        raise RecordingError(
-            f"{path} is HDF5 but cannot be opened: {error}", fix="It is cut off: copy it again"
-        ) from error
-    try:
-        check_contents(file)
-        ours = _has_channels(file)
-    except RecordingError:
-        file.close()
-        raise
-    except DAMAGE as error:
-        file.close()
-        raise RecordingError(f"{path} is damaged: {error}", fix="Export it again") from error
-    if not ours:
-        file.close()
-        raise wrong_kind(path, _EXPECTED)
-    return file
-
-
-def _device(name: str, group: h5py.Group) -> _Device:
-    attributes = group.attrs
-    model = _text(attributes.get("device", ""))
-    rate_hz, start = float(attributes["sampling rate"]), _start(attributes)
-    keys = sorted(
-        (key for key in group["raw"] if key.startswith("channel_")), key=lambda key: int(key[8:])
-    )
-    # BITalino lists the widths of counter and digital lines first; the analogue channels come last.
-    bits = [int(b) for b in np.ravel(attributes.get("resolution", [16]))][-len(keys) :]
-    bits += [bits[-1]] * (len(keys) - len(bits))
-    channels = tuple(
-        _Channel(
-            name,
-            key,
-            _text(data.attrs.get("label", "")),
-            _text(data.attrs.get("sensor", "RAW")).upper(),
-            width,
-            data,
-            group["raw/nSeq"],
-            rate_hz,
-            model.lower().startswith("bitalino"),
-            start,
-        )
-        for key, width in zip(keys, bits, strict=True)
-        for data in [group["raw"][key]]
-    )
-    return _Device(name, model, group, rate_hz, start, channels)
-
-
-def _text(value: Any) -> str:
-    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
-
-
-def _start(attributes: Any) -> datetime.datetime | None:
-    """`2018-7-4` and `16:13:47.787`, in the local time of the computer that recorded."""
-    try:
-        year, month, day = (int(part) for part in _text(attributes["date"]).split("-"))
-        hour, minute, second = _text(attributes["time"]).split(":")
-        whole = datetime.datetime(year, month, day, int(hour), int(minute))
-        return whole + datetime.timedelta(seconds=float(second))
-    except (KeyError, ValueError):
-        return None
+    """HDF5 whose groups hold raw/nSeq, or the first words of the text."""
+    return head.startswith(TEXT_MAGIC) or looks_like_h5(path, head)
 
 
 def _choose(
-    channels: Sequence[_Channel], sensor: Sequence[str], path: Path, account: Account
-) -> dict[str, list[tuple[_Channel, _Sensor, str]]]:
+    channels: Sequence[Channel], sensor: Sequence[str], path: Path, account: Account
+) -> dict[str, list[tuple[Channel, _Sensor, str]]]:
     """(channel, sensor, its channel name) of each modality."""
     asked = _asked(channels, sensor, path)
-    chosen: dict[str, list[tuple[_Channel, _Sensor, str]]] = {}
+    chosen: dict[str, list[tuple[Channel, _Sensor, str]]] = {}
     for i, channel in enumerate(channels):
         kind, place = asked.get(i, (_measures(channel.sensor), ""))
-        if kind in _SENSORS:
-            found = _SENSORS[kind]
-            name = (
-                (place or channel.label or channel.key)
-                if found.modality == "eeg"
-                else found.modality
-            )
-            chosen.setdefault(found.modality, []).append((channel, found, name))
-        else:
-            account.leave_out(
-                channel.name, "not wanted" if kind == _NOT_WANTED else "sensor not known"
-            )
+        if kind not in _SENSORS:
+            account.leave_out(channel.name, _why_not(channel, kind))
+            continue
+        if channel.sensor_is_known and kind != _measures(channel.sensor):
+            account.note(f"{channel.name} is taken for {kind}, as asked; the file says otherwise")
+        name = (place or channel.label or channel.key) if kind == EEG else kind
+        chosen.setdefault(kind, []).append((channel, _SENSORS[kind], name))
     for modality, of in chosen.items():
-        devices = {channel.device_name for channel, _, _ in of}
-        if len(of) > 1 and (modality != "eeg" or len(devices) > 1):
-            names = ", ".join(f"{channel.device_name}/{channel.key}" for channel, _, _ in of)
-            raise RecordingError(
-                f"{path} holds {len(of)} channels of {modality}",
-                expected="one (of one device, for EEG)",
-                got=names,
-                fix=f"Leave the others out, such as --sensor "
-                f"'{of[-1][0].device_name}/{of[-1][0].key}=none'",
-            )
+        _check_one(modality, [channel for channel, _, _ in of], path)
     if not chosen:
-        first = channels[0] if channels else None
-        raise RecordingError(
-            f"{path} holds no channel of a known sensor",
-            expected="EDA, EEG or BVP",
-            got=", ".join(channel.name for channel in channels) or "no channels",
-            fix=f"Say what was plugged in, such as --sensor {first.label or first.key}=BVP"
-            if first
-            else None,
-        )
+        raise _nothing_known(channels, path)
     return chosen
+
+
+def _why_not(channel: Channel, kind: str) -> str:
+    if kind == _NOT_WANTED:
+        return "not wanted"
+    return "not used" if channel.sensor_is_known else "sensor not known"
+
+
+def _check_one(modality: str, channels: Sequence[Channel], path: Path) -> None:
+    """Refuse two channels of a modality that has one, and EEG of two devices."""
+    devices = {channel.device_name for channel in channels}
+    if len(channels) > 1 and (modality != EEG or len(devices) > 1):
+        names = [f"{channel.device_name}/{channel.key}" for channel in channels]
+        raise RecordingError(
+            f"{path} holds {len(channels)} channels of {modality}",
+            expected="one (of one device, for EEG)",
+            got=", ".join(names),
+            fix=f"Leave the others out, such as --sensor '{names[-1]}=none'",
+        )
+
+
+def _nothing_known(channels: Sequence[Channel], path: Path) -> RecordingError:
+    """What a channel is can be said where the file does not know it; an ECG stays an ECG."""
+    unsaid = next((channel for channel in channels if not channel.sensor_is_known), None)
+    return RecordingError(
+        f"{path} holds no channel that emodict uses",
+        expected="EDA, EEG or BVP",
+        got=", ".join(channel.name for channel in channels) or "no channels",
+        fix=f"Say what was plugged in, such as --sensor {unsaid.label or unsaid.key}=BVP"
+        if unsaid
+        else None,
+    )
 
 
 def _measures(sensor: str) -> str:
     """The modality of a type of sensor; RAW, CUSTOM and others say nothing."""
-    return modality_of_words(_BITALINO.sub("", sensor)) or ""
+    return modality_of_words(plain_sensor(sensor)) or ""
 
 
 def _asked(
-    channels: Sequence[_Channel], sensor: Sequence[str], path: Path
+    channels: Sequence[Channel], sensor: Sequence[str], path: Path
 ) -> dict[int, tuple[str, str]]:
     """What the user says each channel is: (modality, electrode)."""
     asked = {}
@@ -329,7 +207,7 @@ def _asked(
 
 
 def _signal(
-    of: Sequence[tuple[_Channel, _Sensor, str]], start: datetime.datetime | None, account: Account
+    of: Sequence[tuple[Channel, _Sensor, str]], start: datetime.datetime | None, account: Account
 ) -> Signal:
     first, sensor, _ = of[0]
     samples = Spool(len(of))
@@ -356,9 +234,9 @@ def _signal(
     )
 
 
-def _sequence(channel: _Channel, account: Account) -> NDArray[np.int64] | None:
+def _sequence(channel: Channel, account: Account) -> NDArray[np.int64] | None:
     counter = channel.counter[:, 0]
-    order = by_counter(counter, channel.counter)
+    order = by_counter(counter, counter[:, None])
     if order is None:
         account.note(
             f"{channel.device_name}: nSeq does not count samples, so lost ones cannot be seen"
@@ -375,23 +253,13 @@ def _sequence(channel: _Channel, account: Account) -> NDArray[np.int64] | None:
     return order.gaps
 
 
-def _digital_events(
-    device: _Device, start: datetime.datetime | None, account: Account
-) -> Iterator[Event]:
-    """Changes of the digital inputs, which is where buttons and triggers are plugged in."""
+def _digital_events(device: Device, start: datetime.datetime | None) -> Iterator[Event]:
+    """Changes of the digital inputs."""
     late_s = (device.start - start).total_seconds() if start and device.start else 0.0
-    outputs = np.ravel(device.group.attrs.get("digital IO", []))
-    for i, (name, lines) in enumerate(sorted(members(device.group.get("digital", {})).items())):
-        if i < len(outputs) and outputs[i]:
-            continue
-        values = lines[:, 0].astype(np.int64)
+    for number, (name, values) in device.inputs.items():
         for row in np.flatnonzero(np.diff(values)) + 1:
-            yield Event(
-                late_s + row / device.rate_hz, i + 1, f"{name} {values[row - 1]} -> {values[row]}"
-            )
-    for name, rows in sorted(members(device.group.get("events", {})).items()):
-        if len(rows):
-            account.leave_out(f"events/{name}", f"{count_of(len(rows), 'row')} of unknown layout")
+            change = f"{name} {values[row - 1]} -> {values[row]}"
+            yield Event(late_s + row / device.rate_hz, number, change)
 
 
 FORM = Form(

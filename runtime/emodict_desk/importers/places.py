@@ -4,11 +4,35 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
+from pathlib import Path
 
 from emodict.errors import RecordingError
-from emodict.recording.electrodes import electrode_names
+from emodict.recording.electrodes import ELECTRODES, electrode_names
 from emodict.recording.modalities import EEG
 from emodict.recording.recording import Recording
+
+# Where the OpenBCI GUI draws the electrodes of a headset by default.
+_EXAMPLE = (
+    "Fp1", "Fp2", "C3", "C4", "P7", "P8", "O1", "O2", "F7", "F8", "F3", "F4", "T7", "T8", "P3",
+    "P4",
+)  # fmt: skip
+
+
+def check_named(source: Path, recording: Recording) -> None:
+    """Refuse EEG of a file that names no electrodes, and none were given.
+
+    Raises:
+        RecordingError: it has EEG; how many names it takes is said.
+    """
+    if EEG not in recording.signals:
+        return
+    count = len(recording.signals[EEG].channel_names)
+    example = [*_EXAMPLE, *(name for name in ELECTRODES if name not in _EXAMPLE)][:count]
+    raise RecordingError(
+        f"{source} does not say where its electrodes were",
+        expected=f"their {count} names, in the order of the board's channels",
+        fix=f"Give them, such as --channels {','.join(example)}",
+    )
 
 
 def with_places(recording: Recording, channels: str) -> Recording:

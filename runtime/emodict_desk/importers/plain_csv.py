@@ -13,22 +13,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emodict.errors import RecordingError
-from emodict.recording.lights import of_one_sensor, pulse_light
-from emodict.recording.modalities import MODALITIES, modality_name
+from emodict.recording.modalities import MODALITIES
 from emodict.recording.recording import Event, Recording, Signal
-from emodict.recording.units import plain_unit, unit_factor
-from emodict_desk.importers.clock import start_and_times, usual_rate_hz
-from emodict_desk.importers.form import Form, Option, pairs
-from emodict_desk.importers.kinds import E4_FILES, first_text_line, kind_of, wrong_kind
-from emodict_desk.importers.labels import WANTED_UNIT, Label, split_unit
-from emodict_desk.importers.order import by_time
+from emodict_desk.importers.clock import start_and_times
+from emodict_desk.importers.comments import check_counts, names_columns, open_csv
+from emodict_desk.importers.csv_columns import choose, marker_column, units_of
+from emodict_desk.importers.form import Form, Option
+from emodict_desk.importers.kinds import kind_of
+from emodict_desk.importers.labels import Label
 from emodict_desk.importers.row_clock import RowClock, back_in_file, row_clock, say_summer_time
 from emodict_desk.importers.spool import Growing, Spool
-from emodict_desk.importers.text import TextTable, numbers, open_table
+from emodict_desk.importers.text import TextTable, numbers
+from emodict_desk.importers.timed import in_order, signal_by_times
 from emodict_desk.recordings.account import Account
-from emodict_desk.wording import count_of
 
 _EXPECTED = "a table of text with a header line"
+# Of the lines at its beginning, and what is a number there, whatever stands before the decimals.
+_LOOKED_AT = 20
+_NUMBER = re.compile(r"\s*-?\d*\.?\d*([eE][-+]?\d+)?\s*")
 
 
 def read_csv(
@@ -48,26 +50,28 @@ def read_csv(
     Columns become modalities by `columns` (ppg=BVP, eeg=AF7+AF8) or by their names; a marker column
     becomes events. `time` names the time column (NAME or NAME:ms), else it is looked for and named
     in the notes; `rate` counts rows instead, and a `time` beside it gives the start only. Where the
-    cells of a modality are empty it has no sample. `decimal` is a point or a comma.
+    cells of a modality are empty it has no sample. `decimal` is a point or a comma. Comments above
+    the table may name its columns and its rate.
 
     Raises:
         RecordingError: a column is missing or ambiguous, a cell is not a number, or time goes back.
     """
     path = Path(source)
-    table = open_table(path, _EXPECTED, decimal=_decimal(decimal))
     account = Account(f"CSV {path.name}")
+    table, said = open_csv(path, _EXPECTED, decimal=_decimal(decimal), account=account)
     _say_kind(path, account)
-    chosen = _choose(table, columns, account)
+    chosen = choose(table, columns, account)
     taken = {column for of in chosen.values() for column in of}
-    clock = row_clock(table, time, rate, taken, account)
-    units = _units(table, chosen, unit, account)
-    marker = _marker_column(table, taken)
+    clock = row_clock(table, time, rate, taken, account, otherwise_hz=said.rate_hz)
+    units = units_of(table, chosen, unit, account)
+    check_counts(table, chosen, unit, said)
+    marker = marker_column(table, taken)
     read = _read_rows(table, chosen, clock, marker, account)
     _leave_out_others(table, taken | {clock.column, marker}, account)
     if not read.put_in_order(account):
         raise back_in_file(table, row_clock(table, time, rate, taken, Account("")))
     signals = {
-        m: _signal(table, m, of, read.streams[m], rate, units[m], account)
+        m: _signal(table, m, of, read.streams[m], clock.rate_hz, units[m], account)
         for m, of in chosen.items()
     }
     return Recording(
@@ -96,12 +100,12 @@ def _leave_out_others(table: TextTable, used: Collection[int | None], account: A
         account.leave_out(f"column {name}", "not used")
 
 
-def _decimal(asked: str | None) -> str:
+def _decimal(asked: str | None) -> str | None:
     if asked not in (None, ".", ","):
         raise RecordingError(
             f"--decimal {asked} is not a sign for decimals", expected="a point or a comma"
         )
-    return asked or "."
+    return asked
 
 
 def _say_kind(path: Path, account: Account) -> None:
@@ -113,109 +117,23 @@ def _say_kind(path: Path, account: Account) -> None:
 
 
 def looks_like_csv(path: Path, head: bytes) -> bool:
-    """Text with several columns whose first line is not all numbers."""
-    cells = re.split(r"[,;\t]", first_text_line(head))
-    return len(cells) > 1 and not all(re.fullmatch(r"\s*-?[\d.eE+-]*\s*", cell) for cell in cells)
+    """Several columns, a line of their names and rows with numbers; or comments with the names.
 
-
-def _choose(table: TextTable, columns: Sequence[str], account: Account) -> dict[str, list[int]]:
-    """The columns of each modality."""
-    if columns:
-        chosen = {}
-        for word, names in pairs(columns, "columns", "ppg=BVP,eeg=AF7+AF8"):
-            modality = modality_name(word)
-            if modality not in MODALITIES:
-                raise RecordingError(
-                    f"--columns {modality}=... names no modality",
-                    expected=f"one of {', '.join(MODALITIES)}",
-                )
-            chosen[modality] = [table.column(name) for name in names.split("+")]
-    else:
-        chosen = _by_name(table)
-        _take_one_light(table, chosen, account)
-    for modality, of in chosen.items():
-        if len(of) > 1 and not MODALITIES[modality].placed:
-            raise RecordingError(
-                f"{table.path}: {modality} has one channel, and {len(of)} columns could be it",
-                expected=f"one of {', '.join(table.columns[c] for c in of)}",
-                fix=f"Choose it: --columns {modality}={table.columns[of[0]]}; "
-                f"name the other modalities' columns too",
-            )
-    if not chosen:
-        if table.path.name in E4_FILES:
-            raise wrong_kind(table.path, "a table with a column for each channel")
-        kind = kind_of(table.path)
-        known = (
-            ""
-            if kind in (None, "csv")
-            else f"; it looks like a file for `emodict-session import {kind}`"
-        )
-        raise RecordingError(
-            f"{table.path} has no column that is known to be EEG, PPG or GSR",
-            expected="electrodes (AF7, Cz), PPG or BVP, GSR or EDA",
-            got=table.names() + known,
-            fix="Say which is which: --columns ppg=NAME,gsr=NAME,eeg=NAME+NAME",
-        )
-    return chosen
-
-
-def _by_name(table: TextTable) -> dict[str, list[int]]:
-    labels = [Label.read(column).modality for column in table.columns]
-    columns = {
-        modality: [i for i, of in enumerate(labels) if of == modality] for modality in MODALITIES
-    }
-    return {modality: of for modality, of in columns.items() if of}
-
-
-def _take_one_light(table: TextTable, chosen: dict[str, list[int]], account: Account) -> None:
-    """Of columns that are lights of one sensor (PPG1 PPG2 PPG3, PPG_IR
-    PPG_Red) take the pulse's.
+    Logs are none: each of their lines begins with words and goes on with numbers (OSC), or has
+    none at all (packets of a radio).
     """
-    names = [split_unit(table.columns[column])[0] for column in chosen.get("ppg", [])]
-    light = pulse_light(names)
-    if len(names) > 1 and light is not None and of_one_sensor(names):
-        account.note(
-            f"ppg: column {names[light]} taken of {', '.join(names)}, as the infrared light"
-        )
-        chosen["ppg"] = [chosen["ppg"][light]]
-
-
-def _marker_column(table: TextTable, taken: set[int]) -> int | None:
-    there = (
-        i
-        for i, name in enumerate(table.columns)
-        if i not in taken and Label.read(name).modality == "marker"
-    )
-    return next(there, None)
-
-
-def _units(
-    table: TextTable, chosen: dict[str, list[int]], unit: Sequence[str], account: Account
-) -> dict[str, str]:
-    """The unit of each modality: as asked, else as in the column names,
-    else the usual one, which is said.
-    """
-    asked = dict(pairs(unit, "unit", "gsr=uS,eeg=mV"))
-    strange = [m for m in asked if m not in chosen]
-    if strange:
-        raise RecordingError(
-            f"--unit {strange[0]}=...: there is no {strange[0]} in {table.path}", expected=[*chosen]
-        )
-    units = {}
-    for modality, of in chosen.items():
-        named = {Label.read(table.columns[c]).unit for c in of} - {""}
-        if len(named) > 1:
-            raise RecordingError(
-                f"{table.path}: the columns of {modality} have different units", got=sorted(named)
-            )
-        found = plain_unit(asked.get(modality, "")) or (next(iter(named)) if named else "")
-        if WANTED_UNIT[modality] == "a.u.":
-            found = "a.u."
-        elif not found:
-            account.note(f"{modality}: no unit given, taken for {WANTED_UNIT[modality]}")
-        units[modality] = found or WANTED_UNIT[modality]
-        unit_factor(units[modality], WANTED_UNIT[modality], of=f"{table.path}, {modality}")
-    return units
+    if b"\0" in head:
+        return False
+    text = head.decode("utf-8-sig", "replace")
+    lines = [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
+    if not lines or lines[0].lstrip()[0] in "{[<":
+        return False
+    names, *rows = (re.split(r"[,;\t]", line) for line in lines[:_LOOKED_AT])
+    numbered = sum(bool(_NUMBER.fullmatch(name)) for name in names)
+    if numbered == len(names):
+        return names_columns(text)
+    has_numbers = any(_NUMBER.fullmatch(cell) for row in rows for cell in row if cell.strip())
+    return len(names) > 1 and 2 * numbered <= len(names) and (has_numbers or not rows)
 
 
 @dataclass
@@ -241,11 +159,10 @@ class _Read:
         """
         for modality, stream in self.streams.items():
             stream.times_s = stream.times.all()
-            order = by_time(stream.times_s, stream.samples)
-            if order is None:
+            ordered = in_order(stream.times_s, stream.samples, modality, account)
+            if ordered is None:
                 return False
-            order.say(f"{modality}: ", "the times", account)
-            stream.times_s, stream.samples = order.of(stream.times_s), order.of(stream.samples)
+            stream.times_s, stream.samples = ordered
             say_summer_time(stream.times_s, account)
         starts_s = (
             float(stream.times_s[0]) for stream in self.streams.values() if len(stream.times_s)
@@ -293,30 +210,30 @@ def _signal(
     unit: str,
     account: Account,
 ) -> Signal:
-    times_s = stream.times_s
-    rate_hz = rate or usual_rate_hz(times_s)
-    if not len(times_s):
-        account.leave_out(modality, "no samples")
-    elif not rate_hz:
-        raise RecordingError(
-            f"{table.path}: {modality} has {count_of(len(times_s), 'sample')}, too few for a rate",
-            expected="many samples",
-            fix="Check the file",
+    names = [Label.read(table.columns[c]).place for c in of]
+    names = names if MODALITIES[modality].placed else [modality]
+    if rate is None and len(stream.times_s):
+        return signal_by_times(
+            modality,
+            stream.times_s,
+            stream.samples,
+            unit=unit,
+            names=names,
+            account=account,
+            of=str(table.path),
         )
-    start_s, timestamps_s = start_and_times(times_s, rate_hz or 1.0)
-    names = (
-        [Label.read(table.columns[c]).place for c in of]
-        if MODALITIES[modality].placed
-        else [modality]
-    )
+    if not len(stream.times_s):
+        account.leave_out(modality, "no samples")
+    start_s, timestamps_s = start_and_times(stream.times_s, rate or 1.0)
     return Signal(
-        modality, rate_hz or 1.0, unit, tuple(names), stream.samples, "", start_s, timestamps_s
+        modality, rate or 1.0, unit, tuple(names), stream.samples, "", start_s, timestamps_s
     )
 
 
 FORM = Form(
     read_csv,
     looks_like_csv,
+    takes_any=True,
     options=(
         Option(
             "time",

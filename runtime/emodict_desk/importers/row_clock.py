@@ -26,7 +26,7 @@ Float64Array = NDArray[np.float64]
 
 _TIME_NAME = re.compile(
     r"(lsl[ _]?)?(time([ _]?stamps?)?|t|sec(ond)?s?|date[ _]?time|date|unix([ "
-    r"_]?time)?|epoch|elapsed)"
+    r"_]?time)?|epoch|elapsed|zeit(stempel)?|temps|tiempo)"
     r"[ _]*(s|sec|seconds|ms|msec|milliseconds|us|ns|unix|utc|iso)?",
     re.IGNORECASE,
 )
@@ -184,9 +184,18 @@ class RowClock:
 
 
 def row_clock(
-    table: TextTable, time: str | None, rate: float | None, taken: Collection[int], account: Account
+    table: TextTable,
+    time: str | None,
+    rate: float | None,
+    taken: Collection[int],
+    account: Account,
+    *,
+    otherwise_hz: float | None = None,
 ) -> RowClock:
     """The clock of a table, as asked or looked for; which it is goes into the notes.
+
+    Args:
+        otherwise_hz: the rate of the rows where there is no column of times, by the comments.
 
     Raises:
         RecordingError: no such column, or none and no rate; a unit that is not clear.
@@ -208,6 +217,9 @@ def row_clock(
         )
         column = next(named, None)
     if column is None:
+        if rate is None and otherwise_hz is not None:
+            account.note(f"rate: {otherwise_hz:g} Hz, by the comments above the table")
+            rate = otherwise_hz
         if rate is None:
             raise RecordingError(
                 f"{table.path} has no time column",

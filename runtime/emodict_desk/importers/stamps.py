@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emodict.recording.grid import GAP_PERIODS
+from emodict_desk.importers.clock import start_and_times
 
 Float64Array = NDArray[np.float64]
 
@@ -22,6 +23,8 @@ _LOOK_S, _LOST_PERIODS = 2.0, 0.75
 _OWN_RATE_S = 10.0
 # One stamp this far from both of its neighbours, which follow one another, is wrong.
 _GLITCH_S = 1.0
+# What times are rounded to, and how near to a whole number of it floats of a day's seconds are.
+_TICK_S, _TICK_TOLERANCE = 1e-3, 1e-3
 
 
 def mended_glitches(times_s: Float64Array, rate_hz: float) -> tuple[Float64Array, int]:
@@ -69,6 +72,19 @@ def even_times(times_s: Float64Array, rate_hz: float) -> tuple[Float64Array, int
         even_s = _laid_apart(stretches, rate_hz)
     gaps = np.rint(np.diff(even_s)[pauses | losses] * rate_hz) - 1
     return even_s, int(gaps[gaps > 0].sum()) if _is_steady(steps_s, rate_hz) else 0
+
+
+def unrounded(times_s: Float64Array, rate_hz: float) -> Float64Array:
+    """Times that were rounded to milliseconds, as even as the samples were taken.
+
+    Others, and those that even steps do not explain, stay as they are.
+    """
+    ticks = times_s / _TICK_S
+    whole = np.abs(ticks - np.rint(ticks)).max(initial=0.0) < _TICK_TOLERANCE
+    if not whole or start_and_times(times_s, rate_hz)[1] is None:
+        return times_s
+    even_s, _ = even_times(times_s, rate_hz)
+    return even_s if np.abs(even_s - times_s).max() <= _TICK_S else times_s
 
 
 def _is_steady(steps_s: Float64Array, rate_hz: float) -> bool:

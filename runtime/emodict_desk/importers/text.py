@@ -4,6 +4,7 @@ what cannot be read is named by line.
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import itertools
 import re
@@ -20,7 +21,7 @@ from emodict_desk.importers.kinds import check_there, describe, read_head
 from emodict_desk.recordings.account import Account
 
 BLOCK_ROWS = 8192
-_DELIMITERS = (",", ";", "\t")
+DELIMITERS = (",", ";", "\t")
 # What stands for a missing value in the tables of other programs; none of them is a number.
 _MISSING = {"", "nan", "na", "n/a", "null", "none", "-"}
 # So many times the cells of the header, and the decimals have commas too.
@@ -88,9 +89,7 @@ class TextTable:
             RecordingError: a row is longer or shorter than the header, or the text is not UTF-8.
         """
         with _open_text(self.path) as handle:
-            skip = self.skipped_lines + self.has_header
-            for _ in range(skip):
-                handle.readline()
+            skip = self._skip_header(handle)
             reader = csv.reader(handle, delimiter=self.delimiter)
             while True:
                 block = self._next_block(reader, skip, account)
@@ -98,6 +97,16 @@ class TextTable:
                     return
                 if block.rows:
                     yield block
+
+    def _skip_header(self, handle: TextIO) -> int:
+        """Read over the lines above the first row; how many they are."""
+        skip = self.skipped_lines + self.has_header
+        try:
+            for _ in range(skip):
+                handle.readline()
+        except UnicodeDecodeError as error:
+            raise not_utf8(self.path, error) from None
+        return skip
 
     def _next_block(self, reader: Iterator[list[str]], skip: int, account: Account) -> Block:
         rows, lines, seen = [], [], []
@@ -167,7 +176,7 @@ def open_table(
         raise RecordingError(f"{path} holds nothing but comments", expected=expected)
     # Between the cells of a table whose numbers have commas stands another sign, if there is one.
     delimiter = delimiter or max(
-        _DELIMITERS, key=lambda sign: (sign != decimal and sign in line, line.count(sign))
+        DELIMITERS, key=lambda sign: (sign != decimal and sign in line, line.count(sign))
     )
     try:
         cells = next(csv.reader([line], delimiter=delimiter))
@@ -249,6 +258,18 @@ def not_utf8(path: Path, error: UnicodeDecodeError) -> RecordingError:
         got=f"the byte 0x{error.object[error.start]:02x}, as in Latin-1",
         fix="Save it as UTF-8",
     )
+
+
+def first_lines(path: Path, most: int) -> list[str]:
+    """Lines of text from its beginning; fewer where it is not UTF-8 any more."""
+    lines: list[str] = []
+    with contextlib.suppress(UnicodeDecodeError), _open_text(path) as handle:
+        for _ in range(most):
+            line = handle.readline(_MOST_HEADER)
+            if not line:
+                break
+            lines.append(line.rstrip("\r\n"))
+    return lines
 
 
 def _open_text(path: Path) -> TextIO:

@@ -23,7 +23,7 @@ from emodict.errors import InputError, MissingDependencyError, RecordingError
 from emodict.recording.lights import pulse_light
 from emodict.recording.recording import Event, Recording, Signal, channel_and_reference
 from emodict.recording.units import plain_unit, unit_factor
-from emodict_desk.importers.clock import growing, parse_time, start_and_times, usual_rate_hz
+from emodict_desk.importers.clock import growing, parse_time, start_and_times
 from emodict_desk.importers.form import Form, Option
 from emodict_desk.importers.kinds import check_there, read_head, wrong_kind
 from emodict_desk.importers.labels import WANTED_UNIT, Label
@@ -33,6 +33,7 @@ from emodict_desk.importers.stamps import even_times, mended_glitches
 from emodict_desk.importers.xdf_chunks import check_chunks
 from emodict_desk.importers.xdf_streams import MARKER, StreamInfo, choose_streams, several_streams
 from emodict_desk.recordings.account import Account
+from emodict_desk.recordings.rate import usual_rate_hz
 from emodict_desk.wording import count_of
 
 _EXPECTED = "an XDF file (LabRecorder)"

@@ -44,6 +44,7 @@ from emodict.recording.session import (
 )
 from emodict.recording.unfinished import is_unfinished
 from emodict.recording.units import unit_factor
+from emodict_desk.recordings.rate import usual_rate_hz
 from emodict_desk.recordings.summary import missing_share, scan_samples
 
 if TYPE_CHECKING:
@@ -269,8 +270,8 @@ def _check_times(found: _Findings, where: str, signal: Signal, spec: FeatureSpec
             f"{signal.rate_hz:g} Hz is too slow for the features. Expected at least {lowest:g} Hz.",
         )
     if signal.timestamps_s is not None and signal.sample_count > 1:
-        measured = 1.0 / float(np.median(np.diff(signal.timestamps_s)))
-        if abs(measured / signal.rate_hz - 1) > _RATE_TOLERANCE:
+        measured = usual_rate_hz(np.asarray(signal.timestamps_s))
+        if measured and abs(measured / signal.rate_hz - 1) > _RATE_TOLERANCE:
             found.warn(
                 where,
                 f"sampling_rate is {signal.rate_hz:g} Hz, "

@@ -10,7 +10,7 @@ import json
 import logging
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +46,7 @@ from emodict.recording.recording import (
 )
 from emodict_desk.tables.matfile import read_mat
 from emodict_desk.tables.npz import DAMAGE, open_npz
+from emodict_desk.tables.stimuli import STIMULUS
 
 logger = logging.getLogger(__name__)
 
@@ -70,11 +71,13 @@ class FeatureTable:
     """Rows of features and what is known of each row.
 
     Attributes:
-        labels: (rows, emotions), each row summing to 1,
-            or NaN where its truth is unknown; None: none is known.
+        labels: (rows, emotions), each row summing to 1, or NaN where its truth is unknown;
+            None: none is known.
         subject, trial: (rows,) names; a trial belongs to one subject and must not stand on both
-        sides of a split. source: where the rows come from, for messages. simulated: some rows come
-        from simulated people; every number that stands on them says so.
+            sides of a split.
+        source: where the rows come from, for messages.
+        simulated: some rows come from simulated people; every number that stands on them says so.
+        stimulus: (rows,) what was shown or done, by one name in all people; "" where it is unknown.
     """
 
     windows: FeatureWindows
@@ -84,8 +87,11 @@ class FeatureTable:
     trial: NDArray[np.str_]
     source: str
     simulated: bool = False
+    stimulus: NDArray[np.str_] = field(default_factory=lambda: np.empty(0, dtype=np.str_))
 
     def __post_init__(self) -> None:
+        if not len(self.stimulus):
+            object.__setattr__(self, "stimulus", np.full(len(self.windows), ""))
         rows = len(self.windows)
         if self.subject.shape != (rows,) or self.trial.shape != (rows,):
             raise TableError(
@@ -113,9 +119,8 @@ class FeatureTable:
         """Some of the rows, by mask or index."""
         labels = None if self.labels is None else self.labels[which]
         windows = self.windows.slice(which)
-        return self._with(
-            windows=windows, labels=labels, subject=self.subject[which], trial=self.trial[which]
-        )
+        names = {name: getattr(self, name)[which] for name in ("subject", "trial", "stimulus")}
+        return self._with(windows=windows, labels=labels, **names)
 
     def with_modalities(self, names: Sequence[str]) -> FeatureTable:
         """The same rows with these modalities only."""
@@ -166,10 +171,13 @@ def table_from_recording(recording: Recording, spec: FeatureSpec, *, name: str) 
     labels: NDArray[np.float64] | None = None
     emotions: tuple[str, ...] = ()
     trial_names: NDArray[Any] = np.full(count, "", dtype=object)
+    stimulus = trial_names
     if trials is not None and len(trials):
         trial = trial_of_rows(windows.start_s, spec, trials)
         names = np.array([f"{session}/{trial_id}" for trial_id in trials.trial_id], dtype=object)
         trial_names = np.where(trial >= 0, names[trial], "")
+        if STIMULUS in recording.attributes:
+            stimulus = np.where(trial >= 0, np.array(trials.trial_id, dtype=object)[trial], "")
         if trials.distribution is not None:
             emotions = trials.label_names
             labels = np.where((trial >= 0)[:, None], trials.truth[trial], np.nan)
@@ -181,6 +189,7 @@ def table_from_recording(recording: Recording, spec: FeatureSpec, *, name: str) 
         trial=trial_names.astype(np.str_),
         source=name,
         simulated=recording.simulated,
+        stimulus=stimulus.astype(np.str_),
     )
 
 
@@ -210,6 +219,7 @@ def join_tables(tables: Sequence[FeatureTable]) -> FeatureTable:
         trial=np.concatenate([t.trial for t in tables]),
         source=f"{first.source} and {len(tables) - 1} more",
         simulated=any(t.simulated for t in tables),
+        stimulus=np.concatenate([t.stimulus for t in tables]),
     )
 
 
@@ -343,6 +353,7 @@ def write_table(table: FeatureTable, path: str | os.PathLike[str]) -> None:
         "subject": table.subject,
         "trial": table.trial,
         "simulated": np.array(table.simulated),
+        "stimulus": table.stimulus,
         "emotions": np.array(table.emotions, dtype=np.str_),
     }
     if table.labels is not None:
@@ -378,9 +389,12 @@ def _table_of(file: Mapping[str, NDArray[Any]], path: Path) -> FeatureTable:
         np.atleast_1d(file[name]).astype(np.str_) for name in ("subject", "trial", "emotions")
     )
     simulated = "simulated" in file and bool(np.any(file["simulated"]))
+    # Tables of older versions have none.
+    stimulus = np.atleast_1d(file.get("stimulus", np.empty(0))).astype(np.str_)
     return FeatureTable(
-        windows, tuple(emotions.tolist()), labels, subject, trial, path.name, simulated
-    )
+        windows, tuple(emotions.tolist()), labels, subject, trial, path.name, simulated,
+        stimulus if len(stimulus) == len(windows) else np.empty(0, dtype=np.str_),
+    )  # fmt: skip
 
 
 def _agreeing(windows: FeatureWindows) -> FeatureWindows:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import importlib
+import importlib.util
 import tempfile
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
@@ -13,12 +15,18 @@ import edfio
 import numpy as np
 from scipy.io import savemat
 from tests.reliability.fuzz.target import Target
+from tests.runtime.desk.test_import_acqknowledge import acq_file
 from tests.runtime.desk.test_import_brainflow import brainflow_file
 from tests.runtime.desk.test_import_dsi import dsi_file
 from tests.runtime.desk.test_import_embraceplus import avro_file
+from tests.runtime.desk.test_import_emotibit import emotibit_file
+from tests.runtime.desk.test_import_mne import brainvision
 from tests.runtime.desk.test_import_muse import muse_file
+from tests.runtime.desk.test_import_muse_lsl import muse_lsl_file
 from tests.runtime.desk.test_import_openbci import openbci_file
-from tests.runtime.desk.test_import_opensignals import add_device
+from tests.runtime.desk.test_import_opensignals import add_device, bitalino_rows, txt_file
+from tests.runtime.desk.test_import_polar import polar_file
+from tests.runtime.desk.test_import_shimmer import shimmer_file
 from tests.runtime.desk.test_import_xdf import EEG, XdfWriter
 from tests.train.data.test_data import write_dmer, write_edl
 
@@ -88,8 +96,25 @@ FILES: dict[str, tuple[str, Write]] = {
         "a.avro",
         lambda path: avro_file(path.parent / "made", seconds=2, tags_s=[1.0]).rename(path),
     ),
+    "muse-lsl": ("a.csv", lambda path: muse_lsl_file(path, samples=range(40))),
+    "emotibit": ("a.csv", lambda path: emotibit_file(path, seconds=6)),
+    "shimmer": ("a.csv", lambda path: shimmer_file(path, samples=range(40))),
+    "polar": ("a_PPG.txt", lambda path: polar_file(path, samples=range(40))),
     "dmer": ("datas.mat", dmer),
 }
+# Where what reads them is installed.
+if importlib.util.find_spec("mne"):
+    # MNE imports it late, and it makes folders for its settings at the first time.
+    importlib.import_module("matplotlib").get_cachedir()
+    FILES["mne"] = ("a.vhdr", lambda path: brainvision(path.parent, samples=50))
+if importlib.util.find_spec("bioread"):
+    FILES["acqknowledge"] = ("a.acq", acq_file)
+# Read by their folder.
+FOLDERS = ("e4",)
+
+
+# Read by their folder.
+FOLDERS = ("e4",)
 
 
 def written(write: Write, name: str) -> bytes:
@@ -121,7 +146,7 @@ def e4_zip() -> bytes:
 
 
 def _read(kind: str, path: Path) -> None:
-    source = path.parent if kind == "e4" else path
+    source = path.parent if kind in FOLDERS else path
     use_recording(IMPORTERS[kind.removesuffix(" zip")].read(source), path.parent / "out")
 
 
@@ -133,8 +158,22 @@ def _brainflow_files() -> dict[str, bytes]:
         return {file.name: file.read_bytes() for file in Path(folder).iterdir()}
 
 
-def _beside(kind: str) -> Callable[[], Mapping[str, bytes]]:
-    return _brainflow_files if kind == "brainflow" else dict
+@functools.cache
+def _brainvision_files() -> dict[str, bytes]:
+    """The header, and the samples and markers that lie beside it."""
+    with tempfile.TemporaryDirectory() as folder:
+        brainvision(Path(folder), samples=50)
+        return {file.name: file.read_bytes() for file in Path(folder).iterdir()}
+
+
+@functools.cache
+def _opensignals_txt() -> bytes:
+    return written(lambda path: txt_file(path, bitalino_rows(np.full(99, 500))), "a.txt")
+
+
+def beside_of(kind: str) -> Callable[[], Mapping[str, bytes]]:
+    files = {"brainflow": _brainflow_files, "mne": _brainvision_files}
+    return files.get(kind, dict)
 
 
 def _read_description(path: Path) -> None:
@@ -173,9 +212,15 @@ TARGETS = [
             name,
             functools.partial(_read, kind),
             _seeds(kind),
-            beside=_beside(kind),
+            beside=beside_of(kind),
         )
         for kind, (name, _) in FILES.items()
+    ),
+    Target(
+        "OpenSignals text",
+        "a.txt",
+        functools.partial(_read, "opensignals"),
+        lambda: [_opensignals_txt()],
     ),
     Target("E4 zip", "S07.zip", functools.partial(_read, "e4 zip"), lambda: [e4_zip()]),
     Target("import join", "a", _read_any, _seeds(*FILES)),

@@ -13,6 +13,7 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
+from tests.runtime.desk.test_import_openbci import openbci_file
 
 from emodict.recording.recording import Recording, Signal
 from emodict.recording.session import open_session, write_session
@@ -139,6 +140,26 @@ def test_import_of_what_no_kind_knows_says_which_were_tried(
     assert code == 2
     assert f"The kind of {tmp_path / 'a.bin'} cannot be told" in err
     assert all(kind in err.partition("that were tried: ")[2] for kind in IMPORTERS)
+
+
+def test_import_of_eeg_without_electrodes_asks_for_their_names(
+    run: Callable[..., Any], tmp_path: Path
+) -> None:
+    openbci_file(tmp_path / "a.txt", samples=range(400))
+    code, _, err = run("import", tmp_path / "a.txt", "-o", tmp_path / "a.h5")
+    assert (code, (tmp_path / "a.h5").exists()) == (2, False)
+    assert "a.txt does not say where its electrodes were. Expected their 8 names" in err
+    names = err.partition("--channels ")[2].strip().rstrip(".")
+    code, out, _ = run("import", tmp_path / "a.txt", "--channels", names, "-o", tmp_path / "a.h5")
+    assert code == 0
+    assert "8 channels Fp1 Fp2 C3 C4 T5 T6 O1 O2" in out
+    # What else is on the board needs no names.
+    code, out, _ = run(
+        "import", "openbci", tmp_path / "a.txt", "--sensor", "Accel Channel 0=BVP",
+        "--only", "ppg", "-o", tmp_path / "b.h5",
+    )  # fmt: skip
+    assert code == 0
+    assert "eeg (not wanted)" in out
 
 
 def test_import_refuses_options_that_the_kind_it_found_does_not_have(

@@ -21,10 +21,9 @@ from emodict_desk.importers.clock import (
     lost_samples,
     parse_time,
     start_and_times,
-    usual_rate_hz,
     utc_text,
 )
-from emodict_desk.importers.kinds import check_there, describe, kind_of
+from emodict_desk.importers.kinds import check_there, describe, kind_of, only_kind_of
 from emodict_desk.importers.labels import (
     electrode_name,
     is_electrode,
@@ -33,6 +32,7 @@ from emodict_desk.importers.labels import (
 )
 from emodict_desk.importers.spool import Growing, Spool
 from emodict_desk.recordings.account import Account, joined_attributes
+from emodict_desk.recordings.rate import usual_rate_hz
 
 RNG = np.random.default_rng(11)
 
@@ -216,7 +216,8 @@ def test_a_growing_column_knows_its_last_number() -> None:
     [
         ("1\t2\t3\n", "brainflow"),
         ("1\t2\n", None),
-        ("1\tb\t3\n", "csv"),
+        ("1\tb\t3\n", None),
+        ("a\tb\t3\n", "csv"),
         ("1,2\n", None),
         ("a,2\n", "csv"),
         ("a\n", None),
@@ -236,6 +237,11 @@ def test_a_growing_column_knows_its_last_number() -> None:
         ("Obj\x01", "embraceplus"),
         ("MATLAB", None),
         ("", None),
+        # Logs are no tables: OSC, packets of a radio, JSON.
+        ("1533059192.5\t/muse/eeg\t800.1\t805.2\n1533059192.6\t/muse/acc\t1\t2\n", None),
+        ("/muse/eeg, 800.1, 805.2, 799.9\n/muse/eeg, 801.1, 804.2, 797.9\n", None),
+        ("12:00:01.5,a0ff3c,in\n12:00:01.6,b1ee2d,out\n", None),
+        ('{"a": 1, "b": 2}\n', None),
     ],
 )
 def test_a_kind_of_file_is_told_by_how_it_begins(
@@ -400,3 +406,31 @@ def test_times_within_a_hundredth_of_a_period_lie_on_an_even_clock(
     times_s[50] += off_periods / 64
     start_s, uneven_s = start_and_times(times_s, 64.0)
     assert (start_s, uneven_s is None) == ((3.5, True) if even else (0.0, False))
+
+
+def test_a_file_of_two_kinds_is_refused_with_both(tmp_path: Path) -> None:
+    (tmp_path / "BVP.csv").write_text("1700000000\n64\n1\n")
+    (tmp_path / "a.avro").write_bytes(b"Obj\x01")
+    with pytest.raises(
+        RecordingError, match=r"could be of 2 kinds.*got e4, embraceplus"
+    ) as refusal:
+        only_kind_of(tmp_path)
+    for kind in ("e4", "embraceplus"):
+        assert f"emodict-session import {kind} '{tmp_path}'" in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [
+        (b"\xff\xd8\xff\xe0", "a picture"),
+        (b"\0\0\0 ftypmp42", "a video; `emodict-session faces`"),
+        (b"MATLAB 5.0 MAT-file", "a MATLAB file"),
+    ],
+)
+def test_what_no_importer_reads_is_not_asked_for_its_kind(
+    tmp_path: Path, content: bytes, what: str
+) -> None:
+    (tmp_path / "a").write_bytes(content)
+    with pytest.raises(RecordingError, match=what) as refusal:
+        only_kind_of(tmp_path / "a")
+    assert "KIND" not in str(refusal.value)

@@ -14,6 +14,7 @@ from tests.runtime.desk.written import write
 
 from emodict.errors import RecordingError
 from emodict.recording.electrodes import electrode_names
+from emodict_desk.importers.kinds import kind_of
 from emodict_desk.importers.plain_csv import read_csv
 from emodict_desk.importers.text import BLOCK_ROWS
 
@@ -519,12 +520,15 @@ def test_csv_decimals_may_have_a_comma_where_it_is_said(tmp_path: Path, separato
     )
     plain = write(tmp_path / "a.csv", "time;EDA;mood, maybe\n".replace(";", separator) + rows)
     path = write(tmp_path / "b.csv", "time, s;EDA;mood, maybe\n".replace(";", separator) + rows)
+    told = read_csv(plain)
+    assert "decimals: with a comma" in told.attributes["notes"]
     said = r"not a number.*with a point.*'0,00'. Say .*--decimal , \(of import csv\)"
     with pytest.raises(RecordingError, match=said):
-        read_csv(plain)
-    gsr = read_csv(path, time="time, s", decimal=",").signals["gsr"]
-    assert gsr.rate_hz == 4.0
-    np.testing.assert_array_equal(gsr.samples[:, 0], np.arange(40) / 8)
+        read_csv(plain, decimal=".")
+    for recording in (told, read_csv(path, time="time, s", decimal=",")):
+        gsr = recording.signals["gsr"]
+        assert gsr.rate_hz == 4.0
+        np.testing.assert_array_equal(gsr.samples[:, 0], np.arange(40) / 8)
     with pytest.raises(RecordingError, match="--decimal x is not a sign"):
         read_csv(path, decimal="x")
 
@@ -642,3 +646,100 @@ def test_csv_that_is_long_is_read_in_less_memory_than_its_samples_take(
     )
     # Samples take 2.6 MB. Times take 0.2 MB, a few copies of which are held against the even clock.
     assert peak < 2e6 < samples.shape[0] * samples.shape[1] * 4
+
+
+@pytest.mark.parametrize(
+    ("comments", "rows", "rate_hz"),
+    [
+        # As a "Simple Text Format" of OpenSignals' users writes it.
+        ("# Simple Text Format\n# Sampling Rate (Hz):= 1000.00\n# Labels:= BVP\n", "{n}\n", 1000.0),
+        ("# fs: 64 Hz\n# columns: BVP,button\n", "{n},0\n", 64.0),
+        ("# sample_rate = 0.5 kHz\n# marker;BVP\n", "0;{n}\n", 500.0),
+        ("#Sampling frequency,128\n#Channels,x,BVP,y\n", "1,{n},2\n", 128.0),
+    ],
+)
+def test_csv_comments_may_name_the_columns_and_the_rate(
+    tmp_path: Path, comments: str, rows: str, rate_hz: float
+) -> None:
+    path = write(tmp_path / "a.txt", comments + "".join(rows.format(n=n) for n in range(300)))
+    recording = read_csv(path)
+    ppg = recording.signals["ppg"]
+    np.testing.assert_array_equal(ppg.samples[:, 0], np.arange(300))
+    assert (ppg.rate_hz, ppg.timestamps_s) == (rate_hz, None)
+    notes = recording.attributes["notes"]
+    assert f"rate: {rate_hz:g} Hz, by the comments above the table" in notes
+    assert "BVP" in notes.partition(": by the comments above the table")[0]
+    assert kind_of(path) == "csv"
+
+
+def test_csv_a_rate_in_the_comments_stands_behind_times_and_what_is_asked(tmp_path: Path) -> None:
+    rows = "".join(f"{n / 50:.2f},{n}\n" for n in range(200))
+    path = write(tmp_path / "a.csv", f"# sampling rate: 64\ntime,BVP\n{rows}")
+    assert read_csv(path).signals["ppg"].rate_hz == 50.0
+    assert read_csv(path, rate=25.0).signals["ppg"].rate_hz == 25.0
+
+
+def test_csv_counts_of_an_adc_are_not_taken_for_a_unit(tmp_path: Path) -> None:
+    comments = "# Sampling Rate (Hz):= 100\n# Resolution:= 12\n# Labels:= EDA\n"
+    path = write(tmp_path / "a.txt", comments + "".join(f"{n}\n" for n in range(300)))
+    with pytest.raises(RecordingError, match=r"counts of 12 bits.*samples in uS.*--unit gsr=uS"):
+        read_csv(path)
+    assert read_csv(path, unit=["gsr=nS"]).signals["gsr"].unit == "nS"
+
+
+def test_csv_times_rounded_to_milliseconds_stand_on_the_even_clock(tmp_path: Path) -> None:
+    # At 256 Hz the steps are 3 and 4 ms.
+    rows = "".join(f"{1533059192.499 + n / 256:.3f},{n}\n" for n in range(2560))
+    ppg = read_csv(write(tmp_path / "a.csv", f"time,PPG\n{rows}")).signals["ppg"]
+    assert (ppg.rate_hz, ppg.timestamps_s) == (256.0, None)
+    jittering = np.arange(2560) / 256 + np.where(np.arange(2560) % 7, 0, 0.002)
+    rows = "".join(f"{at_s:.3f},1\n" for at_s in jittering)
+    ppg = read_csv(write(tmp_path / "b.csv", f"time,PPG\n{rows}")).signals["ppg"]
+    # Each is rounded by half a ms at most, and so is the first.
+    np.testing.assert_allclose(ppg.timestamps_s, jittering - jittering[0], atol=1.01e-3)
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+@pytest.mark.parametrize(
+    ("name", "written", "how"),
+    [
+        ("timestamp", lambda s: f"{1700000000 + s:.6f}", "Unix time in s"),
+        ("timestamp", lambda s: f"{(1700000000 + s) * 1e3:.3f}", "Unix time in ms"),
+        ("timestamp", lambda s: f"{round((1700000000 + s) * 1e6)}", "Unix time in us"),
+        ("time", lambda s: f"2023-11-14T22:13:{20 + s:09.6f}Z", "ISO 8601"),
+    ],
+)
+def test_csv_of_times_however_written_has_the_same_rate_and_start(
+    tmp_path: Path, separator: str, name: str, written: Callable[[float], str], how: str
+) -> None:
+    rows = "".join(f"{written(n / 100)}{separator}{n}\n" for n in range(300))
+    recording = read_csv(write(tmp_path / "a.csv", f"{name}{separator}PPG\n{rows}"))
+    assert (recording.signals["ppg"].rate_hz, recording.start_time) == (
+        100.0,
+        "2023-11-14T22:13:20Z",
+    )
+    assert recording.signals["ppg"].timestamps_s is None
+    assert how in recording.attributes["notes"]
+
+
+def test_csv_lines_of_words_above_the_header_are_read_over_and_may_name_the_rate(
+    tmp_path: Path,
+) -> None:
+    # As EmotivPRO exports it.
+    head = "title:rest, start timestamp:1600000000.5, headset type:EPOCX, sampling rate:eeg_128\n"
+    names = "EEG.Counter,EEG.Interpolated,EEG.AF3,EEG.O1,EEG.RawCq,MarkerIndex\n"
+    rows = "".join(f"{n % 128},0,{4100 + n},{4200 - n},0,\n" for n in range(300))
+    recording = read_csv(write(tmp_path / "a.csv", head + names + rows))
+    eeg = recording.signals["eeg"]
+    assert (eeg.channel_names, eeg.rate_hz) == (("AF3", "O1"), 128.0)
+    np.testing.assert_array_equal(eeg.samples[:, 0], 4100 + np.arange(300))
+    timed = "".join(f"{n / 50:.2f};{n}\n" for n in range(200))
+    path = write(tmp_path / "b.csv", f"Recorder X\nPerson;S01\n\nZeit;BVP\n{timed}")
+    assert read_csv(path).signals["ppg"].rate_hz == 50.0
+
+
+def test_csv_a_column_of_another_signal_is_not_renamed_in_silence(tmp_path: Path) -> None:
+    rows = "".join(f"{n / 50:.2f},{n}\n" for n in range(200))
+    path = write(tmp_path / "a.csv", f"time,ECG\n{rows}")
+    notes = read_csv(path, columns=["ppg=ECG"]).attributes["notes"]
+    assert "column ECG is taken for ppg, as asked; its name says otherwise" in notes

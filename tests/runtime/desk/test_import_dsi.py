@@ -263,3 +263,72 @@ def test_dsi_a_counter_that_counts_nothing_or_has_holes_is_said(tmp_path: Path) 
         recording = read_dsi(write(tmp_path / "a.csv", header + rows))
         assert said in recording.attributes["notes"]
         assert recording.signals["eeg"].sequence is None
+
+
+# As DSI-Streamer 1.08 writes it, made up but for its spelling.
+HEADER_1_08 = [
+    "# Sample_Frequency_(Hz) =,300,,,",
+    "# Filter_Delay_(ms) =,43.3,,,",
+    "# Sensor_Data_Units =,uV,,,",
+    "# Headset_Name =,DSI-24 SN:0042,,,",
+    "# Date =,5/11/2024,,,",
+    "# Time =,09:30:05,,,",
+    "# Patient_ID =,P11 F 01-JAN-1990 Somebody,,,",
+    "# Comments =,,,,",
+    "# Reference location:,Pz,,,",
+]
+COLUMNS_1_08 = "Time,P3,CM,X1,Trigger,Time_Offset,ADC_Status,ADC_Sequence,Event,Comments"
+
+
+def test_dsi_1_08_header_is_read_by_its_meaning_and_free_inputs_are_not_eeg(tmp_path: Path) -> None:
+    values = dsi_file(tmp_path / "a.csv", header=HEADER_1_08, columns=COLUMNS_1_08)
+    recording = read_dsi(tmp_path / "a.csv")
+    eeg = recording.signals["eeg"]
+    assert (eeg.rate_hz, eeg.unit, eeg.reference, eeg.channel_names) == (300.0, "uV", "Pz", ("P3",))
+    np.testing.assert_allclose(eeg.samples[:, 0], values[:, 0], rtol=2**-24, atol=0.51e-4)
+    assert (recording.start_time, recording.device) == ("2024-05-11T09:30:05", "DSI-24")
+    assert "CM X1 (not an electrode)" in recording.attributes["left_out"]
+    assert "notes" not in recording.attributes
+
+
+@pytest.mark.parametrize(
+    ("patient", "subject"),
+    [("P11 F 01-JAN-1990 Somebody", "P11"), ("X X 01-JAN-1990 X", "a"), ("F 01-JAN-1990", "a")],
+)
+def test_dsi_subject_is_the_code_of_the_person_and_never_sex_or_birth_date(
+    tmp_path: Path, patient: str, subject: str
+) -> None:
+    dsi_file(tmp_path / "a.csv", header=[*HEADER_1_08[:6], f"# Patient_ID =,{patient}"])
+    recording = read_dsi(tmp_path / "a.csv")
+    assert recording.subject_id == subject
+    assert "1990" not in str(recording)
+
+
+@pytest.mark.parametrize(
+    ("lines", "start"),
+    [
+        (["# Date =,5/11/2024", "# Time =,9:30:05"], "2024-05-11T09:30:05"),
+        (["# Record_ID =,Startdate 11-MAY-2024 X X X", "# Time =,9:30:05"], "2024-05-11T09:30:05"),
+        (["# Date =,31/11/2024", "# Time =,9:30:05"], ""),
+        (["# Date =,5/11/2024"], ""),
+    ],
+)
+def test_dsi_start_is_the_date_in_the_american_order_or_with_the_months_name(
+    tmp_path: Path, lines: list[str], start: str
+) -> None:
+    dsi_file(tmp_path / "a.csv", header=["# Sample Rate,300", *lines])
+    assert read_dsi(tmp_path / "a.csv").start_time == start
+
+
+def test_dsi_the_real_header_of_1_08_is_understood(shared_cases: Path) -> None:
+    path = shared_cases / "01_dsi_streamer_1.08_header" / "dsi_streamer.csv"
+    recording = read_dsi(path)
+    eeg = recording.signals["eeg"]
+    rows = [line.split(",") for line in path.read_text().splitlines() if line[0].isdigit()]
+    at = path.read_text().splitlines()[15].split(",").index("P3")
+    assert (eeg.rate_hz, eeg.unit, eeg.reference, eeg.sequence) == (300.0, "uV", "Pz", None)
+    np.testing.assert_array_equal(eeg.samples[:, 0], np.float32([row[at] for row in rows]))
+    assert not {"CM", "X1", "X2", "X3"} & {*eeg.channel_names}
+    assert (recording.start_time, recording.device) == ("2018-01-02T11:28:18", "DSI-24")
+    assert recording.subject_id == "dsi_streamer"
+    assert [(e.onset_s, e.description) for e in recording.events] == [(0, "Start Data Acquisition")]

@@ -410,9 +410,50 @@ def test_files_may_overlap_by_two_seconds(tmp_path: Path, overlap_s: float, take
 def test_a_rate_is_the_sensors_own_to_a_hundredth(
     tmp_path: Path, bvp_hz: float, eda_hz: float, said: str
 ) -> None:
-    path = avro_file(tmp_path / "day", bvp_hz=bvp_hz, eda_hz=eda_hz)
+    # Long enough for a rate that is more than an estimate over few samples.
+    path = avro_file(tmp_path / "day", seconds=200, bvp_hz=bvp_hz, eda_hz=eda_hz)
     if said:
         with pytest.raises(RecordingError, match=said):
             read_embraceplus(path)
     else:
         assert read_embraceplus(path).signals["ppg"].rate_hz == 64.0
+
+
+def test_the_rate_of_a_short_file_is_an_estimate_and_samples_stay_at_the_sensors_own(
+    tmp_path: Path,
+) -> None:
+    # 40 samples in 10 s, of which the device counted half a one too many: 4.05 Hz.
+    gsr = read_embraceplus(avro_file(tmp_path / "day", eda_hz=4.05)).signals["gsr"]
+    assert (gsr.rate_hz, gsr.timestamps_s, gsr.sample_count) == (4.0, None, 40)
+    with pytest.raises(RecordingError, match=r"another sampling rate.*4 Hz, got 4\.2"):
+        read_embraceplus(avro_file(tmp_path / "other", eda_hz=4.2))
+
+
+def test_one_file_of_a_folder_that_cannot_be_read_is_left_out_and_named(tmp_path: Path) -> None:
+    folder = tmp_path / "day"
+    for start in (0, 10, 20):
+        avro_file(folder, start, first=64 * start)
+    bad = folder / f"1-1-100_{START_US // 1000000 + 10}.avro"
+    bad.write_bytes(bad.read_bytes()[:500])
+    recording = read_embraceplus(folder)
+    ppg = recording.signals["ppg"]
+    np.testing.assert_allclose(ppg.timestamps_s, ppg.samples[:, 0] / 64, atol=1e-6)
+    assert f"{bad.name} (is cut off or damaged: " in recording.attributes["left_out"]
+    for file in folder.glob("*.avro"):
+        file.write_bytes(file.read_bytes()[:500])
+    with pytest.raises(RecordingError, match=f"{START_US // 1000000}.avro is cut off or damaged"):
+        read_embraceplus(folder)
+
+
+def test_the_real_files_of_ten_seconds_are_one_recording_with_a_pause(shared_cases: Path) -> None:
+    folder = shared_cases / "06_embraceplus_short_files"
+    recording = read_embraceplus(folder)
+    expected: list[float] = []
+    for file in sorted(folder.glob("*.avro")):
+        with file.open("rb") as handle:
+            expected += next(iter(fastavro.reader(handle)))["rawData"]["eda"]["values"]
+    gsr = recording.signals["gsr"]
+    np.testing.assert_array_equal(gsr.samples[:, 0], np.float32(expected))
+    assert gsr.rate_hz == 4.0
+    # By timestampStart of the two files, 1764754394.619854 and 1764754536.026816.
+    assert np.diff(gsr.timestamps_s).max() == pytest.approx(141.406962 - 39 / 4, abs=1e-3)

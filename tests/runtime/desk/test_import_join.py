@@ -201,7 +201,7 @@ def test_a_second_file_of_no_kind_or_of_one_that_is_none_is_refused(tmp_path: Pa
     (tmp_path / "a").write_bytes(b"what")
     with contextlib.ExitStack() as stack:
         with pytest.raises(
-            RecordingError, match=r"cannot be read.*a file that starts with b'what'.*--with-kind"
+            RecordingError, match=r"cannot be told.*a file that starts with b'what'.*--with-kind"
         ):
             read_companion(tmp_path / "a", None, stack)
         with pytest.raises(RecordingError, match="--with-kind ecg is not a kind of recording"):
@@ -401,11 +401,11 @@ def test_starting_the_command_imports_no_reader_of_files() -> None:
         (["xdf", "xdf_examples/empty_streams.xdf"], "holds no stream of EEG, PPG or GSR"),
         (
             ["opensignals", "opensignals_h5/bvp_motion_artifact.h5"],
-            "holds no channel of a known sensor",
+            "holds no channel that emodict uses",
         ),
         (
             ["opensignals", "opensignals_h5/eeg_sample_closed_open_eyes.h5"],
-            "holds no channel of a known sensor",
+            "holds no channel that emodict uses",
         ),
     ],
 )

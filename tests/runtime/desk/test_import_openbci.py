@@ -169,6 +169,77 @@ def test_a_row_of_before_midnight_that_comes_just_behind_it_is_put_back(tmp_path
     assert eeg.sequence is None
 
 
+def test_a_ganglion_whose_packets_have_two_samples_is_placed_by_its_times(tmp_path: Path) -> None:
+    kept = [n for n in range(2000) if not 800 <= n < 1000]
+    values = openbci_file(
+        tmp_path / "a.txt", channels=4, rate=200, samples=kept, index=lambda n: n // 2 % 101
+    )
+    eeg = read_openbci(tmp_path / "a.txt").signals["eeg"]
+    np.testing.assert_array_equal(eeg.samples[:], values[kept].astype(np.float32))
+    assert (eeg.rate_hz, len(eeg.channel_names)) == (200.0, 4)
+    assert eeg.sequence is not None
+    # Times of arrival tell how many were lost, to a packet of eight rows.
+    assert abs(int(eeg.sequence[-1]) + 1 - 2000) <= 8
+
+
+def test_an_index_that_turns_at_127_loses_nothing(tmp_path: Path) -> None:
+    openbci_file(tmp_path / "a.txt", 6, index=lambda n: n % 128)
+    recording = read_openbci(tmp_path / "a.txt")
+    assert recording.signals["eeg"].sequence is None
+    assert "not used" not in recording.attributes["notes"]
+
+
+def test_what_hangs_on_a_pin_is_taken_when_it_is_said(tmp_path: Path) -> None:
+    openbci_file(tmp_path / "a.txt", 1)
+    lines = (tmp_path / "a.txt").read_text().splitlines()
+    # Acceleration's three columns are the pins A5 to A7 in the analogue mode: 0.070, 0.378, -0.922.
+    recording = read_openbci(tmp_path / "a.txt", sensor=["A5=BVP,A6=EDA:10"])
+    ppg, gsr = recording.signals["ppg"], recording.signals["gsr"]
+    assert len(lines) == 6 + 1000
+    np.testing.assert_array_equal(ppg.samples[:], np.full((1000, 1), np.float32(0.070)))
+    np.testing.assert_allclose(gsr.samples[:], np.full((1000, 1), 3.78), rtol=2**-22)
+    assert (ppg.rate_hz, ppg.unit, gsr.unit) == (250.0, "a.u.", "uS")
+    notes = read_openbci(tmp_path / "a.txt", sensor=["A6=EDA"]).attributes["notes"]
+    assert "gsr: the numbers of A6 are taken for uS as they are" in notes
+
+
+def test_a_pin_of_version_6_is_its_analogue_channel_or_a_name_of_the_header(tmp_path: Path) -> None:
+    head = header(6, 8, 250).rpartition("%")[0] + (
+        "%Board = OpenBCI_GUI$BoardCytonSerial\nSample Index, "
+        + ", ".join(f"EXG Channel {i}" for i in range(8))
+        + ", Accel Channel 0, Accel Channel 1, Accel Channel 2, Not Used, Digital Channel 0 (D11), "
+        "Digital Channel 1 (D12), Digital Channel 2 (D13), Digital Channel 3 (D17), Not Used, "
+        "Digital Channel 4 (D18), Analog Channel 0, Analog Channel 1, Analog Channel 2, "
+        "Timestamp, Marker Channel, Timestamp (Formatted)\n"
+    )
+    rows = "".join(
+        f"{n % 256}{', 1.0' * 8}{', 0' * 10}, {n}, {2 * n}, {3 * n}, "
+        f"{UNIX_S * 1000 + 4 * n:.0f}, 0, {clock(n, 250)}\n"
+        for n in range(500)
+    )
+    path = write(tmp_path / "a.txt", head + rows)
+    for pin, times in (("A5", 1), ("A7", 3), ("Analog Channel 1", 2)):
+        ppg = read_openbci(path, sensor=[f"{pin}=BVP"]).signals["ppg"]
+        np.testing.assert_array_equal(ppg.samples[:, 0], times * np.arange(500))
+
+
+@pytest.mark.parametrize(
+    ("sensor", "said"),
+    [
+        ("A9=BVP", r"--sensor A9=\.\.\..*has no such pin.*A5, A6, A7"),
+        ("A5=ECG", "--sensor A5=ECG names no sensor"),
+        ("A5=EDA:x", "--sensor A5=EDA:x names no sensor"),
+        ("A5=EDA,A6=GSR", "--sensor A6=GSR names no sensor"),
+    ],
+)
+def test_a_pin_or_sensor_that_is_not_there_is_refused(
+    tmp_path: Path, sensor: str, said: str
+) -> None:
+    openbci_file(tmp_path / "a.txt", 3)
+    with pytest.raises(RecordingError, match=said):
+        read_openbci(tmp_path / "a.txt", sensor=[sensor])
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [

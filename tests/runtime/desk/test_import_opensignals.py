@@ -4,6 +4,7 @@ counts of the ADC to physical units, counter to gaps.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,13 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
+from tests.runtime.desk.written import write
 from tests.runtime.recording.test_session import assert_other_threads_read
 
 from emodict.errors import RecordingError
 from emodict.features.spec import load_spec
 from emodict.recording.session import write_session
+from emodict_desk.importers.kinds import kind_of
 from emodict_desk.importers.opensignals import read_opensignals
 from emodict_desk.tables.table import table_from_recording
 
@@ -133,7 +136,7 @@ def test_a_raw_channel_is_taken_when_told_its_sensor(tmp_path: Path) -> None:
     path = add_device(tmp_path / "a.h5", sensors=("RAW", "CUSTOM"), bits=(16, 16))
     with pytest.raises(
         RecordingError,
-        match=r"no channel of a known sensor.*A1 \(RAW\), A2 \(CUSTOM\).*--sensor A1=BVP",
+        match=r"no channel that emodict uses.*A1 \(RAW\), A2 \(CUSTOM\).*--sensor A1=BVP",
     ):
         read_opensignals(path)
     recording = read_opensignals(path, sensor=["A1=EEG:O1,2=BVP"])
@@ -334,7 +337,7 @@ def test_other_and_damaged_files_are_refused(tmp_path: Path) -> None:
     with pytest.raises(RecordingError, match=r"cannot be read.*raw/channel_N"):
         read_opensignals(tmp_path / "b.h5")
     (tmp_path / "c.h5").write_text("# OpenSignals Text File Format\n")
-    with pytest.raises(RecordingError, match=r"export the \.h5 instead"):
+    with pytest.raises(RecordingError, match="holds nothing but comments"):
         read_opensignals(tmp_path / "c.h5")
     with h5py.File(add_device(tmp_path / "d.h5"), "r+") as file:
         del file[PLUX].attrs["sampling rate"]
@@ -404,3 +407,134 @@ def test_quality_ranks_a_pulse_at_rest_above_one_in_motion(shared_data: Path) ->
     assert len(motion) > 20
     assert rest.mean() > motion.mean() + 0.05
     assert np.median(rest) > np.median(motion)
+
+
+def txt_device(name: str = BITALINO, **said: Any) -> dict[str, Any]:
+    """What OpenSignals says of a device in the second line of a text file."""
+    usual = {
+        "sensor": ["EDABITREV"], "device name": name, "time": "13:28:43.110", "date": "2017-1-23",
+        "column": ["nSeq", "I1", "I2", "O1", "O2", "A3"], "channels": [3], "label": ["A3"],
+        "digital IO": [0, 0, 1, 1], "device": "bitalino_rev", "sampling rate": 100,
+        "resolution": [4, 1, 1, 1, 1, 10],
+    }  # fmt: skip
+    return {name: {**usual, **said}}
+
+
+def txt_file(
+    path: Path, rows: np.ndarray, devices: dict[str, Any] | None = None, *, end: str = "\t"
+) -> Path:
+    """A text file as OpenSignals writes it; `rows` are those of its columns."""
+    said = json.dumps(txt_device() if devices is None else devices)
+    head = f"# OpenSignals Text File Format. Version 1\n# {said}\n# EndOfHeader\n"
+    lines = ("\t".join(map(str, row)) + end for row in np.asarray(rows).tolist())
+    return write(path, head + "\n".join(lines) + "\n")
+
+
+def bitalino_rows(counts: np.ndarray, numbers: np.ndarray | None = None) -> np.ndarray:
+    """NSeq of four bits, two inputs (the first pressed from row 50 to 59), two outputs, counts."""
+    n = np.arange(len(counts))
+    rows = np.zeros((len(counts), 6), dtype=int)
+    rows[:, 0] = (n if numbers is None else numbers) % 16
+    rows[50:60, 1] = 1
+    rows[:, 3] = 1
+    rows[:, 5] = counts
+    return rows
+
+
+@pytest.mark.parametrize("end", ["\t", ""])
+def test_a_text_file_gives_units_start_and_buttons_as_its_description_says(
+    tmp_path: Path, end: str
+) -> None:
+    counts = np.arange(400) + 100
+    path = txt_file(tmp_path / "a.txt", bitalino_rows(counts), end=end)
+    recording = read_opensignals(path)
+    gsr = recording.signals["gsr"]
+    assert (gsr.rate_hz, gsr.unit, gsr.sequence) == (100.0, "uS", None)
+    # BITalino (r)evolution EDA data sheet: 0 to 25 uS over 10 bits.
+    np.testing.assert_allclose(gsr.samples[:, 0], counts / 1024 * 25, rtol=1e-6)
+    assert recording.start_time == "2017-01-23T13:28:43.110000"
+    pressed = [(e.onset_s, e.code, e.description) for e in recording.events]
+    assert pressed == [(0.5, 1, "I1 0 -> 1"), (0.6, 1, "I1 1 -> 0")]
+    assert kind_of(path) == "opensignals"
+
+
+def test_lost_rows_of_a_text_file_are_gaps_by_its_counter(tmp_path: Path) -> None:
+    kept = np.r_[0:200, 205:400]
+    rows = bitalino_rows(np.full(len(kept), 500), numbers=kept)
+    gsr = read_opensignals(txt_file(tmp_path / "a.txt", rows)).signals["gsr"]
+    np.testing.assert_array_equal(gsr.sequence, kept)
+
+
+def test_a_text_file_of_two_devices_has_the_columns_of_the_first_and_then_of_the_second(
+    tmp_path: Path,
+) -> None:
+    plux = {"sensor": ["BVP"], "column": ["nSeq", "DI", "CH1"], "channels": [1], "label": ["CH1"],
+            "digital IO": [0, 1], "device": "biosignalsplux", "resolution": [16],
+            "time": "13:28:43.610"}  # fmt: skip
+    first = bitalino_rows(np.full(400, 512))
+    second = np.stack([np.arange(400), np.zeros(400, int), np.arange(400) * 100], axis=1)
+    path = txt_file(
+        tmp_path / "a.txt", np.hstack([first, second]), {**txt_device(), **txt_device(PLUX, **plux)}
+    )
+    recording = read_opensignals(path)
+    np.testing.assert_allclose(recording.signals["gsr"].samples, 12.5)
+    ppg = recording.signals["ppg"]
+    np.testing.assert_allclose(ppg.samples[:, 0], np.arange(400) * 100 / 65536, rtol=1e-6)
+    assert ppg.start_offset_s == 0.5
+
+
+def test_a_sensor_that_the_file_knows_is_not_renamed_in_silence(tmp_path: Path) -> None:
+    path = add_device(tmp_path / "a.h5", sensors=("ECG",))
+    with pytest.raises(RecordingError, match="no channel that emodict uses") as refusal:
+        read_opensignals(path)
+    assert "--sensor" not in str(refusal.value)
+    notes = read_opensignals(path, sensor=["A1=BVP"]).attributes["notes"]
+    assert "A1 (ECG) is taken for ppg, as asked; the file says otherwise" in notes
+
+
+@pytest.mark.parametrize(
+    ("head", "said"),
+    [
+        ("# {not json", "the description of the devices cannot be read"),
+        ("# {}", "cannot be read: it names no device"),
+        ('# {"a": {"column": ["nSeq", "A1"]}}', "cannot be read"),
+        ('# {"a": {"column": ["nSeq", "A1"], "sampling rate": 0}}', "do not fit one another"),
+        ('# {"a": {"column": ["nSeq"], "sampling rate": 100}}', "the rows do not fit"),
+        ('# {"a": {"column": ["nSeq", "A1"], "sampling rate": 100}}', "no channel that emodict"),
+        ('# {"a": {"column": 5, "sampling rate": 100}}', "cannot be read"),
+    ],
+)
+def test_a_text_file_whose_description_says_too_little_is_refused(
+    tmp_path: Path, head: str, said: str
+) -> None:
+    path = write(tmp_path / "a.txt", f"# OpenSignals Text File Format\n{head}\n1\t2\t\n")
+    with pytest.raises(RecordingError, match=said):
+        read_opensignals(path)
+
+
+@pytest.mark.parametrize(
+    ("file", "modality", "full"),
+    # BITalino EDA: 25 uS over 10 bits; BVP a share of 16 bits.
+    [("bvp.txt", "ppg", 1 / 65536), ("eda_bitalino_rev.txt", "gsr", 25 / 1024)],
+)
+def test_the_real_text_files_equal_their_counts_in_physical_units(
+    shared_cases: Path, file: str, modality: str, full: float
+) -> None:
+    path = shared_cases / "08_opensignals_txt" / file
+    signal = read_opensignals(path).signals[modality]
+    rows = [line.split() for line in path.read_text().splitlines() if line[0] != "#"]
+    np.testing.assert_allclose(
+        signal.samples[:, 0], np.array([float(row[-1]) for row in rows]) * full, rtol=1e-6
+    )
+    assert (signal.rate_hz, signal.sequence) == (1000.0, None)
+
+
+def test_the_real_accelerometer_is_not_taken_for_skin(shared_data: Path) -> None:
+    path = shared_data / "opensignals_txt" / "opensignals_bitalino.txt"
+    with pytest.raises(RecordingError, match=r"Expected EDA, EEG or BVP, got A5 \(ACCBITREV\)"):
+        read_opensignals(path)
+    ppg = read_opensignals(path, sensor=["A5=BVP"]).signals["ppg"]
+    rows = [line.split() for line in path.read_text().splitlines() if line[0] != "#"]
+    expected = np.array([float(row[5]) for row in rows]) / 1024
+    np.testing.assert_allclose(ppg.samples[:, 0], expected, rtol=1e-6)
+    assert ppg.rate_hz == 100.0

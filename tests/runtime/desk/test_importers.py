@@ -13,7 +13,7 @@ from typing import Any
 import edfio
 import numpy as np
 import pytest
-from tests.reliability.fuzz.importers import FILES
+from tests.reliability.fuzz.importers import FILES, FOLDERS, beside_of
 
 from emodict.errors import EmodictError, MissingDependencyError, RecordingError
 from emodict.recording.session import open_session, write_session
@@ -73,6 +73,25 @@ def test_e4_names_default_to_the_folder_and_say_what_was_left_out(e4_folder: Pat
     assert recording.attributes["left_out"] == "TEMP.csv"
     named = read_e4(e4_folder, subject_id="anna", session_id="monday")
     assert (named.subject_id, named.session_id) == ("anna", "monday")
+
+
+def test_e4_the_only_tags_file_is_the_tags_whatever_it_is_called(e4_folder: Path) -> None:
+    plain = read_e4(e4_folder).events
+    (e4_folder / "tags.csv").rename(e4_folder / "tags_S07.csv")
+    recording = read_e4(e4_folder)
+    assert recording.events == plain
+    assert recording.attributes["notes"] == "events: tags_S07.csv"
+    (e4_folder / "tags_S08.csv").write_text("1644226071.25\n")
+    assert read_e4(e4_folder).events == ()
+    assert "tags_S07.csv, tags_S08.csv" in read_e4(e4_folder).attributes["left_out"]
+
+
+def test_e4_the_real_folder_with_named_tags_has_their_events(shared_cases: Path) -> None:
+    folder = shared_cases / "13_e4_tags_named" / "S01"
+    start_s = float((folder / "EDA.csv").read_text().split()[0])
+    pressed = [float(line) - start_s for line in (folder / "tags_S01.csv").read_text().split()]
+    assert len(pressed) > 0
+    assert [event.onset_s for event in read_e4(folder).events] == pressed
 
 
 def test_e4_without_a_bvp_file_gives_what_is_there(e4_folder: Path) -> None:
@@ -301,7 +320,7 @@ def test_edf_what_is_not_named_by_a_place_is_left_out_beside_what_is(tmp_path: P
     recording = read_edf(tmp_path / "a.edf")
     assert recording.signals["eeg"].channel_names == ("AF3", "T7", "AFF1h")
     for name in ("INTERPOLATED", "RAW_CQ", "CQ_AF3", "CQ_CMS", "DIG DTRIG"):
-        assert f"{name} (no EEG)" in recording.attributes["left_out"]
+        assert name in recording.attributes["left_out"].partition(" (not EEG, EDA or PPG)")[0]
 
 
 def test_edf_voltages_are_eeg_where_none_is_named_by_a_place(tmp_path: Path) -> None:
@@ -320,7 +339,7 @@ def test_edf_places_are_bare_of_the_dots_that_fill_them_up(tmp_path: Path) -> No
 
 def test_edf_says_which_signals_it_left_out_and_why(edf_file: Path) -> None:
     left_out = read_edf(edf_file).attributes["left_out"]
-    assert left_out == "EEG Cz-Pz (100 Hz), Trigger (no EEG), ECG (no EEG)"
+    assert left_out == ("Trigger, ECG (not EEG, EDA or PPG), EEG Cz-Pz (100 Hz)")
 
 
 def test_edf_eeg_in_an_unknown_unit_is_refused_by_name(tmp_path: Path) -> None:
@@ -362,7 +381,9 @@ def test_edf_eeg_whose_limits_are_equal_has_no_unit_and_is_left_out(
     assert recording.signals["eeg"].channel_names == ("P3",)
     assert recording.attributes["left_out"] == "EEG P4 (not calibrated)"
     without_calibration(path, which, signals=2, column=0)
-    with pytest.raises(RecordingError, match="no EEG channel is calibrated"):
+    with pytest.raises(
+        RecordingError, match="no channel is calibrated, so its samples have no unit"
+    ):
         read_edf(path)
 
 
@@ -370,8 +391,108 @@ def test_edf_without_eeg_says_what_it_holds(tmp_path: Path) -> None:
     edfio.Edf([edf_signal("ECG", noise(1)), edf_signal("SpO2", noise(2), unit="%")]).write(
         tmp_path / "a.edf"
     )
-    with pytest.raises(RecordingError, match=r"holds no EEG.*ECG \(uV\), SpO2 \(%\)"):
+    with pytest.raises(RecordingError, match=r"holds no EEG, EDA or PPG.*ECG \(uV\), SpO2 \(%\)"):
         read_edf(tmp_path / "a.edf")
+
+
+def test_edf_skin_and_pulse_are_taken_each_at_its_rate_and_a_monitors_numbers_are_not(
+    tmp_path: Path,
+) -> None:
+    skin, pulse = np.linspace(2, 3, 80), np.sin(np.arange(640) / 10)
+    signals = [
+        edf_signal("EEG Cz", noise(1)),
+        edf_signal("EDA", skin, rate_hz=8, unit="uS", limits=(0, 10)),
+        edf_signal("Pleth", pulse, rate_hz=64, unit="", limits=(-1, 1)),
+        edf_signal("Pulse", np.full(10, 70), rate_hz=1, unit="bpm", limits=(0, 200)),
+    ]
+    edfio.Edf(signals).write(tmp_path / "a.edf")
+    recording = read_edf(tmp_path / "a.edf")
+    gsr, ppg = recording.signals["gsr"], recording.signals["ppg"]
+    assert [(s.rate_hz, s.unit) for s in (gsr, ppg)] == [(8.0, "uS"), (64.0, "a.u.")]
+    # EDF holds 16 bits over the physical range.
+    np.testing.assert_allclose(gsr.samples[:, 0], skin, atol=10 / 65535)
+    np.testing.assert_allclose(ppg.samples[:, 0], pulse, atol=2 / 65535)
+    assert recording.signals["eeg"].channel_names == ("Cz",)
+    assert recording.attributes["left_out"] == "Pulse (not EEG, EDA or PPG)"
+
+
+def test_edf_skin_resistance_becomes_conductance_and_is_said(tmp_path: Path) -> None:
+    signal = edf_signal("GSR", np.full(80, 250.0), rate_hz=8, unit="kOhm", limits=(0, 500))
+    edfio.Edf([signal]).write(tmp_path / "a.edf")
+    recording = read_edf(tmp_path / "a.edf")
+    # 1 / 250 kOhm is 4 uS; 16 bits over 500 kOhm.
+    np.testing.assert_allclose(recording.signals["gsr"].samples, 4.0, rtol=500 / 65535 / 250)
+    assert recording.attributes["notes"] == "gsr: given in kOhm, turned into uS"
+
+
+def test_bdf_has_24_bits_and_its_status_line_the_triggers(tmp_path: Path) -> None:
+    status = np.zeros(10 * RATE_HZ)
+    status[300:330] = 7  # a second after the start
+    status[900:] = 2**16 + 12  # of which the lower 16 bits are the trigger
+    # Physical limits equal to the digital ones: the numbers of the line are its samples.
+    limits = (-8388608.0, 8388607.0)
+    signals = [
+        edfio.BdfSignal(noise(1), RATE_HZ, label="Cz", physical_dimension="uV",
+                        physical_range=(-262144.0, 262143.0)),
+        edfio.BdfSignal(status, RATE_HZ, label="Status", physical_dimension="Boolean",
+                        physical_range=limits),
+    ]  # fmt: skip
+    edfio.Bdf(signals).write(tmp_path / "a.bdf")
+    recording = read_edf(tmp_path / "a.bdf")
+    eeg = recording.signals["eeg"]
+    assert (eeg.channel_names, eeg.rate_hz, eeg.unit) == (("Cz",), RATE_HZ, "uV")
+    step_uv = 524287 / (2**24 - 1)
+    np.testing.assert_allclose(eeg.samples[:, 0], noise(1), atol=step_uv)
+    assert [(e.onset_s, e.code) for e in recording.events] == [(1.0, 7), (3.0, 12)]
+    assert kind_of(tmp_path / "a.bdf") == "edf"
+
+
+def test_edf_the_code_of_the_person_is_never_the_sex_or_the_birth_date(tmp_path: Path) -> None:
+    for sex, code in (("F", "X"), ("M", "M")):
+        patient = edfio.Patient(code=code, sex=sex, birthdate=datetime.date(1990, 1, 1))
+        edfio.Edf([edf_signal("Cz", noise(1))], patient=patient).write(tmp_path / "a.edf")
+        recording = read_edf(tmp_path / "a.edf")
+        assert recording.subject_id == "a"
+        assert "1990" not in str(recording)
+
+
+@pytest.mark.parametrize(
+    ("case", "channels", "left_out"),
+    [
+        ("04_edf_emotiv_cq_as_eeg/epoc.edf",
+         "AF3 F7 F3 FC5 T7 P7 O1 O2 P8 T8 FC6 F4 F8 AF4", ("INTERPOLATED", "RAW_CQ", "CQ_AF3")),
+        ("10_bdf/mne_test_bdf_stim_channel.bdf", "C3 C4 Cz", ("Status",)),
+        ("11_edf_dig_dtrig/mne_test_edf_stim_channel.edf",
+         "Fp1 Fp2 F7 F3 Fz F4 F8 T3 C3 Cz C4 T4 T5 P3 Pz P4 T6 O1 O2",
+         ("REF_EEG REF_EEG", "DIG DTRIG", "EOG VEOG_I", "ECG ECG1")),
+    ],
+)  # fmt: skip
+def test_edf_of_the_real_cases_the_electrodes_alone_are_eeg(
+    shared_cases: Path, case: str, channels: str, left_out: tuple[str, ...]
+) -> None:
+    recording = read_edf(shared_cases / case)
+    eeg = recording.signals["eeg"]
+    assert eeg.channel_names == tuple(channels.split())
+    assert all(name in recording.attributes["left_out"].split(" (")[0] for name in left_out)
+    # The same file by edfio's own description of it: digital counts to the physical range.
+    read = edfio.read_bdf if case.endswith(".bdf") else edfio.read_edf
+    signal = next(
+        s for s in read(shared_cases / case).signals if s.label.endswith(channels.split()[0])
+    )
+    low, high = signal.physical_range
+    gain = (high - low) / (signal.digital_max - signal.digital_min)
+    expected = low + gain * (signal.digital.astype(float) - signal.digital_min)
+    # float32 of values up to 2**18 uV, and edfio's sum in another order.
+    np.testing.assert_allclose(eeg.samples[:, 0], expected, rtol=2**-22, atol=1e-3)
+
+
+def test_edf_of_opensignals_gives_its_eda(shared_cases: Path) -> None:
+    recording = read_edf(shared_cases / "07_edf_eda_refused" / "eda.edf")
+    gsr = recording.signals["gsr"]
+    signal = edfio.read_edf(shared_cases / "07_edf_eda_refused" / "eda.edf").signals[0]
+    assert (gsr.rate_hz, gsr.unit) == (100.0, "uS")
+    np.testing.assert_allclose(gsr.samples[:, 0], signal.data, rtol=2**-23)
+    assert (recording.subject_id, recording.device) == ("eda", "channeller")
 
 
 def test_edf_bipolar_channels_that_share_an_electrode_are_refused(tmp_path: Path) -> None:
@@ -403,7 +524,7 @@ def test_edf_discontinuous_is_refused(edf_file: Path) -> None:
 def test_edf_that_is_no_edf_is_refused_with_what_it_is(tmp_path: Path) -> None:
     for content, sentence in (
         (b"\x89HDF\r\n\x1a\n", "is not an EDF file.*HDF"),
-        (b"\xffBIOSEMI", "got a BDF file"),
+        (b"\xffBIOSEMI rubbish", "cannot be read"),
         (b"", "got an empty file"),
         (b"0       rubbish", "cannot be read"),
     ):
@@ -426,14 +547,16 @@ def test_every_importer_opens_its_help_with_a_whole_sentence() -> None:
     for form in IMPORTERS.values():
         assert form.help.endswith(".")
         for option in form.options:
-            assert option.help.endswith(".")
+            assert option.help.endswith((".", "]"))
 
 
 @pytest.mark.parametrize("kind", FILES)
 def test_subject_and_session_are_called_as_the_user_says(kind: str, tmp_path: Path) -> None:
     path = tmp_path / FILES[kind][0]
     FILES[kind][1](path)
-    source = tmp_path if kind == "e4" else path
+    for name, content in beside_of(kind)().items():
+        (tmp_path / name).write_bytes(content)
+    source = tmp_path if kind in FOLDERS else path
     named = IMPORTERS[kind].read(source, subject_id="anna", session_id="monday")
     assert (named.subject_id, named.session_id) == ("anna", "monday")
     plain = IMPORTERS[kind].read(source)
@@ -441,13 +564,15 @@ def test_subject_and_session_are_called_as_the_user_says(kind: str, tmp_path: Pa
     assert plain.session_id not in ("", "monday")
 
 
-@pytest.mark.parametrize("kind", [kind for kind in FILES if kind != "e4"])
+@pytest.mark.parametrize("kind", [kind for kind in FILES if kind not in FOLDERS])
 def test_a_file_of_every_other_kind_is_refused_with_its_own(kind: str, tmp_path: Path) -> None:
     name, write = FILES[kind]
-    path = tmp_path / (name if kind == "dmer" else f"a.{kind}")
+    by_ending = ("dmer", "mne", "acqknowledge", "polar")
+    path = tmp_path / (name if kind in by_ending else f"a.{kind}")
     write(path)
     for other in IMPORTERS:
-        if other in (kind, "csv", "brainflow"):
+        # Those that take any table, or whatever MNE reads.
+        if other == kind or IMPORTERS[other].takes_any:
             continue
         with pytest.raises(EmodictError) as refusal:
             IMPORTERS[other].read(path)

@@ -280,6 +280,15 @@ def test_timestamps_that_belie_the_rate_are_a_warning(flawless: Path) -> None:
     )
 
 
+def test_timestamps_rounded_to_milliseconds_do_not_belie_the_rate(flawless: Path) -> None:
+    # At 75 Hz the steps are 13 and 14 ms, and the middle one says 76.9 Hz.
+    def change(file: Any) -> None:
+        file["signals/ppg"].attrs["sampling_rate"] = 75.0
+        file["signals/ppg"].create_dataset("timestamps", data=(np.arange(2000) / 75).round(3))
+
+    assert not any("timestamps come at" in text for _, text in changed(flawless, change))
+
+
 def test_of_times_that_cannot_be_the_command_that_repairs_them_is_named(flawless: Path) -> None:
     findings = changed(
         flawless,

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from emodict.features.plausible import Watch, doubts_of
-from emodict.features.quality import _pulse_bins
+from emodict.features.quality import pulse_bins
 from emodict.recording import Recording, Signal, open_session
 from emodict.recording.electrodes import ELECTRODES
 from emodict_desk.importers import e4
@@ -192,12 +192,12 @@ def test_pieces_of_any_length_and_gaps_keep_no_tables_of_their_own(
 ) -> None:
     watch = Watch("ppg", 100.0, "a.u.", ["ppg"])
     beats = pulse(100, 600)
-    tables = _pulse_bins.cache_info().currsize
+    tables = pulse_bins.cache_info().currsize
     for start in range(0, 50_000, 611):
         piece = beats[start : start + 500 + start % 97].copy()
         piece[rng.integers(len(piece))] = np.nan if start % 2 else 0.5
         watch.push(piece)
-    assert _pulse_bins.cache_info().currsize <= tables + 1
+    assert pulse_bins.cache_info().currsize <= tables + 1
 
 
 def test_a_modality_that_is_not_in_the_table_is_not_doubted() -> None:

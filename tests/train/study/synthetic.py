@@ -52,12 +52,14 @@ def data(
         source=source,
         simulated=simulated,
         table=None,
+        stimulus=np.full(people * trials * windows, ""),
     )
 
 
 def taken(study: StudyData, rows: np.ndarray) -> StudyData:
     """Some rows of data, in any order."""
-    arrays = {name: getattr(study, name)[rows] for name in ("X", "D", "trial", "subject")}
+    names = ("X", "D", "trial", "subject", "stimulus")
+    arrays = {name: getattr(study, name)[rows] for name in names}
     return dataclasses.replace(study, **arrays)
 
 

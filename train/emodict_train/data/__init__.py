@@ -14,7 +14,7 @@ from emodict_desk.tables.table import FeatureTable, no_parts, read_table
 from emodict_train.data.copies import Source, without_copies
 from emodict_train.data.dmer import is_dmer_folder, read_dmer_folder
 from emodict_train.data.edl import read_edl
-from emodict_train.data.sessions import read_session
+from emodict_train.data.sessions import is_of_data_set, read_of_data_set, read_session
 
 OnFile = Callable[[Path, int, int], None]
 
@@ -32,7 +32,8 @@ def read_training_data(
 
     Args:
         paths: session.h5 files or folders of them; .npz tables; the .mat sample; DMER subject
-            folders or a folder of those; EDL tables (.csv).
+            folders or a folder of those; people of other data sets, or a folder of those; EDL
+            tables (.csv).
         spec_id: the features to compute from sessions,
             emodict-1 unless told otherwise; tables bring their own.
         part: which part of a .mat sample that holds several.
@@ -63,7 +64,7 @@ def _spec_of_sessions(
     files: Sequence[Path], spec_id: str | None, sensors: Sensors
 ) -> FeatureSpec | None:
     """The features to compute from sessions; None where there are only tables."""
-    if any(file.suffix == ".h5" for file in files):
+    if any(file.suffix == ".h5" or is_of_data_set(file) for file in files):
         return sensors.of(load_spec(spec_id or DEFAULT_SPEC_ID))
     if spec_id is None:
         return None
@@ -91,11 +92,16 @@ def expand_paths(path: Path) -> list[Path]:
         return [path]
     if is_dmer_folder(path):
         return [path]
-    inside = sorted(path.glob("*.h5")) or sorted(filter(is_dmer_folder, path.iterdir()))
+    if is_of_data_set(path):
+        return [path]
+    inside = sorted(path.glob("*.h5")) or [
+        entry for entry in sorted(path.iterdir()) if is_dmer_folder(entry) or is_of_data_set(entry)
+    ]
     if not inside:
         raise InputError(
             f"There is nothing to train on in the folder {path}",
-            expected="session.h5 files, or DMER subject folders with datas.mat and eegfea.mat",
+            expected="session.h5 files, DMER subject folders with datas.mat and eegfea.mat, "
+            "or people of another data set that emodict reads (docs/datasets.md)",
             fix="Name a folder that holds them itself, or the files one by one",
         )
     return inside
@@ -107,6 +113,8 @@ def _read_one(
     if path.suffix == ".h5" and spec is not None:
         # Chosen before anything is computed: what is not wanted need not be in the recording.
         return read_session(path, spec)
+    if spec is not None and is_of_data_set(path):
+        return read_of_data_set(path, spec)
     return Source(path, sensors.of(_read_ready_made(path, part=part)))
 
 

@@ -54,13 +54,16 @@ def read_dmer_folder(folder: Path) -> FeatureTable:
             fix=COPY_AGAIN,
         )
     rows = {name: ready_made_rows(values) for name, values in aligned.items()}
+    videos = np.char.add("video", np.char.zfill(which.astype(str), 2))
     return FeatureTable(
         windows=assemble(spec, np.arange(len(which), dtype=np.float64), rows),
         emotions=DMER_EMOTIONS,
         labels=labels[which],
         subject=np.full(len(which), folder.name),
-        trial=np.char.add("video", np.char.zfill(which.astype(str), 2)),
+        trial=videos,
         source=folder.name,
+        # All people of DMER saw the same videos.
+        stimulus=videos,
     )
 
 

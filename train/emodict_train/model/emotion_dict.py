@@ -170,10 +170,19 @@ def _attention(parameters: nn.MultiheadAttention, asking: Tensor, asked: Tensor)
             (asking, asked, asked), weights.chunk(3), biases.chunk(3), strict=True
         )
     )
-    attention = torch.softmax(query * width**-0.5 @ key.transpose(-1, -2), dim=-1)
+    attention = _softmax(query * width**-0.5 @ key.transpose(-1, -2))
     attention = functional.dropout(attention, parameters.dropout, parameters.training)
     mixed: Tensor = parameters.out_proj((attention @ value).transpose(1, 2).flatten(-2))
     return mixed
+
+
+def _softmax(x: Tensor) -> Tensor:
+    """Over the last axis, of a dozen numbers.
+
+    Along the first axis torch computes whole vectors of softmaxes at once, along the last one
+    after the other: for a dozen numbers this takes a tenth to a third of the time.
+    """
+    return torch.softmax(x.movedim(-1, 0), dim=0).movedim(0, -1)
 
 
 class Dictionary(nn.Module):

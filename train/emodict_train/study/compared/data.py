@@ -47,6 +47,7 @@ class StudyData:
         subject: (rows,) names.
         source: where the rows come from, for tables and messages.
         simulated: some rows come from simulated people.
+        stimulus: (rows,) what was shown or done, by one name in all people; "" where it is unknown.
         table: the rows as tokens, which EmotionDict is trained on; None: they have none, and
             nothing is known of trials and subjects.
     """
@@ -60,6 +61,7 @@ class StudyData:
     source: str
     simulated: bool
     table: FeatureTable | None
+    stimulus: NDArray[np.str_]
 
     def __len__(self) -> int:
         return len(self.X)
@@ -83,6 +85,8 @@ class StudyData:
             digest.update(f"{array.shape}".encode())
             digest.update(np.ascontiguousarray(array).tobytes())
         digest.update("\x1f".join(self.subject.tolist()).encode())
+        if self.stimulus.any():
+            digest.update("\x1f".join(self.stimulus.tolist()).encode())
         return digest.hexdigest()[:16]
 
 
@@ -145,6 +149,7 @@ def from_table(table: FeatureTable) -> StudyData:
         source=table.source,
         simulated=table.simulated,
         table=table,
+        stimulus=table.stimulus,
     )
 
 
@@ -217,4 +222,5 @@ def _from_arrays(arrays: Mapping[str, NDArray[Any]], path: Path) -> StudyData:
         source=path.name,
         simulated=False,
         table=None,
+        stimulus=np.full(len(X), ""),
     )

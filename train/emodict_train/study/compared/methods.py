@@ -14,6 +14,7 @@ from emodict_train.study.compared.ablations import PAPER, ROBUST, Block, blocks_
 from emodict_train.study.compared.network_method import EmotionDictMethod, NeuralRivalMethod
 from emodict_train.study.compared.networks import Variant
 from emodict_train.study.compared.rival_method import ONE_STEP_RIVALS, rival_methods
+from emodict_train.study.compared.stimulus_mean import StimulusMean, has_shared_stimuli
 from emodict_train.study.compared.task import Candidate, Method
 
 if TYPE_CHECKING:
@@ -51,6 +52,8 @@ def methods_for(data: StudyData, options: StudyOptions, protocol: str) -> tuple[
                 name, sizing.few(GRIDS[name]), options.seeds, sizing.epochs(RIVAL_EPOCHS),
                 z_score=data.table is not None, device=options.device,
             ))  # fmt: skip
+    if has_shared_stimuli(data):
+        methods.append(StimulusMean())
     if data.table is not None:
         methods += [_paper(sizing), _robust(sizing), *_ablations(data, sizing)]
     return tuple(methods)

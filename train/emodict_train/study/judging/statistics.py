@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from emodict.results.metrics import LARGER_IS_BETTER, METRICS, distribution_metrics
 from emodict_train.study.compared.ablations import OURS, is_variant
+from emodict_train.study.compared.stimulus_mean import STIMULUS_MEAN
 from emodict_train.study.judging.results import Predictions, Results, Score
 
 if TYPE_CHECKING:
@@ -29,6 +30,8 @@ Float64Array = NDArray[np.float64]
 Indices = NDArray[np.intp]
 
 MEAN_LABEL = "mean label"
+# They see no signals, and are no rivals.
+BASELINES = (MEAN_LABEL, STIMULUS_MEAN)
 CONFIDENCE = 0.95
 RESAMPLES = 10_000
 # Below this an interval over people would say more of the bootstrap than of them.
@@ -422,13 +425,13 @@ def holm(p: Float64Array) -> Float64Array:
 
 
 def best_rival(found: ClusterKL) -> str | None:
-    """The method of the lowest KL that is neither EmotionDict nor the mean label;
+    """The method of the lowest KL that is neither EmotionDict nor a baseline;
     None where there is none.
 
     It is found on the very rows it is then compared on, which flatters it:
     an advantage over it is safe to report.
     """
-    rivals = [method for method in found.methods if method not in (*OURS, MEAN_LABEL)]
+    rivals = [method for method in found.methods if method not in (*OURS, *BASELINES)]
     return min(rivals, key=lambda method: float(found.of(method).mean()), default=None)
 
 

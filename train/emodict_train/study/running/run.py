@@ -29,7 +29,7 @@ from emodict_train.study.compared.protocols import (
 )
 from emodict_train.study.compared.task import HasLatents, Latents, Method
 from emodict_train.study.judging.results import Predictions, Results
-from emodict_train.study.judging.statistics import MEAN_LABEL
+from emodict_train.study.judging.statistics import BASELINES
 from emodict_train.study.running.cells import CELLS_FOLDER, CellStore, Finished, software
 from emodict_train.study.running.lock import LOCK_FILE, locked
 from emodict_train.study.running.pool import workers
@@ -227,7 +227,7 @@ def _folds(data: StudyData, protocol: str, options: StudyOptions) -> tuple[Fold,
 
 
 def choose_methods(methods: Methods, names: Sequence[str]) -> Methods:
-    """For each protocol those of these names, in the order of the tables, and the mean label.
+    """For each protocol those of these names, in the order of the tables, and the baselines.
 
     With an ablation come the runs that it shares with another, such as its reference.
 
@@ -247,8 +247,8 @@ def choose_methods(methods: Methods, names: Sequence[str]) -> Methods:
         )
     asked = {name.casefold() for name in names}
     shared = (method for block in BLOCKS if block.key in asked for method in block.shared.values())
-    # No honest table omits the mean label.
-    wanted = (*names, *shared, MEAN_LABEL) if names else ()
+    # No honest table omits them.
+    wanted = (*names, *shared, *BASELINES) if names else ()
     return {
         protocol: tuple(m for m in own if not wanted or any(_is_named(m, name) for name in wanted))
         for protocol, own in methods.items()

@@ -14,7 +14,7 @@ from emodict_desk.page import html_page
 from emodict_desk.page import write_page as write_html
 from emodict_train.study.compared.ablations import OURS
 from emodict_train.study.judging.results import Results
-from emodict_train.study.judging.statistics import MEAN_LABEL, clusters_of
+from emodict_train.study.judging.statistics import BASELINES, clusters_of
 from emodict_train.study.showing.figures import DrawnFigure
 from emodict_train.study.showing.figures.canvas import (
     PROTOCOL_TITLES,
@@ -37,7 +37,9 @@ _READING = (
     "shows where whole trials, or whole people, are held out: read these first.",
     "The mean label is the average label of the training rows, whatever the signals say. "
     "A method that does not beat "
-    "it has learned nothing that carries over.",
+    "it has learned nothing that carries over. "
+    "The stimulus mean, where people had the same films or conditions, is what the others "
+    "answered to the same one: a method that does not beat it may have learned the film alone.",
     "Hyper-parameters and the number of epochs were chosen inside the training rows of each "
     "fold, by splits of the "
     "same kind as the protocol's (the ablations of when training stops choose theirs otherwise). "
@@ -219,7 +221,7 @@ def _table(table: Table) -> str:
 
 def _row(table: Table, row: Sequence[Cell]) -> str:
     name = row[0].text
-    kind = ' class="own"' if name in OURS else ' class="level"' if name == MEAN_LABEL else ""
+    kind = ' class="own"' if name in OURS else ' class="level"' if name in BASELINES else ""
     cells = "".join(f"<td>{_cell(table, cell)}</td>" for cell in row[1:])
     return f'<tr{kind}><th scope="row">{_cell(table, row[0])}</th>{cells}</tr>'
 

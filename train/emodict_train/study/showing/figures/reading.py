@@ -7,16 +7,16 @@ from numpy.typing import NDArray
 
 from emodict_train.study.compared.ablations import OURS, PAPER, ROBUST
 from emodict_train.study.judging.results import Predictions, Results
-from emodict_train.study.judging.statistics import MEAN_LABEL, cluster_kl, compared_methods
+from emodict_train.study.judging.statistics import BASELINES, cluster_kl, compared_methods
 
 Float64Array = NDArray[np.float64]
 Indices = NDArray[np.intp]
 
 
 def best_rivals(results: Results, protocol: str, count: int) -> tuple[str, ...]:
-    """The rivals with the smallest KL under this protocol, best first; the mean label is none."""
+    """The rivals with the smallest KL under this protocol, best first; a baseline is none."""
     found = cluster_kl(results, protocol, compared_methods(results, protocol))
-    rivals = [method for method in found.methods if method not in (*OURS, MEAN_LABEL)]
+    rivals = [method for method in found.methods if method not in (*OURS, *BASELINES)]
     return tuple(sorted(rivals, key=lambda method: float(found.of(method).mean()))[:count])
 
 

@@ -15,8 +15,8 @@ from emodict_train.study.compared.ablations import OURS, Block, blocks_for, is_v
 from emodict_train.study.compared.protocols import PROTOCOLS
 from emodict_train.study.judging.results import Results, Score, scores
 from emodict_train.study.judging.statistics import (
+    BASELINES,
     CONFIDENCE,
-    MEAN_LABEL,
     RESAMPLES,
     ClusterKL,
     Comparison,
@@ -93,7 +93,11 @@ class _Maker:
         found = cluster_kl(self.results, protocol, compared_methods(self.results, protocol))
         tables = [self._ranking(protocol)]
         rival = best_rival(found)
-        for reference, key in ((MEAN_LABEL, "mean-label"), (rival, "best-rival")):
+        references = (
+            *((name, name.replace(" ", "-")) for name in BASELINES),
+            (rival, "best-rival"),
+        )
+        for reference, key in references:
             if reference in found.methods and len(found.methods) > 1:
                 tables.append(self._differences(protocol, found, str(reference), key))
         return [*tables, *(self._ablation(protocol, block) for block in self._blocks(protocol))]

@@ -1,0 +1,148 @@
+"""Ratings into a session: its trials, each with a distribution over the emotions rated."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emodict.errors import RecordingError
+from emodict.files.atomic import atomic_path
+from emodict.files.hdf5_writing import hdf5_to_write
+from emodict.recording.recording import Recording, Trials
+from emodict.recording.session import open_session, write_trials
+from emodict_desk.ratings.table import read_ratings
+from emodict_desk.recordings.ratings import Judged, Ratings, judge
+from emodict_desk.recordings.scores import Scale, label_attributes
+from emodict_desk.tables.stimuli import STIMULUS
+from emodict_desk.wording import count_of
+
+Float64Array = NDArray[np.float64]
+
+# Seconds of later times would be years: these count from 1970.
+_UNIX_S = 1e8
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """What a session was given."""
+
+    trials: Trials
+    attributes: dict[str, str]
+    said: tuple[str, ...]
+
+    def __str__(self) -> str:
+        names = ", ".join(self.trials.label_names)
+        what = f"{count_of(len(self.trials), 'trial')} labelled with {names}"
+        return "\n".join([*self.said, f"{what}, by {self.attributes['scores_to_shares']}"])
+
+
+def label_session(
+    source: Path, ratings: Path, out: Path, *, function: str = "share", scale: Scale | None = None
+) -> Labelled:
+    """Copy a session byte by byte and give the copy these labels; `out` may be the source itself.
+
+    Raises:
+        RecordingError: ratings that cannot be used or do not fit the session, a session that has
+            labels already and would lose them, or one that is still being written.
+    """
+    judged = judge(read_ratings(ratings), function=function, scale=scale)
+    with open_session(source) as recording:
+        _refuse(recording, source, out)
+        labelled = labelled_by(judged, recording, function)
+    with atomic_path(out) as part:
+        shutil.copyfile(source, part)
+        with hdf5_to_write(part, "r+") as file:
+            file.pop("trials", None)
+            write_trials(file, labelled.trials)
+            file.attrs.update(labelled.attributes)
+    return labelled
+
+
+def labelled_by(judged: Judged, recording: Recording, function: str) -> Labelled:
+    """The trials of judged ratings in this recording, and what its attributes say of them.
+
+    Raises:
+        RecordingError: times that are missing, or lie outside of the recording.
+    """
+    ratings = judged.ratings
+    start_s, stop_s = _times(ratings, recording)
+    trials = Trials(start_s, stop_s, ratings.trial, judged.shares, ratings.emotions)
+    said = (*judged.said, *_say_cut(trials, recording))
+    attributes = label_attributes(
+        function, f"{ratings.source}, {'; '.join(said)}".rstrip(", "), judged.scale
+    )
+    if ratings.stimulus_word:
+        attributes[STIMULUS] = ratings.stimulus_word
+    return Labelled(trials, attributes, said)
+
+
+def _refuse(recording: Recording, source: Path, out: Path) -> None:
+    has_labels = recording.trials is not None and recording.trials.distribution is not None
+    if has_labels and out.exists() and out.samefile(source):
+        raise RecordingError(
+            f"{source} has labels already, and they would be lost",
+            expected="a session without labels, or another file to write",
+            fix=f"-o {source.stem}-labelled.h5",
+        )
+    if "recording" in recording.attributes:
+        raise RecordingError(
+            f"{source} cannot be labelled: {recording.attributes['recording']}",
+            expected="a recording that was ended",
+            fix=f"Make a whole one of it: emodict-session repair '{source}' -o whole.h5",
+        )
+
+
+def _times(ratings: Ratings, recording: Recording) -> tuple[Float64Array, Float64Array]:
+    """Start and stop of each trial: of the table, or else of the session's trial of that name."""
+    start_s, stop_s = ratings.onset_s.copy(), ratings.stop_s.copy()
+    known = (
+        {}
+        if recording.trials is None
+        else {name: i for i, name in enumerate(recording.trials.trial_id)}
+    )
+    for i in np.flatnonzero(np.isnan(start_s) | np.isnan(stop_s)):
+        name = ratings.trial[i]
+        if name not in known or recording.trials is None:
+            raise RecordingError(
+                f"{ratings.source}: trial '{name}' has no onset and stop, "
+                "and the session has no trial of that name",
+                expected="seconds from the session's start in the columns onset and stop",
+                got=f"trials {', '.join(known)}" if known else "a session without trials",
+                fix="emodict-session label --template SESSION.h5 writes a table with times",
+            )
+        start_s[i], stop_s[i] = (
+            float(at[known[name]]) for at in (recording.trials.start_s, recording.trials.stop_s)
+        )
+    _check_within(ratings, start_s, recording.duration_s)
+    return start_s, stop_s
+
+
+def _check_within(ratings: Ratings, start_s: Float64Array, duration_s: float) -> None:
+    """Refuse a trial that starts before the session does, or after it ended."""
+    outside = np.flatnonzero((start_s < 0) | (start_s >= duration_s))
+    if not len(outside):
+        return
+    first = int(outside[0])
+    since_1970 = abs(start_s[first]) > _UNIX_S
+    raise RecordingError(
+        f"{ratings.source}: trial '{ratings.trial[first]}' is not in the recording",
+        expected=f"an onset of 0 to {duration_s:.1f} s from the session's start",
+        got=f"{start_s[first]:.15g}",
+        fix="Subtract the session's start (emodict-session inspect shows it): this counts from 1970"
+        if since_1970
+        else "Correct the onset",
+    )
+
+
+def _say_cut(trials: Trials, recording: Recording) -> Iterator[str]:
+    """A sentence for each trial that goes on after the recording has ended."""
+    for i in np.flatnonzero(np.asarray(trials.stop_s) > recording.duration_s + 1):
+        yield (
+            f"trial '{trials.trial_id[i]}' stops at {trials.stop_s[i]:.1f} s, "
+            f"and the recording ends at {recording.duration_s:.1f} s"
+        )

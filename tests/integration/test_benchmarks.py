@@ -1,0 +1,69 @@
+"""The table of speeds: what was measured under which kernels, and which promise was missed."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from benchmarks import __main__ as bench
+from benchmarks import table
+from benchmarks.result import Bound, Result
+from benchmarks.timing import interleaved
+
+
+def figures(*values: float, kept: bool = True) -> list[table.Figure]:
+    return [table.Figure("hour", value, "x", ">= 30", kept) for value in values]
+
+
+def test_a_cell_is_the_middle_run_between_the_least_and_the_largest() -> None:
+    own, haswell, _ = table.SETTINGS
+    page = table.rendered({"hour": {own: figures(41.26, 39.0, 52.0), haswell: figures(33.0)}})
+    assert page.splitlines()[-1] == (
+        "| hour | >= 30 | 41.3 x (39 to 52) | 33 x (33 to 33) | not run |"
+    )
+
+
+def test_a_promise_that_was_missed_in_one_run_is_marked() -> None:
+    own = next(iter(table.SETTINGS))
+    runs = [*figures(31.0, 33.0), *figures(29.0, kept=False)]
+    assert "31 x (29 to 33) **missed**" in table.rendered({"hour": {own: runs}})
+
+
+@pytest.mark.parametrize(
+    ("result", "value", "promise", "kept"),
+    [
+        (Result("a", 6.0, 2.0, at_least=3), 3.0, ">= 3", True),
+        (Result("a", 6.0, 2.0, at_least=3.1), 3.0, ">= 3.1", False),
+        # Where less was promised, the share of the other's time.
+        (Result("a", 6.0, 3.0, at_most=0.4), 0.5, "<= 0.4", False),
+        (Result("a", 6.0, 3.0), 2.0, "", True),
+        (Bound("a", 0.5, "sd", at_most=1), 0.5, "<= 1", True),
+    ],
+)
+def test_what_was_promised_is_judged_the_same_on_the_line_and_in_the_table(
+    result: Result | Bound, value: float, promise: str, kept: bool
+) -> None:
+    figure = table.Figure(**json.loads(table.as_json(table.Figure.of(result))))
+    assert (figure.value, figure.promise, figure.kept) == (value, promise, kept)
+    assert ("MISSED" in str(result)) == (not kept)
+
+
+def test_every_job_runs_in_every_round_and_the_first_round_is_not_counted() -> None:
+    calls: list[str] = []
+    jobs = {name: (lambda name=name: calls.append(name)) for name in "abc"}
+    seconds = interleaved(jobs, rounds=3, repeats={"b": 2})
+    assert list(seconds) == ["a", "b", "c"]
+    rounds = [calls[i : i + 4] for i in range(0, len(calls), 4)]
+    assert [sorted(each) for each in rounds] == [["a", "b", "b", "c"]] * 4
+
+
+def test_an_unknown_group_is_named_with_those_there_are(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert bench.main(["feature"]) == 2
+    assert "Unknown: feature. There are features, models" in capsys.readouterr().err
+
+
+def test_the_page_has_a_place_for_the_table() -> None:
+    text = table.PAGE.read_text(encoding="utf-8")
+    assert text.count(table.BEGIN) == text.count(table.END) == 1

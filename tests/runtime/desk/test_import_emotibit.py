@@ -1,0 +1,148 @@
+"""EmotiBit's raw packets, and the files that its DataParser makes of them."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from tests.runtime.desk.written import write
+
+from emodict.errors import RecordingError
+from emodict_desk.importers.emotibit import read_emotibit
+from emodict_desk.importers.kinds import kind_of
+
+RNG = np.random.default_rng(5)
+# Of EmotiBit's clock, at the first sample; EDA comes in packets of 3, light in packets of 5.
+FIRST_MS = 40_000.0
+EDA_HZ, PPG_HZ = 15.0, 25.0
+START = datetime.datetime(2022, 1, 30, 12, 3, 4, 500000)
+
+
+def eda_us(n: int) -> float:
+    return round(1.5 + n / 500, 6)
+
+
+def infrared(n: int) -> int:
+    return 120000 + n * 53 % 900
+
+
+def emotibit_file(
+    path: Path,
+    *,
+    seconds: int = 30,
+    lost_s: tuple[float, float] = (0.0, 0.0),
+    change: Callable[[list[str]], list[str]] | None = None,
+) -> Path:
+    """Packets as EmotiBit's firmware writes them; a packet bears the time of its last value.
+
+    Those between the two of `lost_s` never arrived. The computer said its time at second 2, and a
+    note came at second 5.
+    """
+    packets: list[tuple[float, str, list[Any]]] = []
+    for tag, rate_hz, count, value in (
+        ("EA", EDA_HZ, 3, eda_us), ("PI", PPG_HZ, 5, infrared), ("PR", PPG_HZ, 5, lambda n: 7),
+    ):  # fmt: skip
+        for first in range(0, round(seconds * rate_hz), count):
+            last = first + count - 1
+            values = [value(n) for n in range(first, last + 1)]
+            packets.append((last / rate_hz, tag, values))
+    said = START + datetime.timedelta(seconds=2)
+    packets += [
+        (2.0, "TL", [said.strftime("%Y-%m-%d_%H-%M-%S-%f")]),
+        (5.0, "UN", ["eyes closed"]),
+        (1.0, "T1", [33.1]),
+    ]
+    packets.sort(key=lambda packet: packet[0])
+    kept = [packet for packet in packets if not lost_s[0] <= packet[0] < lost_s[1]]
+    lines = [
+        f"{FIRST_MS + at_s * 1000:.3f},{number},{len(values)},{tag},1,100,"
+        + ",".join(map(str, values))
+        for number, (at_s, tag, values) in enumerate(kept)
+    ]
+    return write(path, "\n".join(change(lines) if change else lines) + "\n")
+
+
+def parsed_folder(folder: Path, *, seconds: int = 30, name: str = "first") -> Path:
+    """The DataParser's files: a row a value, LocalTimestamp in Unix time."""
+    folder.mkdir(exist_ok=True)
+    start_s = START.replace(tzinfo=datetime.timezone.utc).timestamp()
+    for tag, rate_hz, value in (("EA", EDA_HZ, eda_us), ("PI", PPG_HZ, infrared)):
+        header = (
+            "LocalTimestamp,EmotiBitTimestamp,PacketNumber,DataLength,TypeTag,ProtocolVersion,"
+            f"DataReliability,{tag}"
+        )
+        rows = (
+            f"{start_s + n / rate_hz:.6f},{FIRST_MS + n * 1000 / rate_hz:.3f},{n},3,{tag},1,100,"
+            f"{value(n)}"
+            for n in range(round(seconds * rate_hz))
+        )
+        write(folder / f"{name}_{tag}.csv", "\n".join([header, *rows]) + "\n")
+    return folder
+
+
+def test_raw_packets_give_skin_and_the_infrared_light_at_their_rates(tmp_path: Path) -> None:
+    path = emotibit_file(tmp_path / "a.csv")
+    recording = read_emotibit(path)
+    gsr, ppg = recording.signals["gsr"], recording.signals["ppg"]
+    assert (gsr.rate_hz, gsr.unit, ppg.rate_hz, ppg.unit) == (15.0, "uS", 25.0, "a.u.")
+    np.testing.assert_array_equal(gsr.samples[:, 0], np.float32([eda_us(n) for n in range(450)]))
+    np.testing.assert_array_equal(ppg.samples[:, 0], [infrared(n) for n in range(750)])
+    assert gsr.timestamps_s is None
+    assert ppg.timestamps_s is None
+    # The packets' times are whole microseconds.
+    assert recording.start_time[:22] == START.isoformat()[:22]
+    assert [(round(e.onset_s, 3), e.description) for e in recording.events] == [
+        (5.0, "eyes closed")
+    ]
+    assert recording.attributes["left_out"] == "PR (PI is taken of the lights), T1 (not used)"
+    assert kind_of(path) == "emotibit"
+
+
+def test_lost_packets_are_gaps(tmp_path: Path) -> None:
+    recording = read_emotibit(emotibit_file(tmp_path / "a.csv", lost_s=(10.0, 14.0)))
+    gsr = recording.signals["gsr"]
+    # The packets of EDA that end from 10 to 14 s: those of the values 150 to 209.
+    kept = np.r_[0:150, 210:450]
+    np.testing.assert_array_equal(gsr.samples[:, 0], np.float32([eda_us(n) for n in kept]))
+    np.testing.assert_allclose(gsr.timestamps_s, kept / EDA_HZ, atol=2e-3)
+    assert gsr.rate_hz == 15.0
+    assert "gsr: 60 samples lost, by the times" in recording.attributes["notes"]
+
+
+def test_damaged_packets_are_left_out_and_counted(tmp_path: Path) -> None:
+    def damaged(lines: list[str]) -> list[str]:
+        return [*lines[:20], lines[20][:9], "\x01\x02,,,", *lines[20:]]
+
+    recording = read_emotibit(emotibit_file(tmp_path / "a.csv", change=damaged))
+    assert "2 packets (damaged, the first in line 21)" in recording.attributes["left_out"]
+    assert recording.signals["gsr"].sample_count == 450
+
+
+def test_the_files_of_the_data_parser_are_one_recording(tmp_path: Path) -> None:
+    folder = parsed_folder(tmp_path / "parsed")
+    recording = read_emotibit(folder)
+    gsr, ppg = recording.signals["gsr"], recording.signals["ppg"]
+    np.testing.assert_array_equal(gsr.samples[:, 0], np.float32([eda_us(n) for n in range(450)]))
+    np.testing.assert_array_equal(ppg.samples[:, 0], [infrared(n) for n in range(750)])
+    assert (gsr.rate_hz, gsr.timestamps_s, ppg.rate_hz) == (15.0, None, 25.0)
+    assert recording.start_time == "2022-01-30T12:03:04.500000Z"
+    assert kind_of(folder) == kind_of(folder / "first_EA.csv") == "emotibit"
+    assert read_emotibit(folder / "first_EA.csv").modality_names == ("gsr",)
+
+
+def test_a_folder_of_two_recordings_is_refused(tmp_path: Path) -> None:
+    parsed_folder(parsed_folder(tmp_path / "parsed"), name="second")
+    with pytest.raises(RecordingError, match=r"several recordings of an EmotiBit.*first.*second"):
+        read_emotibit(tmp_path / "parsed")
+
+
+def test_what_holds_no_skin_and_no_pulse_is_refused(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.csv", "1000.0,1,1,T1,1,100,33.1\n")
+    with pytest.raises(RecordingError, match=r"no EDA or PPG of an EmotiBit.*got T1"):
+        read_emotibit(path)
+    with pytest.raises(RecordingError, match=r"cannot be read.*import csv"):
+        read_emotibit(write(tmp_path / "b.csv", "time,PPG\n0,1\n"))

@@ -1,0 +1,168 @@
+"""What MNE-Python reads: volts to microvolts, channels by type and name, annotations as events."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy.io import savemat
+from tests.runtime.desk.written import write
+
+from emodict.errors import MissingDependencyError, RecordingError
+from emodict_desk.importers.kinds import kind_of
+from emodict_desk.importers.mne_files import read_mne
+
+RNG = np.random.default_rng(11)
+RATE_HZ = 250.0
+VHDR = """Brain Vision Data Exchange Header File Version 1.0
+
+[Common Infos]
+DataFile={stem}.eeg
+MarkerFile={stem}.vmrk
+DataFormat=BINARY
+DataOrientation=MULTIPLEXED
+NumberOfChannels={count}
+SamplingInterval=4000
+
+[Binary Infos]
+BinaryFormat=IEEE_FLOAT_32
+
+[Channel Infos]
+{channels}
+"""
+VMRK = """Brain Vision Data Exchange Marker File, Version 1.0
+
+[Common Infos]
+DataFile={stem}.eeg
+
+[Marker Infos]
+Mk1=New Segment,,1,1,0,20240501093005250000
+Mk2=Stimulus,S  7,501,1,0
+Mk3=Comment,eyes closed,751,1,0
+"""
+# Name, reference and unit, as a BrainVision header has them.
+CHANNELS = (("Fp1", "FCz", "µV"), ("T7", "FCz", "µV"), ("HEOG", "FCz", "µV"), ("GSR", "", "µS"))
+
+
+def mne() -> Any:
+    return pytest.importorskip("mne", reason="mne is not installed")
+
+
+def brainvision(folder: Path, *, samples: int = 1000, stem: str = "a") -> np.ndarray:
+    """STEM.vhdr, STEM.vmrk and STEM.eeg; returns (samples, channels) in the units of the header."""
+    values = RNG.normal(0, 30, (samples, len(CHANNELS))).astype(np.float32)
+    values[:, 3] = 5 + np.arange(samples) / samples
+    channels = "\n".join(
+        f"Ch{i}={name},{reference},1.0,{unit}"
+        for i, (name, reference, unit) in enumerate(CHANNELS, 1)
+    )
+    (folder / f"{stem}.vhdr").write_text(
+        VHDR.format(count=len(CHANNELS), channels=channels, stem=stem), encoding="utf-8"
+    )
+    write(folder / f"{stem}.vmrk", VMRK.format(stem=stem))
+    (folder / f"{stem}.eeg").write_bytes(values.tobytes())
+    return values
+
+
+def test_brainvision_gives_electrodes_in_microvolts_skin_and_events(tmp_path: Path) -> None:
+    mne()
+    values = brainvision(tmp_path)
+    recording = read_mne(tmp_path / "a.vhdr")
+    eeg, gsr = recording.signals["eeg"], recording.signals["gsr"]
+    assert (eeg.channel_names, eeg.rate_hz, eeg.unit) == (("Fp1", "T7"), RATE_HZ, "uV")
+    assert eeg.reference == "FCz"
+    # To volts and back in float64, then float32.
+    np.testing.assert_allclose(eeg.samples[:], values[:, :2], rtol=2**-22)
+    np.testing.assert_allclose(gsr.samples[:, 0], values[:, 3], rtol=2**-22)
+    assert (gsr.rate_hz, gsr.unit) == (RATE_HZ, "uS")
+    events = [(event.onset_s, event.description) for event in recording.events]
+    # Marker positions count from 1.
+    assert events == [(2.0, "Stimulus/S  7"), (3.0, "Comment/eyes closed")]
+    assert recording.start_time == "2024-05-01T09:30:05.250000"
+    assert recording.attributes["left_out"] == "HEOG (not EEG, EDA or PPG)"
+    assert kind_of(tmp_path / "a.vhdr") == "mne"
+
+
+def test_fif_keeps_places_bad_channels_and_the_time_of_a_cut_recording(tmp_path: Path) -> None:
+    package = mne()
+    info = package.create_info(["Fz", "Cz", "BVP", "STI"], RATE_HZ, ["eeg", "eeg", "misc", "stim"])
+    samples = RNG.normal(0, 30e-6, (4, 2500))
+    samples[2] = np.sin(np.arange(2500) / 9)
+    samples[3] = 0
+    samples[3, 1500:1510] = 5
+    raw = package.io.RawArray(samples, info, first_samp=500, verbose="ERROR")
+    raw.set_montage(package.channels.make_standard_montage("standard_1020"))
+    raw.info["bads"] = ["Cz"]
+    raw.set_meas_date(datetime.datetime(2024, 5, 1, 9, 30, tzinfo=datetime.timezone.utc))
+    raw.info["subject_info"] = {"his_id": "P11", "sex": 2, "last_name": "Somebody"}
+    raw.save(tmp_path / "a_raw.fif", verbose="ERROR")
+    recording = read_mne(tmp_path / "a_raw.fif")
+    eeg, ppg = recording.signals["eeg"], recording.signals["ppg"]
+    # FIF holds single precision.
+    np.testing.assert_allclose(eeg.samples[:], samples[:2].T * 1e6, rtol=2**-22)
+    np.testing.assert_allclose(ppg.samples[:, 0], samples[2], rtol=2**-22)
+    assert recording.start_time == "2024-05-01T09:30:02Z"
+    assert [(e.onset_s, e.code) for e in recording.events] == [(6.0, 5)]
+    places = json.loads(recording.attributes["electrode_positions_m"])
+    expected = raw.get_montage().get_positions()["ch_pos"]["Fz"]
+    np.testing.assert_allclose(places["Fz"], expected, atol=1e-3)
+    assert "1 channel marked bad in the file: Cz; kept" in recording.attributes["notes"]
+    assert recording.subject_id == "a_raw"
+    assert "Somebody" not in str(recording)
+
+
+def test_eeglab_gives_its_channels_and_events(tmp_path: Path) -> None:
+    mne()
+    values = RNG.normal(0, 30, (2, 1000)).astype(np.float32)
+    labels = np.array([("Cz",), ("O1",)], dtype=[("labels", "O")])
+    events = np.array([("S1", 251.0)], dtype=[("type", "O"), ("latency", "O")])
+    eeg = {
+        "data": values, "srate": RATE_HZ, "nbchan": 2, "pnts": 1000, "trials": 1, "xmin": 0.0,
+        "chanlocs": labels, "event": events, "setname": "a", "epoch": [], "icawinv": [],
+        "icasphere": [], "icaweights": [], "ref": "common",
+    }  # fmt: skip
+    savemat(tmp_path / "a.set", {"EEG": eeg})
+    recording = read_mne(tmp_path / "a.set")
+    signal = recording.signals["eeg"]
+    assert (signal.channel_names, signal.rate_hz) == (("Cz", "O1"), RATE_HZ)
+    np.testing.assert_allclose(signal.samples[:], values.T, rtol=2**-22)
+    # Latencies count from 1.
+    assert [(event.onset_s, event.description) for event in recording.events] == [(1.0, "S1")]
+
+
+def test_what_holds_nothing_of_use_is_refused_by_its_channels(tmp_path: Path) -> None:
+    package = mne()
+    info = package.create_info(["ECG", "RESP"], RATE_HZ, ["ecg", "resp"])
+    raw = package.io.RawArray(np.zeros((2, 1000)), info, verbose="ERROR")
+    raw.save(tmp_path / "a_raw.fif", verbose="ERROR")
+    with pytest.raises(RecordingError, match=r"no EEG, EDA or PPG.*got ECG \(ecg\), RESP \(resp\)"):
+        read_mne(tmp_path / "a_raw.fif")
+
+
+def test_a_header_without_its_samples_and_a_damaged_file_are_refused(tmp_path: Path) -> None:
+    mne()
+    brainvision(tmp_path)
+    (tmp_path / "a.eeg").unlink()
+    with pytest.raises(RecordingError, match=r"cannot be read by MNE.*lie beside it"):
+        read_mne(tmp_path / "a.vhdr")
+    (tmp_path / "a.fif").write_bytes(bytes(100))
+    with pytest.raises(RecordingError, match="cannot be read by MNE"):
+        read_mne(tmp_path / "a.fif")
+    with pytest.raises(RecordingError, match="There is no file"):
+        read_mne(tmp_path / "nowhere.fif")
+    with pytest.raises(RecordingError, match=r"cannot be read.*import csv"):
+        read_mne(write(tmp_path / "a.csv", "time,PPG\n0,1\n"))
+
+
+def test_without_mne_it_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    brainvision(tmp_path)
+    monkeypatch.setitem(sys.modules, "mne", None)
+    with pytest.raises(MissingDependencyError, match=r"pip install 'emodict\[mne\]'"):
+        read_mne(tmp_path / "a.vhdr")
