@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from emodict.engine import Engine
 from emodict.engine.manifest import Manifest, Shapes
 from emodict.errors import ModelError, PersonError
-from emodict.features.extract import source_blocks, source_rate_hz, usable_modalities
+from emodict.features.extract import usable_modalities
 from emodict.features.quality import without_unusable
+from emodict.features.source import source_blocks, source_rate_hz
 from emodict.features.spec import FeatureSpec, ModalitySpec
 from emodict.features.stream import resampler_for
 from emodict.features.truth import truth_of_rows
