@@ -207,6 +207,10 @@ def _export_emotions(model: Path, options: ExportOptions) -> None:
     from emodict_train.model.checkpoint import load_checkpoint
 
     checkpoint, person = load_checkpoint(model), _person(options)
+    if options.raw or options.check_vectors is not None:
+        from emodict_export.raw import require_streaming
+
+        require_streaming(checkpoint.features)
     if options.raw:
         _export_raw(checkpoint, options, person)
     else:
@@ -216,11 +220,8 @@ def _export_emotions(model: Path, options: ExportOptions) -> None:
 
 
 def _export_raw(checkpoint: "Checkpoint", options: ExportOptions, person: "Person | None") -> None:
-    from emodict_export.raw import require_streaming
     from emodict_export.raw.export import export_raw
 
-    # Before windows are read for INT8.
-    require_streaming(checkpoint.features)
     precision, tokens = _precision(checkpoint, options), options.with_tokens
     _say_raw(export_raw(checkpoint, options.onnx, precision, person=person, with_tokens=tokens))
 

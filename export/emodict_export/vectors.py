@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -61,16 +61,29 @@ def fault_seconds(features: FeatureSpec, seconds: int, *, seed: int = 0) -> dict
     electrodes stand at up to 30 mV, drift and jump.
     """
     made = {}
-    for modality, rng in zip(
-        features.modalities,
-        np.random.default_rng(seed).spawn(len(features.modalities)),
-        strict=True,
-    ):
-        require_raw(modality)
+    for modality, rng in _generators(features, seed):
         samples = _signal(modality, rng, seconds)
         add_faults(modality, rng, samples)
         made[modality.name] = in_seconds(modality, samples)
     return made
+
+
+def clean_seconds(features: FeatureSpec, seconds: int, *, seed: int = 0) -> dict[str, Float32Array]:
+    """The same signals without a fault."""
+    return {
+        modality.name: in_seconds(modality, _signal(modality, rng, seconds))
+        for modality, rng in _generators(features, seed)
+    }
+
+
+def _generators(
+    features: FeatureSpec, seed: int
+) -> Iterator[tuple[ModalitySpec, np.random.Generator]]:
+    """A stream of randomness for each modality."""
+    for modality in features.modalities:
+        require_raw(modality)
+    generators = np.random.default_rng(seed).spawn(len(features.modalities))
+    return zip(features.modalities, generators, strict=True)
 
 
 def add_faults(modality: ModalitySpec, rng: np.random.Generator, samples: Float64Array) -> None:

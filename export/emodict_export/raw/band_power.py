@@ -28,7 +28,7 @@ MISSING = 1e30
 class _Second:
     """A second through filter, taper, DFT and bands, by matrices.
 
-    The state is relative to a level, the middle of the second before: a filter that lets no level
+    The state is relative to a level, the least sample of its second: a filter that lets no level
     through does not see it, and float32 keeps all its digits for what moves, be the electrode at
     30 mV.
 
@@ -57,8 +57,8 @@ def band_power_part(
     rows = b.add("Transpose", [name], f"{name}/rows", perm=[0, 2, 1])
     there = quality.inside(b, modality, rows, name)
     present = b.add("Where", [there, rows, b.scalar(MISSING)], f"{name}/present")
-    # The middle of this second's range is what the next one's state is relative to.
-    extent = quality.spread(b, present, name, centre=f"{NEXT}{name}_reference")
+    # The least sample of this second is what the next one's state is relative to.
+    extent = quality.spread(b, present, name, low=f"{NEXT}{name}_reference")
     lively = quality.lively(b, present, extent, (channels, samples), name)
     good = b.as_float(lively, f"{name}/good")
     if unmixing is not None:
@@ -120,14 +120,14 @@ def _without_level(
     """
     state = f"{STATE}{name}_filter"
     started = b.as_bool(f"{STATE}{name}_age", f"{name}/started")
-    step = b.add("Sub", [f"{STATE}{name}_reference", extent.centre], f"{name}/level_step")
+    step = b.add("Sub", [f"{STATE}{name}_reference", extent.low], f"{name}/level_step")
     # A filter that starts is in the state in which its first sample has always been there.
-    first = b.part(extent.centred, 2, 0, 1, f"{name}/first")
+    first = b.part(extent.above, 2, 0, 1, f"{name}/first")
     step = b.add("Where", [started, step, first], f"{name}/step")
     if unmixing is None:
-        taken = b.add("Concat", [extent.centred, step, state], f"{name}/taken", axis=2)
+        taken = b.add("Concat", [extent.above, step, state], f"{name}/taken", axis=2)
         return b.add("Mul", [taken, good], f"{name}/clean")
-    seen = b.add("Concat", [extent.centred, step], f"{name}/seen", axis=2)
+    seen = b.add("Concat", [extent.above, step], f"{name}/seen", axis=2)
     # Before they are mixed: what stands for missing samples is as large as float32 allows.
     seen = b.add("Mul", [seen, good], f"{name}/fit")
     seen = b.add("MatMul", [b.constant(f"{name}/unmixing", unmixing), seen], f"{name}/unmixed")

@@ -25,13 +25,14 @@ class Spread:
     """The range of each window, time being the last axis and kept: names of tensors.
 
     Attributes:
-        centre: the middle of the range.
-        centred: the samples without it, so that float32 keeps what moves, whatever the level.
+        low: the least sample.
+        above: how far the samples are above it. float32 keeps all that moves, whatever the level:
+            the difference of two of its numbers that are near one another is exact.
     """
 
     swing: str
-    centre: str
-    centred: str
+    low: str
+    above: str
 
 
 def inside(b: RawBuilder, modality: ModalitySpec, samples: str, name: str) -> str:
@@ -42,19 +43,17 @@ def inside(b: RawBuilder, modality: ModalitySpec, samples: str, name: str) -> st
     if lower == -upper:
         size = b.add("Abs", [samples], f"{name}/size")
         return b.add("LessOrEqual", [size, b.scalar(upper)], f"{name}/inside")
-    above = b.add("GreaterOrEqual", [samples, b.scalar(lower)], f"{name}/above")
-    below = b.add("LessOrEqual", [samples, b.scalar(upper)], f"{name}/below")
+    above = b.add("GreaterOrEqual", [samples, b.scalar(lower)], f"{name}/not_below")
+    below = b.add("LessOrEqual", [samples, b.scalar(upper)], f"{name}/not_above")
     return b.add("And", [above, below], f"{name}/inside")
 
 
-def spread(b: RawBuilder, window: str, name: str, *, centre: str = "") -> Spread:
-    """The range of (batch, ..., samples), all of them finite; its middle may be given a name."""
-    low = b.reduce("ReduceMin", window, -1, f"{name}/low")
+def spread(b: RawBuilder, window: str, name: str, *, low: str = "") -> Spread:
+    """The range of (batch, ..., samples), all of them finite; its least may be given a name."""
+    low = b.reduce("ReduceMin", window, -1, low or f"{name}/low")
     high = b.reduce("ReduceMax", window, -1, f"{name}/high")
     swing = b.add("Sub", [high, low], f"{name}/swing")
-    half = b.add("Mul", [swing, b.scalar(0.5)], f"{name}/half_swing")
-    centre = b.add("Add", [low, half], centre or f"{name}/centre")
-    return Spread(swing, centre, b.add("Sub", [window, centre], f"{name}/centred"))
+    return Spread(swing, low, b.add("Sub", [window, low], f"{name}/above"))
 
 
 def moving(b: RawBuilder, extent: Spread, name: str) -> str:
@@ -68,7 +67,9 @@ def lively(b: RawBuilder, window: str, extent: Spread, shape: tuple[int, ...], n
     A constant is at its rails throughout; so is, where a huge number stands for a sample that is
     missing, any window that misses one.
     """
-    far = b.add("Abs", [extent.centred], f"{name}/far")
+    half = b.add("Mul", [extent.swing, b.scalar(0.5)], f"{name}/half_swing")
+    far = b.add("Sub", [extent.above, half], f"{name}/from_middle")
+    far = b.add("Abs", [far], f"{name}/far")
     rail = b.add("Mul", [extent.swing, b.scalar(0.5 - RAIL_SHARE_OF_RANGE)], f"{name}/rail")
     at_rail = b.add("GreaterOrEqual", [far, rail], f"{name}/at_rail")
     count = b.reduce("ReduceSum", b.as_float(at_rail, f"{name}/ones"), -1, f"{name}/rail_count")
@@ -115,7 +116,7 @@ def pulse_score(b: RawBuilder, modality: ModalitySpec, extent: Spread, name: str
     pulses = bins.near.shape[1]
     peak = np.eye(len(bins.in_band))[:, bins.pulse]
     sums = np.concatenate([bins.in_band[:, None], peak, bins.near], axis=1)
-    parts = b.product(extent.centred, bins.dft, f"{name}/pulse_parts")
+    parts = b.product(extent.above, bins.dft, f"{name}/pulse_parts")
     squares = b.add("Mul", [parts, parts], f"{name}/pulse_squares")
     # Real and imaginary parts stand side by side.
     powers = b.product(squares, np.concatenate([sums, sums]), f"{name}/pulse_powers")

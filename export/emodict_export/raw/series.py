@@ -52,9 +52,9 @@ def series_of(b: RawBuilder, modality: ModalitySpec, extent: quality.Spread) -> 
     matrices, spectrum = _matrices(modality)
     if samples <= SHORT:
         whole = np.concatenate([*matrices, spectrum]).T
-        rows = b.product(extent.centred, whole, f"{name}/rows")
+        rows = b.product(extent.above, whole, f"{name}/rows")
         return b.reshape(rows, (-1, len(matrices) + 1, samples), f"{name}/series")
-    rows = _by_blocks(b, extent.centred, in_blocks(matrices), len(matrices), name)
+    rows = _by_blocks(b, extent.above, in_blocks(matrices), len(matrices), name)
     x = b.part(rows, 1, 0, 1, f"{name}/x")
     # Of the spectrum's real part one half mirrors the other.
     half = samples // 2 + 1

@@ -153,8 +153,8 @@ class _Figures:
         """The series, x and its spectrum with the level that was taken off."""
         level = np.zeros((len(self._rows), self._samples))
         level[0], level[-1, 0] = 1.0, self._samples
-        centre = self._b.reshape(self._extent.centre, (-1, 1, 1), self._at("level"))
-        added = self._add("Mul", [centre, self._constant("level_in", level)], "level_of_each")
+        low = self._b.reshape(self._extent.low, (-1, 1, 1), self._at("level"))
+        added = self._add("Mul", [low, self._constant("level_in", level)], "level_of_each")
         return self._add("Add", [self._series, added], "levelled")
 
     def _median(self, series: str, below: NDArray[np.int64]) -> str:

@@ -1,0 +1,121 @@
+"""The graph's verdict on windows at the very edge of each rule is that of features/quality.py."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from tests.export.raw.conftest import HEADBAND, WRIST, MakeCheckpoint
+
+from emodict.features.quality import assess
+from emodict.features.spec import ModalitySpec
+from emodict_export.raw.export import Run, onnxruntime_run, raw_onnx, run_seconds
+from emodict_export.vectors import in_seconds
+
+WALK = np.random.default_rng(0)
+
+
+@pytest.fixture(scope="module")
+def wrist(fitted: MakeCheckpoint) -> tuple[Run, object]:
+    graph, _ = raw_onnx(fitted(**WRIST))
+    return onnxruntime_run(graph), graph
+
+
+def noise(samples: int, channels: int = 1) -> np.ndarray:
+    """Multiples of 2^-10 around a level: every difference is exact in float32."""
+    return 20 + np.rint(WALK.normal(0, 2, (samples, channels)) * 1024) / 1024
+
+
+def edges(samples: int) -> Iterator[np.ndarray]:
+    """Windows of one channel that are just, and just not, stuck, saturated or constant."""
+    half = samples // 2
+    for length in (half - 1, half, half + 1, half + 2):
+        for start in (0, 1, half - 1, samples - length - 1, samples - length):
+            window = noise(samples)
+            window[start : start + length] = 20.5
+            yield window
+        for extreme in (10.0, 40.0):
+            window = noise(samples)
+            window[WALK.permutation(samples)[:length]] = extreme
+            yield window
+            # Within a hundredth of the range of an extreme, and just outside.
+            for share in (0.0095, 0.0105):
+                close = window.copy()
+                close[WALK.permutation(samples)[:length]] = extreme + share * (25 - extreme)
+                yield close
+    still = np.full((samples, 1), 20.0)
+    yield still
+    for at in (0, half, samples - 1):
+        moved = still.copy()
+        moved[at] += 1e-5
+        yield moved
+        gap = noise(samples)
+        gap[at] = np.nan
+        yield gap
+
+
+def judged(modality: ModalitySpec, window: np.ndarray) -> tuple[bool, float]:
+    valid, quality = assess(modality, window.astype(np.float32).astype(np.float64)[None])
+    return bool(valid[0]), float(quality[0])
+
+
+def test_a_pulse_at_every_edge_of_the_rules(
+    wrist: tuple[Run, object], fitted: MakeCheckpoint
+) -> None:
+    run, graph = wrist
+    features = fitted(**WRIST).features
+    modality = features.modality("ppg")
+    column, seen = features.modality_names.index("ppg"), set()
+    for window in edges(modality.window_samples):
+        seconds = {
+            "ppg": in_seconds(modality, window),
+            "gsr": np.full((5, 4, 1), np.nan, np.float32),
+        }
+        got = run_seconds(run, graph, seconds)  # type: ignore[arg-type]
+        valid, quality = judged(modality, window)
+        assert bool(got["valid"][4, column]) == valid
+        # The share of a power of which hardly any is a pulse's: float32 on sums of 500 squares.
+        assert got["quality"][4, column] == pytest.approx(quality, abs=1e-4)
+        seen.add(valid)
+    assert seen == {True, False}
+
+
+def test_brain_waves_at_every_edge_of_the_rules(fitted: MakeCheckpoint) -> None:
+    checkpoint = fitted(**HEADBAND)
+    modality = checkpoint.features.modality("eeg")
+    graph, _ = raw_onnx(checkpoint)
+    run = onnxruntime_run(graph)
+    for window in edges(modality.window_samples):
+        broken = noise(modality.window_samples, 4)
+        broken[:, 2:3] = window
+        # The filter has settled before; and whether it starts again afterwards is what it was told.
+        after = noise(modality.window_samples, 4)
+        before = noise(modality.window_samples, 4)
+        seconds = {"eeg": in_seconds(modality, np.concatenate([before, broken, after]))}
+        got = run_seconds(run, graph, seconds)
+        valid, quality = judged(modality, broken)
+        assert got["valid"][:, 0].tolist() == [0, valid, valid]
+        assert got["quality"][1, 0] == pytest.approx(quality, abs=1e-6)
+
+
+@pytest.mark.parametrize("value", [0.001, 100.0, 0.00099, 100.1, -1.0, np.nan, np.inf, -np.inf])
+def test_skin_conductance_at_the_ends_of_its_range(
+    wrist: tuple[Run, object], fitted: MakeCheckpoint, value: float
+) -> None:
+    run, graph = wrist
+    features = fitted(**WRIST).features
+    modality = features.modality("gsr")
+    samples = np.full((20, 1), 5.0)
+    samples[7] = value
+    got = run_seconds(
+        run,
+        graph,  # type: ignore[arg-type]
+        {
+            "gsr": in_seconds(modality, samples),
+            "ppg": np.full((5, 100, 1), np.nan, np.float32),
+        },
+    )
+    # 0.001 as a float32 lies above the limit by its rounding; 100 is itself.
+    expected = 0.001 <= value <= 100.0
+    assert bool(got["valid"][4, features.modality_names.index("gsr")]) == expected

@@ -1,0 +1,186 @@
+"""A raw graph run on a recording gives the rows of the same model that begins at features."""
+
+from __future__ import annotations
+
+import dataclasses
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from subprocess import CompletedProcess
+
+import numpy as np
+import pytest
+from benchmarks.fixtures import untrained_checkpoint
+from tests.recordings import noise_recording
+from tests.stand_in import cuda_core
+from tests.stand_in.plans import put_in_place, write_plan
+
+from emodict.engine import open_engine
+from emodict.errors import ModelError, PersonError
+from emodict.predict import predict
+from emodict.predict.person import Baseline, Person, write_person
+from emodict.recording.recording import Recording
+from emodict.recording.session import write_session
+from emodict.results.prediction import Prediction
+from emodict_export.export import export_onnx
+from emodict_export.raw.export import export_raw
+from emodict_export.vector_files import write_vectors
+
+ROOT = Path(__file__).resolve().parents[2]
+Run = Callable[..., "CompletedProcess[str]"]
+WRIST, ALL = ("gsr", "ppg"), ("eeg", "gsr", "ppg", "video")
+
+
+@pytest.fixture(scope="session")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """wrist.onnx, wrist.raw.onnx, all.onnx and all.raw.onnx of the same random weights."""
+    folder = tmp_path_factory.mktemp("raw")
+    for name, modalities in (("wrist", WRIST), ("all", ALL)):
+        checkpoint = untrained_checkpoint(modalities)
+        export_onnx(checkpoint, folder / f"{name}.onnx")
+        export_raw(checkpoint, folder / f"{name}.raw.onnx")
+    return folder
+
+
+def broken_recording() -> Recording:
+    """Noise with gaps and a channel at its end stop; PPG and GSR at other rates than the spec's."""
+    recording = noise_recording(seconds=70, seed=3)
+    rng, signals = np.random.default_rng(3), dict(recording.signals)
+    for name, rate_hz in (("eeg", 300.0), ("ppg", 64.0), ("gsr", 8.0)):
+        data = np.array(signals[name].read(0, signals[name].sample_count), dtype=np.float32)
+        data = np.resize(data, (int(70 * rate_hz), data.shape[1]))
+        for _ in range(3):
+            first = int(rng.uniform(0, len(data)))
+            data[first : first + int(rng.uniform(0.1, 3) * rate_hz)] = np.nan
+        signals[name] = dataclasses.replace(signals[name], rate_hz=rate_hz, samples=data)
+    eeg = np.array(signals["eeg"].samples)
+    eeg[6000:6400, 3] = 5000.0
+    signals["eeg"] = dataclasses.replace(signals["eeg"], samples=eeg)
+    return dataclasses.replace(recording, signals=signals)
+
+
+@pytest.fixture(scope="session")
+def broken_session(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("raw-session") / "broken.h5"
+    write_session(broken_recording(), path)
+    return path
+
+
+def same_rows(got: Prediction, expected: Prediction) -> None:
+    np.testing.assert_array_equal(got.start_s, expected.start_s)
+    np.testing.assert_array_equal(got.valid, expected.valid)
+    np.testing.assert_array_equal(got.answered, expected.answered)
+    # float32 features behind float32 samples: the graph's own test says how near.
+    np.testing.assert_allclose(got.quality, expected.quality, atol=1e-5)
+    np.testing.assert_allclose(got.distribution, expected.distribution, atol=3e-5)
+    assert (got.emotions, got.modalities) == (expected.emotions, expected.modalities)
+    assert (got.session, got.doubts) == (expected.session, expected.doubts)
+    np.testing.assert_array_equal(got.truth, expected.truth)
+
+
+@pytest.mark.parametrize("name", ["wrist", "all"])
+def test_a_raw_graph_gives_the_rows_of_the_model_that_begins_at_features(
+    models: Path, broken_session: Path, name: str
+) -> None:
+    with open_engine(models / f"{name}.onnx") as engine:
+        expected = predict(engine, broken_session)
+    with open_engine(models / f"{name}.raw.onnx") as engine:
+        got = predict(engine, broken_session)
+    same_rows(got, expected)
+    assert 0.2 < expected.valid.mean() < 1
+    assert len(expected) == 66
+
+
+def test_a_sensor_that_was_not_recorded_is_missing_throughout(models: Path, tmp_path: Path) -> None:
+    recording = noise_recording()
+    rest = {name: s for name, s in recording.signals.items() if name != "ppg"}
+    write_session(dataclasses.replace(recording, signals=rest), tmp_path / "session.h5")
+    with open_engine(models / "all.onnx") as engine:
+        expected = predict(engine, tmp_path / "session.h5")
+    with open_engine(models / "all.raw.onnx") as engine:
+        same_rows(predict(engine, tmp_path / "session.h5"), expected)
+    assert not expected.valid[:, expected.modalities.index("ppg")].any()
+
+
+@pytest.fixture
+def all_memory_is_given_back() -> Iterator[None]:
+    yield
+    assert not cuda_core.LIVE
+
+
+@pytest.mark.usefixtures("all_memory_is_given_back")
+@pytest.mark.parametrize("builder", ["tensorrt", "tensorrt_rtx"])
+def test_a_raw_plan_gives_the_same_rows(
+    models: Path,
+    broken_session: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    builder: str,
+) -> None:
+    plan = write_plan(models / "wrist.raw.onnx", tmp_path / "plan", builder)
+    put_in_place(monkeypatch, builder)
+    with open_engine(models / "wrist.raw.onnx") as engine:
+        expected = predict(engine, broken_session)
+    with open_engine(plan) as engine:
+        got = predict(engine, broken_session)
+        with pytest.raises(ModelError, match="begins at raw samples"):
+            engine.infer(np.zeros((1, 4, 18), np.float32))
+    same_rows(got, expected)
+
+
+def test_the_command_prints_the_same_rows(
+    run: Run, models: Path, noise_session: Path, tmp_path: Path
+) -> None:
+    said = []
+    for name in ("all.onnx", "all.raw.onnx"):
+        done = run("emodict-run", "--engine", models / name, noise_session)
+        assert done.returncode == 0, done.stderr
+        said.append(done.stdout.replace(name, "MODEL"))
+    # Shares are printed with two digits, and untrained ones lie far from where these change.
+    assert said[0] == said[1]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--live", "replay:{session}"], "begins at raw samples"),
+        (["{table}"], "begins at raw samples"),
+        (["{session}", "--person", "{person}"], "takes no person.json"),
+    ],
+)
+def test_what_needs_features_is_refused(
+    run: Run, models: Path, noise_session: Path, tmp_path: Path, words: list[str], said: str
+) -> None:
+    table, person = tmp_path / "table.npz", tmp_path / "person.json"
+    run("emodict-session", "features", noise_session, "-o", table)
+    rest = Baseline("0" * 16, 1, np.zeros((1, 18)), np.zeros((1, 18)))
+    write_person(Person("nobody", "rest", "emodict-1", {"gsr": rest}), person)
+    filled = [w.format(session=noise_session, table=table, person=person) for w in words]
+    done = run("emodict-run", "--engine", models / "all.raw.onnx", *filled)
+    assert done.returncode == 2, done.stdout
+    assert said in done.stderr
+
+
+def test_a_graph_with_a_person_in_it_runs_on_nobody_else(
+    models: Path, noise_session: Path, tmp_path: Path
+) -> None:
+    with open_engine(models / "all.raw.onnx") as engine:
+        for subject, fine in (("nobody", True), ("somebody", False)):
+            engine.manifest = dataclasses.replace(engine.manifest, subject_id=subject)
+            if fine:
+                assert len(predict(engine, noise_session)) == 26
+            else:
+                with pytest.raises(PersonError, match="never applied to somebody else"):
+                    predict(engine, noise_session)
+
+
+def test_the_example_says_that_its_own_loop_is_right(models: Path, tmp_path: Path) -> None:
+    write_vectors(untrained_checkpoint(WRIST), tmp_path)
+    example = ROOT / "examples" / "raw_onnxruntime.py"
+    command = [sys.executable, example, models / "wrist.raw.onnx", tmp_path / "vectors.npz"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert "valid and answered equal in 60 of 60 seconds" in done.stdout
+    worst = float(done.stdout.split("within ")[1].split()[0])
+    assert worst < 3e-5
