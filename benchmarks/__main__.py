@@ -1,7 +1,8 @@
 """make bench: every speed that emodict promises,
 as ratios of CPU time measured interleaved in one run.
 
-python -m benchmarks [features] [models] [rivals] [raw] [training] [startup] [live]
+python -m benchmarks [features] [models] [rivals] [raw] [embedded] [training]
+                     [startup] [live]
 python -m benchmarks table [GROUP ...]      all of it nine times, into docs/performance.md; an hour
 python -m benchmarks sample train.mat       accuracy of training on the released sample, ten minutes
 """
@@ -10,7 +11,18 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks import features, live, models, raw, rivals, sample, startup, table, training
+from benchmarks import (
+    embedded,
+    features,
+    live,
+    models,
+    raw,
+    rivals,
+    sample,
+    startup,
+    table,
+    training,
+)
 from emodict.errors import EmodictError
 
 GROUPS = {
@@ -18,6 +30,7 @@ GROUPS = {
     "models": models,
     "rivals": rivals,
     "raw": raw,
+    "embedded": embedded,
     "training": training,
     "startup": startup,
     "live": live,

@@ -13,7 +13,7 @@ import typer
 
 from emodict.cli.app import Progress, log_to_stderr, new_app, run_app
 from emodict.errors import InputError
-from emodict_export.options import ExportOptions, check_options
+from emodict_export.options import ExportOptions, bytes_of, check_options
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -43,7 +43,7 @@ _Out = Annotated[
     typer.Option(
         "--out",
         "-o",
-        help="A .onnx or a .plan; beside MODEL by default, a .plan where --sm is given.",
+        help="A .onnx, a .plan or a .c; beside MODEL by default, a .plan where --sm is given.",
     ),
 ]
 _Precision = Annotated[
@@ -94,9 +94,13 @@ _Raw = Annotated[
 _WithTokens = Annotated[
     bool, typer.Option("--with-tokens", help="With --raw: give the features of each second, too.")
 ]
+_Many = Annotated[
+    bool,
+    typer.Option("--many", help="With --raw: take many seconds of one wearer in a call."),
+]
 _Person = Annotated[
     Path | None,
-    typer.Option(help="With --raw: fold in the baseline of this person.json of emodict-calibrate."),
+    typer.Option(help="With --raw or a .c: fold in this person.json of emodict-calibrate."),
 ]
 _CheckVectors = Annotated[
     Path | None,
@@ -104,6 +108,12 @@ _CheckVectors = Annotated[
         metavar="DIR",
         help="Write raw seconds and the rows that Python gives for them, .npz and C, "
         "to check your own integration with.",
+    ),
+]
+_Ram = Annotated[
+    str | None,
+    typer.Option(
+        metavar="BYTES", help="With -o model.c: refuse a model that needs more RAM, e.g. 64k."
     ),
 ]
 
@@ -126,8 +136,10 @@ def build() -> typer.Typer:
         sign: _Sign = None,
         raw: _Raw = False,
         with_tokens: _WithTokens = False,
+        many: _Many = False,
         person: _Person = None,
         check_vectors: _CheckVectors = None,
+        ram: _Ram = None,
     ) -> None:
         """Fold a checkpoint into one self-contained graph, check it against torch,
         and build a plan from it.
@@ -153,8 +165,10 @@ def build() -> typer.Typer:
             sign,
             raw,
             with_tokens,
+            many,
             person,
             check_vectors,
+            None if ram is None else bytes_of(ram),
         )
         export_all(model, options)
 
@@ -164,6 +178,9 @@ def build() -> typer.Typer:
 def export_all(model: Path, options: ExportOptions) -> None:
     """Write what was asked for, and say what it is."""
     check_options(options)
+    if options.is_c:
+        _export_c(model, options)
+        return
     key = None if options.sign is None else _signing_key(options.sign)
     if options.builds_plan:
         # Before any work: is there a TensorRT, and can it build for these GPUs?
@@ -222,8 +239,15 @@ def _export_emotions(model: Path, options: ExportOptions) -> None:
 def _export_raw(checkpoint: "Checkpoint", options: ExportOptions, person: "Person | None") -> None:
     from emodict_export.raw.export import export_raw
 
-    precision, tokens = _precision(checkpoint, options), options.with_tokens
-    _say_raw(export_raw(checkpoint, options.onnx, precision, person=person, with_tokens=tokens))
+    report = export_raw(
+        checkpoint,
+        options.onnx,
+        _precision(checkpoint, options),
+        person=person,
+        with_tokens=options.with_tokens,
+        many=options.many,
+    )
+    _say_raw(report)
 
 
 def _person(options: ExportOptions) -> "Person | None":
@@ -243,6 +267,24 @@ def _write_vectors(checkpoint: "Checkpoint", folder: Path, person: "Person | Non
         f"Wrote {' and '.join(map(str, files))}: {SECONDS} raw seconds, with gaps, saturated and "
         "lost sensors among them, and the rows that Python gives for them"
     )
+
+
+def _export_c(model: Path, options: ExportOptions) -> None:
+    from emodict_export.c import export_c
+    from emodict_train.model.checkpoint import load_checkpoint
+
+    checkpoint, person = load_checkpoint(model), _person(options)
+    report = export_c(
+        checkpoint,
+        options.out,
+        precision=options.precision,
+        person=person,
+        ram_bytes=options.ram_bytes,
+    )
+    for line in report.lines:
+        print(line)
+    if options.check_vectors is not None:
+        _write_vectors(checkpoint, options.check_vectors, person)
 
 
 def _export_face(model: Path, options: ExportOptions) -> None:

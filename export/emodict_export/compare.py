@@ -34,11 +34,16 @@ def compare_with_torch(
         EmodictError: an error is larger than the precision explains, or a number is not finite.
     """
     run = _half_runner(model) if precision == "fp16" else _onnxruntime_runner(model)
+    return compare_runner(run, checkpoint, precision)
+
+
+def compare_runner(run: Runner, checkpoint: Checkpoint, precision: str) -> tuple[float, float]:
+    """The same of whatever makes distribution and weights from (batch, tokens, width)."""
     networks = checkpoint.networks()
     rng = np.random.default_rng(0)
     worst = [0.0, 0.0]
     for batch in CHECKED_BATCHES:
-        tokens = _plausible_tokens(checkpoint, batch, rng)
+        tokens = plausible_tokens(checkpoint, batch, rng)
         distribution, weights = run(tokens)
         expected, expected_weights = (
             t.numpy() for t in predict(networks, torch.from_numpy(tokens))
@@ -106,7 +111,7 @@ def _half_runner(model: onnx.ModelProto) -> Runner:
     return run
 
 
-def _plausible_tokens(
+def plausible_tokens(
     checkpoint: Checkpoint, batch: int, rng: np.random.Generator
 ) -> NDArray[np.float32]:
     """Raw features as the training set had them: its mean and spread."""

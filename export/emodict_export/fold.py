@@ -79,8 +79,8 @@ def fold_model(
 ) -> FoldedModel:
     """Fold a checkpoint's state (torch's names, float64)."""
     prefix = "encoder.transformer.layers"
-    folded = [fold_layer(_below(state, f"{prefix}.{i}."), heads=heads) for i in range(layers)]
-    embed = fold_embedding(_linear(state, "encoder.embed"), positions)
+    folded = [fold_layer(below(state, f"{prefix}.{i}."), heads=heads) for i in range(layers)]
+    embed = fold_embedding(linear_of(state, "encoder.embed"), positions)
     mean, inverse_scale = state["standardise.mean"], 1.0 / state["standardise.scale"]
     centred = float(np.abs(mean * inverse_scale).max()) > CENTRE_ABOVE
     if not centred:
@@ -93,9 +93,9 @@ def fold_model(
         _add_to_norm2(layer, shifts[i + 1]) if i + 1 < layers else layer
         for i, layer in enumerate(plain)
     )
-    to_weights = _linear(state, "encoder.to_weights")
+    to_weights = linear_of(state, "encoder.to_weights")
     lbl1 = fold_batch_norm(
-        _linear(state, "classifier.lbl1.0"), _below(state, "classifier.lbl1.1."), norm_eps
+        linear_of(state, "classifier.lbl1.0"), below(state, "classifier.lbl1.1."), norm_eps
     )
     lbl1 = fold_dictionary(dictionary_matrix(state["dictionary.parameter"]), lbl1)
     # A wide pooled vector is cheaper through the few weights, which are computed anyway;
@@ -106,7 +106,7 @@ def fold_model(
     gate = None
     if "classifier.lbs.0.weight" in state:
         gate = fold_batch_norm(
-            _linear(state, "classifier.lbs.0"), _below(state, "classifier.lbs.1."), norm_eps
+            linear_of(state, "classifier.lbs.0"), below(state, "classifier.lbs.1."), norm_eps
         )
     return FoldedModel(
         mean=mean if centred else None,
@@ -118,13 +118,13 @@ def fold_model(
         lbl1=lbl1,
         lbl1_reads_weights=wide,
         lbl2=fold_batch_norm(
-            _linear(state, "classifier.lbl2.0"), _below(state, "classifier.lbl2.1."), norm_eps
+            linear_of(state, "classifier.lbl2.0"), below(state, "classifier.lbl2.1."), norm_eps
         ),
         lbl3=fold_batch_norm(
-            _linear(state, "classifier.lbl3.0"), _below(state, "classifier.lbl3.1."), norm_eps
+            linear_of(state, "classifier.lbl3.0"), below(state, "classifier.lbl3.1."), norm_eps
         ),
         gate=gate,
-        to_emotions=_linear(state, "classifier.to_emotions"),
+        to_emotions=linear_of(state, "classifier.to_emotions"),
     )
 
 
@@ -140,12 +140,12 @@ def fold_centring(mean: Float64Array, inverse_scale: Float64Array, embed: Affine
 
 def fold_layer(state: State, *, heads: int) -> tuple[FoldedLayer, Float64Array]:
     """One post-norm Transformer layer, and the constant its input must be shifted by."""
-    q, k, v = _split_projection(state)
-    out = _linear(state, "self_attn.out_proj")
+    q, k, v = split_projection(state)
+    out = linear_of(state, "self_attn.out_proj")
     scores = fold_scores(q, k, heads=heads)
     mix = fold_values(v, out, heads=heads)
     scores, shift = push_bias_through_attention(scores, mix, heads=heads)
-    expand, contract = _linear(state, "linear1"), _linear(state, "linear2")
+    expand, contract = linear_of(state, "linear1"), linear_of(state, "linear2")
     expand, norm1 = push_bias_through_feed_forward(
         expand, contract.bias, Norm(state["norm1.weight"], state["norm1.bias"])
     )
@@ -233,18 +233,20 @@ def _add_to_norm2(layer: FoldedLayer, shift: Float64Array) -> FoldedLayer:
     return FoldedLayer(layer.scores, layer.mix, layer.norm1, layer.expand, layer.contract, norm2)
 
 
-def _split_projection(state: State) -> list[Affine]:
+def split_projection(state: State) -> list[Affine]:
     """Torch stacks query, key and value in one weight of 3 d rows."""
     weights = np.split(state["self_attn.in_proj_weight"], 3)
     biases = np.split(state["self_attn.in_proj_bias"], 3)
     return [Affine(w.T, b) for w, b in zip(weights, biases, strict=True)]
 
 
-def _linear(state: State, name: str) -> Affine:
+def linear_of(state: State, name: str) -> Affine:
+    """Torch's Linear of this name."""
     return Affine(state[f"{name}.weight"].T, state[f"{name}.bias"])
 
 
-def _below(state: State, prefix: str) -> State:
+def below(state: State, prefix: str) -> State:
+    """What stands under a prefix, under its name without it."""
     return {
         name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,12 +25,16 @@ class ExportOptions:
     form: str | None = None
     # A private key, PEM: all models that are written are signed with it.
     sign: Path | None = None
-    # The graph begins at raw samples; it gives its tokens, too; whose baseline is in it.
+    # The graph begins at raw samples; it gives its tokens, too; it takes many seconds at once;
+    # whose baseline is in it.
     raw: bool = False
     with_tokens: bool = False
+    many: bool = False
     person: Path | None = None
     # A folder for raw seconds and the rows that Python gives for them.
     check_vectors: Path | None = None
+    # What the board has for a C file's state, row and second of input.
+    ram_bytes: int | None = None
 
     @property
     def models(self) -> tuple[Path, ...]:
@@ -39,6 +44,10 @@ class ExportOptions:
     @property
     def is_face(self) -> bool:
         return self.form is not None
+
+    @property
+    def is_c(self) -> bool:
+        return self.out.suffix == ".c"
 
     @property
     def builds_plan(self) -> bool:
@@ -61,11 +70,16 @@ def check_options(options: ExportOptions) -> None:
     """Refuse what cannot be written, or would do nothing, before any work."""
     if options.is_face:
         _check_face_options(options)
+    if options.is_c:
+        _check_c_options(options)
+        return
     _check_raw_options(options)
+    if options.ram_bytes is not None:
+        raise InputError("--ram is for a C file", expected="-o model.c", got=f"-o {options.out}")
     if options.out.suffix not in (".onnx", ".plan"):
         raise InputError(
             f"Cannot write {options.out}",
-            expected="a file ending in .onnx or .plan",
+            expected="a file ending in .onnx, .plan or .c",
             got=options.out.suffix or "no ending",
         )
     check_writable(options.onnx)
@@ -109,6 +123,43 @@ def check_options(options: ExportOptions) -> None:
         refuse_overwriting(written, read)
 
 
+def _check_c_options(options: ExportOptions) -> None:
+    """C holds the model alone, and of lower precisions only its weights can be."""
+    given = {
+        "--face": options.is_face,
+        "--calibration": options.calibration,
+        "--data": options.data,
+        "--sm": options.sm,
+        "--triton": options.triton,
+        "--sign": options.sign,
+        "--raw": options.raw,
+        "--with-tokens": options.with_tokens,
+        "--many": options.many,
+    }
+    for name, value in given.items():
+        if value:
+            raise InputError(f"{name} does nothing for a C file", fix="Leave it out")
+    if options.precision == "fp16":
+        raise InputError(
+            "C is not written in FP16", expected="--precision fp32 or int8", got="fp16"
+        )
+    check_writable(options.out)
+    check_writable(options.out.with_suffix(".h"))
+
+
+def bytes_of(text: str) -> int:
+    """`64k`, `1M` or a number of bytes.
+
+    Raises:
+        InputError: it is none of these.
+    """
+    units = {"": 1, "k": 1024, "m": 1024**2}
+    found = re.fullmatch(r"(\d+) ?([km]?)(?:i?b)?", text.strip().lower())
+    if found is None:
+        raise InputError("--ram cannot be read", expected="bytes, such as 64k or 65536", got=text)
+    return int(found[1]) * units[found[2]]
+
+
 def _check_face_options(options: ExportOptions) -> None:
     """A face engine computes in FP32 or FP16 throughout,
     and belongs beside a model of emotions, not on a server.
@@ -136,15 +187,26 @@ def _check_face_options(options: ExportOptions) -> None:
 
 def _check_raw_options(options: ExportOptions) -> None:
     """What only a raw graph has, and what it has not."""
-    for name, value in (("--with-tokens", options.with_tokens), ("--person", options.person)):
+    given = {
+        "--with-tokens": options.with_tokens,
+        "--many": options.many,
+        "--person": options.person,
+    }
+    for name, value in given.items():
         if value and not options.raw:
             raise InputError(
                 f"{name} is for a graph that begins at raw samples",
-                expected="--raw beside it",
-                fix=None if options.with_tokens else "emodict-run --person needs no other model",
+                expected=f"--raw beside it{', or -o model.c' if name == '--person' else ''}",
+                fix="emodict-run takes it, too" if name == "--person" else None,
             )
     if options.raw and options.triton is not None:
         raise InputError(
             "--triton serves rows that know nothing of one another, and a raw graph has states",
             fix="Export without --raw for a server",
+        )
+    if options.many and options.builds_plan:
+        raise InputError(
+            "--many is for ONNX Runtime: a plan takes one second at a time",
+            expected="-o model.raw.onnx",
+            got=f"-o {options.out}",
         )

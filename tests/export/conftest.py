@@ -4,6 +4,7 @@ everything in them is small.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -15,6 +16,7 @@ from emodict.engine.model_spec import ModelSpec
 from emodict.features.spec import load_spec
 from emodict.features.windows import FeatureWindows
 from emodict_desk.tables.table import FeatureTable
+from emodict_export.vectors import fault_seconds, stream_windows
 from emodict_train.model.checkpoint import Checkpoint
 from emodict_train.training.emotion_dict import (
     TrainedEmotionDict,
@@ -94,3 +96,32 @@ def trained() -> MakeCheckpoint:
         return made[key]
 
     return get
+
+
+@pytest.fixture(scope="session")
+def fitted(trained: MakeCheckpoint) -> MakeCheckpoint:
+    """Trained for a few steps, then told of the mean and spread of the made-up signals."""
+    made: dict[str, Checkpoint] = {}
+
+    def get(spec_id: str = "emodict-1", **options: Any) -> Checkpoint:
+        key = repr((spec_id, sorted(options.items())))
+        if key not in made:
+            made[key] = _standardised(trained(spec_id, **options))
+        return made[key]
+
+    return get
+
+
+def _standardised(checkpoint: Checkpoint) -> Checkpoint:
+    features = checkpoint.features
+    windows = stream_windows(features, fault_seconds(features, 300, seed=5))
+    whole = windows.tokens[windows.valid.all(axis=1)]
+    scale = whole.std(axis=0)
+    scale[scale < 1e-9] = 1.0
+    states = [dict(state) for state in checkpoint.states]
+    for state in states:
+        for name, value in (("mean", whole.mean(axis=0)), ("scale", scale)):
+            old = state[f"standardise.{name}"]
+            state[f"standardise.{name}"] = torch.from_numpy(value).to(old).reshape(old.shape)
+    assert np.isfinite(scale).all()
+    return dataclasses.replace(checkpoint, states=tuple(states))

@@ -103,7 +103,7 @@ def test_a_missing_folder_and_a_wrong_ending_are_refused(
     assert "Expected a folder that exists" in err
     code, _, err = run(checkpoint, "-o", tmp_path / "model.trt")
     assert code == 2
-    assert "Expected a file ending in .onnx or .plan, got .trt" in err
+    assert "Expected a file ending in .onnx, .plan or .c, got .trt" in err
     assert [p.name for p in tmp_path.iterdir()] == ["in"]
 
 

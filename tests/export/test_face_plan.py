@@ -273,7 +273,7 @@ def test_the_command_builds_a_face_plan_for_named_gpus_in_fp16(
             "does not compute in INT8. Expected --precision fp32 or fp16, got int8",
         ),
         (("--form", "clean"), "--form is for the engine that describes faces. Expected --face"),
-        (("--face", "-o", "face.engine"), "a file ending in .onnx or .plan"),
+        (("--face", "-o", "face.engine"), "a file ending in .onnx, .plan or .c"),
     ],
 )
 def test_options_that_make_no_sense_for_a_face_engine_are_refused(

@@ -17,9 +17,14 @@ from tests.recordings import noise_recording
 from tests.runtime.desk.test_import_dmer import arrays
 from tests.runtime.desk.test_import_dsi import DSI_COLUMNS, dsi_file
 from tests.runtime.desk.test_import_embraceplus import avro_file
+from tests.runtime.desk.test_import_emotibit import emotibit_file
+from tests.runtime.desk.test_import_mne import brainvision
 from tests.runtime.desk.test_import_muse import muse_file
+from tests.runtime.desk.test_import_muse_lsl import muse_lsl_file
 from tests.runtime.desk.test_import_openbci import openbci_file
 from tests.runtime.desk.test_import_opensignals import add_device
+from tests.runtime.desk.test_import_polar import polar_file
+from tests.runtime.desk.test_import_shimmer import shimmer_file
 from tests.runtime.desk.test_import_xdf import eeg_and_wrist
 from tests.runtime.face.test_face_video import face_for, write_video
 
@@ -101,7 +106,12 @@ def make_devices(folder: Path) -> None:
         make_edf(folder / name)
     dsi_file(folder / "headset.csv", drop=range(200, 260), columns=DSI_COLUMNS)
     muse_file(folder / "mindMonitor.csv")
+    muse_lsl_file(folder / "muselsl.csv", samples=range(7680))
     openbci_file(folder / "OpenBCI-RAW.txt", samples=range(5000))
+    emotibit_file(folder / "emotibit.csv", lost_s=(10.0, 14.0))
+    shimmer_file(folder / "shimmer.csv", samples=range(3840))
+    polar_file(folder / "Polar_Sense_PPG.txt", samples=range(1650))
+    brainvision(folder, samples=7500, stem="cap")
     xdf, _, _ = eeg_and_wrist()
     xdf.write(folder / "clock_resets.xdf")
     add_device(folder / "bvp_rest.h5", sensors=("BVP",))

@@ -146,3 +146,15 @@ def test_the_example_says_that_its_own_loop_is_right(models: Path, tmp_path: Pat
     assert "valid and answered equal in 60 of 60 seconds" in done.stdout
     worst = float(done.stdout.split("within ")[1].split()[0])
     assert worst < 3e-5
+
+
+@pytest.mark.parametrize("ends", ["inputs", "outputs"])
+def test_a_graph_that_takes_or_gives_something_else_than_its_features_is_refused(
+    models: Path, noise_session: Path, ends: str
+) -> None:
+    with open_engine(models / "wrist.raw.onnx") as engine:
+        name = f"raw_{ends}"
+        others = dict(list(getattr(engine.manifest, name).items())[1:])
+        engine.manifest = dataclasses.replace(engine.manifest, **{name: others})
+        with pytest.raises(ModelError, match="not those of its features"):
+            predict(engine, noise_session)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -121,3 +122,16 @@ def test_a_name_that_is_not_there_is_answered_with_those_that_are(
     assert code == 2
     assert f"No model {name} comes with emodict." in err
     assert "one of demo:full, demo:headband, demo:wrist" in err
+
+
+def test_several_processes_take_it_by_its_name(
+    stranger: Path, tmp_path: Path, run_in_process: Callable[..., tuple[int, str, str]]
+) -> None:
+    shutil.copy(stranger, tmp_path / "other.h5")
+    words = ("--engine", "demo:wrist", stranger, tmp_path / "other.h5", "--quiet")
+    code, alone, err = run_in_process(cli, *words)
+    assert code == 0, err
+    code, shared, err = run_in_process(cli, *words, "--jobs", "2")
+    assert code == 0, err
+    assert shared.count("a model of SIMULATED people") == 2
+    assert shared == alone

@@ -77,7 +77,16 @@ GROUPS: dict[str, dict[str, str]] = {
         "runtime/emodict_desk/importers/join.py": _IMPORTERS,
         **{
             f"runtime/emodict_desk/importers/{name}.py": _TABLES
-            for name in ("brainflow", "dsi", "muse", "plain_csv", "row_clock", "text")
+            for name in (
+                "brainflow",
+                "comments",
+                "csv_columns",
+                "dsi",
+                "muse",
+                "plain_csv",
+                "row_clock",
+                "text",
+            )
         },
         "runtime/emodict_desk/importers/on_the_way.py": "integration/test_run_imports",
         "runtime/emodict_desk/importers/openbci.py": "runtime/desk/test_import_openbci",

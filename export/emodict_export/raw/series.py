@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from emodict.features.spec import ModalitySpec
 from emodict.features.statistics import STATISTICS, filter_matrix, hann
 from emodict_desk.raw import NEXT, STATE
-from emodict_export.raw import quality
+from emodict_export.raw import many, quality
 from emodict_export.raw.blocks import Blocks, in_blocks
 from emodict_export.raw.builder import RawBuilder
 
@@ -38,6 +38,8 @@ def window_of(b: RawBuilder, modality: ModalitySpec) -> tuple[str, str]:
 
 def _joined(b: RawBuilder, state: str, fresh: str, step: int, length: int) -> str:
     """The state with what is new behind it; the next one has moved on by as much."""
+    if b.many:
+        return many.windows(b, state, fresh, step, length)
     whole = b.add("Concat", [f"{STATE}{state}", fresh], f"{state}/joined", axis=1)
     b.part(whole, 1, step, length, f"{NEXT}{state}")
     return whole

@@ -49,9 +49,9 @@ def open_engine(path: str | os.PathLike[str], *, device: str | None = None) -> E
             Nothing else is taken instead.
     """
     if os.fspath(path).startswith("demo:"):
-        from emodict_desk.simulated import simulated_model
+        from emodict_desk.simulated import model_file
 
-        path = simulated_model(os.fspath(path))
+        path = model_file(path)
     path = Path(path)
     if device is not None and device not in DEVICES:
         raise ModelError(f"There is no device '{device}'", expected=DEVICES, got=device)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from emodict.engine import Engine
 from emodict.engine.model_spec import ModelSpec
-from emodict.errors import PersonError, RecordingError
+from emodict.errors import InputError, PersonError, RecordingError
 from emodict.features import iter_features
 from emodict.features.plausible import doubts_of
 from emodict.features.spec import FeatureSpec, require_same_spec
@@ -66,7 +66,14 @@ def iter_predictions(
         TableError: a `part` of something that has no parts.
         PersonError: a `person` for a feature table, whose signals are gone,
             or for somebody else's recording.
+        InputError: a model's path in the place of an engine.
     """
+    if isinstance(engine, str | os.PathLike):
+        raise InputError(
+            "predict takes an open engine, and not the path of a model",
+            got=os.fspath(engine),
+            fix="with open_engine(model) as engine: predict(engine, recording)",
+        )
     if part is not None and Path(path).suffix != ".mat":
         from emodict_desk.tables.table import no_parts
 

@@ -13,6 +13,7 @@ from emodict_desk.importers import (
     embraceplus,
     emognition,
     emotibit,
+    kemocon,
     mne_files,
     muse,
     muse_lsl,
@@ -49,6 +50,7 @@ IMPORTERS |= {
     "wesad": wesad.FORM,
     "emognition": emognition.FORM,
     "case": case.FORM,
+    "kemocon": kemocon.FORM,
     "csv": plain_csv.FORM,
 }
 

@@ -7,6 +7,7 @@ import datetime
 import io
 import logging
 import math
+import re
 import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -33,6 +34,8 @@ _MOST_READ, _HEADER_BYTES, _CALL_BYTES = 4, 1 << 16, 64
 # Marker positions before the first sample are negative; bioread reads them without a sign.
 _SIGN_BIT, _TURN = 1 << 31, 1 << 32
 _SEGMENT = "apnd"
+# `EEG (.5 - 35 Hz)`, as BIOPAC Student Lab names its channels.
+_FILTER = re.compile(r"\s*\([^()]*Hz\)$", re.IGNORECASE)
 
 
 def read_acqknowledge(
@@ -54,8 +57,8 @@ def read_acqknowledge(
         raise wrong_kind(path, _EXPECTED)
     account = Account(f"AcqKnowledge {path.name}")
     file = _headers(path)
-    channels = [_channel(path, file, at) for at in range(len(file.channels))]
-    chosen = sorted_out(channels)
+    channels = [_channel(path, file, at, name) for at, name in enumerate(_names(file))]
+    chosen = sorted_out(channels, any_voltage=False)
     if not chosen:
         named = ", ".join(f"{c.name} ({c.label.unit or 'no unit'})" for c in channels)
         raise RecordingError(
@@ -152,9 +155,18 @@ def _check_packed(path: Path, offset: int, length: int) -> None:
         raise ValueError(str(error)) from error
 
 
-def _channel(path: Path, file: Any, at: int) -> Channel:
+def _names(file: Any) -> list[str]:
+    """The channels' names, without the filter that stands behind some, and each once."""
+    names: list[str] = []
+    for at, channel in enumerate(file.channels):
+        name = _FILTER.sub("", str(channel.name or "").strip()) or f"channel {at + 1}"
+        names.append(f"{name} {names.count(name) + 1}" if name in names else name)
+    return names
+
+
+def _channel(path: Path, file: Any, at: int, name: str) -> Channel:
     said = file.channels[at]
-    label = Label(str(said.name or f"channel {at + 1}").strip(), _unit(str(said.units or "")))
+    label = Label(name, _unit(str(said.units or "")))
     return Channel(label, float(said.samples_per_second), lambda: _samples(path, at))
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from emodict.errors import RecordingError
 from emodict.recording.recording import Trials
 from emodict_desk.importers.form import Option
 from emodict_desk.recordings.account import Account
@@ -26,7 +27,8 @@ class Asked:
 
     Attributes:
         source: the file that has the answers, for messages.
-        stimulus: what trials are named by, such as film; trials of one name are of one such thing.
+        stimulus: what trials are named by, such as film: trials of one name are of one such thing,
+            whoever had it; "" where no two people had the same.
         scores: of each trial its answers, NaN where there is none.
     """
 
@@ -46,6 +48,8 @@ def answered(asked: Asked, account: Account, *, function: str) -> tuple[Trials, 
     Raises:
         RecordingError: an answer that the scale does not have, or none that can be used.
     """
+    if not asked.trial:
+        raise RecordingError(f"{asked.source} holds no answers", expected="a row for each trial")
     ratings = Ratings(
         source=asked.source,
         trial=tuple(asked.trial),
@@ -60,4 +64,4 @@ def answered(asked: Asked, account: Account, *, function: str) -> tuple[Trials, 
     kept = judged.ratings
     trials = Trials(kept.onset_s, kept.stop_s, kept.trial, judged.shares, kept.emotions)
     attributes = label_attributes(function, asked.source, judged.scale)
-    return trials, {**attributes, STIMULUS: asked.stimulus}
+    return trials, {**attributes, STIMULUS: asked.stimulus} if asked.stimulus else attributes

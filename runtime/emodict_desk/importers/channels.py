@@ -15,7 +15,7 @@ from emodict.errors import RecordingError
 from emodict.recording.lights import pulse_light
 from emodict.recording.modalities import EEG, MODALITIES
 from emodict.recording.recording import Signal, channel_and_reference
-from emodict.recording.units import unit_factor
+from emodict.recording.units import plain_unit, unit_factor
 from emodict_desk.importers.conductance import CONDUCTANCE, in_microsiemens
 from emodict_desk.importers.labels import WANTED_UNIT, Label, is_electrode
 from emodict_desk.recordings.account import Account
@@ -27,9 +27,10 @@ _OTHER_TYPES = re.compile(
     r"|acc|gyro|mag|batt|dc\d|stim|sti\b)",
     re.IGNORECASE,
 )
-# A type before a name, as EDF+, GDF (`EEG-Fz`), Nihon Kohden (`POL Fp1`) and others write it.
-_EEG = re.compile(r"EEG[ :-]\s*\S", re.IGNORECASE)
-_PREFIX = re.compile(r"^(eeg|raw|pol)[ _.:-]+", re.IGNORECASE)
+# A type before a name, as EDF+, GDF (`EEG-Fz`), Nihon Kohden (`POL Fp1`) and others write it, or
+# the type and an amplifier's number (`EEG100C`).
+_EEG = re.compile(r"EEG([ :,-]|\d|$)", re.IGNORECASE)
+_PREFIX = re.compile(r"^(eeg|raw|pol)[ _.:,-]+", re.IGNORECASE)
 # Places between those of the 10-10 system: AFF1h, TTP7h.
 _TEN_FIVE = re.compile(r"[A-Z]{1,3}p?\d{1,2}h", re.IGNORECASE)
 _VOLTAGE = re.compile(r"\s*[num\u00b5\u03bc]?V|(micro|milli|nano)?volts?\s*", re.IGNORECASE)
@@ -89,22 +90,21 @@ class Channel:
         return None if slow or _RATE_UNITS.fullmatch(self.label.unit.strip()) else found
 
 
-def sorted_out(channels: Sequence[Channel]) -> dict[str, list[Channel]]:
+def sorted_out(
+    channels: Sequence[Channel], *, any_voltage: bool = True
+) -> dict[str, list[Channel]]:
     """The channels of each modality.
 
-    EEG is what is named so; where a file names nothing that is known, any voltage.
+    EEG is what is named so; where a file names nothing that is known, any voltage, unless the
+    format is one of other signals, too.
     """
     found: dict[str, list[Channel]] = {}
     for channel in channels:
         modality = EEG if channel.is_named_eeg else channel.one_channel_modality
         if modality is not None:
             found.setdefault(modality, []).append(channel)
-    return found or with_any({EEG: [channel for channel in channels if channel.may_be_eeg]})
-
-
-def with_any(channels: Mapping[str, list[Channel]]) -> dict[str, list[Channel]]:
-    """Without the modalities that have no channel."""
-    return {modality: of for modality, of in channels.items() if of}
+    voltages = [channel for channel in channels if channel.may_be_eeg] if any_voltage else []
+    return found or ({EEG: voltages} if voltages else {})
 
 
 def signals_of(
@@ -150,7 +150,8 @@ def _columns(channels: Sequence[Channel], path: Path) -> NDArray[np.float32]:
     """(samples, channels) in uV, read one by one: together they may be large."""
     columns: NDArray[np.float32] | None = None
     for i, channel in enumerate(channels):
-        factor = unit_factor(channel.label.unit, "uV", of=f"{path}, channel {channel.name}")
+        unit = plain_unit(channel.label.unit)
+        factor = unit_factor(unit, "uV", of=f"{path}, channel {channel.name}")
         values = channel.read()
         if columns is None:
             columns = np.full((len(values), len(channels)), np.nan, dtype=np.float32)
@@ -183,7 +184,9 @@ def one_channel_signal(
         of = f"{path}, channel {channel.name}"
         values = in_microsiemens(values, channel.label.unit, of=of, account=account)
     elif unit != "a.u.":
-        values = values * unit_factor(channel.label.unit, unit, of=f"{path}, {channel.name}")
+        values = values * unit_factor(
+            plain_unit(channel.label.unit), unit, of=f"{path}, {channel.name}"
+        )
     samples = np.asarray(values, dtype=np.float32)[:, None]
     return Signal(modality, channel.rate_hz, unit, (modality,), samples)
 

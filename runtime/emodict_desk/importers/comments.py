@@ -13,7 +13,7 @@ from pathlib import Path
 from emodict.errors import RecordingError
 from emodict_desk.importers.form import pairs
 from emodict_desk.importers.labels import WANTED_UNIT, Label
-from emodict_desk.importers.text import DELIMITERS, TextTable, open_table
+from emodict_desk.importers.text import DELIMITERS, TextTable, first_lines, open_table
 from emodict_desk.recordings.account import Account
 
 _LINE = re.compile(r"#+\s*([^:=,]+?)\s*(?::=|[:=,])\s*(.+)")
@@ -25,6 +25,7 @@ _BITS = re.compile(r"(adc[ _])?resolution([ _]*\(?bits?\)?)?", re.IGNORECASE)
 _NUMBER = re.compile(r"\s*[-+]?\d*[.,]?\d+([eE][-+]?\d+)?\s*")
 _COMMA_NUMBER = re.compile(r"\s*[-+]?\d+,\d+([eE][-+]?\d+)?\s*")
 _POINT_NUMBER = re.compile(r"\s*[-+]?\d*\.\d+([eE][-+]?\d+)?\s*")
+_MOST_PREAMBLE = 40
 # Rows that are looked at for the sign of their decimals.
 _LOOKED_AT = 50
 
@@ -52,7 +53,7 @@ def open_csv(
     Raises:
         RecordingError: it is not there, empty, not text, or has no header.
     """
-    table = open_table(path, expected, decimal=decimal or ".")
+    table = _below_preamble(open_table(path, expected, decimal=decimal or "."))
     said = said_above(table)
     if said.labels and all(_NUMBER.fullmatch(cell) or not cell for cell in table.columns):
         table = dataclasses.replace(table, columns=said.labels, has_header=False)
@@ -61,6 +62,45 @@ def open_csv(
         table = dataclasses.replace(table, decimal=",")
         account.note("decimals: with a comma")
     return table, said
+
+
+def _below_preamble(table: TextTable) -> TextTable:
+    """The table whose header stands some lines lower: below lines of words, as EmotivPRO's.
+
+    Its first row with numbers has as many cells as the header above it; the lines before become
+    comments. A table whose header fits its rows is left as it is.
+    """
+    lines = first_lines(table.path, _MOST_PREAMBLE)[table.skipped_lines :]
+    if len(lines) > 1 and _fits(lines[0], lines[1], table.delimiter):
+        return table
+    for at, (above, below) in enumerate(itertools.pairwise(lines)):
+        sign = max(DELIMITERS, key=above.count)
+        if at and above.count(sign) and _fits(above, below, sign):
+            words = (cell for line in lines[:at] for cell in _cells(line, table.delimiter))
+            names = tuple(cell.strip() for cell in _cells(above, sign))
+            return dataclasses.replace(
+                table,
+                delimiter=sign,
+                columns=names,
+                comments=(*table.comments, *(f"# {cell.strip()}" for cell in words)),
+                skipped_lines=table.skipped_lines + at,
+            )
+    return table
+
+
+def _fits(names: str, row: str, sign: str) -> bool:
+    """Is the one the header of the other?"""
+    above, below = _cells(names, sign), _cells(row, sign)
+    words = sum(not _NUMBER.fullmatch(cell) for cell in above)
+    numbered = any(_NUMBER.fullmatch(cell) for cell in below)
+    return len(above) == len(below) and 2 * words >= len(above) and numbered
+
+
+def _cells(line: str, sign: str) -> list[str]:
+    try:
+        return next(csv.reader([line], delimiter=sign), [])
+    except csv.Error:
+        return []
 
 
 def said_above(table: TextTable) -> Said:
@@ -81,7 +121,8 @@ def _value(lines: Sequence[tuple[str, ...]], called: re.Pattern[str]) -> str:
 def _rate_hz(lines: Sequence[tuple[str, ...]]) -> float | None:
     """`Sampling Rate (Hz):= 1000.00`, `fs: 1 kHz`; None where none is named, or 0."""
     name, value = next((line for line in lines if _RATE.fullmatch(line[0].strip())), ("", ""))
-    number = re.match(r"\d+([.,]\d+)?", value)
+    # EmotivPRO writes `eeg_128`.
+    number = re.search(r"\d+([.,]\d+)?", value)
     if not number:
         return None
     kilo = "khz" in (name + value).lower()

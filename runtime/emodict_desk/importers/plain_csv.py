@@ -13,15 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emodict.errors import RecordingError
-from emodict.recording.lights import of_one_sensor, pulse_light
-from emodict.recording.modalities import MODALITIES, modality_name
+from emodict.recording.modalities import MODALITIES
 from emodict.recording.recording import Event, Recording, Signal
-from emodict.recording.units import plain_unit, unit_factor
 from emodict_desk.importers.clock import start_and_times
 from emodict_desk.importers.comments import check_counts, names_columns, open_csv
-from emodict_desk.importers.form import Form, Option, pairs
-from emodict_desk.importers.kinds import E4_FILES, kind_of, wrong_kind
-from emodict_desk.importers.labels import WANTED_UNIT, Label, split_unit
+from emodict_desk.importers.csv_columns import choose, marker_column, units_of
+from emodict_desk.importers.form import Form, Option
+from emodict_desk.importers.kinds import kind_of
+from emodict_desk.importers.labels import Label
 from emodict_desk.importers.row_clock import RowClock, back_in_file, row_clock, say_summer_time
 from emodict_desk.importers.spool import Growing, Spool
 from emodict_desk.importers.text import TextTable, numbers
@@ -61,12 +60,12 @@ def read_csv(
     account = Account(f"CSV {path.name}")
     table, said = open_csv(path, _EXPECTED, decimal=_decimal(decimal), account=account)
     _say_kind(path, account)
-    chosen = _choose(table, columns, account)
+    chosen = choose(table, columns, account)
     taken = {column for of in chosen.values() for column in of}
     clock = row_clock(table, time, rate, taken, account, otherwise_hz=said.rate_hz)
-    units = _units(table, chosen, unit, account)
+    units = units_of(table, chosen, unit, account)
     check_counts(table, chosen, unit, said)
-    marker = _marker_column(table, taken)
+    marker = marker_column(table, taken)
     read = _read_rows(table, chosen, clock, marker, account)
     _leave_out_others(table, taken | {clock.column, marker}, account)
     if not read.put_in_order(account):
@@ -135,106 +134,6 @@ def looks_like_csv(path: Path, head: bytes) -> bool:
         return names_columns(text)
     has_numbers = any(_NUMBER.fullmatch(cell) for row in rows for cell in row if cell.strip())
     return len(names) > 1 and 2 * numbered <= len(names) and (has_numbers or not rows)
-
-
-def _choose(table: TextTable, columns: Sequence[str], account: Account) -> dict[str, list[int]]:
-    """The columns of each modality."""
-    if columns:
-        chosen = {}
-        for word, names in pairs(columns, "columns", "ppg=BVP,eeg=AF7+AF8"):
-            modality = modality_name(word)
-            if modality not in MODALITIES:
-                raise RecordingError(
-                    f"--columns {modality}=... names no modality",
-                    expected=f"one of {', '.join(MODALITIES)}",
-                )
-            chosen[modality] = [table.column(name) for name in names.split("+")]
-    else:
-        chosen = _by_name(table)
-        _take_one_light(table, chosen, account)
-    for modality, of in chosen.items():
-        if len(of) > 1 and not MODALITIES[modality].placed:
-            raise RecordingError(
-                f"{table.path}: {modality} has one channel, and {len(of)} columns could be it",
-                expected=f"one of {', '.join(table.columns[c] for c in of)}",
-                fix=f"Choose it: --columns {modality}={table.columns[of[0]]}; "
-                f"name the other modalities' columns too",
-            )
-    if not chosen:
-        if table.path.name in E4_FILES:
-            raise wrong_kind(table.path, "a table with a column for each channel")
-        kind = kind_of(table.path)
-        known = (
-            ""
-            if kind in (None, "csv")
-            else f"; it looks like a file for `emodict-session import {kind}`"
-        )
-        raise RecordingError(
-            f"{table.path} has no column that is known to be EEG, PPG or GSR",
-            expected="electrodes (AF7, Cz), PPG or BVP, GSR or EDA",
-            got=table.names() + known,
-            fix="Say which is which: --columns ppg=NAME,gsr=NAME,eeg=NAME+NAME",
-        )
-    return chosen
-
-
-def _by_name(table: TextTable) -> dict[str, list[int]]:
-    labels = [Label.read(column).modality for column in table.columns]
-    columns = {
-        modality: [i for i, of in enumerate(labels) if of == modality] for modality in MODALITIES
-    }
-    return {modality: of for modality, of in columns.items() if of}
-
-
-def _take_one_light(table: TextTable, chosen: dict[str, list[int]], account: Account) -> None:
-    """Of columns that are lights of one sensor (PPG1 PPG2 PPG3, PPG_IR
-    PPG_Red) take the pulse's.
-    """
-    names = [split_unit(table.columns[column])[0] for column in chosen.get("ppg", [])]
-    light = pulse_light(names)
-    if len(names) > 1 and light is not None and of_one_sensor(names):
-        account.note(
-            f"ppg: column {names[light]} taken of {', '.join(names)}, as the infrared light"
-        )
-        chosen["ppg"] = [chosen["ppg"][light]]
-
-
-def _marker_column(table: TextTable, taken: set[int]) -> int | None:
-    there = (
-        i
-        for i, name in enumerate(table.columns)
-        if i not in taken and Label.read(name).modality == "marker"
-    )
-    return next(there, None)
-
-
-def _units(
-    table: TextTable, chosen: dict[str, list[int]], unit: Sequence[str], account: Account
-) -> dict[str, str]:
-    """The unit of each modality: as asked, else as in the column names,
-    else the usual one, which is said.
-    """
-    asked = dict(pairs(unit, "unit", "gsr=uS,eeg=mV"))
-    strange = [m for m in asked if m not in chosen]
-    if strange:
-        raise RecordingError(
-            f"--unit {strange[0]}=...: there is no {strange[0]} in {table.path}", expected=[*chosen]
-        )
-    units = {}
-    for modality, of in chosen.items():
-        named = {Label.read(table.columns[c]).unit for c in of} - {""}
-        if len(named) > 1:
-            raise RecordingError(
-                f"{table.path}: the columns of {modality} have different units", got=sorted(named)
-            )
-        found = plain_unit(asked.get(modality, "")) or (next(iter(named)) if named else "")
-        if WANTED_UNIT[modality] == "a.u.":
-            found = "a.u."
-        elif not found:
-            account.note(f"{modality}: no unit given, taken for {WANTED_UNIT[modality]}")
-        units[modality] = found or WANTED_UNIT[modality]
-        unit_factor(units[modality], WANTED_UNIT[modality], of=f"{table.path}, {modality}")
-    return units
 
 
 @dataclass

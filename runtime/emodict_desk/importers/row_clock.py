@@ -26,7 +26,7 @@ Float64Array = NDArray[np.float64]
 
 _TIME_NAME = re.compile(
     r"(lsl[ _]?)?(time([ _]?stamps?)?|t|sec(ond)?s?|date[ _]?time|date|unix([ "
-    r"_]?time)?|epoch|elapsed)"
+    r"_]?time)?|epoch|elapsed|zeit(stempel)?|temps|tiempo)"
     r"[ _]*(s|sec|seconds|ms|msec|milliseconds|us|ns|unix|utc|iso)?",
     re.IGNORECASE,
 )

@@ -4,6 +4,7 @@ what cannot be read is named by line.
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import itertools
 import re
@@ -257,6 +258,18 @@ def not_utf8(path: Path, error: UnicodeDecodeError) -> RecordingError:
         got=f"the byte 0x{error.object[error.start]:02x}, as in Latin-1",
         fix="Save it as UTF-8",
     )
+
+
+def first_lines(path: Path, most: int) -> list[str]:
+    """Lines of text from its beginning; fewer where it is not UTF-8 any more."""
+    lines: list[str] = []
+    with contextlib.suppress(UnicodeDecodeError), _open_text(path) as handle:
+        for _ in range(most):
+            line = handle.readline(_MOST_HEADER)
+            if not line:
+                break
+            lines.append(line.rstrip("\r\n"))
+    return lines
 
 
 def _open_text(path: Path) -> TextIO:

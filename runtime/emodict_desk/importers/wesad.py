@@ -62,15 +62,26 @@ def read_wesad(
     folder = Path(source)
     pickled, quest = _files(folder)
     account = Account(f"WESAD {folder.name}")
-    content = read_pickle(pickled)
-    wrist, label = _parts(content, pickled)
+    wrist, label = _parts(read_pickle(pickled), pickled)
+    for name in ("chest", *sorted(set(wrist) - {name for name, *_ in _SENSORS})):
+        account.leave_out(name, "not used")
+    asked = _asked(quest, label, pickled, _chosen(emotions))
+    trials, attributes = answered(asked, account, function=scores)
+    return Recording(
+        session_id=session_id or folder.resolve().name,
+        subject_id=subject_id or folder.resolve().name,
+        signals={sensor[1]: _signal(wrist, *sensor) for sensor in _SENSORS},
+        trials=trials,
+        device="Empatica E4",
+        attributes={**account.attributes(), **attributes},
+    )
+
+
+def _asked(quest: Path, label: NDArray[Any], pickled: Path, names: tuple[str, ...]) -> Asked:
+    """The conditions by the labels' times, with these items of what was answered after each."""
     order, answers = read_quest(quest)
     runs = _runs(label, order, pickled)
-    names = _chosen(emotions)
-    account.leave_out("chest", "not used")
-    for name in sorted(set(wrist) - {name for name, *_ in _SENSORS}):
-        account.leave_out(name, "not used")
-    asked = Asked(
+    return Asked(
         source=quest.name,
         stimulus="condition",
         emotions=names,
@@ -79,15 +90,6 @@ def read_wesad(
         start_s=[start_s for start_s, _ in runs],
         stop_s=[stop_s for _, stop_s in runs],
         scores=[[row[ITEMS.index(name)] for name in names] for row in answers],
-    )
-    trials, attributes = answered(asked, account, function=scores)
-    return Recording(
-        session_id=session_id or folder.resolve().name,
-        subject_id=subject_id or folder.resolve().name,
-        signals={modality: _signal(wrist, *sensor) for modality, sensor in _by_modality().items()},
-        trials=trials,
-        device="Empatica E4",
-        attributes={**account.attributes(), **attributes},
     )
 
 
@@ -104,10 +106,6 @@ def _files(folder: Path) -> tuple[Path, Path]:
     if len(found) != 1 or not (quest := found[0].with_name(f"{found[0].stem}_quest.csv")).is_file():
         raise wrong_kind(folder, _EXPECTED)
     return found[0], quest
-
-
-def _by_modality() -> dict[str, tuple[str, str, float, str]]:
-    return {sensor[1]: sensor for sensor in _SENSORS}
 
 
 def _parts(content: Any, path: Path) -> tuple[dict[str, NDArray[Any]], NDArray[Any]]:

@@ -28,6 +28,7 @@ from emodict_desk.many.worker import (
     sha256_of_model,
     task_of,
 )
+from emodict_desk.simulated import model_file
 
 StrPath = str | os.PathLike[str]
 OnDone = Callable[[int], None]
@@ -67,7 +68,7 @@ def iter_many(
         return
     tasks = [task_of(number, path) for number, path in enumerate(recordings)]
     level = logging.getLogger("emodict").getEffectiveLevel()
-    absolute = task_of(0, engine_path).path
+    absolute = task_of(0, model_file(engine_path)).path
     work = Work(
         absolute,
         sha256_of_model(absolute),

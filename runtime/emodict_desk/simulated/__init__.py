@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from emodict.errors import ModelError
@@ -14,12 +15,15 @@ FOLDER = Path(__file__).parent
 DEMO = "demo:"
 
 
-def simulated_model(name: str) -> Path:
-    """`demo:wrist` -> the file of that model.
+def model_file(path: str | os.PathLike[str]) -> Path:
+    """`demo:wrist` -> the file of that model; any other path as it is.
 
     Raises:
         ModelError: none of that name comes with emodict.
     """
+    name = os.fspath(path)
+    if not name.startswith(DEMO):
+        return Path(path)
     files = {f"{DEMO}{file.stem}": file for file in sorted(FOLDER.glob("*.onnx"))}
     if name not in files:
         raise ModelError(f"No model {name} comes with emodict", expected=tuple(files))

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-from tests.export.raw.conftest import FULL, HEADBAND, SENSORS, WRIST, MakeCheckpoint
+from tests.export.conftest import MakeCheckpoint
+from tests.export.raw.conftest import FULL, HEADBAND, SENSORS, WRIST
 
 from emodict.errors import SpecError
 from emodict.predict.person import Adaptation, Baseline, Person
@@ -202,6 +203,27 @@ def test_a_person_can_be_folded_in(fitted: MakeCheckpoint, unmixes: bool) -> Non
     graph, _ = raw_onnx(checkpoint, adaptation=adaptation)
     metadata = {entry.key: entry.value for entry in graph.metadata_props}
     assert metadata["emodict.subject_id"] == "p1"
+
+
+@pytest.mark.parametrize("at_once", [1, 3, 64])
+@SENSORS
+def test_many_seconds_at_once_are_as_one_after_the_other(
+    fitted: MakeCheckpoint, sensors: dict[str, Any], at_once: int
+) -> None:
+    checkpoint = fitted(**sensors)
+    seconds = fault_seconds(checkpoint.features, SECONDS, seed=1)
+    graph, _ = raw_onnx(checkpoint, many=True)
+    got = run_seconds(onnxruntime_run(graph), graph, seconds, at_once=at_once)
+    compare(got, expected_rows(checkpoint, seconds))
+
+
+def test_many_seconds_of_a_person_whose_eeg_is_unmixed(fitted: MakeCheckpoint) -> None:
+    checkpoint = fitted(**HEADBAND)
+    adaptation = person(checkpoint, unmixes=True)
+    seconds = fault_seconds(checkpoint.features, SECONDS, seed=1)
+    graph, _ = raw_onnx(checkpoint, adaptation=adaptation, many=True)
+    got = run_seconds(onnxruntime_run(graph), graph, seconds, at_once=64)
+    compare(got, expected_rows(checkpoint, seconds, adaptation=adaptation))
 
 
 @SENSORS

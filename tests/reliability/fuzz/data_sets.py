@@ -12,6 +12,7 @@ from tests.made_up_wesad import write_person as write_wesad
 from tests.reliability.fuzz.importers import use_recording
 from tests.reliability.fuzz.target import Target
 from tests.runtime.desk.test_import_case import write_case
+from tests.runtime.desk.test_import_kemocon import write_kemocon
 
 from emodict_desk.importers import IMPORTERS
 
@@ -65,6 +66,30 @@ def _read_case(path: Path, signals: bytes, annotations: bytes) -> None:
     use_recording(IMPORTERS["case"].read(out / "physiological" / path.name), out)
 
 
+@functools.cache
+def kemocon() -> Files:
+    """By their names; the folders they lie in are made again."""
+    with tempfile.TemporaryDirectory() as folder:
+        write_kemocon(Path(folder))
+        return {path.name: path.read_bytes() for path in Path(folder).rglob("*.csv")}
+
+
+def read_kemocon(path: Path) -> None:
+    """A damaged file where it has to be, the others whole."""
+    out = path.parent / "out"
+    for place in (
+        "e4_data/7/E4_BVP.csv",
+        "e4_data/7/E4_EDA.csv",
+        "emotion_annotations/self_annotations/P7.self.csv",
+        "metadata/subjects.csv",
+    ):
+        laid = out / place
+        laid.parent.mkdir(parents=True, exist_ok=True)
+        whole = kemocon()[laid.name]
+        laid.write_bytes(path.read_bytes() if laid.name == path.name else whole)
+    use_recording(IMPORTERS["kemocon"].read(out / "e4_data" / "7"), out)
+
+
 def _target(label: str, kind: str, name: str, files: Callable[[], Files]) -> Target:
     return Target(
         label, name, functools.partial(read_folder, kind), lambda: [files()[name]], beside=files
@@ -78,6 +103,14 @@ TARGETS = [
     _target("Emognition headband", "emognition", "22_AWE_STIMULUS_MUSE.json", emognition),
     _target("Emognition answers", "emognition", "22_QUESTIONNAIRES.json", emognition),
     Target("import case", "sub_1.csv", read_signals_of_case, lambda: [case()["sub_1.csv"]]),
+    *(
+        Target(label, name, read_kemocon, functools.partial(lambda at: [kemocon()[at]], name))
+        for label, name in (
+            ("import kemocon", "E4_BVP.csv"),
+            ("K-EmoCon ratings", "P7.self.csv"),
+            ("K-EmoCon people", "subjects.csv"),
+        )
+    ),
     Target(
         "CASE annotations", "sub_1.csv", read_annotations_of_case, lambda: [case()["annotations"]]
     ),

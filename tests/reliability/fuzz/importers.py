@@ -109,6 +109,8 @@ if importlib.util.find_spec("mne"):
     FILES["mne"] = ("a.vhdr", lambda path: brainvision(path.parent, samples=50))
 if importlib.util.find_spec("bioread"):
     FILES["acqknowledge"] = ("a.acq", acq_file)
+# Read by their folder.
+FOLDERS = ("e4",)
 
 
 # Read by their folder.

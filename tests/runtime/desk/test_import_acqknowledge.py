@@ -101,6 +101,22 @@ def test_markers_are_events_and_the_segments_moment_gives_the_start(tmp_path: Pa
     assert recording.start_time == "2024-05-01T09:30:07.250000Z"
 
 
+def test_eeg_is_what_is_named_so_and_not_any_voltage(tmp_path: Path) -> None:
+    noise = np.random.default_rng(2).normal(0, 20, (3, 2000))
+    channels = [
+        ("EEG (.5 - 35 Hz)", "microvolts", 1, noise[0]),
+        ("EEG (.5 - 35 Hz)", "Volts", 1, noise[1] / 1e6),
+        ("Analog input", "Volts", 1, noise[2]),
+    ]
+    recording = read_acqknowledge(acq_file(tmp_path / "a.acq", channels=channels))
+    eeg = recording.signals["eeg"]
+    assert (eeg.channel_names, eeg.unit, eeg.rate_hz) == (("EEG", "2"), "uV", BASE_HZ)
+    np.testing.assert_allclose(eeg.samples[:], noise[:2].T, rtol=2**-22)
+    assert "Analog input (not EEG, EDA or PPG)" in recording.attributes["left_out"]
+    with pytest.raises(RecordingError, match="no EEG, EDA or PPG"):
+        read_acqknowledge(acq_file(tmp_path / "b.acq", channels=channels[2:]))
+
+
 def test_what_holds_no_channel_of_use_is_refused_by_their_names(tmp_path: Path) -> None:
     path = acq_file(tmp_path / "a.acq", channels=CHANNELS[1:2])
     with pytest.raises(RecordingError, match=r"no EEG, EDA or PPG.*got EKG - ERS100C \(mV\)"):

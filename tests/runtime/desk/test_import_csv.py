@@ -720,3 +720,26 @@ def test_csv_of_times_however_written_has_the_same_rate_and_start(
     )
     assert recording.signals["ppg"].timestamps_s is None
     assert how in recording.attributes["notes"]
+
+
+def test_csv_lines_of_words_above_the_header_are_read_over_and_may_name_the_rate(
+    tmp_path: Path,
+) -> None:
+    # As EmotivPRO exports it.
+    head = "title:rest, start timestamp:1600000000.5, headset type:EPOCX, sampling rate:eeg_128\n"
+    names = "EEG.Counter,EEG.Interpolated,EEG.AF3,EEG.O1,EEG.RawCq,MarkerIndex\n"
+    rows = "".join(f"{n % 128},0,{4100 + n},{4200 - n},0,\n" for n in range(300))
+    recording = read_csv(write(tmp_path / "a.csv", head + names + rows))
+    eeg = recording.signals["eeg"]
+    assert (eeg.channel_names, eeg.rate_hz) == (("AF3", "O1"), 128.0)
+    np.testing.assert_array_equal(eeg.samples[:, 0], 4100 + np.arange(300))
+    timed = "".join(f"{n / 50:.2f};{n}\n" for n in range(200))
+    path = write(tmp_path / "b.csv", f"Recorder X\nPerson;S01\n\nZeit;BVP\n{timed}")
+    assert read_csv(path).signals["ppg"].rate_hz == 50.0
+
+
+def test_csv_a_column_of_another_signal_is_not_renamed_in_silence(tmp_path: Path) -> None:
+    rows = "".join(f"{n / 50:.2f},{n}\n" for n in range(200))
+    path = write(tmp_path / "a.csv", f"time,ECG\n{rows}")
+    notes = read_csv(path, columns=["ppg=ECG"]).attributes["notes"]
+    assert "column ECG is taken for ppg, as asked; its name says otherwise" in notes

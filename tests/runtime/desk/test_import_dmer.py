@@ -16,6 +16,7 @@ from emodict.errors import RecordingError
 from emodict.features.spec import load_spec
 from emodict.recording.session import open_session, write_session
 from emodict_desk.importers.dmer import read_dmer
+from emodict_desk.tables.stimuli import STIMULUS
 from emodict_desk.tables.table import table_from_recording
 
 RNG = np.random.default_rng(3)
@@ -57,6 +58,7 @@ def subject(tmp_path: Path) -> Callable[..., Any]:
 def test_videos_become_trials_with_their_label_row_as_truth(subject: Callable[..., Any]) -> None:
     folder, content = subject()
     recording = read_dmer(folder)
+    assert recording.attributes[STIMULUS] == "video"
     trials = recording.trials
     assert trials.trial_id == ("video02", "video00")
     np.testing.assert_allclose(trials.start_s, [1.0, 10.0])  # a second of nothing before each

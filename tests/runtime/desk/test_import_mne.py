@@ -22,8 +22,8 @@ RATE_HZ = 250.0
 VHDR = """Brain Vision Data Exchange Header File Version 1.0
 
 [Common Infos]
-DataFile=a.eeg
-MarkerFile=a.vmrk
+DataFile={stem}.eeg
+MarkerFile={stem}.vmrk
 DataFormat=BINARY
 DataOrientation=MULTIPLEXED
 NumberOfChannels={count}
@@ -38,7 +38,7 @@ BinaryFormat=IEEE_FLOAT_32
 VMRK = """Brain Vision Data Exchange Marker File, Version 1.0
 
 [Common Infos]
-DataFile=a.eeg
+DataFile={stem}.eeg
 
 [Marker Infos]
 Mk1=New Segment,,1,1,0,20240501093005250000
@@ -53,19 +53,19 @@ def mne() -> Any:
     return pytest.importorskip("mne", reason="mne is not installed")
 
 
-def brainvision(folder: Path, *, samples: int = 1000) -> np.ndarray:
-    """a.vhdr, a.vmrk and a.eeg; returns (samples, channels) in the units of the header."""
+def brainvision(folder: Path, *, samples: int = 1000, stem: str = "a") -> np.ndarray:
+    """STEM.vhdr, STEM.vmrk and STEM.eeg; returns (samples, channels) in the units of the header."""
     values = RNG.normal(0, 30, (samples, len(CHANNELS))).astype(np.float32)
     values[:, 3] = 5 + np.arange(samples) / samples
     channels = "\n".join(
         f"Ch{i}={name},{reference},1.0,{unit}"
         for i, (name, reference, unit) in enumerate(CHANNELS, 1)
     )
-    (folder / "a.vhdr").write_text(
-        VHDR.format(count=len(CHANNELS), channels=channels), encoding="utf-8"
+    (folder / f"{stem}.vhdr").write_text(
+        VHDR.format(count=len(CHANNELS), channels=channels, stem=stem), encoding="utf-8"
     )
-    write(folder / "a.vmrk", VMRK)
-    (folder / "a.eeg").write_bytes(values.tobytes())
+    write(folder / f"{stem}.vmrk", VMRK.format(stem=stem))
+    (folder / f"{stem}.eeg").write_bytes(values.tobytes())
     return values
 
 

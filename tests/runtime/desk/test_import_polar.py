@@ -22,7 +22,7 @@ PPI_HEADER = "Phone timestamp;PP-interval [ms];error estimate [ms];blocker;conta
 
 
 def light(n: int) -> int:
-    return 300000 + n * 37 % 1000
+    return 301000 - n * 37 % 1000
 
 
 def polar_file(

@@ -26,7 +26,7 @@ def conductance_us(n: int) -> float:
 
 def row(n: int, sign: str) -> str:
     numbers = (
-        UNIX_MS + n * 1000 / RATE_HZ, 2.0, conductance_us(n), 1000 / conductance_us(n), n % 91,
+        UNIX_MS + n * 1000 / RATE_HZ, 2.0, conductance_us(n), 1000 / conductance_us(n), 90 - n % 91,
     )  # fmt: skip
     return sign.join(f"{number:.10g}" if number < 1e6 else f"{number:.4f}" for number in numbers)
 
@@ -71,7 +71,7 @@ def test_conductance_and_pulse_have_the_units_and_numbers_of_their_columns(
     assert (gsr.rate_hz, gsr.unit, ppg.rate_hz, ppg.unit) == (RATE_HZ, "uS", RATE_HZ, "a.u.")
     expected = np.float32([conductance_us(n) for n in range(1280)])
     np.testing.assert_allclose(gsr.samples[:, 0], expected, rtol=2**-23)
-    np.testing.assert_array_equal(ppg.samples[:, 0], np.arange(1280) % 91)
+    np.testing.assert_array_equal(ppg.samples[:, 0], 90 - np.arange(1280) % 91)
     assert gsr.timestamps_s is None
     assert (recording.start_time, recording.device) == (
         "2019-05-15T16:00:53.250000Z",

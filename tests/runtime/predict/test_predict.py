@@ -14,7 +14,14 @@ from tests.runtime.predict.test_person import EEG, eeg_recording, manifest, mixi
 
 from emodict.engine import Engine, open_engine
 from emodict.engine.manifest import Manifest
-from emodict.errors import EmodictError, PersonError, RecordingError, SpecError, TableError
+from emodict.errors import (
+    EmodictError,
+    InputError,
+    PersonError,
+    RecordingError,
+    SpecError,
+    TableError,
+)
 from emodict.features import extract_features
 from emodict.features.spec import FeatureSpec, load_spec
 from emodict.features.windows import FeatureWindows, ModalityRows, assemble
@@ -191,6 +198,12 @@ def test_a_signal_is_turned_upside_down_where_it_is_asked_for(
         predict(engine, tmp_path / "as_it_was.h5", invert=["eeg"])
 
 
+def test_a_models_path_in_the_place_of_an_engine_is_told_to_be_opened(tmp_path: Path) -> None:
+    for model in ("model.onnx", tmp_path / "model.onnx"):
+        with pytest.raises(InputError, match=r"takes an open engine.*with open_engine\(model\)"):
+            predict(model, tmp_path / "session.h5")  # type: ignore[arg-type]
+
+
 def test_every_block_says_what_is_doubtful_in_the_signals_that_the_model_reads(
     engine: Engine,
 ) -> None:
@@ -254,9 +267,8 @@ def test_a_persons_eeg_is_unmixed_and_moved_before_it_reaches_the_model() -> Non
 def test_of_nothing_whole_and_nothing_answered_there_is_no_prediction(engine: Engine) -> None:
     with pytest.raises(RecordingError, match="there is no whole window in it"):
         joined([], "x.h5")
-    with pytest.raises(
-        RecordingError, match=r"not one second could be answered.*gsr valid 0%, ppg valid 0%"
-    ):
+    why = r"not one second could be answered.*gsr valid 0% \(it does not move\), ppg valid 0% \("
+    with pytest.raises(RecordingError, match=why):
         joined(list(predict_recording(engine, recording(value=2.0))), "x.h5")
 
 

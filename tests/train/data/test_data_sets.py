@@ -12,7 +12,9 @@ from tests.made_up_emognition import write_person as write_emognition
 from tests.made_up_wesad import ORDERS, write_person
 from tests.recordings import noise_recording
 from tests.runtime.desk.test_import_case import write_case
+from tests.runtime.desk.test_import_kemocon import write_kemocon
 from tests.runtime.desk.written import write
+from tests.train.data.test_data import write_dmer
 
 from emodict.errors import InputError
 from emodict.recording.session import write_session
@@ -32,6 +34,7 @@ WRITERS: dict[str, Callable[[Path], Path]] = {
     "wesad": lambda folder: write_person(folder, 0, condition_s=12.0),
     "emognition": write_emognition,
     "case": write_case,
+    "kemocon": write_kemocon,
 }
 
 
@@ -108,7 +111,8 @@ def test_a_person_of_a_data_set_is_found_and_called_as_the_user_says(
     assert kind_of(person) == kind
     assert IMPORTERS[kind].for_training
     plain = IMPORTERS[kind].read(person)
-    assert (plain.subject_id, plain.session_id) == (person.stem, person.stem)
+    assert plain.subject_id == plain.session_id
+    assert person.stem in plain.subject_id
     named = IMPORTERS[kind].read(person, subject_id="anna", session_id="monday")
     assert (named.subject_id, named.session_id) == ("anna", "monday")
 
@@ -130,3 +134,11 @@ def test_what_else_lies_in_the_folder_of_a_data_set_is_passed_over(
     assert list(dict.fromkeys(read_training_data([wesad], sensors=WRIST).subject)) == [
         "S2", "S3", "S4",
     ]  # fmt: skip
+
+
+def test_people_of_dmer_share_their_videos(tmp_path: Path) -> None:
+    for seed in range(2):
+        write_dmer(tmp_path / f"sub{seed}", seed=seed)
+    table = read_training_data([tmp_path])
+    assert len(set(table.subject)) == 2
+    assert table.stimulus.tolist() == table.trial.tolist()

@@ -171,6 +171,7 @@ def test_the_command_on_the_card_asks_for_the_very_options_that_were_asked_for(
         asked.append(dataclasses.replace(options, split=options.split or "trials"))
         return checkpoint_of(asked[-1])
 
+    monkeypatch.setattr(cli, "require_there", lambda data: None)
     monkeypatch.setattr(cli, "read_shown", lambda *_, **__: None)
     monkeypatch.setattr(cli, "_fit_and_save", keep)
     run = functools.partial(run_in_process, cli, "fit", "DATA", "-o", tmp_path / "model.pt")

@@ -4,6 +4,7 @@
 # typer reads the annotations of functions made inside functions.
 
 import dataclasses
+import importlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -16,7 +17,7 @@ from emodict.errors import InterruptedByUserError
 from emodict.files.atomic import check_writable
 from emodict.results.metrics import METRICS
 from emodict_desk.sensors import names_given, sensors_from_options
-from emodict_train.cli.progress import Ticking, read_shown, starting
+from emodict_train.cli.progress import Ticking, read_shown, require_there, starting
 from emodict_train.cli.study import AllowCopies, add_study
 
 if TYPE_CHECKING:
@@ -119,11 +120,15 @@ def _add_fit(app: typer.Typer) -> None:
         """Train on labelled data and write one self-describing
         checkpoint, and its card beside it.
         """
-        with starting():
-            from emodict_train.fit.model_card import card_path
-
         log_to_stderr()
         sensors = sensors_from_options(modalities, channels)
+        # The ending keeps a mistyped -o from replacing a recording.
+        check_writable(out, ending=".pt")
+        check_writable(_card_path(out))
+        require_there(data)
+        with starting():
+            importlib.import_module("emodict_train.fit")
+
         options = _options(
             preset,
             {"epochs": epochs, "auxiliary": auxiliary, "modality_dropout": modality_dropout},
@@ -134,9 +139,6 @@ def _add_fit(app: typer.Typer) -> None:
             members=ensemble,
             device=device,
         )
-        # The ending keeps a mistyped -o from replacing a recording.
-        check_writable(out, ending=".pt")
-        check_writable(card_path(out))
         from emodict_train.data import read_training_data
 
         table = read_shown(
@@ -148,7 +150,7 @@ def _add_fit(app: typer.Typer) -> None:
             allow_copies=allow_copies,
         )
         print(describe(_fit_and_save(table, options, out)))
-        print(f"Wrote {out} and {card_path(out).name}. Next: emodict-export {out}")
+        print(f"Wrote {out} and {_card_path(out).name}. Next: emodict-export {out}")
 
 
 def _options(
@@ -238,19 +240,24 @@ def _add_card(app: typer.Typer) -> None:
             print(f"Wrote {out}")
 
 
+def _card_path(checkpoint_path: Path) -> Path:
+    """Where the card of a checkpoint stands: `model.card.md` beside `model.pt`."""
+    return checkpoint_path.with_suffix(".card.md")
+
+
 def _fit_and_save(table: "FeatureTable", options: "FitOptions", out: Path) -> "Checkpoint":
     """Train and write `out` and its card; until they are written,
     the state of the training stands beside them.
     """
     from emodict_train.fit.fitting import can_go_on
-    from emodict_train.fit.model_card import card_path, write_card
+    from emodict_train.fit.model_card import write_card
     from emodict_train.model.checkpoint import save_checkpoint
 
     resume_path = out.with_name(out.name + ".resume")
     try:
         checkpoint = _fit_with_progress(table, options, resume_path)
         save_checkpoint(checkpoint, out)
-        write_card(checkpoint, card_path(out), name=out.stem)
+        write_card(checkpoint, _card_path(out), name=out.stem)
     except KeyboardInterrupt:
         if can_go_on(table, options, resume_path=resume_path):
             raise InterruptedByUserError(

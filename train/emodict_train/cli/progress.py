@@ -114,6 +114,18 @@ def starting() -> Iterator[None]:
         yield
 
 
+def require_there(data: Sequence[Path]) -> None:
+    """Refuse a path that is not there before PyTorch is started, which takes seconds.
+
+    Raises:
+        InputError: there is no such file or folder.
+    """
+    from emodict_train.data import expand_paths
+
+    for path in data:
+        expand_paths(path)
+
+
 def read_shown(read: Callable[..., Rows], data: Sequence[Path], **chosen: Any) -> Rows:
     """What `read` makes of the data, while it is shown which file is being read."""
     with Ticking("Reading") as progress:

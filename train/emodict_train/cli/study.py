@@ -15,7 +15,7 @@ from emodict.cli import options as given
 from emodict.cli.app import log_to_stderr
 from emodict.errors import InterruptedByUserError
 from emodict_desk.sensors import names_given, sensors_from_options
-from emodict_train.cli.progress import Ticking, read_shown, starting
+from emodict_train.cli.progress import Ticking, read_shown, require_there, starting
 
 if TYPE_CHECKING:
     from emodict_train.study.compared.data import StudyData
@@ -103,10 +103,11 @@ def add_study(app: typer.Typer) -> None:
         allow_copies: AllowCopies = False,
     ) -> None:
         """Compare EmotionDict with its rivals on held-out data: the paper's tables and figures."""
+        log_to_stderr()
+        require_there(data)
         with starting():
             from emodict_train.study.running.run import QUICK_SEEDS, SEEDS, refuse_failures
 
-        log_to_stderr()
         options = _options(
             device, jobs, dask=dask,
             protocols=names_given(protocols, "--protocols"),

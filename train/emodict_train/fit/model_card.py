@@ -24,11 +24,6 @@ _MODEL_OPTIONS = ("readout", "gate")
 _HELD_OUT = {"subjects": "whole people", "trials": "whole trials", "windows": "random windows"}
 
 
-def card_path(checkpoint_path: Path) -> Path:
-    """Where the card of a checkpoint stands: `model.card.md` beside `model.pt`."""
-    return checkpoint_path.with_suffix(".card.md")
-
-
 def write_card(checkpoint: Checkpoint, path: Path, *, name: str) -> None:
     """Write the card of a checkpoint, whole or not at all."""
     with atomic_path(path) as part:

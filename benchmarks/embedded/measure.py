@@ -1,0 +1,85 @@
+"""The group `embedded` of `make bench`: the C file against Python here, and against its goals."""
+
+from __future__ import annotations
+
+import ctypes
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from benchmarks.embedded.costs import can_measure, cost_of
+from benchmarks.embedded.rows import write_seconds
+from benchmarks.embedded.shapes import SHAPES, Shape, clean_seconds
+from benchmarks.embedded.toolchain import HOSTS, build_library
+from benchmarks.result import Bound, Result
+from benchmarks.timing import interleaved
+from emodict.engine import Engine, open_engine
+from emodict.features import FeatureStream
+from emodict.predict.scoring import score
+from emodict_export.c import export_c
+from emodict_export.export import export_onnx
+
+# As one compiles for one's own machine.
+FLAGS = ("-O3", "-march=native")
+CALLS = 50
+
+
+def measure() -> Iterator[Result | Bound]:
+    """Ratios of CPU time on this machine, then bytes and instructions on a Cortex-M4F."""
+    for shape in SHAPES:
+        yield against_python(shape)
+    if not can_measure():
+        print("No arm-none-eabi-gcc and qemu-system-arm here: nothing is measured for a board")
+        return
+    for shape in SHAPES:
+        for precision in ("fp32", "int8"):
+            yield from _bounds(shape, precision)
+
+
+def _bounds(shape: Shape, precision: str) -> Iterator[Bound]:
+    cost, name = cost_of(shape, precision), f"{shape.name}, {precision}, Cortex-M4F:"
+    yield Bound(f"{name} flash", cost.flash / 1e3, "KB", shape.flash[precision] / 1e3)
+    if precision == "fp32":
+        yield Bound(f"{name} RAM and stack", (cost.ram + cost.stack) / 1e3, "KB", shape.ram / 1e3)
+        yield Bound(
+            f"{name} a second", cost.instructions / 1e6, "M instructions", shape.instructions / 1e6
+        )
+
+
+def against_python(shape: Shape) -> Result:
+    """One second of signal: FeatureStream and ONNX Runtime against the C file."""
+    checkpoint = shape.checkpoint()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        export_c(checkpoint, folder / "model.c")
+        export_onnx(checkpoint, folder / "model.onnx")
+        in_c = _c_seconds(folder, shape)
+        with open_engine(folder / "model.onnx") as engine:
+            jobs = {"c": in_c, "python": _python_second(engine)}
+            cpu = interleaved(jobs, rounds=15, repeats={"python": CALLS})
+    name = f"a second in C ({shape.name}), against Python"
+    return Result(name, cpu["python"], cpu["c"] / CALLS, at_least=shape.times_python)
+
+
+def _c_seconds(folder: Path, shape: Shape) -> Callable[[], object]:
+    """CALLS seconds through the C file, and no Python between them."""
+    features = shape.checkpoint().features
+    write_seconds(folder, features, clean_seconds(features))
+    library = ctypes.CDLL(str(build_library(HOSTS[0], folder, *FLAGS)))
+    if library.load(bytes(folder / "seconds.bin")) or not library.repeat(CALLS):
+        raise ValueError("the C file does not answer")
+    return lambda: library.repeat(CALLS)
+
+
+def _python_second(engine: Engine) -> Callable[[], object]:
+    features = engine.manifest.features
+    stream = FeatureStream(features, {m.name: m.rate_hz for m in features.modalities})
+    second = {name: samples[0] for name, samples in clean_seconds(features).items()}
+
+    def push() -> None:
+        for name in features.modality_names:
+            rows = stream.push(name, second[name])
+        if len(rows):
+            score(engine, rows, session="bench")
+
+    return push

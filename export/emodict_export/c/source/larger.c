@@ -1,0 +1,4 @@
+static float larger(float x, float y)
+{
+    return x > y ? x : y;
+}
