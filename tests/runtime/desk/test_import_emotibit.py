@@ -113,6 +113,17 @@ def test_lost_packets_are_gaps(tmp_path: Path) -> None:
     assert "gsr: 60 samples lost, by the times" in recording.attributes["notes"]
 
 
+def test_packets_without_values_and_notes_with_commas_are_packets(tmp_path: Path) -> None:
+    def more(lines: list[str]) -> list[str]:
+        return ["39000.0,0,0,HE,1,100", *lines, "45000.0,9,1,UN,1,100,eyes closed, and quiet"]
+
+    path = emotibit_file(tmp_path / "a.csv", change=more)
+    recording = read_emotibit(path)
+    assert kind_of(path) == "emotibit"
+    assert "damaged" not in recording.attributes["left_out"]
+    assert "eyes closed, and quiet" in [event.description for event in recording.events]
+
+
 def test_damaged_packets_are_left_out_and_counted(tmp_path: Path) -> None:
     def damaged(lines: list[str]) -> list[str]:
         return [*lines[:20], lines[20][:9], "\x01\x02,,,", *lines[20:]]

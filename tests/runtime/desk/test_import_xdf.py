@@ -18,6 +18,7 @@ from emodict.recording.recording import Recording, Signal
 from emodict.recording.session import open_session, write_session
 from emodict_desk.importers.xdf import read_xdf
 from emodict_desk.importers.xdf_chunks import check_chunks
+from emodict_desk.recordings.validate import validate_session
 
 FORMATS = {
     "float32": "<f4",
@@ -786,3 +787,18 @@ def test_a_file_whose_header_is_missing_or_empty_has_no_start(
     recording = read_xdf(xdf.write(tmp_path / "a.xdf"))
     assert recording.start_time == ""
     assert set(recording.modality_names) == {"eeg", "gsr"}
+
+
+def test_validate_says_again_that_the_rate_of_a_stream_is_doubtful(tmp_path: Path) -> None:
+    # Nine of ten samples of a stream of 100 Hz that is stamped when it arrives: 90 Hz, no steps
+    # at the nominal rate.
+    times_s = 1000 + np.arange(900) / 90
+    writer = XdfWriter().stream(1, "Cap", "EEG", rate=100, channels=EEG)
+    writer.samples(1, times_s, np.random.default_rng(1).normal(0, 20, (900, 3)))
+    writer.footer(1).write(tmp_path / "a.xdf")
+    write_session(read_xdf(tmp_path / "a.xdf"), tmp_path / "a.h5")
+    said = [finding.message for finding in validate_session(tmp_path / "a.h5")]
+    assert (
+        "its import noted of stream Cap: 90 Hz measured, not the 100 Hz of its header: "
+        "if samples were lost, its frequencies are wrong." in said
+    )
