@@ -54,11 +54,13 @@ def band_power_part(
     name, second = modality.name, _second(modality)
     extent, good = _judged(b, modality, mixed=unmixing is not None)
     before, valid = _ages(b, modality, good)
-    seen = _without_level(b, name, extent, good, before)
+    # What is neither mixed nor passed on inside is put beside the samples at once.
+    state = [f"{STATE}{name}_filter"] if unmixing is None and not b.many else []
+    seen = _without_level(b, name, extent, good, before, state)
     if unmixing is not None:
         mixing = b.constant(f"{name}/unmixing", unmixing)
         seen = b.add("MatMul", [mixing, seen], f"{name}/unmixed")
-    advanced = _advanced(b, name, seen, good, second)
+    advanced = _advanced(b, name, seen, good, second, with_state=bool(state))
     squares = b.add("Mul", [advanced, advanced], f"{name}/squares")
     powers = b.product(squares, second.powers, f"{name}/powers")
     powers = b.reshape(powers, (-1, modality.dims), f"{name}/flat_powers")
@@ -141,8 +143,10 @@ def _ages(b: RawBuilder, modality: ModalitySpec, good: str) -> tuple[str, str]:
     return before, b.as_float(settled, f"{name}/valid")
 
 
-def _without_level(b: RawBuilder, name: str, extent: quality.Spread, good: str, age: str) -> str:
-    """(batch, channels, samples + 1): the samples and the step of the level.
+def _without_level(
+    b: RawBuilder, name: str, extent: quality.Spread, good: str, age: str, state: list[str]
+) -> str:
+    """(batch, channels, samples + 1): the samples, the step of the level, and the state if given.
 
     0 where a channel has to start again: what stands for missing samples is as large as float32
     allows.
@@ -154,11 +158,13 @@ def _without_level(b: RawBuilder, name: str, extent: quality.Spread, good: str, 
     # A filter that starts is in the state in which its first sample has always been there.
     first = b.part(extent.above, 2, 0, 1, f"{name}/first")
     step = b.add("Where", [started, step, first], f"{name}/step")
-    seen = b.add("Concat", [extent.above, step], f"{name}/seen", axis=2)
+    seen = b.add("Concat", [extent.above, step, *state], f"{name}/seen", axis=2)
     return b.add("Mul", [seen, good], f"{name}/clean")
 
 
-def _advanced(b: RawBuilder, name: str, seen: str, good: str, second: _Second) -> str:
+def _advanced(
+    b: RawBuilder, name: str, seen: str, good: str, second: _Second, *, with_state: bool
+) -> str:
     """(batch, channels, rows + states): what the bands are made of, and the filter's next state.
 
     The state is 0 where a channel has to start again.
@@ -171,9 +177,10 @@ def _advanced(b: RawBuilder, name: str, seen: str, good: str, second: _Second) -
         states = many.filter_states(b, name, pushed, good, carry)
         states = b.product(states, second.advance[-order:], f"{name}/of_states")
         return b.add("Add", [fresh, states], f"{name}/advanced")
-    kept = b.add("Mul", [f"{STATE}{name}_filter", good], f"{name}/kept")
-    taken = b.add("Concat", [seen, kept], f"{name}/taken", axis=2)
-    advanced = b.product(taken, second.advance, f"{name}/advanced")
+    if not with_state:
+        kept = b.add("Mul", [f"{STATE}{name}_filter", good], f"{name}/kept")
+        seen = b.add("Concat", [seen, kept], f"{name}/taken", axis=2)
+    advanced = b.product(seen, second.advance, f"{name}/advanced")
     b.part(advanced, 2, second.rows, second.rows + order, f"{NEXT}{name}_filter")
     return advanced
 
