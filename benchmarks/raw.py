@@ -11,17 +11,18 @@ import numpy as np
 import onnx
 
 from benchmarks.fixtures import untrained_checkpoint
+from benchmarks.recordings import noise
 from benchmarks.result import Result
 from benchmarks.timing import interleaved
 from emodict.engine import Engine, open_engine
-from emodict.features import FeatureStream
+from emodict.features import FeatureStream, iter_features
 from emodict.predict.scoring import with_missing_filled
 from emodict_desk.raw import NEXT, STATE
 from emodict_export.export import export_onnx
-from emodict_export.raw.export import raw_onnx
-from emodict_export.vectors import Seconds, clean_seconds
+from emodict_export.raw.export import onnxruntime_run, raw_onnx, run_seconds
+from emodict_export.vectors import Seconds, clean_seconds, in_seconds
 
-SECONDS = 40
+SECONDS, AT_ONCE = 40, 64
 SENSORS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "EEG+GSR+PPG+face": (("eeg", "gsr", "ppg", "video"), ()),
     "GSR+PPG": (("gsr", "ppg"), ()),
@@ -41,6 +42,33 @@ def measure() -> Iterator[Result]:
                 cpu = interleaved(jobs, rounds=15, repeats=dict.fromkeys(jobs, 50))
         title = f"a streaming second, raw.onnx against Python, {name}"
         yield Result(title, cpu["python"], cpu["raw"], at_least=2.5)
+    yield _hour()
+
+
+def _hour() -> Result:
+    """An hour in calls of AT_ONCE seconds each, against Python's features and the model."""
+    hour, checkpoint = noise(3600), untrained_checkpoint(("eeg", "gsr", "ppg"))
+    recording, features = hour.recording(), checkpoint.features
+    graph, _ = raw_onnx(checkpoint, many=True)
+    run = onnxruntime_run(graph)
+    samples = {"eeg": hour.eeg, "gsr": hour.gsr, "ppg": hour.ppg}
+    seconds = {m.name: in_seconds(m, samples[m.name]) for m in features.modalities}
+    with tempfile.TemporaryDirectory() as folder:
+        export_onnx(checkpoint, Path(folder) / "model.onnx")
+        with open_engine(Path(folder) / "model.onnx") as engine:
+            missing = engine.manifest.missing_value
+
+            def python() -> None:
+                for rows in iter_features(recording, features):
+                    engine.infer(with_missing_filled(rows, missing))
+
+            jobs = {
+                "python": python,
+                "raw": lambda: run_seconds(run, graph, seconds, at_once=AT_ONCE),
+            }
+            cpu = interleaved(jobs, rounds=5, repeats={})
+    title = f"an hour, raw.onnx in calls of {AT_ONCE} s against Python, EEG+GSR+PPG"
+    return Result(title, cpu["python"], cpu["raw"], at_least=1.0)
 
 
 def python_second(engine: Engine, seconds: Seconds) -> Callable[[], None]:

@@ -18,9 +18,8 @@ import numpy as np
 
 from emodict.engine.manifest import Manifest
 from emodict.recording.modalities import EEG
-from emodict_desk.raw import QUALITY, VALID, raw_seconds
+from emodict_desk.raw import QUALITY, VALID, raw_inputs, raw_seconds
 from emodict_export.export import checkpoint_manifest
-from emodict_export.raw.ends import raw_inputs
 from emodict_export.raw.export import largest_error, onnxruntime_run, raw_onnx, run_seconds
 from emodict_export.vectors import (
     Rows,

@@ -94,6 +94,10 @@ _Raw = Annotated[
 _WithTokens = Annotated[
     bool, typer.Option("--with-tokens", help="With --raw: give the features of each second, too.")
 ]
+_Many = Annotated[
+    bool,
+    typer.Option("--many", help="With --raw: take many seconds of one wearer in a call."),
+]
 _Person = Annotated[
     Path | None,
     typer.Option(help="With --raw or a .c: fold in this person.json of emodict-calibrate."),
@@ -132,6 +136,7 @@ def build() -> typer.Typer:
         sign: _Sign = None,
         raw: _Raw = False,
         with_tokens: _WithTokens = False,
+        many: _Many = False,
         person: _Person = None,
         check_vectors: _CheckVectors = None,
         ram: _Ram = None,
@@ -160,6 +165,7 @@ def build() -> typer.Typer:
             sign,
             raw,
             with_tokens,
+            many,
             person,
             check_vectors,
             None if ram is None else bytes_of(ram),
@@ -233,8 +239,15 @@ def _export_emotions(model: Path, options: ExportOptions) -> None:
 def _export_raw(checkpoint: "Checkpoint", options: ExportOptions, person: "Person | None") -> None:
     from emodict_export.raw.export import export_raw
 
-    precision, tokens = _precision(checkpoint, options), options.with_tokens
-    _say_raw(export_raw(checkpoint, options.onnx, precision, person=person, with_tokens=tokens))
+    report = export_raw(
+        checkpoint,
+        options.onnx,
+        _precision(checkpoint, options),
+        person=person,
+        with_tokens=options.with_tokens,
+        many=options.many,
+    )
+    _say_raw(report)
 
 
 def _person(options: ExportOptions) -> "Person | None":

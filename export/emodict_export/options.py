@@ -25,9 +25,11 @@ class ExportOptions:
     form: str | None = None
     # A private key, PEM: all models that are written are signed with it.
     sign: Path | None = None
-    # The graph begins at raw samples; it gives its tokens, too; whose baseline is in it.
+    # The graph begins at raw samples; it gives its tokens, too; it takes many seconds at once;
+    # whose baseline is in it.
     raw: bool = False
     with_tokens: bool = False
+    many: bool = False
     person: Path | None = None
     # A folder for raw seconds and the rows that Python gives for them.
     check_vectors: Path | None = None
@@ -132,6 +134,7 @@ def _check_c_options(options: ExportOptions) -> None:
         "--sign": options.sign,
         "--raw": options.raw,
         "--with-tokens": options.with_tokens,
+        "--many": options.many,
     }
     for name, value in given.items():
         if value:
@@ -184,15 +187,26 @@ def _check_face_options(options: ExportOptions) -> None:
 
 def _check_raw_options(options: ExportOptions) -> None:
     """What only a raw graph has, and what it has not."""
-    for name, value in (("--with-tokens", options.with_tokens), ("--person", options.person)):
+    given = {
+        "--with-tokens": options.with_tokens,
+        "--many": options.many,
+        "--person": options.person,
+    }
+    for name, value in given.items():
         if value and not options.raw:
             raise InputError(
                 f"{name} is for a graph that begins at raw samples",
-                expected="--raw beside it, or -o model.c",
-                fix=None if options.with_tokens else "emodict-run --person needs no other model",
+                expected=f"--raw beside it{', or -o model.c' if name == '--person' else ''}",
+                fix="emodict-run takes it, too" if name == "--person" else None,
             )
     if options.raw and options.triton is not None:
         raise InputError(
             "--triton serves rows that know nothing of one another, and a raw graph has states",
             fix="Export without --raw for a server",
+        )
+    if options.many and options.builds_plan:
+        raise InputError(
+            "--many is for ONNX Runtime: a plan takes one second at a time",
+            expected="-o model.raw.onnx",
+            got=f"-o {options.out}",
         )

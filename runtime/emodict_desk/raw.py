@@ -10,11 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emodict.engine import Engine
-from emodict.engine.manifest import Manifest
-from emodict.errors import PersonError
-from emodict.features.extract import source_blocks, source_rate_hz, usable_modalities
+from emodict.engine.manifest import Manifest, Shapes
+from emodict.errors import ModelError, PersonError
+from emodict.features.extract import usable_modalities
 from emodict.features.quality import without_unusable
-from emodict.features.spec import ModalitySpec
+from emodict.features.source import source_blocks, source_rate_hz
+from emodict.features.spec import FeatureSpec, ModalitySpec
 from emodict.features.stream import resampler_for
 from emodict.features.truth import truth_of_rows
 from emodict.recording.recording import Recording
@@ -48,19 +49,13 @@ def predict_raw(
     Raises:
         PersonError: another person's baseline is folded into the graph.
         RecordingError: the recording cannot be used with this model.
+        ModelError: the graph is not of the features that it names.
     """
     manifest, features = engine.manifest, engine.manifest.features
-    if manifest.subject_id not in ("", recording.subject_id):
-        raise PersonError(
-            "A person's baseline is never applied to somebody else",
-            expected=f"a recording of subject '{manifest.subject_id}', who is in the model",
-            got=f"subject '{recording.subject_id}'",
-            fix="Export the model again, with this subject's person.json or with none",
-        )
-    rows = itertools.islice(
-        raw_rows(cast(RawEngine, engine), recording), features.first_row_s, None
-    )
+    _require_own_ends(manifest)
+    _require_subject(manifest, recording)
     second = features.first_row_s
+    rows = itertools.islice(raw_rows(cast(RawEngine, engine), recording), second, None)
     while block := list(itertools.islice(rows, BLOCK_ROWS)):
         start_s = second + np.arange(len(block), dtype=np.float64)
         second += len(block)
@@ -79,6 +74,29 @@ def predict_raw(
             model_simulated=manifest.simulated,
             doubts=doubts,
             unusable=unusable,
+        )
+
+
+def _require_subject(manifest: Manifest, recording: Recording) -> None:
+    if manifest.subject_id not in ("", recording.subject_id):
+        raise PersonError(
+            "A person's baseline is never applied to somebody else",
+            expected=f"a recording of subject '{manifest.subject_id}', who is in the model",
+            got=f"subject '{recording.subject_id}'",
+            fix="Export the model again, with this subject's person.json or with none",
+        )
+
+
+def _require_own_ends(manifest: Manifest) -> None:
+    """Refuse a graph that says that it takes or gives something else than its features make."""
+    inputs = raw_inputs(manifest.features)
+    outputs = raw_outputs(manifest, with_tokens="tokens" in manifest.outputs)
+    if manifest.inputs != inputs or manifest.outputs != outputs:
+        raise ModelError(
+            "The raw graph's inputs and outputs are not those of its features",
+            expected=f"{inputs} and {outputs}",
+            got=f"{manifest.inputs} and {manifest.outputs}",
+            fix="Export it again: emodict-export model.pt --raw",
         )
 
 
@@ -133,3 +151,50 @@ def _at_rate(recording: Recording, modality: ModalitySpec) -> Iterator[NDArray[n
 
 def _joined(rows: Sequence[Row], name: str) -> NDArray[np.float64]:
     return np.concatenate([row[name] for row in rows]).astype(np.float64)
+
+
+def raw_inputs(features: FeatureSpec) -> dict[str, tuple[int, ...]]:
+    """A second of each modality by its name, and the states."""
+    states = {STATE + name: row for name, row in state_shapes(features).items()}
+    return {m.name: _second_shape(m) for m in features.modalities} | states
+
+
+def raw_outputs(manifest: Manifest, *, with_tokens: bool = False) -> Shapes:
+    """What a row consists of, and the states of the next second."""
+    features, model = manifest.features, manifest.model
+    modalities = (len(features.modalities),)
+    row = {
+        "distribution": (len(model.emotions),),
+        "weights": (model.elements * model.members,),
+        VALID: modalities,
+        QUALITY: modalities,
+    }
+    tokens = {"tokens": (features.tokens, features.token_width)} if with_tokens else {}
+    states = {NEXT + name: shape for name, shape in state_shapes(features).items()}
+    return {**row, **tokens, **states}
+
+
+def _second_shape(modality: ModalitySpec) -> tuple[int, ...]:
+    if modality.kind == "embedding":
+        return (modality.dims,)
+    return modality.hop_samples, len(modality.channel_names)
+
+
+def state_shapes(features: FeatureSpec) -> dict[str, tuple[int, ...]]:
+    """Of each state, by its name without `state_` or `next_`.
+
+    A causal filter has its own state, the level that this is relative to, and for how many seconds
+    it has run; a window longer than a second has the samples before the new ones, and of each
+    of their seconds whether all samples are there.
+    """
+    shapes: dict[str, tuple[int, ...]] = {}
+    for modality in features.modalities:
+        name, channels = modality.name, len(modality.channel_names)
+        before = round(modality.window_s) - 1
+        if modality.filter is not None and modality.filter.mode == "causal":
+            shapes[f"{name}_filter"] = (channels, 2 * len(modality.filter.sos))
+            shapes[f"{name}_reference"] = shapes[f"{name}_age"] = (channels, 1)
+        elif before:
+            shapes[f"{name}_samples"] = (before * modality.hop_samples,)
+            shapes[f"{name}_usable"] = (before,)
+    return shapes

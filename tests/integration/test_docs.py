@@ -6,19 +6,12 @@ from __future__ import annotations
 
 import functools
 import importlib
-import importlib.util
-import json
 import re
 import runpy
 import shlex
-import shutil
-import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
-import onnx
-import onnxruntime
 import pytest
 from tests.integration.conftest import Run
 from tests.recordings import noise_recording
@@ -160,75 +153,13 @@ def test_an_example_without_its_arguments_says_how_it_is_used(
 
 
 @pytest.mark.parametrize(
-    "example", sorted((ROOT / "examples").glob("*.[pc]*")), ids=lambda path: path.name
+    "example", sorted((ROOT / "examples").glob("*.py")), ids=lambda path: path.name
 )
 def test_an_example_is_about_twenty_lines_below_its_imports(example: Path) -> None:
-    start = (
-        r"^(?:int )?main\(|^int main"
-        if example.suffix == ".cpp"
-        else r"^(?:def main|if len\(sys\.argv\))"
-    )
-    program = re.split(start, example.read_text(encoding="utf-8"), maxsplit=1, flags=re.MULTILINE)[
-        1
-    ]
+    start = r"^(?:def main|if len\(sys\.argv\))"
+    text = example.read_text(encoding="utf-8")
+    program = re.split(start, text, maxsplit=1, flags=re.MULTILINE)[1]
     assert 10 <= len([line for line in program.splitlines() if line.strip()]) <= 25
-
-
-@pytest.fixture(scope="module")
-def cpp_example(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """examples/plain_openvino.cpp, compiled with the headers and the library that
-    OpenVINO's wheel brings.
-    """
-    compiler, openvino = shutil.which("g++"), importlib.util.find_spec("openvino")
-    if compiler is None or openvino is None or openvino.origin is None:
-        pytest.skip("no C++ compiler, or no OpenVINO: pip install --no-deps openvino")
-    folder, program = (
-        Path(openvino.origin).parent,
-        tmp_path_factory.mktemp("cpp") / "plain_openvino",
-    )
-    (library,) = (folder / "libs").glob("libopenvino.so.*")
-    command = [
-        compiler,
-        "-std=c++17",
-        ROOT / "examples" / "plain_openvino.cpp",
-        f"-I{folder / 'include'}",
-        library,
-        f"-Wl,-rpath,{folder / 'libs'}",
-        "-o",
-        program,
-    ]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return program
-
-
-def test_the_c_plus_plus_example_answers_as_onnx_runtime_does_where_sensors_are_missing_too(
-    cpp_example: Path, model: Path, tmp_path: Path
-) -> None:
-    rng = np.random.default_rng(0)
-    graph = onnx.load(model)
-    (missing,) = [entry for entry in graph.metadata_props if entry.key == "emodict.missing_value"]
-    value = rng.normal(size=np.shape(json.loads(missing.value))).astype(np.float32)
-    missing.value = json.dumps(value.tolist())
-    onnx.save(graph, tmp_path / "model.onnx")
-    tokens = rng.normal(size=(3, *value.shape)).astype(np.float32)
-    tokens[1, :5] = np.nan
-    tokens.tofile(tmp_path / "tokens.f32")
-    done = subprocess.run(
-        [cpp_example, tmp_path / "model.onnx", tmp_path / "tokens.f32"],
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
-    said = np.array([[float(word) for word in line.split()] for line in done.stdout.splitlines()])
-    session = onnxruntime.InferenceSession(
-        tmp_path / "model.onnx", providers=["CPUExecutionProvider"]
-    )
-    (expected,) = session.run(
-        ["distribution"], {"tokens": np.where(np.isnan(tokens), value, tokens)}
-    )
-    # Two libraries in float32, 1e-6 apart at the most, and std::cout prints six digits.
-    np.testing.assert_allclose(said, expected, rtol=0, atol=2e-6)
 
 
 def test_the_page_on_export_shows_the_example_as_it_is() -> None:

@@ -12,6 +12,7 @@ from subprocess import CompletedProcess
 import numpy as np
 import pytest
 from benchmarks.fixtures import untrained_checkpoint
+from tests.integration.conftest import ALL, WRIST
 from tests.recordings import noise_recording
 from tests.stand_in import cuda_core
 from tests.stand_in.plans import put_in_place, write_plan
@@ -19,8 +20,13 @@ from tests.stand_in.plans import put_in_place, write_plan
 from emodict.engine import open_engine
 from emodict.errors import ModelError, PersonError
 from emodict.predict import predict
-from emodict.predict.person import Baseline, Person, write_person
-from emodict.recording.recording import Recording
+from emodict.predict.person import (
+    Baseline,
+    Person,
+    Unmixing,
+    modality_fingerprint,
+    write_person,
+)
 from emodict.recording.session import write_session
 from emodict.results.prediction import Prediction
 from emodict_export.export import export_onnx
@@ -29,42 +35,6 @@ from emodict_export.vector_files import write_vectors
 
 ROOT = Path(__file__).resolve().parents[2]
 Run = Callable[..., "CompletedProcess[str]"]
-WRIST, ALL = ("gsr", "ppg"), ("eeg", "gsr", "ppg", "video")
-
-
-@pytest.fixture(scope="session")
-def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """wrist.onnx, wrist.raw.onnx, all.onnx and all.raw.onnx of the same random weights."""
-    folder = tmp_path_factory.mktemp("raw")
-    for name, modalities in (("wrist", WRIST), ("all", ALL)):
-        checkpoint = untrained_checkpoint(modalities)
-        export_onnx(checkpoint, folder / f"{name}.onnx")
-        export_raw(checkpoint, folder / f"{name}.raw.onnx")
-    return folder
-
-
-def broken_recording() -> Recording:
-    """Noise with gaps and a channel at its end stop; PPG and GSR at other rates than the spec's."""
-    recording = noise_recording(seconds=70, seed=3)
-    rng, signals = np.random.default_rng(3), dict(recording.signals)
-    for name, rate_hz in (("eeg", 300.0), ("ppg", 64.0), ("gsr", 8.0)):
-        data = np.array(signals[name].read(0, signals[name].sample_count), dtype=np.float32)
-        data = np.resize(data, (int(70 * rate_hz), data.shape[1]))
-        for _ in range(3):
-            first = int(rng.uniform(0, len(data)))
-            data[first : first + int(rng.uniform(0.1, 3) * rate_hz)] = np.nan
-        signals[name] = dataclasses.replace(signals[name], rate_hz=rate_hz, samples=data)
-    eeg = np.array(signals["eeg"].samples)
-    eeg[6000:6400, 3] = 5000.0
-    signals["eeg"] = dataclasses.replace(signals["eeg"], samples=eeg)
-    return dataclasses.replace(recording, signals=signals)
-
-
-@pytest.fixture(scope="session")
-def broken_session(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("raw-session") / "broken.h5"
-    write_session(broken_recording(), path)
-    return path
 
 
 def same_rows(got: Prediction, expected: Prediction) -> None:
@@ -184,3 +154,43 @@ def test_the_example_says_that_its_own_loop_is_right(models: Path, tmp_path: Pat
     assert "valid and answered equal in 60 of 60 seconds" in done.stdout
     worst = float(done.stdout.split("within ")[1].split()[0])
     assert worst < 3e-5
+
+
+@pytest.mark.parametrize("ends", ["inputs", "outputs"])
+def test_a_graph_that_takes_or_gives_something_else_than_its_features_is_refused(
+    models: Path, noise_session: Path, ends: str
+) -> None:
+    with open_engine(models / "wrist.raw.onnx") as engine:
+        name = f"raw_{ends}"
+        others = dict(list(getattr(engine.manifest, name).items())[1:])
+        engine.manifest = dataclasses.replace(engine.manifest, **{name: others})
+        with pytest.raises(ModelError, match="not those of its features"):
+            predict(engine, noise_session)
+
+
+def test_a_person_folded_in_is_what_the_command_does_before_the_model(
+    noise_session: Path, tmp_path: Path
+) -> None:
+    checkpoint, rng = untrained_checkpoint(ALL), np.random.default_rng(0)
+    features, rest, own = checkpoint.features, {}, {}
+    for name in ("gsr", "ppg"):
+        part = features.token_slices[name]
+        shape = (part.stop - part.start, features.token_width)
+        rest[name] = rng.normal(0, 0.5, shape).tolist()
+        fingerprint = modality_fingerprint(features, name)
+        own[name] = Baseline(fingerprint, 30, rng.normal(0, 0.5, shape), np.ones(shape))
+    knows_rest = {"rest": {"people": 5, "mean": rest}}
+    checkpoint = dataclasses.replace(checkpoint, training=knows_rest)
+    channels = features.channel_names
+    mixing = np.eye(len(channels)) + 0.1 * rng.standard_normal((len(channels), len(channels)))
+    person = Person(
+        "nobody", "rest", features.id, own, unmixing=Unmixing(channels, "", mixing, ("a blink",))
+    )
+    export_onnx(checkpoint, tmp_path / "model.onnx")
+    export_raw(checkpoint, tmp_path / "raw.onnx", person=person)
+    with open_engine(tmp_path / "model.onnx") as engine:
+        expected = predict(engine, noise_session, person=person)
+        without = predict(engine, noise_session)
+    with open_engine(tmp_path / "raw.onnx") as engine:
+        same_rows(predict(engine, noise_session), expected)
+    assert np.abs(expected.distribution - without.distribution).max() > 1e-3

@@ -28,19 +28,21 @@ def raw_graph(
     manifest: Manifest,
     *,
     adaptation: Adaptation | None = None,
+    many: bool = False,
 ) -> onnx.ModelProto:
     """The graph from one second of samples to a row, from a folded `model` in any precision.
 
     Args:
         manifest: what the raw graph will say of itself, its outputs included.
         adaptation: a person's baseline and unmixing matrix, to be folded in.
+        many: the graph takes many seconds of one wearer at once; its states are of one.
 
     Raises:
         SpecError: the features cannot be computed from a stream of samples.
     """
     features = manifest.features
     require_streaming(features)
-    b = RawBuilder()
+    b = RawBuilder(many=many)
     unmixing = None if adaptation is None else adaptation.unmixing
     parts = [
         _part(b, modality, unmixing if modality.name == EEG else None)

@@ -13,7 +13,7 @@ from onnx import TensorProto, helper
 from emodict.engine.manifest import Manifest, Shapes
 from emodict.engine.onnx import DISTRIBUTION, INPUT, WEIGHTS
 from emodict.features.spec import FeatureSpec
-from emodict_desk.raw import QUALITY, VALID
+from emodict_desk.raw import NEXT, QUALITY, STATE, VALID
 from emodict_export.graph import IR_VERSION, OPSET
 from emodict_export.raw.builder import Part, RawBuilder
 
@@ -124,8 +124,8 @@ def join_graphs(
     graph = helper.make_graph(
         [*features.nodes[:ends], *nodes, *features.nodes[ends:]],
         "emodict",
-        _values(manifest.inputs),
-        _values(manifest.outputs),
+        _values(manifest.inputs, many=features.many),
+        _values(manifest.outputs, many=features.many),
         list(constants.values()),
     )
     opset = [helper.make_opsetid("", OPSET)]
@@ -135,8 +135,15 @@ def join_graphs(
     return joined
 
 
-def _values(shapes: Shapes) -> list[onnx.ValueInfoProto]:
+def _values(shapes: Shapes, *, many: bool) -> list[onnx.ValueInfoProto]:
+    """The first axis is a batch of wearers; or seconds, and the states are those of one wearer."""
+
+    def rows(name: str) -> str | int:
+        if not many:
+            return "batch"
+        return 1 if name.startswith((STATE, NEXT)) else "seconds"
+
     return [
-        helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", *shape])
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, [rows(name), *shape])
         for name, shape in shapes.items()
     ]

@@ -13,7 +13,7 @@ from emodict.features.band_power import BandPower
 from emodict.features.filters import state_space
 from emodict.features.spec import ModalitySpec
 from emodict_desk.raw import NEXT, STATE
-from emodict_export.raw import quality
+from emodict_export.raw import many, quality
 from emodict_export.raw.balance import balanced, passes_level
 from emodict_export.raw.builder import Part, RawBuilder
 
@@ -51,26 +51,17 @@ def band_power_part(
     Raises:
         SpecError: there is no causal filter, or it lets constants through.
     """
-    name, channels = modality.name, len(modality.channel_names)
-    samples, second = modality.window_samples, _second(modality)
-    # Channels first: what is done to each is done along its samples, which lie side by side.
-    rows = b.add("Transpose", [name], f"{name}/rows", perm=[0, 2, 1])
-    there = quality.inside(b, modality, rows, name)
-    present = b.add("Where", [there, rows, b.scalar(MISSING)], f"{name}/present")
-    # The least sample of this second is what the next one's state is relative to.
-    extent = quality.spread(b, present, name, low=f"{NEXT}{name}_reference")
-    lively = quality.lively(b, present, extent, (channels, samples), name)
-    good = b.as_float(lively, f"{name}/good")
+    name, second = modality.name, _second(modality)
+    extent, good = _judged(b, modality, mixed=unmixing is not None)
+    before, valid = _ages(b, modality, good)
+    seen = _without_level(b, name, extent, good, before)
     if unmixing is not None:
-        # A sample that misses one channel misses all of them once they are mixed.
-        good = b.reduce("ReduceMin", good, 1, f"{name}/all_good")
-    taken = _without_level(b, name, extent, good, unmixing)
-    advanced = b.product(taken, second.advance, f"{name}/advanced")
-    b.part(advanced, 2, second.rows, second.advance.shape[1], f"{NEXT}{name}_filter")
+        mixing = b.constant(f"{name}/unmixing", unmixing)
+        seen = b.add("MatMul", [mixing, seen], f"{name}/unmixed")
+    advanced = _advanced(b, name, seen, good, second)
     squares = b.add("Mul", [advanced, advanced], f"{name}/squares")
     powers = b.product(squares, second.powers, f"{name}/powers")
     powers = b.reshape(powers, (-1, modality.dims), f"{name}/flat_powers")
-    valid = _valid(b, modality, good)
     score = quality.swing_score(b, modality, extent, name)
     score = b.reduce("ReduceMean", score, 1, f"{name}/mean_score", keep=False)
     spectrum = modality.spectrum
@@ -84,6 +75,24 @@ def band_power_part(
         valid=valid,
         quality=b.add("Mul", [score, valid], f"{name}/quality"),
     )
+
+
+def _judged(b: RawBuilder, modality: ModalitySpec, *, mixed: bool) -> tuple[quality.Spread, str]:
+    """The range of each channel, and (batch, channels, 1), 1 where it is good and 0 elsewhere."""
+    name, shape = modality.name, (len(modality.channel_names), modality.window_samples)
+    # Channels first: what is done to each is done along its samples, which lie side by side.
+    rows = b.add("Transpose", [name], f"{name}/rows", perm=[0, 2, 1])
+    there = quality.inside(b, modality, rows, name)
+    present = b.add("Where", [there, rows, b.scalar(MISSING)], f"{name}/present")
+    # The least sample of this second is what the next one's state is relative to.
+    low = "" if b.many else f"{NEXT}{name}_reference"
+    extent = quality.spread(b, present, name, low=low)
+    good = b.as_float(quality.lively(b, present, extent, shape, name), f"{name}/good")
+    if mixed:
+        # A sample that misses one channel misses all of them once they are mixed.
+        every = b.reduce("ReduceMin", good, 1, f"{name}/all_good")
+        good = b.add("Min", [good, every], f"{name}/good_of_each")
+    return extent, good
 
 
 def settle_seconds(modality: ModalitySpec) -> int:
@@ -111,42 +120,62 @@ def _second(modality: ModalitySpec) -> _Second:
     )
 
 
-def _without_level(
-    b: RawBuilder, name: str, extent: quality.Spread, good: str, unmixing: Float64Array | None
-) -> str:
-    """(batch, channels, samples + 1 + states): samples, the step of the level, and the state.
-
-    0 where a channel has to start again, so that its state is 0 then.
-    """
-    state = f"{STATE}{name}_filter"
-    started = b.as_bool(f"{STATE}{name}_age", f"{name}/started")
-    step = b.add("Sub", [f"{STATE}{name}_reference", extent.low], f"{name}/level_step")
-    # A filter that starts is in the state in which its first sample has always been there.
-    first = b.part(extent.above, 2, 0, 1, f"{name}/first")
-    step = b.add("Where", [started, step, first], f"{name}/step")
-    if unmixing is None:
-        taken = b.add("Concat", [extent.above, step, state], f"{name}/taken", axis=2)
-        return b.add("Mul", [taken, good], f"{name}/clean")
-    seen = b.add("Concat", [extent.above, step], f"{name}/seen", axis=2)
-    # Before they are mixed: what stands for missing samples is as large as float32 allows.
-    seen = b.add("Mul", [seen, good], f"{name}/fit")
-    seen = b.add("MatMul", [b.constant(f"{name}/unmixing", unmixing), seen], f"{name}/unmixed")
-    kept = b.add("Mul", [state, good], f"{name}/kept")
-    return b.add("Concat", [seen, kept], f"{name}/taken", axis=2)
-
-
-def _valid(b: RawBuilder, modality: ModalitySpec, good: str) -> str:
-    """(batch, 1): every channel is good and had settled before; and how old each filter is now.
+def _ages(b: RawBuilder, modality: ModalitySpec, good: str) -> tuple[str, str]:
+    """For how long each channel's filter had run before, and (batch, 1) whether all have settled.
 
     The age is counted up to where it does not matter any more: float32 cannot count for ever.
     """
     name, settle = modality.name, settle_seconds(modality)
-    before = b.add("Mul", [f"{STATE}{name}_age", good], f"{name}/good_age")
-    older = b.add("Add", [before, good], f"{name}/older")
-    b.add("Min", [older, b.scalar(settle + 1.0)], f"{NEXT}{name}_age")
+    before = f"{STATE}{name}_age"
+    if b.many:
+        if settle > 1:
+            raise SpecError(f"{name}: its filter settles for longer than many seconds allow")
+        # Whether the second before was good is all that such a filter has to know of its age.
+        before = many.a_second_before(b, f"{name}_age", good)
+    older = b.add("Mul", [before, good], f"{name}/good_age")
+    older = b.add("Add", [older, good], f"{name}/older")
+    if not b.many:
+        b.add("Min", [older, b.scalar(settle + 1.0)], f"{NEXT}{name}_age")
     youngest = b.reduce("ReduceMin", older, 1, f"{name}/youngest", keep=False)
     settled = b.add("Greater", [youngest, b.scalar(settle + 0.5)], f"{name}/settled")
-    return b.as_float(settled, f"{name}/valid")
+    return before, b.as_float(settled, f"{name}/valid")
+
+
+def _without_level(b: RawBuilder, name: str, extent: quality.Spread, good: str, age: str) -> str:
+    """(batch, channels, samples + 1): the samples and the step of the level.
+
+    0 where a channel has to start again: what stands for missing samples is as large as float32
+    allows.
+    """
+    started = b.as_bool(age, f"{name}/started")
+    reference = f"{name}_reference"
+    before = many.a_second_before(b, reference, extent.low) if b.many else f"{STATE}{reference}"
+    step = b.add("Sub", [before, extent.low], f"{name}/level_step")
+    # A filter that starts is in the state in which its first sample has always been there.
+    first = b.part(extent.above, 2, 0, 1, f"{name}/first")
+    step = b.add("Where", [started, step, first], f"{name}/step")
+    seen = b.add("Concat", [extent.above, step], f"{name}/seen", axis=2)
+    return b.add("Mul", [seen, good], f"{name}/clean")
+
+
+def _advanced(b: RawBuilder, name: str, seen: str, good: str, second: _Second) -> str:
+    """(batch, channels, rows + states): what the bands are made of, and the filter's next state.
+
+    The state is 0 where a channel has to start again.
+    """
+    order = second.advance.shape[1] - second.rows
+    if b.many:
+        fresh = b.product(seen, second.advance[:-order], f"{name}/fresh")
+        pushed = b.part(fresh, 2, second.rows, second.rows + order, f"{name}/pushed")
+        carry = second.advance[-order:, second.rows :]
+        states = many.filter_states(b, name, pushed, good, carry)
+        states = b.product(states, second.advance[-order:], f"{name}/of_states")
+        return b.add("Add", [fresh, states], f"{name}/advanced")
+    kept = b.add("Mul", [f"{STATE}{name}_filter", good], f"{name}/kept")
+    taken = b.add("Concat", [seen, kept], f"{name}/taken", axis=2)
+    advanced = b.product(taken, second.advance, f"{name}/advanced")
+    b.part(advanced, 2, second.rows, second.rows + order, f"{NEXT}{name}_filter")
+    return advanced
 
 
 def _order(modality: ModalitySpec) -> NDArray[np.int64]:

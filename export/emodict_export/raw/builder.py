@@ -13,7 +13,15 @@ from emodict_export.graph import GraphBuilder
 
 
 class RawBuilder(GraphBuilder):
-    """The operators of a raw graph; what is returned is always the name of the result."""
+    """The operators of a raw graph; what is returned is always the name of the result.
+
+    Args:
+        many: the first axis is the time of one wearer, and not as many wearers in one second.
+    """
+
+    def __init__(self, *, many: bool = False) -> None:
+        super().__init__()
+        self.many = many
 
     def scalar(self, value: float) -> str:
         return self.constant(f"number_{value:.9g}", np.array(value))

@@ -17,7 +17,7 @@ from emodict.engine.onnx import DISTRIBUTION
 from emodict.errors import EmodictError
 from emodict.files.atomic import atomic_path
 from emodict.predict.person import Adaptation, Person
-from emodict_desk.raw import NEXT, STATE, VALID
+from emodict_desk.raw import NEXT, STATE, VALID, raw_inputs, raw_outputs
 from emodict_export.compare import ALLOWED, compare_with_torch
 from emodict_export.export import (
     FP32,
@@ -27,7 +27,6 @@ from emodict_export.export import (
     with_manifest,
 )
 from emodict_export.raw import raw_graph, require_streaming
-from emodict_export.raw.ends import raw_inputs, raw_outputs
 from emodict_export.vectors import Rows, Seconds, expected_rows, fault_seconds
 from emodict_train.model.checkpoint import Checkpoint
 
@@ -36,6 +35,8 @@ Float32Array = NDArray[np.float32]
 Run = Callable[[Mapping[str, Float32Array]], dict[str, Float32Array]]
 
 CHECKED_SECONDS = 120
+# No divisor of them, so that the last call has another length than those before.
+MANY = 50
 # Largest error of a share. Of simulated people it stays within 3e-5; the made-up signals of the
 # check may lie far from what a model was trained on, where float32's error of a feature counts for
 # more. The bound only catches what is broken.
@@ -63,16 +64,22 @@ def export_raw(
     *,
     person: Person | None = None,
     with_tokens: bool = False,
+    many: bool = False,
 ) -> RawReport:
     """Write the graph from raw samples on, opset 18, with no other file beside it.
+
+    With `many` its first axis is the time of one wearer, and not as many wearers in one second.
 
     Raises:
         SpecError: the features cannot be computed from a stream of samples.
         EmodictError: the graph and Python disagree; nothing is written.
     """
     adaptation = None if person is None else person.adapt(checkpoint_manifest(checkpoint, "fp32"))
-    model, kept = raw_onnx(checkpoint, precision, adaptation=adaptation, with_tokens=with_tokens)
-    error = compare_with_stream(model, checkpoint, precision.name, adaptation)
+    model, kept = raw_onnx(
+        checkpoint, precision, adaptation=adaptation, with_tokens=with_tokens, many=many
+    )
+    at_once = MANY if many else 1
+    error = compare_with_stream(model, checkpoint, precision.name, adaptation, at_once=at_once)
     content = model.SerializeToString(deterministic=True)
     with atomic_path(path) as part:
         part.write_bytes(content)
@@ -93,6 +100,7 @@ def raw_onnx(
     *,
     adaptation: Adaptation | None = None,
     with_tokens: bool = False,
+    many: bool = False,
 ) -> tuple[onnx.ModelProto, tuple[str, ...]]:
     """The raw graph with its manifest, and the nodes that were asked to stay FP32.
 
@@ -108,7 +116,7 @@ def raw_onnx(
         raw_outputs=raw_outputs(manifest, with_tokens=with_tokens),
         subject_id="" if adaptation is None else adaptation.person.subject_id,
     )
-    graph = raw_graph(model, manifest, adaptation=adaptation)
+    graph = raw_graph(model, manifest, adaptation=adaptation, many=many)
     return with_manifest(graph, manifest), kept
 
 
@@ -117,6 +125,8 @@ def compare_with_stream(
     checkpoint: Checkpoint,
     precision: str = "fp32",
     adaptation: Adaptation | None = None,
+    *,
+    at_once: int = 1,
 ) -> float:
     """Largest error of a share over seconds with faults, of which all else must be the same.
 
@@ -124,7 +134,7 @@ def compare_with_stream(
         EmodictError: valid or answered is another in any row, or a share is too far off.
     """
     seconds = fault_seconds(checkpoint.features, CHECKED_SECONDS)
-    got = run_seconds(onnxruntime_run(model), model, seconds)
+    got = run_seconds(onnxruntime_run(model), model, seconds, at_once=at_once)
     expected = expected_rows(checkpoint, seconds, adaptation=adaptation)
     other = (got[VALID] != expected.windows.valid).any(axis=1)
     other |= np.isfinite(got[DISTRIBUTION][:, 0]) != expected.answered
@@ -146,8 +156,10 @@ def largest_error(got: Mapping[str, Float32Array], expected: Rows) -> float:
     return float(np.abs(got[DISTRIBUTION][rows] - expected.distribution[rows]).max(initial=0.0))
 
 
-def run_seconds(run: Run, model: onnx.ModelProto, seconds: Seconds) -> dict[str, Float32Array]:
-    """One second after the other, the states fed back: each output, (seconds, ...)."""
+def run_seconds(
+    run: Run, model: onnx.ModelProto, seconds: Seconds, *, at_once: int = 1
+) -> dict[str, Float32Array]:
+    """Some seconds after the others, the states fed back: each output, (seconds, ...)."""
     states = {
         value.name: np.zeros(
             (1, *(d.dim_value for d in value.type.tensor_type.shape.dim[1:])), np.float32
@@ -156,8 +168,8 @@ def run_seconds(run: Run, model: onnx.ModelProto, seconds: Seconds) -> dict[str,
         if value.name.startswith(STATE)
     }
     rows = []
-    for second in range(len(next(iter(seconds.values())))):
-        fresh = {name: samples[second : second + 1] for name, samples in seconds.items()}
+    for second in range(0, len(next(iter(seconds.values()))), at_once):
+        fresh = {name: samples[second : second + at_once] for name, samples in seconds.items()}
         out = run({**fresh, **states})
         states = {name: out.pop(NEXT + name.removeprefix(STATE)) for name in states}
         rows.append(out)

@@ -6,9 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emodict.features.spec import ModalitySpec
-from emodict.features.statistics import STATISTICS, filter_matrix, hann
+from emodict.features.statistics import STATISTICS, hann, window_filter
 from emodict_desk.raw import NEXT, STATE
-from emodict_export.raw import quality
+from emodict_export.raw import many, quality
 from emodict_export.raw.blocks import Blocks, in_blocks
 from emodict_export.raw.builder import RawBuilder
 
@@ -38,6 +38,8 @@ def window_of(b: RawBuilder, modality: ModalitySpec) -> tuple[str, str]:
 
 def _joined(b: RawBuilder, state: str, fresh: str, step: int, length: int) -> str:
     """The state with what is new behind it; the next one has moved on by as much."""
+    if b.many:
+        return many.windows(b, state, fresh, step, length)
     whole = b.add("Concat", [f"{STATE}{state}", fresh], f"{state}/joined", axis=1)
     b.part(whole, 1, step, length, f"{NEXT}{state}")
     return whole
@@ -70,7 +72,7 @@ def _matrices(modality: ModalitySpec) -> tuple[list[Float64Array], Float64Array]
     samples = modality.window_samples
     x = np.eye(samples)
     if modality.filter is not None:
-        x = filter_matrix(modality.filter, samples).T
+        x = window_filter(modality.filter, samples)(np.eye(samples)).T
     d1, d2 = np.zeros_like(x), np.zeros_like(x)
     d1[:-1] = np.diff(x, axis=0)
     d2[:-2] = np.diff(d1[:-1], axis=0)

@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from tests.export.raw.conftest import WRIST, MakeCheckpoint
+from tests.export.conftest import MakeCheckpoint
+from tests.export.raw.conftest import WRIST
 
 from emodict_export import cli
 from emodict_export.raw import export as raw_export
@@ -48,6 +49,14 @@ def test_tokens_come_out_on_request(run: Run, wrist: Path) -> None:
     assert run(wrist, "--raw", "--with-tokens")[0] == 0
     outputs = [o.name for o in onnx.load(wrist.with_suffix(".raw.onnx")).graph.output]
     assert outputs[4] == "tokens"
+
+
+def test_a_graph_of_many_seconds_is_written_on_request(run: Run, wrist: Path) -> None:
+    assert run(wrist, "--raw", "--many")[0] == 0
+    graph = onnx.load(wrist.with_suffix(".raw.onnx")).graph
+    axes = {i.name: i.type.tensor_type.shape.dim[0] for i in graph.input}
+    assert axes["ppg"].dim_param == "seconds"
+    assert axes["state_ppg_samples"].dim_value == 1
 
 
 def test_a_graph_that_is_not_what_python_computes_is_not_written(
@@ -104,9 +113,11 @@ def in_header(text: str, name: str) -> np.ndarray:
     [
         (["--with-tokens"], "--with-tokens is for a graph that begins at raw samples"),
         (["--person", "p.json"], "--person is for a graph that begins at raw samples"),
+        (["--many"], "--many is for a graph that begins at raw samples"),
+        (["--raw", "--many", "--sm", "86"], "a plan takes one second at a time"),
         (["--raw", "--triton", "dir"], "a raw graph has states"),
         (["--raw", "--person", "nowhere.json"], "There is no file nowhere.json"),
-        (["--raw", "-o", "raw.bin"], "Expected a file ending in .onnx or .plan"),
+        (["--raw", "-o", "raw.bin"], "Expected a file ending in .onnx, .plan or .c"),
         (["--face", "--raw"], "--raw is for a model of emotions"),
     ],
 )

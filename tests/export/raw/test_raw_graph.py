@@ -205,6 +205,27 @@ def test_a_person_can_be_folded_in(fitted: MakeCheckpoint, unmixes: bool) -> Non
     assert metadata["emodict.subject_id"] == "p1"
 
 
+@pytest.mark.parametrize("at_once", [1, 3, 64])
+@SENSORS
+def test_many_seconds_at_once_are_as_one_after_the_other(
+    fitted: MakeCheckpoint, sensors: dict[str, Any], at_once: int
+) -> None:
+    checkpoint = fitted(**sensors)
+    seconds = fault_seconds(checkpoint.features, SECONDS, seed=1)
+    graph, _ = raw_onnx(checkpoint, many=True)
+    got = run_seconds(onnxruntime_run(graph), graph, seconds, at_once=at_once)
+    compare(got, expected_rows(checkpoint, seconds))
+
+
+def test_many_seconds_of_a_person_whose_eeg_is_unmixed(fitted: MakeCheckpoint) -> None:
+    checkpoint = fitted(**HEADBAND)
+    adaptation = person(checkpoint, unmixes=True)
+    seconds = fault_seconds(checkpoint.features, SECONDS, seed=1)
+    graph, _ = raw_onnx(checkpoint, adaptation=adaptation, many=True)
+    got = run_seconds(onnxruntime_run(graph), graph, seconds, at_once=64)
+    compare(got, expected_rows(checkpoint, seconds, adaptation=adaptation))
+
+
 @SENSORS
 def test_the_graph_is_of_standard_operators_without_a_loop(
     fitted: MakeCheckpoint, sensors: dict[str, Any]

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.export.raw.conftest import SENSORS, WRIST, MakeCheckpoint
+from tests.export.conftest import MakeCheckpoint
+from tests.export.raw.conftest import SENSORS, WRIST
 
 from emodict.engine.manifest import Manifest
 from emodict.engine.sidecar import read_sidecar

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
-from tests.export.raw.conftest import HEADBAND, WRIST, MakeCheckpoint
+from tests.export.conftest import MakeCheckpoint
+from tests.export.raw.conftest import HEADBAND, WRIST
 
 from emodict.features.quality import assess
 from emodict.features.spec import ModalitySpec
