@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.embedded.rows import write_seconds
-from benchmarks.embedded.shapes import Shape, clean_seconds
+from benchmarks.embedded.shapes import Shape
 from benchmarks.embedded.toolchain import (
     CORTEX_M4F,
     QEMU,
@@ -18,7 +18,9 @@ from benchmarks.embedded.toolchain import (
     run_on_board,
 )
 from emodict_export.c import export_c
+from emodict_export.vectors import clean_seconds
 
+SECONDS = 16
 # What the loop of four million instructions may be counted as: a tick is 40 of them.
 CALIBRATED, CALIBRATED_WITHIN = 4_000_000, 200
 
@@ -58,7 +60,7 @@ def cost_of(shape: Shape, precision: str) -> Cost:
         folder = Path(name)
         checkpoint = shape.checkpoint()
         report = export_c(checkpoint, folder / "model.c", precision=precision)
-        write_seconds(folder, checkpoint.features, clean_seconds(checkpoint.features))
+        write_seconds(folder, checkpoint.features, clean_seconds(checkpoint.features, SECONDS))
         counted = _counted(folder)
         return Cost(
             shape,

@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import ctypes
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from benchmarks.embedded.costs import can_measure, cost_of
 from benchmarks.embedded.rows import write_seconds
-from benchmarks.embedded.shapes import SHAPES, Shape, clean_seconds
+from benchmarks.embedded.shapes import SHAPES, Shape
 from benchmarks.embedded.toolchain import HOSTS, build_library
+from benchmarks.raw import python_second
 from benchmarks.result import Bound, Result
 from benchmarks.timing import interleaved
-from emodict.engine import Engine, open_engine
-from emodict.features import FeatureStream
-from emodict.predict.scoring import score
+from emodict.engine import open_engine
+from emodict.features.spec import FeatureSpec
 from emodict_export.c import export_c
 from emodict_export.export import export_onnx
+from emodict_export.vectors import Seconds, clean_seconds
 
 # As one compiles for one's own machine.
 FLAGS = ("-O3", "-march=native")
-CALLS = 50
+CALLS, SECONDS = 50, 40
 
 
 def measure() -> Iterator[Result | Bound]:
@@ -29,7 +31,8 @@ def measure() -> Iterator[Result | Bound]:
     for shape in SHAPES:
         yield against_python(shape)
     if not can_measure():
-        print("No arm-none-eabi-gcc and qemu-system-arm here: nothing is measured for a board")
+        note = "No arm-none-eabi-gcc or no qemu-system-arm here: nothing is measured for a board"
+        print(note, file=sys.stderr)
         return
     for shape in SHAPES:
         for precision in ("fp32", "int8"):
@@ -49,37 +52,23 @@ def _bounds(shape: Shape, precision: str) -> Iterator[Bound]:
 def against_python(shape: Shape) -> Result:
     """One second of signal: FeatureStream and ONNX Runtime against the C file."""
     checkpoint = shape.checkpoint()
+    seconds = clean_seconds(checkpoint.features, SECONDS)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         export_c(checkpoint, folder / "model.c")
         export_onnx(checkpoint, folder / "model.onnx")
-        in_c = _c_seconds(folder, shape)
+        in_c = _c_seconds(folder, checkpoint.features, seconds)
         with open_engine(folder / "model.onnx") as engine:
-            jobs = {"c": in_c, "python": _python_second(engine)}
+            jobs = {"c": in_c, "python": python_second(engine, seconds)}
             cpu = interleaved(jobs, rounds=15, repeats={"python": CALLS})
     name = f"a second in C ({shape.name}), against Python"
     return Result(name, cpu["python"], cpu["c"] / CALLS, at_least=shape.times_python)
 
 
-def _c_seconds(folder: Path, shape: Shape) -> Callable[[], object]:
+def _c_seconds(folder: Path, features: FeatureSpec, seconds: Seconds) -> Callable[[], object]:
     """CALLS seconds through the C file, and no Python between them."""
-    features = shape.checkpoint().features
-    write_seconds(folder, features, clean_seconds(features))
+    write_seconds(folder, features, seconds)
     library = ctypes.CDLL(str(build_library(HOSTS[0], folder, *FLAGS)))
     if library.load(bytes(folder / "seconds.bin")) or not library.repeat(CALLS):
         raise ValueError("the C file does not answer")
     return lambda: library.repeat(CALLS)
-
-
-def _python_second(engine: Engine) -> Callable[[], object]:
-    features = engine.manifest.features
-    stream = FeatureStream(features, {m.name: m.rate_hz for m in features.modalities})
-    second = {name: samples[0] for name, samples in clean_seconds(features).items()}
-
-    def push() -> None:
-        for name in features.modality_names:
-            rows = stream.push(name, second[name])
-        if len(rows):
-            score(engine, rows, session="bench")
-
-    return push

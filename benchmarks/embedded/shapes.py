@@ -1,18 +1,12 @@
-"""The models that are measured, a few seconds of signals for them, and what was promised."""
+"""The models that are measured, and what was promised of them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
 from benchmarks.fixtures import untrained_checkpoint
-from emodict.features.spec import FeatureSpec
 from emodict_train.model.checkpoint import Checkpoint
-
-SECONDS = 16
 
 
 @dataclass(frozen=True)
@@ -59,25 +53,3 @@ SHAPES = (
         6,
     ),
 )
-
-
-def clean_seconds(features: FeatureSpec, *, seed: int = 0) -> dict[str, NDArray[np.float32]]:
-    """By modality (seconds, samples, channels): signals in which everything is valid."""
-    rng = np.random.default_rng(seed)
-    return {m.name: _signal(m.name, m.hop_samples, m.dims, len(m.channel_names), rng)
-            for m in features.modalities}  # fmt: skip
-
-
-def _signal(
-    name: str, rate: int, dims: int, channels: int, rng: np.random.Generator
-) -> NDArray[np.float32]:
-    if name == "video":
-        return rng.standard_normal((SECONDS, 1, dims)).astype(np.float32)
-    noise = rng.standard_normal((SECONDS * rate, channels))
-    time_s = np.arange(SECONDS * rate)[:, None] / rate
-    made = {
-        "eeg": 20 * noise,
-        "ppg": 100 * np.sin(2 * np.pi * 1.2 * time_s) + noise,
-        "gsr": 5 + np.cumsum(0.01 * noise, axis=0),
-    }[name]
-    return made.reshape(SECONDS, rate, channels).astype(np.float32)

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from emodict.engine import Engine
 from emodict.engine.manifest import Manifest, Shapes
 from emodict.errors import ModelError, PersonError
-from emodict.features.extract import source_blocks, source_rate_hz, usable_modalities
+from emodict.features.extract import usable_modalities
 from emodict.features.quality import without_unusable
+from emodict.features.source import source_blocks, source_rate_hz
 from emodict.features.spec import FeatureSpec, ModalitySpec
 from emodict.features.stream import resampler_for
 from emodict.features.truth import truth_of_rows
@@ -52,17 +53,9 @@ def predict_raw(
     """
     manifest, features = engine.manifest, engine.manifest.features
     _require_own_ends(manifest)
-    if manifest.subject_id not in ("", recording.subject_id):
-        raise PersonError(
-            "A person's baseline is never applied to somebody else",
-            expected=f"a recording of subject '{manifest.subject_id}', who is in the model",
-            got=f"subject '{recording.subject_id}'",
-            fix="Export the model again, with this subject's person.json or with none",
-        )
-    rows = itertools.islice(
-        raw_rows(cast(RawEngine, engine), recording), features.first_row_s, None
-    )
+    _require_subject(manifest, recording)
     second = features.first_row_s
+    rows = itertools.islice(raw_rows(cast(RawEngine, engine), recording), second, None)
     while block := list(itertools.islice(rows, BLOCK_ROWS)):
         start_s = second + np.arange(len(block), dtype=np.float64)
         second += len(block)
@@ -81,6 +74,16 @@ def predict_raw(
             model_simulated=manifest.simulated,
             doubts=doubts,
             unusable=unusable,
+        )
+
+
+def _require_subject(manifest: Manifest, recording: Recording) -> None:
+    if manifest.subject_id not in ("", recording.subject_id):
+        raise PersonError(
+            "A person's baseline is never applied to somebody else",
+            expected=f"a recording of subject '{manifest.subject_id}', who is in the model",
+            got=f"subject '{recording.subject_id}'",
+            fix="Export the model again, with this subject's person.json or with none",
         )
 
 

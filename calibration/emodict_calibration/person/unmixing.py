@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emodict.errors import MissingDependencyError, RecordingError
-from emodict.features.extract import source_blocks, source_rate_hz
 from emodict.features.quality import assess, without_unusable
+from emodict.features.source import source_blocks, source_rate_hz
 from emodict.features.spec import FeatureSpec, ModalitySpec
 from emodict.predict.person import Unmixing
 from emodict.recording.recording import Recording, Signal, canonical_channel

@@ -51,21 +51,8 @@ def band_power_part(
     Raises:
         SpecError: there is no causal filter, or it lets constants through.
     """
-    name, channels = modality.name, len(modality.channel_names)
-    samples, second = modality.window_samples, _second(modality)
-    # Channels first: what is done to each is done along its samples, which lie side by side.
-    rows = b.add("Transpose", [name], f"{name}/rows", perm=[0, 2, 1])
-    there = quality.inside(b, modality, rows, name)
-    present = b.add("Where", [there, rows, b.scalar(MISSING)], f"{name}/present")
-    # The least sample of this second is what the next one's state is relative to.
-    low = "" if b.many else f"{NEXT}{name}_reference"
-    extent = quality.spread(b, present, name, low=low)
-    lively = quality.lively(b, present, extent, (channels, samples), name)
-    good = b.as_float(lively, f"{name}/good")
-    if unmixing is not None:
-        # A sample that misses one channel misses all of them once they are mixed.
-        every = b.reduce("ReduceMin", good, 1, f"{name}/all_good")
-        good = b.add("Min", [good, every], f"{name}/good_of_each")
+    name, second = modality.name, _second(modality)
+    extent, good = _judged(b, modality, mixed=unmixing is not None)
     before, valid = _ages(b, modality, good)
     seen = _without_level(b, name, extent, good, before)
     if unmixing is not None:
@@ -88,6 +75,24 @@ def band_power_part(
         valid=valid,
         quality=b.add("Mul", [score, valid], f"{name}/quality"),
     )
+
+
+def _judged(b: RawBuilder, modality: ModalitySpec, *, mixed: bool) -> tuple[quality.Spread, str]:
+    """The range of each channel, and (batch, channels, 1), 1 where it is good and 0 elsewhere."""
+    name, shape = modality.name, (len(modality.channel_names), modality.window_samples)
+    # Channels first: what is done to each is done along its samples, which lie side by side.
+    rows = b.add("Transpose", [name], f"{name}/rows", perm=[0, 2, 1])
+    there = quality.inside(b, modality, rows, name)
+    present = b.add("Where", [there, rows, b.scalar(MISSING)], f"{name}/present")
+    # The least sample of this second is what the next one's state is relative to.
+    low = "" if b.many else f"{NEXT}{name}_reference"
+    extent = quality.spread(b, present, name, low=low)
+    good = b.as_float(quality.lively(b, present, extent, shape, name), f"{name}/good")
+    if mixed:
+        # A sample that misses one channel misses all of them once they are mixed.
+        every = b.reduce("ReduceMin", good, 1, f"{name}/all_good")
+        good = b.add("Min", [good, every], f"{name}/good_of_each")
+    return extent, good
 
 
 def settle_seconds(modality: ModalitySpec) -> int:

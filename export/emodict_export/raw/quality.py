@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from emodict.features.quality import RAIL_SHARE_OF_RANGE, SATURATED_SHARE, pulse_bins
 from emodict.features.spec import ModalitySpec
@@ -112,11 +113,11 @@ def _share_of_clean(b: RawBuilder, size: str, clean: float, name: str) -> str:
 
 def pulse_score(b: RawBuilder, modality: ModalitySpec, extent: Spread, name: str) -> str:
     """The share of the power that lies at one pulse and its first overtone, (batch, 1)."""
-    bins = pulse_bins(modality.window_samples, modality.rate_hz)
-    pulses = bins.near.shape[1]
-    peak = np.eye(len(bins.in_band))[:, bins.pulse]
-    sums = np.concatenate([bins.in_band[:, None], peak, bins.near], axis=1)
-    parts = b.product(extent.above, bins.dft, f"{name}/pulse_parts")
+    bins, pulse, summed = pulse_bins(modality.window_samples, modality.rate_hz)
+    pulses = summed.shape[1] - 1
+    sums = np.concatenate([summed[:, -1:], np.eye(len(summed))[:, pulse], summed[:, :-1]], axis=1)
+    dft = _tapered_dft(modality.window_samples, np.arange(bins.start, bins.stop))
+    parts = b.product(extent.above, dft, f"{name}/pulse_parts")
     squares = b.add("Mul", [parts, parts], f"{name}/pulse_squares")
     # Real and imaginary parts stand side by side.
     powers = b.product(squares, np.concatenate([sums, sums]), f"{name}/pulse_powers")
@@ -126,3 +127,10 @@ def pulse_score(b: RawBuilder, modality: ModalitySpec, extent: Spread, name: str
     total = b.add("Max", [total, b.scalar(LEAST_POWER)], f"{name}/pulse_power")
     share = b.add("Div", [at_best, total], f"{name}/pulse_share")
     return b.add("Min", [share, b.scalar(1.0)], f"{name}/score")
+
+
+def _tapered_dft(samples: int, bins: NDArray[np.intp]) -> NDArray[np.float64]:
+    """(samples, 2 bins): real and imaginary parts of a DFT, behind mean removal and Hann taper."""
+    angle = 2 * np.pi / samples * (np.outer(np.arange(samples), bins) % samples)
+    tapered = np.hanning(samples)[:, None] * np.concatenate([np.cos(angle), np.sin(angle)], axis=1)
+    return np.asarray(tapered - tapered.mean(axis=0))

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emodict.features.spec import ModalitySpec
-from emodict.features.statistics import STATISTICS, filter_matrix, hann
+from emodict.features.statistics import STATISTICS, hann, window_filter
 from emodict_desk.raw import NEXT, STATE
 from emodict_export.raw import many, quality
 from emodict_export.raw.blocks import Blocks, in_blocks
@@ -72,7 +72,7 @@ def _matrices(modality: ModalitySpec) -> tuple[list[Float64Array], Float64Array]
     samples = modality.window_samples
     x = np.eye(samples)
     if modality.filter is not None:
-        x = filter_matrix(modality.filter, samples).T
+        x = window_filter(modality.filter, samples)(np.eye(samples)).T
     d1, d2 = np.zeros_like(x), np.zeros_like(x)
     d1[:-1] = np.diff(x, axis=0)
     d2[:-2] = np.diff(d1[:-1], axis=0)

@@ -5,13 +5,14 @@ and window, from 0 to 1.
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from emodict.features.products import product
 from emodict.features.spec import ModalitySpec
 from emodict.recording.modalities import modality_of
 
@@ -28,9 +29,9 @@ SATURATED_SHARE = 0.5
 PULSE_HZ = (0.7, 3.0)
 PULSE_BAND_HZ = (0.5, 8.0)
 
-_LARGEST = float(np.finfo(np.float64).max)
-# Below this many windows, short cuts for many windows cost more than they save.
-_FEW = 8
+_LARGEST, _SMALLEST = float(np.finfo(np.float64).max), 5e-324
+# Up to so many samples of a single window are looked at side by side.
+_BESIDE = 80
 
 
 def without_unusable(
@@ -43,12 +44,6 @@ def without_unusable(
     is that of the samples in the spec's.
     """
     lower, upper = (limit / unit for limit in _limits(modality))
-    # No sample is larger than the root of the sum of squares:
-    # one dot product clears most blocks. NaN compares false.
-    flat = samples.reshape(-1)
-    # dot, not @: where the squares overflow, it says infinity without a warning.
-    if lower < 0 < upper and np.dot(flat, flat) <= min(-lower, upper, 1e150) ** 2:
-        return samples
     if not samples.size or (lower <= samples.min() and samples.max() <= upper):
         return samples
     return np.where((samples >= lower) & (samples <= upper), samples, np.nan)
@@ -62,25 +57,21 @@ def assess(modality: ModalitySpec, windows: Float64Array) -> tuple[BoolArray, Fl
     for more than half of it, or saturated. Quality is 0 for an invalid window. Where the modality
     has it so (`constant_usable`), a constant window is valid.
     """
-    low, high = fold(np.minimum, windows), fold(np.maximum, windows)
-    lower, upper = _limits(modality)
-    # NaN compares false, so a window that touches a gap is out of every range.
-    ok: BoolArray = (low >= lower) & (high <= upper)
-    good = _all_channels(ok)
+    reach = _reach(modality, windows)
     if modality.kind == "embedding":
+        good = _all_channels(reach.ok)
         return good, good.astype(np.float64)
-    swing = np.subtract(high, low, out=np.zeros_like(low), where=ok)
-    still = CONSTANT_SHARE * np.maximum(np.abs(low), np.abs(high))
-    moving = good & _all_channels(swing > still)
-    if moving.all():
+    moves = reach.swing > reach.still
+    if every(moves):
         # The usual case, spared the copies.
-        return _assess_moving(modality, windows, low, swing, still)
+        return _assess_moving(modality, windows, reach)
+    moving = _all_channels(moves)
     valid, quality = moving.copy(), np.zeros(len(moving))
     at = np.flatnonzero(moving)
-    valid[at], quality[at] = _assess_moving(modality, windows[at], low[at], swing[at], still[at])
+    valid[at], quality[at] = _assess_moving(modality, windows[at], reach.of(at))
     if modality.constant_usable:
         # Of a single channel: what is good and does not move is constant.
-        constant = good & ~moving
+        constant = _all_channels(reach.ok) & ~moving
         valid |= constant
         quality[constant] = _constant_score(modality, windows)
     return valid, quality
@@ -92,19 +83,16 @@ def why_invalid(modality: ModalitySpec, windows: Float64Array) -> list[str]:
     Several channels may be bad for several reasons; the first of them here is given.
     """
     suspects = windows[~assess(modality, windows)[0]]
-    low, high = suspects.min(axis=1), suspects.max(axis=1)
+    reach = _reach(modality, suspects)
+    missing = np.isnan(reach.low)
     lower, upper = _limits(modality)
-    missing = np.isnan(low)
-    ok = (low >= lower) & (high <= upper)
-    swing = np.subtract(high, low, out=np.zeros_like(low), where=ok)
-    still = np.where(ok, CONSTANT_SHARE * np.maximum(np.abs(low), np.abs(high)), 0.0)
     usable = f"{lower:g} to {upper:g} {modality.unit}".strip()
     reasons = {
         "samples are missing": missing,
-        f"out of range: usable is {usable}": ~ok & ~missing,
-        "it does not move": ok & (swing <= still),
-        "it stands still for half of the time": _stuck(suspects, still),
-        "clipped: most samples lie at its extremes": _saturated(suspects, low, swing),
+        f"out of range: usable is {usable}": ~reach.ok & ~missing,
+        "it does not move": reach.ok & (reach.swing <= reach.still),
+        "it stands still for half of the time": _stuck(suspects, reach.still),
+        "clipped: most samples lie at its extremes": _saturated(suspects, reach),
     }
     each = np.stack([bad.any(axis=1) for bad in reasons.values()])
     return [list(reasons)[i] for i in each.argmax(axis=0)]
@@ -118,44 +106,67 @@ def without_bad_channels(
 
     Done before a filter that carries its state: a saturated second would ring on through the next.
     """
-    if valid.all():
+    if every(valid):
         return windows
     at = np.flatnonzero(~valid)
     suspects = windows[at]
-    low, high = suspects.min(axis=1), suspects.max(axis=1)
-    lower, upper = _limits(modality)
-    ok = (low >= lower) & (high <= upper)
-    swing = np.subtract(high, low, out=np.zeros_like(low), where=ok)
-    still = np.where(ok, CONSTANT_SHARE * np.maximum(np.abs(low), np.abs(high)), 0.0)
-    bad = ~ok | (swing <= still) | _stuck(suspects, still) | _saturated(suspects, low, swing)
-    cleaned = windows.copy()
+    reach = _reach(modality, suspects)
+    still = ~reach.ok | (reach.swing <= reach.still) | _stuck(suspects, reach.still)
+    bad = still | _saturated(suspects, reach)
+    cleaned = windows.copy(order="K")
     cleaned[at] = np.where(bad[:, None], np.nan, suspects)
     return cleaned
 
 
+class _Reach(NamedTuple):
+    """How far each channel of each window reaches, all (windows, channels).
+
+    `ok`: every sample is there and in range; elsewhere `swing`, from the lowest to the highest
+    sample, and `still`, what rounding moves a constant by, are 0.
+    """
+
+    low: Float64Array
+    high: Float64Array
+    ok: BoolArray
+    swing: Float64Array
+    still: Float64Array
+
+    def of(self, windows: NDArray[np.intp]) -> _Reach:
+        """The same of some of the windows."""
+        low, high, ok, swing, still = self
+        return _Reach(low[windows], high[windows], ok[windows], swing[windows], still[windows])
+
+
+def _reach(modality: ModalitySpec, windows: Float64Array) -> _Reach:
+    low, high = fold(np.minimum, windows), fold(np.maximum, windows)
+    lower, upper = _limits(modality)
+    # NaN compares false, so a window that touches a gap is out of every range.
+    ok: BoolArray = (low >= lower) & (high <= upper)
+    # The larger of the two is that of their sizes, for high is not below low.
+    still = CONSTANT_SHARE * np.maximum(high, -low)
+    if every(ok):
+        return _Reach(low, high, ok, high - low, still)
+    swing = np.subtract(high, low, out=np.zeros_like(low), where=ok)
+    return _Reach(low, high, ok, swing, np.where(ok, still, 0.0))
+
+
 def _assess_moving(
-    modality: ModalitySpec,
-    windows: Float64Array,
-    low: Float64Array,
-    swing: Float64Array,
-    still: Float64Array,
+    modality: ModalitySpec, windows: Float64Array, reach: _Reach
 ) -> tuple[BoolArray, Float64Array]:
     """The same for windows in which every sample is there, in range, and not constant."""
-    quality = _score(modality)(modality, windows, swing)
+    quality = _score(modality)(modality, windows, reach.swing)
+    good = np.ones(len(windows), dtype=bool)
     if modality_of(modality.name).coarse:
         # It may well sit at its extremes for five seconds.
-        return np.ones(len(windows), dtype=bool), quality
-    if len(windows) < _FEW:
-        good = _all_channels(~_saturated(windows, low, swing))
-    else:
-        good = np.ones(len(windows), dtype=bool)
-        maybe = np.flatnonzero(_far_from_centre(windows, low, swing).any(axis=1))
-        good[maybe] = _all_channels(~_saturated(windows[maybe], low[maybe], swing[maybe]))
+        return good, quality
+    maybe = _maybe_saturated(windows, reach)
+    if len(maybe):
+        good[maybe] = _all_channels(~_saturated(windows[maybe], reach.of(maybe)))
     middle = windows.shape[1] // 2
     # A stuck channel's run covers its middle: one difference clears most windows.
-    if np.count_nonzero(np.abs(windows[:, middle] - windows[:, middle - 1]) <= still):
-        good &= _all_channels(~_stuck(windows, still))
-    return good, np.where(good, quality, 0.0)
+    if np.count_nonzero(np.abs(windows[:, middle] - windows[:, middle - 1]) <= reach.still):
+        good &= _all_channels(~_stuck(windows, reach.still))
+    return good, quality if every(good) else np.where(good, quality, 0.0)
 
 
 def _limits(modality: ModalitySpec) -> tuple[float, float]:
@@ -164,26 +175,28 @@ def _limits(modality: ModalitySpec) -> tuple[float, float]:
     return -_LARGEST if lower is None else lower, _LARGEST if upper is None else upper
 
 
+def every(flags: BoolArray) -> bool:
+    """flags.all(), which costs three times as much of a few."""
+    return np.count_nonzero(flags) == flags.size
+
+
 def _all_channels(each: BoolArray) -> BoolArray:
     every: BoolArray = each[:, 0] if each.shape[1] == 1 else np.logical_and.reduce(each, axis=1)
     return every
 
 
-def _maybe_stuck(windows: Float64Array, still: Float64Array) -> BoolArray:
-    """(windows, channels): three samples agree that agree in every stuck channel.
+# Of a channel that is not in range, whose samples may be infinite, what they say does not matter.
+@np.errstate(invalid="ignore")
+def _stuck(windows: Float64Array, still: Float64Array) -> BoolArray:
+    """(windows, channels): the same sample again and again for more than half of the window.
 
-    A run longer than half of the window covers its middle, and one of the two samples half of the
-    window apart that lie a quarter from its ends. `still` is what rounding moves a constant by.
+    Such a run covers the window's middle, and one of the two samples half of the window apart that
+    lie a quarter from its ends: what differs there is looked at no further. `still` is what
+    rounding moves a constant by.
     """
     samples = windows.shape[1]
     apart = np.abs(windows[:, samples // 4 :: samples // 2][:, :2] - windows[:, samples // 2, None])
-    maybe: BoolArray = np.logical_or.reduce(apart <= still[:, None], axis=1)
-    return maybe
-
-
-def _stuck(windows: Float64Array, still: Float64Array) -> BoolArray:
-    """(windows, channels): the same sample again and again for more than half of the window."""
-    stuck = _maybe_stuck(windows, still)
+    stuck: BoolArray = np.logical_or.reduce(apart <= still[:, None], axis=1)
     window, channel = np.nonzero(stuck)
     run = windows[window, :, channel]
     middle = run.shape[1] // 2
@@ -196,42 +209,51 @@ def _stuck(windows: Float64Array, still: Float64Array) -> BoolArray:
     return stuck
 
 
-def _far_from_centre(windows: Float64Array, low: Float64Array, swing: Float64Array) -> BoolArray:
-    """(windows, channels): the mean square distance from the centre is so large
-    that it may be saturated.
+def _maybe_saturated(windows: Float64Array, reach: _Reach) -> NDArray[np.intp]:
+    """The windows in which a channel may be saturated; it overlooks none, for it counts further in.
 
-    Half of the samples within 1 % of the extremes alone make it (0.49 swing)^2 / 2. One sum instead
-    of counting; it overlooks nothing, for the rounding of the sums is allowed for.
+    Two comparisons and a count, where `_saturated` takes four passes.
     """
-    samples = windows.shape[1]
-    centre = low + swing / 2
-    square = np.einsum("wsc,wsc->wc", windows, windows)
-    distance = square - centre * (2 * windows.sum(axis=1) - samples * centre)
-    least = SATURATED_SHARE * samples * np.square((0.5 - RAIL_SHARE_OF_RANGE) * swing)
-    far: BoolArray = distance >= 0.999 * least - 1e-12 * (square + samples * np.square(centre))
-    return far
+    margin = 1.001 * RAIL_SHARE_OF_RANGE * reach.swing
+    near = windows >= (reach.high - margin)[:, None]
+    near |= windows <= (reach.low + margin)[:, None]
+    most = SATURATED_SHARE * windows.shape[1]
+    # All of a single window's are seldom so many.
+    if np.count_nonzero(near) <= most:
+        return np.empty(0, dtype=np.intp)
+    return np.flatnonzero((_count(near) > most).any(axis=1))
 
 
-def _saturated(windows: Float64Array, low: Float64Array, swing: Float64Array) -> BoolArray:
+@np.errstate(invalid="ignore")
+def _saturated(windows: Float64Array, reach: _Reach) -> BoolArray:
     """(windows, channels): more than half of the samples at an extreme."""
-    margin = RAIL_SHARE_OF_RANGE * swing
-    centred = np.abs(windows - (low + swing / 2)[:, None])
-    at_rail = (centred >= (swing / 2 - margin)[:, None]).view(np.uint8)
-    # At most 4 ones are folded into one byte before the sum is taken in wide integers.
-    count = fold(np.add, at_rail, folds=2)
-    over: BoolArray = count > SATURATED_SHARE * windows.shape[1]
+    half = reach.swing / 2
+    centred = np.abs(windows - (reach.low + half)[:, None])
+    at_rail = centred >= (half - RAIL_SHARE_OF_RANGE * reach.swing)[:, None]
+    over: BoolArray = _count(at_rail) > SATURATED_SHARE * windows.shape[1]
     return over
 
 
-def fold(operation: np.ufunc, windows: NDArray[Any], *, folds: int = 8) -> NDArray[Any]:
-    """operation.reduce over axis 1, four times as fast on a few (not one) channels:
-    halves are combined first.
+def _count(flags: BoolArray) -> NDArray[np.intp]:
+    """How many of each channel: (windows, samples, channels) -> (windows, channels)."""
+    count = np.zeros((len(flags), flags.shape[2]), dtype=np.intp)
+    # As many as a byte can count at a time: sums of bytes are far quicker than of wide integers.
+    for at in range(0, flags.shape[1], 255):
+        part = flags[:, at : at + 255].view(np.uint8)
+        count += np.add.reduce(part, axis=1, dtype=np.uint8)
+    return count
+
+
+def fold(operation: np.ufunc, windows: Float64Array) -> Float64Array:
+    """operation.reduce over axis 1; of a single window with several samples side by side first.
+
+    numpy's inner loop runs over the channels alone, and costs more to enter than to run.
     """
-    for _ in range(folds):
-        length = windows.shape[1]
-        if length < 2 or length % 2 or windows.shape[2] == 1:
-            break
-        windows = operation(windows[:, : length // 2], windows[:, length // 2 :])
+    count, samples, channels = windows.shape
+    beside = math.gcd(samples, _BESIDE)
+    if count == 1 and 1 < channels < _BESIDE and beside > 1:
+        rows = windows.reshape(1, samples // beside, beside * channels)
+        windows = operation.reduce(rows, axis=1).reshape(1, beside, channels)
     return np.asarray(operation.reduce(windows, axis=1))
 
 
@@ -240,77 +262,56 @@ def _swing_score(
 ) -> Float64Array:
     """Mean over channels of min(1, clean / peak-to-peak)."""
     clean = modality_of(modality.name).clean
-    mean: Float64Array = (clean / np.maximum(swing, clean)).mean(axis=1)
+    mean: Float64Array = np.add.reduce(clean / np.maximum(swing, clean), axis=1) / swing.shape[1]
     return mean
 
 
-@dataclass(frozen=True)
-class PulseBins:
-    """The few DFT bins that tell a pulse, as matrices.
-
-    Attributes:
-        dft: (samples, 2 bins) real and imaginary parts, mean removal and Hann taper included.
-        pulse: which of the bins a pulse frequency may be.
-        in_band: (bins,) 1 for those between 0.5 and 8 Hz.
-        near: (bins, pulse bins) 1 for the bins at a pulse frequency and its first
-            overtone, one to each side.
-    """
-
-    dft: Float64Array
-    pulse: slice
-    in_band: Float64Array
-    near: Float64Array
-
-
 @functools.cache
-def pulse_bins(samples: int, rate_hz: float) -> PulseBins:
-    """Those of a window of so many samples."""
+def pulse_bins(samples: int, rate_hz: float) -> tuple[slice, slice, Float64Array]:
+    """Which DFT bins tell a pulse, which of these it may be at, and what is summed for each.
+
+    (bins, pulse bins + 1): 1 for the bins at a pulse frequency and its first overtone, one to each
+    side; in the last column, for those between 0.5 and 8 Hz.
+    """
     hz = np.fft.rfftfreq(samples, 1 / rate_hz)
     band = np.flatnonzero((hz >= PULSE_BAND_HZ[0]) & (hz <= PULSE_BAND_HZ[1]))
     pulse = np.flatnonzero((hz >= PULSE_HZ[0]) & (hz <= PULSE_HZ[1]))
     around = np.add.outer(np.multiply.outer(pulse, (1, 2)), (-1, 0, 1)).reshape(len(pulse), 6)
-    highest = min(max(band[-1], around.max()), len(hz) - 1)
-    bins = np.arange(min(band[0], around.min()), highest + 1)
-    angle = 2 * np.pi / samples * (np.outer(np.arange(samples), bins) % samples)
-    tapered = np.hanning(samples)[:, None] * np.concatenate([np.cos(angle), np.sin(angle)], axis=1)
-    return PulseBins(
-        dft=tapered - tapered.mean(axis=0),
-        pulse=slice(pulse[0] - bins[0], pulse[-1] + 1 - bins[0]),
-        in_band=np.isin(bins, band).astype(np.float64),
-        near=np.stack([np.isin(bins, row) for row in around], axis=1).astype(np.float64),
+    first, last = min(band[0], around.min()), min(max(band[-1], around.max()), len(hz) - 1)
+    summed = [np.isin(np.arange(first, last + 1), row) for row in (*around, band)]
+    return (
+        slice(first, last + 1),
+        slice(pulse[0] - first, pulse[-1] + 1 - first),
+        np.stack(summed, axis=1).astype(np.float64),
     )
-
-
-def _pulse_score(
-    modality: ModalitySpec, windows: Float64Array, swing: Float64Array
-) -> Float64Array:
-    return pulse_share(windows, modality.rate_hz)
 
 
 def pulse_share(windows: Float64Array, rate_hz: float) -> Float64Array:
     """(windows, samples, 1) -> the share of the 0.5-8 Hz power that lies at one
     pulse and its first overtone.
     """
-    bins = pulse_bins(windows.shape[1], rate_hz)
-    parts = np.square(np.ascontiguousarray(windows[:, :, 0]) @ bins.dft)
-    power = parts[:, : len(bins.in_band)] + parts[:, len(bins.in_band) :]
-    total = power @ bins.in_band
-    peak = power[:, bins.pulse].argmax(axis=1)
-    near = (power @ bins.near)[np.arange(len(power)), peak]
-    share: Float64Array = np.divide(near, total, out=np.zeros(len(windows)), where=total > 0)
+    samples = windows.shape[1]
+    bins, pulse, summed = pulse_bins(samples, rate_hz)
+    mean = np.add.reduce(windows, axis=1) / samples
+    spectrum = np.fft.rfft((windows[:, :, 0] - mean) * _hanning(samples))[:, bins]
+    power = np.square(spectrum.real) + np.square(spectrum.imag)
+    sums = product(power, summed)
+    near = sums[np.arange(len(sums)), power[:, pulse].argmax(axis=1)]
+    # Without power there is none near a pulse: 0 of the smallest number.
+    share: Float64Array = near / np.maximum(sums[:, -1], _SMALLEST)
     return np.minimum(share, 1.0)
+
+
+_hanning = functools.cache(np.hanning)
 
 
 def _step_score(modality: ModalitySpec, windows: Float64Array, swing: Float64Array) -> Float64Array:
     """min(1, clean / steepest step), both in the unit a second."""
     clean = modality_of(modality.name).clean
-    steepest = np.abs(np.diff(windows, axis=1)).max(axis=(1, 2)) * modality.rate_hz
+    steps = np.abs(windows[:, 1:] - windows[:, :-1])
+    steepest = np.maximum.reduce(steps, axis=(1, 2)) * modality.rate_hz
     score: Float64Array = clean / np.maximum(steepest, clean)
     return score
-
-
-def _no_score(modality: ModalitySpec, windows: Float64Array, swing: Float64Array) -> Float64Array:
-    return np.ones(len(windows))
 
 
 def _constant_score(modality: ModalitySpec, windows: Float64Array) -> float:
@@ -324,9 +325,9 @@ def _constant_score(modality: ModalitySpec, windows: Float64Array) -> float:
 
 _Score = Callable[[ModalitySpec, Float64Array, Float64Array], Float64Array]
 _SCORES: dict[str, _Score] = {
-    "": _no_score,
+    "": lambda modality, windows, swing: np.ones(len(windows)),
     "swing": _swing_score,
-    "pulse": _pulse_score,
+    "pulse": lambda modality, windows, swing: pulse_share(windows, modality.rate_hz),
     "step": _step_score,
 }
 

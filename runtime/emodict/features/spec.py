@@ -180,7 +180,7 @@ class ModalitySpec:
                 f"{self.name}: a causal filter runs over windows of 1 s", got=f"{self.window_s:g} s"
             )
 
-    @property
+    @cached_property
     def dims(self) -> int:
         """Number of features of one window."""
         return math.prod(self.shape)
@@ -198,11 +198,11 @@ class ModalitySpec:
             (HOG,) if all(name.startswith("hog_") for name in self.feature_names) else (VGG_CLEAN,)
         )
 
-    @property
+    @cached_property
     def window_samples(self) -> int:
         return round(self.rate_hz * self.window_s)
 
-    @property
+    @cached_property
     def hop_samples(self) -> int:
         """Samples per row; rows come once a second."""
         return round(self.rate_hz)
@@ -279,7 +279,7 @@ class FeatureSpec:
     def modality_names(self) -> tuple[str, ...]:
         return tuple(m.name for m in self.modalities)
 
-    @property
+    @cached_property
     def tokens(self) -> int:
         return sum(self._token_count(m) for m in self.modalities)
 

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from emodict.features.extract import source_blocks, source_rate_hz
 from emodict.features.quality import assess, why_invalid
+from emodict.features.source import source_blocks, source_rate_hz
 from emodict.features.spec import FeatureSpec, ModalitySpec
 from emodict.recording.recording import Recording
 from emodict.recording.units import unit_factor

@@ -50,19 +50,10 @@ def ready_made_rows(values: Float64Array) -> ModalityRows:
 
 def numeric_rows(values: Float64Array) -> NDArray[np.bool_]:
     """(rows, ...) features -> (rows,): nothing but numbers up to LARGEST_FEATURE in it."""
-    # NaN compares false.
-    usable: NDArray[np.bool_] = np.logical_and.reduce(
-        np.abs(values) <= LARGEST_FEATURE, axis=tuple(range(1, values.ndim))
-    )
+    # NaN compares false, and is the maximum of anything.
+    largest = np.maximum.reduce(np.abs(values), axis=tuple(range(1, values.ndim)))
+    usable: NDArray[np.bool_] = largest <= LARGEST_FEATURE
     return usable
-
-
-def finite_rows(values: Float64Array) -> NDArray[np.bool_]:
-    """(rows, ...) -> (rows,): nothing but numbers in it."""
-    finite: NDArray[np.bool_] = np.logical_and.reduce(
-        np.isfinite(values), axis=tuple(range(1, values.ndim))
-    )
-    return finite
 
 
 @dataclass(frozen=True, repr=False)
@@ -143,20 +134,21 @@ def assemble(
 ) -> FeatureWindows:
     """Lay modalities out as tokens; one that is None or absent is invalid throughout."""
     count = len(start_s)
-    tokens = np.full((count, spec.tokens, spec.token_width), np.nan)
+    flat = np.zeros((count, spec.tokens * spec.token_width))
     valid = np.zeros((count, len(spec.modalities)), dtype=bool)
     quality = np.zeros((count, len(spec.modalities)))
     for column, modality in enumerate(spec.modalities):
-        part = rows.get(modality.name)
+        part, tokens = rows.get(modality.name), spec.token_slices[modality.name]
+        block = flat[:, tokens.start * spec.token_width : tokens.stop * spec.token_width]
         if part is None:
+            block[:] = np.nan
             continue
-        block = tokens[:, spec.token_slices[modality.name]]
-        flat = np.zeros((count, block.shape[1] * spec.token_width))
-        flat[:, : modality.dims] = part.values.reshape(count, modality.dims)
-        flat[~part.valid] = np.nan
-        block[...] = flat.reshape(block.shape)
+        block[:, : modality.dims] = part.values.reshape(count, modality.dims)
+        if np.count_nonzero(part.valid) < count:
+            block[~part.valid] = np.nan
         valid[:, column], quality[:, column] = part.valid, part.quality
-    return FeatureWindows(spec, start_s, tokens, valid, quality)
+    laid_out = flat.reshape(count, spec.tokens, spec.token_width)
+    return FeatureWindows(spec, start_s, laid_out, valid, quality)
 
 
 def concatenate(spec: FeatureSpec, parts: Sequence[FeatureWindows]) -> FeatureWindows:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emodict.errors import InputError
-from emodict.features.extract import check_source, source_blocks, source_rate_hz
+from emodict.features.source import check_source, source_blocks, source_rate_hz
 from emodict.features.spec import FeatureSpec, ModalitySpec
 from emodict.live.source import Chunk, Connected, Ended, LiveStream, SensorEvent
 from emodict.recording.recording import Recording

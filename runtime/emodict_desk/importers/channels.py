@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from emodict.errors import RecordingError
 from emodict.recording.lights import pulse_light
 from emodict.recording.modalities import EEG, MODALITIES
-from emodict.recording.recording import Signal, channel_and_reference
+from emodict.recording.recording import Signal
 from emodict.recording.units import plain_unit, unit_factor
 from emodict_desk.importers.conductance import CONDUCTANCE, in_microsiemens
-from emodict_desk.importers.labels import WANTED_UNIT, Label, is_electrode
+from emodict_desk.importers.labels import WANTED_UNIT, Label, is_electrode, place_and_reference
 from emodict_desk.recordings.account import Account
 
 # EDF+ and others put a type before a name ("EEG Fp1", "ECG II"); plain files have bare names of
@@ -27,10 +27,8 @@ _OTHER_TYPES = re.compile(
     r"|acc|gyro|mag|batt|dc\d|stim|sti\b)",
     re.IGNORECASE,
 )
-# A type before a name, as EDF+, GDF (`EEG-Fz`), Nihon Kohden (`POL Fp1`) and others write it, or
-# the type and an amplifier's number (`EEG100C`).
+# A type before a name, or before the number of an amplifier (`EEG100C`).
 _EEG = re.compile(r"EEG([ :,-]|\d|$)", re.IGNORECASE)
-_PREFIX = re.compile(r"^(eeg|raw|pol)[ _.:,-]+", re.IGNORECASE)
 # Places between those of the 10-10 system: AFF1h, TTP7h.
 _TEN_FIVE = re.compile(r"[A-Z]{1,3}p?\d{1,2}h", re.IGNORECASE)
 _VOLTAGE = re.compile(r"\s*[num\u00b5\u03bc]?V|(micro|milli|nano)?volts?\s*", re.IGNORECASE)
@@ -59,9 +57,8 @@ class Channel:
 
     @property
     def place(self) -> tuple[str, str]:
-        """Name and reference; PhysioNet fills names up with dots: `Fc5.`, `C3..`."""
-        name, reference = channel_and_reference(_PREFIX.sub("", self.name.strip()))
-        return name.rstrip("."), reference.rstrip(".")
+        """Name and reference."""
+        return place_and_reference(self.name)
 
     @property
     def is_voltage(self) -> bool:

@@ -41,6 +41,7 @@ _RATES_HZ = {_EDA: 15.0, **dict.fromkeys(_LIGHTS, 25.0)}
 # Time, number, count, type, version and reliability, before the values.
 _FIELDS = 6
 _TYPE = re.compile(r"[A-Z][A-Z0-9%]")
+_LOOKED_AT = 10
 _PARSED_HEADER = "LocalTimestamp,EmotiBitTimestamp,"
 _MS = 1e3
 
@@ -87,7 +88,11 @@ def read_emotibit(
 
 def looks_like_emotibit(path: Path, head: bytes) -> bool:
     """Packets with a type, the header of a parsed file, or a folder of those."""
-    return _packet(first_text_line(head).split(",")) is not None or _is_parsed(path)
+    if b"\0" in head:
+        return False
+    lines = head.decode("utf-8-sig", "replace").splitlines()[:_LOOKED_AT]
+    packets = sum(_packet(line.split(",")) is not None for line in lines)
+    return 2 * packets > len(lines) or _is_parsed(path)
 
 
 @dataclass
@@ -121,15 +126,16 @@ class _Packet:
 
 
 def _packet(cells: Sequence[str]) -> _Packet | None:
-    """A row as a packet; None for what is not one, or lacks values."""
-    if len(cells) <= _FIELDS or not _TYPE.fullmatch(cells[3]):
+    """A row as a packet; None for what is not one, or lacks values of a signal."""
+    if len(cells) < _FIELDS or not _TYPE.fullmatch(cells[3]):
         return None
     try:
         time_ms, _, count = float(cells[0]), int(cells[1]), int(cells[2])
     except ValueError:
         return None
     values = [cell for cell in cells[_FIELDS:] if cell]
-    whole = np.isfinite(time_ms) and len(values) == count
+    # A note may have commas in it.
+    whole = np.isfinite(time_ms) and (cells[3] not in _RATES_HZ or len(values) == count)
     return _Packet(time_ms / _MS, cells[3], values) if whole else None
 
 
@@ -142,7 +148,7 @@ def _packets(path: Path, account: Account) -> Iterator[_Packet]:
                 packet = _packet(cells)
                 if packet is not None:
                     yield packet
-                elif cells and not (len(cells) > 3 and cells[3] in _EMPTY):
+                elif cells:
                     damaged, first = damaged + 1, first or line
     except UnicodeDecodeError as error:
         raise not_utf8(path, error) from None
@@ -150,10 +156,6 @@ def _packets(path: Path, account: Account) -> Iterator[_Packet]:
         raise RecordingError(f"{path} is damaged: {error}", fix="Copy it again") from None
     if damaged:
         account.leave_out(count_of(damaged, "packet"), f"damaged, the first in line {first}")
-
-
-# Types of packets without a value.
-_EMPTY = frozenset(("RD", "HE", "HH", "PO", "PN"))
 
 
 def _read_raw(path: Path, account: Account) -> _Read:
@@ -190,7 +192,7 @@ def _take_local_time(packet: _Packet, read: _Read) -> None:
         return
     try:
         local = datetime.datetime.strptime(packet.values[0], "%Y-%m-%d_%H-%M-%S-%f")
-    except ValueError:
+    except (ValueError, IndexError):
         return
     known_s = packet.time_s
     read.start_time = lambda at_s: (local + datetime.timedelta(seconds=at_s - known_s)).isoformat()

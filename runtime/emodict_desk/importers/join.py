@@ -19,6 +19,7 @@ from emodict.recording.recording import Event, FaceVideo, Recording, Signal, Tri
 from emodict.recording.session import open_session
 from emodict_desk.importers.clock import parse_time
 from emodict_desk.importers.kinds import only_kind_of
+from emodict_desk.importers.places import check_named
 from emodict_desk.recordings.account import joined_attributes
 
 SESSION = "session"
@@ -54,7 +55,10 @@ def read_companion(path: Path, kind: str | None, stack: contextlib.ExitStack) ->
         session.require_usable(session.unusable)
         return session
     found = kind or only_kind_of(path, naming="--with-kind {kind}")
-    return IMPORTERS[found].read(path)
+    recording = IMPORTERS[found].read(path)
+    if IMPORTERS[found].names_no_electrodes:
+        check_named(path, recording, how="Import it alone first, and join the session.h5 it makes:")
+    return recording
 
 
 def _is_session(path: Path) -> bool:

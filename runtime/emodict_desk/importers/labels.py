@@ -7,9 +7,13 @@ from dataclasses import dataclass
 
 from emodict.recording.electrodes import ELECTRODES
 from emodict.recording.modalities import EEG, MODALITIES
-from emodict.recording.recording import canonical_channel
+from emodict.recording.recording import canonical_channel, channel_and_reference
 from emodict.recording.units import plain_unit
 
+# A type before a name, as EDF+, GDF (`EEG-Fz`), Nihon Kohden (`POL Fp1`) and others write it; of a
+# place it may stand before it without a sign between, too. PhysioNet fills names up with dots.
+_PREFIX = re.compile(r"^(eeg|raw|pol)[_ .:,-]+", re.IGNORECASE)
+_DRESS = re.compile(r"^(eeg|raw|pol)[_ .:,-]*", re.IGNORECASE)
 _ELECTRODES = frozenset(canonical_channel(name) for name in ELECTRODES)
 
 _NAMES = {
@@ -67,14 +71,19 @@ class Label:
 
 def is_electrode(name: str) -> bool:
     """Is it a place on the head, however it is written?"""
-    bare = re.sub(r"^(eeg|raw)[_ .-]*", "", name.strip(), flags=re.IGNORECASE)
-    return canonical_channel(bare) in _ELECTRODES
+    return canonical_channel(_DRESS.sub("", name.strip()).rstrip(".")) in _ELECTRODES
 
 
 def electrode_name(name: str) -> str:
-    """`RAW_TP9`, `EEG.AF7` -> the bare place; what is not one stays as it is."""
-    bare = re.sub(r"^(eeg|raw)[_ .]+", "", name.strip(), flags=re.IGNORECASE)
+    """`RAW_TP9`, `EEG.AF7`, `Fc5.` -> the bare place; what is not one stays as it is."""
+    bare = _PREFIX.sub("", name.strip()).rstrip(".")
     return bare if is_electrode(bare) else name.strip()
+
+
+def place_and_reference(name: str) -> tuple[str, str]:
+    """`EEG P3-Pz`, `EEG-Fz`, `POL Fp1`, `Fc5.` -> bare place, and reference where one is named."""
+    place, reference = channel_and_reference(_PREFIX.sub("", name.strip()))
+    return place.rstrip("."), reference.rstrip(".")
 
 
 def modality_of_words(text: str) -> str | None:

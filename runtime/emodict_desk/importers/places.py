@@ -18,8 +18,8 @@ _EXAMPLE = (
 )  # fmt: skip
 
 
-def check_named(source: Path, recording: Recording) -> None:
-    """Refuse EEG of a file that names no electrodes, and none were given.
+def check_named(source: Path, recording: Recording, *, how: str = "Give them, such as") -> None:
+    """Refuse EEG of a file that names no electrodes, and none were given; `how` they can be.
 
     Raises:
         RecordingError: it has EEG; how many names it takes is said.
@@ -31,7 +31,7 @@ def check_named(source: Path, recording: Recording) -> None:
     raise RecordingError(
         f"{source} does not say where its electrodes were",
         expected=f"their {count} names, in the order of the board's channels",
-        fix=f"Give them, such as --channels {','.join(example)}",
+        fix=f"{how} --channels {','.join(example)}",
     )
 
 

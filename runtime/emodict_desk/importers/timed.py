@@ -13,7 +13,7 @@ from emodict.recording.recording import Samples, Signal
 from emodict_desk.importers.clock import start_and_times
 from emodict_desk.importers.order import by_time
 from emodict_desk.importers.stamps import even_times, unrounded
-from emodict_desk.recordings.account import Account
+from emodict_desk.recordings.account import WRONG_FREQUENCIES, Account
 from emodict_desk.recordings.rate import usual_rate_hz
 from emodict_desk.wording import count_of
 
@@ -71,7 +71,8 @@ def _rate_hz(
         return measured
     if abs(measured / nominal_hz - 1) <= RATE_TOLERANCE:
         return nominal_hz
-    account.note(f"{modality}: {measured:.4g} Hz measured, not the usual {nominal_hz:g} Hz")
+    measured_hz = f"{modality}: {measured:.4g} Hz measured, not the usual {nominal_hz:g} Hz"
+    account.note(f"{measured_hz}: {WRONG_FREQUENCIES}")
     return measured
 
 

@@ -21,18 +21,18 @@ from numpy.typing import NDArray
 
 from emodict.errors import InputError, MissingDependencyError, RecordingError
 from emodict.recording.lights import pulse_light
-from emodict.recording.recording import Event, Recording, Signal, channel_and_reference
+from emodict.recording.recording import Event, Recording, Signal
 from emodict.recording.units import plain_unit, unit_factor
 from emodict_desk.importers.clock import growing, parse_time, start_and_times
 from emodict_desk.importers.form import Form, Option
 from emodict_desk.importers.kinds import check_there, read_head, wrong_kind
-from emodict_desk.importers.labels import WANTED_UNIT, Label
+from emodict_desk.importers.labels import WANTED_UNIT, Label, place_and_reference
 from emodict_desk.importers.order import by_time
 from emodict_desk.importers.spool import Spool
 from emodict_desk.importers.stamps import even_times, mended_glitches
 from emodict_desk.importers.xdf_chunks import check_chunks
 from emodict_desk.importers.xdf_streams import MARKER, StreamInfo, choose_streams, several_streams
-from emodict_desk.recordings.account import Account
+from emodict_desk.recordings.account import WRONG_FREQUENCIES, Account
 from emodict_desk.recordings.rate import usual_rate_hz
 from emodict_desk.wording import count_of
 
@@ -369,7 +369,7 @@ def _signal(
     start_s, timestamps_s = start_and_times(times_s, rate_hz)
     samples = Spool(len(columns))
     samples.append(stream.values[:, columns])
-    parts = [channel_and_reference(label) for label in names]
+    parts = [place_and_reference(label) for label in names]
     references = list(dict.fromkeys(reference for _, reference in parts if reference))
     return Signal(
         modality=modality,
@@ -392,9 +392,7 @@ def _rate(
         raise RecordingError(f"{path}: stream {name} has one sample only", expected="many samples")
     if nominal > 0 and (not measured or abs(measured / nominal - 1) <= _RATE_TOLERANCE):
         return nominal
-    wrong = (
-        f", not the {nominal:g} Hz of its header: if samples were lost, its frequencies are wrong"
-    )
+    wrong = f", not the {nominal:g} Hz of its header: {WRONG_FREQUENCIES}"
     account.note(
         f"stream {name}: {measured:.4g} Hz "
         f"measured{wrong if nominal > 0 else ', its header names no rate'}"

@@ -7,6 +7,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+# With this a note ends that is a doubt of the samples: `emodict-session validate` says it again.
+WRONG_FREQUENCIES = "if samples were lost, its frequencies are wrong"
+
 
 @dataclass
 class Account:

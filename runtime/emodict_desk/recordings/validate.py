@@ -44,6 +44,7 @@ from emodict.recording.session import (
 )
 from emodict.recording.unfinished import is_unfinished
 from emodict.recording.units import unit_factor
+from emodict_desk.recordings.account import WRONG_FREQUENCIES
 from emodict_desk.recordings.rate import usual_rate_hz
 from emodict_desk.recordings.summary import missing_share, scan_samples
 
@@ -163,6 +164,9 @@ def _check_root(found: _Findings, file: h5py.File) -> None:
     missing = [name for name in ROOT_ATTRIBUTES if name not in file.attrs]
     if missing:
         found.warn("/", f"attribute {', '.join(missing)} missing; read as empty.")
+    for note in read_text(file.attrs.get("notes", "")).split("; "):
+        if note.endswith(WRONG_FREQUENCIES):
+            found.warn("/", f"its import noted of {note}.")
     start = read_text(file.attrs.get("start_time", ""))
     if start and not _is_iso_time(start):
         found.warn(

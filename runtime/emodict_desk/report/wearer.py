@@ -15,8 +15,9 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from emodict.errors import InputError
-from emodict.features.extract import extract_features, source_blocks
+from emodict.features.extract import extract_features
 from emodict.features.quality import PULSE_HZ, pulse_share
+from emodict.features.source import source_blocks
 from emodict.features.spec import DEFAULT_SPEC_ID, FeatureSpec, load_spec
 from emodict.predict.scoring import TABLE_ENDINGS, open_recording
 from emodict.recording.modalities import modality_of

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from benchmarks.embedded.toolchain import HOSTS, Target
 
 from emodict_export.c import export_c
 from emodict_train.model.checkpoint import Checkpoint
@@ -64,6 +65,23 @@ def exported(realistic: MakeCheckpoint, tmp_path_factory: pytest.TempPathFactory
     return get
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
 def rng() -> np.random.Generator:
     return np.random.default_rng(0)
+
+
+def here(target: Target) -> Target:
+    """The target, if its compiler is on this machine."""
+    if not target.is_here:
+        pytest.skip(f"no {target.compiler} on this machine")
+    return target
+
+
+@pytest.fixture(params=HOSTS, ids=lambda host: host.name)
+def host(request: pytest.FixtureRequest) -> Target:
+    return here(request.param)
+
+
+@pytest.fixture
+def gcc() -> Target:
+    return here(HOSTS[0])

@@ -10,13 +10,12 @@ import pytest
 from benchmarks.embedded.toolchain import (
     BOARDS,
     CORTEX_M4F,
-    HOSTS,
     STRICT,
     Target,
     deepest_stack,
     size_of,
 )
-from tests.export.c.conftest import MODELS, MakeC, MakeCheckpoint
+from tests.export.c.conftest import MODELS, MakeC, MakeCheckpoint, here
 
 from emodict_export.c.plan import make_plan
 
@@ -27,20 +26,9 @@ ALLOWED = {"expf", "logf", "sqrtf", "memcpy", "memmove", "memset"}
 WARNED = (*STRICT, "-Wdouble-promotion", "-O2")
 
 
-@pytest.fixture(params=HOSTS, ids=lambda host: host.name)
-def host(request: pytest.FixtureRequest) -> Target:
-    return here(request.param)
-
-
 @pytest.fixture(params=BOARDS, ids=lambda board: board.name)
 def board(request: pytest.FixtureRequest) -> Target:
     return here(request.param)
-
-
-def here(target: Target) -> Target:
-    if not target.is_here:
-        pytest.skip(f"no {target.compiler} on this machine")
-    return target
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -71,18 +59,18 @@ def test_the_header_can_be_read_by_c_plus_plus(exported: MakeC, tmp_path: Path) 
 
 
 @pytest.mark.parametrize("name", ["full", "wrist"])
-def test_nothing_is_asked_of_others_but_math_h(name: str, exported: MakeC, tmp_path: Path) -> None:
-    host = here(HOSTS[0])
-    compiled = host.compile(exported(name) / "model.c", tmp_path / "model.o", "-O2")
+def test_nothing_is_asked_of_others_but_math_h(
+    gcc: Target, name: str, exported: MakeC, tmp_path: Path
+) -> None:
+    compiled = gcc.compile(exported(name) / "model.c", tmp_path / "model.o", "-O2")
     listed = subprocess.run(["nm", "-u", str(compiled)], capture_output=True, text=True, check=True)
     assert set(re.findall(r"U (\w+)", listed.stdout)) <= ALLOWED
 
 
 def test_only_the_five_names_of_the_header_are_seen_from_outside(
-    exported: MakeC, tmp_path: Path
+    gcc: Target, exported: MakeC, tmp_path: Path
 ) -> None:
-    host = here(HOSTS[0])
-    compiled = host.compile(exported("full") / "model.c", tmp_path / "model.o", "-O2")
+    compiled = gcc.compile(exported("full") / "model.c", tmp_path / "model.o", "-O2")
     listed = subprocess.run(
         ["nm", "-g", "--defined-only", str(compiled)], capture_output=True, text=True, check=True
     )
@@ -109,10 +97,10 @@ def test_its_functions_need_less_than_a_kilobyte_of_stack(exported: MakeC, tmp_p
 
 @pytest.mark.parametrize("name", MODELS)
 def test_the_ram_that_is_told_is_what_the_compiler_takes(
-    name: str, exported: MakeC, realistic: MakeCheckpoint, tmp_path: Path
+    gcc: Target, name: str, exported: MakeC, realistic: MakeCheckpoint, tmp_path: Path
 ) -> None:
     """Arrays of negative size would not compile."""
-    host, checkpoint = here(HOSTS[0]), realistic(name)
+    checkpoint = realistic(name)
     plan = make_plan(checkpoint.features, checkpoint.model)
     source = tmp_path / "sizes.c"
     source.write_text(
@@ -120,11 +108,12 @@ def test_the_ram_that_is_told_is_what_the_compiler_takes(
         f"char state[sizeof(emodict_state) == {plan.state_bytes} ? 1 : -1];\n"
         f"char row[sizeof(emodict_row) == {plan.row_bytes} ? 1 : -1];\n"
     )
-    host.compile(source, tmp_path / "sizes.o")
+    gcc.compile(source, tmp_path / "sizes.o")
 
 
-def test_a_build_that_takes_nan_for_a_number_is_refused(exported: MakeC, tmp_path: Path) -> None:
-    host = here(HOSTS[0])
+def test_a_build_that_takes_nan_for_a_number_is_refused(
+    gcc: Target, exported: MakeC, tmp_path: Path
+) -> None:
     with pytest.raises(subprocess.CalledProcessError) as refused:
-        host.compile(exported("wrist") / "model.c", tmp_path / "model.o", "-ffast-math")
+        gcc.compile(exported("wrist") / "model.c", tmp_path / "model.o", "-ffast-math")
     assert "NaN" in refused.value.stderr

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from tests.export.conftest import MakeCheckpoint as MakeCheckpoint
 
 FULL: dict[str, Any] = {}
 WRIST: dict[str, Any] = {"modalities": ("ppg", "gsr")}

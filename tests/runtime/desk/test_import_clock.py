@@ -28,6 +28,7 @@ from emodict_desk.importers.labels import (
     electrode_name,
     is_electrode,
     modality_of_words,
+    place_and_reference,
     split_unit,
 )
 from emodict_desk.importers.spool import Growing, Spool
@@ -434,3 +435,24 @@ def test_what_no_importer_reads_is_not_asked_for_its_kind(
     with pytest.raises(RecordingError, match=what) as refusal:
         only_kind_of(tmp_path / "a")
     assert "KIND" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("written", "place", "reference"),
+    [
+        ("EEG Fp1-A2", "Fp1", "A2"),
+        ("EEG-Fz", "Fz", ""),
+        ("EEG:C3", "C3", ""),
+        ("EEG, Fp1 - Fp2", "Fp1", "Fp2"),
+        ("POL T5", "T5", ""),
+        ("RAW_TP9", "TP9", ""),
+        ("EEG.AF7", "AF7", ""),
+        ("Fc5.", "Fc5", ""),
+        ("C3..", "C3", ""),
+        ("eeg_p3", "p3", ""),
+        ("X1", "X1", ""),
+    ],
+)
+def test_a_place_is_known_in_any_dress(written: str, place: str, reference: str) -> None:
+    assert place_and_reference(written) == (place, reference)
+    assert is_electrode(written.partition(" - ")[0]) is (place != "X1")

@@ -113,6 +113,17 @@ def test_lost_packets_are_gaps(tmp_path: Path) -> None:
     assert "gsr: 60 samples lost, by the times" in recording.attributes["notes"]
 
 
+def test_packets_without_values_and_notes_with_commas_are_packets(tmp_path: Path) -> None:
+    def more(lines: list[str]) -> list[str]:
+        return ["39000.0,0,0,HE,1,100", *lines, "45000.0,9,1,UN,1,100,eyes closed, and quiet"]
+
+    path = emotibit_file(tmp_path / "a.csv", change=more)
+    recording = read_emotibit(path)
+    assert kind_of(path) == "emotibit"
+    assert "damaged" not in recording.attributes["left_out"]
+    assert "eyes closed, and quiet" in [event.description for event in recording.events]
+
+
 def test_damaged_packets_are_left_out_and_counted(tmp_path: Path) -> None:
     def damaged(lines: list[str]) -> list[str]:
         return [*lines[:20], lines[20][:9], "\x01\x02,,,", *lines[20:]]
@@ -132,6 +143,23 @@ def test_the_files_of_the_data_parser_are_one_recording(tmp_path: Path) -> None:
     assert recording.start_time == "2022-01-30T12:03:04.500000Z"
     assert kind_of(folder) == kind_of(folder / "first_EA.csv") == "emotibit"
     assert read_emotibit(folder / "first_EA.csv").modality_names == ("gsr",)
+
+
+def test_notes_and_a_light_that_starts_later_keep_their_times_in_the_parsed_files(
+    tmp_path: Path,
+) -> None:
+    folder = parsed_folder(tmp_path / "parsed")
+    lines = (folder / "first_PI.csv").read_text().splitlines()
+    write(folder / "first_PI.csv", "\n".join([lines[0], *lines[1 + 25 :]]) + "\n")
+    at_s = START.replace(tzinfo=datetime.timezone.utc).timestamp() + 12.5
+    header = lines[0].replace(",PI", ",UN")
+    write(folder / "first_UN.csv", f"{header}\n{at_s:.6f},1,1,1,UN,1,100,film begins\n")
+    recording = read_emotibit(folder)
+    assert recording.signals["gsr"].start_offset_s == pytest.approx(0.0, abs=1e-5)
+    # The files' times are whole microseconds.
+    assert recording.signals["ppg"].start_offset_s == pytest.approx(1.0, abs=1e-5)
+    events = [(round(event.onset_s, 3), event.description) for event in recording.events]
+    assert events == [(12.5, "film begins")]
 
 
 def test_a_folder_of_two_recordings_is_refused(tmp_path: Path) -> None:

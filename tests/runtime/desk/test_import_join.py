@@ -13,6 +13,7 @@ from typing import Any
 import edfio
 import numpy as np
 import pytest
+from tests.runtime.desk.test_import_openbci import openbci_file
 
 from emodict.errors import RecordingError
 from emodict.recording.recording import Event, FaceVideo, Recording, Signal, Trials
@@ -195,6 +196,15 @@ def test_a_recording_without_a_start_time_gets_none_where_a_companion_starts_ear
         recording("ppg", start=""), [Companion("b", recording("gsr", start=""))]
     )
     assert "added" not in plain.attributes["notes"]
+
+
+def test_a_second_file_that_names_no_electrodes_is_to_be_imported_alone_first(
+    tmp_path: Path,
+) -> None:
+    openbci_file(tmp_path / "a.txt", samples=range(400))
+    said = r"where its electrodes were.*Import it alone"
+    with contextlib.ExitStack() as stack, pytest.raises(RecordingError, match=said):
+        read_companion(tmp_path / "a.txt", None, stack)
 
 
 def test_a_second_file_of_no_kind_or_of_one_that_is_none_is_refused(tmp_path: Path) -> None:

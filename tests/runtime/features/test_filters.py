@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import scipy.signal as ss
 
-from emodict.features.filters import causal_filter, state_space, zero_phase
+from emodict.features.filters import WindowFilter, causal_filter, state_space, zero_phase
 from emodict.features.spec import load_spec
 
 EPS = np.finfo(np.float64).eps
@@ -66,6 +66,25 @@ def test_zero_phase_is_sosfiltfilt(name: str, extra: int) -> None:
     np.testing.assert_allclose(
         got, ss.sosfiltfilt(sos, samples, axis=0), rtol=0, atol=there_and_back(sos, samples)
     )
+
+
+@pytest.mark.parametrize("name", DESIGNS)
+@pytest.mark.parametrize("samples", [500, 128, 101, 24])
+@pytest.mark.parametrize("padding", [1, 15, 21])
+def test_windows_in_blocks_are_sosfiltfilt_of_each(name: str, samples: int, padding: int) -> None:
+    sos = DESIGNS[name]
+    windows = np.random.default_rng(samples).normal(size=(7, samples)) + 5.0
+    got = WindowFilter(sos.tolist(), samples, padding=padding)(windows)
+    expected = ss.sosfiltfilt(sos, windows, axis=1, padlen=padding)
+    np.testing.assert_allclose(got, expected, rtol=0, atol=there_and_back(sos, windows))
+
+
+def test_a_window_is_filtered_alone_as_among_others_and_none_gives_none() -> None:
+    windows = np.random.default_rng(0).normal(size=(9, 500))
+    of = WindowFilter(DESIGNS["pulse"].tolist(), 500, padding=21)
+    bound = there_and_back(DESIGNS["pulse"], windows)
+    np.testing.assert_allclose(of(windows[4:5]), of(windows)[4:5], rtol=0, atol=bound)
+    assert of(windows[:0]).shape == (0, 500)
 
 
 def zero_phase_in_forty_digits(sos: np.ndarray, samples: np.ndarray, padding: int) -> np.ndarray:

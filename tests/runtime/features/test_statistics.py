@@ -4,6 +4,8 @@ and against their closed forms.
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 import scipy.signal as ss
@@ -69,9 +71,22 @@ def test_the_27_of_ppg_are_their_definitions_after_a_zero_phase_filter_inside_th
     expected = [
         in_order(literal(ss.sosfiltfilt(sos, window)), ppg.feature_names) for window in windows
     ]
-    # scipy filters 1000 + x, we multiply by a matrix whose rows all but cancel the mean: 1e-12 of
+    # scipy filters 1000 + x, we multiply by matrices whose rows all but cancel the mean: 1e-12 of
     # 1000, times the 22 of a norm over 500 samples.
     np.testing.assert_allclose(got, expected, rtol=0, atol=1e-7)
+
+
+@pytest.mark.parametrize("samples", [255, 256, 257, 258, 300, 501])
+@pytest.mark.parametrize("ties", [True, False])
+def test_windows_longer_than_numpy_sorts_at_once_have_the_same_27(samples: int, ties: bool) -> None:
+    ppg = dataclasses.replace(
+        load_spec("dmer-2024").modality("ppg"), rate_hz=float(samples), window_s=1.0
+    )
+    drawn = np.random.default_rng(samples).normal(scale=3, size=(5, samples))
+    windows = np.round(drawn) if ties else drawn
+    got = WindowStatistics(ppg).values(windows)
+    expected = [in_order(literal(window), ppg.feature_names) for window in windows]
+    np.testing.assert_allclose(got, expected, rtol=0, atol=ATOL)
 
 
 def test_the_27_of_the_release_are_not_filtered_inside_the_window() -> None:

@@ -1,6 +1,6 @@
-/* Fold a window, whose length is a multiple of 4, in place: what its four quarters have in common is
-   multiplied only once. In the Fourier transform the cosines of an even bin then meet x[n], of an
-   odd one x[length/2 - n]; the sines of an even bin meet x[length/2 + n], of an odd one
+/* Fold a window, whose length is a multiple of 4, in place: what its four quarters have in common
+   is multiplied only once. In the Fourier transform the cosines of an even bin then meet x[n], of
+   an odd one x[length/2 - n]; the sines of an even bin meet x[length/2 + n], of an odd one
    x[length - n]; n goes up to length/4. */
 static void fold(float *x, int length)
 {

@@ -1,9 +1,15 @@
-/* The value that stands at `place` in the sorted series, which is put in order around it (Hoare). */
+static float middle_of(float a, float b, float c)
+{
+    const float low = a < b ? a : b, high = a < b ? b : a;
+    return c < low ? low : c > high ? high : c;
+}
+
+/* The value that stands at `place` in the sorted series, which is put in order around it: Hoare. */
 static float select_place(float *x, int count, int place)
 {
     int left = 0, right = count - 1;
     while (left < right) {
-        const float pivot = x[(left + right) / 2];
+        const float pivot = middle_of(x[left], x[(left + right) / 2], x[right]);
         int i = left, j = right;
         do {
             while (x[i] < pivot) {

@@ -38,14 +38,14 @@ static float pulse_share(const pulse_spec *spec, const float *window, float *wor
     for (int bin = pulse + 1; bin <= spec->fastest; bin++) {
         pulse = power_at(spec, power, bin) > power_at(spec, power, pulse) ? bin : pulse;
     }
-    float near = 0.0f;
+    float peak = 0.0f;
     for (int bin = spec->bins.first; bin < spec->bins.first + spec->bins.count; bin++) {
         if (beside(bin, pulse) || beside(bin, 2 * pulse)) {
-            near += power_at(spec, power, bin);
+            peak += power_at(spec, power, bin);
         }
     }
     if (!(total > 0.0f)) {
         return 0.0f;
     }
-    return near < total ? near / total : 1.0f;
+    return peak < total ? peak / total : 1.0f;
 }

@@ -11,7 +11,7 @@ static bool saturated(const float *x, int samples, int stride, const extremes *f
     return 2 * at_rail > samples;
 }
 
-/* The same sample again and again for more than half of the window: such a run covers its middle. */
+/* The same sample again and again for more than half of the window: the run covers its middle. */
 static bool stuck(const float *x, int samples, int stride, const extremes *found)
 {
     const float middle = x[samples / 2 * stride];

@@ -31,7 +31,7 @@ static summary summarise(const float *x, int count)
 }
 
 /* Seven values: median, mean, standard deviation, least, most, and the shares of samples that equal
-   these two. A filtered series has no ties: its extremes are there once. The series is reordered. */
+   these two. A filtered series has no ties: its extremes are there once. The order changes. */
 static void describe(float *x, int count, bool filtered, float *out)
 {
     const summary found = summarise(x, count);
