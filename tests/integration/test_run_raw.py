@@ -12,7 +12,7 @@ from subprocess import CompletedProcess
 import numpy as np
 import pytest
 from benchmarks.fixtures import untrained_checkpoint
-from tests.integration.conftest import WRIST
+from tests.integration.conftest import ALL, WRIST
 from tests.recordings import noise_recording
 from tests.stand_in import cuda_core
 from tests.stand_in.plans import put_in_place, write_plan
@@ -29,6 +29,8 @@ from emodict.predict.person import (
 )
 from emodict.recording.session import write_session
 from emodict.results.prediction import Prediction
+from emodict_export.export import export_onnx
+from emodict_export.raw.export import export_raw
 from emodict_export.vector_files import write_vectors
 
 ROOT = Path(__file__).resolve().parents[2]
