@@ -45,7 +45,7 @@ def measure() -> Iterator[Result]:
     }
     cpu = interleaved(jobs, rounds=2, repeats={"ours": 3})
     yield Result(
-        "features of one hour, against plain loops", cpu["loops"], cpu["ours"], at_least=35
+        "features of one hour, against plain loops", cpu["loops"], cpu["ours"], at_least=33
     )
     yield Result(
         "features of one hour, against NeuroKit2 + MNE", cpu["peers"], cpu["ours"], at_least=25

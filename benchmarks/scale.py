@@ -93,7 +93,7 @@ def main(parts: Sequence[str]) -> int:
 
 
 def lengths(folder: Path) -> Iterator[Cost]:
-    """`emodict-run` on EEG, GSR and PPG of a minute to a day; only its rows take more memory."""
+    """`emodict-run` on EEG, GSR and PPG of a minute to a day; its rows alone take memory."""
     model, hour = _model(folder), folder / "hour.h5"
     write_session(_quantised(noise(3600)).recording(), hour)
     for seconds in LENGTHS_S:
