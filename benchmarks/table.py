@@ -58,13 +58,17 @@ def write(groups: Sequence[str]) -> int:
                 print(f"-- run {run + 1} of {RUNS}, {setting}: {group}", flush=True)
                 for figure in _measured(group, environment):
                     figures[figure.name][setting].append(figure)
-    text = PAGE.read_text(encoding="utf-8")
-    before, rest = text.split(BEGIN)
-    after = rest.split(END)[1]
-    with atomic_path(PAGE) as path:
-        path.write_text(f"{before}{BEGIN}\n{rendered(figures)}{END}{after}", encoding="utf-8")
+        # After each run: what was measured is kept if the next is stopped.
+        _write_page(rendered(figures))
     print(f"Wrote {PAGE}")
     return int(any(not f.kept for rows in figures.values() for each in rows.values() for f in each))
+
+
+def _write_page(table: str) -> None:
+    before, rest = PAGE.read_text(encoding="utf-8").split(BEGIN)
+    after = rest.split(END)[1]
+    with atomic_path(PAGE) as path:
+        path.write_text(f"{before}{BEGIN}\n{table}{END}{after}", encoding="utf-8")
 
 
 def _measured(group: str, environment: Mapping[str, str]) -> Iterator[Figure]:
