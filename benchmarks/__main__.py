@@ -3,6 +3,7 @@ as ratios of CPU time measured interleaved in one run.
 
 python -m benchmarks [features] [models] [rivals] [raw] [embedded] [training]
                      [startup] [live]
+python -m benchmarks scale [PART ...]       how cost grows: length many channels windows; minutes
 python -m benchmarks table [GROUP ...]      all of it nine times, into docs/performance.md; an hour
 python -m benchmarks sample train.mat       accuracy of training on the released sample, ten minutes
 """
@@ -19,6 +20,7 @@ from benchmarks import (
     raw,
     rivals,
     sample,
+    scale,
     startup,
     table,
     training,
@@ -40,11 +42,14 @@ GROUPS = {
 def main(words: list[str]) -> int:
     if words[:1] == ["sample"] and len(words) == 2:
         return _sample(Path(words[1]))
+    if words[:1] == ["scale"]:
+        return scale.main(words[1:])
     chosen = [word for word in words if word not in ("table", "--json")]
     unknown = [name for name in chosen if name not in GROUPS]
     if unknown:
         print(
-            f"Unknown: {', '.join(unknown)}. There are {', '.join(GROUPS)}, table and sample FILE.",
+            f"Unknown: {', '.join(unknown)}. There are {', '.join(GROUPS)}, scale, table "
+            "and sample FILE.",
             file=sys.stderr,
         )
         return 2

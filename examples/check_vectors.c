@@ -65,7 +65,7 @@ int main(void)
     int wrong = 0;
     emodict_init(&state);
     for (int second = 0; second < EMODICT_VECTOR_SECONDS; second++) {
-        emodict_second(&state, EEG GSR PPG VIDEO &row);
+        emodict_second(&state, EEG PPG GSR VIDEO &row);
         const float off = farthest(second);
         if (!valid_is_equal(second) || !(off <= within)) {
             printf("second %d: valid %s, shares off by %g\n", second,

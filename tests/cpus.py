@@ -35,6 +35,7 @@ TESTS = (
     "tests/runtime/features/test_extract.py",
     "tests/runtime/features/test_filters.py",
     "tests/runtime/results/test_metrics.py",
+    "tests/runtime/features/test_products.py",
     "tests/runtime/features/test_quality.py",
     "tests/runtime/features/test_resample.py",
     "tests/runtime/features/test_statistics.py",

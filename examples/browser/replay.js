@@ -56,24 +56,36 @@ function show(second, row, session) {
     `${NAMES[name] ?? name} ${row.valid.data[i] ? row.quality.data[i].toFixed(2) : "not valid"}`).join(" · ");
 }
 
+// One second's samples and the states; null is a sample that is missing.
+function feedsOf(samples, inputs, states) {
+  const feeds = { ...states };
+  for (const input of inputs) {
+    if (input.name in states) continue;
+    const tensor = (feeds[input.name] = zeros(input));
+    const given = samples[input.name] ?? [];
+    if (given.length !== tensor.size) throw new Error(`seconds.json is of another model: ${input.name} does not fit`);
+    tensor.data.set(given.map((sample) => sample ?? NaN));
+  }
+  return feeds;
+}
+
+async function load(path) {
+  const answer = await fetch(path);
+  if (!answer.ok) throw new Error(`${path}: ${answer.status} ${answer.statusText}`);
+  return answer.json();
+}
+
 async function replay() {
   ort.env.wasm.numThreads = 1;  // a second one costs more than it gives, and needs the server's leave
   const model = await ort.InferenceSession.create("model.raw.onnx");
-  const answer = await fetch("seconds.json");
-  if (!answer.ok) throw new Error(`seconds.json: ${answer.status} ${answer.statusText}`);
-  const session = await answer.json();
-  begin(session);
-  let states = {};
+  const session = await load("seconds.json");
   const inputs = model.inputMetadata;
+  const states = {};
   for (const input of inputs) if (input.name.startsWith("state_")) states[input.name] = zeros(input);
+  begin(session);
   let due = performance.now();
   for (const [second, samples] of session.seconds.entries()) {
-    const feeds = { ...states };
-    for (const input of inputs.filter((input) => !(input.name in states))) {
-      feeds[input.name] = zeros(input);
-      // null is a sample that is missing.
-      feeds[input.name].data.set(samples[input.name].map((sample) => sample ?? NaN));
-    }
+    const feeds = feedsOf(samples, inputs, states);
     const started = performance.now();
     const row = await model.run(feeds);
     byId("state").textContent = `This second took ${(performance.now() - started).toFixed(1)} ms`;

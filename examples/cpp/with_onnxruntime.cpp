@@ -56,26 +56,35 @@ static float* numbers_of(OrtValue* tensor, size_t& count) {
     return static_cast<float*>(numbers);
 }
 
-static void run(const char* model, Seconds& seconds) {
+static OrtSession* opened(const char* model) {
+    if (!ort) throw std::runtime_error("this ONNX Runtime is older than 1.17");
     OrtEnv* env;
     OrtSessionOptions* options;
     OrtSession* session;
-    OrtAllocator* allocator;
-    OrtModelMetadata* about;
-    char* emotions;
-    size_t inputs, outputs, count;
     check(ort->CreateEnv(ORT_LOGGING_LEVEL_ERROR, "emodict", &env));
     check(ort->CreateSessionOptions(&options));
     check(ort->SetIntraOpNumThreads(options, 1));  // a second thread costs more than it gives
     check(ort->CreateSession(env, model, options, &session));
-    check(ort->GetAllocatorWithDefaultOptions(&allocator));
+    return session;
+}
+
+static void print_emotions(const OrtSession* session, OrtAllocator* allocator) {
+    OrtModelMetadata* about;
+    char* emotions;
     check(ort->SessionGetModelMetadata(session, &about));
-    const char* key = "emodict.emotions";
-    check(ort->ModelMetadataLookupCustomMetadataMap(about, allocator, key, &emotions));
+    check(ort->ModelMetadataLookupCustomMetadataMap(about, allocator, "emodict.emotions",
+                                                    &emotions));
     std::printf("%s\n", emotions ? emotions : "");
+}
+
+// Nothing is released: all of it is needed for as long as the program runs.
+static void run(const char* model, Seconds& seconds) {
+    OrtSession* session = opened(model);
+    OrtAllocator* allocator;
+    size_t inputs, outputs, count;
+    check(ort->GetAllocatorWithDefaultOptions(&allocator));
     check(ort->SessionGetInputCount(session, &inputs));
     check(ort->SessionGetOutputCount(session, &outputs));
-
     std::vector<char*> in_names(inputs), out_names(outputs);
     std::vector<OrtValue*> in(inputs), out(outputs);
     std::map<std::string, OrtValue**> output;
@@ -88,6 +97,7 @@ static void run(const char* model, Seconds& seconds) {
         output[out_names[i]] = &out[i];
     }
     if (!output.count("valid")) throw std::runtime_error(NOT_RAW);
+    print_emotions(session, allocator);
     for (int second = 0; seconds.more(); ++second) {
         for (size_t i = 0; i < inputs; ++i)
             if (!is_state(in_names[i])) {

@@ -49,6 +49,27 @@ static std::vector<char> content(const char* path) {
     return {std::istreambuf_iterator<char>(file), {}};
 }
 
+struct Tensors {
+    std::vector<std::string> inputs;  // in the order in which TensorRT has them
+    std::map<std::string, Tensor> named;
+
+    void add(const nvinfer1::ICudaEngine& engine, nvinfer1::IExecutionContext& context,
+             const char* name) {
+        nvinfer1::Dims shape = engine.getTensorShape(name);
+        shape.d[0] = 1;  // the batch
+        size_t count = 1;
+        for (int axis = 0; axis < shape.nbDims; ++axis) count *= shape.d[axis];
+        auto& tensor = named[name];
+        tensor.host.resize(count);
+        check(cudaMalloc(reinterpret_cast<void**>(&tensor.device), tensor.bytes()));
+        check(cudaMemset(tensor.device, 0, tensor.bytes()));
+        require(context.setTensorAddress(name, tensor.device), name);
+        if (engine.getTensorIOMode(name) != nvinfer1::TensorIOMode::kINPUT) return;
+        require(context.setInputShape(name, shape), name);
+        inputs.push_back(name);
+    }
+};
+
 static void run(const char* path, Seconds& seconds) {
     const auto plan = content(path);
     Logger logger;
@@ -62,30 +83,15 @@ static void run(const char* path, Seconds& seconds) {
     cudaStream_t stream;
     check(cudaStreamCreate(&stream));
 
-    std::vector<std::string> inputs;  // in the graph's order
-    std::map<std::string, Tensor> tensors;
-    for (int i = 0; i < engine->getNbIOTensors(); ++i) {
-        const char* name = engine->getIOTensorName(i);
-        nvinfer1::Dims shape = engine->getTensorShape(name);
-        shape.d[0] = 1;  // the batch
-        size_t count = 1;
-        for (int axis = 0; axis < shape.nbDims; ++axis) count *= shape.d[axis];
-        auto& tensor = tensors[name];
-        tensor.host.resize(count);
-        check(cudaMalloc(reinterpret_cast<void**>(&tensor.device), tensor.bytes()));
-        check(cudaMemset(tensor.device, 0, tensor.bytes()));
-        require(context->setTensorAddress(name, tensor.device), name);
-        if (engine->getTensorIOMode(name) == nvinfer1::TensorIOMode::kINPUT) {
-            require(context->setInputShape(name, shape), name);
-            inputs.push_back(name);
-        }
-    }
-    if (!tensors.count("valid")) throw std::runtime_error(NOT_RAW);
-    auto& shares = tensors.at("distribution");
+    Tensors tensors;
+    for (int i = 0; i < engine->getNbIOTensors(); ++i)
+        tensors.add(*engine, *context, engine->getIOTensorName(i));
+    if (!tensors.named.count("valid")) throw std::runtime_error(NOT_RAW);
+    auto& shares = tensors.named.at("distribution");
     for (int second = 0; seconds.more(); ++second) {
-        for (const auto& name : inputs) {
+        for (const auto& name : tensors.inputs) {
             if (is_state(name)) continue;
-            auto& sensor = tensors.at(name);
+            auto& sensor = tensors.named.at(name);
             seconds.read(sensor.host.data(), sensor.host.size());
             check(cudaMemcpyAsync(sensor.device, sensor.host.data(), sensor.bytes(),
                                   cudaMemcpyHostToDevice, stream));
@@ -97,9 +103,10 @@ static void run(const char* path, Seconds& seconds) {
         print_row(second, shares.host.data(), shares.host.size());
         // What came out as next_X goes in as state_X. The two change places on the GPU, and
         // nothing is copied.
-        for (const auto& name : inputs) {
+        for (const auto& name : tensors.inputs) {
             if (!is_state(name)) continue;
-            auto &state = tensors.at(name), &next = tensors.at(next_of(name));
+            auto& state = tensors.named.at(name);
+            auto& next = tensors.named.at(next_of(name));
             std::swap(state.device, next.device);
             require(context->setTensorAddress(name.c_str(), state.device), name);
             require(context->setTensorAddress(next_of(name).c_str(), next.device), next_of(name));

@@ -53,17 +53,9 @@ def predict_raw(
     """
     manifest, features = engine.manifest, engine.manifest.features
     _require_own_ends(manifest)
-    if manifest.subject_id not in ("", recording.subject_id):
-        raise PersonError(
-            "A person's baseline is never applied to somebody else",
-            expected=f"a recording of subject '{manifest.subject_id}', who is in the model",
-            got=f"subject '{recording.subject_id}'",
-            fix="Export the model again, with this subject's person.json or with none",
-        )
-    rows = itertools.islice(
-        raw_rows(cast(RawEngine, engine), recording), features.first_row_s, None
-    )
+    _require_subject(manifest, recording)
     second = features.first_row_s
+    rows = itertools.islice(raw_rows(cast(RawEngine, engine), recording), second, None)
     while block := list(itertools.islice(rows, BLOCK_ROWS)):
         start_s = second + np.arange(len(block), dtype=np.float64)
         second += len(block)
@@ -82,6 +74,16 @@ def predict_raw(
             model_simulated=manifest.simulated,
             doubts=doubts,
             unusable=unusable,
+        )
+
+
+def _require_subject(manifest: Manifest, recording: Recording) -> None:
+    if manifest.subject_id not in ("", recording.subject_id):
+        raise PersonError(
+            "A person's baseline is never applied to somebody else",
+            expected=f"a recording of subject '{manifest.subject_id}', who is in the model",
+            got=f"subject '{recording.subject_id}'",
+            fix="Export the model again, with this subject's person.json or with none",
         )
 
 

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+from pathlib import Path
 
+import numpy as np
 import pytest
 from benchmarks import __main__ as bench
-from benchmarks import table
+from benchmarks import same, scale, table
 from benchmarks.result import Bound, Result
 from benchmarks.timing import interleaved
+
+from emodict.features.spec import load_spec
+from emodict.features.windows import ModalityRows, assemble
 
 
 def figures(*values: float, kept: bool = True) -> list[table.Figure]:
@@ -67,3 +73,35 @@ def test_an_unknown_group_is_named_with_those_there_are(
 def test_the_page_has_a_place_for_the_table() -> None:
     text = table.PAGE.read_text(encoding="utf-8")
     assert text.count(table.BEGIN) == text.count(table.END) == 1
+
+
+def test_growth_is_told_by_its_exponent_and_too_much_of_it_is_named() -> None:
+    small, large = scale.Cost("10", 10, 1.0, 1.0, 50.0), scale.Cost("100", 100, 8.0, 9.0, 60.0)
+    # Ten times as much in eight times the time: log10 8.
+    assert large.exponent(small) == pytest.approx(0.903, abs=5e-4)
+    line, kept = large.line(small)
+    assert kept
+    assert "8.00 s" in line
+    assert "60 MB" in line
+    assert "exponent  0.90" in line
+    # 13 times the time: log10 13 = 1.11.
+    assert scale.Cost("100", 100, 13.0, 9.0).line(small)[1] is False
+    assert scale.Cost("100", 100, 8.0, 9.0, 60.0, limit_mb=59).line(small)[0].endswith("TOO MUCH")
+    assert scale.main(["lenght"]) == 2
+
+
+def test_features_that_moved_are_told_from_those_that_did_not(tmp_path: Path) -> None:
+    spec = load_spec("emodict-1").with_modalities(["gsr"])
+    rows = ModalityRows(np.ones((3, 28)), np.ones(3, bool), np.full(3, 0.5))
+    windows = assemble(spec, np.arange(3.0), {"gsr": rows})
+    same.save(tmp_path / "before.npz", {"a": windows})
+    moved = dataclasses.replace(windows, tokens=windows.tokens + 2e-9)
+    invalid = dataclasses.replace(windows, valid=~windows.valid)
+    with np.load(tmp_path / "before.npz") as before:
+        for now, expected in (
+            ({"a": windows}, True),
+            ({"a": moved}, False),
+            ({"a": invalid}, False),
+        ):
+            assert [kept for _, kept in same.compare(before, now)] == [expected]
+        assert [kept for _, kept in same.compare(before, {})] == [False]

@@ -128,3 +128,14 @@ def test_a_missing_file_is_said(tab: Tab, site: tuple[Path, str], models: Path) 
     tab.open(address)
     assert "seconds.json: 404" in tab.wait("document.querySelector('#failed').textContent")
     assert tab.text("#state") == "Stopped"
+
+
+def test_seconds_of_another_model_are_said(
+    tab: Tab, site: tuple[Path, str], models: Path, noise_session: Path
+) -> None:
+    folder, address = site
+    fill(folder, models / "wrist.raw.onnx", noise_session)
+    shutil.copy(models / "all.raw.onnx", folder / "model.raw.onnx")
+    tab.open(address)
+    said = tab.wait("document.querySelector('#failed').textContent")
+    assert said == "seconds.json is of another model: eeg does not fit"

@@ -12,7 +12,7 @@ from subprocess import CompletedProcess
 import numpy as np
 import pytest
 from benchmarks.fixtures import untrained_checkpoint
-from tests.integration.conftest import WRIST
+from tests.integration.conftest import ALL, WRIST
 from tests.recordings import noise_recording
 from tests.stand_in import cuda_core
 from tests.stand_in.plans import put_in_place, write_plan
@@ -20,9 +20,17 @@ from tests.stand_in.plans import put_in_place, write_plan
 from emodict.engine import open_engine
 from emodict.errors import ModelError, PersonError
 from emodict.predict import predict
-from emodict.predict.person import Baseline, Person, write_person
+from emodict.predict.person import (
+    Baseline,
+    Person,
+    Unmixing,
+    modality_fingerprint,
+    write_person,
+)
 from emodict.recording.session import write_session
 from emodict.results.prediction import Prediction
+from emodict_export.export import export_onnx
+from emodict_export.raw.export import export_raw
 from emodict_export.vector_files import write_vectors
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -158,3 +166,31 @@ def test_a_graph_that_takes_or_gives_something_else_than_its_features_is_refused
         engine.manifest = dataclasses.replace(engine.manifest, **{name: others})
         with pytest.raises(ModelError, match="not those of its features"):
             predict(engine, noise_session)
+
+
+def test_a_person_folded_in_is_what_the_command_does_before_the_model(
+    noise_session: Path, tmp_path: Path
+) -> None:
+    checkpoint, rng = untrained_checkpoint(ALL), np.random.default_rng(0)
+    features, rest, own = checkpoint.features, {}, {}
+    for name in ("gsr", "ppg"):
+        part = features.token_slices[name]
+        shape = (part.stop - part.start, features.token_width)
+        rest[name] = rng.normal(0, 0.5, shape).tolist()
+        fingerprint = modality_fingerprint(features, name)
+        own[name] = Baseline(fingerprint, 30, rng.normal(0, 0.5, shape), np.ones(shape))
+    knows_rest = {"rest": {"people": 5, "mean": rest}}
+    checkpoint = dataclasses.replace(checkpoint, training=knows_rest)
+    channels = features.channel_names
+    mixing = np.eye(len(channels)) + 0.1 * rng.standard_normal((len(channels), len(channels)))
+    person = Person(
+        "nobody", "rest", features.id, own, unmixing=Unmixing(channels, "", mixing, ("a blink",))
+    )
+    export_onnx(checkpoint, tmp_path / "model.onnx")
+    export_raw(checkpoint, tmp_path / "raw.onnx", person=person)
+    with open_engine(tmp_path / "model.onnx") as engine:
+        expected = predict(engine, noise_session, person=person)
+        without = predict(engine, noise_session)
+    with open_engine(tmp_path / "raw.onnx") as engine:
+        same_rows(predict(engine, noise_session), expected)
+    assert np.abs(expected.distribution - without.distribution).max() > 1e-3

@@ -39,6 +39,7 @@ GROUPS: dict[str, dict[str, str]] = {
     "features": {
         "runtime/emodict/features": f"runtime/features/test_statistics "
         f"runtime/features/test_band_power {_STREAM}",
+        "runtime/emodict/features/products.py": f"runtime/features/test_products {_STREAM}",
         "runtime/emodict/features/quality.py": f"runtime/features/test_quality {_STREAM}",
         "runtime/emodict/features/resample.py": f"runtime/features/test_resample {_STREAM}",
         "runtime/emodict/features/stream.py": f"{_STREAM} runtime/predict/test_person",
@@ -48,6 +49,8 @@ GROUPS: dict[str, dict[str, str]] = {
         f"runtime/desk/test_validate {_STREAM}",
         "runtime/emodict/features/filters.py": f"runtime/features/test_filters {_STREAM}",
         "runtime/emodict/features/hog.py": "runtime/features/test_face_hog",
+        "runtime/emodict_desk/by_trial.py": "runtime/features/test_extract "
+        "runtime/features/test_released_recipes",
         "runtime/emodict_desk/sensors.py": "runtime/features/test_fewer_channels "
         "integration/test_fewer_sensors",
         "runtime/emodict/features/spec.py": f"runtime/features/test_spec {_STREAM}",

@@ -35,7 +35,7 @@ bool has_video;
 #endif
 
 /* Arguments of emodict_second, in the order of every model. */
-#define SIGNALS EEG GSR PPG VIDEO
+#define SIGNALS EEG PPG GSR VIDEO
 
 static emodict_row row;
 

@@ -121,7 +121,7 @@ void emodict_init(emodict_state *state)
 def _second(plan: Plan) -> str:
     judged = "".join(f"    row->valid[{i}] = {p.judged};\n" for i, p in enumerate(plan.parts))
     return f"""\
-{signature(plan.parts)}
+{signature(plan)}
 {{
 {judged}    row->answered = {_answered(plan)};
     if (row->answered) {{

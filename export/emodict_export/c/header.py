@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from pathlib import Path
 
 from emodict import __version__
+from emodict.recording.modalities import EEG
 from emodict_export.c.literals import comment, string
-from emodict_export.c.part import Field, Part
+from emodict_export.c.part import Field
 from emodict_export.c.plan import Plan
 
 
@@ -55,7 +55,7 @@ extern const char *const emodict_modality_names[EMODICT_MODALITIES];
 void emodict_init(emodict_state *state);
 
 {_usage(plan)}
-{signature(plan.parts)};
+{signature(plan)};
 
 #ifdef __cplusplus
 }}
@@ -73,10 +73,23 @@ def _simulated(plan: Plan) -> str:
    THE MODEL LEARNED FROM SIMULATED PEOPLE: of real ones its answers say nothing."""
 
 
-def signature(parts: Sequence[Part]) -> str:
+# Whatever the order of a spec's tokens, calls of all models read alike; others come after these.
+_ARGUMENTS = (EEG, "ppg", "gsr", "video")
+
+
+def signature(plan: Plan) -> str:
     """Of emodict_second, without an end."""
-    arguments = ("emodict_state *state", *(part.argument for part in parts), "emodict_row *row")
+    parts = dict(zip(plan.features.modality_names, plan.parts, strict=True))
+    signals = (parts[name].argument for name in _called(plan))
+    arguments = ("emodict_state *state", *signals, "emodict_row *row")
     return "void emodict_second(" + ",\n                    ".join(arguments) + ")"
+
+
+def _called(plan: Plan) -> list[str]:
+    """The modalities in the order of the arguments."""
+    names = plan.features.modality_names
+    known = [name for name in _ARGUMENTS if name in names]
+    return known + [name for name in names if name not in known]
 
 
 def _constants(plan: Plan) -> str:
@@ -113,7 +126,7 @@ def _fields(plan: Plan) -> str:
 def _usage(plan: Plan) -> str:
     """What each argument of emodict_second is, in the spec's words."""
     lines = []
-    for modality in plan.features.modalities:
+    for modality in map(plan.features.modality, _called(plan)):
         unit = f", in {modality.unit}" if modality.unit else ""
         if modality.kind == "embedding":
             lines.append(f"{modality.name}: the {modality.dims} values of one frame")

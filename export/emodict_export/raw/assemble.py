@@ -58,7 +58,10 @@ def add_tokens(
     )
     scaled = b.add("Mul", [placed, b.constant("row/scale_of", slots.scale)], "row/scaled")
     moved = b.add("Add", [scaled, b.constant("row/offset_of", offset)], "row/moved")
-    owned = b.add("Gather", [VALID, b.constant("row/owner_of", slots.owner)], "row/owned", axis=1)
+    owned = VALID
+    if len(parts) > 1:
+        owners = b.constant("row/owner_of", slots.owner)
+        owned = b.add("Gather", [VALID, owners], "row/owned", axis=1)
     there = b.as_bool(owned, "row/there")
     missing = b.constant("row/missing_value", missing_value.reshape(-1))
     known = b.add("Where", [there, moved, missing], "row/known")

@@ -51,27 +51,16 @@ def band_power_part(
     Raises:
         SpecError: there is no causal filter, or it lets constants through.
     """
-    name, channels = modality.name, len(modality.channel_names)
-    samples, second = modality.window_samples, _second(modality)
-    # Channels first: what is done to each is done along its samples, which lie side by side.
-    rows = b.add("Transpose", [name], f"{name}/rows", perm=[0, 2, 1])
-    there = quality.inside(b, modality, rows, name)
-    present = b.add("Where", [there, rows, b.scalar(MISSING)], f"{name}/present")
-    # The least sample of this second is what the next one's state is relative to.
-    low = "" if b.many else f"{NEXT}{name}_reference"
-    extent = quality.spread(b, present, name, low=low)
-    lively = quality.lively(b, present, extent, (channels, samples), name)
-    good = b.as_float(lively, f"{name}/good")
-    if unmixing is not None:
-        # A sample that misses one channel misses all of them once they are mixed.
-        every = b.reduce("ReduceMin", good, 1, f"{name}/all_good")
-        good = b.add("Min", [good, every], f"{name}/good_of_each")
+    name, second = modality.name, _second(modality)
+    extent, good = _judged(b, modality, mixed=unmixing is not None)
     before, valid = _ages(b, modality, good)
-    seen = _without_level(b, name, extent, good, before)
+    # What is neither mixed nor passed on inside is put beside the samples at once.
+    state = [f"{STATE}{name}_filter"] if unmixing is None and not b.many else []
+    seen = _without_level(b, name, extent, good, before, state)
     if unmixing is not None:
         mixing = b.constant(f"{name}/unmixing", unmixing)
         seen = b.add("MatMul", [mixing, seen], f"{name}/unmixed")
-    advanced = _advanced(b, name, seen, good, second)
+    advanced = _advanced(b, name, seen, good, second, with_state=bool(state))
     squares = b.add("Mul", [advanced, advanced], f"{name}/squares")
     powers = b.product(squares, second.powers, f"{name}/powers")
     powers = b.reshape(powers, (-1, modality.dims), f"{name}/flat_powers")
@@ -88,6 +77,24 @@ def band_power_part(
         valid=valid,
         quality=b.add("Mul", [score, valid], f"{name}/quality"),
     )
+
+
+def _judged(b: RawBuilder, modality: ModalitySpec, *, mixed: bool) -> tuple[quality.Spread, str]:
+    """The range of each channel, and (batch, channels, 1), 1 where it is good and 0 elsewhere."""
+    name, shape = modality.name, (len(modality.channel_names), modality.window_samples)
+    # Channels first: what is done to each is done along its samples, which lie side by side.
+    rows = b.add("Transpose", [name], f"{name}/rows", perm=[0, 2, 1])
+    there = quality.inside(b, modality, rows, name)
+    present = b.add("Where", [there, rows, b.scalar(MISSING)], f"{name}/present")
+    # The least sample of this second is what the next one's state is relative to.
+    low = "" if b.many else f"{NEXT}{name}_reference"
+    extent = quality.spread(b, present, name, low=low)
+    good = b.as_float(quality.lively(b, present, extent, shape, name), f"{name}/good")
+    if mixed:
+        # A sample that misses one channel misses all of them once they are mixed.
+        every = b.reduce("ReduceMin", good, 1, f"{name}/all_good")
+        good = b.add("Min", [good, every], f"{name}/good_of_each")
+    return extent, good
 
 
 def settle_seconds(modality: ModalitySpec) -> int:
@@ -136,8 +143,10 @@ def _ages(b: RawBuilder, modality: ModalitySpec, good: str) -> tuple[str, str]:
     return before, b.as_float(settled, f"{name}/valid")
 
 
-def _without_level(b: RawBuilder, name: str, extent: quality.Spread, good: str, age: str) -> str:
-    """(batch, channels, samples + 1): the samples and the step of the level.
+def _without_level(
+    b: RawBuilder, name: str, extent: quality.Spread, good: str, age: str, state: list[str]
+) -> str:
+    """(batch, channels, samples + 1): the samples, the step of the level, and the state if given.
 
     0 where a channel has to start again: what stands for missing samples is as large as float32
     allows.
@@ -149,11 +158,13 @@ def _without_level(b: RawBuilder, name: str, extent: quality.Spread, good: str, 
     # A filter that starts is in the state in which its first sample has always been there.
     first = b.part(extent.above, 2, 0, 1, f"{name}/first")
     step = b.add("Where", [started, step, first], f"{name}/step")
-    seen = b.add("Concat", [extent.above, step], f"{name}/seen", axis=2)
+    seen = b.add("Concat", [extent.above, step, *state], f"{name}/seen", axis=2)
     return b.add("Mul", [seen, good], f"{name}/clean")
 
 
-def _advanced(b: RawBuilder, name: str, seen: str, good: str, second: _Second) -> str:
+def _advanced(
+    b: RawBuilder, name: str, seen: str, good: str, second: _Second, *, with_state: bool
+) -> str:
     """(batch, channels, rows + states): what the bands are made of, and the filter's next state.
 
     The state is 0 where a channel has to start again.
@@ -166,9 +177,10 @@ def _advanced(b: RawBuilder, name: str, seen: str, good: str, second: _Second) -
         states = many.filter_states(b, name, pushed, good, carry)
         states = b.product(states, second.advance[-order:], f"{name}/of_states")
         return b.add("Add", [fresh, states], f"{name}/advanced")
-    kept = b.add("Mul", [f"{STATE}{name}_filter", good], f"{name}/kept")
-    taken = b.add("Concat", [seen, kept], f"{name}/taken", axis=2)
-    advanced = b.product(taken, second.advance, f"{name}/advanced")
+    if not with_state:
+        kept = b.add("Mul", [f"{STATE}{name}_filter", good], f"{name}/kept")
+        seen = b.add("Concat", [seen, kept], f"{name}/taken", axis=2)
+    advanced = b.product(seen, second.advance, f"{name}/advanced")
     b.part(advanced, 2, second.rows, second.rows + order, f"{NEXT}{name}_filter")
     return advanced
 

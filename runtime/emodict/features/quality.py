@@ -181,8 +181,8 @@ def every(flags: BoolArray) -> bool:
 
 
 def _all_channels(each: BoolArray) -> BoolArray:
-    every: BoolArray = each[:, 0] if each.shape[1] == 1 else np.logical_and.reduce(each, axis=1)
-    return every
+    good: BoolArray = each[:, 0] if each.shape[1] == 1 else np.logical_and.reduce(each, axis=1)
+    return good
 
 
 # Of a channel that is not in range, whose samples may be infinite, what they say does not matter.
@@ -214,7 +214,7 @@ def _maybe_saturated(windows: Float64Array, reach: _Reach) -> NDArray[np.intp]:
 
     Two comparisons and a count, where `_saturated` takes four passes.
     """
-    margin = 1.001 * RAIL_SHARE_OF_RANGE * reach.swing
+    margin = 1.001 * RAIL_SHARE_OF_RANGE * reach.swing + reach.still
     near = windows >= (reach.high - margin)[:, None]
     near |= windows <= (reach.low + margin)[:, None]
     most = SATURATED_SHARE * windows.shape[1]

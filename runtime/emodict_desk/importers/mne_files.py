@@ -34,7 +34,7 @@ _EXPECTED = "a recording that mne.io.read_raw reads, such as .vhdr, .set, .gdf, 
 # header, as its .eeg is bare numbers.
 _ENDINGS = (
     ".vhdr", ".ahdr", ".set", ".gdf", ".fif", ".fif.gz", ".cnt", ".mff", ".cdt", ".lay", ".nxe",
-    ".nedf", ".eeg", ".rs3",
+    ".nedf", ".eeg", ".vmrk", ".rs3",
 )  # fmt: skip
 _BLOCK_S = 60.0
 # FIFF's codes of the units that MNE holds numbers in.
@@ -58,7 +58,7 @@ def read_mne(
         RecordingError: MNE cannot read it, or it holds no channel of use.
         MissingDependencyError: mne is not installed.
     """
-    path = Path(source)
+    path = _header_of(Path(source))
     account = Account(f"{path.suffix.lstrip('.').upper() or 'MNE'} {path.name}, read by MNE")
     with warnings.catch_warnings():
         # Of what MNE finds odd in a header nothing is of use here.
@@ -102,6 +102,12 @@ def _recording(
         start_time=_start_time(raw, path),
         attributes={**account.attributes(), **_positions(raw, chosen)},
     )
+
+
+def _header_of(path: Path) -> Path:
+    """Of a BrainVision's samples or markers the header, which leads to both."""
+    header = path.with_suffix(".vhdr")
+    return header if path.suffix.lower() in (".eeg", ".vmrk") and header.is_file() else path
 
 
 def looks_like_mne(path: Path, head: bytes) -> bool:

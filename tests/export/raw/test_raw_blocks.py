@@ -8,7 +8,6 @@ from scipy import signal
 
 from emodict.features.filters import state_space
 from emodict.features.spec import load_spec
-from emodict.features.statistics import filter_matrix
 from emodict_export.raw.balance import balanced, passes_level
 from emodict_export.raw.blocks import Blocks, block_length, in_blocks
 
@@ -25,7 +24,10 @@ def by_blocks(blocks: Blocks, x: np.ndarray) -> np.ndarray:
 def pulse_matrix() -> np.ndarray:
     modality = load_spec("emodict-1").modality("ppg")
     assert modality.filter is not None
-    return filter_matrix(modality.filter, modality.window_samples).T
+    units, sos = np.eye(modality.window_samples), np.array(modality.filter.sos)
+    padding = modality.filter.padding_samples
+    matrix: np.ndarray = signal.sosfiltfilt(sos, units, axis=0, padlen=padding)
+    return matrix
 
 
 def test_the_pulse_filter_in_blocks_is_scipys_filtfilt() -> None:

@@ -145,6 +145,23 @@ def test_the_files_of_the_data_parser_are_one_recording(tmp_path: Path) -> None:
     assert read_emotibit(folder / "first_EA.csv").modality_names == ("gsr",)
 
 
+def test_notes_and_a_light_that_starts_later_keep_their_times_in_the_parsed_files(
+    tmp_path: Path,
+) -> None:
+    folder = parsed_folder(tmp_path / "parsed")
+    lines = (folder / "first_PI.csv").read_text().splitlines()
+    write(folder / "first_PI.csv", "\n".join([lines[0], *lines[1 + 25 :]]) + "\n")
+    at_s = START.replace(tzinfo=datetime.timezone.utc).timestamp() + 12.5
+    header = lines[0].replace(",PI", ",UN")
+    write(folder / "first_UN.csv", f"{header}\n{at_s:.6f},1,1,1,UN,1,100,film begins\n")
+    recording = read_emotibit(folder)
+    assert recording.signals["gsr"].start_offset_s == pytest.approx(0.0, abs=1e-5)
+    # The files' times are whole microseconds.
+    assert recording.signals["ppg"].start_offset_s == pytest.approx(1.0, abs=1e-5)
+    events = [(round(event.onset_s, 3), event.description) for event in recording.events]
+    assert events == [(12.5, "film begins")]
+
+
 def test_a_folder_of_two_recordings_is_refused(tmp_path: Path) -> None:
     parsed_folder(parsed_folder(tmp_path / "parsed"), name="second")
     with pytest.raises(RecordingError, match=r"several recordings of an EmotiBit.*first.*second"):

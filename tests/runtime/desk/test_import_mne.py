@@ -85,7 +85,10 @@ def test_brainvision_gives_electrodes_in_microvolts_skin_and_events(tmp_path: Pa
     assert events == [(2.0, "Stimulus/S  7"), (3.0, "Comment/eyes closed")]
     assert recording.start_time == "2024-05-01T09:30:05.250000"
     assert recording.attributes["left_out"] == "HEOG (not EEG, EDA or PPG)"
-    assert kind_of(tmp_path / "a.vhdr") == "mne"
+    # Its samples and its markers lead to the header beside them.
+    for name in ("a.vhdr", "a.eeg", "a.vmrk"):
+        assert kind_of(tmp_path / name) == "mne"
+        assert read_mne(tmp_path / name).events == recording.events
 
 
 def test_fif_keeps_places_bad_channels_and_the_time_of_a_cut_recording(tmp_path: Path) -> None:

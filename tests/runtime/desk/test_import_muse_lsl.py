@@ -64,6 +64,17 @@ def test_lost_samples_are_gaps_and_the_rest_stays_at_its_rate(tmp_path: Path) ->
     assert "eeg: 300 samples lost, by the times" in recording.attributes["notes"]
 
 
+@pytest.mark.parametrize(("comes_at_hz", "taken_hz"), [(253.5, 256.0), (250.0, 250.0)])
+def test_a_rate_that_is_not_the_headbands_is_taken_as_measured_and_doubted(
+    tmp_path: Path, comes_at_hz: float, taken_hz: float
+) -> None:
+    muse_lsl_file(tmp_path / "a.csv", rate_hz=comes_at_hz)
+    recording = read_muse_lsl(tmp_path / "a.csv")
+    assert recording.signals["eeg"].rate_hz == pytest.approx(taken_hz, rel=1e-3)
+    doubted = "eeg: 250 Hz measured, not the usual 256 Hz: if samples were lost, its"
+    assert (doubted in recording.attributes.get("notes", "")) is (taken_hz != 256.0)
+
+
 def test_of_three_lights_the_infrared_one_is_the_pulse(tmp_path: Path) -> None:
     rows = "".join(f"{UNIX_S + n / 64:.3f},1,{n % 70},3\n" for n in range(640))
     recording = read_muse_lsl(write(tmp_path / "a.csv", f"timestamps,PPG1,PPG2,PPG3\n{rows}"))

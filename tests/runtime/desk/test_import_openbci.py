@@ -287,3 +287,25 @@ def test_the_real_recording_of_a_cyton_has_what_its_rows_say(shared_data: Path) 
         None,
         "2019-05-15T16:00:53.329000Z",
     )
+
+
+@pytest.mark.parametrize(
+    ("version", "start"),
+    [
+        ("v1", "2019-05-15T16:00:53.329000Z"),
+        ("v3_2018", ""),
+        ("v5", "2019-05-15T16:00:53.329000Z"),
+        ("v6", "2019-05-15T16:00:53.329000Z"),
+    ],
+)
+def test_the_real_file_of_each_version_has_what_its_rows_say(
+    shared_cases: Path, version: str, start: str
+) -> None:
+    path = shared_cases / "02_openbci_gui_txt" / f"openbci_gui_{version}.txt"
+    recording = read_openbci(path)
+    eeg = recording.signals["eeg"]
+    rows = [line.split(",") for line in path.read_text().splitlines() if line[0].isdigit()]
+    rows = [row for row in rows if row[0] != "0.0"]  # version 5 begins with a row of zeros
+    np.testing.assert_array_equal(eeg.samples[:], np.float32([row[1:9] for row in rows]))
+    assert (eeg.rate_hz, eeg.unit, eeg.sequence) == (250.0, "uV", None)
+    assert recording.start_time == start

@@ -492,6 +492,14 @@ def test_a_sensor_that_the_file_knows_is_not_renamed_in_silence(tmp_path: Path) 
     assert "A1 (ECG) is taken for ppg, as asked; the file says otherwise" in notes
 
 
+def test_a_counter_with_an_empty_cell_is_refused(tmp_path: Path) -> None:
+    path = txt_file(tmp_path / "a.txt", bitalino_rows(np.full(99, 500)))
+    lines = path.read_text().splitlines()
+    lines[9] = lines[9][lines[9].index("\t") :]
+    with pytest.raises(RecordingError, match="a counter or digital line has an empty cell"):
+        read_opensignals(write(path, "\n".join(lines) + "\n"))
+
+
 @pytest.mark.parametrize(
     ("head", "said"),
     [

@@ -61,6 +61,18 @@ def test_lost_samples_are_gaps_by_the_sensors_clock(tmp_path: Path) -> None:
     assert ppg.rate_hz == 55.0
 
 
+@pytest.mark.parametrize("rate_hz", [28.0, 44.0, 130.0, 135.0, 176.0, 52.0])
+def test_a_rate_is_the_one_that_the_device_was_set_to_or_as_measured(
+    tmp_path: Path, rate_hz: float
+) -> None:
+    # A crystal that is 1 in 1000 fast; 52 Hz is none of those that Polar's devices offer.
+    path = polar_file(tmp_path / "a_PPG.txt", samples=range(2000), rate_hz=rate_hz * 1.001)
+    recording = read_polar(path)
+    ppg = recording.signals["ppg"]
+    assert ppg.rate_hz == pytest.approx(rate_hz if rate_hz != 52.0 else 52.052, rel=1e-6)
+    assert "not the usual" not in recording.attributes["notes"]
+
+
 def test_intervals_between_beats_are_events_unless_blocked_by_movement(tmp_path: Path) -> None:
     polar_file(tmp_path / "a_PPG.txt")
     rows = (

@@ -114,6 +114,29 @@ def test_times_that_are_written_out_are_local(tmp_path: Path) -> None:
     assert recording.signals["gsr"].timestamps_s is None
 
 
+def test_the_devices_own_unix_time_is_taken_of_several_clocks(tmp_path: Path) -> None:
+    names = ("System_Timestamp", "GSR_Range", "GSR_Skin_Conductance", "Timestamp_Unix", "PPG_A13")
+    path = shimmer_file(tmp_path / "a.csv", names=names)
+    lines = path.read_text().splitlines()
+    for n in range(1280):
+        cells = lines[3 + n].split("\t")
+        # The computer's time comes in bursts of ten packets.
+        late = f"{UNIX_MS + 500 + n // 10 * 10 * 1000 / RATE_HZ:.4f}"
+        lines[3 + n] = "\t".join([late, *cells[1:3], cells[0], *cells[4:]])
+    recording = read_shimmer(write(path, "\n".join(lines) + "\n"))
+    assert recording.start_time == "2019-05-15T16:00:53.250000Z"
+    assert recording.signals["gsr"].timestamps_s is None
+    assert "System_Timestamp_CAL (not used)" in recording.attributes["left_out"]
+
+
+def test_a_table_of_which_some_names_end_so_is_not_of_a_shimmer(tmp_path: Path) -> None:
+    rows = "".join(f"{n},1,2\n" for n in range(40))
+    path = write(tmp_path / "a.csv", f"timestamp_CAL,PPG_CAL,mood\nms,mV,none\n{rows}")
+    assert kind_of(path) != "shimmer"
+    with pytest.raises(RecordingError, match="cannot be read"):
+        read_shimmer(path)
+
+
 def test_raw_counts_and_what_is_made_of_a_pulse_are_not_signals(tmp_path: Path) -> None:
     names = ("Timestamp_Unix", "GSR_Range", "PPGtoHR", "IBI_PPG", "Heart_Rate_PPG")
     path = shimmer_file(tmp_path / "a.csv", names=names)

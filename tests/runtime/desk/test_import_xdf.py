@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import pyxdf
 
 from emodict.errors import InputError, MissingDependencyError, RecordingError
 from emodict.recording.recording import Recording, Signal
@@ -802,3 +803,17 @@ def test_validate_says_again_that_the_rate_of_a_stream_is_doubtful(tmp_path: Pat
         "its import noted of stream Cap: 90 Hz measured, not the 100 Hz of its header: "
         "if samples were lost, its frequencies are wrong." in said
     )
+
+
+def test_the_real_file_that_lost_samples_keeps_their_rate(shared_cases: Path) -> None:
+    path = shared_cases / "14_xdf_lost_samples_stretched" / "trial1.xdf"
+    eeg = read_xdf(path).signals["eeg"]
+    streams, _ = pyxdf.load_xdf(str(path), dejitter_timestamps=False)
+    raw = next(s for s in streams if s["info"]["type"][0] == "EEG")
+    assert (eeg.rate_hz, eeg.sample_count) == (250.0, len(raw["time_stamps"]))
+    np.testing.assert_array_equal(eeg.samples[:, 0], raw["time_series"][:, 0].astype(np.float32))
+    # Nine of ten steps of the file are 4 ms, and so they are here; the rest are gaps.
+    steps_s = np.diff(eeg.timestamps_s)
+    assert np.mean(np.abs(steps_s - 0.004) < 1e-4) > 0.9
+    lasted_s = raw["time_stamps"][-1] - raw["time_stamps"][0]
+    assert eeg.timestamps_s[-1] - eeg.timestamps_s[0] == pytest.approx(lasted_s, abs=0.5)

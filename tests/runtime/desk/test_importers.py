@@ -166,6 +166,18 @@ def zipped(folder: Path, inside: str = "") -> Path:
     return path
 
 
+def test_e4_the_real_zip_has_the_numbers_of_the_files_in_it(shared_cases: Path) -> None:
+    path = shared_cases / "12_e4_zip" / "1680000000_A00000.zip"
+    recording = read_e4(path)
+    with zipfile.ZipFile(path) as packed:
+        for modality, name in (("ppg", "BVP.csv"), ("gsr", "EDA.csv")):
+            found = next(part for part in packed.namelist() if part.endswith(name))
+            lines = packed.read(found).decode().split()
+            signal = recording.signals[modality]
+            assert signal.rate_hz == float(lines[1])
+            np.testing.assert_array_equal(signal.samples[:, 0], np.float32(lines[2:]))
+
+
 @pytest.mark.parametrize("inside", ["", "S07/", "export/S07/"])
 def test_e4_zip_is_the_folder_that_it_unpacks_to(e4_folder: Path, inside: str) -> None:
     recording, folder = read_e4(zipped(e4_folder, inside)), read_e4(e4_folder)
