@@ -29,7 +29,8 @@ def source_text(plan: Plan, members: Sequence[WrittenNetwork], header: Path) -> 
     return "\n".join((
         _opening(plan, header),
         _file("larger"),
-        _four(),
+        _lanes("four"),
+        _lanes("many") if "fold" in wanted else "",
         *(_file(name) for name in _ORDER if name in wanted),
         *(part.tables for part in plan.parts if part.tables),
         *map(_file, NETWORK[:2]),
@@ -81,13 +82,13 @@ def _defines(constants: Iterable[tuple[str, object]]) -> str:
     return "".join(f"#define {name} {value}\n" for name, value in constants)
 
 
-def _four() -> str:
-    """Four floats at once: in one register where there are such, else in four."""
+def _lanes(name: str) -> str:
+    """A type of several floats: in one register where there are such, else in as many."""
     return f"""\
 #if defined(__GNUC__) && (defined(__SSE__) || defined(__ARM_NEON))
-{_file("four_lanes")}
+{_file(f"{name}_lanes")}
 #else
-{_file("four_scalar")}
+{_file(f"{name}_scalar")}
 #endif
 """
 

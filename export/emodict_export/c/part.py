@@ -11,6 +11,8 @@ from emodict.features.spec import ModalitySpec
 from emodict_export.c.literals import table
 
 FLOAT_BYTES = 4
+# C runs through the bins of a spectrum in steps of so many.
+BINS_AT_ONCE = 8
 
 
 @dataclass(frozen=True)
@@ -79,10 +81,10 @@ def for_each(count: int, statement: str) -> str:
     return f"for (int i = 0; i < {count}; i++) {{\n        {statement}\n    }}"
 
 
-def filled_up(values: ArrayLike) -> NDArray[np.float64]:
-    """The values, and zeros up to a whole four."""
+def filled_up(values: ArrayLike, to: int = 4) -> NDArray[np.float64]:
+    """The values, and zeros up to a multiple of `to`."""
     flat = np.asarray(values, dtype=np.float64)
-    return np.pad(flat, (0, -len(flat) % 4))
+    return np.pad(flat, (0, -len(flat) % to))
 
 
 def bends(bins: ArrayLike, length: int) -> NDArray[np.float64]:
@@ -93,9 +95,9 @@ def bends(bins: ArrayLike, length: int) -> NDArray[np.float64]:
 def bin_tables(name: str, bins: range, length: int) -> str:
     """The tables `name`_bend and `name`_sine of C's spectrum_bins."""
     halves = bins[0::2], bins[1::2]
-    bend = np.concatenate([filled_up(bends(half, length)) for half in halves])
+    bend = np.concatenate([filled_up(bends(half, length), BINS_AT_ONCE) for half in halves])
     angles = (2 * np.pi * np.asarray(half, dtype=np.float64) / length for half in halves)
-    sine = np.concatenate([filled_up(np.sin(angle)) for angle in angles])
+    sine = np.concatenate([filled_up(np.sin(angle), BINS_AT_ONCE) for angle in angles])
     return f"{table(f'{name}_bend', bend)}\n{table(f'{name}_sine', sine)}"
 
 

@@ -12,6 +12,7 @@ from emodict.recording.modalities import modality_of
 from emodict_export.c.limits import float_limits
 from emodict_export.c.literals import number, record, table
 from emodict_export.c.part import (
+    BINS_AT_ONCE,
     FLOAT_BYTES,
     Field,
     Part,
@@ -92,7 +93,7 @@ def _spectrum_bends(samples: int) -> NDArray[np.float64]:
     """Of the bins up to a quarter of the window, the even ones first."""
     quarter = samples // 4
     halves = range(0, quarter + 1, 2), range(1, quarter + 1, 2)
-    return np.concatenate([filled_up(bends(half, samples)) for half in halves])
+    return np.concatenate([filled_up(bends(half, samples), BINS_AT_ONCE) for half in halves])
 
 
 def _density_taper(modality: ModalitySpec) -> NDArray[np.float64]:
