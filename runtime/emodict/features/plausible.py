@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emodict.errors import RecordingError
-from emodict.features.quality import pulse_share
+from emodict.features.quality import RAIL_SHARE_OF_RANGE, SATURATED_SHARE, pulse_share
 from emodict.recording.modalities import Modality, modality_of
 from emodict.recording.recording import Recording, Signal
 from emodict.recording.units import UNIT_FACTORS, unit_factor
@@ -36,6 +36,8 @@ _ONE_SIGNAL = 0.03
 _CLEAN_PULSE = 0.8
 _UPSIDE_DOWN = -0.3
 _ABSURD = 1e100
+# So few samples lie at their extremes by themselves.
+_FEW = 50
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,13 +46,15 @@ class Look:
 
     Attributes:
         level, spread: medians over the channels: of the median, and of the deviation from the mean
-        of a second. still: no channel moves at all. alike: (channels, channels) True where two
-        channels that move are one signal. slope_skewness: of a clean pulse, NaN elsewhere.
+        of a second. still: no channel moves at all. clipped: most samples of a channel lie at its
+        extremes. alike: (channels, channels) True where two channels that move are one signal.
+        slope_skewness: of a clean pulse, NaN elsewhere.
     """
 
     level: float
     spread: float
     still: bool
+    clipped: bool
     alike: NDArray[np.bool_]
     slope_skewness: float
 
@@ -106,6 +110,8 @@ class Watch:
             yield f"{name}: does not move at all: is the sensor worn, and the right column taken?"
             return
         yield from self._doubts_of_size()
+        if _mostly(look.clipped for look in looks):
+            yield f"{name}: is clipped: most of its samples lie at its extremes"
         alike = np.mean([look.alike for look in looks], axis=0) >= _MOSTLY
         if alike.any():
             which = self._group(alike)
@@ -221,7 +227,18 @@ def _look(modality: Modality, stretch: Float64Array, rate_hz: float) -> Look | N
     slope = (
         _slope_skewness(samples, rate_hz) if whole and modality.score == "pulse" else float("nan")
     )
-    return Look(level, float(np.median(spread)), still, alike, slope)
+    # At the spec's rate such windows are invalid; resampling rounds the ends off that show it.
+    clipped = not modality.coarse and not still and bool(_clipped(samples).any())
+    return Look(level, float(np.median(spread)), still, clipped, alike, slope)
+
+
+def _clipped(samples: Float64Array) -> NDArray[np.bool_]:
+    """(samples, channels) -> (channels,) where most samples lie at an end, if there are enough."""
+    low, high = samples.min(axis=0), samples.max(axis=0)
+    margin = RAIL_SHARE_OF_RANGE * (high - low)
+    at_end = ((samples <= low + margin) | (samples >= high - margin)).mean(axis=0)
+    clipped: NDArray[np.bool_] = (at_end > SATURATED_SHARE) & (len(samples) >= _FEW)
+    return clipped
 
 
 def _slope_skewness(samples: Float64Array, rate_hz: float) -> float:

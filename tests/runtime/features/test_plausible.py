@@ -51,6 +51,24 @@ def changed(recording: Recording, modality: str, change: Change, **fields: objec
     return dataclasses.replace(recording, signals={**recording.signals, modality: signal})
 
 
+@pytest.mark.parametrize("rate_hz", [64.0, 100.0, 256.0])
+def test_a_pulse_or_a_channel_that_is_clipped_is_said_at_every_rate(
+    rng: np.random.Generator, rate_hz: float
+) -> None:
+    """At other rates than the spec's, resampling rounds off what shows it in a window."""
+    beat = np.clip(10 * (pulse(rate_hz) - 0.5), -1, 1)
+    (doubt,) = doubts_of(changed(person(rng), "ppg", lambda x: 50 + 9 * beat, rate_hz=rate_hz))
+    assert doubt == "ppg: is clipped: most of its samples lie at its extremes"
+
+    def rail(samples: np.ndarray) -> np.ndarray:
+        clipped = samples.copy()
+        clipped[:, 3] = 40 + 60 * np.sign(rng.normal(size=len(samples)))
+        return clipped
+
+    doubts = doubts_of(changed(person(rng), "eeg", rail, rate_hz=rate_hz))
+    assert "eeg: is clipped: most of its samples lie at its extremes" in doubts
+
+
 def test_a_recording_of_a_body_is_not_doubted(rng: np.random.Generator) -> None:
     assert doubts_of(person(rng)) == ()
 
