@@ -18,12 +18,12 @@
 #define EEG
 #endif
 #ifdef EMODICT_GSR_SAMPLES
-#define GSR &emodict_vector_gsr[second][0][0],
+#define GSR emodict_vector_gsr[second],
 #else
 #define GSR
 #endif
 #ifdef EMODICT_PPG_SAMPLES
-#define PPG &emodict_vector_ppg[second][0][0],
+#define PPG emodict_vector_ppg[second],
 #else
 #define PPG
 #endif

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from emodict.features.spec import FeatureSpec
 from emodict.files.atomic import atomic_path
 from emodict.predict.person import Adaptation
 from emodict_export.vectors import Rows, Seconds, expected_rows, fault_seconds
@@ -66,13 +67,22 @@ def _header(arrays: Mapping[str, NDArray[Any]], checkpoint: Checkpoint) -> Itera
         "#ifndef EMODICT_VECTORS_H\n#define EMODICT_VECTORS_H\n#include <math.h>\n"
         f"#define EMODICT_VECTOR_SECONDS {SECONDS}\n"
     )
-    for name, array in arrays.items():
+    for name, array in {**arrays, **_single_channels(arrays, features)}.items():
         kind = "unsigned char" if array.dtype == np.uint8 else "float"
         shape = "".join(f"[{size}]" for size in array.shape)
         yield f"static const {kind} {_PREFIX}{name}{shape} = "
         yield from _braced(array)
         yield ";\n"
     yield "#endif\n"
+
+
+def _single_channels(
+    arrays: Mapping[str, NDArray[Any]], features: FeatureSpec
+) -> dict[str, NDArray[Any]]:
+    """Signals of one channel as emodict_second takes them: (seconds, samples)."""
+    kinds = {modality.name: modality.kind for modality in features.modalities}
+    names = [name for name in arrays if kinds.get(name) == "statistics"]
+    return {name: arrays[name][:, :, 0] for name in names}
 
 
 def _braced(array: NDArray[Any]) -> Iterator[str]:
