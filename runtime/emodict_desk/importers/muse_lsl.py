@@ -15,7 +15,7 @@ from emodict_desk.importers.form import Form
 from emodict_desk.importers.kinds import first_text_line, wrong_kind
 from emodict_desk.importers.spool import Growing, Spool
 from emodict_desk.importers.text import TextTable, numbers, open_table
-from emodict_desk.importers.timed import in_order, signal_by_times
+from emodict_desk.importers.timed import in_order, signal_by_times, times_cannot_be_sorted
 from emodict_desk.recordings.account import Account
 
 _EXPECTED = "a CSV of muse-lsl: timestamps,TP9,AF7,AF8,TP10,Right AUX, or timestamps,PPG1,PPG2,PPG3"
@@ -48,11 +48,7 @@ def read_muse_lsl(
     modality = "eeg" if table.columns[columns[0]] in _ELECTRODES else "ppg"
     ordered = in_order(times - first_s, samples, modality, account)
     if ordered is None:
-        raise RecordingError(
-            f"{path}: its times run back, and cannot be put in order",
-            expected="times that grow from row to row",
-            fix="Cut the file where the clock was set, and import the parts",
-        )
+        raise times_cannot_be_sorted(path)
     signal = signal_by_times(
         modality,
         *ordered,

@@ -25,7 +25,7 @@ from emodict_desk.importers.form import Form
 from emodict_desk.importers.kinds import check_there, read_head, wrong_kind
 from emodict_desk.importers.spool import Growing, Spool
 from emodict_desk.importers.text import Block, TextTable, numbers
-from emodict_desk.importers.timed import in_order, signal_by_times
+from emodict_desk.importers.timed import in_order, signal_by_times, times_cannot_be_sorted
 from emodict_desk.recordings.account import Account
 from emodict_desk.recordings.rate import usual_rate_hz
 
@@ -231,11 +231,7 @@ def _signal(
 ) -> Signal:
     ordered = in_order(times_s, samples, modality, account)
     if ordered is None:
-        raise RecordingError(
-            f"{path}: its times run back, and cannot be put in order",
-            expected="times that grow from row to row",
-            fix="Cut the file where the clock was set, and import the parts",
-        )
+        raise times_cannot_be_sorted(path)
     measured = usual_rate_hz(ordered[0])
     nominal = _CRYSTAL_HZ / max(1, round(_CRYSTAL_HZ / measured)) if measured else None
     unit = "uS" if modality == "gsr" else "a.u."

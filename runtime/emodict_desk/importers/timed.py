@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -88,3 +89,12 @@ def in_order(
         return None
     order.say(f"{of}: ", "the times", account)
     return order.of(times_s), order.of(samples)
+
+
+def times_cannot_be_sorted(path: Path) -> RecordingError:
+    """The error for times that `in_order` gives up."""
+    return RecordingError(
+        f"{path}: its times run back, and cannot be put in order",
+        expected="times that grow from row to row",
+        fix="Cut the file where the clock was set, and import the parts",
+    )
