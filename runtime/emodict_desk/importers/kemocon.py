@@ -140,7 +140,7 @@ def _samples(path: Path, modality: str, account: Account) -> tuple[Float64Array,
     kept = both[np.array(worn) == most]
     ordered = in_order(kept[:, 0] / 1000, kept[:, 1:], modality, account)
     if ordered is None:
-        raise times_cannot_be_sorted(path)
+        raise times_cannot_be_sorted(path, kept[:, 0] / 1000)
     times_s, values = ordered
     return times_s, values[:, 0]
 

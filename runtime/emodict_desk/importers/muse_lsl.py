@@ -48,7 +48,7 @@ def read_muse_lsl(
     modality = "eeg" if table.columns[columns[0]] in _ELECTRODES else "ppg"
     ordered = in_order(times - first_s, samples, modality, account)
     if ordered is None:
-        raise times_cannot_be_sorted(path)
+        raise times_cannot_be_sorted(path, times)
     signal = signal_by_times(
         modality,
         *ordered,

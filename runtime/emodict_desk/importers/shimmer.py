@@ -292,7 +292,7 @@ def _signal(
 ) -> Signal:
     ordered = in_order(times_s, samples, modality, account)
     if ordered is None:
-        raise times_cannot_be_sorted(path)
+        raise times_cannot_be_sorted(path, times_s)
     measured = usual_rate_hz(ordered[0])
     nominal = _CRYSTAL_HZ / max(1, round(_CRYSTAL_HZ / measured)) if measured else None
     unit = "uS" if modality == "gsr" else "a.u."

@@ -91,10 +91,12 @@ def in_order(
     return order.of(times_s), order.of(samples)
 
 
-def times_cannot_be_sorted(path: Path) -> RecordingError:
-    """The error for times that `in_order` gives up."""
+def times_cannot_be_sorted(path: Path, times_s: Float64Array) -> RecordingError:
+    """The error for times that `in_order` gives up, with their longest step back."""
+    at = int(np.diff(times_s).argmin())
     return RecordingError(
         f"{path}: its times run back, and cannot be put in order",
         expected="times that grow from row to row",
-        fix="Cut the file where the clock was set, and import the parts",
+        got=f"{times_s[at]:.3f} s, then {times_s[at + 1]:.3f} s",
+        fix="Cut the file where the clock was set or started again, and import the parts",
     )
