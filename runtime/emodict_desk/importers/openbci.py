@@ -210,17 +210,32 @@ def _is_positive(text: str) -> bool:
 def _column_of(layout: _Layout, pin: str) -> int:
     """`A5`, or a name of the header -> its column."""
     names = [name.lower() for name in layout.table.columns]
-    if pin.lower() in names and layout.table.has_header:
+    has_header = layout.table.has_header
+    if pin.lower() in names and has_header:
         return names.index(pin.lower())
-    behind = len(names) - layout.channels - 1
-    first = layout.channels + 1 + (_BEFORE_ANALOGUE if behind > _BEFORE_ANALOGUE else 0)
-    if pin.upper() not in _PINS or first + len(_PINS) > len(names):
-        known = ", ".join(layout.table.columns) if layout.table.has_header else ""
+    analogue = _analogue_by_name(names) if has_header else _analogue_by_place(layout)
+    if pin.upper() not in _PINS or not analogue:
+        pins = ", ".join(_PINS) if analogue else ""
+        known = ", ".join(layout.table.columns) if has_header else ""
         raise RecordingError(
             f"--sensor {pin}=...: {layout.table.path} has no such pin",
-            expected=", ".join(_PINS) + (f", or {known}" if known else ""),
+            expected=", or ".join(filter(None, (pins, known))) or "no --sensor",
         )
-    return first + _PINS.index(pin.upper())
+    return analogue[_PINS.index(pin.upper())]
+
+
+def _analogue_by_name(names: Sequence[str]) -> list[int]:
+    """The columns of the pins by the header, which names them; a Ganglion has none."""
+    wanted = [f"analog channel {i}" for i in range(len(_PINS))]
+    return [names.index(name) for name in wanted] if {*wanted} <= {*names} else []
+
+
+def _analogue_by_place(layout: _Layout) -> list[int]:
+    """The columns of the pins where no header names them: behind the others, or acceleration's."""
+    count = len(layout.table.columns)
+    behind = count - layout.channels - 1
+    first = layout.channels + 1 + (_BEFORE_ANALOGUE if behind > _BEFORE_ANALOGUE else 0)
+    return [*range(first, first + len(_PINS))] if first + len(_PINS) <= count else []
 
 
 def _head_lines(path: Path) -> tuple[list[str], list[str]]:

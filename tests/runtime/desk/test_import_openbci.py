@@ -223,6 +223,14 @@ def test_a_pin_of_version_6_is_its_analogue_channel_or_a_name_of_the_header(tmp_
         np.testing.assert_array_equal(ppg.samples[:, 0], times * np.arange(500))
 
 
+def test_a_header_without_analogue_channels_has_no_pins(tmp_path: Path) -> None:
+    # A Ganglion: Accel Channel 0 stands where a Cyton in the analogue mode has A5.
+    openbci_file(tmp_path / "a.txt", 6, channels=4, rate=200)
+    with pytest.raises(RecordingError, match=r"A5=\.\.\..*no such pin.*Accel Channel 0") as refused:
+        read_openbci(tmp_path / "a.txt", sensor=["A5=EDA"])
+    assert "A5, A6, A7" not in str(refused.value)
+
+
 @pytest.mark.parametrize(
     ("sensor", "said"),
     [
