@@ -60,6 +60,9 @@ def signal_by_times(
         )
     if nominal_hz is None:
         times_s = unrounded(times_s, rate_hz)
+    # The line through jittering times may begin before them: by our rounding nothing was taken
+    # before the recording began, where a sample would be lost.
+    times_s = times_s - min(0.0, float(times_s[0]))
     start_s, timestamps_s = start_and_times(times_s, rate_hz)
     return Signal(modality, rate_hz, unit, tuple(names), samples, reference, start_s, timestamps_s)
 

@@ -53,6 +53,17 @@ def test_eeg_in_microvolts_stands_on_the_even_clock_though_its_times_are_rounded
     assert kind_of(tmp_path / "a.csv") == "muse-lsl"
 
 
+def test_no_sample_comes_before_the_recording_begins(tmp_path: Path) -> None:
+    # Rounded to ms the first time is later than the line through all of them.
+    kept = np.r_[0:1200, 1212:3000]
+    muse_lsl_file(tmp_path / "a.csv", samples=kept.tolist())
+    eeg = read_muse_lsl(tmp_path / "a.csv").signals["eeg"]
+    assert eeg.timestamps_s is not None
+    assert eeg.timestamps_s[0] == 0.0
+    # Each stretch is as late as its earliest sample: half of the ms that times are rounded to.
+    np.testing.assert_allclose(eeg.timestamps_s, kept / 256, atol=1.1e-3)
+
+
 def test_lost_samples_are_gaps_and_the_rest_stays_at_its_rate(tmp_path: Path) -> None:
     kept = np.r_[0:1000, 1300:3000]
     muse_lsl_file(tmp_path / "a.csv", samples=kept.tolist())
