@@ -198,6 +198,7 @@ class _Joined:
 
 
 def _content(path: Path) -> Any:
+    check_there(path, _EXPECTED)
     try:
         return parse_json(path.read_text(encoding="utf-8"))
     except ValueError as error:

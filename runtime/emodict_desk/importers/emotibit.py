@@ -24,7 +24,7 @@ from emodict_desk.importers.form import Form
 from emodict_desk.importers.kinds import check_there, first_text_line, read_head, wrong_kind
 from emodict_desk.importers.order import Order, by_time
 from emodict_desk.importers.spool import Growing, Spool
-from emodict_desk.importers.text import not_utf8, numbers, open_table
+from emodict_desk.importers.text import numbers, open_table
 from emodict_desk.importers.timed import signal_by_times, times_cannot_be_sorted
 from emodict_desk.recordings.account import Account
 from emodict_desk.wording import count_of
@@ -46,6 +46,8 @@ _TYPE = re.compile(r"[A-Z][A-Z0-9%]")
 _LOOKED_AT = 10
 _PARSED_HEADER = "LocalTimestamp,EmotiBitTimestamp,"
 _MS = 1e3
+# Its clock counts milliseconds in 32 bits; what stands for bytes that are not text.
+_LONGEST_MS, _SPOILT = float(1 << 32), "\ufffd"
 
 
 def read_emotibit(
@@ -146,7 +148,7 @@ class _Packet:
 
 def _packet(cells: Sequence[str]) -> _Packet | None:
     """A row as a packet; None for what is damaged, or lacks values of a signal."""
-    if len(cells) < _FIELDS or not _TYPE.fullmatch(cells[3]):
+    if len(cells) < _FIELDS or not _TYPE.fullmatch(cells[3]) or any(_SPOILT in c for c in cells):
         return None
     try:
         time_ms, _, count = float(cells[0]), int(cells[1]), int(cells[2])
@@ -154,7 +156,7 @@ def _packet(cells: Sequence[str]) -> _Packet | None:
         return None
     values = [cell for cell in cells[_FIELDS:] if cell]
     # A note may have commas in it.
-    whole = np.isfinite(time_ms) and (cells[3] not in _RATES_HZ or len(values) == count)
+    whole = 0 <= time_ms < _LONGEST_MS and (cells[3] not in _RATES_HZ or len(values) == count)
     return _Packet(time_ms / _MS, cells[3], values) if whole else None
 
 
@@ -162,15 +164,14 @@ def _packets(path: Path, account: Account) -> Iterator[_Packet]:
     """The packets of a raw file; damaged ones, as of a card that was taken out, are counted."""
     damaged, first = 0, 0
     try:
-        with path.open(encoding="utf-8-sig", newline="") as handle:
+        # One byte that was spoilt costs its packet, and not the recording.
+        with path.open(encoding="utf-8-sig", errors="replace", newline="") as handle:
             for line, cells in enumerate(csv.reader(handle), 1):
                 packet = _packet(cells)
                 if packet is not None:
                     yield packet
                 elif cells:
                     damaged, first = damaged + 1, first or line
-    except UnicodeDecodeError as error:
-        raise not_utf8(path, error) from None
     except csv.Error as error:
         raise RecordingError(f"{path} is damaged: {error}", fix="Copy it again") from None
     if damaged:
@@ -213,7 +214,15 @@ def _take_local_time(packet: _Packet, read: _Read) -> None:
     except (ValueError, IndexError):
         return
     known_s = packet.time_s
-    read.start_time = lambda at_s: (local + datetime.timedelta(seconds=at_s - known_s)).isoformat()
+    read.start_time = lambda at_s: _later(local, at_s - known_s)
+
+
+def _later(moment: datetime.datetime, by_s: float) -> str:
+    """As ISO 8601; "" beyond the years that there are."""
+    try:
+        return (moment + datetime.timedelta(seconds=by_s)).isoformat()
+    except OverflowError:
+        return ""
 
 
 def _is_parsed(path: Path) -> bool:

@@ -141,6 +141,10 @@ def test_a_file_that_is_not_json_and_a_folder_without_answers_are_refused(person
     (person / "22_AWE_STIMULUS_MUSE.json").write_text("{")
     with pytest.raises(RecordingError, match="is not what Emognition publishes"):
         read_emognition(person)
+    (person / "22_AWE_STIMULUS_MUSE.json").unlink()
+    (person / "22_AWE_STIMULUS_MUSE.json").mkdir()
+    with pytest.raises(RecordingError, match=r"22_AWE_STIMULUS_MUSE\.json is a folder"):
+        read_emognition(person)
     (person / "22_QUESTIONNAIRES.json").unlink()
     with pytest.raises(RecordingError, match=r"ID_QUESTIONNAIRES\.json"):
         read_emognition(person)

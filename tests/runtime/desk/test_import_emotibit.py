@@ -167,6 +167,37 @@ def test_damaged_packets_are_left_out_and_counted(tmp_path: Path) -> None:
     assert recording.signals["gsr"].sample_count == 450
 
 
+def test_a_spoilt_byte_costs_its_packet_alone(tmp_path: Path) -> None:
+    path = emotibit_file(tmp_path / "a.csv")
+    lines = path.read_bytes().split(b"\n")
+    at = next(i for i, line in enumerate(lines) if b",PI," in line and i > 100)
+    lines[at] = lines[at][:-1] + b"\xff"
+    path.write_bytes(b"\n".join(lines))
+    recording = read_emotibit(path)
+    assert f"1 packet (damaged, the first in line {at + 1})" in recording.attributes["left_out"]
+    assert "ppg: 5 samples lost, by the times" in recording.attributes["notes"]
+
+
+@pytest.mark.parametrize("time_ms", ["1e20", "-1e300", "nan"])
+def test_a_time_that_its_clock_cannot_have_is_damage(tmp_path: Path, time_ms: str) -> None:
+    def changed(lines: list[str]) -> list[str]:
+        return [
+            line.replace(line.split(",")[0], time_ms) if ",TL," in line else line for line in lines
+        ]
+
+    recording = read_emotibit(emotibit_file(tmp_path / "a.csv", change=changed))
+    assert recording.start_time == ""
+    assert "1 packet (damaged" in recording.attributes["left_out"]
+
+
+def test_a_local_time_beyond_all_years_is_none(tmp_path: Path) -> None:
+    def changed(lines: list[str]) -> list[str]:
+        said = "1.0,0,1,TL,1,100,9999-12-31_23-59-59-000000"
+        return [said, *(line for line in lines if ",TL," not in line)]
+
+    assert read_emotibit(emotibit_file(tmp_path / "a.csv", change=changed)).start_time == ""
+
+
 def test_the_files_of_the_data_parser_are_one_recording(tmp_path: Path) -> None:
     folder = parsed_folder(tmp_path / "parsed")
     recording = read_emotibit(folder)

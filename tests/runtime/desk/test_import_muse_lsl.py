@@ -102,6 +102,7 @@ def test_of_three_lights_the_infrared_one_is_the_pulse(tmp_path: Path) -> None:
         ("timestamps,TP9\n1533059192.5,1\nx,2\n", "line 3, column timestamps: not a number"),
         ("timestamps,TP9\n1533059192.5,1\n,2\n", "line 3: no time"),
         ("timestamps,TP9\n3,1\n2,5\n9,7\n4,7\n", "its times run back"),
+        ("timestamps,TP9,Marker0\n3,1,0\n4,1,1e300\n", "line 3: the marker is too large"),
         ("time,PPG\n0,1\n", "cannot be read.*import csv"),
         ("timestamps,X,Y\n0,1,2\n", "cannot be read"),
     ],

@@ -12,6 +12,7 @@ import pytest
 from tests.runtime.desk.written import write
 
 from emodict.errors import RecordingError
+from emodict_desk.importers.kinds import kind_of
 from emodict_desk.importers.openbci import read_openbci
 
 RNG = np.random.default_rng(9)
@@ -257,6 +258,14 @@ def test_a_pin_or_sensor_that_is_not_there_is_refused(
             "names no sampling rate.*got 0 Hz",
         ),
         (
+            f"%OpenBCI Raw EXG Data\n%Sample Rate = {'9' * 400} Hz\n0, 1, 2, 3\n",
+            r"names no sampling rate.*got 9{40}\.",
+        ),
+        (
+            "%OpenBCI Raw EXG Data\n%Sample Rate = 1e999 Hz\n0, 1, 2, 3\n",
+            "names no sampling rate.*got 1e999 Hz",
+        ),
+        (
             "%OpenBCI Raw EXG Data\n%Sample Rate = 250 Hz\n0, 1, 2\n",
             "its rows do not hold its channels",
         ),
@@ -271,6 +280,22 @@ def test_a_pin_or_sensor_that_is_not_there_is_refused(
 def test_what_cannot_be_read_is_refused(tmp_path: Path, text: str, said: str) -> None:
     with pytest.raises(RecordingError, match=said):
         read_openbci(write(tmp_path / "a.txt", text))
+
+
+def test_a_byte_order_mark_hides_nothing(tmp_path: Path) -> None:
+    openbci_file(tmp_path / "a.txt")
+    path = tmp_path / "b.txt"
+    path.write_bytes(b"\xef\xbb\xbf" + (tmp_path / "a.txt").read_bytes())
+    assert kind_of(path) == "openbci"
+    assert read_openbci(path).signals["eeg"].sample_count == 1000
+
+
+def test_a_marker_too_large_for_a_code_is_refused_by_its_line(tmp_path: Path) -> None:
+    openbci_file(tmp_path / "a.txt")
+    text = (tmp_path / "a.txt").read_text()
+    assert text.count(",2, ") == 1
+    with pytest.raises(RecordingError, match=r"line 46: the marker is too large.*'1e300'"):
+        read_openbci(write(tmp_path / "a.txt", text.replace(",2, ", ",1e300, ")))
 
 
 def test_a_bad_cell_is_named_by_its_line(tmp_path: Path) -> None:

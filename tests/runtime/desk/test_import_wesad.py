@@ -126,3 +126,7 @@ def test_emotions_that_nobody_was_asked_for_are_refused(person: Path, names: str
 def test_a_folder_without_its_files_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RecordingError, match=r"SX\.pkl and SX_quest\.csv"):
         read_wesad(tmp_path)
+    (tmp_path / "S2.pkl").mkdir()
+    (tmp_path / "S2_quest.csv").touch()
+    with pytest.raises(RecordingError, match=r"S2\.pkl is a folder"):
+        read_wesad(tmp_path)
