@@ -100,6 +100,6 @@ def times_cannot_be_sorted(path: Path, times_s: Float64Array) -> RecordingError:
     return RecordingError(
         f"{path}: its times run back, and cannot be put in order",
         expected="times that grow from row to row",
-        got=f"{times_s[at]:.3f} s, then {times_s[at + 1]:.3f} s",
+        got=f"{times_s[at]:.10g} s, then {times_s[at + 1]:.10g} s",
         fix="Cut the file where the clock was set or started again, and import the parts",
     )
