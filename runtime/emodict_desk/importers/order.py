@@ -7,7 +7,6 @@ a jump of the counter, or of the times.
 from __future__ import annotations
 
 import dataclasses
-import itertools
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
@@ -36,7 +35,7 @@ _LOST_SHARE = 0.03
 # Behind a stall samples come late; within so long after it they are on time again.
 LOOK_AHEAD_S = 10.0
 # More rows than this of one time are not a burst.
-_LONGEST_BURST = 256
+_LARGEST_BURST = 256
 # Floats hold whole numbers up to here.
 _LARGEST_COUNT = float(1 << 53)
 
@@ -136,8 +135,8 @@ def by_time(times_s: Float64Array, values: Rows, *, in_bursts: bool = False) -> 
     """Rows by their time: sorted where that makes their steps even, and each of them once.
 
     Args:
-        in_bursts: the times are of arrival, and may be the same for several samples. A burst that
-            stands twice in a row counts once, unless all of its rows are alike: that tells nothing.
+        in_bursts: the times are of arrival, and may be the same for several samples. A burst of
+            the usual size that stands twice in a row counts once, unless its rows are alike.
 
     None where the times run back and sorting does not make them even: they jitter, or the clock
     was set.
@@ -257,28 +256,34 @@ def _again(times_s: Float64Array, values: Rows, behind: NDArray[np.bool_]) -> ND
 
 
 def _burst_again(times_s: Float64Array, values: Rows) -> NDArray[np.bool_]:
-    """(rows,) True for those of a burst that stood directly before, at the same time."""
+    """(rows,) True for those of a burst that stood directly before, at the same time.
+
+    Only of bursts of the usual size: a few rows of one channel may be alike by chance.
+    """
     again = np.zeros(len(times_s), dtype=bool)
-    edges = [0, *(np.flatnonzero(np.diff(times_s)) + 1).tolist(), len(times_s)]
-    for start, stop in itertools.pairwise(edges):
-        if 4 <= stop - start <= _LONGEST_BURST:
-            contents = np.asarray(values.take(np.arange(start, stop), axis=0))
-            again[start:stop] = _blocks_again([row.tobytes() for row in contents])
+    edges = np.array([0, *(np.flatnonzero(np.diff(times_s)) + 1), len(times_s)])
+    usual = int(np.bincount(np.diff(edges)).argmax())
+    if not 1 < usual <= _LARGEST_BURST:
+        return again
+    for first in np.flatnonzero(np.diff(edges) >= 2 * usual):
+        start, stop = edges[first], edges[first + 1]
+        contents = np.asarray(values.take(np.arange(start, stop), axis=0))
+        again[start:stop] = _blocks_again([row.tobytes() for row in contents], usual)
     return again
 
 
-def _blocks_again(rows: list[bytes]) -> NDArray[np.bool_]:
-    """(rows,) True for a block of them that stands directly behind the same block."""
+def _blocks_again(rows: list[bytes], size: int) -> NDArray[np.bool_]:
+    """(rows,) True for a block of them that stands directly behind the same block.
+
+    A block most of whose rows are alike tells nothing.
+    """
     again = np.zeros(len(rows), dtype=bool)
-    if len(set(rows)) in (1, len(rows)):
-        return again
-    at = 2
-    while at < len(rows):
-        lengths = (n for n in range(min(at, len(rows) - at), 1, -1) if rows[at] == rows[at - n])
-        same = (n for n in lengths if rows[at - n : at] == rows[at : at + n])
-        length = next((n for n in same if len(set(rows[at : at + n])) > 1), 0)
-        again[at : at + length] = True
-        at += length or 1
+    at = size
+    while at + size <= len(rows):
+        block = rows[at - size : at]
+        same = block == rows[at : at + size] and 2 * len(set(block)) > size
+        again[at : at + size] |= same
+        at += size if same else 1
     return again
 
 
