@@ -25,7 +25,7 @@ from emodict_desk.importers.answers import SCORES_OPTION, Asked, answered
 from emodict_desk.importers.clock import counter_from_arrivals, gap_or_none, lost_samples
 from emodict_desk.importers.form import Form
 from emodict_desk.importers.kinds import check_there, wrong_kind
-from emodict_desk.importers.order import Order, by_time
+from emodict_desk.importers.order import by_time_or_as_they_stand
 from emodict_desk.recordings.account import Account
 from emodict_desk.recordings.scores import Scale
 
@@ -174,11 +174,9 @@ class _Joined:
         parts = sorted(self._parts[sensor.modality], key=lambda part: part.times_s[0])
         times_s = np.concatenate([part.times_s for part in parts]) - self.start_s
         values = np.concatenate([part.values for part in parts])
-        order = by_time(times_s, values, in_bursts=sensor.device == "MUSE")
-        if order is None:
-            account.note(f"{sensor.modality}: its times run back: rows are taken as they stand")
-            order = Order()
-        order.say(f"{sensor.modality}: ", "the times", account)
+        order = by_time_or_as_they_stand(
+            times_s, values, sensor.modality, account, in_bursts=sensor.device == "MUSE"
+        )
         arrived_s = order.of(times_s)
         values[np.concatenate([part.without_contact for part in parts])] = np.nan
         counter = counter_from_arrivals(arrived_s, sensor.rate_hz)

@@ -159,6 +159,18 @@ def by_time(times_s: Float64Array, values: Rows, *, in_bursts: bool = False) -> 
     return Order(order, twice, late)
 
 
+def by_time_or_as_they_stand(
+    times_s: Float64Array, values: Rows, of: str, account: Account, *, in_bursts: bool
+) -> Order:
+    """Rows by their time, each once; as they stand where it runs back; all is said."""
+    order = by_time(times_s, values, in_bursts=in_bursts)
+    if order is None:
+        account.note(f"{of}: its times run back: rows are taken as they stand")
+        return Order()
+    order.say(f"{of}: ", "the times", account)
+    return order
+
+
 def by_counter_or_arrivals(
     counter: Float64Array,
     values: Rows,
