@@ -90,4 +90,11 @@ def band(start_s: float, rng: np.random.Generator) -> dict[str, list[Any]]:
         columns[f"HSI_{name}"] = [1.0] * len(n)
     columns["RAW_TP9"] = (round(start_s * 256) + n).astype(float).tolist()
     columns["HeadBandOn"] = [1.0] * len(n)
-    return columns
+    rows = with_bursts_again(len(n), rng)
+    return {name: [cells[row] for row in rows] for name, cells in columns.items()}
+
+
+def with_bursts_again(rows: int, rng: np.random.Generator) -> list[int]:
+    """The numbers of the rows in a file where one burst in ten, at random, stands twice."""
+    bursts = [[*range(first, first + _BURST)] for first in range(0, rows, _BURST)]
+    return [row for burst in bursts for row in burst * (2 if rng.random() < 0.1 else 1)]

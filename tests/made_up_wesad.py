@@ -12,8 +12,15 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from emodict_desk.importers.wesad import ITEMS
-
+# Items of a line PANAS, in order, by the data set's readme (wesad_readme.pdf, III.2), written out
+# here as five public loaders of SX_quest.csv have it, too. Four follow: stressed, frustrated, happy
+# and sad, and after the stress two more.
+PANAS_ORDER = (
+    "Active", "Distressed", "Interested", "Inspired", "Annoyed",
+    "Strong", "Guilty", "Scared", "Hostile", "Excited",
+    "Proud", "Irritable", "Enthusiastic", "Ashamed", "Alert",
+    "Nervous", "Determined", "Attentive", "Jittery", "Afraid",
+)  # fmt: skip
 NUMBERS = {"Base": 1, "TSST": 2, "Fun": 3, "Medi": 4}
 ORDERS = (
     ("Base", "TSST", "Medi 1", "Fun", "Medi 2"),
@@ -112,8 +119,8 @@ def write_quest(path: Path, order: tuple[str, ...], answers: list[list[object]])
 def _answers(rng: np.random.Generator, condition: str) -> list[object]:
     """The items of PANAS, and the four (after the stress six) that follow them."""
     _, _, pleasant, unpleasant = _BODY[condition.split()[0]]
-    felt = np.array([pleasant if item in _PLEASANT else unpleasant for item in ITEMS])
-    scores = np.clip(np.rint(felt + rng.normal(0, 0.7, len(ITEMS))), 1, 5).astype(int)
+    felt = np.array([pleasant if item in _PLEASANT else unpleasant for item in PANAS_ORDER])
+    scores = np.clip(np.rint(felt + rng.normal(0, 0.7, len(PANAS_ORDER))), 1, 5).astype(int)
     return [*scores.tolist(), *([2] * (6 if condition == "TSST" else 4))]
 
 

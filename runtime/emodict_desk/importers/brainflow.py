@@ -21,7 +21,7 @@ from emodict_desk.importers.form import Form, Option
 from emodict_desk.importers.kinds import wrong_kind
 from emodict_desk.importers.order import Order, by_counter_or_arrivals
 from emodict_desk.importers.spool import Growing, Spool
-from emodict_desk.importers.text import Block, TextTable, numbers, open_table
+from emodict_desk.importers.text import Block, TextTable, marks, numbers, open_table
 from emodict_desk.recordings.account import Account
 
 _EXPECTED = "a file of BrainFlow's DataFilter.write_file: numbers separated by tabs, no header"
@@ -193,17 +193,18 @@ def _read_rows(table: TextTable, descr: Mapping[str, Any], account: Account) -> 
             fix="Give the --preset (default, auxiliary, ancillary) that the file was written from",
         )
     samples = {modality: Spool(len(of)) for modality, of in columns.items()}
-    unix_s, packages, marks = Growing(), Growing(), []
+    unix_s, packages = Growing(), Growing()
+    marked: list[tuple[int, int]] = []
     rows = 0
     for block in table.blocks(account):
         for modality, of in columns.items():
             samples[modality].append(numbers(table, block, of))
         unix_s.append(_column(table, block, descr.get("timestamp_channel")))
         packages.append(_column(table, block, descr.get("package_num_channel")))
-        codes = _column(table, block, descr.get("marker_channel"))
-        marks += [(rows + int(i), int(codes[i])) for i in np.flatnonzero(np.nan_to_num(codes))]
+        if isinstance(marker := descr.get("marker_channel"), int):
+            marked += [(rows + row, code) for row, code in marks(table, block, marker)]
         rows += len(block)
-    return _Rows(samples, names, unix_s.all(), packages.all(), marks)
+    return _Rows(samples, names, unix_s.all(), packages.all(), marked)
 
 
 def _column(table: TextTable, block: Block, column: object) -> NDArray[np.float64]:

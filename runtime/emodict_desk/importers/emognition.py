@@ -25,7 +25,7 @@ from emodict_desk.importers.answers import SCORES_OPTION, Asked, answered
 from emodict_desk.importers.clock import counter_from_arrivals, gap_or_none, lost_samples
 from emodict_desk.importers.form import Form
 from emodict_desk.importers.kinds import check_there, wrong_kind
-from emodict_desk.importers.spool import Growing, Spool
+from emodict_desk.importers.order import by_time_or_as_they_stand
 from emodict_desk.recordings.account import Account
 from emodict_desk.recordings.scores import Scale
 
@@ -64,10 +64,14 @@ _SENSORS = (
 
 @dataclass(frozen=True)
 class _Part:
-    """One sensor in one file: (samples,) local time since 1970, and (samples, channels)."""
+    """One sensor in one file: (samples,) local time since 1970, and (samples, channels).
+
+    What was measured without contact is in `values`, too: by it, rows that stand twice are told.
+    """
 
     times_s: Float64Array
     values: Float64Array
+    without_contact: NDArray[np.bool_]
 
 
 def read_emognition(
@@ -167,11 +171,15 @@ class _Joined:
         return found
 
     def _signal(self, sensor: _Sensor, account: Account) -> Signal:
-        samples, arrived = Spool(len(sensor.channels)), Growing()
-        for part in sorted(self._parts[sensor.modality], key=lambda part: part.times_s[0]):
-            samples.append(part.values)
-            arrived.append(part.times_s - self.start_s)
-        counter = counter_from_arrivals(arrived.all(), sensor.rate_hz)
+        parts = sorted(self._parts[sensor.modality], key=lambda part: part.times_s[0])
+        times_s = np.concatenate([part.times_s for part in parts]) - self.start_s
+        values = np.concatenate([part.values for part in parts])
+        order = by_time_or_as_they_stand(
+            times_s, values, sensor.modality, account, in_bursts=sensor.device == "MUSE"
+        )
+        arrived_s = order.of(times_s)
+        values[np.concatenate([part.without_contact for part in parts])] = np.nan
+        counter = counter_from_arrivals(arrived_s, sensor.rate_hz)
         if lost_samples(counter):
             lost = f"{lost_samples(counter)} samples are not there, by the times"
             account.note(f"{sensor.modality}: {lost}")
@@ -180,14 +188,15 @@ class _Joined:
             rate_hz=sensor.rate_hz,
             unit=sensor.unit,
             channel_names=sensor.channels if sensor.modality == "eeg" else (sensor.modality,),
-            samples=samples,
+            samples=order.of(values),
             reference="Fpz" if sensor.modality == "eeg" else "",
-            start_offset_s=max(0.0, float(arrived.all()[0])),
+            start_offset_s=max(0.0, float(arrived_s[0])),
             sequence=gap_or_none(counter),
         )
 
 
 def _content(path: Path) -> Any:
+    check_there(path, _EXPECTED)
     try:
         return parse_json(path.read_text(encoding="utf-8"))
     except ValueError as error:
@@ -213,21 +222,21 @@ def _part(content: Any, sensor: _Sensor, path: Path) -> _Part | None:
         pairs = content.get(sensor.channels[0])
         if not pairs:
             return None
-        values = np.array([value for _, value in pairs], dtype=np.float64)
-        return _Part(_times_s([time for time, _ in pairs]), values.reshape(len(pairs), 1))
+        values = np.array([value for _, value in pairs], dtype=np.float64).reshape(len(pairs), 1)
+        return _Part(_times_s([time for time, _ in pairs]), values, np.zeros(values.shape, bool))
     except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
         raise _strange(path, f"{sensor.modality}: {error}") from None
 
 
 def _band(content: Mapping[str, Sequence[Any]]) -> _Part:
-    """The rows of Mind Monitor that have samples; missing while the band has no contact."""
+    """The rows of Mind Monitor that have samples."""
     times_s = _times_s(content["TimeStamp"])
     values = np.stack([_column(content, f"RAW_{name}", len(times_s)) for name in _BAND], axis=1)
     there = np.isfinite(values).any(axis=1)
-    values[_column(content, "HeadBandOn", len(times_s), 1.0) == 0] = np.nan
-    for i, name in enumerate(_BAND):
-        values[_column(content, f"HSI_{name}", len(times_s), 1.0) >= _BAD_CONTACT, i] = np.nan
-    return _Part(times_s[there], values[there])
+    contacts = [_column(content, f"HSI_{name}", len(times_s), 1.0) for name in _BAND]
+    off = _column(content, "HeadBandOn", len(times_s), 1.0) == 0
+    without_contact = (np.stack(contacts, axis=1) >= _BAD_CONTACT) | off[:, None]
+    return _Part(times_s[there], values[there], without_contact[there])
 
 
 def _column(

@@ -19,16 +19,18 @@ from numpy.typing import NDArray
 
 from emodict.errors import RecordingError
 from emodict.recording.recording import Event, Recording, Signal
-from emodict_desk.importers.clock import utc_text
+from emodict_desk.importers.clock import growing, utc_text
 from emodict_desk.importers.form import Form
 from emodict_desk.importers.kinds import check_there, first_text_line, read_head, wrong_kind
+from emodict_desk.importers.order import Order, by_time
 from emodict_desk.importers.spool import Growing, Spool
-from emodict_desk.importers.text import not_utf8, numbers, open_table
-from emodict_desk.importers.timed import signal_by_times
+from emodict_desk.importers.text import numbers, open_table
+from emodict_desk.importers.timed import signal_by_times, times_cannot_be_sorted
 from emodict_desk.recordings.account import Account
 from emodict_desk.wording import count_of
 
 Float64Array = NDArray[np.float64]
+Int64Array = NDArray[np.int64]
 
 _EXPECTED = (
     "the raw CSV of an EmotiBit, or the folder of files such as NAME_EA.csv "
@@ -44,6 +46,8 @@ _TYPE = re.compile(r"[A-Z][A-Z0-9%]")
 _LOOKED_AT = 10
 _PARSED_HEADER = "LocalTimestamp,EmotiBitTimestamp,"
 _MS = 1e3
+# Its clock counts milliseconds in 32 bits; what stands for bytes that are not text.
+_LONGEST_MS, _SPOILT = float(1 << 32), "\ufffd"
 
 
 def read_emotibit(
@@ -56,7 +60,8 @@ def read_emotibit(
     the computer's time, it is local, without a zone.
 
     Raises:
-        RecordingError: no file of an EmotiBit, or none of EDA and PPG in it.
+        RecordingError: no file of an EmotiBit, none of EDA and PPG in it, or a clock that runs
+            back.
     """
     path = Path(source)
     account = Account(f"EmotiBit {path.name}")
@@ -69,8 +74,9 @@ def read_emotibit(
             expected="packets of EA, PI, PR or PG",
             got=", ".join(sorted(read.others)) or "none",
         )
-    origin_s = min(float(read.streams[tag].times.all()[0]) for tag in taken)
-    signals = (_signal(tag, read.streams[tag], origin_s, path, account) for tag in taken)
+    ordered = {tag: _in_order(tag, read.streams[tag], path, account) for tag in taken}
+    origin_s = min(float(times_s[0]) for times_s, _ in ordered.values())
+    signals = (_signal(tag, *ordered[tag], origin_s, path, account) for tag in taken)
     for tag in (tag for tag in read.streams if tag not in taken):
         account.leave_out(tag, f"{light} is taken of the lights")
     if read.others:
@@ -97,15 +103,30 @@ def looks_like_emotibit(path: Path, head: bytes) -> bool:
 
 @dataclass
 class _Stream:
-    """The values of one type, and when each was taken, on the clock of the file."""
+    """The values of one type, in packets that bear the time of their last value.
+
+    `sizes` is of how many values each packet is; a row of a parsed file is one of one value.
+    """
 
     samples: Spool = field(default_factory=lambda: Spool(1))
     times: Growing = field(default_factory=Growing)
+    sizes: Growing = field(default_factory=Growing)
 
-    def append(self, values: Sequence[float] | Float64Array, times_s: Float64Array) -> None:
-        if len(times_s):
-            self.samples.append(np.asarray(values, dtype=np.float64))
+    def append(self, values: Float64Array, times_s: Float64Array) -> None:
+        """Add packets of one time each, all of as many values."""
+        if len(values):
+            self.samples.append(values)
             self.times.append(times_s)
+            self.sizes.append(np.full(len(times_s), len(values) / len(times_s)))
+
+    def take(self, packets: Int64Array, /, axis: int = 0) -> Float64Array:
+        """(packets, values) as the rule for what stands twice looks at them."""
+        sizes = self.sizes.all().astype(np.int64)
+        stops = np.cumsum(sizes)
+        contents = np.full((len(packets), int(sizes[packets].max(initial=0))), np.nan)
+        for row, stop, size in zip(contents, stops[packets], sizes[packets], strict=True):
+            row[:size] = self.samples[int(stop - size) : int(stop)][:, 0]
+        return contents
 
 
 @dataclass
@@ -126,8 +147,8 @@ class _Packet:
 
 
 def _packet(cells: Sequence[str]) -> _Packet | None:
-    """A row as a packet; None for what is not one, or lacks values of a signal."""
-    if len(cells) < _FIELDS or not _TYPE.fullmatch(cells[3]):
+    """A row as a packet; None for what is damaged, or lacks values of a signal."""
+    if len(cells) < _FIELDS or not _TYPE.fullmatch(cells[3]) or any(_SPOILT in c for c in cells):
         return None
     try:
         time_ms, _, count = float(cells[0]), int(cells[1]), int(cells[2])
@@ -135,7 +156,7 @@ def _packet(cells: Sequence[str]) -> _Packet | None:
         return None
     values = [cell for cell in cells[_FIELDS:] if cell]
     # A note may have commas in it.
-    whole = np.isfinite(time_ms) and (cells[3] not in _RATES_HZ or len(values) == count)
+    whole = 0 <= time_ms < _LONGEST_MS and (cells[3] not in _RATES_HZ or len(values) == count)
     return _Packet(time_ms / _MS, cells[3], values) if whole else None
 
 
@@ -143,15 +164,14 @@ def _packets(path: Path, account: Account) -> Iterator[_Packet]:
     """The packets of a raw file; damaged ones, as of a card that was taken out, are counted."""
     damaged, first = 0, 0
     try:
-        with path.open(encoding="utf-8-sig", newline="") as handle:
+        # One byte that was spoilt costs its packet, and not the recording.
+        with path.open(encoding="utf-8-sig", errors="replace", newline="") as handle:
             for line, cells in enumerate(csv.reader(handle), 1):
                 packet = _packet(cells)
                 if packet is not None:
                     yield packet
                 elif cells:
                     damaged, first = damaged + 1, first or line
-    except UnicodeDecodeError as error:
-        raise not_utf8(path, error) from None
     except csv.Error as error:
         raise RecordingError(f"{path} is damaged: {error}", fix="Copy it again") from None
     if damaged:
@@ -176,14 +196,13 @@ def _read_raw(path: Path, account: Account) -> _Read:
 
 
 def _take(packet: _Packet, read: _Read, account: Account) -> None:
-    """The last value of a packet is of its time, those before it of a period each before."""
     try:
         values = [float(value) for value in packet.values]
     except ValueError:
         account.leave_out(f"a packet of {packet.tag} at {packet.time_s:.3f} s", "not numbers")
         return
-    before_s = np.arange(len(values))[::-1] / _RATES_HZ[packet.tag]
-    read.streams.setdefault(packet.tag, _Stream()).append(values, packet.time_s - before_s)
+    stream = read.streams.setdefault(packet.tag, _Stream())
+    stream.append(np.array(values), np.array([packet.time_s]))
 
 
 def _take_local_time(packet: _Packet, read: _Read) -> None:
@@ -195,7 +214,15 @@ def _take_local_time(packet: _Packet, read: _Read) -> None:
     except (ValueError, IndexError):
         return
     known_s = packet.time_s
-    read.start_time = lambda at_s: (local + datetime.timedelta(seconds=at_s - known_s)).isoformat()
+    read.start_time = lambda at_s: _later(local, at_s - known_s)
+
+
+def _later(moment: datetime.datetime, by_s: float) -> str:
+    """As ISO 8601; "" beyond the years that there are."""
+    try:
+        return (moment + datetime.timedelta(seconds=by_s)).isoformat()
+    except OverflowError:
+        return ""
 
 
 def _is_parsed(path: Path) -> bool:
@@ -256,11 +283,49 @@ def _parsed_notes(file: Path, account: Account) -> Iterator[tuple[float, str]]:
         yield from ((at_s, row[text]) for at_s, row in zip(times_s, block.rows, strict=True))
 
 
-def _signal(tag: str, stream: _Stream, origin_s: float, path: Path, account: Account) -> Signal:
-    modality = "gsr" if tag == _EDA else "ppg"
-    times_s = stream.times.all() - origin_s
+def _in_order(
+    tag: str, stream: _Stream, path: Path, account: Account
+) -> tuple[Float64Array, Spool]:
+    """Times and values of packets in the order in which they were taken, each once.
+
+    The last value of a packet is of its time, those before it of a period each before.
+
+    Raises:
+        RecordingError: the clock runs back.
+    """
+    times_s, sizes = stream.times.all(), stream.sizes.all().astype(np.int64)
+    order = by_time(times_s, stream)
+    if order is None:
+        raise times_cannot_be_sorted(path, times_s)
+    packets = np.arange(len(times_s)) if order.rows is None else order.rows
+    behind = ~growing(times_s[np.sort(packets)])
+    sizes_kept, stops = sizes[packets], np.cumsum(sizes)[packets]
+    # Of each value, how many of its packet come after it.
+    after = np.concatenate([[*range(size - 1, -1, -1)] for size in sizes_kept.tolist()])
+    rows = np.repeat(stops, sizes_kept) - 1 - after
+    late = int(sizes[np.sort(packets)][behind].sum())
+    Order(rows, len(stream.samples) - len(rows), late).say(
+        f"{_modality(tag)}: ", "the times", account
+    )
+    samples = stream.samples if order.rows is None else stream.samples.take(rows)
+    return np.repeat(times_s[packets], sizes_kept) - after / _RATES_HZ[tag], samples
+
+
+def _modality(tag: str) -> str:
+    return "gsr" if tag == _EDA else "ppg"
+
+
+def _signal(
+    tag: str,
+    times_s: Float64Array,
+    samples: Spool,
+    origin_s: float,
+    path: Path,
+    account: Account,
+) -> Signal:
+    modality = _modality(tag)
     return signal_by_times(
-        modality, times_s, stream.samples, unit="uS" if tag == _EDA else "a.u.",
+        modality, times_s - origin_s, samples, unit="uS" if tag == _EDA else "a.u.",
         names=[modality], account=account, nominal_hz=_RATES_HZ[tag], of=str(path),
     )  # fmt: skip
 

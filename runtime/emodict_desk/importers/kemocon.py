@@ -28,6 +28,7 @@ from emodict_desk.importers.clock import (
 from emodict_desk.importers.form import Form
 from emodict_desk.importers.kinds import check_there, wrong_kind
 from emodict_desk.importers.text import numbers, open_table
+from emodict_desk.importers.timed import in_order, times_cannot_be_sorted
 from emodict_desk.recordings.account import Account
 from emodict_desk.recordings.scores import Scale
 
@@ -60,7 +61,7 @@ def read_kemocon(
     ratings, subjects = _beside(folder)
     account = Account(f"K-EmoCon {folder.name}")
     sensors = {
-        modality: (_samples(folder / file, account), rate_hz, unit)
+        modality: (_samples(folder / file, modality, account), rate_hz, unit)
         for file, modality, rate_hz, unit in _SENSORS
         if (folder / file).is_file()
     }
@@ -115,11 +116,11 @@ def _beside(folder: Path) -> tuple[Path, Path]:
     return ratings, subjects
 
 
-def _samples(path: Path, account: Account) -> tuple[Float64Array, Float64Array]:
-    """(samples,) Unix seconds and values; of two wristbands the one that has more.
+def _samples(path: Path, modality: str, account: Account) -> tuple[Float64Array, Float64Array]:
+    """(samples,) Unix seconds and values, each once; of two wristbands the one that has more.
 
     Raises:
-        RecordingError: no sample.
+        RecordingError: no sample, or times that run back.
     """
     table = open_table(path, _EXPECTED, delimiter=",")
     columns = [table.column(name) for name in ("timestamp", "value")]
@@ -137,8 +138,11 @@ def _samples(path: Path, account: Account) -> tuple[Float64Array, Float64Array]:
         count = 1 + len(others)
         account.note(f"{path.name} is of {count} wristbands; that with most samples is taken")
     kept = both[np.array(worn) == most]
-    kept = kept[np.argsort(kept[:, 0], kind="stable")]
-    return kept[:, 0] / 1000, kept[:, 1]
+    ordered = in_order(kept[:, 0] / 1000, kept[:, 1:], modality, account)
+    if ordered is None:
+        raise times_cannot_be_sorted(path, kept[:, 0] / 1000)
+    times_s, values = ordered
+    return times_s, values[:, 0]
 
 
 def _signal(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import datetime
 import json
+import os
+import re
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -36,6 +38,7 @@ _ENDINGS = (
     ".vhdr", ".ahdr", ".set", ".gdf", ".fif", ".fif.gz", ".cnt", ".mff", ".cdt", ".lay", ".nxe",
     ".nedf", ".eeg", ".vmrk", ".rs3",
 )  # fmt: skip
+_FILE_LINE = re.compile(r"\s*(?:datafile|markerfile)\s*[=:](.*)", re.IGNORECASE)
 _BLOCK_S = 60.0
 # FIFF's codes of the units that MNE holds numbers in.
 _UNITS = {107: "V", 110: "S"}
@@ -125,23 +128,43 @@ def _open(path: Path) -> Any:
         raise MissingDependencyError("mne", extra="mne", purpose="Reading this recording") from None
     _check_beside(path)
     try:
-        return mne.io.read_raw(path, preload=False, verbose="ERROR")
+        raw = mne.io.read_raw(path, preload=False, verbose="ERROR")
     except Exception as error:
         # MNE raises whatever its parsing runs into; the file's fault, whichever it is.
         raise _damaged(path, error) from error
+    for name in filter(None, raw.filenames):
+        # Without its links, as a folder's own files may be links; or with them, as MNE has it.
+        folders = (path.parent.absolute(), path.parent.resolve(), path.resolve().parent)
+        if not any(_plain(name).is_relative_to(_plain(folder)) for folder in folders):
+            raise _not_beside(path, str(name))
+    return raw
+
+
+def _plain(path: Any) -> Path:
+    """From the root, without `..`; links stay."""
+    return Path(os.path.normpath(Path(path).absolute()))
 
 
 def _check_beside(path: Path) -> None:
-    """Refuse a BrainVision header whose samples are to be read from somewhere else."""
+    """Refuse a BrainVision header whose samples or markers are to be read from somewhere else.
+
+    Before MNE reads it: markers are read with it. Keys may be written as configparser takes them,
+    and its `%(...)s` puts another line in.
+    """
     for line in _lines_of_header(path):
-        name = line.partition("=")[2].strip()
-        if line.startswith(("DataFile=", "MarkerFile=")) and name != Path(name).name:
-            raise RecordingError(
-                f"{path}: its samples or markers are not beside it",
-                expected="the name of a file in the same folder",
-                got=name[:200],
-                fix="Put them beside it, and write the bare name into it",
-            )
+        found = _FILE_LINE.match(line)
+        name = found.group(1).strip() if found else ""
+        if name != Path(name).name or "%(" in name:
+            raise _not_beside(path, name)
+
+
+def _not_beside(path: Path, name: str) -> RecordingError:
+    return RecordingError(
+        f"{path}: its samples or markers are not beside it",
+        expected="the name of a file in the same folder",
+        got=name[:200],
+        fix="Put them beside it, and write the bare name into it",
+    )
 
 
 def _lines_of_header(path: Path) -> list[str]:
@@ -205,18 +228,24 @@ def _reference(path: Path) -> str:
 
 
 def _events(raw: Any) -> Iterator[Event]:
-    """Annotations, and the changes of trigger lines to another code than 0."""
+    """Annotations, and the changes of trigger lines to another code than 0.
+
+    Of the same code at the same sample the annotation alone: some formats have it twice.
+    """
+    rate_hz, annotated = float(raw.info["sfreq"]), set()
     for annotation in raw.annotations:
         text = str(annotation["description"]).strip()
         code = int(text) if text.removeprefix("-").isdigit() and len(text) < 10 else 0
-        yield Event(float(annotation["onset"]) - float(raw.first_time), code, text)
+        onset_s = float(annotation["onset"]) - float(raw.first_time)
+        annotated.add((round(onset_s * rate_hz), code))
+        yield Event(onset_s, code, text)
     lines = [at for at, kind in enumerate(raw.get_channel_types()) if kind == "stim"]
-    for at in [] if len(raw.annotations) else lines:
+    for at in lines:
         codes: NDArray[np.int64] = np.rint(raw.get_data(picks=[at])[0]).astype(np.int64)
         for row in (np.flatnonzero(np.diff(codes)) + 1).tolist():
-            if codes[row]:
-                onset_s = row / float(raw.info["sfreq"])
-                yield Event(onset_s, int(codes[row]), f"trigger of {raw.ch_names[at]}")
+            code = int(codes[row])
+            if code and (row, code) not in annotated:
+                yield Event(row / rate_hz, code, f"trigger of {raw.ch_names[at]}")
 
 
 def _start_time(raw: Any, path: Path) -> str:

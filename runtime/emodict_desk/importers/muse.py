@@ -25,8 +25,16 @@ from emodict_desk.importers.clock import (
 from emodict_desk.importers.form import Form
 from emodict_desk.importers.kinds import first_text_line, wrong_kind
 from emodict_desk.importers.labels import Label
+from emodict_desk.importers.order import Order, by_time_or_as_they_stand
 from emodict_desk.importers.spool import Growing, Spool
-from emodict_desk.importers.text import Block, TextTable, numbers, open_table, time_runs_back
+from emodict_desk.importers.text import (
+    BLOCK_ROWS,
+    Block,
+    TextTable,
+    numbers,
+    open_table,
+    time_runs_back,
+)
 from emodict_desk.recordings.account import Account
 
 _EXPECTED = (
@@ -95,11 +103,24 @@ def looks_like_muse(path: Path, head: bytes) -> bool:
 
 @dataclass
 class _Stream:
-    """The rows of one sensor: samples and when they arrived."""
+    """The rows of one sensor: samples, when they arrived, and which were without contact.
+
+    Those are in `samples`, too: by what was measured, rows that stand twice are told.
+    """
 
     columns: list[int]
     samples: Spool
     arrived_s: Growing = field(default_factory=Growing)
+    without_contact: list[NDArray[np.bool_]] = field(default_factory=list)
+
+    def with_contact(self, order: Order) -> Spool:
+        """The samples in order, NaN without contact."""
+        ordered, missing = order.of(self.samples), order.of(np.concatenate(self.without_contact))
+        samples = Spool(len(self.columns))
+        for start in range(0, len(ordered), BLOCK_ROWS):
+            rows = slice(start, start + BLOCK_ROWS)
+            samples.append(np.where(missing[rows], np.nan, ordered[rows]))
+        return samples
 
 
 class _Rows:
@@ -128,10 +149,11 @@ class _Rows:
         for modality, stream in self.streams.items():
             values = numbers(self.table, block, stream.columns)
             there = np.isfinite(values).any(axis=1)
-            values[off] = np.nan
+            without_contact = np.repeat(off[:, None], values.shape[1], axis=1)
             if modality == "eeg":
-                values[self._bad_contact(block, values.shape[1])] = np.nan
+                without_contact |= self._bad_contact(block, values.shape[1])
             stream.samples.append(values[there])
+            stream.without_contact.append(without_contact[there])
             stream.arrived_s.append(times_s[there])
         if self._elements is not None:
             texts = (row[self._elements].strip() for row in block.rows)
@@ -199,7 +221,10 @@ def _signals(read: _Rows, account: Account) -> dict[str, Signal]:
         if not len(stream.samples):
             account.leave_out(modality, "no samples")
             continue
-        arrived_s = stream.arrived_s.all()
+        order = by_time_or_as_they_stand(
+            stream.arrived_s.all(), stream.samples, modality, account, in_bursts=True
+        )
+        arrived_s = order.of(stream.arrived_s.all())
         rate_hz = _rate(modality, arrived_s, read.table.path)
         if rate_hz is None:
             account.leave_out(modality, "not recorded at the sensor's own rate")
@@ -213,7 +238,7 @@ def _signals(read: _Rows, account: Account) -> dict[str, Signal]:
             rate_hz=rate_hz,
             unit="uV" if modality == "eeg" else "a.u.",
             channel_names=tuple(names) if modality == "eeg" else ("ppg",),
-            samples=stream.samples,
+            samples=stream.with_contact(order),
             reference="Fpz" if modality == "eeg" else "",
             start_offset_s=float(arrived_s[0]),
             sequence=gap_or_none(counter),

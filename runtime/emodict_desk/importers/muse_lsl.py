@@ -14,8 +14,8 @@ from emodict_desk.importers.clock import utc_text
 from emodict_desk.importers.form import Form
 from emodict_desk.importers.kinds import first_text_line, wrong_kind
 from emodict_desk.importers.spool import Growing, Spool
-from emodict_desk.importers.text import TextTable, numbers, open_table
-from emodict_desk.importers.timed import in_order, signal_by_times
+from emodict_desk.importers.text import TextTable, marks, numbers, open_table
+from emodict_desk.importers.timed import in_order, signal_by_times, times_cannot_be_sorted
 from emodict_desk.recordings.account import Account
 
 _EXPECTED = "a CSV of muse-lsl: timestamps,TP9,AF7,AF8,TP10,Right AUX, or timestamps,PPG1,PPG2,PPG3"
@@ -41,18 +41,14 @@ def read_muse_lsl(
     table = open_table(path, _EXPECTED, delimiter=",")
     columns = _columns(table)
     account = Account(f"muse-lsl CSV {path.name}")
-    samples, times, marks = _read_rows(table, columns, account)
+    samples, times, marked = _read_rows(table, columns, account)
     if not len(samples):
         raise RecordingError(f"{path} holds no samples", expected=_EXPECTED, fix="Record it again")
     first_s = float(times[0])
     modality = "eeg" if table.columns[columns[0]] in _ELECTRODES else "ppg"
     ordered = in_order(times - first_s, samples, modality, account)
     if ordered is None:
-        raise RecordingError(
-            f"{path}: its times run back, and cannot be put in order",
-            expected="times that grow from row to row",
-            fix="Cut the file where the clock was set, and import the parts",
-        )
+        raise times_cannot_be_sorted(path, times)
     signal = signal_by_times(
         modality,
         *ordered,
@@ -66,7 +62,7 @@ def read_muse_lsl(
         session_id=session_id or path.stem,
         subject_id=subject_id or path.stem,
         signals={modality: signal},
-        events=tuple(Event(at_s - first_s, code, "marker") for at_s, code in marks),
+        events=tuple(Event(at_s - first_s, code, "marker") for at_s, code in marked),
         start_time=utc_text(first_s) or "",
         device="Muse",
         attributes=account.attributes(),
@@ -96,7 +92,7 @@ def _read_rows(
     """Samples, Unix times, and the marks with theirs."""
     samples, times = Spool(len(columns)), Growing()
     marked = next((i for i, n in enumerate(table.columns) if n.startswith("Marker")), None)
-    marks: list[tuple[float, int]] = []
+    found: list[tuple[float, int]] = []
     for block in table.blocks(account):
         at_s = numbers(table, block, [0])[:, 0]
         empty = np.flatnonzero(np.isnan(at_s))
@@ -107,12 +103,11 @@ def _read_rows(
         samples.append(numbers(table, block, columns))
         times.append(at_s)
         if marked is not None:
-            codes = np.nan_to_num(numbers(table, block, [marked])[:, 0])
-            marks += [(float(at_s[i]), int(codes[i])) for i in np.flatnonzero(codes)]
+            found += [(float(at_s[row]), code) for row, code in marks(table, block, marked)]
     for i, name in enumerate(table.columns):
         if i not in (0, marked, *columns):
             account.leave_out(f"column {name}", "not used")
-    return samples, times.all(), marks
+    return samples, times.all(), found
 
 
 FORM = Form(read_muse_lsl, looks_like_muse_lsl)

@@ -6,6 +6,7 @@ columns, and at its end one or two times.
 
 from __future__ import annotations
 
+import codecs
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ from emodict_desk.importers.form import Form, Option, pairs
 from emodict_desk.importers.kinds import check_there, read_head, wrong_kind
 from emodict_desk.importers.order import Order, by_counter_or_arrivals
 from emodict_desk.importers.spool import Growing, Spool
-from emodict_desk.importers.text import Block, TextTable, not_utf8, numbers
+from emodict_desk.importers.text import Block, TextTable, marks, not_utf8, numbers
 from emodict_desk.recordings.account import Account
 
 _EXPECTED = "a text file of the OpenBCI GUI: lines that begin with %, then rows of numbers"
@@ -31,6 +32,7 @@ _MAGIC = b"%OpenBCI"
 _OTHER_COLUMNS = 4
 _MOST_COMMENTS, _MOST_LINE = 100, 1 << 16
 _MOST_CHANNELS = 64
+_RATE = re.compile(r"(\d{1,6}(?:\.\d{1,9})?) *(?:Hz)?", re.IGNORECASE)
 # Unix time of 2001 to 2286, in seconds and in milliseconds.
 _UNIX_S, _MS = (1e9, 1e10), 1e3
 _DAY_S = 86400.0
@@ -64,7 +66,7 @@ def read_openbci(
     """
     path = Path(source)
     check_there(path, _EXPECTED)
-    if not read_head(path).startswith(_MAGIC):
+    if not looks_like_openbci(path, read_head(path)):
         raise wrong_kind(path, _EXPECTED)
     layout = _layout(path)
     account = Account(f"OpenBCI GUI file {path.name}")
@@ -109,7 +111,7 @@ def read_openbci(
 
 def looks_like_openbci(path: Path, head: bytes) -> bool:
     """Its first words."""
-    return head.startswith(_MAGIC)
+    return head.removeprefix(codecs.BOM_UTF8).startswith(_MAGIC)
 
 
 @dataclass(frozen=True)
@@ -132,12 +134,12 @@ def _layout(path: Path) -> _Layout:
     comments, lines = _head_lines(path)
     parts = (line.lstrip("%").partition("=") for line in comments)
     said = {name.strip(): value.strip() for name, _, value in parts}
-    rate = re.match(r"\d+(\.\d+)?", said.get("Sample Rate", ""))
-    if not rate or not float(rate.group()) > 0:
+    rate = _RATE.fullmatch(said.get("Sample Rate", ""))
+    if not rate or not float(rate.group(1)) > 0:
         raise RecordingError(
             f"{path} names no sampling rate",
             expected="a line such as '%Sample Rate = 250 Hz'",
-            got=said.get("Sample Rate") or "none",
+            got=said.get("Sample Rate", "")[:40] or "none",
             fix="Write the line at its top",
         )
     has_header = bool(lines) and not re.match(r"\s*-?\d", lines[0])
@@ -160,7 +162,7 @@ def _layout(path: Path) -> _Layout:
     clock = next((i for i in range(len(cells) - 1, channels, -1) if clock_time(cells[i])), None)
     return _Layout(
         table=TextTable(path, ",", tuple(names), tuple(comments), len(comments), has_header),
-        rate_hz=float(rate.group()),
+        rate_hz=float(rate.group(1)),
         channels=channels,
         device=said.get("Board", "").removeprefix("OpenBCI_GUI$") or "OpenBCI",
         unix=unix,
@@ -210,17 +212,32 @@ def _is_positive(text: str) -> bool:
 def _column_of(layout: _Layout, pin: str) -> int:
     """`A5`, or a name of the header -> its column."""
     names = [name.lower() for name in layout.table.columns]
-    if pin.lower() in names and layout.table.has_header:
+    has_header = layout.table.has_header
+    if pin.lower() in names and has_header:
         return names.index(pin.lower())
-    behind = len(names) - layout.channels - 1
-    first = layout.channels + 1 + (_BEFORE_ANALOGUE if behind > _BEFORE_ANALOGUE else 0)
-    if pin.upper() not in _PINS or first + len(_PINS) > len(names):
-        known = ", ".join(layout.table.columns) if layout.table.has_header else ""
+    analogue = _analogue_by_name(names) if has_header else _analogue_by_place(layout)
+    if pin.upper() not in _PINS or not analogue:
+        pins = ", ".join(_PINS) if analogue else ""
+        known = ", ".join(layout.table.columns) if has_header else ""
         raise RecordingError(
             f"--sensor {pin}=...: {layout.table.path} has no such pin",
-            expected=", ".join(_PINS) + (f", or {known}" if known else ""),
+            expected=", or ".join(filter(None, (pins, known))) or "no --sensor",
         )
-    return first + _PINS.index(pin.upper())
+    return analogue[_PINS.index(pin.upper())]
+
+
+def _analogue_by_name(names: Sequence[str]) -> list[int]:
+    """The columns of the pins by the header, which names them; a Ganglion has none."""
+    wanted = [f"analog channel {i}" for i in range(len(_PINS))]
+    return [names.index(name) for name in wanted] if {*wanted} <= {*names} else []
+
+
+def _analogue_by_place(layout: _Layout) -> list[int]:
+    """The columns of the pins where no header names them: behind the others, or acceleration's."""
+    count = len(layout.table.columns)
+    behind = count - layout.channels - 1
+    first = layout.channels + 1 + (_BEFORE_ANALOGUE if behind > _BEFORE_ANALOGUE else 0)
+    return [*range(first, first + len(_PINS))] if first + len(_PINS) <= count else []
 
 
 def _head_lines(path: Path) -> tuple[list[str], list[str]]:
@@ -264,23 +281,21 @@ class _Rows:
 def _read_rows(layout: _Layout, pins: Sequence[_Pin], account: Account) -> _Rows:
     table, columns = layout.table, list(range(1, 1 + layout.channels))
     samples, index, times_s = Spool(layout.channels), Growing(), Growing()
-    marks: list[tuple[int, int]] = []
+    marked: list[tuple[int, int]] = []
     aux = {pin.modality: Spool(1) for pin in pins}
     for block in table.blocks(account):
         block = _without_zeros(block, layout, account)
         if not len(block):
             continue
         if layout.marker is not None:
-            codes = np.nan_to_num(numbers(table, block, [layout.marker])[:, 0])
-            marks += [
-                (len(samples) + int(i), int(codes[i])) for i in np.flatnonzero(np.abs(codes) >= 1)
-            ]
+            found = marks(table, block, layout.marker)
+            marked += [(len(samples) + row, code) for row, code in found]
         samples.append(numbers(table, block, columns))
         for pin in pins:
             aux[pin.modality].append(numbers(table, block, [pin.column]) * pin.factor)
         index.append(numbers(table, block, [0])[:, 0])
         times_s.append(_times_s(layout, block))
-    return _Rows(samples, index.all(), times_s.all(), marks, aux)
+    return _Rows(samples, index.all(), times_s.all(), marked, aux)
 
 
 def _without_zeros(block: Block, layout: _Layout, account: Account) -> Block:

@@ -34,6 +34,8 @@ _CLOCK_SET_S = 0.5
 _LOST_SHARE = 0.03
 # Behind a stall samples come late; within so long after it they are on time again.
 LOOK_AHEAD_S = 10.0
+# More rows than this of one time are not a burst.
+_LARGEST_BURST = 256
 # Floats hold whole numbers up to here.
 _LARGEST_COUNT = float(1 << 53)
 
@@ -133,15 +135,18 @@ def by_time(times_s: Float64Array, values: Rows, *, in_bursts: bool = False) -> 
     """Rows by their time: sorted where that makes their steps even, and each of them once.
 
     Args:
-        in_bursts: the times are of arrival, and may be the same for several samples.
+        in_bursts: the times are of arrival, and may be the same for several samples. A burst of
+            the usual size that stands twice in a row counts once, unless its rows are alike.
 
     None where the times run back and sorting does not make them even: they jitter, or the clock
     was set.
     """
     behind = _behind(times_s, in_bursts=in_bursts)
-    if not behind.any():
-        return Order()
     again = _again(times_s, values, behind)
+    if in_bursts:
+        again |= _burst_again(times_s, values)
+    if not (behind | again).any():
+        return Order()
     rows = np.flatnonzero(~again)
     twice, late = int(np.count_nonzero(again)), int(np.count_nonzero(behind & ~again))
     if not late:
@@ -152,6 +157,18 @@ def by_time(times_s: Float64Array, values: Rows, *, in_bursts: bool = False) -> 
     if not (steady and growing(times_s[order]).all()):
         return None
     return Order(order, twice, late)
+
+
+def by_time_or_as_they_stand(
+    times_s: Float64Array, values: Rows, of: str, account: Account, *, in_bursts: bool
+) -> Order:
+    """Rows by their time, each once; as they stand where it runs back; all is said."""
+    order = by_time(times_s, values, in_bursts=in_bursts)
+    if order is None:
+        account.note(f"{of}: its times run back: rows are taken as they stand")
+        return Order()
+    order.say(f"{of}: ", "the times", account)
+    return order
 
 
 def by_counter_or_arrivals(
@@ -247,6 +264,38 @@ def _again(times_s: Float64Array, values: Rows, behind: NDArray[np.bool_]) -> ND
     for key, at in zip(keys, looked_at, strict=True):
         again[at] = behind[at] and key in seen
         seen.add(key)
+    return again
+
+
+def _burst_again(times_s: Float64Array, values: Rows) -> NDArray[np.bool_]:
+    """(rows,) True for those of a burst that stood directly before, at the same time.
+
+    Only of bursts of the usual size: a few rows of one channel may be alike by chance.
+    """
+    again = np.zeros(len(times_s), dtype=bool)
+    edges = np.array([0, *(np.flatnonzero(np.diff(times_s)) + 1), len(times_s)])
+    usual = int(np.bincount(np.diff(edges)).argmax())
+    if not 1 < usual <= _LARGEST_BURST:
+        return again
+    for first in np.flatnonzero(np.diff(edges) >= 2 * usual):
+        start, stop = edges[first], edges[first + 1]
+        contents = np.asarray(values.take(np.arange(start, stop), axis=0))
+        again[start:stop] = _blocks_again([row.tobytes() for row in contents], usual)
+    return again
+
+
+def _blocks_again(rows: list[bytes], size: int) -> NDArray[np.bool_]:
+    """(rows,) True for a block of them that stands directly behind the same block.
+
+    A block most of whose rows are alike tells nothing.
+    """
+    again = np.zeros(len(rows), dtype=bool)
+    at = size
+    while at + size <= len(rows):
+        block = rows[at - size : at]
+        same = block == rows[at : at + size] and 2 * len(set(block)) > size
+        again[at : at + size] |= same
+        at += size if same else 1
     return again
 
 

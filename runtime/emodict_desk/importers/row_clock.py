@@ -37,7 +37,11 @@ _TICK_WORDS = {
     "second": "s",
     "seconds": "s",
     "msec": "ms",
+    "msecs": "ms",
     "milliseconds": "ms",
+    "usec": "us",
+    "usecs": "us",
+    "microseconds": "us",
     "µs": "us",
     "μs": "us",
 }
@@ -52,6 +56,12 @@ _SUMMER_TIME = (
     "or count the rows with --rate HZ; "
     "sorted, two hours would be mixed"
 )
+
+
+def ticks_in_a_second(unit: str) -> float | None:
+    """How many of that unit of time are a second; None for what is not one."""
+    word = unit.strip().lower().replace("_", "")
+    return _TICKS.get(_TICK_WORDS.get(word, word))
 
 
 class Ticks:

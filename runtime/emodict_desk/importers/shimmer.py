@@ -23,9 +23,10 @@ from emodict_desk.importers.clock import parse_time, utc_text
 from emodict_desk.importers.conductance import in_microsiemens
 from emodict_desk.importers.form import Form
 from emodict_desk.importers.kinds import check_there, read_head, wrong_kind
+from emodict_desk.importers.row_clock import ticks_in_a_second
 from emodict_desk.importers.spool import Growing, Spool
 from emodict_desk.importers.text import Block, TextTable, numbers
-from emodict_desk.importers.timed import in_order, signal_by_times
+from emodict_desk.importers.timed import in_order, signal_by_times, times_cannot_be_sorted
 from emodict_desk.recordings.account import Account
 from emodict_desk.recordings.rate import usual_rate_hz
 
@@ -39,11 +40,12 @@ _FORM_ENDING = re.compile(r"_(raw|cal|uncal)$", re.IGNORECASE)
 _NUMBER = re.compile(r"[-+]?\d*\.?\d+([eE][-+]?\d+)?|NaN", re.IGNORECASE)
 # Of a signal, and no signal: `GSR_Range`, `PPGtoHR`, `IBI_PPG`.
 _NO_SIGNAL = re.compile(r"range|quality|hr(_|$)|heart|ibi|rate", re.IGNORECASE)
-_MS = 1e3
 # Unix time of 1973 and later, in s.
 _UNIX_S = 1e8
 # A Shimmer samples at whole parts of its crystal's rate.
 _CRYSTAL_HZ = 32768.0
+# A RAW clock has two bytes of its ticks, or three: it turns there.
+_TWO_BYTES, _THREE_BYTES = 1 << 16, 1 << 24
 
 
 def read_shimmer(
@@ -52,10 +54,12 @@ def read_shimmer(
     """Read the CSV of a Shimmer3 GSR+, as ConsensysPRO exports it.
 
     Skin conductance becomes gsr in uS (from the resistance where that alone is there), PPG ppg.
-    Calibrated columns (CAL) alone are taken. Lost packets are gaps, by the device's times.
+    Calibrated columns (CAL) alone are taken; for the times RAW ticks of the crystal, too, where
+    there is nothing else. Lost packets are gaps, by the device's times.
 
     Raises:
-        RecordingError: no CSV of a Shimmer, no column of use, or a row that cannot be read.
+        RecordingError: no CSV of a Shimmer, no column of use, a clock in an unknown unit, or a row
+            that cannot be read.
     """
     path = Path(source)
     check_there(path, _EXPECTED)
@@ -86,6 +90,12 @@ class _Column:
     at: int
     name: str
     unit: str
+
+    @property
+    def is_ticks(self) -> bool:
+        """Is it a clock that counts the crystal?"""
+        name = self.name.lower()
+        return name.endswith("timestamp_raw") and "system" not in name
 
     @property
     def is_calibrated(self) -> bool:
@@ -147,17 +157,18 @@ def _moment(cell: str) -> datetime.datetime | None:
 
 
 class _Clock:
-    """The times of the rows: Unix or other ms, or written out in the computer's local time."""
+    """The times of the rows: Unix or others, ticks, or written out in the computer's local time."""
 
     def __init__(self, column: _Column, table: TextTable) -> None:
         self._column, self._table = column, table
         self._first: float | datetime.datetime | None = None
+        self._ticks = _Ticks()
 
     def times_s(self, block: Block) -> Float64Array:
         """(rows,) s after the first row of all."""
         at = self._column.at
         if _moment(block.rows[0][at]) is None:
-            values = numbers(self._table, block, [at])[:, 0] / _MS
+            values = self._seconds(numbers(self._table, block, [at])[:, 0])
             self._first = float(values[0]) if self._first is None else self._first
             return np.asarray(values - float(self._first))  # type: ignore[arg-type]
         moments = [_moment(row[at]) for row in block.rows]
@@ -168,6 +179,24 @@ class _Clock:
             [np.nan if m is None else (m - self._first).total_seconds() for m in moments]
         )
 
+    def _seconds(self, values: Float64Array) -> Float64Array:
+        """(rows,) in the unit of the column -> in s.
+
+        Raises:
+            RecordingError: it has another unit than those of time.
+        """
+        if self._column.is_ticks:
+            return self._ticks.unwrapped(values) / _CRYSTAL_HZ
+        per_second = ticks_in_a_second(self._column.unit)
+        if per_second is None:
+            raise RecordingError(
+                f"{self._table.path}: the clock {self._column.name} has an unknown unit",
+                expected="s, ms or us in the line of units",
+                got=repr(self._column.unit),
+                fix="Export it again with Timestamp_Unix_CAL",
+            )
+        return values / per_second
+
     @property
     def start_time(self) -> str:
         if isinstance(self._first, datetime.datetime):
@@ -175,11 +204,43 @@ class _Clock:
         return (utc_text(self._first) or "") if self._first and self._first > _UNIX_S else ""
 
 
+class _Ticks:
+    """A counter of the crystal that turns; its rows are never late, so a step back is a turn."""
+
+    def __init__(self) -> None:
+        self._last, self._added, self._turn = 0.0, 0.0, _TWO_BYTES
+
+    def unwrapped(self, ticks: Float64Array) -> Float64Array:
+        """(rows,) as if it had no end; rows come block by block."""
+        if ticks.max() >= _TWO_BYTES:
+            self._turn = _THREE_BYTES
+        turns = np.cumsum(np.diff(ticks, prepend=self._last) < -self._turn / 2)
+        whole = ticks + self._added + turns * self._turn
+        self._last, self._added = float(ticks[-1]), self._added + float(turns[-1]) * self._turn
+        return np.asarray(whole)
+
+
+def _clock(layout: _Layout) -> _Column:
+    """The device's own Unix time first, the computer's last; ticks where there is nothing else.
+
+    Raises:
+        RecordingError: only a clock that was not calibrated, and does not count ticks.
+    """
+    clocks = [c for c in layout.columns if "timestamp" in c.name.lower()]
+    usable = [c for c in clocks if c.is_calibrated] or [c for c in clocks if c.is_ticks]
+    if not usable:
+        raise RecordingError(
+            f"{layout.table.path} holds no calibrated clock",
+            expected="a column such as Timestamp_Unix_CAL",
+            got=", ".join(column.name for column in clocks),
+            fix="Export it again with calibrated data",
+        )
+    return min(usable, key=lambda c: ["system" in c.name.lower(), "unix" not in c.name.lower()])
+
+
 def _choose(layout: _Layout, account: Account) -> tuple[_Clock, dict[str, _Column]]:
     """The column of times, and that of each modality; the others are named."""
-    clocks = [column for column in layout.columns if "timestamp" in column.name.lower()]
-    # The device's own Unix time first, the computer's last.
-    clock = min(clocks, key=lambda c: ["system" in c.name.lower(), "unix" not in c.name.lower()])
+    clock = _clock(layout)
     usable = [column for column in layout.columns if column.is_calibrated]
     skin = [column for column in usable if column.is_of("gsr|skin_(cond|res)")]
     skin.sort(key=lambda column: "ohm" in column.unit.lower())
@@ -231,11 +292,7 @@ def _signal(
 ) -> Signal:
     ordered = in_order(times_s, samples, modality, account)
     if ordered is None:
-        raise RecordingError(
-            f"{path}: its times run back, and cannot be put in order",
-            expected="times that grow from row to row",
-            fix="Cut the file where the clock was set, and import the parts",
-        )
+        raise times_cannot_be_sorted(path, times_s)
     measured = usual_rate_hz(ordered[0])
     nominal = _CRYSTAL_HZ / max(1, round(_CRYSTAL_HZ / measured)) if measured else None
     unit = "uS" if modality == "gsr" else "a.u."

@@ -22,6 +22,8 @@ from emodict_desk.recordings.account import Account
 
 BLOCK_ROWS = 8192
 DELIMITERS = (",", ";", "\t")
+# Whole numbers are exact in floats up to here.
+_LARGEST_CODE = 1 << 53
 # What stands for a missing value in the tables of other programs; none of them is a number.
 _MISSING = {"", "nan", "na", "n/a", "null", "none", "-"}
 # So many times the cells of the header, and the decimals have commas too.
@@ -214,6 +216,24 @@ def numbers(table: TextTable, block: Block, columns: Sequence[int]) -> NDArray[n
         if len(infinite):
             raise _not_a_number(table, cells[infinite[0]], block.lines[infinite[0]], column)
     return out
+
+
+def marks(table: TextTable, block: Block, column: int) -> list[tuple[int, int]]:
+    """(row of the block, code) where a column of markers is not empty and not 0.
+
+    Raises:
+        RecordingError: a cell is not a number, or too large for a code; its line is named.
+    """
+    codes = np.nan_to_num(numbers(table, block, [column])[:, 0])
+    found = np.flatnonzero(np.abs(codes) >= 1)
+    for row in found[np.abs(codes[found]) > _LARGEST_CODE]:
+        raise RecordingError(
+            f"{table.path}, line {block.lines[row]}: the marker is too large",
+            expected=f"a whole number up to {_LARGEST_CODE}",
+            got=repr(block.rows[row][column].strip()[:40]),
+            fix="Correct the cell, or export the file again",
+        )
+    return [(row, int(codes[row])) for row in found.tolist()]
 
 
 def _number(table: TextTable, cell: str, line: int, column: int) -> float:

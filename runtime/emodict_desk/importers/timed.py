@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -59,6 +60,9 @@ def signal_by_times(
         )
     if nominal_hz is None:
         times_s = unrounded(times_s, rate_hz)
+    # The line through jittering times may begin before them: by our rounding nothing was taken
+    # before the recording began, where a sample would be lost.
+    times_s = times_s - min(0.0, float(times_s[0]))
     start_s, timestamps_s = start_and_times(times_s, rate_hz)
     return Signal(modality, rate_hz, unit, tuple(names), samples, reference, start_s, timestamps_s)
 
@@ -88,3 +92,14 @@ def in_order(
         return None
     order.say(f"{of}: ", "the times", account)
     return order.of(times_s), order.of(samples)
+
+
+def times_cannot_be_sorted(path: Path, times_s: Float64Array) -> RecordingError:
+    """The error for times that `in_order` gives up, with their longest step back."""
+    at = int(np.diff(times_s).argmin())
+    return RecordingError(
+        f"{path}: its times run back, and cannot be put in order",
+        expected="times that grow from row to row",
+        got=f"{times_s[at]:.10g} s, then {times_s[at + 1]:.10g} s",
+        fix="Cut the file where the clock was set or started again, and import the parts",
+    )

@@ -105,6 +105,7 @@ def _files(folder: Path) -> tuple[Path, Path]:
     found = sorted(folder.glob("*.pkl"))
     if len(found) != 1 or not (quest := found[0].with_name(f"{found[0].stem}_quest.csv")).is_file():
         raise wrong_kind(folder, _EXPECTED)
+    check_there(found[0], _EXPECTED)
     return found[0], quest
 
 

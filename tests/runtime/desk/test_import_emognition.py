@@ -63,13 +63,34 @@ def test_samples_of_all_files_stand_where_they_were_taken_and_pauses_are_gaps(
     assert (gaps.sum(), round((np.diff(sequence)[gaps] - 1).sum() / rate_hz)) == (2, 8)
 
 
+def test_bursts_that_stand_twice_count_once_even_without_contact(person: Path) -> None:
+    band = json.loads((person / "22_AWE_STIMULUS_MUSE.json").read_text())
+    numbers = band["RAW_TP9"]
+    assert len(numbers) > len(set(numbers))
+    edit(person / "22_AWE_STIMULUS_MUSE.json", HeadBandOn=[0.0] * len(numbers))
+    recording = read_emognition(person)
+    assert recording.signals["eeg"].sample_count == 8 * made_up.PHASE_S * 256
+    assert "samples came twice (by the times)" in recording.attributes["notes"]
+
+
+def test_times_that_run_back_are_said(person: Path) -> None:
+    path = person / "22_AWE_STIMULUS_EMPATICA.json"
+    pairs = json.loads(path.read_text())["EDA"]
+    edit(
+        path, EDA=[*pairs[:20], *pairs[30:], *[[pairs[9][0], -value] for _, value in pairs[20:30]]]
+    )
+    notes = read_emognition(person).attributes["notes"]
+    assert "gsr: its times run back: rows are taken as they stand" in notes
+
+
 def test_what_the_band_measures_without_contact_is_missing(person: Path) -> None:
     path = person / "22_AWE_STIMULUS_MUSE.json"
     rows = len(json.loads(path.read_text())["TimeStamp"])
     edit(path, HSI_AF7=[4.0] * rows, HeadBandOn=[0.0] * 256 + [1.0] * (rows - 256))
     samples = read_emognition(person).signals["eeg"].read(0, 10**6)
-    assert np.isnan(samples[:, 1]).sum() == rows
-    assert np.isnan(samples[:, 0]).sum() == 256
+    once = round(made_up.PHASE_S * 256)
+    assert np.isnan(samples[:, 1]).sum() == once
+    assert 200 < np.isnan(samples[:, 0]).sum() <= 256
 
 
 def test_a_device_that_is_not_there_is_named_and_the_rest_is_read(person: Path) -> None:
@@ -119,6 +140,10 @@ def test_what_is_not_as_published_is_refused_with_its_file(
 def test_a_file_that_is_not_json_and_a_folder_without_answers_are_refused(person: Path) -> None:
     (person / "22_AWE_STIMULUS_MUSE.json").write_text("{")
     with pytest.raises(RecordingError, match="is not what Emognition publishes"):
+        read_emognition(person)
+    (person / "22_AWE_STIMULUS_MUSE.json").unlink()
+    (person / "22_AWE_STIMULUS_MUSE.json").mkdir()
+    with pytest.raises(RecordingError, match=r"22_AWE_STIMULUS_MUSE\.json is a folder"):
         read_emognition(person)
     (person / "22_QUESTIONNAIRES.json").unlink()
     with pytest.raises(RecordingError, match=r"ID_QUESTIONNAIRES\.json"):

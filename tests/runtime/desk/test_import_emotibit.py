@@ -113,6 +113,42 @@ def test_lost_packets_are_gaps(tmp_path: Path) -> None:
     assert "gsr: 60 samples lost, by the times" in recording.attributes["notes"]
 
 
+def test_packets_that_stand_twice_count_once_and_late_ones_are_put_back(tmp_path: Path) -> None:
+    def disordered(lines: list[str]) -> list[str]:
+        light = [i for i, line in enumerate(lines) if ",PI," in line]
+        first, second = light[4], light[5]
+        lines[first], lines[second] = lines[second], lines[first]
+        return [line for i, line in enumerate(lines) for line in [line] * (2 if i > 400 else 1)]
+
+    path = emotibit_file(tmp_path / "a.csv", change=disordered)
+    recording = read_emotibit(path)
+    gsr, ppg = recording.signals["gsr"], recording.signals["ppg"]
+    np.testing.assert_array_equal(ppg.samples[:, 0], [infrared(n) for n in range(750)])
+    np.testing.assert_array_equal(gsr.samples[:, 0], np.float32([eda_us(n) for n in range(450)]))
+    assert (ppg.timestamps_s, gsr.timestamps_s) == (None, None)
+    said = [line.split(",") for line in path.read_text().splitlines()]
+    numbers = [cells[1] for cells in said if cells[3] == "PI"]
+    notes = recording.attributes["notes"]
+    assert f"ppg: {5 * (len(numbers) - 150)} samples came twice (by the times)" in notes
+    assert "ppg: 5 samples came late, by the times: put back in order" in notes
+
+
+@pytest.mark.parametrize("back_ms", [15_000, 25_000])
+def test_a_clock_that_runs_back_is_refused_with_where_to_cut(tmp_path: Path, back_ms: int) -> None:
+    def set_back(lines: list[str]) -> list[str]:
+        cells = [line.split(",", 1) for line in lines]
+        late = [at_s for at_s, _ in cells if float(at_s) > FIRST_MS + 20_000]
+        return [f"{float(at_s) - back_ms * (at_s in late):.3f},{rest}" for at_s, rest in cells]
+
+    path = emotibit_file(tmp_path / "a.csv", change=set_back)
+    # EDA's packet that ends with value 299 is the last before.
+    said = (
+        rf"its times run back.*59\.933\d* s, then {60.133 - back_ms / 1000:.3f}\d* s.*Cut the file"
+    )
+    with pytest.raises(RecordingError, match=said):
+        read_emotibit(path)
+
+
 def test_packets_without_values_and_notes_with_commas_are_packets(tmp_path: Path) -> None:
     def more(lines: list[str]) -> list[str]:
         return ["39000.0,0,0,HE,1,100", *lines, "45000.0,9,1,UN,1,100,eyes closed, and quiet"]
@@ -131,6 +167,37 @@ def test_damaged_packets_are_left_out_and_counted(tmp_path: Path) -> None:
     recording = read_emotibit(emotibit_file(tmp_path / "a.csv", change=damaged))
     assert "2 packets (damaged, the first in line 21)" in recording.attributes["left_out"]
     assert recording.signals["gsr"].sample_count == 450
+
+
+def test_a_spoilt_byte_costs_its_packet_alone(tmp_path: Path) -> None:
+    path = emotibit_file(tmp_path / "a.csv")
+    lines = path.read_bytes().split(b"\n")
+    at = next(i for i, line in enumerate(lines) if b",PI," in line and i > 100)
+    lines[at] = lines[at][:-1] + b"\xff"
+    path.write_bytes(b"\n".join(lines))
+    recording = read_emotibit(path)
+    assert f"1 packet (damaged, the first in line {at + 1})" in recording.attributes["left_out"]
+    assert "ppg: 5 samples lost, by the times" in recording.attributes["notes"]
+
+
+@pytest.mark.parametrize("time_ms", ["1e20", "-1e300", "nan"])
+def test_a_time_that_its_clock_cannot_have_is_damage(tmp_path: Path, time_ms: str) -> None:
+    def changed(lines: list[str]) -> list[str]:
+        return [
+            line.replace(line.split(",")[0], time_ms) if ",TL," in line else line for line in lines
+        ]
+
+    recording = read_emotibit(emotibit_file(tmp_path / "a.csv", change=changed))
+    assert recording.start_time == ""
+    assert "1 packet (damaged" in recording.attributes["left_out"]
+
+
+def test_a_local_time_beyond_all_years_is_none(tmp_path: Path) -> None:
+    def changed(lines: list[str]) -> list[str]:
+        said = "1.0,0,1,TL,1,100,9999-12-31_23-59-59-000000"
+        return [said, *(line for line in lines if ",TL," not in line)]
+
+    assert read_emotibit(emotibit_file(tmp_path / "a.csv", change=changed)).start_time == ""
 
 
 def test_the_files_of_the_data_parser_are_one_recording(tmp_path: Path) -> None:

@@ -81,6 +81,25 @@ def test_the_wristband_with_more_samples_is_taken_and_that_is_said(tmp_path: Pat
     assert "E4_BVP.csv is of 2 wristbands" in recording.attributes["notes"]
 
 
+def test_rows_that_stand_twice_count_once_and_late_ones_are_put_back(tmp_path: Path) -> None:
+    wrist = write_kemocon(tmp_path)
+    head, *rows = (wrist / "E4_BVP.csv").read_text().splitlines()
+    twice = [row for i, row in enumerate(rows) for row in [row] * (2 if i % 10 == 0 else 1)]
+    twice[4], twice[6] = twice[6], twice[4]
+    (wrist / "E4_BVP.csv").write_text("\n".join([head, *twice]) + "\n")
+    recording = read_kemocon(wrist)
+    ppg = recording.signals["ppg"]
+    n = np.arange(SECONDS * 64)
+    # Two decimals in the file.
+    np.testing.assert_allclose(ppg.read(0, len(twice))[:, 0], 2 + n / 100, atol=0.006)
+    assert (ppg.start_s, ppg.sequence, ppg.timestamps_s) == (0, None, None)
+    assert "ppg: 256 samples came twice (by the times)" in recording.attributes["notes"]
+    set_back = [head, *rows[1000:2000], *rows[:500]]
+    (wrist / "E4_BVP.csv").write_text("\n".join(set_back) + "\n")
+    with pytest.raises(RecordingError, match=r"E4_BVP\.csv: its times run back"):
+        read_kemocon(wrist)
+
+
 def test_what_lies_beside_must_be_there_and_know_the_person(tmp_path: Path) -> None:
     wrist = write_kemocon(tmp_path)
     subjects = tmp_path / "metadata" / "subjects.csv"

@@ -119,18 +119,82 @@ def test_fif_keeps_places_bad_channels_and_the_time_of_a_cut_recording(tmp_path:
     assert "Somebody" not in str(recording)
 
 
-def test_eeglab_gives_its_channels_and_events(tmp_path: Path) -> None:
+@pytest.mark.parametrize("dated", [True, False])
+def test_triggers_and_annotations_are_events_from_the_first_sample_on(
+    tmp_path: Path, dated: bool
+) -> None:
+    package = mne()
+    info = package.create_info(["Fz", "STI"], RATE_HZ, ["eeg", "stim"])
+    samples = np.zeros((2, 2500))
+    # On from the start, to another code without 0 between, off, and on again.
+    for start, stop, code in ((0, 500, 9), (500, 600, 5), (600, 700, 3), (1500, 1510, 7)):
+        samples[1, start:stop] = code
+    raw = package.io.RawArray(samples, info, first_samp=500, verbose="ERROR")
+    if dated:
+        raw.set_meas_date(datetime.datetime(2024, 5, 1, 9, 30, tzinfo=datetime.timezone.utc))
+    # 6 s is sample 1500, whose code an annotation has, too.
+    raw.set_annotations(package.Annotations([4.0, 6.0], [0.5, 0.0], ["BAD_blink", "7"]))
+    raw.save(tmp_path / "a_raw.fif", verbose="ERROR")
+    events = read_mne(tmp_path / "a_raw.fif").events
+    assert [(round(e.onset_s, 6), e.code, e.description) for e in events] == [
+        (2.0, 5, "trigger of STI"),
+        (2.4, 3, "trigger of STI"),
+        (4.0, 0, "BAD_blink"),
+        (6.0, 7, "7"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "DataFile=../out/a.eeg", "DataFile = ../out/a.eeg", "datafile=../out/a.eeg",
+        "DataFile: ../out/a.eeg", "there=../out\nDataFile=%(there)s", "MARKERFILE : /a.vmrk",
+    ],
+)  # fmt: skip
+def test_a_header_that_leads_out_of_its_folder_is_refused(tmp_path: Path, line: str) -> None:
     mne()
-    values = RNG.normal(0, 30, (2, 1000)).astype(np.float32)
+    brainvision(tmp_path)
+    path = tmp_path / "a.vhdr"
+    key = "MarkerFile" if line.startswith("M") else "DataFile"
+    header = path.read_text(encoding="utf-8")
+    path.write_text(header.replace(f"{key}=a.{'vmrk' if key[0] == 'M' else 'eeg'}", line), "utf-8")
+    with pytest.raises(RecordingError, match="samples or markers are not beside it"):
+        read_mne(path)
+
+
+def eeglab(path: Path, data: Any) -> Path:
+    """A .set of two channels, whose samples are `data` or in the file of that name."""
     labels = np.array([("Cz",), ("O1",)], dtype=[("labels", "O")])
     events = np.array([("S1", 251.0)], dtype=[("type", "O"), ("latency", "O")])
     eeg = {
-        "data": values, "srate": RATE_HZ, "nbchan": 2, "pnts": 1000, "trials": 1, "xmin": 0.0,
+        "data": data, "srate": RATE_HZ, "nbchan": 2, "pnts": 1000, "trials": 1, "xmin": 0.0,
         "chanlocs": labels, "event": events, "setname": "a", "epoch": [], "icawinv": [],
         "icasphere": [], "icaweights": [], "ref": "common",
     }  # fmt: skip
-    savemat(tmp_path / "a.set", {"EEG": eeg})
-    recording = read_mne(tmp_path / "a.set")
+    savemat(path, {"EEG": eeg})
+    return path
+
+
+def test_samples_of_eeglab_are_read_from_its_own_folder_alone(tmp_path: Path) -> None:
+    mne()
+    values = RNG.normal(0, 30, (2, 1000)).astype(np.float32)
+    for folder in ("in", "out"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / f"{folder}.fdt").write_bytes(values.T.tobytes())
+    signal = read_mne(eeglab(tmp_path / "in" / "a.set", "in.fdt")).signals["eeg"]
+    np.testing.assert_allclose(signal.samples[:], values.T, rtol=2**-22)
+    # A folder that is reached by a link is its own.
+    (tmp_path / "linked").symlink_to(tmp_path / "in")
+    assert read_mne(tmp_path / "linked" / "a.set").signals["eeg"].sample_count == 1000
+    for name in ("../out/out.fdt", str(tmp_path / "out" / "out.fdt")):
+        with pytest.raises(RecordingError, match=r"not beside it.*out\.fdt"):
+            read_mne(eeglab(tmp_path / "in" / "b.set", name))
+
+
+def test_eeglab_gives_its_channels_and_events(tmp_path: Path) -> None:
+    mne()
+    values = RNG.normal(0, 30, (2, 1000)).astype(np.float32)
+    recording = read_mne(eeglab(tmp_path / "a.set", values))
     signal = recording.signals["eeg"]
     assert (signal.channel_names, signal.rate_hz) == (("Cz", "O1"), RATE_HZ)
     np.testing.assert_allclose(signal.samples[:], values.T, rtol=2**-22)

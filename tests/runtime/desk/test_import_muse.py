@@ -60,6 +60,23 @@ def muse_file(
     return values
 
 
+@pytest.mark.parametrize("worn", [0, 1])
+def test_packets_that_stand_twice_count_once_even_without_contact(
+    tmp_path: Path, worn: int
+) -> None:
+    values = muse_file(tmp_path / "a.csv", blinks=(), on=lambda s: worn)
+    header, connected, *rows = (tmp_path / "a.csv").read_text().splitlines()
+    # Each tenth packet of twelve rows; the last one is shorter, and stands once.
+    packets = [rows[first : first + 12] for first in range(0, len(rows), 12)]
+    twice = [row for i, of in enumerate(packets) for row in of * (2 if i % 10 == 5 else 1)]
+    write(tmp_path / "b.csv", "\n".join([header, connected, *twice]) + "\n")
+    recording = read_muse(tmp_path / "b.csv")
+    eeg = recording.signals["eeg"]
+    assert (eeg.sample_count, eeg.sequence) == (len(values), None)
+    assert "eeg: 204 samples came twice (by the times)" in recording.attributes["notes"]
+    assert np.isnan(eeg.samples[:]).all() == (worn == 0)
+
+
 def test_muse_raw_columns_become_eeg_and_elements_events(tmp_path: Path) -> None:
     values = muse_file(tmp_path / "a.csv")
     recording = read_muse(tmp_path / "a.csv")

@@ -53,6 +53,17 @@ def test_eeg_in_microvolts_stands_on_the_even_clock_though_its_times_are_rounded
     assert kind_of(tmp_path / "a.csv") == "muse-lsl"
 
 
+def test_no_sample_comes_before_the_recording_begins(tmp_path: Path) -> None:
+    # Rounded to ms the first time is later than the line through all of them.
+    kept = np.r_[0:1200, 1212:3000]
+    muse_lsl_file(tmp_path / "a.csv", samples=kept.tolist())
+    eeg = read_muse_lsl(tmp_path / "a.csv").signals["eeg"]
+    assert eeg.timestamps_s is not None
+    assert eeg.timestamps_s[0] == 0.0
+    # Each stretch is as late as its earliest sample: half of the ms that times are rounded to.
+    np.testing.assert_allclose(eeg.timestamps_s, kept / 256, atol=1.1e-3)
+
+
 def test_lost_samples_are_gaps_and_the_rest_stays_at_its_rate(tmp_path: Path) -> None:
     kept = np.r_[0:1000, 1300:3000]
     muse_lsl_file(tmp_path / "a.csv", samples=kept.tolist())
@@ -91,6 +102,7 @@ def test_of_three_lights_the_infrared_one_is_the_pulse(tmp_path: Path) -> None:
         ("timestamps,TP9\n1533059192.5,1\nx,2\n", "line 3, column timestamps: not a number"),
         ("timestamps,TP9\n1533059192.5,1\n,2\n", "line 3: no time"),
         ("timestamps,TP9\n3,1\n2,5\n9,7\n4,7\n", "its times run back"),
+        ("timestamps,TP9,Marker0\n3,1,0\n4,1,1e300\n", "line 3: the marker is too large"),
         ("time,PPG\n0,1\n", "cannot be read.*import csv"),
         ("timestamps,X,Y\n0,1,2\n", "cannot be read"),
     ],

@@ -12,6 +12,7 @@ import pytest
 from tests.runtime.desk.written import write
 
 from emodict.errors import RecordingError
+from emodict_desk.importers.kinds import kind_of
 from emodict_desk.importers.openbci import read_openbci
 
 RNG = np.random.default_rng(9)
@@ -223,6 +224,14 @@ def test_a_pin_of_version_6_is_its_analogue_channel_or_a_name_of_the_header(tmp_
         np.testing.assert_array_equal(ppg.samples[:, 0], times * np.arange(500))
 
 
+def test_a_header_without_analogue_channels_has_no_pins(tmp_path: Path) -> None:
+    # A Ganglion: Accel Channel 0 stands where a Cyton in the analogue mode has A5.
+    openbci_file(tmp_path / "a.txt", 6, channels=4, rate=200)
+    with pytest.raises(RecordingError, match=r"A5=\.\.\..*no such pin.*Accel Channel 0") as refused:
+        read_openbci(tmp_path / "a.txt", sensor=["A5=EDA"])
+    assert "A5, A6, A7" not in str(refused.value)
+
+
 @pytest.mark.parametrize(
     ("sensor", "said"),
     [
@@ -249,6 +258,14 @@ def test_a_pin_or_sensor_that_is_not_there_is_refused(
             "names no sampling rate.*got 0 Hz",
         ),
         (
+            f"%OpenBCI Raw EXG Data\n%Sample Rate = {'9' * 400} Hz\n0, 1, 2, 3\n",
+            r"names no sampling rate.*got 9{40}\.",
+        ),
+        (
+            "%OpenBCI Raw EXG Data\n%Sample Rate = 1e999 Hz\n0, 1, 2, 3\n",
+            "names no sampling rate.*got 1e999 Hz",
+        ),
+        (
             "%OpenBCI Raw EXG Data\n%Sample Rate = 250 Hz\n0, 1, 2\n",
             "its rows do not hold its channels",
         ),
@@ -263,6 +280,22 @@ def test_a_pin_or_sensor_that_is_not_there_is_refused(
 def test_what_cannot_be_read_is_refused(tmp_path: Path, text: str, said: str) -> None:
     with pytest.raises(RecordingError, match=said):
         read_openbci(write(tmp_path / "a.txt", text))
+
+
+def test_a_byte_order_mark_hides_nothing(tmp_path: Path) -> None:
+    openbci_file(tmp_path / "a.txt")
+    path = tmp_path / "b.txt"
+    path.write_bytes(b"\xef\xbb\xbf" + (tmp_path / "a.txt").read_bytes())
+    assert kind_of(path) == "openbci"
+    assert read_openbci(path).signals["eeg"].sample_count == 1000
+
+
+def test_a_marker_too_large_for_a_code_is_refused_by_its_line(tmp_path: Path) -> None:
+    openbci_file(tmp_path / "a.txt")
+    text = (tmp_path / "a.txt").read_text()
+    assert text.count(",2, ") == 1
+    with pytest.raises(RecordingError, match=r"line 46: the marker is too large.*'1e300'"):
+        read_openbci(write(tmp_path / "a.txt", text.replace(",2, ", ",1e300, ")))
 
 
 def test_a_bad_cell_is_named_by_its_line(tmp_path: Path) -> None:

@@ -271,6 +271,15 @@ def test_by_time_bursts_may_bear_one_time_and_only_what_runs_back_is_there_twice
     arrived_s = (rows // 12 + 1) * 12 / 256
     constant = np.zeros((len(rows), 1))
     assert by_time(arrived_s, constant, in_bursts=True) == Order()
+    doubled = np.concatenate([np.arange(24), np.arange(12, 3000)])
+    order = by_time((doubled // 12 + 1) * 12 / 256, samples(doubled), in_bursts=True)
+    assert order is not None
+    assert (order.twice, order.late) == (12, 0)
+    np.testing.assert_array_equal(order.of(doubled), np.arange(3000))
+    # One channel of whole numbers that flickers is not there twice, however large its bursts.
+    flicker, larger_s = samples(np.arange(3000) % 2), np.floor(np.arange(3000) / 12) // 1.5
+    assert by_time(larger_s, flicker, in_bursts=True) == Order()
+    assert by_time(larger_s, samples(np.arange(3000) % 3), in_bursts=True) == Order()
     again = np.concatenate([rows[:480], rows[240:480], rows[480:]])
     order = by_time((again // 12 + 1) * 12 / 256, samples(again), in_bursts=True)
     assert order is not None

@@ -116,7 +116,7 @@ def test_times_that_are_written_out_are_local(tmp_path: Path) -> None:
 
 def test_the_devices_own_unix_time_is_taken_of_several_clocks(tmp_path: Path) -> None:
     names = ("System_Timestamp", "GSR_Range", "GSR_Skin_Conductance", "Timestamp_Unix", "PPG_A13")
-    path = shimmer_file(tmp_path / "a.csv", names=names)
+    path = shimmer_file(tmp_path / "a.csv", names=names, units=("ms", "", "uS", "ms", "mV"))
     lines = path.read_text().splitlines()
     for n in range(1280):
         cells = lines[3 + n].split("\t")
@@ -127,6 +127,55 @@ def test_the_devices_own_unix_time_is_taken_of_several_clocks(tmp_path: Path) ->
     assert recording.start_time == "2019-05-15T16:00:53.250000Z"
     assert recording.signals["gsr"].timestamps_s is None
     assert "System_Timestamp_CAL (not used)" in recording.attributes["left_out"]
+
+
+def clock_file(path: Path, clocks: dict[str, tuple[str, list[float]]]) -> Path:
+    """A table of these clocks (name -> unit and times), and 2 uS throughout."""
+    names = [*clocks, "GSR_Skin_Conductance_CAL"]
+    lines = ['"sep=\\t"', "\t".join(f"S_1_{name}" for name in names) + "\t"]
+    lines += ["\t".join([*(unit for unit, _ in clocks.values()), "uS"]) + "\t"]
+    columns = [times for _, times in clocks.values()]
+    lines += ["\t".join([*map(repr, row), "2.0"]) + "\t" for row in zip(*columns, strict=True)]
+    return write(path, "\n".join(lines) + "\n")
+
+
+def seconds(count: int = 1280) -> list[float]:
+    return [n / RATE_HZ for n in range(count)]
+
+
+@pytest.mark.parametrize(
+    ("unit", "in_a_second"), [("s", 1), ("ms", 1e3), ("mSecs", 1e3), ("u_secs", 1e6)]
+)
+def test_the_unit_of_a_clock_is_that_of_its_line_of_units(
+    tmp_path: Path, unit: str, in_a_second: float
+) -> None:
+    times = [(1557936053.25 + at_s) * in_a_second for at_s in seconds()]
+    recording = read_shimmer(clock_file(tmp_path / "a.csv", {"Timestamp_Unix_CAL": (unit, times)}))
+    assert recording.start_time == "2019-05-15T16:00:53.250000Z"
+    gsr = recording.signals["gsr"]
+    assert (gsr.rate_hz, gsr.sample_count, gsr.timestamps_s) == (RATE_HZ, 1280, None)
+    with pytest.raises(RecordingError, match=r"Timestamp_Unix_CAL has an unknown unit.*'weeks'"):
+        read_shimmer(clock_file(tmp_path / "b.csv", {"Timestamp_Unix_CAL": ("weeks", times)}))
+
+
+@pytest.mark.parametrize(("turn", "count"), [(1 << 16, 1280), (1 << 24, 1 << 17)])
+def test_a_raw_clock_counts_the_crystal_and_turns_and_a_calibrated_one_goes_before_it(
+    tmp_path: Path, turn: int, count: int
+) -> None:
+    ticks = [at_s * 32768 % turn for at_s in seconds(count)]
+    raw = {"Timestamp_RAW": ("no_units", ticks)}
+    gsr = read_shimmer(clock_file(tmp_path / "a.csv", raw)).signals["gsr"]
+    assert (gsr.rate_hz, gsr.sample_count, gsr.timestamps_s) == (RATE_HZ, count, None)
+    both = {**raw, "Timestamp_CAL": ("ms", [at_s * 2000 for at_s in seconds(count)])}
+    gsr = read_shimmer(clock_file(tmp_path / "b.csv", both)).signals["gsr"]
+    # Made up to run half as fast, so that it can be told which was read.
+    assert (gsr.rate_hz, gsr.timestamps_s) == (RATE_HZ / 2, None)
+
+
+def test_a_clock_that_was_not_calibrated_and_counts_no_ticks_is_refused(tmp_path: Path) -> None:
+    clocks = {"System_Timestamp_RAW": ("no_units", seconds())}
+    with pytest.raises(RecordingError, match=r"holds no calibrated clock.*System_Timestamp_RAW"):
+        read_shimmer(clock_file(tmp_path / "a.csv", clocks))
 
 
 def test_a_table_of_which_some_names_end_so_is_not_of_a_shimmer(tmp_path: Path) -> None:

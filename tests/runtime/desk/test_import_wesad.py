@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.made_up_wesad import ORDERS, write_person, write_quest
+from tests.made_up_wesad import ORDERS, PANAS_ORDER, write_person, write_quest
 
 from emodict.errors import RecordingError
 from emodict.recording.session import open_session
 from emodict_desk.cli import session as cli
-from emodict_desk.importers.wesad import EMOTIONS, ITEMS, read_wesad
+from emodict_desk.importers.wesad import EMOTIONS, read_wesad
 from emodict_desk.tables.stimuli import STIMULUS
 
 
@@ -39,7 +39,7 @@ def test_conditions_become_trials_at_their_times_with_their_answers_as_truth(per
     # As the made-up folder has them: 10 s of rest before each 40 s.
     np.testing.assert_allclose(trials.start_s, [10, 60, 110, 160, 210], atol=1e-9)
     np.testing.assert_allclose(trials.stop_s, [50, 100, 150, 200, 250], atol=1e-9)
-    scores = np.array(answers_of(person))[:, [ITEMS.index(name) for name in EMOTIONS]]
+    scores = np.array(answers_of(person))[:, [PANAS_ORDER.index(name) for name in EMOTIONS]]
     np.testing.assert_allclose(trials.truth, scores / scores.sum(axis=1, keepdims=True), rtol=1e-14)
     assert trials.label_names == EMOTIONS
     assert recording.attributes[STIMULUS] == "condition"
@@ -61,7 +61,7 @@ def test_other_items_and_another_function_can_be_chosen(person: Path) -> None:
     recording = read_wesad(person, emotions="Alert,Afraid,Annoyed", scores="above-lowest")
     trials = recording.trials
     assert trials is not None
-    at = [ITEMS.index(name) for name in ("Alert", "Afraid", "Annoyed")]
+    at = [PANAS_ORDER.index(name) for name in ("Alert", "Afraid", "Annoyed")]
     above = np.array(answers_of(person))[:, at] - 1
     felt = above.sum(axis=1) > 0
     np.testing.assert_allclose(
@@ -69,7 +69,7 @@ def test_other_items_and_another_function_can_be_chosen(person: Path) -> None:
     )
     everything = read_wesad(person, emotions="all").trials
     assert everything is not None
-    assert everything.label_names == ITEMS
+    assert everything.label_names == PANAS_ORDER
 
 
 def test_the_command_finds_the_kind_and_writes_a_session(
@@ -101,17 +101,17 @@ def test_a_questionnaire_that_does_not_fit_is_refused(person: Path, lines: str, 
 
 def test_an_answer_that_is_missing_or_not_on_the_scale_is_named(person: Path) -> None:
     rows: list[list[object]] = [[2] * 24 for _ in ORDERS[0]]
-    rows[1][ITEMS.index("Afraid")] = ""
+    rows[1][PANAS_ORDER.index("Afraid")] = ""
     write_quest(person / "S2_quest.csv", ORDERS[0], rows)
     recording = read_wesad(person)
     assert recording.trials is not None
     assert "TSST" not in recording.trials.trial_id
     assert "trial 'TSST' is left out: no answer to Afraid" in recording.attributes["notes"]
-    rows[1][ITEMS.index("Afraid")] = 7
+    rows[1][PANAS_ORDER.index("Afraid")] = 7
     write_quest(person / "S2_quest.csv", ORDERS[0], rows)
     with pytest.raises(RecordingError, match=r"'TSST', Afraid: the scale has no such answer"):
         read_wesad(person)
-    rows[1][ITEMS.index("Afraid")] = "three"
+    rows[1][PANAS_ORDER.index("Afraid")] = "three"
     write_quest(person / "S2_quest.csv", ORDERS[0], rows)
     with pytest.raises(RecordingError, match="Afraid of a line PANAS is not a number"):
         read_wesad(person)
@@ -125,4 +125,8 @@ def test_emotions_that_nobody_was_asked_for_are_refused(person: Path, names: str
 
 def test_a_folder_without_its_files_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RecordingError, match=r"SX\.pkl and SX_quest\.csv"):
+        read_wesad(tmp_path)
+    (tmp_path / "S2.pkl").mkdir()
+    (tmp_path / "S2_quest.csv").touch()
+    with pytest.raises(RecordingError, match=r"S2\.pkl is a folder"):
         read_wesad(tmp_path)
