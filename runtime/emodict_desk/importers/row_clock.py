@@ -41,8 +41,10 @@ _TICK_WORDS = {
     "µs": "us",
     "μs": "us",
 }
-# Unix time of 1973 to 2603 in seconds; in other units it is larger by their ticks.
-_UNIX_S = (1e8, 2e10)
+# Unix time of 2000 to 2100 in seconds; in other units it is larger by their ticks.
+_UNIX_S = (946_684_800, 4_102_444_800)
+# Rows that come more rarely are not taken for Unix time: it may be a device's time since its start.
+_LONGEST_STEP_S = 2.0
 # A relative time without a unit that steps by this or more could be milliseconds, too.
 _AMBIGUOUS_STEP = 0.5
 _DAY_S = 86400.0
@@ -110,13 +112,14 @@ class IsoTimes:
 
 
 class ClockTimes:
-    """Times of day; another date before them, or a step back by half a day, is the next day.
+    """Times of day, with dates or without; then a step back by half a day is the next day.
 
     A step forward by half a day is a row of the day before that came late, just behind midnight.
     """
 
     def __init__(self) -> None:
         self._first: ClockTime | None = None
+        self._first_days: dict[str, datetime.date] = {}
         self._dates: dict[str, int] = {}
         self._before_s, self._days = 0.0, 0
 
@@ -136,12 +139,43 @@ class ClockTimes:
             raise _not_a_time(table, cell, block.lines[row], column, "a time of day")
         if self._first is None:
             self._first, self._before_s = time, time.second_of_day
+            self._first_days = time.days()
         if time.date:
-            self._days = self._dates.setdefault(time.date, len(self._dates))
+            if time.date not in self._dates:
+                self._dates[time.date] = self._days_after(table, time, block.lines[row], column)
+            self._days = self._dates[time.date]
         else:
             self._days -= round((time.second_of_day - self._before_s) / _DAY_S)
         self._before_s = time.second_of_day
         return self._days * _DAY_S + time.second_of_day - first.second_of_day
+
+    def _days_after(self, table: TextTable, time: ClockTime, line: int, column: int) -> int:
+        """How many days after the first one a date is, in the order that fits all dates so far.
+
+        Of 3/4 and 4/4 the order is that by which they follow one another.
+
+        Raises:
+            RecordingError: not a date, or two orders are possible, and neither gives the next day.
+        """
+        after = {
+            order: (day - self._first_days[order]).days
+            for order, day in time.days().items()
+            if order in self._first_days
+        }
+        if not after:
+            raise _not_a_time(table, time.date, line, column, "a date")
+        if len({*after.values()}) > 1:
+            after = {order: days for order, days in after.items() if days == self._days + 1}
+        if not after:
+            raise RecordingError(
+                f"{table.path}, line {line}, column {table.columns[column]}: the order of day and "
+                "month is not clear",
+                expected="dates such as 2024-12-31",
+                got=f"{next(iter(self._dates))}, then {time.date}",
+                fix="Write them so, or count the rows: --rate HZ",
+            )
+        self._first_days = {order: self._first_days[order] for order in after}
+        return next(iter(after.values()))
 
     def start_time(self, later_s: float) -> str:
         """Empty where there is no date, or its day and month cannot be distinguished."""
@@ -284,21 +318,25 @@ def _written(table: TextTable, column: int, asked: str) -> Ticks | IsoTimes | Cl
     word = _TICK_WORDS.get(word, word)
     if asked and word not in _TICKS:
         raise RecordingError(f"--time {name}:{asked} names no unit of time", expected=tuple(_TICKS))
-    for guess in [word] if word in _TICKS else list(_TICKS):
-        if _UNIX_S[0] < values[0] / _TICKS[guess] < _UNIX_S[1]:
-            return Ticks(_TICKS[guess], unix=True)
-    if (
-        word not in _TICKS
-        and len(values) > 1
-        and float(np.median(np.diff(values))) >= _AMBIGUOUS_STEP
-    ):
+    step = float(np.nanmedian(np.diff(values))) if len(values) > 1 else 0.0
+    unix = _unix_ticks(float(values[0]), step, word)
+    if unix is None and word not in _TICKS and step >= _AMBIGUOUS_STEP:
         raise RecordingError(
             f"{table.path}: the unit of the time column {name} is not clear",
             expected="seconds or milliseconds",
-            got=f"{values[0]:g}, {values[1]:g}, ...",
-            fix=f"Say it: --time '{name}:ms' or --time '{name}:s'",
+            got=f"{values[0]:.15g}, {values[1]:.15g} and so on",
+            fix=f"Say it: --time '{name}:ms', '{name}:us' or '{name}:s'",
         )
-    return Ticks(_TICKS.get(word, 1.0), unix=False)
+    return Ticks(unix or _TICKS.get(word, 1.0), unix=unix is not None)
+
+
+def _unix_ticks(first: float, step: float, word: str) -> float | None:
+    """How many ticks a second has, if the column is Unix time; of a unit that it names, or any."""
+    guesses = [word] if word in _TICKS else [*_TICKS]
+    fits = (_TICKS[g] for g in guesses if _UNIX_S[0] <= first / _TICKS[g] < _UNIX_S[1])
+    ticks = next(fits, None)
+    possible = ticks is not None and (word in _TICKS or step / ticks <= _LONGEST_STEP_S)
+    return ticks if possible else None
 
 
 def _not_a_time(table: TextTable, cell: str, line: int, column: int, form: str) -> RecordingError:
