@@ -16,7 +16,7 @@ from emodict.errors import RecordingError
 from emodict.recording.modalities import MODALITIES
 from emodict.recording.recording import Event, Recording, Signal
 from emodict_desk.importers.clock import start_and_times
-from emodict_desk.importers.comments import check_counts, names_columns, open_csv
+from emodict_desk.importers.comments import check_counts, names_columns, open_csv, say_other_rate
 from emodict_desk.importers.csv_columns import choose, marker_column, units_of
 from emodict_desk.importers.form import Form, Option
 from emodict_desk.importers.kinds import kind_of
@@ -62,18 +62,21 @@ def read_csv(
     _say_kind(path, account)
     chosen = choose(table, columns, account)
     taken = {column for of in chosen.values() for column in of}
-    clock = row_clock(table, time, rate, taken, account, otherwise_hz=said.rate_hz)
+    clock = row_clock(table, time, rate, taken, account, said=said)
     units = units_of(table, chosen, unit, account)
     check_counts(table, chosen, unit, said)
     marker = marker_column(table, taken)
     read = _read_rows(table, chosen, clock, marker, account)
     _leave_out_others(table, taken | {clock.column, marker}, account)
     if not read.put_in_order(account):
-        raise back_in_file(table, row_clock(table, time, rate, taken, Account("")))
+        raise back_in_file(table, row_clock(table, time, rate, taken, Account(""), said=said))
     signals = {
         m: _signal(table, m, of, read.streams[m], clock.rate_hz, units[m], account)
         for m, of in chosen.items()
     }
+    if clock.rate_hz is None:
+        # Slower sensors share the table.
+        say_other_rate(said, max(signal.rate_hz for signal in signals.values()), account)
     return Recording(
         session_id=session_id or path.stem,
         subject_id=subject_id or path.stem,

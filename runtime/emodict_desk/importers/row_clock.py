@@ -18,6 +18,7 @@ from emodict_desk.importers.clock import (
     parse_time,
     utc_text,
 )
+from emodict_desk.importers.comments import Said, rate_said
 from emodict_desk.importers.labels import split_unit
 from emodict_desk.importers.text import Block, TextTable, numbers, time_runs_back
 from emodict_desk.recordings.account import Account
@@ -224,12 +225,12 @@ def row_clock(
     taken: Collection[int],
     account: Account,
     *,
-    otherwise_hz: float | None = None,
+    said: Said,
 ) -> RowClock:
     """The clock of a table, as asked or looked for; which it is goes into the notes.
 
     Args:
-        otherwise_hz: the rate of the rows where there is no column of times, by the comments.
+        said: by the comments, of which the rate counts where there is no column of times.
 
     Raises:
         RecordingError: no such column, or none and no rate; a unit that is not clear.
@@ -251,17 +252,7 @@ def row_clock(
         )
         column = next(named, None)
     if column is None:
-        if rate is None and otherwise_hz is not None:
-            account.note(f"rate: {otherwise_hz:g} Hz, by the comments above the table")
-            rate = otherwise_hz
-        if rate is None:
-            raise RecordingError(
-                f"{table.path} has no time column",
-                expected="a column such as time or timestamp",
-                got=table.names(),
-                fix="Name it: --time NAME, or give the rate of the rows: --rate HZ",
-            )
-        return RowClock(None, rate)
+        return RowClock(None, rate_said(table, said, account) if rate is None else rate)
     clock = RowClock(column, rate, _written(table, column, tick))
     use = "" if rate is None else ", for the start alone"
     account.note(f"time: column {table.columns[column]}, {clock.written.how()}{use}")

@@ -729,8 +729,36 @@ def test_csv_comments_may_name_the_columns_and_the_rate(
 def test_csv_a_rate_in_the_comments_stands_behind_times_and_what_is_asked(tmp_path: Path) -> None:
     rows = "".join(f"{n / 50:.2f},{n}\n" for n in range(200))
     path = write(tmp_path / "a.csv", f"# sampling rate: 64\ntime,BVP\n{rows}")
-    assert read_csv(path).signals["ppg"].rate_hz == 50.0
+    recording = read_csv(path)
+    assert recording.signals["ppg"].rate_hz == 50.0
+    assert (
+        "the comments say 64 Hz, and the times 50 Hz: the times are taken"
+        in recording.attributes["notes"]
+    )
     assert read_csv(path, rate=25.0).signals["ppg"].rate_hz == 25.0
+
+
+def test_csv_a_rate_in_the_comments_that_the_times_agree_with_is_not_said(tmp_path: Path) -> None:
+    # Every 16th row has a skin conductance, too.
+    rows = "".join(f"{n / 64:.6f},{n},{'' if n % 16 else 1}\n" for n in range(640))
+    path = write(tmp_path / "a.csv", f"# sampling rate: 64\ntime,BVP,EDA (uS)\n{rows}")
+    assert "the comments say" not in read_csv(path).attributes["notes"]
+
+
+@pytest.mark.parametrize(
+    ("written", "rate_hz"),
+    [("1,000 Hz", None), ("1,000.0", None), ("12,500", None), ("0,250 kHz", 250), ("62,5", 62.5)],
+)
+def test_csv_a_comma_in_a_rate_that_can_stand_for_thousands_is_refused(
+    tmp_path: Path, written: str, rate_hz: float | None
+) -> None:
+    path = write(tmp_path / "a.csv", f"# Sampling Rate: {written}\nPPG;EDA\n" + "0;2\n" * 99)
+    if rate_hz is None:
+        with pytest.raises(RecordingError, match=r"is not clear: the comma of 1.*--rate HZ"):
+            read_csv(path)
+        assert read_csv(path, rate=1000.0).signals["ppg"].rate_hz == 1000.0
+    else:
+        assert read_csv(path).signals["ppg"].rate_hz == rate_hz
 
 
 def test_csv_counts_of_an_adc_are_not_taken_for_a_unit(tmp_path: Path) -> None:
