@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,15 +42,23 @@ class Labelled:
 
 
 def label_session(
-    source: Path, ratings: Path, out: Path, *, function: str = "share", scale: Scale | None = None
+    source: Path,
+    ratings: Path,
+    out: Path,
+    *,
+    function: str = "share",
+    scale: Scale | None = None,
+    emotions: Sequence[str] = (),
 ) -> Labelled:
     """Copy a session byte by byte and give the copy these labels; `out` may be the source itself.
+
+    `emotions` names the columns of scores, where words for emotions do not.
 
     Raises:
         RecordingError: ratings that cannot be used or do not fit the session, a session that has
             labels already and would lose them, or one that is still being written.
     """
-    judged = judge(read_ratings(ratings), function=function, scale=scale)
+    judged = judge(read_ratings(ratings, emotions), function=function, scale=scale)
     with open_session(source) as recording:
         _refuse(recording, source, out)
         labelled = labelled_by(judged, recording, function)
