@@ -97,7 +97,8 @@ def _device(name: str, group: h5py.Group, account: Account) -> Device:
     keys = sorted(
         (key for key in group["raw"] if key.startswith("channel_")), key=lambda key: int(key[8:])
     )
-    bits = channel_bits(attributes.get("resolution", [16]), len(keys)) if keys else []
+    path = Path(group.file.filename)
+    bits = channel_bits(attributes.get("resolution", [16]), len(keys), path) if keys else []
     channels = tuple(
         Channel(
             name,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -91,8 +92,10 @@ def _layouts(table: TextTable) -> Iterator[_Layout]:
         for name, said in parse_json(written.lstrip("# ")).items():
             names = tuple(str(column) for column in said["column"])
             sensors, rate_hz = said.get("sensor", []), float(said["sampling rate"])
-            if not (isinstance(sensors, list) and len(sensors) <= len(names) and rate_hz > 0):
+            if not (isinstance(sensors, list) and len(sensors) <= len(names) and 0 < rate_hz < inf):
                 raise ValueError("its columns, sensors and rate do not fit one another")
+            if not isinstance(said.get("digital IO", []), list):
+                raise ValueError("its digital IO is not a list")
             yield _Layout(
                 name, {**said, "sensor": sensors}, range(start, start + len(names)), names
             )
@@ -130,7 +133,7 @@ def _device(layout: _Layout, read: _Read, path: Path) -> Device:
     names = [layout.names[at] for at in layout.analogue]
     ports = _listed(said.get("channels"), len(names), default=range(1, len(names) + 1))
     labels = _listed(said.get("label"), len(names), default=names)
-    bits = channel_bits(said.get("resolution", [16]), len(names)) if names else []
+    bits = channel_bits(said.get("resolution", [16]), len(names), path) if names else []
     counter = _whole(read.counter, path)[:, None]
     channels = tuple(
         Channel(
