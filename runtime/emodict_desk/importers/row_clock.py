@@ -31,6 +31,7 @@ _TIME_NAME = re.compile(
     r"[ _]*(s|sec|seconds|ms|msec|milliseconds|us|ns|unix|utc|iso)?",
     re.IGNORECASE,
 )
+_DATE = re.compile(r"\d{1,4}[/.-]\d{1,2}[/.-]\d{1,4}")
 _TICKS = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
 _TICK_WORDS = {
     "sec": "s",
@@ -245,11 +246,7 @@ def row_clock(
         column = table.column(name) if time not in table.columns else table.columns.index(time)
         tick = "" if time in table.columns else tick
     elif rate is None:
-        named = (
-            i
-            for i, n in enumerate(table.columns)
-            if i not in taken and _TIME_NAME.fullmatch(split_unit(n)[0])
-        )
+        named = (i for i, n in enumerate(table.columns) if i not in taken and _is_time(n))
         column = next(named, None)
     if column is None:
         return RowClock(None, rate_said(table, said, account) if rate is None else rate)
@@ -257,6 +254,10 @@ def row_clock(
     use = "" if rate is None else ", for the start alone"
     account.note(f"time: column {table.columns[column]}, {clock.written.how()}{use}")
     return clock
+
+
+def _is_time(column: str) -> bool:
+    return _TIME_NAME.fullmatch(split_unit(column)[0]) is not None
 
 
 def back_in_file(table: TextTable, clock: RowClock) -> RecordingError:
@@ -296,6 +297,8 @@ def _written(table: TextTable, column: int, asked: str) -> Ticks | IsoTimes | Cl
     if block is None:
         raise RecordingError(f"{table.path} holds no rows", expected="rows below the header")
     first = block.rows[0][column]
+    if _DATE.fullmatch(first.strip()):
+        raise _date_alone(table, first, column)
     if not asked and parse_time(first) is not None:
         return IsoTimes()
     if not asked and clock_time(first) is not None:
@@ -328,6 +331,17 @@ def _unix_ticks(first: float, step: float, word: str) -> float | None:
     ticks = next(fits, None)
     possible = ticks is not None and (word in _TICKS or step / ticks <= _LONGEST_STEP_S)
     return ticks if possible else None
+
+
+def _date_alone(table: TextTable, cell: str, column: int) -> RecordingError:
+    """The error for a column of dates; the time of day may stand in another one."""
+    times = [name for i, name in enumerate(table.columns) if i != column and _is_time(name)]
+    return RecordingError(
+        f"{table.path}: the column {table.columns[column]} holds dates without a time of day",
+        expected="a column of times",
+        got=repr(cell[:40]),
+        fix=f"Name another: --time '{times[0]}'" if times else "Write date and time in one column",
+    )
 
 
 def _not_a_time(table: TextTable, cell: str, line: int, column: int, form: str) -> RecordingError:

@@ -317,6 +317,53 @@ def test_csv_dates_whose_order_cannot_be_told_or_that_are_none_are_refused(tmp_p
             read_csv(write(tmp_path / "a.csv", rows))
 
 
+def test_csv_a_column_of_dates_alone_is_told_of_the_one_with_the_times(tmp_path: Path) -> None:
+    rows = "".join(f"2024-01-01,10:00:{n:02}.0,{n}\n" for n in range(50))
+    path = write(tmp_path / "a.csv", f"date,time,EDA (uS)\n{rows}")
+    with pytest.raises(RecordingError, match=r"column date holds dates without .*--time 'time'"):
+        read_csv(path)
+    assert read_csv(path, time="time").signals["gsr"].rate_hz == 1.0
+    path = write(tmp_path / "b.csv", "date,EDA\n2.1.2024,1\n2.1.2024,2\n")
+    with pytest.raises(RecordingError, match="Write date and time in one column"):
+        read_csv(path)
+
+
+@pytest.mark.parametrize(
+    # A resistance of R kOhm is a conductance of 1000 / R uS.
+    ("unit", "resistance", "conductance"),
+    [("kOhm", 500.0, 2.0), ("Ohm", 250_000.0, 4.0), ("MOhm", 0.5, 2.0), ("kOhm", 0.0, np.nan)],
+)
+def test_csv_skin_resistance_becomes_conductance_and_is_said(
+    tmp_path: Path, unit: str, resistance: float, conductance: float
+) -> None:
+    rows = "".join(f"{n / 4},{resistance if n == 5 else 800}\n" for n in range(40))
+    recording = read_csv(write(tmp_path / "a.csv", f"time,EDA ({unit})\n{rows}"))
+    gsr = recording.signals["gsr"]
+    if np.isfinite(conductance):
+        assert (gsr.unit, gsr.rate_hz) == ("uS", 4.0)
+        assert gsr.samples[5, 0] == pytest.approx(conductance, rel=1e-6)
+    else:
+        # The row is one without a sample, as where a cell is empty.
+        assert gsr.sample_count == 39
+    assert f"gsr: given in {unit}, turned into uS" in recording.attributes["notes"]
+
+
+def test_csv_a_resistance_that_is_not_the_skins_is_refused(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.csv", "time,Cz (kOhm)\n0,1\n0.1,2\n")
+    with pytest.raises(RecordingError, match="the unit cannot be used"):
+        read_csv(path)
+
+
+@pytest.mark.filterwarnings("error")
+def test_csv_numbers_that_no_sample_can_hold_are_missing_and_counted(tmp_path: Path) -> None:
+    rows = "".join(f"{'1e300' if n in (3, 4) else n},{-n}\n" for n in range(64))
+    path = write(tmp_path / "a.csv", f"AF7,AF8\n{rows}")
+    recording = read_csv(path, rate=64.0)
+    assert np.flatnonzero(np.isnan(recording.signals["eeg"].samples[:, 0])).tolist() == [3, 4]
+    assert np.isfinite(recording.signals["eeg"].samples[:, 1]).all()
+    assert "eeg: 2 numbers beyond 3.4e+38 taken for missing" in recording.attributes["notes"]
+
+
 def test_csv_of_one_row_has_a_rate_only_where_it_is_given(tmp_path: Path) -> None:
     path = write(tmp_path / "a.csv", "time,PPG\n7,1\n")
     with pytest.raises(RecordingError, match="ppg has 1 sample, too few for a rate"):
