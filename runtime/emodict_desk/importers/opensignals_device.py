@@ -17,6 +17,8 @@ from emodict.errors import RecordingError
 _UNSAID = ("", "RAW", "CUSTOM")
 # Of a converter; those of PLUX have up to 24.
 _MOST_BITS = 32
+# PLUX's devices sample at most 4000 times a second.
+_MOST_HZ = 1e6
 _BITALINO_ENDINGS = ("BITREV", "BIT")
 
 
@@ -92,6 +94,26 @@ def plain_sensor(sensor: str) -> str:
     for ending in _BITALINO_ENDINGS:
         found = found.removesuffix(ending)
     return found
+
+
+def sampling_rate(said: Any, path: Path) -> float:
+    """The rate of a device, in Hz.
+
+    Raises:
+        RecordingError: a rate that no device has.
+    """
+    try:
+        rate_hz = float(said)
+    except (TypeError, ValueError):
+        rate_hz = 0.0
+    if not 0 < rate_hz <= _MOST_HZ:
+        raise RecordingError(
+            f"{path}: its sampling rate cannot be used",
+            expected=f"a number of Hz, of at most {_MOST_HZ:,.0f}",
+            got=repr(said)[:60],
+            fix="Export it again",
+        )
+    return rate_hz
 
 
 def channel_bits(resolution: Any, channels: int, path: Path) -> list[int]:
