@@ -11,6 +11,7 @@ import pickle
 import re
 import struct
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO, ClassVar
 
@@ -104,18 +105,44 @@ class _Bounded:
         return line
 
 
+# WESAD's pickles hold some hundreds.
+_MOST_OBJECTS = 1 << 20
+# What makes an object of a hundred bytes of one or a few.
+_MAKE_OBJECTS = (
+    pickle.MARK, pickle.EMPTY_LIST, pickle.EMPTY_DICT, pickle.EMPTY_SET, pickle.LIST, pickle.DICT,
+    pickle.FROZENSET, pickle.TUPLE, pickle.TUPLE1, pickle.TUPLE2, pickle.TUPLE3, pickle.REDUCE,
+    pickle.NEWOBJ, pickle.NEWOBJ_EX, pickle.OBJ, pickle.INST, pickle.MEMOIZE, pickle.LONG_BINPUT,
+)  # fmt: skip
+
+
+def _counted(load: Callable[[Any], None]) -> Callable[[Any], None]:
+    """How an opcode is read, with a bound for the objects that a pickle makes."""
+
+    def read(unpickler: _Unpickler) -> None:
+        unpickler.objects += 1
+        if unpickler.objects > _MOST_OBJECTS:
+            raise pickle.UnpicklingError(f"more than {_MOST_OBJECTS} objects")
+        load(unpickler)
+
+    return read
+
+
 # The one in Python: that in C makes as much room as a pickle claims to need.
 class _Unpickler(pickle._Unpickler):
     """Reads a pickle, and refuses every name but those of numpy's arrays.
 
-    What it makes takes no more bytes than there are in the file, but for the objects themselves.
+    Texts and arrays take no more bytes than there are in the file, and of objects there are few.
     """
 
-    dispatch: ClassVar[dict[int, Any]] = dict(pickle._Unpickler.dispatch)
+    dispatch: ClassVar[dict[int, Any]] = {
+        code: _counted(load) if bytes([code]) in _MAKE_OBJECTS else load
+        for code, load in pickle._Unpickler.dispatch.items()
+    }
 
     def __init__(self, file: _Bounded) -> None:
         # As bytes: text of Python 2 may be an array's content.
         super().__init__(file, encoding="bytes")
+        self.objects = 0
         self._encoded: dict[str, bytes] = {}
 
     def find_class(self, module_name: str, global_name: str) -> Any:

@@ -14,6 +14,7 @@ import pytest
 from tests.made_up_wesad import write_python2_pickle
 
 from emodict.errors import RecordingError
+from emodict_desk.importers import pickled_arrays
 from emodict_desk.importers.pickled_arrays import read_pickle
 
 ARRAYS = {
@@ -182,6 +183,21 @@ def test_a_key_that_is_there_many_times_is_made_once(tmp_path: Path) -> None:
 def test_a_text_as_a_number_is_refused_for_it_is_copied_each_time(tmp_path: Path) -> None:
     with pytest.raises(RecordingError, match="a text as a number"):
         read_pickle(write_pickle(tmp_path / "p.pkl", {"a": np.str_("words")}))
+
+
+@pytest.mark.parametrize(
+    "opcodes",
+    [b"]", b"}", b"\x8f", b"(", b")\x85", b"h\x01)R", b"N\x94"],
+    ids=["lists", "dictionaries", "sets", "marks", "tuples", "arrays", "memos"],
+)
+def test_objects_of_which_a_byte_makes_a_hundred_are_counted(
+    opcodes: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pickled_arrays, "_MOST_OBJECTS", 1000)
+    path = tmp_path / "p.pkl"
+    path.write_bytes(b"\x80\x04cnumpy\nndarray\nq\x01" + opcodes * 1001 + b".")
+    with pytest.raises(RecordingError, match="more than 1000 objects"):
+        read_pickle(path)
 
 
 @pytest.mark.parametrize("name", ["_codecs\nencode", "numpy\ndtype", "builtins\nbytes"])
