@@ -55,22 +55,39 @@ def add_label_command(app: "typer.Typer") -> None:
             str | None,
             option(
                 metavar="NAMES",
-                help="Columns of the template: panas, or NAME,... [default: the ten of DMER]",
+                help="Columns of scores: panas, or NAME,... [default: those called by words for "
+                "emotions; of a template the ten of DMER]",
             ),
         ] = None,
     ) -> None:
         """Give a session its labels: what was answered after each trial, as shares of emotions."""
+        names = _emotions(split_names(emotions))
         if template:
             table = out or ratings or _TABLE
-            print(printable(write_empty_table(session, table, split_names(emotions))))
+            print(printable(write_empty_table(session, table, names)))
             return
-        if ratings is None or emotions is not None:
-            raise _what_is_meant(session, ratings)
-        print(printable(label_from_table(session, ratings, out or session, scores, scale)))
+        if ratings is None:
+            raise InputError(
+                "Nothing says what was answered",
+                expected="a table of ratings after the session",
+                fix=f"Write an empty one: emodict-session label --template '{session}'",
+            )
+        print(printable(label_from_table(session, ratings, out or session, scores, scale, names)))
+
+
+def _emotions(names: Sequence[str]) -> Sequence[str]:
+    from emodict_desk.recordings.scores import PANAS
+
+    return PANAS if [name.lower() for name in names] == ["panas"] else names
 
 
 def label_from_table(
-    session: Path, ratings: Path, out: Path, scores: str, scale: str | None
+    session: Path,
+    ratings: Path,
+    out: Path,
+    scores: str,
+    scale: str | None,
+    emotions: Sequence[str] = (),
 ) -> str:
     """Write the session with its labels; what was done, as text."""
     from emodict_desk.ratings.label import label_session
@@ -79,14 +96,13 @@ def label_from_table(
     check_writable(out, ending=".h5")
     refuse_overwriting(out, [ratings])
     known = None if scale is None else read_scale(scale)
-    labelled = label_session(session, ratings, out, function=scores, scale=known)
+    labelled = label_session(session, ratings, out, function=scores, scale=known, emotions=emotions)
     return f"{labelled}\nWrote {out}"
 
 
 def write_empty_table(session: Path, table: Path, emotions: Sequence[str]) -> str:
     """Write the table to fill in; what was done, as text."""
     from emodict_desk.ratings.template import describe_template, find_trials, write_template
-    from emodict_desk.recordings.scores import PANAS
     from emodict_desk.tables.table import DMER_EMOTIONS
 
     check_writable(table, ending=".csv")
@@ -96,18 +112,5 @@ def write_empty_table(session: Path, table: Path, emotions: Sequence[str]) -> st
         )
     with open_session(session) as recording:
         found, how = find_trials(recording)
-    names = PANAS if [name.lower() for name in emotions] == ["panas"] else emotions or DMER_EMOTIONS
-    write_template(found, names, table)
+    write_template(found, emotions or DMER_EMOTIONS, table)
     return describe_template(found, how, table, session)
-
-
-def _what_is_meant(session: Path, ratings: Path | None) -> InputError:
-    if ratings is None:
-        return InputError(
-            "Nothing says what was answered",
-            expected="a table of ratings after the session",
-            fix=f"Write an empty one: emodict-session label --template '{session}'",
-        )
-    return InputError(
-        "--emotions names the columns of a template", expected="--template", fix="Leave it out"
-    )

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from emodict.errors import RecordingError
 from emodict.recording.recording import Recording, Signal, Trials
+from emodict_desk.importers.answers import trials_within
 from emodict_desk.importers.form import Form
 from emodict_desk.importers.kinds import first_text_line, wrong_kind
 from emodict_desk.importers.spool import Growing, Spool
@@ -50,14 +51,15 @@ def read_case(
         raise wrong_kind(path, _EXPECTED)
     account = Account(f"CASE {path.name}")
     start_s, pulse, skin = _samples(path, account)
-    trials = _trials(annotations, account)
+    signals = {
+        modality: Signal(modality, _RATE_HZ, unit, (modality,), spool, start_offset_s=start_s)
+        for modality, unit, spool in (("ppg", "a.u.", pulse), ("gsr", "uS", skin))
+    }
+    trials = trials_within(_trials(annotations, account), signals, account, of=annotations.name)
     return Recording(
         session_id=session_id or path.stem,
         subject_id=subject_id or path.stem,
-        signals={
-            modality: Signal(modality, _RATE_HZ, unit, (modality,), spool, start_offset_s=start_s)
-            for modality, unit, spool in (("ppg", "a.u.", pulse), ("gsr", "uS", skin))
-        },
+        signals=signals,
         trials=trials,
         attributes={
             **account.attributes(),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -105,23 +106,38 @@ class ClockTime:
     twelve_hours: bool = False
 
     def day(self) -> datetime.date | None:
-        """The day, if it can be told: the year is first,
-        a number is not a month, or AM and PM (US).
+        """The day, if it can be told."""
+        days = [*self.days().values()]
+        return days[0] if len(days) == 1 else None
+
+    def days(self) -> dict[str, datetime.date]:
+        """The days that it can be, by the part that stands first: year, month or day.
+
+        Where the year is not first, a number that is not a month, a point, or AM and PM (US) tell.
         """
         parts = [int(part) for part in re.findall(r"\d+", self.date)]
         if len(parts) != 3:
-            return None
-        first, second, third = parts
-        month_first = second > 12 or (self.twelve_hours and first <= 12)
-        day_first = first > 12 or "." in self.date
-        try:
-            if first > 31:
-                return datetime.date(first, second, third)
-            if month_first:
-                return datetime.date(third, first, second)
-            return datetime.date(third, second, first) if day_first else None
-        except ValueError:
-            return None
+            return {}
+        first, second, _ = parts
+        orders = [*_PARTS][1:]
+        if first > 31:
+            orders = ["year"]
+        elif second > 12 or (self.twelve_hours and first <= 12):
+            orders = ["month"]
+        elif first > 12 or "." in self.date:
+            orders = ["day"]
+        return {order: day for order in orders if (day := _day(parts, order)) is not None}
+
+
+# Where year, month and day stand in a date that begins with one of them.
+_PARTS = {"year": (0, 1, 2), "month": (2, 0, 1), "day": (2, 1, 0)}
+
+
+def _day(parts: Sequence[int], order: str) -> datetime.date | None:
+    try:
+        return datetime.date(*(parts[at] for at in _PARTS[order]))
+    except ValueError:
+        return None
 
 
 def clock_time(text: str) -> ClockTime | None:

@@ -14,6 +14,7 @@ from emodict.errors import RecordingError
 from emodict_desk.importers.form import pairs
 from emodict_desk.importers.labels import WANTED_UNIT, Label
 from emodict_desk.importers.text import DELIMITERS, TextTable, first_lines, open_table
+from emodict_desk.importers.timed import RATE_TOLERANCE
 from emodict_desk.recordings.account import Account
 
 _LINE = re.compile(r"#+\s*([^:=,]+?)\s*(?::=|[:=,])\s*(.+)")
@@ -22,6 +23,8 @@ _RATE = re.compile(
 )
 _LABELS = re.compile(r"(labels?|columns?|channels?|signals?|fields?|header)([ _]names?)?", re.I)
 _BITS = re.compile(r"(adc[ _])?resolution([ _]*\(?bits?\)?)?", re.IGNORECASE)
+# Thousands, or decimals.
+_UNCLEAR = re.compile(r"[1-9]\d{0,2}(,\d{3})+(?!\d)")
 _NUMBER = re.compile(r"\s*[-+]?\d*[.,]?\d+([eE][-+]?\d+)?\s*")
 _COMMA_NUMBER = re.compile(r"\s*[-+]?\d+,\d+([eE][-+]?\d+)?\s*")
 _POINT_NUMBER = re.compile(r"\s*[-+]?\d*\.\d+([eE][-+]?\d+)?\s*")
@@ -34,11 +37,14 @@ _LOOKED_AT = 50
 class Said:
     """Attributes:
     labels: names of the columns; empty where no line names as many.
+    rate_hz: of the rows; None where none is named, or it is not clear.
+    unclear_rate: it as written, where a comma may stand for decimals or for thousands.
     bits: of the counts that an ADC gave; None where nothing says that they are counts.
     """
 
     labels: tuple[str, ...] = ()
     rate_hz: float | None = None
+    unclear_rate: str = ""
     bits: int | None = None
 
 
@@ -107,9 +113,12 @@ def said_above(table: TextTable) -> Said:
     """What the comments of a table say; later lines win for labels, the nearest to the rows."""
     lines = [found.groups() for line in table.comments if (found := _LINE.match(line))]
     bits = re.match(r"\d{1,2}\b", _value(lines, _BITS))
+    rate = next((line for line in lines if _RATE.fullmatch(line[0].strip())), ("", ""))
+    unclear = _UNCLEAR.search(rate[1])
     return Said(
         labels=_labels(table.comments, table.delimiter, len(table.columns)),
-        rate_hz=_rate_hz(lines),
+        rate_hz=None if unclear else _rate_hz(*rate),
+        unclear_rate=unclear.group() if unclear else "",
         bits=int(bits.group()) if bits else None,
     )
 
@@ -118,9 +127,8 @@ def _value(lines: Sequence[tuple[str, ...]], called: re.Pattern[str]) -> str:
     return next((value for name, value in lines if called.fullmatch(name.strip())), "")
 
 
-def _rate_hz(lines: Sequence[tuple[str, ...]]) -> float | None:
+def _rate_hz(name: str, value: str) -> float | None:
     """`Sampling Rate (Hz):= 1000.00`, `fs: 1 kHz`; None where none is named, or 0."""
-    name, value = next((line for line in lines if _RATE.fullmatch(line[0].strip())), ("", ""))
     # EmotivPRO writes `eeg_128`.
     number = re.search(r"\d+([.,]\d+)?", value)
     if not number:
@@ -179,3 +187,32 @@ def check_counts(
                 fix="Convert the counts by the sensor's data sheet; or say that they have a unit: "
                 f"--unit {modality}={WANTED_UNIT[modality]}",
             )
+
+
+def rate_said(table: TextTable, said: Said, account: Account) -> float:
+    """The rate by the comments, of a table without times."""
+    if said.unclear_rate:
+        raise RecordingError(
+            f"{table.path}: the rate in its comments is not clear: the comma of "
+            f"{said.unclear_rate} can stand for thousands or for decimals",
+            expected="a time column, or a rate without a comma",
+            fix="Give it: --rate HZ",
+        )
+    if said.rate_hz is None:
+        raise RecordingError(
+            f"{table.path} has no time column",
+            expected="a column such as time or timestamp",
+            got=table.names(),
+            fix="Name it: --time NAME, or give the rate of the rows: --rate HZ",
+        )
+    account.note(f"rate: {said.rate_hz:g} Hz, by the comments above the table")
+    return said.rate_hz
+
+
+def say_other_rate(said: Said, measured_hz: float, account: Account) -> None:
+    """Tell of a rate in the comments that the times contradict."""
+    if said.rate_hz is not None and abs(measured_hz / said.rate_hz - 1) > RATE_TOLERANCE:
+        account.note(
+            f"the comments say {said.rate_hz:g} Hz, and the times {measured_hz:.4g} Hz: "
+            "the times are taken"
+        )

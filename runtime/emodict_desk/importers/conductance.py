@@ -16,6 +16,11 @@ _RESISTANCE = re.compile(r"(k|m|kilo|mega)?(ohm|\u2126|\u03c9)s?", re.IGNORECASE
 _MICROSIEMENS_OHMS = {"": 1e6, "k": 1e3, "m": 1.0}
 
 
+def is_resistance(unit: str) -> bool:
+    """Ohm, kOhm or MOhm, however it is written?"""
+    return _RESISTANCE.fullmatch(unit.strip()) is not None
+
+
 def in_microsiemens(
     values: NDArray[np.float64], unit: str, *, of: str, account: Account
 ) -> NDArray[np.float64]:

@@ -9,6 +9,7 @@ from emodict.errors import RecordingError
 from emodict.recording.lights import of_one_sensor, pulse_light
 from emodict.recording.modalities import MODALITIES, modality_name
 from emodict.recording.units import plain_unit, unit_factor
+from emodict_desk.importers.conductance import CONDUCTANCE, is_resistance
 from emodict_desk.importers.form import pairs
 from emodict_desk.importers.kinds import E4_FILES, kind_of, wrong_kind
 from emodict_desk.importers.labels import WANTED_UNIT, Label, split_unit
@@ -105,7 +106,7 @@ def units_of(
     table: TextTable, chosen: dict[str, list[int]], unit: Sequence[str], account: Account
 ) -> dict[str, str]:
     """The unit of each modality: as asked, else as in the column names,
-    else the usual one, which is said.
+    else the usual one, which is said. Of skin conductance it may be one of resistance.
     """
     asked = dict(pairs(unit, "unit", "gsr=uS,eeg=mV"))
     strange = [m for m in asked if m not in chosen]
@@ -126,5 +127,6 @@ def units_of(
         elif not found:
             account.note(f"{modality}: no unit given, taken for {WANTED_UNIT[modality]}")
         units[modality] = found or WANTED_UNIT[modality]
-        unit_factor(units[modality], WANTED_UNIT[modality], of=f"{table.path}, {modality}")
+        if not (WANTED_UNIT[modality] == CONDUCTANCE and is_resistance(units[modality])):
+            unit_factor(units[modality], WANTED_UNIT[modality], of=f"{table.path}, {modality}")
     return units

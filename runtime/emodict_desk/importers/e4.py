@@ -6,7 +6,7 @@ import datetime
 import re
 import zipfile
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,8 +15,10 @@ from numpy.typing import NDArray
 
 from emodict.errors import RecordingError
 from emodict.recording.recording import Event, Recording, Signal
+from emodict.recording.session import MOST_EVENTS
 from emodict_desk.importers.form import Form
 from emodict_desk.importers.kinds import describe
+from emodict_desk.importers.spool import Spool
 from emodict_desk.wording import count_of
 
 # File, modality, unit. TEMP, ACC, HR and IBI are in the folder too; no model uses them.
@@ -29,6 +31,10 @@ _TAG_CODE = 1
 _HEADER_LINES = 2
 # A charge lasts two days, of which BVP.csv takes 90 MB.
 _MOST_ZIPPED_BYTES = 1 << 28
+# Lines of a pulse's numbers pack to a fifth, and a folder of little but zeros to a hundredth.
+_MOST_UNPACKED_RATIO = 100
+# Text is read in blocks of so many characters; no number is as long as the longest line.
+_BLOCK_CHARACTERS, _LONGEST_LINE = 1 << 18, 1 << 12
 # What reading a zip runs into where it is damaged, encrypted or packed in another way.
 _ZIP_DAMAGE = (
     zipfile.BadZipFile,
@@ -52,11 +58,11 @@ Folder = Path | zipfile.Path
 
 @dataclass(frozen=True)
 class _SensorFile:
-    """Line 1 start (Unix time, UTC), line 2 rate, then samples."""
+    """Line 1 start (Unix time, UTC), line 2 rate, then samples, (samples, 1)."""
 
     start_unix_s: float
     rate_hz: float
-    samples: NDArray[np.float32]
+    samples: Spool
 
 
 def read_e4(
@@ -135,13 +141,25 @@ def _folder_in(packed: zipfile.ZipFile, path: Path) -> zipfile.Path:
     if any(info.compress_size > path.stat().st_size for info in packed.infolist()):
         # zipfile makes room for as much as a part claims to take.
         raise zipfile.BadZipFile("a part of it claims more than the whole")
+    _check_size(packed, path)
+    return zipfile.Path(packed, folders[0])
+
+
+def _check_size(packed: zipfile.ZipFile, path: Path) -> None:
+    """Refuse what unpacks to more than a wristband can have written."""
     large = [info.filename for info in packed.infolist() if info.file_size > _MOST_ZIPPED_BYTES]
     if large:
         raise RecordingError(
             f"{path}: {large[0]} is too large for an Empatica E4",
             expected=f"at most {_MOST_ZIPPED_BYTES >> 20} MiB",
         )
-    return zipfile.Path(packed, folders[0])
+    ratio = sum(info.file_size for info in packed.infolist()) / path.stat().st_size
+    if ratio > _MOST_UNPACKED_RATIO:
+        raise RecordingError(
+            f"{path} is not the zip of an Empatica E4: it unpacks to {ratio:.0f} times its size",
+            expected=f"at most {_MOST_UNPACKED_RATIO} times",
+            fix="If it is one, unpack it, and give the folder",
+        )
 
 
 def _check_folder(folder: Path) -> None:
@@ -197,52 +215,60 @@ def _signal(modality: str, file: _SensorFile, unit: str, start_unix_s: float) ->
         rate_hz=file.rate_hz,
         unit=unit,
         channel_names=(modality,),
-        samples=file.samples[:, None],
+        samples=file.samples,
         start_offset_s=file.start_unix_s - start_unix_s,
     )
 
 
 def _read_sensor(path: Folder) -> _SensorFile:
-    lines = _read_lines(path)
-    values = _numbers(path, lines)
-    if len(values) <= _HEADER_LINES:
+    head: list[float] = []
+    samples = Spool(1)
+    for first, lines in _blocks(path):
+        values = _numbers(path, lines, first)
+        if first == 1:
+            _check_seconds(path, lines[:1])
+        header = values[: max(0, _HEADER_LINES - len(head))]
+        head += header.tolist()
+        samples.append(values[len(header) :])
+    if not len(samples):
         raise RecordingError(
             f"{path} holds no samples",
             expected="a start time, a sampling rate, then one sample a line",
-            got=count_of(len(values), "line"),
+            got=count_of(len(head), "line"),
             fix="Export it again, or take the file out of the folder to import the rest",
         )
-    start, rate = float(values[0]), float(values[1])
+    start, rate = head
     if not np.isfinite(start):
         raise RecordingError(f"{path}, line 1: no start time", expected="a Unix time", got=start)
-    _check_seconds(path, lines[:1])
     if not (np.isfinite(rate) and rate > 0):
         raise RecordingError(
             f"{path}, line 2: the sampling rate cannot be used",
             expected="a positive number of Hz",
             got=rate,
         )
-    return _SensorFile(start, rate, values[_HEADER_LINES:].astype(np.float32))
+    return _SensorFile(start, rate, samples)
 
 
 def _read_tags(path: Folder, start_unix_s: float) -> tuple[Event, ...]:
     """One Unix time a line, each a press of the button; no press, no line."""
-    if not path.is_file():
-        return ()
-    lines = _read_lines(path)
-    times_s = _numbers(path, lines)
-    _check_seconds(path, lines)
-    return tuple(Event(float(t) - start_unix_s, _TAG_CODE, "button") for t in times_s)
+    events: list[Event] = []
+    for first, lines in _blocks(path) if path.is_file() else ():
+        times_s = _numbers(path, lines, first)
+        _check_seconds(path, lines, first)
+        events += [Event(float(t) - start_unix_s, _TAG_CODE, "button") for t in times_s]
+        if len(events) > MOST_EVENTS:
+            raise RecordingError(f"{path} is too long", expected=f"at most {MOST_EVENTS} presses")
+    return tuple(events)
 
 
-def _check_seconds(path: Folder, lines: Sequence[str]) -> None:
+def _check_seconds(path: Folder, lines: Sequence[str], first: int = 1) -> None:
     """Refuse Unix times that a spreadsheet has rounded: 1.64423E+09 may be an hour off."""
-    for i, line in enumerate(lines):
+    for number, line in enumerate(lines, first):
         digits, _, power = line.strip().lower().partition("e")
         rounded = int(power or 0) - len(digits.partition(".")[2])
         if rounded > 0 and abs(float(line)) < _LATEST_S:
             raise RecordingError(
-                f"{path}, line {i + 1}: the time was rounded to {10**rounded} s by a spreadsheet",
+                f"{path}, line {number}: the time was rounded to {10**rounded} s by a spreadsheet",
                 expected="a Unix time to the second, such as 1644226061",
                 got=line.strip(),
                 fix="Take the file as it was before it was saved there (download it again), "
@@ -250,13 +276,41 @@ def _check_seconds(path: Folder, lines: Sequence[str]) -> None:
             )
 
 
-def _read_lines(path: Folder) -> list[str]:
-    lines = path.read_text(encoding="utf-8-sig", errors="replace").rstrip().split("\n")
-    return [] if lines == [""] else lines
+def _blocks(path: Folder) -> Iterator[tuple[int, list[str]]]:
+    """The lines, some ten thousand at a time, with the number of each block's first.
+
+    Empty lines at the end are left out.
+
+    Raises:
+        RecordingError: an empty line before others, or one far longer than a number.
+    """
+    first, empty = 1, 0
+    for lines in _all_lines(path):
+        end = next((i for i in range(len(lines), 0, -1) if lines[i - 1].strip()), 0)
+        if end and empty:
+            raise _bad_line(path, "", first - empty)
+        if end:
+            yield first, lines[:end]
+        first, empty = first + len(lines), empty + len(lines) - end
 
 
-def _numbers(path: Folder, lines: list[str]) -> NDArray[np.float64]:
-    """One number a line, nan for a missing one.
+def _all_lines(path: Folder) -> Iterator[list[str]]:
+    begun = ""
+    with path.open("r", encoding="utf-8-sig", errors="replace") as file:
+        while text := file.read(_BLOCK_CHARACTERS):
+            *lines, begun = (begun + text).split("\n")
+            if len(begun) > _LONGEST_LINE:
+                raise RecordingError(
+                    f"{path} has a line of more than {_LONGEST_LINE} characters",
+                    expected="one number a line",
+                    fix="Export it again",
+                )
+            yield lines
+    yield [begun]
+
+
+def _numbers(path: Folder, lines: list[str], first: int) -> NDArray[np.float64]:
+    """One number a line, nan for a missing one; the first line's number is `first`.
 
     Raises:
         RecordingError: a line is not a number; it is named.
@@ -265,12 +319,11 @@ def _numbers(path: Folder, lines: list[str]) -> NDArray[np.float64]:
         values = np.array(lines, dtype=np.float64)
     except ValueError:
         # Which line it was is looked for only now: the good files are read at full speed.
-        raise _bad_line(
-            path, lines, next(i for i, line in enumerate(lines) if not _is_number(line))
-        ) from None
+        at = next(i for i, line in enumerate(lines) if not _is_number(line))
+        raise _bad_line(path, lines[at], first + at) from None
     infinite = np.flatnonzero(np.isinf(values))
     if len(infinite):
-        raise _bad_line(path, lines, int(infinite[0]))
+        raise _bad_line(path, lines[infinite[0]], first + int(infinite[0]))
     return values
 
 
@@ -282,11 +335,11 @@ def _is_number(line: str) -> bool:
     return True
 
 
-def _bad_line(path: Folder, lines: list[str], index: int) -> RecordingError:
+def _bad_line(path: Folder, line: str, number: int) -> RecordingError:
     return RecordingError(
-        f"{path}, line {index + 1}: not a number",
+        f"{path}, line {number}: not a number",
         expected="one number a line, with a point for the decimals",
-        got=repr(lines[index].strip()[:40]) if lines[index].strip() else "an empty line",
+        got=repr(line.strip()[:40]) if line.strip() else "an empty line",
         fix="Correct the line, or export the file again",
     )
 

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from emodict.errors import RecordingError
 from emodict.files.jsontext import parse_json
-from emodict.recording.recording import Recording, Signal, Trials
+from emodict.recording.recording import Recording, Signal
 from emodict_desk.importers.answers import SCORES_OPTION, Asked, answered
 from emodict_desk.importers.clock import counter_from_arrivals, gap_or_none, lost_samples
 from emodict_desk.importers.form import Form
@@ -95,12 +95,13 @@ def read_emognition(
     for path, film, phase, device in _files(folder):
         joined.take(path, device, film if phase == "STIMULUS" else None)
     account.leave_out("SAMSUNG_WATCH", "not used")
-    trials, attributes = _trials(joined, answers, account, scores)
+    asked, signals = _asked(joined, answers, account), joined.signals(account)
+    trials, attributes = answered(asked, account, function=scores, signals=signals)
     name = folder.resolve().name
     return Recording(
         session_id=session_id or name,
         subject_id=subject_id or name,
-        signals=joined.signals(account),
+        signals=signals,
         trials=trials,
         start_time=str(np.datetime64(round(joined.start_s * 1e6), "us")),
         device="Muse 2 + Empatica E4",
@@ -271,19 +272,20 @@ def _answers(folder: Path) -> dict[str, list[float]]:
         raise wrong_kind(folder, _EXPECTED)
     content = _content(found[0])
     try:
-        return {
+        answers = {
             str(asked["movie"]): [
                 float(asked["emotions"].get(name.upper(), float("nan"))) for name in EMOTIONS
             ]
             for asked in content["questionnaires"]
         }
+        if len(answers) < len(content["questionnaires"]):
+            raise ValueError("a film was answered twice")
+        return answers
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise _strange(found[0], f"questionnaires: {error}") from None
 
 
-def _trials(
-    joined: _Joined, answers: Mapping[str, list[float]], account: Account, function: str
-) -> tuple[Trials, dict[str, str]]:
+def _asked(joined: _Joined, answers: Mapping[str, list[float]], account: Account) -> Asked:
     """The films of which there are signals and answers, in the order of time."""
     spans = {film: joined.film(film) for film in answers}
     for film in (film for film, span in spans.items() if span is None):
@@ -291,7 +293,7 @@ def _trials(
     shown = sorted((span, film) for film, span in spans.items() if span is not None)
     if not shown:
         raise RecordingError("No film has both signals and answers", expected=_EXPECTED)
-    asked = Asked(
+    return Asked(
         source="QUESTIONNAIRES.json",
         stimulus="film",
         emotions=EMOTIONS,
@@ -301,7 +303,6 @@ def _trials(
         stop_s=[span[1] for span, _ in shown],
         scores=[answers[film] for _, film in shown],
     )
-    return answered(asked, account, function=function)
 
 
 FORM = Form(read_emognition, looks_like_emognition, options=(SCORES_OPTION,), for_training=True)

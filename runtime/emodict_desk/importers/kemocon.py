@@ -67,15 +67,16 @@ def read_kemocon(
     }
     start_s = min(float(times_s[0]) for (times_s, _), _, _ in sensors.values())
     asked = _asked(ratings, _debate_start_s(subjects, folder.name) - start_s, account)
-    trials, attributes = answered(asked, account, function=scores)
+    signals = {
+        modality: _signal(modality, times_s - start_s, values, rate_hz, unit, account)
+        for modality, ((times_s, values), rate_hz, unit) in sensors.items()
+    }
+    trials, attributes = answered(asked, account, function=scores, signals=signals)
     name = f"P{folder.resolve().name}"
     return Recording(
         session_id=session_id or name,
         subject_id=subject_id or name,
-        signals={
-            modality: _signal(modality, times_s - start_s, values, rate_hz, unit, account)
-            for modality, ((times_s, values), rate_hz, unit) in sensors.items()
-        },
+        signals=signals,
         trials=trials,
         start_time=utc_text(start_s) or "",
         device="Empatica E4",

@@ -5,13 +5,20 @@ from __future__ import annotations
 import datetime
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from emodict.errors import RecordingError
+
 # Sensors that say nothing of what was plugged in; BITalino's have an ending.
 _UNSAID = ("", "RAW", "CUSTOM")
+# Of a converter; those of PLUX have up to 24.
+_MOST_BITS = 32
+# PLUX's devices sample at most 4000 times a second.
+_MOST_HZ = 1e6
 _BITALINO_ENDINGS = ("BITREV", "BIT")
 
 
@@ -89,13 +96,49 @@ def plain_sensor(sensor: str) -> str:
     return found
 
 
-def channel_bits(resolution: Any, channels: int) -> list[int]:
+def sampling_rate(said: Any, path: Path) -> float:
+    """The rate of a device, in Hz.
+
+    Raises:
+        RecordingError: a rate that no device has.
+    """
+    try:
+        rate_hz = float(said)
+    except (TypeError, ValueError):
+        rate_hz = 0.0
+    if not 0 < rate_hz <= _MOST_HZ:
+        raise RecordingError(
+            f"{path}: its sampling rate cannot be used",
+            expected=f"a number of Hz, of at most {_MOST_HZ:,.0f}",
+            got=repr(said)[:60],
+            fix="Export it again",
+        )
+    return rate_hz
+
+
+def channel_bits(resolution: Any, channels: int, path: Path) -> list[int]:
     """The width of each channel's counts.
 
     BITalino lists the widths of counter and digital lines first; the analogue channels come last.
+
+    Raises:
+        RecordingError: a width that no converter has, or none.
     """
-    bits = [int(width) for width in np.ravel(resolution)][-channels:] or [16]
+    listed = resolution if isinstance(resolution, list) else np.ravel(resolution).tolist()
+    widths = listed[-channels:]
+    if not widths or not all(_is_width(width) for width in widths):
+        raise RecordingError(
+            f"{path}: its resolution cannot be used",
+            expected=f"a whole number of bits for each channel, 1 to {_MOST_BITS}",
+            got=repr(resolution)[:60],
+            fix="Export it again",
+        )
+    bits = [int(width) for width in widths]
     return [*bits, *[bits[-1]] * (channels - len(bits))]
+
+
+def _is_width(bits: Any) -> bool:
+    return isinstance(bits, int | float) and bits in range(1, _MOST_BITS + 1) and bits is not True
 
 
 def start_of(date: Any, time: Any) -> datetime.datetime | None:

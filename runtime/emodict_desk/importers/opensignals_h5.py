@@ -13,7 +13,13 @@ from numpy.typing import NDArray
 from emodict.errors import RecordingError
 from emodict.files.hdf5 import DAMAGE, check_contents, members, open_to_read
 from emodict_desk.importers.kinds import wrong_kind
-from emodict_desk.importers.opensignals_device import Channel, Device, channel_bits, start_of
+from emodict_desk.importers.opensignals_device import (
+    Channel,
+    Device,
+    channel_bits,
+    sampling_rate,
+    start_of,
+)
 from emodict_desk.recordings.account import Account
 from emodict_desk.wording import count_of
 
@@ -92,12 +98,13 @@ def _open(path: Path, expected: str) -> h5py.File:
 def _device(name: str, group: h5py.Group, account: Account) -> Device:
     attributes = group.attrs
     model = _text(attributes.get("device", ""))
-    rate_hz = float(attributes["sampling rate"])
+    path = Path(group.file.filename)
+    rate_hz = sampling_rate(attributes["sampling rate"], path)
     start = start_of(_text(attributes.get("date", "")), _text(attributes.get("time", "")))
     keys = sorted(
         (key for key in group["raw"] if key.startswith("channel_")), key=lambda key: int(key[8:])
     )
-    bits = channel_bits(attributes.get("resolution", [16]), len(keys)) if keys else []
+    bits = channel_bits(attributes.get("resolution", [16]), len(keys), path) if keys else []
     channels = tuple(
         Channel(
             name,

@@ -15,7 +15,13 @@ import numpy as np
 
 from emodict.errors import RecordingError
 from emodict.files.jsontext import parse_json
-from emodict_desk.importers.opensignals_device import Channel, Device, channel_bits, start_of
+from emodict_desk.importers.opensignals_device import (
+    Channel,
+    Device,
+    channel_bits,
+    sampling_rate,
+    start_of,
+)
 from emodict_desk.importers.spool import Growing, Spool
 from emodict_desk.importers.text import TextTable, numbers, open_table
 from emodict_desk.recordings.account import Account
@@ -83,16 +89,18 @@ def _layouts(table: TextTable) -> Iterator[_Layout]:
     """The description of each device, from the comment line that is a JSON object.
 
     Raises:
-        RecordingError: there is none, or it names no columns and rate.
+        RecordingError: there is none, or it names no columns.
     """
     written = next((line for line in table.comments if line.lstrip("# ").startswith("{")), "{}")
     try:
         start = 0
         for name, said in parse_json(written.lstrip("# ")).items():
             names = tuple(str(column) for column in said["column"])
-            sensors, rate_hz = said.get("sensor", []), float(said["sampling rate"])
-            if not (isinstance(sensors, list) and len(sensors) <= len(names) and rate_hz > 0):
-                raise ValueError("its columns, sensors and rate do not fit one another")
+            sensors = said.get("sensor", [])
+            if not (isinstance(sensors, list) and len(sensors) <= len(names)):
+                raise ValueError("its columns and sensors do not fit one another")
+            if not isinstance(said.get("digital IO", []), list):
+                raise ValueError("its digital IO is not a list")
             yield _Layout(
                 name, {**said, "sensor": sensors}, range(start, start + len(names)), names
             )
@@ -126,11 +134,12 @@ class _Read:
 
 def _device(layout: _Layout, read: _Read, path: Path) -> Device:
     said, model = layout.said, str(layout.said.get("device", ""))
+    rate_hz = sampling_rate(said.get("sampling rate"), path)
     start = start_of(said.get("date", ""), said.get("time", ""))
     names = [layout.names[at] for at in layout.analogue]
     ports = _listed(said.get("channels"), len(names), default=range(1, len(names) + 1))
     labels = _listed(said.get("label"), len(names), default=names)
-    bits = channel_bits(said.get("resolution", [16]), len(names)) if names else []
+    bits = channel_bits(said.get("resolution", [16]), len(names), path) if names else []
     counter = _whole(read.counter, path)[:, None]
     channels = tuple(
         Channel(
@@ -141,7 +150,7 @@ def _device(layout: _Layout, read: _Read, path: Path) -> Device:
             bits[i],
             read.counts[i],
             counter,
-            float(said["sampling rate"]),
+            rate_hz,
             model.lower().startswith("bitalino"),
             start,
         )
@@ -152,7 +161,7 @@ def _device(layout: _Layout, read: _Read, path: Path) -> Device:
         for number, (name, _) in layout.inputs.items()
         if number in read.inputs
     }
-    return Device(layout.name, model, float(said["sampling rate"]), start, channels, inputs)
+    return Device(layout.name, model, rate_hz, start, channels, inputs)
 
 
 def _listed(value: Any, count: int, *, default: Sequence[Any]) -> Sequence[Any]:

@@ -10,8 +10,10 @@ import os
 import pickle
 import re
 import struct
+import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,7 +36,7 @@ class _Type:
     def __init__(self, code: Any, *_: Any) -> None:
         name = _text(code)
         if not _NUMBERS.fullmatch(name):
-            raise pickle.UnpicklingError(f"an array of '{name}'")
+            raise pickle.UnpicklingError(f"an array of '{name[:40]}'")
         self.dtype = np.dtype(name)
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
@@ -52,10 +54,9 @@ class _Array:
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
         _, shape, kind, fortran, content = state
-        if not isinstance(kind, _Type) or not isinstance(content, bytes | str):
+        if not isinstance(kind, _Type) or not isinstance(content, bytes):
             raise pickle.UnpicklingError("an array without its bytes")
-        held = content if isinstance(content, bytes) else content.encode("latin-1")
-        flat = np.frombuffer(held, dtype=kind.dtype)
+        flat = np.frombuffer(content, dtype=kind.dtype)
         self.values = flat.reshape(shape, order="F" if fortran else "C")
 
 
@@ -63,14 +64,10 @@ def _scalar(kind: Any, content: Any) -> Any:
     """Stands for numpy.core.multiarray.scalar: a single number."""
     if not isinstance(kind, _Type) or not isinstance(content, bytes):
         raise pickle.UnpicklingError("a number without its bytes")
+    if kind.dtype.kind in "SU":
+        # It would be copied each time that it is named.
+        raise pickle.UnpicklingError("a text as a number")
     return np.frombuffer(content, dtype=kind.dtype)[0]
-
-
-def _encoded(content: Any, encoding: Any = "latin1") -> bytes:
-    """Stands for _codecs.encode, by which Python 3 writes an array's bytes for Python 2."""
-    if not isinstance(content, str) or _text(encoding) not in ("latin1", "latin-1"):
-        raise pickle.UnpicklingError("bytes in another encoding")
-    return content.encode("latin-1")
 
 
 def _no_bytes(*content: Any) -> bytes:
@@ -84,7 +81,6 @@ def _no_bytes(*content: Any) -> bytes:
 _ALLOWED: dict[tuple[str, str], Any] = {
     ("numpy", "dtype"): _Type,
     ("numpy", "ndarray"): _Array,
-    ("_codecs", "encode"): _encoded,
     **{(module, "bytes"): _no_bytes for module in ("builtins", "__builtin__")},
     **{(f"numpy.{core}.multiarray", "_reconstruct"): _Array for core in ("core", "_core")},
     **{(f"numpy.{core}.multiarray", "scalar"): _scalar for core in ("core", "_core")},
@@ -109,15 +105,77 @@ class _Bounded:
         return line
 
 
+# WESAD's pickles hold some hundreds.
+_MOST_OBJECTS = 1 << 20
+# What makes an object of a hundred bytes of one or a few.
+_MAKE_OBJECTS = (
+    pickle.MARK, pickle.EMPTY_LIST, pickle.EMPTY_DICT, pickle.EMPTY_SET, pickle.LIST, pickle.DICT,
+    pickle.FROZENSET, pickle.TUPLE, pickle.TUPLE1, pickle.TUPLE2, pickle.TUPLE3, pickle.REDUCE,
+    pickle.NEWOBJ, pickle.NEWOBJ_EX, pickle.OBJ, pickle.INST, pickle.MEMOIZE, pickle.LONG_BINPUT,
+)  # fmt: skip
+
+
+def _counted(load: Callable[[Any], None]) -> Callable[[Any], None]:
+    """How an opcode is read, with a bound for the objects that a pickle makes."""
+
+    def read(unpickler: _Unpickler) -> None:
+        unpickler.objects += 1
+        if unpickler.objects > _MOST_OBJECTS:
+            raise pickle.UnpicklingError(f"more than {_MOST_OBJECTS} objects")
+        load(unpickler)
+
+    return read
+
+
 # The one in Python: that in C makes as much room as a pickle claims to need.
 class _Unpickler(pickle._Unpickler):
-    """Reads a pickle, and refuses every name but those of numpy's arrays."""
+    """Reads a pickle, and refuses every name but those of numpy's arrays.
+
+    Texts and arrays take no more bytes than there are in the file, and of objects there are few.
+    """
+
+    dispatch: ClassVar[dict[int, Any]] = {
+        code: _counted(load) if bytes([code]) in _MAKE_OBJECTS else load
+        for code, load in pickle._Unpickler.dispatch.items()
+    }
+
+    def __init__(self, file: _Bounded) -> None:
+        # As bytes: text of Python 2 may be an array's content.
+        super().__init__(file, encoding="bytes")
+        self.objects = 0
+        self._encoded: dict[str, bytes] = {}
 
     def find_class(self, module_name: str, global_name: str) -> Any:
+        if (module_name, global_name) == ("_codecs", "encode"):
+            return self._encode
         try:
             return _ALLOWED[(module_name, global_name)]
         except KeyError:
             raise _ForbiddenNameError(f"{module_name}.{global_name}") from None
+
+    def _encode(self, content: Any, encoding: Any = "latin1") -> bytes:
+        """Stands for _codecs.encode, by which Python 3 writes an array's bytes for Python 2.
+
+        A text is encoded once, however often it is named: else a small file could fill the memory.
+        """
+        if not isinstance(content, str) or _text(encoding) not in ("latin1", "latin-1"):
+            raise pickle.UnpicklingError("bytes in another encoding")
+        if content not in self._encoded:
+            self._encoded[content] = content.encode("latin-1")
+        return self._encoded[content]
+
+    def _load_build(self) -> None:
+        """Give a stand-in its state; functions and classes, which are the process's, have none."""
+        if not isinstance(self.stack[-2], _Type | _Array):  # type: ignore[attr-defined]
+            raise pickle.UnpicklingError("a state of something that is not an array")
+        pickle._Unpickler.dispatch[pickle.BUILD[0]](self)  # type: ignore[arg-type]
+
+    def _refuse_bytearray(self) -> None:
+        """Refuse it: pickle makes as much room as one claims to take before it reads any."""
+        raise pickle.UnpicklingError("bytes that can be changed")
+
+    dispatch[pickle.BUILD[0]] = _load_build
+    dispatch[pickle.BYTEARRAY8[0]] = _refuse_bytearray
 
 
 class _ForbiddenNameError(Exception):
@@ -134,8 +192,7 @@ def read_pickle(path: Path) -> Any:
     """
     try:
         with path.open("rb") as file:
-            # As bytes: text of Python 2 may be an array's content.
-            return _plain(_Unpickler(_Bounded(file), encoding="bytes").load(), {})
+            return _plain(_Unpickler(_Bounded(file)).load(), {})
     except _ForbiddenNameError as error:
         raise RecordingError(
             f"{path} is not read: it would call {error}",
@@ -156,9 +213,15 @@ def _plain(value: Any, seen: dict[int, Any]) -> Any:
         return value
     if id(value) not in seen:
         made = seen[id(value)] = {}
-        made.update({_text(key): _plain(content, seen) for key, content in value.items()})
+        # A key that is there many times is kept once, too.
+        made.update(
+            {sys.intern(_text(key)): _plain(content, seen) for key, content in value.items()}
+        )
     return seen[id(value)]
 
 
 def _text(value: Any) -> str:
-    return value.decode("latin-1") if isinstance(value, bytes) else str(value)
+    if not isinstance(value, bytes | str):
+        # Written out, a few nested ones could fill the memory.
+        raise pickle.UnpicklingError("a name that is not a text")
+    return value.decode("latin-1") if isinstance(value, bytes) else value

@@ -5,7 +5,7 @@ and a time column or a rate.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,7 +16,8 @@ from emodict.errors import RecordingError
 from emodict.recording.modalities import MODALITIES
 from emodict.recording.recording import Event, Recording, Signal
 from emodict_desk.importers.clock import start_and_times
-from emodict_desk.importers.comments import check_counts, names_columns, open_csv
+from emodict_desk.importers.comments import check_counts, names_columns, open_csv, say_other_rate
+from emodict_desk.importers.conductance import CONDUCTANCE, in_microsiemens, is_resistance
 from emodict_desk.importers.csv_columns import choose, marker_column, units_of
 from emodict_desk.importers.form import Form, Option
 from emodict_desk.importers.kinds import kind_of
@@ -26,10 +27,13 @@ from emodict_desk.importers.spool import Growing, Spool
 from emodict_desk.importers.text import TextTable, numbers
 from emodict_desk.importers.timed import in_order, signal_by_times
 from emodict_desk.recordings.account import Account
+from emodict_desk.wording import count_of
 
 _EXPECTED = "a table of text with a header line"
 # Of the lines at its beginning, and what is a number there, whatever stands before the decimals.
 _LOOKED_AT = 20
+# Samples are kept as float32.
+_MOST = float(np.finfo(np.float32).max)
 _NUMBER = re.compile(r"\s*-?\d*\.?\d*([eE][-+]?\d+)?\s*")
 
 
@@ -62,18 +66,22 @@ def read_csv(
     _say_kind(path, account)
     chosen = choose(table, columns, account)
     taken = {column for of in chosen.values() for column in of}
-    clock = row_clock(table, time, rate, taken, account, otherwise_hz=said.rate_hz)
+    clock = row_clock(table, time, rate, taken, account, said=said)
     units = units_of(table, chosen, unit, account)
     check_counts(table, chosen, unit, said)
     marker = marker_column(table, taken)
-    read = _read_rows(table, chosen, clock, marker, account)
+    read = _read_rows(table, chosen, clock, marker, units, account)
+    _say_too_large(read, account)
     _leave_out_others(table, taken | {clock.column, marker}, account)
     if not read.put_in_order(account):
-        raise back_in_file(table, row_clock(table, time, rate, taken, Account("")))
+        raise back_in_file(table, row_clock(table, time, rate, taken, Account(""), said=said))
     signals = {
-        m: _signal(table, m, of, read.streams[m], clock.rate_hz, units[m], account)
+        m: _signal(table, m, of, read.streams[m], clock.rate_hz, _unit(units[m]), account)
         for m, of in chosen.items()
     }
+    if clock.rate_hz is None:
+        # Slower sensors share the table.
+        say_other_rate(said, max(signal.rate_hz for signal in signals.values()), account)
     return Recording(
         session_id=session_id or path.stem,
         subject_id=subject_id or path.stem,
@@ -138,11 +146,16 @@ def looks_like_csv(path: Path, head: bytes) -> bool:
 
 @dataclass
 class _Stream:
-    """One modality's samples; times_s is (samples,), in order, from the first sample of all."""
+    """One modality's samples; times_s is (samples,), in order, from the first sample of all.
+
+    Attributes:
+        too_large: how many numbers no sample can hold.
+    """
 
     samples: Spool
     times: Growing = field(default_factory=Growing)
     times_s: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
+    too_large: int = 0
 
 
 @dataclass
@@ -174,11 +187,24 @@ class _Read:
         return True
 
 
+def _say_too_large(read: _Read, account: Account) -> None:
+    for modality, stream in read.streams.items():
+        if stream.too_large:
+            too_large = count_of(stream.too_large, "number")
+            account.note(f"{modality}: {too_large} beyond {_MOST:.1e} taken for missing")
+
+
+def _unit(given: str) -> str:
+    """The unit of the samples: a resistance was turned into uS."""
+    return CONDUCTANCE if is_resistance(given) else given
+
+
 def _read_rows(
     table: TextTable,
     chosen: dict[str, list[int]],
     clock: RowClock,
     marker: int | None,
+    units: Mapping[str, str],
     account: Account,
 ) -> _Read:
     read = _Read({m: _Stream(Spool(len(of))) for m, of in chosen.items()}, [])
@@ -187,6 +213,12 @@ def _read_rows(
         times_s = clock.times_s(table, block, rows)
         for modality, of in chosen.items():
             values = numbers(table, block, of)
+            if is_resistance(units[modality]):
+                path = str(table.path)
+                values = in_microsiemens(values, units[modality], of=path, account=account)
+            too_large = np.abs(values) > _MOST
+            read.streams[modality].too_large += int(too_large.sum())
+            values[too_large] = np.nan
             there = np.isfinite(values).any(axis=1) | (clock.rate_hz is not None)
             read.streams[modality].samples.append(values[there])
             read.streams[modality].times.append(times_s[there])

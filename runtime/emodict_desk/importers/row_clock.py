@@ -18,6 +18,7 @@ from emodict_desk.importers.clock import (
     parse_time,
     utc_text,
 )
+from emodict_desk.importers.comments import Said, rate_said
 from emodict_desk.importers.labels import split_unit
 from emodict_desk.importers.text import Block, TextTable, numbers, time_runs_back
 from emodict_desk.recordings.account import Account
@@ -30,6 +31,7 @@ _TIME_NAME = re.compile(
     r"[ _]*(s|sec|seconds|ms|msec|milliseconds|us|ns|unix|utc|iso)?",
     re.IGNORECASE,
 )
+_DATE = re.compile(r"\d{1,4}[/.-]\d{1,2}[/.-]\d{1,4}")
 _TICKS = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
 _TICK_WORDS = {
     "sec": "s",
@@ -45,8 +47,10 @@ _TICK_WORDS = {
     "µs": "us",
     "μs": "us",
 }
-# Unix time of 1973 to 2603 in seconds; in other units it is larger by their ticks.
-_UNIX_S = (1e8, 2e10)
+# Unix time of 2000 to 2100 in seconds; in other units it is larger by their ticks.
+_UNIX_S = (946_684_800, 4_102_444_800)
+# Rows that come more rarely are not taken for Unix time: it may be a device's time since its start.
+_LONGEST_STEP_S = 2.0
 # A relative time without a unit that steps by this or more could be milliseconds, too.
 _AMBIGUOUS_STEP = 0.5
 _DAY_S = 86400.0
@@ -120,13 +124,14 @@ class IsoTimes:
 
 
 class ClockTimes:
-    """Times of day; another date before them, or a step back by half a day, is the next day.
+    """Times of day, with dates or without; then a step back by half a day is the next day.
 
     A step forward by half a day is a row of the day before that came late, just behind midnight.
     """
 
     def __init__(self) -> None:
         self._first: ClockTime | None = None
+        self._first_days: dict[str, datetime.date] = {}
         self._dates: dict[str, int] = {}
         self._before_s, self._days = 0.0, 0
 
@@ -146,12 +151,43 @@ class ClockTimes:
             raise _not_a_time(table, cell, block.lines[row], column, "a time of day")
         if self._first is None:
             self._first, self._before_s = time, time.second_of_day
+            self._first_days = time.days()
         if time.date:
-            self._days = self._dates.setdefault(time.date, len(self._dates))
+            if time.date not in self._dates:
+                self._dates[time.date] = self._days_after(table, time, block.lines[row], column)
+            self._days = self._dates[time.date]
         else:
             self._days -= round((time.second_of_day - self._before_s) / _DAY_S)
         self._before_s = time.second_of_day
         return self._days * _DAY_S + time.second_of_day - first.second_of_day
+
+    def _days_after(self, table: TextTable, time: ClockTime, line: int, column: int) -> int:
+        """How many days after the first one a date is, in the order that fits all dates so far.
+
+        Of 3/4 and 4/4 the order is that by which they follow one another.
+
+        Raises:
+            RecordingError: not a date, or two orders are possible, and neither gives the next day.
+        """
+        after = {
+            order: (day - self._first_days[order]).days
+            for order, day in time.days().items()
+            if order in self._first_days
+        }
+        if not after:
+            raise _not_a_time(table, time.date, line, column, "a date")
+        if len({*after.values()}) > 1:
+            after = {order: days for order, days in after.items() if days == self._days + 1}
+        if not after:
+            raise RecordingError(
+                f"{table.path}, line {line}, column {table.columns[column]}: the order of day and "
+                "month is not clear",
+                expected="dates such as 2024-12-31",
+                got=f"{next(iter(self._dates))}, then {time.date}",
+                fix="Write them so, or count the rows: --rate HZ",
+            )
+        self._first_days = {order: self._first_days[order] for order in after}
+        return next(iter(after.values()))
 
     def start_time(self, later_s: float) -> str:
         """Empty where there is no date, or its day and month cannot be distinguished."""
@@ -200,12 +236,12 @@ def row_clock(
     taken: Collection[int],
     account: Account,
     *,
-    otherwise_hz: float | None = None,
+    said: Said,
 ) -> RowClock:
     """The clock of a table, as asked or looked for; which it is goes into the notes.
 
     Args:
-        otherwise_hz: the rate of the rows where there is no column of times, by the comments.
+        said: by the comments, of which the rate counts where there is no column of times.
 
     Raises:
         RecordingError: no such column, or none and no rate; a unit that is not clear.
@@ -220,28 +256,18 @@ def row_clock(
         column = table.column(name) if time not in table.columns else table.columns.index(time)
         tick = "" if time in table.columns else tick
     elif rate is None:
-        named = (
-            i
-            for i, n in enumerate(table.columns)
-            if i not in taken and _TIME_NAME.fullmatch(split_unit(n)[0])
-        )
+        named = (i for i, n in enumerate(table.columns) if i not in taken and _is_time(n))
         column = next(named, None)
     if column is None:
-        if rate is None and otherwise_hz is not None:
-            account.note(f"rate: {otherwise_hz:g} Hz, by the comments above the table")
-            rate = otherwise_hz
-        if rate is None:
-            raise RecordingError(
-                f"{table.path} has no time column",
-                expected="a column such as time or timestamp",
-                got=table.names(),
-                fix="Name it: --time NAME, or give the rate of the rows: --rate HZ",
-            )
-        return RowClock(None, rate)
+        return RowClock(None, rate_said(table, said, account) if rate is None else rate)
     clock = RowClock(column, rate, _written(table, column, tick))
     use = "" if rate is None else ", for the start alone"
     account.note(f"time: column {table.columns[column]}, {clock.written.how()}{use}")
     return clock
+
+
+def _is_time(column: str) -> bool:
+    return _TIME_NAME.fullmatch(split_unit(column)[0]) is not None
 
 
 def back_in_file(table: TextTable, clock: RowClock) -> RecordingError:
@@ -281,6 +307,8 @@ def _written(table: TextTable, column: int, asked: str) -> Ticks | IsoTimes | Cl
     if block is None:
         raise RecordingError(f"{table.path} holds no rows", expected="rows below the header")
     first = block.rows[0][column]
+    if _DATE.fullmatch(first.strip()):
+        raise _date_alone(table, first, column)
     if not asked and parse_time(first) is not None:
         return IsoTimes()
     if not asked and clock_time(first) is not None:
@@ -294,21 +322,36 @@ def _written(table: TextTable, column: int, asked: str) -> Ticks | IsoTimes | Cl
     word = _TICK_WORDS.get(word, word)
     if asked and word not in _TICKS:
         raise RecordingError(f"--time {name}:{asked} names no unit of time", expected=tuple(_TICKS))
-    for guess in [word] if word in _TICKS else list(_TICKS):
-        if _UNIX_S[0] < values[0] / _TICKS[guess] < _UNIX_S[1]:
-            return Ticks(_TICKS[guess], unix=True)
-    if (
-        word not in _TICKS
-        and len(values) > 1
-        and float(np.median(np.diff(values))) >= _AMBIGUOUS_STEP
-    ):
+    step = float(np.nanmedian(np.diff(values))) if len(values) > 1 else 0.0
+    unix = _unix_ticks(float(values[0]), step, word)
+    if unix is None and word not in _TICKS and step >= _AMBIGUOUS_STEP:
         raise RecordingError(
             f"{table.path}: the unit of the time column {name} is not clear",
             expected="seconds or milliseconds",
-            got=f"{values[0]:g}, {values[1]:g}, ...",
-            fix=f"Say it: --time '{name}:ms' or --time '{name}:s'",
+            got=f"{values[0]:.15g}, {values[1]:.15g} and so on",
+            fix=f"Say it: --time '{name}:ms', '{name}:us' or '{name}:s'",
         )
-    return Ticks(_TICKS.get(word, 1.0), unix=False)
+    return Ticks(unix or _TICKS.get(word, 1.0), unix=unix is not None)
+
+
+def _unix_ticks(first: float, step: float, word: str) -> float | None:
+    """How many ticks a second has, if the column is Unix time; of a unit that it names, or any."""
+    guesses = [word] if word in _TICKS else [*_TICKS]
+    fits = (_TICKS[g] for g in guesses if _UNIX_S[0] <= first / _TICKS[g] < _UNIX_S[1])
+    ticks = next(fits, None)
+    possible = ticks is not None and (word in _TICKS or step / ticks <= _LONGEST_STEP_S)
+    return ticks if possible else None
+
+
+def _date_alone(table: TextTable, cell: str, column: int) -> RecordingError:
+    """The error for a column of dates; the time of day may stand in another one."""
+    times = [name for i, name in enumerate(table.columns) if i != column and _is_time(name)]
+    return RecordingError(
+        f"{table.path}: the column {table.columns[column]} holds dates without a time of day",
+        expected="a column of times",
+        got=repr(cell[:40]),
+        fix=f"Name another: --time '{times[0]}'" if times else "Write date and time in one column",
+    )
 
 
 def _not_a_time(table: TextTable, cell: str, line: int, column: int, form: str) -> RecordingError:

@@ -66,11 +66,12 @@ def read_wesad(
     for name in ("chest", *sorted(set(wrist) - {name for name, *_ in _SENSORS})):
         account.leave_out(name, "not used")
     asked = _asked(quest, label, pickled, _chosen(emotions))
-    trials, attributes = answered(asked, account, function=scores)
+    signals = {sensor[1]: _signal(wrist, *sensor) for sensor in _SENSORS}
+    trials, attributes = answered(asked, account, function=scores, signals=signals)
     return Recording(
         session_id=session_id or folder.resolve().name,
         subject_id=subject_id or folder.resolve().name,
-        signals={sensor[1]: _signal(wrist, *sensor) for sensor in _SENSORS},
+        signals=signals,
         trials=trials,
         device="Empatica E4",
         attributes={**account.attributes(), **attributes},

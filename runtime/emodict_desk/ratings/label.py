@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,13 +18,11 @@ from emodict.recording.session import open_session, write_trials
 from emodict_desk.ratings.table import read_ratings
 from emodict_desk.recordings.ratings import Judged, Ratings, judge
 from emodict_desk.recordings.scores import Scale, label_attributes
+from emodict_desk.recordings.within import check_within, say_cut
 from emodict_desk.tables.stimuli import STIMULUS
 from emodict_desk.wording import count_of
 
 Float64Array = NDArray[np.float64]
-
-# Seconds of later times would be years: these count from 1970.
-_UNIX_S = 1e8
 
 
 @dataclass(frozen=True)
@@ -42,15 +40,23 @@ class Labelled:
 
 
 def label_session(
-    source: Path, ratings: Path, out: Path, *, function: str = "share", scale: Scale | None = None
+    source: Path,
+    ratings: Path,
+    out: Path,
+    *,
+    function: str = "share",
+    scale: Scale | None = None,
+    emotions: Sequence[str] = (),
 ) -> Labelled:
     """Copy a session byte by byte and give the copy these labels; `out` may be the source itself.
+
+    `emotions` names the columns of scores, where words for emotions do not.
 
     Raises:
         RecordingError: ratings that cannot be used or do not fit the session, a session that has
             labels already and would lose them, or one that is still being written.
     """
-    judged = judge(read_ratings(ratings), function=function, scale=scale)
+    judged = judge(read_ratings(ratings, emotions), function=function, scale=scale)
     with open_session(source) as recording:
         _refuse(recording, source, out)
         labelled = labelled_by(judged, recording, function)
@@ -72,7 +78,8 @@ def labelled_by(judged: Judged, recording: Recording, function: str) -> Labelled
     ratings = judged.ratings
     start_s, stop_s = _times(ratings, recording)
     trials = Trials(start_s, stop_s, ratings.trial, judged.shares, ratings.emotions)
-    said = (*judged.said, *_say_cut(trials, recording))
+    check_within(trials, recording.duration_s, of=ratings.source)
+    said = (*judged.said, *say_cut(trials, recording.duration_s))
     attributes = label_attributes(
         function, f"{ratings.source}, {'; '.join(said)}".rstrip(", "), judged.scale
     )
@@ -118,31 +125,4 @@ def _times(ratings: Ratings, recording: Recording) -> tuple[Float64Array, Float6
         start_s[i], stop_s[i] = (
             float(at[known[name]]) for at in (recording.trials.start_s, recording.trials.stop_s)
         )
-    _check_within(ratings, start_s, recording.duration_s)
     return start_s, stop_s
-
-
-def _check_within(ratings: Ratings, start_s: Float64Array, duration_s: float) -> None:
-    """Refuse a trial that starts before the session does, or after it ended."""
-    outside = np.flatnonzero((start_s < 0) | (start_s >= duration_s))
-    if not len(outside):
-        return
-    first = int(outside[0])
-    since_1970 = abs(start_s[first]) > _UNIX_S
-    raise RecordingError(
-        f"{ratings.source}: trial '{ratings.trial[first]}' is not in the recording",
-        expected=f"an onset of 0 to {duration_s:.1f} s from the session's start",
-        got=f"{start_s[first]:.15g}",
-        fix="Subtract the session's start (emodict-session inspect shows it): this counts from 1970"
-        if since_1970
-        else "Correct the onset",
-    )
-
-
-def _say_cut(trials: Trials, recording: Recording) -> Iterator[str]:
-    """A sentence for each trial that goes on after the recording has ended."""
-    for i in np.flatnonzero(np.asarray(trials.stop_s) > recording.duration_s + 1):
-        yield (
-            f"trial '{trials.trial_id[i]}' stops at {trials.stop_s[i]:.1f} s, "
-            f"and the recording ends at {recording.duration_s:.1f} s"
-        )

@@ -16,7 +16,7 @@ from emodict.recording.session import MOST_LABELS, MOST_TRIALS
 from emodict_desk.importers.text import Block, TextTable, numbers, open_table
 from emodict_desk.recordings.account import Account
 from emodict_desk.recordings.ratings import Ratings
-from emodict_desk.recordings.scores import PANAS
+from emodict_desk.recordings.scores import COMMON_EMOTIONS, PANAS
 
 Float64Array = NDArray[np.float64]
 
@@ -38,8 +38,10 @@ _DECIMAL_COMMA = re.compile(r"\s*-?\d+,\d+\s*")
 _BY_LOWER_CASE = {name.lower(): name for name in PANAS}
 
 
-def read_ratings(path: Path) -> Ratings:
+def read_ratings(path: Path, emotions: Sequence[str] = ()) -> Ratings:
     """Read ratings.csv, of whatever separators and decimals.
+
+    Its emotions are the columns named by `emotions`; without them, those called by a word for one.
 
     Raises:
         RecordingError: not such a table; file, line and column are named.
@@ -49,8 +51,9 @@ def read_ratings(path: Path) -> Ratings:
     trial_column = _column_of(table, _TRIAL_WORDS)
     times = {name: _column_of(table, words) for name, words in _TIME_WORDS.items()}
     used = {trial_column, *times.values()}
-    rated = _emotion_columns(table, block, used, account)
-    emotions = _names_of(table, rated)
+    rated = _emotion_columns(table, block, used, emotions)
+    _say_left_out(table, used | {*rated}, account)
+    names = _names_of(table, rated)
     onset_s, stop_s, lasts_s = (_times(table, block, times[name]) for name in _TIME_WORDS)
     trial, word = _trial_names(table, block, trial_column)
     return Ratings(
@@ -58,7 +61,7 @@ def read_ratings(path: Path) -> Ratings:
         trial=trial,
         onset_s=onset_s,
         stop_s=np.where(np.isnan(stop_s), onset_s + lasts_s, stop_s),
-        emotions=emotions,
+        emotions=names,
         scores=numbers(table, block, rated),
         stimulus_word=word,
         notes=tuple(account.notes),
@@ -95,23 +98,10 @@ def _column_of(table: TextTable, words: Sequence[str]) -> int | None:
 
 
 def _emotion_columns(
-    table: TextTable, block: Block, used: set[int | None], account: Account
+    table: TextTable, block: Block, used: set[int | None], emotions: Sequence[str]
 ) -> list[int]:
-    """The columns of scores; of the others those that are neither used nor known are named."""
-    known = {
-        *_NO_EMOTIONS,
-        *_TRIAL_WORDS,
-        *(word for words in _TIME_WORDS.values() for word in words),
-    }
-    rest = [i for i in range(len(table.columns)) if i not in used]
-    # A last separator makes a column without a name.
-    named = [i for i in rest if table.columns[i].strip()]
-    rated = [
-        i for i in named if table.columns[i].strip().lower() not in known and not _is_text(block, i)
-    ]
-    left_out = [table.columns[i] for i in named if i not in rated]
-    if left_out:
-        account.note(f"not emotions, and left out: {', '.join(left_out)}")
+    """The columns of scores: those asked for, or those called by words for emotions."""
+    rated = [table.column(name) for name in emotions] or _by_name(table, block, used)
     if not 2 <= len(rated) <= MOST_LABELS:
         raise RecordingError(
             f"{table.path} has {len(rated)} columns of scores",
@@ -120,6 +110,46 @@ def _emotion_columns(
             fix="emodict-session label --template SESSION.h5 writes a table to fill in",
         )
     return rated
+
+
+def _by_name(table: TextTable, block: Block, used: set[int | None]) -> list[int]:
+    """The columns called by words for emotions.
+
+    Raises:
+        RecordingError: another column of numbers, which may be an emotion or anything else.
+    """
+    others = {
+        *_NO_EMOTIONS,
+        *_TRIAL_WORDS,
+        *(word for words in _TIME_WORDS.values() for word in words),
+    }
+    called = {i: table.columns[i].strip().lower() for i in _named(table, used)}
+    known = [i for i, name in called.items() if name in _BY_LOWER_CASE or name in COMMON_EMOTIONS]
+    unclear = [
+        table.columns[i]
+        for i, name in called.items()
+        if i not in known and name not in others and not _is_text(block, i)
+    ]
+    if unclear:
+        emotions = ",".join(table.columns[i] for i in known) or "NAME,NAME"
+        raise RecordingError(
+            f"{table.path}: nothing says which columns are emotions: {', '.join(unclear[:10])}?",
+            expected="columns called by words for emotions, such as Happy or Afraid",
+            got=table.names(),
+            fix=f"Name all columns that are: --emotions '{emotions}'",
+        )
+    return known
+
+
+def _named(table: TextTable, used: set[int | None]) -> list[int]:
+    """Columns that are not used yet; a last separator makes one without a name."""
+    return [i for i in range(len(table.columns)) if i not in used and table.columns[i].strip()]
+
+
+def _say_left_out(table: TextTable, used: set[int | None], account: Account) -> None:
+    left_out = [table.columns[i] for i in _named(table, used)]
+    if left_out:
+        account.note(f"not emotions, and left out: {', '.join(left_out)}")
 
 
 def _is_text(block: Block, column: int) -> bool:

@@ -17,6 +17,8 @@ Float64Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
 PERCENT, WHOLE = 100.0, 1.0
+# No questionnaire has such answers, and sums of larger ones lose the smaller.
+_LARGEST_SCORE = 1e6
 # Per cents are rounded to whole ones, each of up to twenty in a direction of its own.
 _ROUNDED = 0.02
 
@@ -71,10 +73,10 @@ def judge(ratings: Ratings, *, function: str = "share", scale: Scale | None = No
             the scores, or no trial whose items are all there.
     """
     convert = scores_to_shares(function)
+    _check_size(ratings)
     said = list(ratings.notes)
-    if _are_percents(ratings.scores):
+    if scale is None and _are_percents(ratings.scores):
         said += _say_percents(ratings, function)
-        scale = None
     else:
         scale = scale or _usual_scale(ratings, said)
     ratings, left_out = _complete(ratings)
@@ -122,11 +124,16 @@ def _say_percents(ratings: Ratings, function: str) -> Iterator[str]:
             f"{ratings.source}: the scores of a trial sum to {whole:g}: they are shares already",
             expected="--scores share, or none",
             got=f"--scores {function}",
-            fix="Leave --scores out",
+            fix="Leave --scores out, or name the scale that was answered on: --scale 0-100",
         )
-    yield f"each trial's scores sum to {whole:g}: they are taken for shares"
-    complete = _complete_rows(ratings.scores)
-    for i in np.flatnonzero(complete & ~_sums_to(ratings.scores, whole)):
+    complete, fits = _complete_rows(ratings.scores), _sums_to(ratings.scores, whole)
+    whose = (
+        "each trial's scores sum"
+        if fits[complete].all()
+        else f"the scores of {fits.sum()} of {complete.sum()} trials sum"
+    )
+    yield f"{whose} to {whole:g}: they are taken for shares"
+    for i in np.flatnonzero(complete & ~fits):
         got = ratings.scores[i].sum()
         yield (
             f"trial '{ratings.trial[i]}': its scores sum to {got:g}, not {whole:g}; "
@@ -160,6 +167,18 @@ def _complete(ratings: Ratings) -> tuple[Ratings, list[str]]:
             fix="Fill them in, or take columns out that nobody was asked",
         )
     return _some(ratings, _complete_rows(ratings.scores)), sentences
+
+
+def _check_size(ratings: Ratings) -> None:
+    """Refuse a number that nobody can have answered."""
+    for trial, emotion in np.argwhere(np.abs(ratings.scores) > _LARGEST_SCORE):
+        raise RecordingError(
+            f"{ratings.source}: trial '{ratings.trial[trial]}', {ratings.emotions[emotion]}: "
+            "not an answer",
+            expected=f"a number of at most {_LARGEST_SCORE:,.0f}",
+            got=f"{ratings.scores[trial, emotion]:g}",
+            fix="Correct it",
+        )
 
 
 def _check_scale(ratings: Ratings, scale: Scale | None) -> None:

@@ -20,6 +20,23 @@ PANAS = (
     "Distressed", "Upset", "Guilty", "Scared", "Hostile",
     "Irritable", "Ashamed", "Nervous", "Jittery", "Afraid",
 )  # fmt: skip
+# What else questionnaires ask for, as it is written in the heads of tables.
+COMMON_EMOTIONS = frozenset((
+    "joy", "joyful", "happy", "happiness", "cheerful", "glad", "content", "contentment",
+    "delighted", "pleased", "amused", "amusement", "fun", "elated", "ecstatic", "euphoric",
+    "excitement", "enthusiasm", "interest", "calm", "calmness", "relaxed", "relaxation", "serene",
+    "serenity", "peaceful", "tenderness", "tender", "love", "loving", "affection", "liking",
+    "trust", "gratitude", "grateful", "hope", "hopeful", "pride", "awe", "admiration",
+    "inspiration", "anticipation", "surprise", "surprised", "astonished", "curious", "curiosity",
+    "nostalgia", "relief", "relieved", "sympathy", "compassion", "empathy", "confident", "sad",
+    "sadness", "sorrow", "grief", "depressed", "gloomy", "lonely", "loneliness", "hurt",
+    "despair", "disappointed", "disappointment", "bored", "boredom", "tired", "angry", "anger",
+    "mad", "rage", "furious", "annoyed", "annoyance", "irritated", "frustrated", "frustration",
+    "hostility", "hate", "contempt", "disgust", "disgusted", "fear", "fearful", "frightened",
+    "terrified", "horror", "panic", "anxiety", "anxious", "worried", "worry", "tense", "tension",
+    "stress", "stressed", "uneasy", "shame", "guilt", "embarrassed", "embarrassment", "jealous",
+    "jealousy", "envy", "envious", "confused", "confusion", "neutral", "pleasant", "unpleasant",
+))  # fmt: skip
 # `1-5`, `0..100`, `-3 to 3`.
 _SCALE = re.compile(r"\s*(-?\d+(?:\.\d+)?)\s*(?:-|\.\.|to|:)\s*(-?\d+(?:\.\d+)?)\s*")
 # PANAS has five steps: of any other scale an answer counts as it would on that one.

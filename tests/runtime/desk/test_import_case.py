@@ -81,3 +81,13 @@ def test_a_file_without_its_annotations_is_not_of_case(tmp_path: Path) -> None:
     assert kind_of(path) != "case"
     with pytest.raises(RecordingError, match=r"and \.\./annotations/sub_N\.csv"):
         read_case(path)
+
+
+def test_films_that_begin_after_the_samples_have_ended_are_left_out(tmp_path: Path) -> None:
+    path = write_case(tmp_path)
+    # A header and 9 s; the second film begins at 10 s.
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[:9001]))
+    recording = read_case(path)
+    assert recording.trials is not None
+    assert recording.trials.trial_id == ("video3",)
+    assert "trial video1 (not in the recording)" in recording.attributes["left_out"]

@@ -16,7 +16,9 @@ from emodict.errors import RecordingError
 from emodict.recording.electrodes import electrode_names
 from emodict_desk.importers.kinds import kind_of
 from emodict_desk.importers.plain_csv import read_csv
-from emodict_desk.importers.text import BLOCK_ROWS
+from emodict_desk.importers.row_clock import ClockTimes
+from emodict_desk.importers.text import BLOCK_ROWS, open_table
+from emodict_desk.recordings.account import Account
 
 
 def test_csv_columns_are_known_by_name_and_units_by_their_brackets(tmp_path: Path) -> None:
@@ -245,14 +247,19 @@ def test_csv_steps_of_half_a_second_or_more_could_be_milliseconds(
     if clear:
         assert read_csv(path).duration_s == pytest.approx(50 * 0.49)
     else:
-        with pytest.raises(RecordingError, match=r"seconds or milliseconds, got 0, 0\.5, "):
+        with pytest.raises(RecordingError, match=r"seconds or milliseconds, got 0, 0\.5 and so on"):
             read_csv(path)
 
 
 @pytest.mark.parametrize(
     ("first", "ticks", "unix"),
-    # Unix time of 1973 to 2603: 1e8 to 2e10 s.
-    [(1.001e8, "s", True), (0.999e8, "s", False), (1.999e10, "s", True), (2.001e10, "s", False)],
+    # Unix time of 2000 to 2100, by `date -u -d 2000-01-01 +%s`.
+    [
+        (946_684_800, "s", True),
+        (946_684_799, "s", False),
+        (4_102_444_799, "s", True),
+        (4_102_444_800, "s", False),
+    ],
 )
 def test_csv_unix_time_is_told_by_its_size(
     tmp_path: Path, first: float, ticks: str, unix: bool
@@ -261,6 +268,100 @@ def test_csv_unix_time_is_told_by_its_size(
     recording = read_csv(write(tmp_path / "a.csv", f"time_{ticks},PPG\n{rows}"))
     assert (recording.start_time != "") is unix
     assert ("Unix time in s" in recording.attributes["notes"]) is unix
+
+
+@pytest.mark.parametrize(
+    # Since a device was switched on: 42 hours in ms, 150 s in us, 20 min in us, 14 days in ms.
+    ("first", "step"),
+    [(150_000_000, 10), (150_000_000, 10_000), (1_200_000_000, 10_000), (1_209_600_000, 10)],
+)
+def test_csv_a_devices_own_time_is_not_taken_for_unix_time(
+    tmp_path: Path, first: int, step: int
+) -> None:
+    rows = "".join(f"{first + n * step},{n}\n" for n in range(100))
+    path = write(tmp_path / "a.csv", f"timestamp,PPG\n{rows}")
+    with pytest.raises(RecordingError, match=r"is not clear.*'timestamp:ms', 'timestamp:us' or"):
+        read_csv(path)
+    recording = read_csv(path, time=f"timestamp:{'us' if step == 10_000 else 'ms'}")
+    assert (recording.signals["ppg"].rate_hz, recording.start_time) == (100.0, "")
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "days"),
+    [
+        ("29/12/2024", "31/12/2024", 2),
+        ("2024/12/30", "2025/01/02", 3),
+        ("28.2.2024", "1.3.2024", 2),
+        ("12/30/2024", "01/02/2025", 3),
+        # The order is that by which the days follow one another: 30 April and 31 May.
+        ("03/04/2024", "04/04/2024", 1),
+        ("04/03/2024", "04/04/2024", 1),
+    ],
+)
+def test_csv_dates_are_as_far_apart_as_the_calendar_says(
+    tmp_path: Path, first: str, second: str, days: int
+) -> None:
+    path = write(tmp_path / "a.csv", f"time,EDA\n{first} 10:00:00,1\n{second} 10:00:05,2\n")
+    table = open_table(path, "a table")
+    times_s = ClockTimes().times_s(table, next(table.blocks(Account(""))), 0)
+    assert times_s.tolist() == [0, days * 86400 + 5]
+
+
+def test_csv_dates_whose_order_cannot_be_told_or_that_are_none_are_refused(tmp_path: Path) -> None:
+    for second, sentence in (
+        ("06/04/2024", r"line 3, column time: the order of day and month .*03/04/2024, then 06/04"),
+        ("31/02/2024", r"line 3, column time: not a time.*a date"),
+    ):
+        rows = f"time,EDA\n03/04/2024 10:00:00,1\n{second} 10:00:00,2\n"
+        with pytest.raises(RecordingError, match=sentence):
+            read_csv(write(tmp_path / "a.csv", rows))
+
+
+def test_csv_a_column_of_dates_alone_is_told_of_the_one_with_the_times(tmp_path: Path) -> None:
+    rows = "".join(f"2024-01-01,10:00:{n:02}.0,{n}\n" for n in range(50))
+    path = write(tmp_path / "a.csv", f"date,time,EDA (uS)\n{rows}")
+    with pytest.raises(RecordingError, match=r"column date holds dates without .*--time 'time'"):
+        read_csv(path)
+    assert read_csv(path, time="time").signals["gsr"].rate_hz == 1.0
+    path = write(tmp_path / "b.csv", "date,EDA\n2.1.2024,1\n2.1.2024,2\n")
+    with pytest.raises(RecordingError, match="Write date and time in one column"):
+        read_csv(path)
+
+
+@pytest.mark.parametrize(
+    # A resistance of R kOhm is a conductance of 1000 / R uS.
+    ("unit", "resistance", "conductance"),
+    [("kOhm", 500.0, 2.0), ("Ohm", 250_000.0, 4.0), ("MOhm", 0.5, 2.0), ("kOhm", 0.0, np.nan)],
+)
+def test_csv_skin_resistance_becomes_conductance_and_is_said(
+    tmp_path: Path, unit: str, resistance: float, conductance: float
+) -> None:
+    rows = "".join(f"{n / 4},{resistance if n == 5 else 800}\n" for n in range(40))
+    recording = read_csv(write(tmp_path / "a.csv", f"time,EDA ({unit})\n{rows}"))
+    gsr = recording.signals["gsr"]
+    if np.isfinite(conductance):
+        assert (gsr.unit, gsr.rate_hz) == ("uS", 4.0)
+        assert gsr.samples[5, 0] == pytest.approx(conductance, rel=1e-6)
+    else:
+        # The row is one without a sample, as where a cell is empty.
+        assert gsr.sample_count == 39
+    assert f"gsr: given in {unit}, turned into uS" in recording.attributes["notes"]
+
+
+def test_csv_a_resistance_that_is_not_the_skins_is_refused(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.csv", "time,Cz (kOhm)\n0,1\n0.1,2\n")
+    with pytest.raises(RecordingError, match="the unit cannot be used"):
+        read_csv(path)
+
+
+@pytest.mark.filterwarnings("error")
+def test_csv_numbers_that_no_sample_can_hold_are_missing_and_counted(tmp_path: Path) -> None:
+    rows = "".join(f"{'1e300' if n in (3, 4) else n},{-n}\n" for n in range(64))
+    path = write(tmp_path / "a.csv", f"AF7,AF8\n{rows}")
+    recording = read_csv(path, rate=64.0)
+    assert np.flatnonzero(np.isnan(recording.signals["eeg"].samples[:, 0])).tolist() == [3, 4]
+    assert np.isfinite(recording.signals["eeg"].samples[:, 1]).all()
+    assert "eeg: 2 numbers beyond 3.4e+38 taken for missing" in recording.attributes["notes"]
 
 
 def test_csv_of_one_row_has_a_rate_only_where_it_is_given(tmp_path: Path) -> None:
@@ -675,8 +776,36 @@ def test_csv_comments_may_name_the_columns_and_the_rate(
 def test_csv_a_rate_in_the_comments_stands_behind_times_and_what_is_asked(tmp_path: Path) -> None:
     rows = "".join(f"{n / 50:.2f},{n}\n" for n in range(200))
     path = write(tmp_path / "a.csv", f"# sampling rate: 64\ntime,BVP\n{rows}")
-    assert read_csv(path).signals["ppg"].rate_hz == 50.0
+    recording = read_csv(path)
+    assert recording.signals["ppg"].rate_hz == 50.0
+    assert (
+        "the comments say 64 Hz, and the times 50 Hz: the times are taken"
+        in recording.attributes["notes"]
+    )
     assert read_csv(path, rate=25.0).signals["ppg"].rate_hz == 25.0
+
+
+def test_csv_a_rate_in_the_comments_that_the_times_agree_with_is_not_said(tmp_path: Path) -> None:
+    # Every 16th row has a skin conductance, too.
+    rows = "".join(f"{n / 64:.6f},{n},{'' if n % 16 else 1}\n" for n in range(640))
+    path = write(tmp_path / "a.csv", f"# sampling rate: 64\ntime,BVP,EDA (uS)\n{rows}")
+    assert "the comments say" not in read_csv(path).attributes["notes"]
+
+
+@pytest.mark.parametrize(
+    ("written", "rate_hz"),
+    [("1,000 Hz", None), ("1,000.0", None), ("12,500", None), ("0,250 kHz", 250), ("62,5", 62.5)],
+)
+def test_csv_a_comma_in_a_rate_that_can_stand_for_thousands_is_refused(
+    tmp_path: Path, written: str, rate_hz: float | None
+) -> None:
+    path = write(tmp_path / "a.csv", f"# Sampling Rate: {written}\nPPG;EDA\n" + "0;2\n" * 99)
+    if rate_hz is None:
+        with pytest.raises(RecordingError, match=r"is not clear: the comma of 1.*--rate HZ"):
+            read_csv(path)
+        assert read_csv(path, rate=1000.0).signals["ppg"].rate_hz == 1000.0
+    else:
+        assert read_csv(path).signals["ppg"].rate_hz == rate_hz
 
 
 def test_csv_counts_of_an_adc_are_not_taken_for_a_unit(tmp_path: Path) -> None:

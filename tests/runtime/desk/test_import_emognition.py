@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from tests import made_up_emognition as made_up
 
-from emodict.errors import RecordingError
+from emodict.errors import EmodictError, RecordingError
 from emodict_desk.importers.emognition import EMOTIONS, read_emognition
 from emodict_desk.tables.stimuli import STIMULUS
 
@@ -134,6 +134,27 @@ def test_what_is_not_as_published_is_refused_with_its_file(
 ) -> None:
     edit(person / name, **columns)
     with pytest.raises(RecordingError, match=rf"{name} is not what Emognition publishes: .*{what}"):
+        read_emognition(person)
+
+
+def test_a_film_that_was_answered_twice_is_refused(person: Path) -> None:
+    path = person / "22_QUESTIONNAIRES.json"
+    content = json.loads(path.read_text())
+    content["questionnaires"].append(content["questionnaires"][0])
+    path.write_text(json.dumps(content))
+    with pytest.raises(RecordingError, match=r"questionnaires: a film was answered twice"):
+        read_emognition(person)
+
+
+def test_a_film_that_would_take_years_is_refused(person: Path) -> None:
+    for path in person.glob("*_MUSE.json"):
+        path.unlink()
+    edit(
+        person / "22_FEAR_STIMULUS_EMPATICA.json",
+        BVP=[["2020-07-16T09:33:03:123", 1.0], ["9999-07-16T09:31:03:123", 1.0]],
+        EDA=[],
+    )
+    with pytest.raises(EmodictError, match=r"\d days after"):
         read_emognition(person)
 
 

@@ -111,3 +111,26 @@ def test_what_lies_beside_must_be_there_and_know_the_person(tmp_path: Path) -> N
         read_kemocon(wrist)
     (tmp_path / "emotion_annotations" / "self_annotations" / "P7.self.csv").unlink()
     assert kind_of(wrist) is None
+
+
+@pytest.mark.parametrize(
+    # The debate began when the wristband had been on for 15 or 30 s of 40, or in 1970, in seconds.
+    ("debate_ms", "trials"),
+    [(WORN_MS + 30_000, ["0-5 s", "5-15 s"]), (WORN_MS + 15_000, None), (DEBATE_MS // 1000, [])],
+)
+def test_trials_beyond_the_recording_are_left_out_or_refused(
+    debate_ms: int, trials: list[str] | None, tmp_path: Path
+) -> None:
+    wrist = write_kemocon(tmp_path)
+    (tmp_path / "metadata" / "subjects.csv").write_text(f"pid,startTime\n7,{debate_ms}\n")
+    if trials == []:
+        with pytest.raises(RecordingError, match=r"trial '0-5 s' is not in the recording.*0 to 40"):
+            read_kemocon(wrist)
+        return
+    recording = read_kemocon(wrist)
+    assert recording.trials is not None
+    assert recording.trials.trial_id == tuple(trials or ("0-5 s", "5-15 s", "15-20 s"))
+    left_out = recording.attributes.get("left_out", "")
+    assert ("trial 15-20 s (not in the recording)" in left_out) is (trials is not None)
+    cut = "trial '5-15 s' stops at 45.0 s, and the recording ends at 40.0 s"
+    assert (cut in recording.attributes["notes"]) is (trials is not None)

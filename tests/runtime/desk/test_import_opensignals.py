@@ -505,8 +505,11 @@ def test_a_counter_with_an_empty_cell_is_refused(tmp_path: Path) -> None:
     [
         ("# {not json", "the description of the devices cannot be read"),
         ("# {}", "cannot be read: it names no device"),
-        ('# {"a": {"column": ["nSeq", "A1"]}}', "cannot be read"),
-        ('# {"a": {"column": ["nSeq", "A1"], "sampling rate": 0}}', "do not fit one another"),
+        ('# {"a": {"column": ["nSeq", "A1"]}}', "rate cannot be used"),
+        ('# {"a": {"column": ["nSeq", "A1"], "sampling rate": 0}}', "rate cannot be used"),
+        ('# {"a": {"column": ["nSeq", "A1"], "sampling rate": 1e999}}', "rate cannot be used"),
+        ('# {"a": {"column": ["nSeq", "A1"], "sampling rate": 1e308}}', "rate cannot be used"),
+        ('# {"a": {"column": ["nSeq", "A1"], "sampling rate": "x"}}', "rate cannot be used"),
         ('# {"a": {"column": ["nSeq"], "sampling rate": 100}}', "the rows do not fit"),
         ('# {"a": {"column": ["nSeq", "A1"], "sampling rate": 100}}', "no channel that emodict"),
         ('# {"a": {"column": 5, "sampling rate": 100}}', "cannot be read"),
@@ -546,3 +549,44 @@ def test_the_real_accelerometer_is_not_taken_for_skin(shared_data: Path) -> None
     expected = np.array([float(row[5]) for row in rows]) / 1024
     np.testing.assert_allclose(ppg.samples[:, 0], expected, rtol=1e-6)
     assert ppg.rate_hz == 100.0
+
+
+ROWS = bitalino_rows(np.full(99, 500))
+NO_WIDTHS: list[Any] = [
+    0,
+    [],
+    [0],
+    10**9,
+    "ten",
+    -3,
+    {},
+    [10, "x"],
+    [[10], [1, 2]],
+    None,
+    True,
+    9.5,
+]
+
+
+@pytest.mark.parametrize("resolution", NO_WIDTHS, ids=repr)
+def test_a_resolution_that_no_converter_has_is_refused(resolution: Any, tmp_path: Path) -> None:
+    path = txt_file(tmp_path / "o.txt", ROWS, txt_device(resolution=resolution))
+    with pytest.raises(RecordingError, match=r"o\.txt: its resolution cannot be used.*1 to 32"):
+        read_opensignals(path)
+
+
+@pytest.mark.parametrize("resolution", [np.array([], "i4"), np.array([0], "i4"), "ten"])
+def test_a_resolution_in_hdf5_that_no_converter_has_is_refused(
+    resolution: Any, tmp_path: Path
+) -> None:
+    path = add_device(tmp_path / "a.h5")
+    with h5py.File(path, "a") as file:
+        file[PLUX].attrs["resolution"] = resolution
+    with pytest.raises(RecordingError, match="its resolution cannot be used"):
+        read_opensignals(path)
+
+
+def test_digital_io_that_is_not_a_list_is_refused(tmp_path: Path) -> None:
+    path = txt_file(tmp_path / "o.txt", ROWS, txt_device(**{"digital IO": 3}))
+    with pytest.raises(RecordingError, match="its digital IO is not a list"):
+        read_opensignals(path)

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import datetime
 import sys
+import tracemalloc
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -219,6 +220,45 @@ def test_e4_zip_that_unpacks_to_more_than_a_wristband_records_is_refused(e4_fold
             file.write(b"0" * (1 << 20))
     with pytest.raises(RecordingError, match=r"BVP\.csv is too large.*at most 256 MiB"):
         read_e4(e4_folder.with_suffix(".zip"))
+
+
+def test_e4_zip_that_unpacks_to_many_times_its_size_is_refused(e4_folder: Path) -> None:
+    (e4_folder / "BVP.csv").write_text("1644226061\n64\n" + "12\n" * 1_000_000)
+    path = e4_folder.with_suffix(".zip")
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as packed:
+        packed.write(e4_folder / "BVP.csv", "BVP.csv")
+    with pytest.raises(RecordingError, match=r"unpacks to \d+ times its size.*at most 100 times"):
+        read_e4(path)
+    assert read_e4(e4_folder).signals["ppg"].sample_count == 1_000_000
+
+
+def test_e4_is_read_in_blocks_that_take_less_memory_than_its_text(e4_folder: Path) -> None:
+    # 7 MB, of which a list of its lines takes 33 MB.
+    lines = 600_000
+    (e4_folder / "BVP.csv").write_text("1644226061\n64\n" + "-123.456789\n" * lines)
+    tracemalloc.start()
+    try:
+        recording = read_e4(e4_folder)
+        peak_bytes = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    # 4 bytes of each sample, of a buffer that may double to grow.
+    assert peak_bytes < lines * 12
+    assert recording.signals["ppg"].sample_count == lines
+
+
+def test_e4_a_line_is_named_by_its_number_in_the_file_however_far_down(e4_folder: Path) -> None:
+    for damage, got in (("x", "'x'"), ("", "an empty line")):
+        lines = ["1644226061", "64", *["1.5"] * 200_000, damage, "2"]
+        (e4_folder / "BVP.csv").write_text("\n".join(lines) + "\n\n")
+        with pytest.raises(RecordingError, match=rf"line 200003: not a number.*got {got}"):
+            read_e4(e4_folder)
+
+
+def test_e4_a_line_without_an_end_is_refused_before_it_fills_the_memory(e4_folder: Path) -> None:
+    (e4_folder / "BVP.csv").write_text("1644226061\n64\n" + "1" * 300_000)
+    with pytest.raises(RecordingError, match="a line of more than 4096 characters"):
+        read_e4(e4_folder)
 
 
 @pytest.mark.parametrize(

@@ -151,7 +151,8 @@ def test_what_is_not_an_emotion_is_left_out_and_named(tmp_path: Path) -> None:
 def test_percents_are_shares_and_one_that_does_not_sum_is_named(tmp_path: Path) -> None:
     rows = ("5,10,50,30,20", "15,20,80,10,10", "25,30,33,33,33", "35,40,50,20,20")
     sentences = said(tmp_path, *rows)
-    assert "each trial's scores sum to 100: they are taken for shares" in sentences
+    assert "the scores of 3 of 4 trials sum to 100: they are taken for shares" in sentences
+    assert "each trial's scores sum to 100: they are taken for shares" in said(tmp_path, *rows[:3])
     assert (
         "trial 'trial04': its scores sum to 90, not 100; they are divided by their sum" in sentences
     )
@@ -159,6 +160,35 @@ def test_percents_are_shares_and_one_that_does_not_sum_is_named(tmp_path: Path) 
     assert "sum to 99" not in sentences
     with pytest.raises(RecordingError, match="they are shares already"):
         said(tmp_path, *rows, function="softmax")
+
+
+def test_a_scale_that_is_named_holds_though_the_answers_sum_to_100(tmp_path: Path) -> None:
+    ratings = read_ratings(table(tmp_path, "5,10,50,30,20", "15,20,80,10,10"))
+    judged = judge(ratings, function="above-lowest", scale=Scale(10, 100))
+    assert judged.scale == Scale(10, 100)
+    np.testing.assert_allclose(judged.shares, [[4 / 7, 2 / 7, 1 / 7], [1, 0, 0]], rtol=1e-15)
+    assert not any("shares" in sentence for sentence in judged.said)
+
+
+@pytest.mark.parametrize("score", ["1e308", "-1e7"])
+def test_a_number_that_nobody_can_have_answered_is_refused(score: str, tmp_path: Path) -> None:
+    with pytest.raises(RecordingError, match=r"trial 'trial01', Upset: not an answer.*1,000,000"):
+        judge(read_ratings(table(tmp_path, f"5,20,1,{score},{score}")))
+
+
+@pytest.mark.parametrize("other", ["age", "reaction_time", "Fröhlich"])
+def test_a_column_of_numbers_that_may_be_no_emotion_is_asked_about(
+    other: str, bare: Path, tmp_path: Path
+) -> None:
+    path = table(tmp_path, "5,20,44,1,2", head=f"onset,stop,{other},happy,Upset")
+    with pytest.raises(
+        RecordingError, match=rf"which columns are emotions: {other}\?.*--emotions 'happy,Upset'"
+    ):
+        read_ratings(path)
+    labelled = label_session(bare, path, bare, emotions=("upset", "Happy"))
+    assert labelled.trials.label_names == ("Upset", "happy")
+    assert f"not emotions, and left out: {other}" in labelled.said
+    assert read_ratings(path, (other, "Upset")).scores.tolist() == [[44, 2]]
 
 
 def test_a_trial_without_an_answer_is_left_out_and_the_item_named(
@@ -310,8 +340,8 @@ def test_the_template_is_filled_in_and_labels_the_session(
             "--scores sum is not known. Expected one of share, above-lowest, softmax",
         ),
         (
-            ("label", "s.h5", "r.csv", "--emotions", "Alert"),
-            "--emotions names the columns of a template",
+            ("label", "s.h5", "r.csv", "--emotions", "Alert,Joy"),
+            "r.csv has no column 'Joy'",
         ),
         (("label", "--template", "s.h5", "-o", "r.csv"), "There is a file r.csv already"),
     ],

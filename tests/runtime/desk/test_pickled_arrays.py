@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import pickle
+import tracemalloc
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ import pytest
 from tests.made_up_wesad import write_python2_pickle
 
 from emodict.errors import RecordingError
+from emodict_desk.importers import pickled_arrays
 from emodict_desk.importers.pickled_arrays import read_pickle
 
 ARRAYS = {
@@ -133,3 +136,76 @@ def test_a_dictionary_that_is_there_a_million_times_is_made_once(tmp_path: Path)
         level = {"a": level, "b": level}
     read = read_pickle(write_pickle(tmp_path / "p.pkl", level))
     assert read["a"] is read["b"]
+
+
+def memory_of(read: Callable[[], object]) -> int:
+    """The bytes at the peak of a call."""
+    tracemalloc.start()
+    try:
+        read()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def test_no_room_is_made_for_what_a_bytearray_claims_to_hold(tmp_path: Path) -> None:
+    path = tmp_path / "p.pkl"
+    path.write_bytes(b"\x80\x05\x96" + (1 << 28).to_bytes(8, "little") + b"x.")
+
+    def refuse() -> None:
+        with pytest.raises(RecordingError, match="bytes that can be changed"):
+            read_pickle(path)
+
+    assert memory_of(refuse) < 1 << 24
+
+
+# The 2nd memo is the function, the 1st what it is given; a tuple, and a call.
+TEXT = b"X" + (1 << 18).to_bytes(4, "little") + b"a" * (1 << 18) + b"q\x00"
+ENCODE = b"c_codecs\nencode\nq\x01"
+ENCODED = b"h\x01h\x00X\x06\x00\x00\x00latin1\x86R"
+
+
+def test_a_text_that_is_encoded_many_times_is_made_once(tmp_path: Path) -> None:
+    path = tmp_path / "p.pkl"
+    path.write_bytes(b"\x80\x02" + TEXT + ENCODE + b"(" + ENCODED * 300 + b"l.")
+    # The file's buffer, the text and its bytes, and what the list takes; 300 of them are 75 MiB.
+    assert memory_of(lambda: read_pickle(path)) < 8 * path.stat().st_size
+    assert read_pickle(path) == [b"a" * (1 << 18)] * 300
+
+
+def test_a_key_that_is_there_many_times_is_made_once(tmp_path: Path) -> None:
+    path, key = tmp_path / "p.pkl", b"T" + (1 << 18).to_bytes(4, "little") + b"a" * (1 << 18)
+    inner = b"".join(b"U\x03%03d}h\x00Ns" % i for i in range(250))
+    path.write_bytes(b"\x80\x02" + key + b"q\x000}(" + inner + b"u.")
+    assert memory_of(lambda: read_pickle(path)) < 8 * path.stat().st_size
+
+
+def test_a_text_as_a_number_is_refused_for_it_is_copied_each_time(tmp_path: Path) -> None:
+    with pytest.raises(RecordingError, match="a text as a number"):
+        read_pickle(write_pickle(tmp_path / "p.pkl", {"a": np.str_("words")}))
+
+
+@pytest.mark.parametrize(
+    "opcodes",
+    [b"]", b"}", b"\x8f", b"(", b")\x85", b"h\x01)R", b"N\x94"],
+    ids=["lists", "dictionaries", "sets", "marks", "tuples", "arrays", "memos"],
+)
+def test_objects_of_which_a_byte_makes_a_hundred_are_counted(
+    opcodes: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pickled_arrays, "_MOST_OBJECTS", 1000)
+    path = tmp_path / "p.pkl"
+    path.write_bytes(b"\x80\x04cnumpy\nndarray\nq\x01" + opcodes * 1001 + b".")
+    with pytest.raises(RecordingError, match="more than 1000 objects"):
+        read_pickle(path)
+
+
+@pytest.mark.parametrize("name", ["_codecs\nencode", "numpy\ndtype", "builtins\nbytes"])
+def test_nothing_can_be_written_on_what_a_name_stands_for(name: str, tmp_path: Path) -> None:
+    path = tmp_path / "p.pkl"
+    evil = b"}(X\x0c\x00\x00\x00__defaults__X\x04\x00\x00\x00evil\x85u"
+    # As a state of attributes, and as one of slots.
+    for state in (evil, b"N" + evil + b"\x86"):
+        path.write_bytes(b"\x80\x02c" + name.encode() + b"\n" + state + b"b.")
+        with pytest.raises(RecordingError, match="state of something that is not an array"):
+            read_pickle(path)
