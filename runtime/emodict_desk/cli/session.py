@@ -25,6 +25,7 @@ from emodict_desk.importers.form import Form, Option
 from emodict_desk.importers.join import Companion, join_recordings, keep_only, read_companion
 from emodict_desk.importers.kinds import only_kind_of
 from emodict_desk.importers.places import check_named, with_places
+from emodict_desk.ratings.label import refuse_losing_labels
 from emodict_desk.recordings.summary import inspect_session, summarise
 
 if TYPE_CHECKING:
@@ -367,6 +368,7 @@ def import_recording(form: Form, options: dict[str, Any], request: "ImportReques
         )
     refuse_overwriting(request.out, [request.source, *files])
     check_writable(request.out, ending=".h5")
+    refuse_losing_labels(request.out)
     with contextlib.ExitStack() as stack:
         only = split_modalities(request.only) if request.only else ()
         options = {**options, "only": only} if form.reads_only else options

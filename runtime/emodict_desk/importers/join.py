@@ -23,6 +23,8 @@ from emodict_desk.importers.places import check_named
 from emodict_desk.recordings.account import joined_attributes
 
 SESSION = "session"
+# A time without its zone is at most 14 hours from UTC: further away, no zone explains it.
+MOST_APART_S = 86400.0
 
 
 @dataclass(frozen=True)
@@ -156,11 +158,33 @@ def _apart(first: Recording, companion: Companion) -> tuple[float, str]:
             f"{companion.name}: taken to start together, for {lacking} has no start time{offset}",
         )
     if (ours.tzinfo is None) != (theirs.tzinfo is None):
+        _check_one_day(ours, theirs, companion)
         lacking = companion.name if theirs.tzinfo is None else "the first recording"
         how = f"taken to start together, for the start time of {lacking} has no time zone"
         return 0.0, f"{companion.name}: {how}{offset}"
     apart_s = (theirs - ours).total_seconds()
     return apart_s, f"{companion.name}: starts {apart_s:+.3f} s by the start times{offset}"
+
+
+def _check_one_day(
+    ours: datetime.datetime, theirs: datetime.datetime, companion: Companion
+) -> None:
+    """Refuse start times, one of them without a zone, that no zone brings together;
+    an offset says that a clock was wrong.
+    """
+    first, second = (
+        (at if at.tzinfo else at.replace(tzinfo=datetime.timezone.utc)) for at in (ours, theirs)
+    )
+    apart_s = (second - first).total_seconds()
+    if abs(apart_s) > MOST_APART_S and not companion.offset_s:
+        raise RecordingError(
+            f"{companion.name} is not of the same day as the first recording",
+            expected=f"a start close to {ours.isoformat()}",
+            got=f"{theirs.isoformat()}, {abs(apart_s) / 86400:,.0f} days "
+            f"{'later' if apart_s > 0 else 'earlier'}",
+            fix="Give one of the same sitting; where a clock was wrong, "
+            "--offset SECONDS says how much later this one starts",
+        )
 
 
 def _check_overlap(placed: Sequence[tuple[str, Recording, float]]) -> None:

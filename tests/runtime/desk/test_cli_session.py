@@ -114,6 +114,24 @@ def test_import_never_writes_over_the_recording_it_reads(
     assert source.read_bytes() == b"0       precious"
 
 
+def test_import_does_not_replace_a_session_that_was_labelled(
+    run: Callable[..., Any], e4_folder: Path, tmp_path: Path
+) -> None:
+    out, ratings = tmp_path / "wrist.h5", tmp_path / "r.csv"
+    ratings.write_text("trial,onset,stop,joy,fear\na,1,5,3,1\n")
+    assert run("import", "e4", e4_folder, "-o", out)[0] == 0
+    # Without labels there is nothing to lose.
+    assert run("import", "e4", e4_folder, "-o", out)[0] == 0
+    assert run("label", out, ratings)[0] == 0
+    code, _, err = run("import", "e4", e4_folder, "-o", out)
+    assert code == 2
+    assert "has labels, and they would be lost" in err
+    assert "Name another to write with -o" in err
+    with open_session(out) as kept:
+        assert kept.trials is not None
+        assert kept.trials.distribution.tolist() == [[0.75, 0.25]]
+
+
 def test_import_finds_the_kind_wherever_the_options_stand(
     run: Callable[..., Any], e4_folder: Path, tmp_path: Path
 ) -> None:
