@@ -81,8 +81,8 @@ def summary_lines(prediction: Prediction) -> list[str]:
     ]
     lines.append("valid: " + ", ".join(used))
     lines += [f"doubtful: {doubt}" for doubt in prediction.doubts]
-    never = [prediction.modalities[i] for i in np.flatnonzero(~prediction.valid.any(axis=0))]
-    lines += [f"never valid: {name}{_because(prediction, name)}" for name in never]
+    never = never_valid_lines(prediction)
+    lines += never
     if never and answered.any():
         lines.append("The model can do without, but knew less than in training.")
     if not answered.any():
@@ -97,9 +97,12 @@ def summary_lines(prediction: Prediction) -> list[str]:
     return lines
 
 
-def _because(prediction: Prediction, name: str) -> str:
-    reason = prediction.unusable.get(name)
-    return f" ({reason})" if reason else ""
+def never_valid_lines(prediction: Prediction) -> list[str]:
+    """A line for each modality that no row could use, with the reason where one is known."""
+    never = prediction.never_valid.items()
+    return [
+        f"never valid: {name} ({why})" if why else f"never valid: {name}" for name, why in never
+    ]
 
 
 def _measure_lines(prediction: Prediction) -> list[str]:

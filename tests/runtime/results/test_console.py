@@ -47,3 +47,14 @@ def test_the_summary_marks_what_is_simulated_and_doubted() -> None:
     first, *rest = summary_lines(prediction())
     assert first == "s: 3 rows, 3 answered"
     assert not [line for line in rest if line.startswith("doubtful")]
+
+
+def test_a_modality_that_came_to_be_valid_is_not_called_unusable() -> None:
+    """A sensor may start after the quarter of an hour from which the reason is taken."""
+    late = prediction(unusable={"eeg": "samples are missing", "gsr": "it does not move"})
+    late.valid[:, 1] = False
+    assert late.never_valid == {"gsr": "it does not move"}
+    lines = summary_lines(late)
+    assert [line for line in lines if "never valid" in line] == [
+        "never valid: gsr (it does not move)"
+    ]
