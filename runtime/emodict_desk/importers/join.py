@@ -14,11 +14,10 @@ from pathlib import Path
 import numpy as np
 
 from emodict.errors import RecordingError
-from emodict.files.hdf5 import DAMAGE, open_to_read
 from emodict.recording.recording import Event, FaceVideo, Recording, Signal, Trials
 from emodict.recording.session import open_session
 from emodict_desk.importers.clock import parse_time
-from emodict_desk.importers.kinds import only_kind_of
+from emodict_desk.importers.kinds import hdf5_format, only_kind_of
 from emodict_desk.importers.places import check_named
 from emodict_desk.recordings.account import joined_attributes
 
@@ -52,7 +51,7 @@ def read_companion(path: Path, kind: str | None, stack: contextlib.ExitStack) ->
         raise RecordingError(
             f"There is no file {path}", expected="a second recording", fix="Check the path"
         )
-    if kind == SESSION or (kind is None and _is_session(path)):
+    if kind == SESSION or (kind is None and hdf5_format(path) is not None):
         session = stack.enter_context(open_session(path))
         session.require_usable(session.unusable)
         return session
@@ -61,18 +60,6 @@ def read_companion(path: Path, kind: str | None, stack: contextlib.ExitStack) ->
     if IMPORTERS[found].names_no_electrodes:
         check_named(path, recording, how="Import it alone first, and join the session.h5 it makes:")
     return recording
-
-
-def _is_session(path: Path) -> bool:
-    import h5py
-
-    if not path.is_file() or not h5py.is_hdf5(path):
-        return False
-    try:
-        with open_to_read(path) as file:
-            return "format" in file.attrs
-    except DAMAGE:
-        return False
 
 
 def keep_only(recording: Recording, modalities: Sequence[str]) -> Recording:
