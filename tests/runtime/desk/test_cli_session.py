@@ -152,6 +152,16 @@ def test_import_finds_the_kind_wherever_the_options_stand(
     assert "a.csv is read as kind csv" in out
 
 
+def test_a_kind_is_known_in_any_letters_and_another_word_is_told_the_kind(
+    run: Callable[..., Any], e4_folder: Path, tmp_path: Path
+) -> None:
+    assert run("import", "E4", e4_folder, "-o", tmp_path / "a.h5")[0] == 0
+    code, _, err = run("import", "empatica", e4_folder, "-o", tmp_path / "b.h5")
+    assert code == 2
+    assert "'empatica' is not a kind of recording" in err
+    assert f"emodict-session import e4 '{e4_folder}'" in err
+
+
 def test_import_of_what_no_kind_knows_says_which_were_tried(
     run: Callable[..., Any], tmp_path: Path
 ) -> None:
