@@ -177,6 +177,7 @@ def _importing() -> "typer.Typer":
 def extract_to_file(files: Sequence[Path], out: Path, *, spec_id: str, sensors: "Sensors") -> str:
     """Write the features of sessions as one table; what was written, as a sentence."""
     from emodict.features.spec import load_spec
+    from emodict.results.metrics import percent
     from emodict_desk.tables.columns import check_features_output, write_features
     from emodict_desk.tables.table import table_from_recording
 
@@ -192,7 +193,7 @@ def extract_to_file(files: Sequence[Path], out: Path, *, spec_id: str, sensors: 
                 tables.append(table_from_recording(recording, spec, name=file.stem))
     table = write_features(tables, out)
     valid = ", ".join(
-        f"{m} {s:.0%}"
+        f"{m} {percent(s)}"
         for m, s in zip(spec.modality_names, table.windows.valid.mean(axis=0), strict=True)
     )
     return f"Wrote {len(table)} windows of {spec} to {out}; valid: {valid}"
