@@ -9,13 +9,19 @@ NaN for every sample that did not come.
 
 import json
 import sys
+from pathlib import Path
 
 import numpy as np
 import onnxruntime
 
 if len(sys.argv) != 3:
     sys.exit("usage: python examples/raw_onnxruntime.py model.raw.onnx vectors.npz")
+for name in sys.argv[1:]:
+    if not Path(name).is_file():
+        sys.exit(f"There is no file {name}")
 session = onnxruntime.InferenceSession(sys.argv[1], providers=["CPUExecutionProvider"])
+if not any(node.name.startswith("state_") for node in session.get_inputs()):
+    sys.exit(f"{sys.argv[1]} takes features: give the graph of emodict-export --raw")
 emotions = json.loads(session.get_modelmeta().custom_metadata_map["emodict.emotions"])
 outputs = [node.name for node in session.get_outputs()]
 shapes = {node.name: (1, *node.shape[1:]) for node in session.get_inputs()}

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from emodict.engine import open_engine
+from emodict.errors import EmodictError
 from emodict.recording import open_session
 from emodict.results.colours import emotion_colours
 from emodict_desk.raw import raw_seconds
@@ -22,10 +23,15 @@ def as_json(number: float) -> float | None:
 
 if len(sys.argv) != 4:
     sys.exit("usage: python examples/raw_seconds.py model.raw.onnx session.h5 seconds.f32|.json")
-with open_engine(sys.argv[1]) as engine, open_session(sys.argv[2]) as recording:
-    manifest, simulated = engine.manifest, recording.simulated
-    # Of each second the samples of each modality, in the order of the graph's inputs.
-    seconds = list(raw_seconds(recording, manifest))
+try:
+    with open_engine(sys.argv[1]) as engine, open_session(sys.argv[2]) as recording:
+        manifest, simulated = engine.manifest, recording.simulated
+        if not manifest.raw_inputs:
+            sys.exit(f"{sys.argv[1]} takes features: give the graph of emodict-export --raw")
+        # Of each second the samples of each modality, in the order of the graph's inputs.
+        seconds = list(raw_seconds(recording, manifest))
+except EmodictError as error:
+    sys.exit(str(error))
 target = Path(sys.argv[3])
 if target.suffix == ".json":
     text = {

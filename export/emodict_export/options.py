@@ -70,6 +70,13 @@ def check_options(options: ExportOptions) -> None:
     """Refuse what cannot be written, or would do nothing, before any work."""
     if options.is_face:
         _check_face_options(options)
+    vectors = options.check_vectors
+    if vectors is not None and (vectors.is_file() or vectors in (options.out, options.onnx)):
+        raise InputError(
+            f"--check-vectors {vectors} names a file",
+            expected="a folder, new or one that is there",
+            fix="Name another",
+        )
     if options.is_c:
         _check_c_options(options)
         return
@@ -112,8 +119,6 @@ def check_options(options: ExportOptions) -> None:
             expected="a folder, new or of an earlier export",
             fix="Name another",
         )
-    if options.check_vectors is not None and options.check_vectors.is_file():
-        raise InputError(f"--check-vectors {options.check_vectors} is a file", expected="a folder")
     given = (options.calibration, options.person)
     read = [*options.data, *(path for path in given if path is not None)]
     for written in (

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from emodict.errors import MissingDependencyError
 from emodict.results.colours import emotion_colours
+from emodict.results.metrics import percent
 from emodict_desk.wording import count_of
 
 if TYPE_CHECKING:
@@ -145,7 +146,7 @@ def _span(start_s: Float64Array) -> str:
 
 def _shares(names: Sequence[str], valid: NDArray[np.bool_]) -> str:
     shares = valid.mean(axis=0) if len(valid) else np.zeros(len(names))
-    return ", ".join(f"{name} {share:.0%}" for name, share in zip(names, shares, strict=True))
+    return ", ".join(f"{name} {percent(share)}" for name, share in zip(names, shares, strict=True))
 
 
 def _means(prediction: Prediction) -> Float64Array:
@@ -202,7 +203,7 @@ def _table_of_windows(windows: FeatureWindows) -> tuple[Iterable[str], Iterable[
         (
             m.name,
             str(m.dims),
-            f"{windows.valid[:, i].mean():.0%}",
+            percent(windows.valid[:, i].mean()),
             f"{windows.quality[windows.valid[:, i], i].mean():.2f}",
         )
         for i, m in enumerate(windows.spec.modalities)

@@ -105,3 +105,16 @@ def test_features_that_moved_are_told_from_those_that_did_not(tmp_path: Path) ->
         ):
             assert [kept for _, kept in same.compare(before, now)] == [expected]
         assert [kept for _, kept in same.compare(before, {})] == [False]
+
+
+def test_names_are_looked_at_before_anything_is_imported(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def imported(name: str) -> None:
+        raise AssertionError(f"{name} was imported")
+
+    monkeypatch.setattr(bench.importlib, "import_module", imported)
+    assert bench.main(["-h"]) == 0
+    assert "python -m benchmarks scale" in capsys.readouterr().out
+    assert bench.main(["raw", "nosuch"]) == 2
+    assert "Unknown: nosuch. There are features, models" in capsys.readouterr().err

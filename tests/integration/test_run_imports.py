@@ -88,6 +88,28 @@ def test_a_folder_without_any_recording_is_refused(
     assert "a folder with notes.bin" in done.stderr
 
 
+def test_one_file_of_an_e4_is_named_as_one_and_its_folder_asked_for(
+    run: Run, wrist_model: Path, wristband: Path
+) -> None:
+    done = run("emodict-run", "--engine", wrist_model, wristband / "BVP.csv")
+    assert done.returncode == 2
+    assert f"{wristband / 'BVP.csv'} is one file of an Empatica E4" in done.stderr
+    assert f"Give that: '{wristband}'" in done.stderr
+
+
+def test_a_folder_of_recordings_to_import_asks_for_the_files_themselves(
+    run: Run, wrist_model: Path, wristband: Path, tmp_path: Path
+) -> None:
+    for name in ("a.csv", "b.csv"):
+        shutil.copy(wristband.parent / "table.csv", tmp_path / name)
+    done = run("emodict-run", "--engine", wrist_model, tmp_path)
+    assert done.returncode == 2
+    assert f"There is no session in the folder {tmp_path}" in done.stderr
+    assert "got 2 recordings to import" in done.stderr
+    files = f"Give the files themselves: '{tmp_path / 'a.csv'}' '{tmp_path / 'b.csv'}'"
+    assert files in done.stderr
+
+
 def test_a_recording_that_is_given_twice_is_said(
     run: Run, wrist_model: Path, wristband: Path
 ) -> None:

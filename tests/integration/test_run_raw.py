@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -29,6 +30,7 @@ from emodict.predict.person import (
 )
 from emodict.recording.session import write_session
 from emodict.results.prediction import Prediction
+from emodict_desk.simulated import FOLDER
 from emodict_export.export import export_onnx
 from emodict_export.raw.export import export_raw
 from emodict_export.vector_files import write_vectors
@@ -154,6 +156,26 @@ def test_the_example_says_that_its_own_loop_is_right(models: Path, tmp_path: Pat
     assert "valid and answered equal in 60 of 60 seconds" in done.stdout
     worst = float(done.stdout.split("within ")[1].split()[0])
     assert worst < 3e-5
+
+
+@pytest.mark.parametrize("example", ["raw_onnxruntime.py", "raw_seconds.py"])
+@pytest.mark.parametrize(
+    ("model", "said"),
+    [
+        ("demo.onnx", "takes features: give the graph of emodict-export --raw"),
+        ("no", "There is no"),
+    ],
+)
+def test_an_example_that_is_given_another_model_or_none_says_so_in_a_sentence(
+    noise_session: Path, tmp_path: Path, example: str, model: str, said: str
+) -> None:
+    shutil.copy(FOLDER / "wrist.onnx", tmp_path / "demo.onnx")
+    words = [noise_session, *([tmp_path / "s.f32"] if example == "raw_seconds.py" else [])]
+    command = [sys.executable, ROOT / "examples" / example, tmp_path / model, *words]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 1
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 @pytest.mark.parametrize("ends", ["inputs", "outputs"])

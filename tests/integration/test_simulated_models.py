@@ -135,3 +135,28 @@ def test_several_processes_take_it_by_its_name(
     assert code == 0, err
     assert shared.count("a model of SIMULATED people") == 2
     assert shared == alone
+
+
+@pytest.mark.parametrize(
+    ("word", "said"),
+    [
+        ("demo", "--engine demo:full or demo:headband or demo:wrist"),
+        ("wrist", "--engine demo:wrist"),
+        ("Demo:Wrist", "--engine demo:wrist"),
+        ("DEMO:headbnd", "--engine demo:headband"),
+        ("missing.onnx", "Export one"),
+    ],
+)
+def test_a_name_that_is_nearly_one_of_them_is_told(word: str, said: str) -> None:
+    with pytest.raises(ModelError, match=f"There is no model {word}.*{said}"):
+        open_engine(word)
+
+
+@pytest.mark.parametrize("model", ["demo:wrist", "model.onnx"])
+def test_a_model_among_the_recordings_is_told_to_stand_after_engine(
+    run_in_process: Callable[..., tuple[int, str, str]], model: str
+) -> None:
+    code, _, err = run_in_process(cli, model, "S07")
+    assert code == 2
+    assert "Nothing to run: --engine model.onnx not given" in err
+    assert f"emodict-run --engine {model} S07" in err

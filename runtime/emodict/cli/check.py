@@ -34,11 +34,14 @@ def require_recordings(
     if engine is None or not recordings:
         needed = {"--engine model.onnx": engine, "recordings": recordings}
         missing = [name for name, value in needed.items() if not value]
+        # A model among the recordings was meant to stand after --engine.
+        words = [str(path) for path in recordings or ()]
+        first = words and (words[0].startswith("demo:") or words[0].endswith((".onnx", ".plan")))
+        command = " ".join(words) if first else "model.onnx session.h5"
         raise InputError(
             f"Nothing to run: {' and '.join(missing)} not given",
             expected="a model and recordings",
-            fix="emodict-run --engine model.onnx session.h5. What this machine can run: "
-            "emodict-run --check",
+            fix=f"emodict-run --engine {command}. What this machine can run: emodict-run --check",
         )
     return engine, recordings
 

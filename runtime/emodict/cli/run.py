@@ -227,7 +227,7 @@ def summary_as_dict(prediction: "Prediction") -> dict[str, object]:
         "simulated": prediction.simulated,
         "model_simulated": prediction.model_simulated,
         "doubts": list(prediction.doubts),
-        "unusable": [f"{name}: {why}" for name, why in prediction.unusable.items()],
+        "unusable": [f"{name}: {why}" for name, why in prediction.never_valid.items() if why],
         "mean_distribution": None
         if mean is None
         else dict(zip(prediction.emotions, mean, strict=True)),

@@ -56,11 +56,9 @@ def open_engine(path: str | os.PathLike[str], *, device: str | None = None) -> E
     if device is not None and device not in DEVICES:
         raise ModelError(f"There is no device '{device}'", expected=DEVICES, got=device)
     if not path.is_file():
-        raise ModelError(
-            f"There is no model {path}",
-            expected="a model.onnx or a model.plan",
-            fix="Export one: emodict-export model.pt -o model.onnx",
-        )
+        from emodict_desk.simulated import missing_model
+
+        raise missing_model(path)
     if path.suffix == ".onnx":
         from emodict.engine.onnx import OnnxEngine
 

@@ -1,18 +1,19 @@
-"""Why no window of a sensor can be used: not there, missing, out of range, still, or clipped."""
+"""Is there a window of a sensor that a row can use? If not, the desk says why."""
 
 from __future__ import annotations
 
-from collections import Counter
+import itertools
+import math
 from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
 
-from emodict.features.quality import assess, why_invalid
+from emodict.features.quality import assess
 from emodict.features.source import source_blocks, source_rate_hz
 from emodict.features.spec import FeatureSpec, ModalitySpec
+from emodict.features.stream import resampler_for, sliding_windows
 from emodict.recording.recording import Recording
-from emodict.recording.units import unit_factor
 
 Float64Array = NDArray[np.float64]
 
@@ -22,45 +23,43 @@ _LOOKED_AT_S = 900.0
 
 
 def why_unusable(recording: Recording, spec: FeatureSpec) -> dict[str, str]:
-    """Modality -> why none of its windows can be used, for those of which that is so.
+    """Modality -> why no row can use it, for those of which that is so for a quarter of an hour.
 
-    Windows are judged at the recording's own rate; of a recording whose first window is fit for
-    use, hardly more than that is read.
+    Judged are windows of the rows; of a recording whose first one is fit for use, hardly more
+    than that is read.
     """
-    reasons = {m.name: _why(recording, m) for m in spec.modalities}
+    reasons = {m.name: _why(recording, m, spec.first_row_s) for m in spec.modalities}
     return {name: why for name, why in reasons.items() if why}
 
 
-def _why(recording: Recording, modality: ModalitySpec) -> str:
+def _why(recording: Recording, modality: ModalitySpec, first_row_s: int) -> str:
     if modality.name not in recording.modality_names:
         return recording.unusable.get(modality.name, "not in this recording")
-    size = max(2, round(modality.window_s * source_rate_hz(recording, modality)))
-    even = source_blocks(recording, modality, block_s=_BLOCK_S)
-    if any(assess(modality, windows)[0].any() for windows in _windows(even, size)):
-        return ""
-    reasons: Counter[str] = Counter()
-    for windows in _windows(_as_recorded(recording, modality), size):
-        reasons.update(why_invalid(modality, windows))
-    # On the even clock no window is whole, and as they were recorded all of them are: what is
-    # missing between them is what there is to say.
-    return reasons.most_common(1)[0][0] if reasons else "gaps in every window"
+    even = _at_rate_of_rows(recording, modality)
+    before = first_row_s + 1 - math.ceil(modality.window_s)
+    for windows in _windows(even, modality.window_samples, modality.hop_samples):
+        if assess(modality, windows[before:])[0].any():
+            return ""
+        before = max(0, before - len(windows))
+    from emodict_desk.unusable import why_no_window
+
+    return why_no_window(recording, modality, first_row_s=first_row_s, looked_at_s=_LOOKED_AT_S)
 
 
-def _windows(blocks: Iterator[Float64Array], size: int) -> Iterator[Float64Array]:
-    """Whole windows (windows, size, channels), one after the other, of the first stretch."""
-    at_most = round(_LOOKED_AT_S / _BLOCK_S)
-    for _, block in zip(range(at_most), blocks, strict=False):
-        whole = len(block) // size * size
-        yield block[:whole].reshape(-1, size, block.shape[1])
+def _at_rate_of_rows(recording: Recording, modality: ModalitySpec) -> Iterator[Float64Array]:
+    """Blocks on the even clock at the spec's rate: what the rows are made of."""
+    resampler = resampler_for(modality, source_rate_hz(recording, modality))
+    for block in source_blocks(recording, modality, block_s=_BLOCK_S):
+        yield block if resampler is None else resampler.push(block)
+    if resampler is not None:
+        yield resampler.finish()
 
 
-def _as_recorded(recording: Recording, modality: ModalitySpec) -> Iterator[Float64Array]:
-    """Blocks in the spec's unit; samples out of range are still there, unlike on the even clock."""
-    if modality.name == "video":
-        yield from source_blocks(recording, modality, block_s=_BLOCK_S)
-        return
-    signal = recording.signals[modality.name]
-    scale = unit_factor(signal.unit, modality.unit, of=signal.modality)
-    block = round(_BLOCK_S * signal.rate_hz)
-    for first in range(0, signal.sample_count, block):
-        yield np.asarray(signal.read(first, first + block), dtype=np.float64) * scale
+def _windows(blocks: Iterator[Float64Array], size: int, hop: int) -> Iterator[Float64Array]:
+    """Whole windows (windows, size, channels), a hop apart, of the first stretch."""
+    rest: Float64Array | None = None
+    for block in itertools.islice(blocks, round(_LOOKED_AT_S / _BLOCK_S)):
+        rest = block if rest is None else np.concatenate([rest, block])
+        windows = sliding_windows(rest, window=size, hop=hop)
+        yield windows
+        rest = rest[len(windows) * hop :]

@@ -21,6 +21,7 @@ from emodict.features.unusable import why_unusable
 from emodict.features.windows import FeatureWindows
 from emodict.recording.recording import Recording
 from emodict.recording.session import open_session
+from emodict.results.metrics import percent
 from emodict.results.prediction import Prediction, concatenate_predictions
 
 if TYPE_CHECKING:
@@ -302,7 +303,9 @@ def joined(parts: Sequence[Prediction], path: str | os.PathLike[str]) -> Predict
         raise RecordingError(
             f"{path}: not one second could be answered",
             expected="seconds with usable signals",
-            got=", ".join(f"{name} valid {share:.0%}{why.get(name, '')}" for name, share in shares),
+            got=", ".join(
+                f"{name} valid {percent(share)}{why.get(name, '')}" for name, share in shares
+            ),
             fix=f"emodict-session validate '{path}' says what is wrong with the signals",
         )
     return prediction

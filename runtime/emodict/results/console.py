@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emodict.engine.manifest import Manifest
-from emodict.results.metrics import METRICS
+from emodict.results.metrics import METRICS, percent
 from emodict.results.prediction import Prediction
 
 Float64Array = NDArray[np.float64]
@@ -70,19 +70,14 @@ def summary_lines(prediction: Prediction) -> list[str]:
     lines = [f"{prediction.session}: {rows}, {int(answered.sum())} answered{marks}"]
     if not len(prediction):
         return lines
+    shares, qualities = prediction.valid.mean(axis=0), prediction.mean_quality
     used = [
-        f"{name} {share:.0%} (quality {quality:.2f})"
-        for name, share, quality in zip(
-            prediction.modalities,
-            prediction.valid.mean(axis=0),
-            prediction.mean_quality,
-            strict=True,
-        )
+        f"{name} {percent(share)} (quality {quality:.2f})"
+        for name, share, quality in zip(prediction.modalities, shares, qualities, strict=True)
     ]
     lines.append("valid: " + ", ".join(used))
     lines += [f"doubtful: {doubt}" for doubt in prediction.doubts]
-    never = [prediction.modalities[i] for i in np.flatnonzero(~prediction.valid.any(axis=0))]
-    lines += [f"never valid: {name}{_because(prediction, name)}" for name in never]
+    lines += (never := never_valid_lines(prediction))
     if never and answered.any():
         lines.append("The model can do without, but knew less than in training.")
     if not answered.any():
@@ -97,9 +92,12 @@ def summary_lines(prediction: Prediction) -> list[str]:
     return lines
 
 
-def _because(prediction: Prediction, name: str) -> str:
-    reason = prediction.unusable.get(name)
-    return f" ({reason})" if reason else ""
+def never_valid_lines(prediction: Prediction) -> list[str]:
+    """A line for each modality that no row could use, with the reason where one is known."""
+    never = prediction.never_valid.items()
+    return [
+        f"never valid: {name} ({why})" if why else f"never valid: {name}" for name, why in never
+    ]
 
 
 def _measure_lines(prediction: Prediction) -> list[str]:

@@ -43,3 +43,8 @@ def mean_metrics(truth: Array, predicted: Array) -> dict[str, float]:
         name: float(values.mean())
         for name, values in distribution_metrics(truth, predicted).items()
     }
+
+
+def percent(share: float) -> str:
+    """In whole per cent; neither all nor nothing where it is not."""
+    return ">99%" if 0.995 <= share < 1 else "<1%" if 0 < share <= 0.005 else f"{share:.0%}"

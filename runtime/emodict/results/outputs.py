@@ -127,7 +127,7 @@ def session_as_dict(prediction: Prediction) -> dict[str, Any]:
         "simulated": bool(prediction.simulated),
         "model_simulated": bool(prediction.model_simulated),
         "doubts": list(prediction.doubts),
-        "unusable": [f"{name}: {why}" for name, why in prediction.unusable.items()],
+        "unusable": [f"{name}: {why}" for name, why in prediction.never_valid.items() if why],
         "emotions": list(prediction.emotions),
         "modalities": list(prediction.modalities),
         "metrics": _measures(prediction.metrics()),

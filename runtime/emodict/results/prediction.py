@@ -83,6 +83,12 @@ class Prediction(Shown):
         mean: Float64Array = np.where(self.valid, self.quality, 0.0).sum(axis=0) / valid_rows
         return mean
 
+    @property
+    def never_valid(self) -> dict[str, str]:
+        """Each modality that no row could use, and why; "" where that is not known."""
+        never = np.flatnonzero(~self.valid.any(axis=0))
+        return {name: self.unusable.get(name, "") for name in (self.modalities[i] for i in never)}
+
     def metrics(self) -> dict[str, float] | None:
         """The six measures against the truth, over answered rows inside trials;
         None where there are none.

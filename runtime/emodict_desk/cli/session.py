@@ -23,8 +23,9 @@ from emodict_desk.cli.record import add_record_command
 from emodict_desk.importers import IMPORTERS
 from emodict_desk.importers.form import Form, Option
 from emodict_desk.importers.join import Companion, join_recordings, keep_only, read_companion
-from emodict_desk.importers.kinds import only_kind_of
+from emodict_desk.importers.kinds import kind_of, only_kind_of
 from emodict_desk.importers.places import check_named, with_places
+from emodict_desk.ratings.label import refuse_losing_labels
 from emodict_desk.recordings.summary import inspect_session, summarise
 
 if TYPE_CHECKING:
@@ -146,6 +147,10 @@ def _importing() -> "typer.Typer":
 
     class KindOrSource(TyperGroup):
         def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+            if args and _is_kind(args[0]):
+                args = [args[0].lower(), *args[1:]]
+            elif len(args) > 1:
+                _refuse_unknown_kind(*args[:2])
             asks = (
                 not args
                 or args[0] in (*self.commands, *ctx.help_option_names)
@@ -172,6 +177,7 @@ def _importing() -> "typer.Typer":
 def extract_to_file(files: Sequence[Path], out: Path, *, spec_id: str, sensors: "Sensors") -> str:
     """Write the features of sessions as one table; what was written, as a sentence."""
     from emodict.features.spec import load_spec
+    from emodict.results.metrics import percent
     from emodict_desk.tables.columns import check_features_output, write_features
     from emodict_desk.tables.table import table_from_recording
 
@@ -187,7 +193,7 @@ def extract_to_file(files: Sequence[Path], out: Path, *, spec_id: str, sensors: 
                 tables.append(table_from_recording(recording, spec, name=file.stem))
     table = write_features(tables, out)
     valid = ", ".join(
-        f"{m} {s:.0%}"
+        f"{m} {percent(s)}"
         for m, s in zip(spec.modality_names, table.windows.valid.mean(axis=0), strict=True)
     )
     return f"Wrote {len(table)} windows of {spec} to {out}; valid: {valid}"
@@ -219,6 +225,27 @@ def _import_command(form: Form | None) -> Callable[..., None]:
     command.__signature__ = inspect.Signature(signature)  # type: ignore[attr-defined]
     command.__annotations__ = {parameter.name: parameter.annotation for parameter in signature}
     return command
+
+
+def _is_kind(text: str) -> bool:
+    """Whether a word is a kind in whatever letters, where no file has that name."""
+    return text in IMPORTERS or (text.lower() in IMPORTERS and not Path(text).exists())
+
+
+def _refuse_unknown_kind(word: str, source: str) -> None:
+    """Refuse a word before a recording that is neither a kind nor a file.
+
+    Raises:
+        InputError: naming the kind that reads the recording.
+    """
+    if word.startswith("-") or Path(word).exists() or not Path(source).exists():
+        return
+    kind = kind_of(Path(source))
+    raise InputError(
+        f"'{word}' is not a kind of recording",
+        expected=", ".join(IMPORTERS),
+        fix=f"emodict-session import {kind or 'KIND'} '{source}' -o session.h5",
+    )
 
 
 def _is_misspelt_kind(text: str) -> bool:
@@ -367,6 +394,7 @@ def import_recording(form: Form, options: dict[str, Any], request: "ImportReques
         )
     refuse_overwriting(request.out, [request.source, *files])
     check_writable(request.out, ending=".h5")
+    refuse_losing_labels(request.out)
     with contextlib.ExitStack() as stack:
         only = split_modalities(request.only) if request.only else ()
         options = {**options, "only": only} if form.reads_only else options

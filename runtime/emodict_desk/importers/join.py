@@ -14,15 +14,16 @@ from pathlib import Path
 import numpy as np
 
 from emodict.errors import RecordingError
-from emodict.files.hdf5 import DAMAGE, open_to_read
 from emodict.recording.recording import Event, FaceVideo, Recording, Signal, Trials
 from emodict.recording.session import open_session
 from emodict_desk.importers.clock import parse_time
-from emodict_desk.importers.kinds import only_kind_of
+from emodict_desk.importers.kinds import hdf5_format, only_kind_of
 from emodict_desk.importers.places import check_named
 from emodict_desk.recordings.account import joined_attributes
 
 SESSION = "session"
+# A time without its zone is at most 14 hours from UTC: further away, no zone explains it.
+MOST_APART_S = 86400.0
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ def read_companion(path: Path, kind: str | None, stack: contextlib.ExitStack) ->
         raise RecordingError(
             f"There is no file {path}", expected="a second recording", fix="Check the path"
         )
-    if kind == SESSION or (kind is None and _is_session(path)):
+    if kind == SESSION or (kind is None and hdf5_format(path) is not None):
         session = stack.enter_context(open_session(path))
         session.require_usable(session.unusable)
         return session
@@ -59,18 +60,6 @@ def read_companion(path: Path, kind: str | None, stack: contextlib.ExitStack) ->
     if IMPORTERS[found].names_no_electrodes:
         check_named(path, recording, how="Import it alone first, and join the session.h5 it makes:")
     return recording
-
-
-def _is_session(path: Path) -> bool:
-    import h5py
-
-    if not path.is_file() or not h5py.is_hdf5(path):
-        return False
-    try:
-        with open_to_read(path) as file:
-            return "format" in file.attrs
-    except DAMAGE:
-        return False
 
 
 def keep_only(recording: Recording, modalities: Sequence[str]) -> Recording:
@@ -156,11 +145,33 @@ def _apart(first: Recording, companion: Companion) -> tuple[float, str]:
             f"{companion.name}: taken to start together, for {lacking} has no start time{offset}",
         )
     if (ours.tzinfo is None) != (theirs.tzinfo is None):
+        _check_one_day(ours, theirs, companion)
         lacking = companion.name if theirs.tzinfo is None else "the first recording"
         how = f"taken to start together, for the start time of {lacking} has no time zone"
         return 0.0, f"{companion.name}: {how}{offset}"
     apart_s = (theirs - ours).total_seconds()
     return apart_s, f"{companion.name}: starts {apart_s:+.3f} s by the start times{offset}"
+
+
+def _check_one_day(
+    ours: datetime.datetime, theirs: datetime.datetime, companion: Companion
+) -> None:
+    """Refuse start times, one of them without a zone, that no zone brings together;
+    an offset says that a clock was wrong.
+    """
+    first, second = (
+        (at if at.tzinfo else at.replace(tzinfo=datetime.timezone.utc)) for at in (ours, theirs)
+    )
+    apart_s = (second - first).total_seconds()
+    if abs(apart_s) > MOST_APART_S and not companion.offset_s:
+        raise RecordingError(
+            f"{companion.name} is not of the same day as the first recording",
+            expected=f"a start close to {ours.isoformat()}",
+            got=f"{theirs.isoformat()}, {abs(apart_s) / 86400:,.0f} days "
+            f"{'later' if apart_s > 0 else 'earlier'}",
+            fix="Give one of the same sitting; where a clock was wrong, "
+            "--offset SECONDS says how much later this one starts",
+        )
 
 
 def _check_overlap(placed: Sequence[tuple[str, Recording, float]]) -> None:

@@ -6,6 +6,9 @@ import zipfile
 from pathlib import Path
 
 from emodict.errors import RecordingError
+from emodict.files.hdf5 import DAMAGE, open_to_read
+from emodict.files.mistaken import HDF5_MAGIC, mistaken_for
+from emodict.recording.session import FORMAT, read_text
 from emodict_desk.importers.form import IMPORTERS
 
 HEAD_BYTES = 4096
@@ -15,15 +18,16 @@ E4_FILES = ("ACC.csv", "BVP.csv", "EDA.csv", "HR.csv", "IBI.csv", "TEMP.csv", "t
 # What is not a recording that emodict reads, by its first bytes.
 _OTHERS = (
     (b"PK\x03\x04", "a zip archive; unpack it first"),
+    (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "a file of an older Office; save it as CSV"),
     (b"\x1f\x8b", "a gzip archive; unpack it first"),
     (b"\x89PNG", "a picture"),
     (b"\xff\xd8\xff", "a picture"),
+    (b"GIF8", "a picture"),
+    (b"II*\0", "a picture"),
+    (b"MM\0*", "a picture"),
     (b"%PDF", "a PDF"),
     (b"MATLAB 5.0", "a MATLAB file"),
-    (
-        b"\x89HDF\r\n\x1a\n",
-        "an HDF5 file of another kind; a session needs no import, see emodict-session validate",
-    ),
+    (HDF5_MAGIC, "an HDF5 file of another kind"),
     (b"\xff\xfe", "text in UTF-16; save it as UTF-8"),
     (b"\xfe\xff", "text in UTF-16; save it as UTF-8"),
 )
@@ -65,13 +69,18 @@ def only_kind_of(path: Path, *, naming: str = "emodict-session import {kind} '{p
     if not path.exists():
         raise RecordingError(f"There is no file {path}", fix="Check the path")
     kinds = kinds_of(path)
+    if not kinds and hdf5_format(path) == FORMAT:
+        raise RecordingError(
+            f"{path} is a session already, which needs no import",
+            expected="a recording in another format",
+            fix=f"Run a model on it: emodict-run --engine model.onnx '{path}'",
+        )
     if not kinds:
-        name_it = f"Name it: {naming.format(kind='KIND', path=path)}"
         raise RecordingError(
             f"The kind of {path} cannot be told",
             expected=f"one of the kinds that were tried: {', '.join(IMPORTERS)}",
             got=describe(path),
-            fix=None if is_foreign(path) else name_it,
+            fix=_how_to_import(path, naming),
         )
     if len(kinds) > 1:
         ways = " or ".join(naming.format(kind=kind, path=path) for kind in kinds)
@@ -84,9 +93,49 @@ def only_kind_of(path: Path, *, naming: str = "emodict-session import {kind} '{p
     return kinds[0]
 
 
-def is_foreign(path: Path) -> bool:
-    """Is it something that no importer reads, whatever it is called?"""
-    return _foreign(read_head(path)) is not None
+def hdf5_format(path: Path) -> str | None:
+    """What an HDF5 file of emodict's says that it is; None of any other file, or a damaged one."""
+    import h5py
+
+    if not path.is_file() or not h5py.is_hdf5(path):
+        return None
+    try:
+        with open_to_read(path) as file:
+            return read_text(file.attrs["format"]) if "format" in file.attrs else None
+    except DAMAGE:
+        return None
+
+
+def recordings_in(folder: Path) -> list[Path]:
+    """The files in a folder that an importer may read, one by one."""
+    files = sorted(path for path in folder.iterdir() if path.is_file())
+    return [path for path in files if path.name not in E4_FILES and kinds_of(path)]
+
+
+def _how_to_import(path: Path, naming: str) -> str | None:
+    """What may help with a path whose kind is not known; None where no kind reads it."""
+    if path.is_dir():
+        found = recordings_in(path)
+        return f"Give them one by one: '{found[0]}'" if found else None
+    hopeless = path.name in E4_FILES or not read_head(path) or _not_a_recording(path)
+    return None if hopeless else f"Name it: {naming.format(kind='KIND', path=path)}"
+
+
+def _not_a_recording(path: Path) -> str | None:
+    """What a file is that no importer reads, whatever it is called."""
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            inside = archive.namelist()
+        if any(name.startswith("xl/") for name in inside):
+            return "an Excel file; save it as CSV"
+        if any(name.endswith("/data.pkl") for name in inside):
+            return "a model of torch"
+        return "a zip archive; unpack it first"
+    if foreign := _foreign(read_head(path)):
+        return foreign
+    mistaken = mistaken_for(path)
+    # What it is; where it lies instead of another file is not of interest here.
+    return mistaken.what.partition(",")[0] if mistaken else None
 
 
 def _foreign(head: bytes) -> str | None:
@@ -98,10 +147,7 @@ def _foreign(head: bytes) -> str | None:
 def describe(path: Path) -> str:
     """What this looks like, for a sentence."""
     if path.is_dir():
-        kind = kind_of(path)
-        names = sorted(entry.name for entry in path.iterdir())[:6]
-        inside = f"a folder with {', '.join(names)}" if names else "an empty folder"
-        return inside + (f", which `emodict-session import {kind}` reads" if kind else "")
+        return _describe_folder(path)
     head = read_head(path)
     if not head:
         return "an empty file"
@@ -110,9 +156,16 @@ def describe(path: Path) -> str:
     kind = kind_of(path)
     if kind is not None:
         return f"what looks like a file for `emodict-session import {kind}`"
-    if zipfile.is_zipfile(path):
-        return "a zip archive; unpack it first"
-    return _foreign(head) or f"a file that starts with {head[:8]!r}"
+    if hdf5_format(path) == FORMAT:
+        return "a session, which needs no import"
+    return _not_a_recording(path) or f"a file that starts with {head[:8]!r}"
+
+
+def _describe_folder(folder: Path) -> str:
+    kind = kind_of(folder)
+    names = sorted(entry.name for entry in folder.iterdir())[:6]
+    inside = f"a folder with {', '.join(names)}" if names else "an empty folder"
+    return inside + (f", which `emodict-session import {kind}` reads" if kind else "")
 
 
 def check_there(path: Path, expected: str, *, folder: bool = False) -> None:

@@ -9,7 +9,14 @@ from emodict.errors import RecordingError
 from emodict.files.hdf5 import DAMAGE
 from emodict.recording.recording import Recording
 from emodict_desk.importers import IMPORTERS
-from emodict_desk.importers.kinds import describe, kinds_of, only_kind_of
+from emodict_desk.importers.kinds import (
+    E4_FILES,
+    describe,
+    kinds_of,
+    only_kind_of,
+    recordings_in,
+)
+from emodict_desk.wording import count_of
 
 logger = logging.getLogger(__name__)
 
@@ -25,7 +32,7 @@ def imported(path: Path, otherwise: RecordingError, *, again: bool = False) -> R
         RecordingError: `otherwise` where no importer knows it; else what the importer says.
     """
     if _is_meant_for_a_session(path) or not kinds_of(path):
-        raise _no_session_in(path) if path.is_dir() else otherwise
+        raise _not_for_a_run(path) or otherwise
     kind = only_kind_of(path)
     try:
         recording = IMPORTERS[kind].read(path)
@@ -64,10 +71,25 @@ def _is_meant_for_a_session(path: Path) -> bool:
         return True
 
 
+def _not_for_a_run(path: Path) -> RecordingError | None:
+    """What to give instead of a folder that is not a recording, or one file of a folder that is."""
+    if path.is_dir():
+        return _no_session_in(path)
+    if path.is_file() and path.name in E4_FILES:
+        return RecordingError(
+            f"{path} is one file of an Empatica E4",
+            expected="the folder that it lies in",
+            fix=f"Give that: '{path.resolve().parent}'",
+        )
+    return None
+
+
 def _no_session_in(folder: Path) -> RecordingError:
+    found = recordings_in(folder)
+    names = " ".join(f"'{path}'" for path in found[:2]) + (" ..." if len(found) > 2 else "")
     return RecordingError(
         f"There is no session in the folder {folder}",
         expected="session.h5 files, or a recording that `emodict-session import` knows",
-        got=describe(folder),
-        fix="Check the path",
+        got=f"{count_of(len(found), 'recording')} to import" if found else describe(folder),
+        fix=f"Give the files themselves: {names}" if found else "Check the path",
     )

@@ -88,9 +88,34 @@ def labelled_by(judged: Judged, recording: Recording, function: str) -> Labelled
     return Labelled(trials, attributes, said)
 
 
+def refuse_losing_labels(out: Path) -> None:
+    """Refuse to replace a session by one that is read anew: what was answered would be lost.
+
+    Raises:
+        RecordingError: `out` is a session that has labels.
+    """
+    if not out.is_file():
+        return
+    try:
+        with open_session(out) as held:
+            labelled = _has_labels(held)
+    except RecordingError:
+        # What cannot be read has no labels that could be used.
+        return
+    if labelled:
+        raise RecordingError(
+            f"{out} has labels, and they would be lost",
+            expected="a file that is not there yet, or a session without labels",
+            fix="Name another to write with -o, or delete this one first",
+        )
+
+
+def _has_labels(recording: Recording) -> bool:
+    return recording.trials is not None and recording.trials.distribution is not None
+
+
 def _refuse(recording: Recording, source: Path, out: Path) -> None:
-    has_labels = recording.trials is not None and recording.trials.distribution is not None
-    if has_labels and out.exists() and out.samefile(source):
+    if _has_labels(recording) and out.exists() and out.samefile(source):
         raise RecordingError(
             f"{source} has labels already, and they would be lost",
             expected="a session without labels, or another file to write",

@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emodict.results.colours import emotion_colours
-from emodict.results.metrics import LARGER_IS_BETTER, METRICS
+from emodict.results.console import never_valid_lines
+from emodict.results.metrics import LARGER_IS_BETTER, METRICS, percent
 from emodict.results.prediction import Prediction
 from emodict_desk import svg
 from emodict_desk.page import html_page, write_page
@@ -103,10 +104,10 @@ def _index(predictions: Sequence[Prediction]) -> str:
     rows = [head]
     for i, prediction in enumerate(predictions):
         metrics = prediction.metrics()
-        answered = 100 * prediction.answered.mean() if len(prediction) else 0.0
+        answered = _percent(prediction.answered.mean() if len(prediction) else 0.0)
         rows.append(
             f'<tr><th><a href="#s{i}">{escape(prediction.session)}</a>{_badge(prediction)}</th>'
-            f"<td>{_length(prediction)}</td><td>{answered:.0f} %</td>"
+            f"<td>{_length(prediction)}</td><td>{answered}</td>"
             + (f"<td>{metrics['kl']:.4f}</td>" if metrics else "<td>–</td>" if with_truth else "")
             + "</tr>"
         )
@@ -122,6 +123,12 @@ def _section(prediction: Prediction, name: str, wearer: Wearer) -> str:
         f'<p class="doubt"><strong>Doubtful:</strong> {escape(doubt)}.</p>'
         for doubt in prediction.doubts
     ]
+    if len(prediction):
+        parts += [
+            '<p class="doubt"><strong>Never valid:</strong> '
+            f"{escape(line.removeprefix('never valid: '))}.</p>"
+            for line in never_valid_lines(prediction)
+        ]
     if not len(prediction):
         return "".join(
             [*parts, "<p>Nothing to show: the session is shorter than one window.</p></section>"]
@@ -160,12 +167,16 @@ def _facts(prediction: Prediction, start: datetime.datetime | None) -> str:
     if not len(prediction):
         return '<p class="facts">no rows</p>'
     silent = int((~prediction.answered).sum())
-    share = f" ({100 * silent / len(prediction):.0f}&nbsp;%)" if silent else ""
+    share = f" ({_percent(silent / len(prediction))})" if silent else ""
     since = "" if start is None else f"from {start:%Y-%m-%d %H:%M:%S} {escape(zone_of(start))} · "
     return (
         f'<p class="facts">{since}{_length(prediction)} · {count_of(len(prediction), "row")} · '
         f"{silent or 'none'} without an answer{share}</p>"
     )
+
+
+def _percent(share: float) -> str:
+    return escape(percent(share)).replace("%", "&nbsp;%")
 
 
 def _measures(prediction: Prediction) -> str:

@@ -11,6 +11,7 @@ from html import escape
 import numpy as np
 
 from emodict.recording.recording import Event
+from emodict.results.metrics import percent
 from emodict_desk import svg
 from emodict_desk.report.parts import box, plot_head
 from emodict_desk.report.wearer import Curve, Wearer
@@ -76,7 +77,7 @@ def _curve(curve: Curve, line: svg.Timeline, events: str, *, last: bool) -> str:
     )
     middle = float(np.median(curve.values[known]))
     share = known.sum() / max(1, inside.sum())
-    said = f"{curve.unit} · median {middle:.3g} · known in {share:.0%} of the seconds"
+    said = f"{curve.unit} · median {middle:.3g} · known in {percent(share)} of the seconds"
     return (
         plot_head(curve.name, said) + box(drawn, line, timed=False) + box(strip, line, timed=last)
     )

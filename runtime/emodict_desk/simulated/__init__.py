@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 from pathlib import Path
 
@@ -24,7 +25,30 @@ def model_file(path: str | os.PathLike[str]) -> Path:
     name = os.fspath(path)
     if not name.startswith(DEMO):
         return Path(path)
-    files = {f"{DEMO}{file.stem}": file for file in sorted(FOLDER.glob("*.onnx"))}
+    files = _files()
     if name not in files:
         raise ModelError(f"No model {name} comes with emodict", expected=tuple(files))
     return files[name]
+
+
+def missing_model(path: Path) -> ModelError:
+    """The error for a model that is not there; a name that is nearly one of these is told."""
+    names = tuple(_files())
+    word = str(path).lower()
+    near = [name for name in names if word in (DEMO.rstrip(":"), name.removeprefix(DEMO))]
+    near = near or difflib.get_close_matches(word, names, n=1)
+    if near:
+        return ModelError(
+            f"There is no model {path}",
+            expected=f"a file, or one that comes with emodict: {', '.join(names)}",
+            fix=f"--engine {' or '.join(near)}",
+        )
+    return ModelError(
+        f"There is no model {path}",
+        expected="a model.onnx or a model.plan",
+        fix="Export one: emodict-export model.pt -o model.onnx",
+    )
+
+
+def _files() -> dict[str, Path]:
+    return {f"{DEMO}{file.stem}": file for file in sorted(FOLDER.glob("*.onnx"))}

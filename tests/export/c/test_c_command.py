@@ -68,6 +68,7 @@ REFUSED: dict[str, tuple[tuple[object, ...], tuple[str, ...]]] = {
         ("--ram", "4k"),
         ("at most 4.0 KiB, got 7.0 KiB", "one second of ppg", "a board with more RAM"),
     ),
+    "vectors in the file": (("--check-vectors", "{out}"), ("model.c names a file", "a folder")),
     "no number": (("--ram", "much"), ("--ram cannot be read", "64k or 65536")),
 }
 
@@ -77,7 +78,8 @@ def test_what_makes_no_sense_is_refused_and_nothing_is_written(
     run: Run, model: Path, tmp_path: Path, why: str
 ) -> None:
     words, said = REFUSED[why]
-    code, _, err = run(model, "-o", tmp_path / "model.c", *words)
+    out = tmp_path / "model.c"
+    code, _, err = run(model, "-o", out, *(str(word).format(out=out) for word in words))
     assert code == 2
     assert all(part in err for part in said)
     assert [p.name for p in tmp_path.iterdir()] == ["in"]

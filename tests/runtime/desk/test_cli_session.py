@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import functools
+import io
 import json
 import subprocess
 import sys
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -114,6 +116,24 @@ def test_import_never_writes_over_the_recording_it_reads(
     assert source.read_bytes() == b"0       precious"
 
 
+def test_import_does_not_replace_a_session_that_was_labelled(
+    run: Callable[..., Any], e4_folder: Path, tmp_path: Path
+) -> None:
+    out, ratings = tmp_path / "wrist.h5", tmp_path / "r.csv"
+    ratings.write_text("trial,onset,stop,joy,fear\na,1,5,3,1\n")
+    assert run("import", "e4", e4_folder, "-o", out)[0] == 0
+    # Without labels there is nothing to lose.
+    assert run("import", "e4", e4_folder, "-o", out)[0] == 0
+    assert run("label", out, ratings)[0] == 0
+    code, _, err = run("import", "e4", e4_folder, "-o", out)
+    assert code == 2
+    assert "has labels, and they would be lost" in err
+    assert "Name another to write with -o" in err
+    with open_session(out) as kept:
+        assert kept.trials is not None
+        assert kept.trials.distribution.tolist() == [[0.75, 0.25]]
+
+
 def test_import_finds_the_kind_wherever_the_options_stand(
     run: Callable[..., Any], e4_folder: Path, tmp_path: Path
 ) -> None:
@@ -132,6 +152,16 @@ def test_import_finds_the_kind_wherever_the_options_stand(
     assert "a.csv is read as kind csv" in out
 
 
+def test_a_kind_is_known_in_any_letters_and_another_word_is_told_the_kind(
+    run: Callable[..., Any], e4_folder: Path, tmp_path: Path
+) -> None:
+    assert run("import", "E4", e4_folder, "-o", tmp_path / "a.h5")[0] == 0
+    code, _, err = run("import", "empatica", e4_folder, "-o", tmp_path / "b.h5")
+    assert code == 2
+    assert "'empatica' is not a kind of recording" in err
+    assert f"emodict-session import e4 '{e4_folder}'" in err
+
+
 def test_import_of_what_no_kind_knows_says_which_were_tried(
     run: Callable[..., Any], tmp_path: Path
 ) -> None:
@@ -140,6 +170,75 @@ def test_import_of_what_no_kind_knows_says_which_were_tried(
     assert code == 2
     assert f"The kind of {tmp_path / 'a.bin'} cannot be told" in err
     assert all(kind in err.partition("that were tried: ")[2] for kind in IMPORTERS)
+
+
+def test_import_of_a_session_says_that_it_needs_none(
+    run: Callable[..., Any], gsr_session: Path, tmp_path: Path
+) -> None:
+    code, _, err = run("import", gsr_session, "-o", tmp_path / "b.h5")
+    assert code == 2
+    assert f"{gsr_session} is a session already, which needs no import" in err
+    assert "emodict-run --engine" in err
+    code, _, err = run("import", "xdf", gsr_session, "-o", tmp_path / "b.h5")
+    assert code == 2
+    assert "got a session, which needs no import" in err
+
+
+def of_zip(name: str) -> bytes:
+    held = io.BytesIO()
+    with zipfile.ZipFile(held, "w") as archive:
+        archive.writestr(name, "x")
+    return held.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "what", "named"),
+    [
+        (
+            "BVP.csv",
+            b"1644226061\n64\n1\n",
+            "give its folder to `emodict-session import e4`",
+            False,
+        ),
+        ("a.gif", b"GIF89a", "a picture", False),
+        ("a.onnx", b"\x08\x0a\x12\x07emodict", "an ONNX model", False),
+        ("a.pt", of_zip("model/data.pkl"), "a model of torch", False),
+        ("a.zip", of_zip("eeg.edf"), "a zip archive; unpack it first", False),
+        ("a.xlsx", of_zip("xl/workbook.xml"), "an Excel file; save it as CSV", False),
+        ("a.csv", b"", "an empty file", False),
+        ("a.bin", bytes(range(99)), "a file that starts with", True),
+    ],
+)
+def test_a_kind_is_asked_for_only_where_one_may_read_the_file(
+    run: Callable[..., Any], tmp_path: Path, name: str, content: bytes, what: str, named: bool
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    code, _, err = run("import", tmp_path / name, "-o", tmp_path / "a.h5")
+    assert code == 2
+    assert what in err
+    assert ("Name it:" in err) == named
+
+
+def test_an_excel_file_of_ratings_is_named_as_one(
+    run: Callable[..., Any], gsr_session: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "r.xlsx").write_bytes(of_zip("xl/workbook.xml"))
+    code, _, err = run("label", gsr_session, tmp_path / "r.xlsx")
+    assert code == 2
+    assert "an Excel file; save it as CSV" in err
+
+
+def test_import_of_a_folder_of_recordings_names_the_first_of_them(
+    run: Callable[..., Any], tmp_path: Path
+) -> None:
+    folder = tmp_path / "csvs"
+    folder.mkdir()
+    code, _, err = run("import", folder, "-o", tmp_path / "a.h5")
+    assert (code, "got an empty folder" in err, "Name it" in err) == (2, True, False)
+    (folder / "a.csv").write_text("time,EDA (uS)\n0,1\n0.25,2\n")
+    code, _, err = run("import", folder, "-o", tmp_path / "a.h5")
+    assert (code, "Name it" in err) == (2, False)
+    assert f"Give them one by one: '{folder / 'a.csv'}'" in err
 
 
 def test_import_of_eeg_without_electrodes_asks_for_their_names(

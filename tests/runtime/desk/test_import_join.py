@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import shutil
 import subprocess
 import sys
@@ -92,6 +93,18 @@ def test_start_times_that_cannot_be_compared_are_said_and_not_used(
     assert joined.signals["gsr"].start_s == 2.0
     assert sentence in joined.attributes["notes"]
     assert "+2 s added" in joined.attributes["notes"]
+
+
+def test_start_times_that_no_time_zone_brings_together_are_refused() -> None:
+    years_later = Companion("b", recording("gsr", start="2026-05-01T09:30:00"))
+    with pytest.raises(RecordingError, match=r"b is not of the same day.*730 days later"):
+        join_recordings(recording("ppg"), [years_later])
+    # A clock that was wrong: the offset says where it belongs.
+    placed = dataclasses.replace(years_later, offset_s=2.0)
+    assert join_recordings(recording("ppg"), [placed]).signals["gsr"].start_s == 2.0
+    # The furthest zone is 14 hours from UTC.
+    same_day = Companion("b", recording("gsr", start="2024-05-01T23:30:00"))
+    assert join_recordings(recording("ppg"), [same_day]).signals["gsr"].start_s == 0.0
 
 
 def test_time_stamps_are_shifted_too() -> None:

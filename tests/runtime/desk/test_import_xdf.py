@@ -580,7 +580,7 @@ def test_a_pause_in_the_stream_stays_a_gap(tmp_path: Path) -> None:
     ("content", "sentence"),
     [
         (b"", "an empty file"),
-        (b"\x89HDF\r\n\x1a\n", "an HDF5 file of another kind; a session needs no import"),
+        (b"\x89HDF\r\n\x1a\n", "an HDF5 file of another kind"),
         (b"\x00\x01\x02\x03", "a file that starts with"),
         (b"0       rest of the header", "emodict-session import edf"),
         (b"PK\x03\x04", "a zip archive; unpack it first"),

@@ -317,6 +317,17 @@ def test_a_session_shows_what_is_doubtful_in_its_signals() -> None:
     assert page_of(dataclasses.replace(prediction(), doubts=doubts)).count("p", "doubt") == 2
 
 
+def test_a_session_shows_which_sensor_no_row_could_use_and_why() -> None:
+    whole = prediction()
+    name = whole.modalities[0]
+    without = dataclasses.replace(
+        whole, valid=np.zeros_like(whole.valid), unusable={name: "not in this recording"}
+    )
+    page = report_html([without], title="t", model_lines=())
+    assert f"<strong>Never valid:</strong> {name} (not in this recording).</p>" in page
+    assert "Never valid" not in report_html([whole], title="t", model_lines=())
+
+
 def test_a_session_without_any_answer_says_so_and_shows_the_signals_alone() -> None:
     ours = prediction()
     nothing = dataclasses.replace(

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from emodict.features import extract_features
 from emodict.features.spec import load_spec
 from emodict.features.unusable import why_unusable
 from emodict.recording import Recording, Signal
@@ -95,6 +96,47 @@ def test_windows_that_only_missing_time_spoils_are_gaps() -> None:
     )
     broken = dataclasses.replace(whole, signals={**whole.signals, "eeg": cut})
     assert why_unusable(broken, SPEC)["eeg"] == "gaps in every window"
+
+
+def cut(modality: str, first_s: float, last_s: float) -> Recording:
+    """The recording with one sensor from `first_s` to `last_s` alone."""
+    whole = recording()
+    signal = whole.signals[modality]
+    kept = slice(round(first_s * signal.rate_hz), round(last_s * signal.rate_hz))
+    samples = np.asarray(signal.samples)[kept]
+    part = dataclasses.replace(signal, samples=samples, start_offset_s=first_s)
+    return dataclasses.replace(whole, signals={**whole.signals, modality: part})
+
+
+@pytest.mark.parametrize(
+    ("modality", "first_s", "last_s", "why"),
+    [
+        # The longest window, of skin conductance, has 5 s: no row ends before.
+        ("eeg", 0, 2.3, "it ends at 2.3 s, before the first row does, at 5 s"),
+        ("eeg", 0, 0.02, "too short: 0.02 s, and a row takes 1 s from a whole second on"),
+        ("gsr", 10.5, 15.75, "too short: 5.25 s, and a row takes 5 s from a whole second on"),
+        ("ppg", 0, 4.5, "too short: 4.5 s, and a row takes 5 s from a whole second on"),
+    ],
+)
+def test_a_sensor_that_has_too_little_for_a_row_says_how_little(
+    modality: str, first_s: float, last_s: float, why: str
+) -> None:
+    broken = cut(modality, first_s, last_s)
+    assert why_unusable(broken, SPEC)[modality] == why
+    never = ~extract_features(broken, SPEC).valid.any(axis=0)
+    assert never[SPEC.modality_names.index(modality)]
+
+
+def test_windows_that_resampling_spoils_are_gaps() -> None:
+    """At 250 Hz each second has a second that is whole; the filter reaches into the gap beside."""
+    rng = np.random.default_rng(0)
+    samples = rng.normal(scale=12, size=(SECONDS * 250, 18))
+    samples[np.arange(len(samples)) % 500 >= 250] = np.nan
+    whole = recording()
+    eeg = Signal("eeg", 250.0, "uV", SPEC.channel_names, samples)
+    holed = dataclasses.replace(whole, signals={**whole.signals, "eeg": eeg})
+    assert not extract_features(holed, SPEC).valid[:, SPEC.modality_names.index("eeg")].any()
+    assert why_unusable(holed, SPEC)["eeg"] == "samples are missing"
 
 
 def test_one_usable_window_is_enough_to_have_no_reason() -> None:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from emodict.results.console import header_line, row_lines, summary_lines
+from emodict.results.metrics import percent
 from emodict.results.prediction import Prediction
 from emodict_desk.tables.table import DMER_EMOTIONS
 
@@ -47,3 +48,25 @@ def test_the_summary_marks_what_is_simulated_and_doubted() -> None:
     first, *rest = summary_lines(prediction())
     assert first == "s: 3 rows, 3 answered"
     assert not [line for line in rest if line.startswith("doubtful")]
+
+
+def test_a_modality_that_came_to_be_valid_is_not_called_unusable() -> None:
+    """A sensor may start after the quarter of an hour from which the reason is taken."""
+    late = prediction(unusable={"eeg": "samples are missing", "gsr": "it does not move"})
+    late.valid[:, 1] = False
+    assert late.never_valid == {"gsr": "it does not move"}
+    lines = summary_lines(late)
+    assert [line for line in lines if "never valid" in line] == [
+        "never valid: gsr (it does not move)"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("share", "text"),
+    [(1, "100%"), (0.9996, ">99%"), (0.994, "99%"), (0.5, "50%"), (0.0004, "<1%"), (0, "0%")],
+)
+def test_per_cent_are_all_or_nothing_only_where_that_is_so(share: float, text: str) -> None:
+    assert percent(share) == text
+    rows = prediction(10_000)
+    rows.valid[round(share * 10_000) :, 0] = False
+    assert f"eeg {text} (" in summary_lines(rows)[1]
