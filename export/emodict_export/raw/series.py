@@ -69,9 +69,7 @@ def series_of(b: RawBuilder, modality: ModalitySpec, window: str, extent: qualit
     return b.add("Concat", [rows, bins], f"{name}/series", axis=1)
 
 
-def _unfiltered(
-    b: RawBuilder, modality: ModalitySpec, window: str, extent: quality.Spread
-) -> str:
+def _unfiltered(b: RawBuilder, modality: ModalitySpec, window: str, extent: quality.Spread) -> str:
     """The differences are those of the samples themselves, for some features count equal ones.
 
     How far a sample is above the least is rounded once it is more than twice as large, and
