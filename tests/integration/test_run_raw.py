@@ -20,6 +20,7 @@ from tests.stand_in.plans import put_in_place, write_plan
 
 from emodict.engine import open_engine
 from emodict.errors import ModelError, PersonError
+from emodict.features.source import source_blocks
 from emodict.predict import predict
 from emodict.predict.person import (
     Baseline,
@@ -29,7 +30,9 @@ from emodict.predict.person import (
     write_person,
 )
 from emodict.recording.session import write_session
+from emodict.recording.units import UNIT_FACTORS
 from emodict.results.prediction import Prediction
+from emodict_desk.raw import raw_seconds
 from emodict_desk.simulated import FOLDER
 from emodict_export.export import export_onnx
 from emodict_export.raw.export import export_raw
@@ -73,6 +76,28 @@ def test_a_sensor_that_was_not_recorded_is_missing_throughout(models: Path, tmp_
     with open_engine(models / "all.raw.onnx") as engine:
         same_rows(predict(engine, tmp_path / "session.h5"), expected)
     assert not expected.valid[:, expected.modalities.index("ppg")].any()
+
+
+@pytest.mark.parametrize("unit", ["nS", "mS", "S"])
+def test_skin_conductance_in_another_unit_is_the_same_to_a_raw_graph_as_to_the_features(
+    models: Path, unit: str
+) -> None:
+    """To the last bit, for its equal steps are counted: one more is 3e-3 of a share."""
+    recording = noise_recording(seconds=60)
+    factor = UNIT_FACTORS["uS"][unit]
+    walk = 3906 + np.rint(8 * np.random.default_rng(0).standard_normal((240, 1))).cumsum(axis=0)
+    samples = (1.28e-3 / factor * walk).astype(np.float32)
+    gsr = dataclasses.replace(recording.signals["gsr"], unit=unit, samples=samples)
+    recording = dataclasses.replace(recording, signals={"gsr": gsr})
+    with open_engine(models / "wrist.raw.onnx") as engine:
+        manifest = engine.manifest
+    raw = np.concatenate([second["gsr"] for second in raw_seconds(recording, manifest)])
+    blocks = source_blocks(recording, manifest.features.modality("gsr"))
+    np.testing.assert_array_equal(raw.reshape(-1, 1), np.concatenate(list(blocks)))
+    # What a recording in uS holds, too.
+    np.testing.assert_array_equal(
+        raw.reshape(-1, 1), (samples.astype(np.float64) * factor).astype(np.float32)
+    )
 
 
 @pytest.fixture

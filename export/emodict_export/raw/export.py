@@ -8,16 +8,17 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from emodict.engine.onnx import DISTRIBUTION
+from emodict.engine.onnx import DISTRIBUTION, INPUT, WEIGHTS
 from emodict.errors import EmodictError
 from emodict.files.atomic import atomic_path
 from emodict.predict.person import Adaptation, Person
-from emodict_desk.raw import NEXT, STATE, VALID, raw_inputs, raw_outputs
+from emodict_desk.raw import NEXT, QUALITY, STATE, VALID, raw_inputs, raw_outputs
 from emodict_export.compare import ALLOWED, compare_with_torch
 from emodict_export.export import (
     FP32,
@@ -37,10 +38,15 @@ Run = Callable[[Mapping[str, Float32Array]], dict[str, Float32Array]]
 CHECKED_SECONDS = 120
 # No divisor of them, so that the last call has another length than those before.
 MANY = 50
-# Largest error of a share. Of simulated people it stays within 3e-5; the made-up signals of the
-# check may lie far from what a model was trained on, where float32's error of a feature counts for
-# more. The bound only catches what is broken.
-ALLOWED_SHARE = 1e-3
+# Largest error of a share and, against the largest one, of a dictionary weight. Of simulated people
+# a share stays within 3e-5; the made-up signals of the check may lie far from what a model was
+# trained on, where float32's error of a feature counts for more.
+ALLOWED_ANSWER = (1e-3, 1e-2)
+# Of a feature against the largest that it was, whatever a model makes of it. Worst are differences
+# of differences of the pulse: float32 keeps 6e-8 of a signal of which they are a thousandth.
+ALLOWED_FEATURE = 3e-4
+# Of 1: sums of some hundred numbers, of which float32 keeps 6e-8 each.
+ALLOWED_QUALITY = 1e-5
 
 
 @dataclass(frozen=True)
@@ -131,29 +137,73 @@ def compare_with_stream(
     """Largest error of a share over seconds with faults, of which all else must be the same.
 
     Raises:
-        EmodictError: valid or answered is another in any row, or a share is too far off.
+        EmodictError: valid or answered is another in any row, or a number is too far off.
     """
     seconds = fault_seconds(checkpoint.features, CHECKED_SECONDS)
-    got = run_seconds(onnxruntime_run(model), model, seconds, at_once=at_once)
+    got = run_seconds(
+        onnxruntime_run(_with_tokens(model, checkpoint)), model, seconds, at_once=at_once
+    )
     expected = expected_rows(checkpoint, seconds, adaptation=adaptation)
     other = (got[VALID] != expected.windows.valid).any(axis=1)
     other |= np.isfinite(got[DISTRIBUTION][:, 0]) != expected.answered
+    share, weight = ALLOWED_ANSWER if precision == "fp32" else ALLOWED[precision]
     error = largest_error(got, expected)
-    allowed = ALLOWED_SHARE if precision == "fp32" else ALLOWED[precision][0]
-    if other.any() or not error <= allowed:
+    rows = expected.answered
+    weights = max(1.0, _largest(expected.weights[rows]))
+    off = {
+        "distributions": (error, share),
+        "weights": (_largest(got[WEIGHTS][rows] - expected.weights[rows]) / weights, weight),
+        "quality": (_largest(got[QUALITY] - expected.windows.quality), ALLOWED_QUALITY),
+        "features": (_feature_error(got[INPUT], expected, checkpoint, adaptation), ALLOWED_FEATURE),
+    }
+    if other.any() or not all(found <= allowed for found, allowed in off.values()):
+        within = ", ".join(f"{name} within {allowed:g}" for name, (_, allowed) in off.items())
+        found = ", ".join(f"{found:.2e}" for found, _ in off.values())
         raise EmodictError(
             "The raw graph does not compute what Python does; nothing was written",
-            expected=f"valid and answered equal, distributions within {allowed}",
-            got=f"{int(other.sum())} of {len(other)} seconds otherwise, {error:.2e}",
+            expected=f"valid and answered equal, {within}",
+            got=f"{int(other.sum())} of {len(other)} seconds otherwise, {found}",
             fix="Please report this with the checkpoint",
         )
     return error
 
 
+def _with_tokens(model: onnx.ModelProto, checkpoint: Checkpoint) -> onnx.ModelProto:
+    """The same graph; its features, which are in every one, come out as well."""
+    if any(value.name == INPUT for value in model.graph.output):
+        return model
+    features, telling = checkpoint.features, onnx.ModelProto()
+    telling.CopyFrom(model)
+    shape: list[str | int | None] = ["rows", features.tokens, features.token_width]
+    telling.graph.output.append(
+        onnx.helper.make_tensor_value_info(INPUT, onnx.TensorProto.FLOAT, shape)
+    )
+    return telling
+
+
+def _feature_error(
+    tokens: Float32Array, expected: Rows, checkpoint: Checkpoint, adaptation: Adaptation | None
+) -> float:
+    """Largest error of a valid feature, against the largest that this feature was."""
+    windows, features, error = expected.windows, checkpoint.features, 0.0
+    moved = windows.tokens if adaptation is None else windows.tokens + adaptation.shift
+    for column, name in enumerate(features.modality_names):
+        rows, part = windows.valid[:, column], features.token_slices[name]
+        off = np.abs(tokens[rows, part] - moved[rows, part]).max(axis=0, initial=0.0)
+        largest = np.abs(moved[rows, part]).max(axis=0, initial=0.0)
+        # What is always 0 has to be so.
+        error = float(np.maximum(error, _largest(off / np.where(largest > 0, largest, 1e-9))))
+    return error
+
+
+def _largest(off: NDArray[np.floating[Any]]) -> float:
+    return float(np.abs(off).max(initial=0.0))
+
+
 def largest_error(got: Mapping[str, Float32Array], expected: Rows) -> float:
     """Of a share of the distribution, in rows with an answer."""
     rows = expected.answered
-    return float(np.abs(got[DISTRIBUTION][rows] - expected.distribution[rows]).max(initial=0.0))
+    return _largest(got[DISTRIBUTION][rows] - expected.distribution[rows])
 
 
 def run_seconds(

@@ -45,11 +45,13 @@ def _joined(b: RawBuilder, state: str, fresh: str, step: int, length: int) -> st
     return whole
 
 
-def series_of(b: RawBuilder, modality: ModalitySpec, extent: quality.Spread) -> str:
+def series_of(b: RawBuilder, modality: ModalitySpec, window: str, extent: quality.Spread) -> str:
     """(batch, series, samples): x, its differences, their taper for the density, the spectrum.
 
     The differences are padded at their end with zeros; the level is in none of them.
     """
+    if modality.filter is None:
+        return _unfiltered(b, modality, window, extent)
     name, samples = modality.name, modality.window_samples
     matrices, spectrum = _matrices(modality)
     if samples <= SHORT:
@@ -65,6 +67,33 @@ def series_of(b: RawBuilder, modality: ModalitySpec, extent: quality.Spread) -> 
     mirror = np.minimum(np.arange(samples), samples - np.arange(samples))
     bins = b.add("Gather", [bins, b.constant(f"{name}/mirror", mirror)], f"{name}/spectrum", axis=2)
     return b.add("Concat", [rows, bins], f"{name}/series", axis=1)
+
+
+def _unfiltered(b: RawBuilder, modality: ModalitySpec, window: str, extent: quality.Spread) -> str:
+    """The differences are those of the samples themselves, for some features count equal ones.
+
+    How far a sample is above the least is rounded once it is more than twice as large, and
+    differences of it that were equal are not any more.
+    """
+    name, samples = modality.name, modality.window_samples
+    d1 = differences(b, window, samples, f"{name}/d1")
+    d2 = differences(b, d1, samples - 1, f"{name}/d2")
+    padded = [
+        b.add("Pad", [d, b.whole(0, 0, 0, length)], f"{d}_padded")
+        for length, d in enumerate((d1, d2), start=1)
+    ]
+    matrices, spectrum = _matrices(modality)
+    others = np.concatenate([*matrices[3:], spectrum]).T
+    rows = b.product(extent.above, others, f"{name}/rows")
+    joined = b.join([extent.above, *padded, rows], f"{name}/joined")
+    return b.reshape(joined, (-1, len(matrices) + 1, samples), f"{name}/series")
+
+
+def differences(b: RawBuilder, x: str, samples: int, output: str) -> str:
+    """(batch, samples) -> (batch, samples - 1), each rounded once."""
+    later = b.part(x, 1, 1, samples, f"{output}/later")
+    earlier = b.part(x, 1, 0, samples - 1, f"{output}/earlier")
+    return b.add("Sub", [later, earlier], output)
 
 
 def _matrices(modality: ModalitySpec) -> tuple[list[Float64Array], Float64Array]:

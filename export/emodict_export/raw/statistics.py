@@ -16,7 +16,7 @@ from emodict.recording.modalities import modality_of
 from emodict_export.raw import quality
 from emodict_export.raw.balance import passes_level
 from emodict_export.raw.builder import Part, RawBuilder
-from emodict_export.raw.series import series_of, window_of
+from emodict_export.raw.series import differences, series_of, window_of
 
 Float64Array = NDArray[np.float64]
 
@@ -80,9 +80,7 @@ def _score(
     if kind == "swing":
         return quality.swing_score(b, modality, extent, name)
     if kind == "step":
-        later = b.part(window, 1, 1, samples, f"{name}/later")
-        earlier = b.part(window, 1, 0, samples - 1, f"{name}/earlier")
-        step = b.add("Abs", [b.add("Sub", [later, earlier], f"{name}/step")], f"{name}/step_size")
+        step = b.add("Abs", [differences(b, window, samples, f"{name}/step")], f"{name}/step_size")
         steepest = b.reduce("ReduceMax", step, 1, f"{name}/steepest")
         return quality.step_score(b, modality, steepest, name)
     return None
@@ -114,7 +112,7 @@ class _Figures:
         self._rows = (*SERIES, *density, "fft")
         self._lengths = np.array([self._samples - SHORTER.get(row, 0) for row in self._rows])
         self._raw = modality.filter is None
-        self._series = series_of(b, modality, extent)
+        self._series = series_of(b, modality, window, extent)
 
     def columns(self) -> _Columns:
         """Every figure of every series, needed or not: one operator takes them all."""
@@ -150,11 +148,15 @@ class _Figures:
         return total, self._add("Sqrt", [distance], "deviation"), squares
 
     def _with_level(self) -> str:
-        """The series, x and its spectrum with the level that was taken off."""
+        """The series, x and its spectrum with the level that was taken off.
+
+        That is the least sample and what rounding took: x is again what it was, to the last bit.
+        """
         level = np.zeros((len(self._rows), self._samples))
         level[0], level[-1, 0] = 1.0, self._samples
-        low = self._b.reshape(self._extent.low, (-1, 1, 1), self._at("level"))
-        added = self._add("Mul", [low, self._constant("level_in", level)], "level_of_each")
+        taken = self._add("Sub", [self._window, self._extent.above], "taken")
+        taken = self._b.reshape(taken, (-1, 1, self._samples), self._at("level"))
+        added = self._add("Mul", [taken, self._constant("level_in", level)], "level_of_each")
         return self._add("Add", [self._series, added], "levelled")
 
     def _median(self, series: str, below: NDArray[np.int64]) -> str:

@@ -55,7 +55,16 @@ def source_blocks(
         return without_unusable(modality, samples, unit=scale)
 
     for block in signal_blocks(signal, channels, block_s=block_s, usable=usable):
-        yield block if scale == 1.0 else block * scale
+        yield block if scale == 1.0 else _scaled(modality, block, scale)
+
+
+def _scaled(modality: ModalitySpec, block: Float64Array, scale: float) -> Float64Array:
+    if not modality_of(modality.name).coarse:
+        return block * scale
+    # Steps that are equal are counted: of the same samples as if they were stored in the spec's
+    # unit, float32, as a raw graph takes them. What that cannot hold is infinite: unusable.
+    with np.errstate(over="ignore"):
+        return (block * scale).astype(np.float32).astype(np.float64)
 
 
 def _face_blocks(recording: Recording, modality: ModalitySpec, size: int) -> Iterator[Float64Array]:

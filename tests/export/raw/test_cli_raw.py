@@ -68,7 +68,7 @@ def test_a_graph_that_is_not_what_python_computes_is_not_written(
         def __init__(self, *arguments: object, **options: object) -> None:
             self._rows = expected(*arguments, **options)
             self.windows, self.distribution = self._rows.windows, self._rows.distribution
-            self.answered = self._rows.answered
+            self.weights, self.answered = self._rows.weights, self._rows.answered
             self.windows.valid[20, 0] ^= True
 
     expected = raw_export.expected_rows

@@ -17,6 +17,7 @@ from emodict.predict.person import Adaptation, Baseline, Person
 from emodict_desk.raw import NEXT, STATE
 from emodict_export.export import Precision
 from emodict_export.raw.export import onnxruntime_run, raw_onnx, run_seconds
+from emodict_export.vector_files import SECONDS as VECTOR_SECONDS
 from emodict_export.vectors import Rows, expected_rows, fault_seconds
 from emodict_train.model.checkpoint import Checkpoint
 
@@ -149,6 +150,25 @@ def test_without_its_count_of_seconds_a_modality_is_never_valid(
     got = run_seconds(forgetful, graph, fault_seconds(checkpoint.features, 40))
     column = checkpoint.features.modality_names.index(kept.split("_")[0])
     assert not got["valid"][:, column].any()
+
+
+@pytest.mark.parametrize("pair", [("eeg_reference", "eeg_age"), ("ppg_usable", "gsr_usable")])
+def test_states_that_are_fed_back_crosswise_show_in_the_check_vectors(
+    fitted: MakeCheckpoint, pair: tuple[str, str]
+) -> None:
+    checkpoint = fitted(**FULL)
+    graph, _ = raw_onnx(checkpoint)
+    run = onnxruntime_run(graph)
+    one, other = (STATE + name for name in pair)
+
+    def crosswise(feeds: Any) -> dict[str, Any]:
+        return run({**feeds, one: feeds[other], other: feeds[one]})
+
+    seconds = fault_seconds(checkpoint.features, VECTOR_SECONDS)
+    expected = expected_rows(checkpoint, seconds)
+    right, wrong = (run_seconds(each, graph, seconds) for each in (run, crosswise))
+    np.testing.assert_array_equal(right["valid"], expected.windows.valid)
+    assert (wrong["valid"] != expected.windows.valid).any()
 
 
 @pytest.mark.parametrize("precision", ["fp16", "int8"])
