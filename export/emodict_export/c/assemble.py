@@ -60,7 +60,7 @@ def _opening(plan: Plan, header: Path) -> str:
     return f"""\
 /* {comment(header.with_suffix(".c").name)}: written by emodict-export {__version__} from a trained
    model; the tables are its numbers. C99, and nothing but math.h. See {comment(header.name)}. */
-#include {string(header.name)}
+#include "{header.name}"
 
 #include <math.h>
 #include <stddef.h>

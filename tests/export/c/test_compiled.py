@@ -17,6 +17,7 @@ from benchmarks.embedded.toolchain import (
 )
 from tests.export.c.conftest import MODELS, MakeC, MakeCheckpoint, here
 
+from emodict_export.c import export_c
 from emodict_export.c.plan import make_plan
 
 # What C99's math.h has, and what compilers put in the place of loops.
@@ -43,6 +44,14 @@ def test_no_compiler_of_a_board_warns(
     board: Target, precision: str, exported: MakeC, tmp_path: Path
 ) -> None:
     board.compile(exported("full", precision) / "model.c", tmp_path / "model.o", *WARNED)
+
+
+@pytest.mark.parametrize("name", ["größe.c", "we're here.c", "100% *of it*.c"])
+def test_it_finds_its_header_whatever_its_name(
+    host: Target, name: str, realistic: MakeCheckpoint, tmp_path: Path
+) -> None:
+    export_c(realistic("wrist"), tmp_path / name)
+    host.compile(tmp_path / name, tmp_path / "model.o", *WARNED)
 
 
 def test_the_header_can_be_read_by_c_plus_plus(exported: MakeC, tmp_path: Path) -> None:
