@@ -10,6 +10,7 @@ import pytest
 from benchmarks.embedded.toolchain import (
     BOARDS,
     CORTEX_M4F,
+    HOSTS,
     STRICT,
     Target,
     deepest_stack,
@@ -120,9 +121,11 @@ def test_the_ram_that_is_told_is_what_the_compiler_takes(
     gcc.compile(source, tmp_path / "sizes.o")
 
 
+@pytest.mark.parametrize("flag", ["-ffast-math", "-ffinite-math-only"])
+@pytest.mark.parametrize("target", [*HOSTS, *BOARDS], ids=lambda target: target.name)
 def test_a_build_that_takes_nan_for_a_number_is_refused(
-    gcc: Target, exported: MakeC, tmp_path: Path
+    target: Target, flag: str, exported: MakeC, tmp_path: Path
 ) -> None:
     with pytest.raises(subprocess.CalledProcessError) as refused:
-        gcc.compile(exported("wrist") / "model.c", tmp_path / "model.o", "-ffast-math")
-    assert "NaN" in refused.value.stderr
+        here(target).compile(exported("wrist") / "model.c", tmp_path / "model.o", flag)
+    assert "A missing sample is NaN" in refused.value.stderr
