@@ -60,13 +60,13 @@ def _opening(plan: Plan, header: Path) -> str:
     return f"""\
 /* {comment(header.with_suffix(".c").name)}: written by emodict-export {__version__} from a trained
    model; the tables are its numbers. C99, and nothing but math.h. See {comment(header.name)}. */
-#include {string(header.name)}
+#include "{header.name}"
 
 #include <math.h>
 #include <stddef.h>
 
-#ifdef __FAST_MATH__
-#error "This file tells missing samples by NaN, which -ffast-math leaves out."
+#if defined(__FAST_MATH__) || (defined(__FINITE_MATH_ONLY__) && __FINITE_MATH_ONLY__)
+#error "A missing sample is NaN, which -ffast-math and -ffinite-math-only leave out."
 #endif
 #ifdef __clang__
 #pragma STDC FP_CONTRACT ON

@@ -17,6 +17,7 @@ from emodict_export.c.assemble import source_text
 from emodict_export.c.check import run_written
 from emodict_export.c.fold import Network, fold_for_c
 from emodict_export.c.header import header_text
+from emodict_export.c.limits import require_includable
 from emodict_export.c.network import WrittenNetwork, write_network
 from emodict_export.c.plan import Plan, kib, make_plan, require_ram
 from emodict_export.compare import Runner, compare_runner, plausible_tokens
@@ -82,10 +83,11 @@ def export_c(
 
     Raises:
         SpecError: the features cannot be written as C.
-        InputError: the board has too little RAM.
+        InputError: the board has too little RAM, or no #include can hold the header's name.
         EmodictError: the numbers do not compute what the torch model does; nothing is written.
     """
     source, header = Path(path), Path(path).with_suffix(".h")
+    require_includable(header)
     adaptation = None if person is None else person.adapt(checkpoint_manifest(checkpoint, "fp32"))
     plan = plan_for(
         checkpoint,

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import numpy as np
 
-from emodict.errors import SpecError
+from emodict.errors import InputError, SpecError
 from emodict.features.spec import FeatureSpec, ModalitySpec
 from emodict.recording.modalities import modality_of
 
@@ -38,6 +39,22 @@ def require_writable(features: FeatureSpec) -> None:
         unlike = _unlike(modality)
         if unlike:
             raise SpecError(f"{modality.name}: its features cannot be written as C", got=unlike)
+
+
+def require_includable(header: Path) -> None:
+    """Refuse a file name that an #include cannot hold: escapes mean nothing there.
+
+    Raises:
+        InputError: naming the file and what may stand in its name.
+    """
+    name = header.name
+    # What is not printable holds line ends, and bytes that are not UTF-8.
+    if '"' in name or "\\" in name or not name.isprintable():
+        raise InputError(
+            f"No C file can include {name!r}",
+            expected="a file name without double quotes, backslashes and line ends",
+            fix="Choose another name for -o",
+        )
 
 
 def _require_raw(modality: ModalitySpec) -> None:

@@ -85,6 +85,16 @@ def test_what_makes_no_sense_is_refused_and_nothing_is_written(
     assert [p.name for p in tmp_path.iterdir()] == ["in"]
 
 
+@pytest.mark.parametrize("name", ['we"ird.c', "back\\slash.c", "two\nlines.c", "latin\udce9.c"])
+def test_a_name_that_no_include_can_hold_is_refused(
+    run: Run, model: Path, tmp_path: Path, name: str
+) -> None:
+    code, _, err = run(model, "-o", tmp_path / name)
+    assert code == 2
+    assert "a file name without double quotes, backslashes and line ends" in err
+    assert [p.name for p in tmp_path.iterdir()] == ["in"]
+
+
 @pytest.mark.parametrize("ram", ["64k", "65536", "64 KiB", "1M"])
 def test_ram_may_be_told_in_bytes_or_kilobytes(
     run: Run, model: Path, tmp_path: Path, ram: str

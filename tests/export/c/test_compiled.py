@@ -10,6 +10,7 @@ import pytest
 from benchmarks.embedded.toolchain import (
     BOARDS,
     CORTEX_M4F,
+    HOSTS,
     STRICT,
     Target,
     deepest_stack,
@@ -17,6 +18,7 @@ from benchmarks.embedded.toolchain import (
 )
 from tests.export.c.conftest import MODELS, MakeC, MakeCheckpoint, here
 
+from emodict_export.c import export_c
 from emodict_export.c.plan import make_plan
 
 # What C99's math.h has, and what compilers put in the place of loops.
@@ -43,6 +45,14 @@ def test_no_compiler_of_a_board_warns(
     board: Target, precision: str, exported: MakeC, tmp_path: Path
 ) -> None:
     board.compile(exported("full", precision) / "model.c", tmp_path / "model.o", *WARNED)
+
+
+@pytest.mark.parametrize("name", ["größe.c", "we're here.c", "100% *of it*.c"])
+def test_it_finds_its_header_whatever_its_name(
+    host: Target, name: str, realistic: MakeCheckpoint, tmp_path: Path
+) -> None:
+    export_c(realistic("wrist"), tmp_path / name)
+    host.compile(tmp_path / name, tmp_path / "model.o", *WARNED)
 
 
 def test_the_header_can_be_read_by_c_plus_plus(exported: MakeC, tmp_path: Path) -> None:
@@ -111,9 +121,11 @@ def test_the_ram_that_is_told_is_what_the_compiler_takes(
     gcc.compile(source, tmp_path / "sizes.o")
 
 
+@pytest.mark.parametrize("flag", ["-ffast-math", "-ffinite-math-only"])
+@pytest.mark.parametrize("target", [*HOSTS, *BOARDS], ids=lambda target: target.name)
 def test_a_build_that_takes_nan_for_a_number_is_refused(
-    gcc: Target, exported: MakeC, tmp_path: Path
+    target: Target, flag: str, exported: MakeC, tmp_path: Path
 ) -> None:
     with pytest.raises(subprocess.CalledProcessError) as refused:
-        gcc.compile(exported("wrist") / "model.c", tmp_path / "model.o", "-ffast-math")
-    assert "NaN" in refused.value.stderr
+        here(target).compile(exported("wrist") / "model.c", tmp_path / "model.o", flag)
+    assert "A missing sample is NaN" in refused.value.stderr

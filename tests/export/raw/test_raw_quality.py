@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 import pytest
 from tests.export.conftest import MakeCheckpoint
+from tests.export.edges import edges, noise
 from tests.export.raw.conftest import HEADBAND, WRIST
 
 from emodict.features.quality import assess
@@ -14,46 +13,11 @@ from emodict.features.spec import ModalitySpec
 from emodict_export.raw.export import Run, onnxruntime_run, raw_onnx, run_seconds
 from emodict_export.vectors import in_seconds
 
-WALK = np.random.default_rng(0)
-
 
 @pytest.fixture(scope="module")
 def wrist(fitted: MakeCheckpoint) -> tuple[Run, object]:
     graph, _ = raw_onnx(fitted(**WRIST))
     return onnxruntime_run(graph), graph
-
-
-def noise(samples: int, channels: int = 1) -> np.ndarray:
-    """Multiples of 2^-10 around a level: every difference is exact in float32."""
-    return 20 + np.rint(WALK.normal(0, 2, (samples, channels)) * 1024) / 1024
-
-
-def edges(samples: int) -> Iterator[np.ndarray]:
-    """Windows of one channel that are just, and just not, stuck, saturated or constant."""
-    half = samples // 2
-    for length in (half - 1, half, half + 1, half + 2):
-        for start in (0, 1, half - 1, samples - length - 1, samples - length):
-            window = noise(samples)
-            window[start : start + length] = 20.5
-            yield window
-        for extreme in (10.0, 40.0):
-            window = noise(samples)
-            window[WALK.permutation(samples)[:length]] = extreme
-            yield window
-            # Within a hundredth of the range of an extreme, and just outside.
-            for share in (0.0095, 0.0105):
-                close = window.copy()
-                close[WALK.permutation(samples)[:length]] = extreme + share * (25 - extreme)
-                yield close
-    still = np.full((samples, 1), 20.0)
-    yield still
-    for at in (0, half, samples - 1):
-        moved = still.copy()
-        moved[at] += 1e-5
-        yield moved
-        gap = noise(samples)
-        gap[at] = np.nan
-        yield gap
 
 
 def judged(modality: ModalitySpec, window: np.ndarray) -> tuple[bool, float]:
