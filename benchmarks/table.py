@@ -102,9 +102,10 @@ def _cell(runs: Sequence[Figure]) -> str:
         return "not run"
     values = [figure.value for figure in runs]
     missed = "" if all(figure.kept for figure in runs) else " **missed**"
-    spread = f"{number(min(values))} to {number(max(values))}"
+    if len(runs) > 1:
+        missed = f" ({number(min(values))} to {number(max(values))}){missed}"
     median = f"{number(statistics.median(values))} {runs[0].unit}".rstrip()
-    return f"{median} ({spread}){missed}"
+    return f"{median}{missed}"
 
 
 def number(value: float) -> str:
