@@ -5,6 +5,7 @@ or a Triton model repository; face engines.
 # No `from __future__ import annotations`:
 # typer reads the annotations of functions made inside functions.
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -145,6 +146,8 @@ def build() -> typer.Typer:
         and build a plan from it.
         """
         log_to_stderr()
+        # Stopped at any moment, torch would tell its statistics on the way out.
+        logging.getLogger("torch").setLevel(logging.WARNING)
         if form is not None and not face:
             raise InputError(
                 "--form is for the engine that describes faces",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
+import logging
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -263,3 +264,10 @@ def test_a_broken_fold_is_our_failure_and_leaves_no_file(
     assert code == 1
     assert "nothing was written" in err
     assert [p.name for p in checkpoint.parent.iterdir()] == ["model.pt"]
+
+
+def test_torch_tells_nothing_of_its_own_on_the_way_out(run: Run, tmp_path: Path) -> None:
+    """It logs statistics when Python ends, which a command that was stopped would print."""
+    logging.getLogger("torch").setLevel(logging.NOTSET)
+    run(tmp_path / "missing.pt", "-o", tmp_path / "m.onnx")
+    assert logging.getLogger("torch").level == logging.WARNING

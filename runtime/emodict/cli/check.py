@@ -34,7 +34,6 @@ def require_recordings(
     if engine is None or not recordings:
         needed = {"--engine model.onnx": engine, "recordings": recordings}
         missing = [name for name, value in needed.items() if not value]
-        # A model among the recordings was meant to stand after --engine.
         words = [str(path) for path in recordings or ()]
         first = words and (words[0].startswith("demo:") or words[0].endswith((".onnx", ".plan")))
         command = " ".join(words) if first else "model.onnx session.h5"

@@ -6,13 +6,12 @@ import contextlib
 import math
 import os
 import signal
-import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from emodict.cli.app import plain_output, split_names
-from emodict.errors import InputError, OutputError, printable
+from emodict.errors import InputError, OutputError
 from emodict.recording.modalities import modality_name
 
 if TYPE_CHECKING:
@@ -51,7 +50,6 @@ def run_live_command(engine_path: Path, options: RunOptions, sensors: LiveOption
     from emodict.live.run import run_live
     from emodict.results.console import describe_model
 
-    say = _say(options)
     if sensors.record is not None:
         from emodict.live.recorder import require_new_file
 
@@ -66,15 +64,15 @@ def run_live_command(engine_path: Path, options: RunOptions, sensors: LiveOption
         source = _source(engine, sensors)
         for listener in listeners:
             stack.enter_context(listener)
-        say(describe_model(engine.manifest, engine_path.name))
+        options.say(describe_model(engine.manifest, engine_path.name))
         if adaptation is not None:
-            say(adaptation.describe())
+            options.say(adaptation.describe())
         stack.enter_context(source)
         recorder = _recorder(sensors, source, stack)
         marks = ", SIMULATED" if source.simulated else ""
         finds = (sensors.live or "").startswith(("lsl", "brainflow"))
         waits = f"; a first sensor is looked for, up to {sensors.wait:g} s" if finds else ""
-        say(f"Live from {source.name}{marks}{waits}; Ctrl-C ends it")
+        options.say(f"Live from {source.name}{marks}{waits}; Ctrl-C ends it")
         on_event = _ignored if recorder is None else recorder.keep
         with ended_by_signals():
             run_live(
@@ -87,17 +85,17 @@ def run_live_command(engine_path: Path, options: RunOptions, sensors: LiveOption
                 seconds=sensors.seconds,
             )
         stack.close()
-        say(f"{counter.rows} rows, {counter.answered} answered")
+        options.say(f"{counter.rows} rows, {counter.answered} answered")
         if rows is not None:
             rows.require_whole()
-            say(
+            options.say(
                 f"Wrote {options.out}"
                 if counter.rows
                 else f"No row came, so {options.out} was not made"
             )
         if recorder is not None:
             recorder.require_whole()
-            say(f"Recorded {sensors.record}")
+            options.say(f"Recorded {sensors.record}")
 
 
 def _adaptation(engine: Engine, options: RunOptions, sensors: LiveOptions) -> Adaptation | None:
@@ -309,10 +307,3 @@ def read_pairs(words: Sequence[str], form: str) -> dict[str, str]:
             raise InputError(f"'{word}' is not a name and a value", expected=form)
         pairs[key] = value
     return pairs
-
-
-def _say(options: RunOptions) -> Callable[[str], None]:
-    """People's lines go to standard error where standard output belongs to a program."""
-    return lambda line: print(
-        printable(line), file=sys.stderr if options.as_json else sys.stdout, flush=True
-    )

@@ -6,6 +6,7 @@ each with what help says of it.
 import copy
 import functools
 import inspect
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, get_args, get_type_h
 from typer import Argument, Option  # noqa: TID253
 
 from emodict.cli.app import split_modalities
+from emodict.errors import printable
 
 if TYPE_CHECKING:
     from emodict.predict.person import Person as PersonOfRun
@@ -177,6 +179,11 @@ class RunOptions:
         "Recordings": ("part", "person", "invert"),
         "Where it runs": ("device", "jobs", "dask"),
     }
+
+    def say(self, line: str) -> None:
+        """Print for people: on standard error where standard output belongs to a program."""
+        stream = sys.stderr if self.as_json or self.out == "-" else sys.stdout
+        print(printable(line), file=stream, flush=True)
 
     @property
     def works_elsewhere(self) -> bool:

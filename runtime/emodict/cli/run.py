@@ -133,10 +133,9 @@ def run_all(engine_path: Path, recordings: Sequence[Path], options: "RunOptions"
 
         require_jobs(options.jobs, options.dask)
 
-    say = _say(options)
     for path, times in Counter(file.resolve() for file in recordings).items():
         if times > 1:
-            say(f"{path.name} is given {times} times; each is scored")
+            options.say(f"{path.name} is given {times} times; each is scored")
     with open_engine(engine_path, device=options.device) as engine:
         # What a cluster's workers see may not be seen from here.
         absent = [path for path in recordings if not path.exists()] if options.dask is None else []
@@ -145,11 +144,11 @@ def run_all(engine_path: Path, recordings: Sequence[Path], options: "RunOptions"
                 f"There is no file {absent[0]}", expected="recordings", fix="Check the path"
             )
         for line in _model_lines(engine, engine_path, options):
-            say(line)
+            options.say(line)
         predictions = _told_apart(_score(engine, engine_path, recordings, options), recordings)
         for prediction in predictions:
             for line in summary_lines(prediction):
-                say(line)
+                options.say(line)
         if options.as_json:
             whose = {} if options.wearer is None else {"person": options.wearer.subject_id}
             for path, prediction in zip(recordings, predictions, strict=True):
@@ -350,7 +349,7 @@ def _write(
         from emodict.results.outputs import write_predictions
 
         write_predictions(predictions, options.out, with_weights=options.weights)
-        _say(options)(f"Wrote {options.out}")
+        options.say(f"Wrote {options.out}")
     if options.report is not None:
         from emodict_desk.report import read_wearer, write_report
 
@@ -361,10 +360,4 @@ def _write(
         write_report(
             predictions, options.report, title="emodict report", model_lines=lines, wearers=wearers
         )
-        _say(options)(f"Wrote {options.report}")
-
-
-def _say(options: "RunOptions") -> Callable[[str], None]:
-    """People's lines go to standard error where standard output belongs to a program."""
-    stream = sys.stderr if options.as_json or options.out == STDOUT else sys.stdout
-    return lambda line: print(printable(line), file=stream)
+        options.say(f"Wrote {options.report}")

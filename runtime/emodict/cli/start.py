@@ -4,9 +4,11 @@ import contextlib
 import importlib
 import os
 import signal
+import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
+from typing import Any
 
 # Where each command is: by name, for emodict imports none of the packages that stand on it.
 COMMANDS = {
@@ -21,7 +23,16 @@ COMMANDS = {
 def _start(name: str) -> None:
     with importing(name):
         main = importlib.import_module(COMMANDS[name]).main
+    sys.unraisablehook = partial(_send_again, sys.unraisablehook)
     main()
+
+
+def _send_again(otherwise: Callable[[Any], object], told: Any) -> None:
+    """Ctrl-C within a finaliser, where Python can only print it, comes again a moment later."""
+    if not isinstance(told.exc_value, KeyboardInterrupt):
+        otherwise(told)
+    elif main := threading.main_thread().ident:
+        threading.Timer(0.01, signal.pthread_kill, (main, signal.SIGINT)).start()
 
 
 @contextlib.contextmanager

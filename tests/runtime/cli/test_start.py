@@ -59,6 +59,43 @@ def test_a_command_that_is_stopped_while_it_is_imported_says_so_in_one_line(comm
     assert (process.returncode, err) == (130, f"emodict-{command}: stopped\n")
 
 
+LOST = """
+    import signal, sys, time, types, weakref
+    command = types.ModuleType("emodict.cli.run")
+    sys.modules["emodict.cli.run"] = command
+
+    class Held: pass
+
+    def main():
+        from emodict.cli.app import run_app
+        import typer
+        def build():
+            app = typer.Typer()
+            @app.command()
+            def stopped():
+                held = Held()
+                # As a library's own table of what is alive: the signal comes within its callback.
+                gone = weakref.ref(held, lambda _: signal.raise_signal(signal.SIGINT))
+                del held
+                time.sleep(60)
+            return app
+        run_app(build, "emodict-run")
+
+    command.main = main
+    sys.argv = ["emodict-run"]
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    from emodict.cli import start
+    start.run()
+"""
+
+
+def test_ctrl_c_that_comes_within_a_finaliser_is_not_lost() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(LOST)], capture_output=True, text=True, timeout=50
+    )
+    assert (done.returncode, done.stderr) == (130, "emodict-run: stopped\n")
+
+
 def test_importing_gives_the_signal_back(monkeypatch: pytest.MonkeyPatch) -> None:
     before = signal.getsignal(signal.SIGINT)
     try:
