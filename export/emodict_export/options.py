@@ -209,6 +209,15 @@ def _check_raw_options(options: ExportOptions) -> None:
             "--triton serves rows that know nothing of one another, and a raw graph has states",
             fix="Export without --raw for a server",
         )
+    if options.raw and options.builds_plan and not options.out.stem.endswith(".raw"):
+        named = options.out.with_suffix(".raw.plan")
+        raise InputError(
+            f"{options.onnx}, which is written beside a plan, is the name of a model that begins "
+            "at features",
+            expected="a plan of a raw graph that ends in .raw.plan",
+            got=f"-o {options.out}",
+            fix=f"-o {named}, and {onnx_beside(named, options.precision)[0]} lies beside it",
+        )
     if options.many and options.builds_plan:
         raise InputError(
             "--many is for ONNX Runtime: a plan takes one second at a time",

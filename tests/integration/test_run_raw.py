@@ -172,11 +172,14 @@ def test_a_graph_with_a_person_in_it_runs_on_nobody_else(
                     predict(engine, noise_session)
 
 
+def compared_by_example(model: Path, vectors: Path) -> CompletedProcess[str]:
+    command = [sys.executable, ROOT / "examples" / "raw_onnxruntime.py", model, vectors]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120)
+
+
 def test_the_example_says_that_its_own_loop_is_right(models: Path, tmp_path: Path) -> None:
     write_vectors(untrained_checkpoint(WRIST), tmp_path)
-    example = ROOT / "examples" / "raw_onnxruntime.py"
-    command = [sys.executable, example, models / "wrist.raw.onnx", tmp_path / "vectors.npz"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    done = compared_by_example(models / "wrist.raw.onnx", tmp_path / "vectors.npz")
     assert done.returncode == 0, done.stderr
     assert "valid and answered equal in 60 of 60 seconds" in done.stdout
     worst = float(done.stdout.split("within ")[1].split()[0])
@@ -201,6 +204,28 @@ def test_an_example_that_is_given_another_model_or_none_says_so_in_a_sentence(
     assert done.returncode == 1
     assert said in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ("valid", "equal in 0 of 60 seconds"),
+        ("answered", "strongest in the last second with an answer: none"),
+        ("distribution", "equal in 60 of 60 seconds, shares within 1e-04"),
+    ],
+)
+def test_the_example_ends_with_one_where_a_row_is_another(
+    models: Path, tmp_path: Path, wrong: str, said: str
+) -> None:
+    write_vectors(untrained_checkpoint(WRIST), tmp_path)
+    vectors = dict(np.load(tmp_path / "vectors.npz"))
+    true = vectors[wrong]
+    vectors[wrong] = true + np.float32(1e-4) if wrong == "distribution" else ~true.astype(bool)
+    np.savez(tmp_path / "wrong.npz", **vectors)
+    done = compared_by_example(models / "wrist.raw.onnx", tmp_path / "wrong.npz")
+    assert done.returncode == 1
+    assert said in done.stdout
+    assert done.stderr == ""
 
 
 @pytest.mark.parametrize("ends", ["inputs", "outputs"])

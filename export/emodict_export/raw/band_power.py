@@ -53,7 +53,7 @@ def band_power_part(
     """
     name, second = modality.name, _second(modality)
     extent, good = _judged(b, modality, mixed=unmixing is not None)
-    before, valid = _ages(b, modality, good)
+    before, settled = _ages(b, modality, good)
     # What is neither mixed nor passed on inside is put beside the samples at once.
     state = [f"{STATE}{name}_filter"] if unmixing is None and not b.many else []
     seen = _without_level(b, name, extent, good, before, state)
@@ -64,6 +64,9 @@ def band_power_part(
     squares = b.add("Mul", [advanced, advanced], f"{name}/squares")
     powers = b.product(squares, second.powers, f"{name}/powers")
     powers = b.reshape(powers, (-1, modality.dims), f"{name}/flat_powers")
+    valid = b.as_float(
+        b.add("And", [settled, _loud(b, powers, name)], f"{name}/usable"), f"{name}/valid"
+    )
     score = quality.swing_score(b, modality, extent, name)
     score = b.reduce("ReduceMean", score, 1, f"{name}/mean_score", keep=False)
     spectrum = modality.spectrum
@@ -123,7 +126,7 @@ def _second(modality: ModalitySpec) -> _Second:
 
 
 def _ages(b: RawBuilder, modality: ModalitySpec, good: str) -> tuple[str, str]:
-    """For how long each channel's filter had run before, and (batch, 1) whether all have settled.
+    """For how long each channel's filter had run before, and (batch, 1), true where all settled.
 
     The age is counted up to where it does not matter any more: float32 cannot count for ever.
     """
@@ -140,7 +143,16 @@ def _ages(b: RawBuilder, modality: ModalitySpec, good: str) -> tuple[str, str]:
         b.add("Min", [older, b.scalar(settle + 1.0)], f"{NEXT}{name}_age")
     youngest = b.reduce("ReduceMin", older, 1, f"{name}/youngest", keep=False)
     settled = b.add("Greater", [youngest, b.scalar(settle + 0.5)], f"{name}/settled")
-    return before, b.as_float(settled, f"{name}/valid")
+    return before, settled
+
+
+def _loud(b: RawBuilder, powers: str, name: str) -> str:
+    """(batch, 1): every power has a logarithm in float32, too.
+
+    Of features that are infinite Python has the row invalid; all other ranges see to it.
+    """
+    least = b.reduce("ReduceMin", powers, 1, f"{name}/least_power")
+    return b.add("Greater", [least, b.scalar(quality.LEAST_POWER)], f"{name}/loud")
 
 
 def _without_level(

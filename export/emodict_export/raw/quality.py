@@ -17,7 +17,7 @@ from emodict.features.windows import LARGEST_FEATURE
 from emodict.recording.modalities import modality_of
 from emodict_export.raw.builder import RawBuilder
 
-# A share of no power is 0; any pulse has far more.
+# A share of no power is 0, and its logarithm infinite; any pulse and any brain wave has far more.
 LEAST_POWER = 1e-30
 
 

@@ -149,3 +149,15 @@ def test_a_model_of_features_that_cannot_stream_has_neither_graph_nor_vectors(
     assert code == 2
     assert said in err
     assert not path.with_suffix(".raw.onnx").exists()
+
+
+def test_the_onnx_beside_a_raw_plan_never_takes_the_name_of_a_model_that_begins_at_features(
+    run: Run, wrist: Path
+) -> None:
+    features = wrist.with_name("z.fp16.onnx")
+    features.write_bytes(b"the model of z.plan")
+    code, _, err = run(wrist, "--raw", "--sm", "86", "-o", wrist.with_name("z.plan"))
+    assert code == 2
+    assert "expected a plan of a raw graph that ends in .raw.plan" in err.lower()
+    assert f"-o {wrist.with_name('z.raw.plan')}" in err
+    assert features.read_bytes() == b"the model of z.plan"

@@ -18,7 +18,7 @@ from emodict_desk.raw import NEXT, STATE
 from emodict_export.export import Precision
 from emodict_export.raw.export import onnxruntime_run, raw_onnx, run_seconds
 from emodict_export.vector_files import SECONDS as VECTOR_SECONDS
-from emodict_export.vectors import Rows, expected_rows, fault_seconds
+from emodict_export.vectors import Rows, clean_seconds, expected_rows, fault_seconds
 from emodict_train.model.checkpoint import Checkpoint
 
 SECONDS = 700
@@ -150,6 +150,22 @@ def test_without_its_count_of_seconds_a_modality_is_never_valid(
     got = run_seconds(forgetful, graph, fault_seconds(checkpoint.features, 40))
     column = checkpoint.features.modality_names.index(kept.split("_")[0])
     assert not got["valid"][:, column].any()
+
+
+def test_the_age_of_a_filter_is_counted_no_further_than_it_matters(fitted: MakeCheckpoint) -> None:
+    """float32 cannot count for ever: at 16,777,216 s, half a year, one more would be none."""
+    checkpoint = fitted(**HEADBAND)
+    graph, _ = raw_onnx(checkpoint)
+    run, ages = onnxruntime_run(graph), []
+
+    def watched(feeds: Any) -> dict[str, Any]:
+        row = run(feeds)
+        ages.append(np.unique(row[NEXT + "eeg_age"]).tolist())
+        return row
+
+    run_seconds(watched, graph, clean_seconds(checkpoint.features, 5))
+    # It settles for one second, of which the second after it has to know.
+    assert ages == [[1], [2], [2], [2], [2]]
 
 
 @pytest.mark.parametrize("pair", [("eeg_reference", "eeg_age"), ("ppg_usable", "gsr_usable")])

@@ -84,3 +84,17 @@ def test_skin_conductance_at_the_ends_of_its_range(
     # 0.001 as a float32 lies above the limit by its rounding; 100 is itself.
     expected = 0.001 <= value <= 100.0
     assert bool(got["valid"][4, features.modality_names.index("gsr")]) == expected
+
+
+def test_brain_waves_whose_power_float32_cannot_hold_are_not_valid(
+    fitted: MakeCheckpoint,
+) -> None:
+    checkpoint = fitted(**HEADBAND)
+    graph, _ = raw_onnx(checkpoint)
+    eeg = in_seconds(checkpoint.features.modality("eeg"), noise(900, 4) - 20)
+    # The squares of 1e-25 are below its least number, and their logarithm is infinite.
+    got = run_seconds(onnxruntime_run(graph), graph, {"eeg": eeg * np.float32(1e-25)})
+    assert not got["valid"].any()
+    assert not got["quality"].any()
+    assert np.isnan(got["distribution"]).all()
+    assert run_seconds(onnxruntime_run(graph), graph, {"eeg": eeg})["valid"].any()
