@@ -66,7 +66,11 @@ REFUSED: dict[str, tuple[tuple[object, ...], tuple[str, ...]]] = {
     "face": (("--face",), ("--face does nothing",)),
     "little RAM": (
         ("--ram", "4k"),
-        ("at most 4.0 KiB, got 7.0 KiB", "one second of ppg", "a board with more RAM"),
+        (
+            "at most 4.0 KiB, got 7.0 KiB, of which 6.4 KiB are the state",
+            "Train on fewer modalities",
+            "a board with more RAM",
+        ),
     ),
     "no number": (("--ram", "much"), ("--ram cannot be read", "64k or 65536")),
 }
