@@ -133,15 +133,22 @@ def compare(before: Mapping[str, np.ndarray], rows: Rows) -> Iterator[tuple[str,
         if not (valid and known):
             yield f"{what}: DIFFERENT in {'what is valid' if known else 'fingerprint'}", False
             continue
-        features = np.nanmax(np.abs(old - new) / np.maximum(1.0, np.abs(old)), initial=0.0)
-        quality = np.abs(before[f"{what}/quality"] - windows.quality).max(initial=0.0)
-        same = bool(max(features, quality) <= CLOSE)
+        features = _gap(old, new, np.maximum(1.0, np.abs(old)))
+        quality = _gap(before[f"{what}/quality"], windows.quality, 1.0)
+        same = features <= CLOSE and quality <= CLOSE
         of = f"{len(windows)} rows, valid {windows.valid.mean():.0%}"
         yield (
             f"{what} ({of}): features {features:.1e}, quality {quality:.1e}"
             f"{'' if same else '  DIFFERENT'}",
             same,
         )
+
+
+def _gap(old: np.ndarray, new: np.ndarray, scale: np.ndarray | float) -> float:
+    """The largest difference; infinite where NaN is in other places."""
+    if not np.array_equal(np.isnan(old), np.isnan(new)):
+        return np.inf
+    return float(np.nanmax(np.abs(old - new) / scale, initial=0.0))
 
 
 def main(words: Sequence[str]) -> int:

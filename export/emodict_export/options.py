@@ -10,6 +10,9 @@ from emodict.engine.held import onnx_beside, sidecar_path
 from emodict.errors import InputError
 from emodict.files.atomic import check_writable, refuse_overwriting
 
+# A name that no folder has.
+_NEW = ".emodict.new"
+
 
 @dataclass(frozen=True)
 class ExportOptions:
@@ -68,6 +71,8 @@ class ExportOptions:
 
 def check_options(options: ExportOptions) -> None:
     """Refuse what cannot be written, or would do nothing, before any work."""
+    if options.check_vectors is not None:
+        _check_makable(options.check_vectors)
     if options.is_face:
         _check_face_options(options)
     vectors = options.check_vectors
@@ -126,6 +131,20 @@ def check_options(options: ExportOptions) -> None:
         *([options.out, sidecar_path(options.out)] if options.builds_plan else []),
     ):
         refuse_overwriting(written, read)
+
+
+def _check_makable(folder: Path) -> None:
+    """Refuse a folder of check vectors that cannot be made: it would be written last."""
+    above = next(path for path in folder.absolute().parents if path.exists())
+    if not above.is_dir():
+        raise InputError(
+            f"--check-vectors {folder} cannot be made",
+            expected="a folder",
+            got=f"{above}, which is a file",
+            fix="Name another",
+        )
+    # The folder that is there or, of a new one, that it is made in must take a new entry.
+    check_writable((folder if folder.is_dir() else above) / _NEW)
 
 
 def _check_c_options(options: ExportOptions) -> None:

@@ -95,11 +95,17 @@ def test_features_that_moved_are_told_from_those_that_did_not(tmp_path: Path) ->
     same.save(tmp_path / "before.npz", {"a": windows})
     moved = dataclasses.replace(windows, tokens=windows.tokens + 2e-9)
     invalid = dataclasses.replace(windows, valid=~windows.valid)
+    no_feature, no_quality = (
+        dataclasses.replace(windows, **{part: np.full_like(getattr(windows, part), np.nan)})
+        for part in ("tokens", "quality")
+    )
     with np.load(tmp_path / "before.npz") as before:
         for now, expected in (
             ({"a": windows}, True),
             ({"a": moved}, False),
             ({"a": invalid}, False),
+            ({"a": no_feature}, False),
+            ({"a": no_quality}, False),
         ):
             assert [kept for _, kept in same.compare(before, now)] == [expected]
         assert [kept for _, kept in same.compare(before, {})] == [False]

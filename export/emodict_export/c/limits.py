@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from emodict.features.spec import FeatureSpec, ModalitySpec
 from emodict.recording.modalities import modality_of
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
+# A byte counts the seconds, and its last number, 255, stands for a broken channel.
+_MOST_SETTLE = 254
 # Words that the C language, or the signature of emodict_second, has for something else.
 _TAKEN = frozenset((
     "auto", "bool", "break", "case", "char", "const", "continue", "default", "do", "double", "else",
@@ -95,6 +98,8 @@ def _unlike(modality: ModalitySpec) -> str:
         modality.window_samples,
     ):
         return "a spectrum of another length than the window"
+    if math.ceil(modality.settle_s / modality.window_s) > _MOST_SETTLE:
+        return f"a filter that settles for {modality.settle_s:g} s, {_MOST_SETTLE} windows at most"
     return ""
 
 

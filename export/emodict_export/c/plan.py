@@ -71,19 +71,29 @@ def require_ram(plan: Plan, ram_bytes: int) -> None:
     """Refuse a model that a board has no room for.
 
     Raises:
-        InputError: with what it needs, and which signal takes most of it.
+        InputError: with what it needs, and what takes most of it.
     """
     if plan.ram_bytes <= ram_bytes:
         return
-    largest = max(plan.parts, key=lambda part: part.input_bytes)
+    needs = {
+        "the state": plan.state_bytes,
+        "the row": plan.row_bytes,
+        **{f"one second of {part.signal}": part.input_bytes for part in plan.parts},
+    }
+    largest = max(needs, key=needs.__getitem__)
     raise InputError(
         "The model does not fit in the board's RAM",
         expected=f"at most {kib(ram_bytes)}",
-        got=f"{kib(plan.ram_bytes)}, of which {kib(largest.input_bytes)} are one second "
-        f"of {largest.signal}",
-        fix="Train on fewer channels (emodict-train fit --channels) or modalities (--modalities), "
-        "or choose a board with more RAM",
+        got=f"{kib(plan.ram_bytes)}, of which {kib(needs[largest])} are {largest}",
+        fix=f"Train on fewer {_fewer(plan)}, or choose a board with more RAM",
     )
+
+
+def _fewer(plan: Plan) -> str:
+    """What a model can do with less of."""
+    modalities = "modalities (emodict-train fit --modalities)"
+    several = any(len(modality.channel_names) > 1 for modality in plan.features.modalities)
+    return f"channels (--channels) or {modalities}" if several else modalities
 
 
 def kib(count: int) -> str:

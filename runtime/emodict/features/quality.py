@@ -163,8 +163,10 @@ def _assess_moving(
     if len(maybe):
         good[maybe] = _all_channels(~_saturated(windows[maybe], reach.of(maybe)))
     middle = windows.shape[1] // 2
-    # A stuck channel's run covers its middle: one difference clears most windows.
-    if np.count_nonzero(np.abs(windows[:, middle] - windows[:, middle - 1]) <= reach.still):
+    # A stuck channel's run covers the middle and the sample before it, in an odd window perhaps the
+    # one after it: their differences clear most windows.
+    beside = windows[:, middle - 1 : middle + 1 + windows.shape[1] % 2 : 2]
+    if np.count_nonzero(np.abs(beside - windows[:, middle, None]) <= reach.still[:, None]):
         good &= _all_channels(~_stuck(windows, reach.still))
     return good, quality if every(good) else np.where(good, quality, 0.0)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -66,7 +67,11 @@ REFUSED: dict[str, tuple[tuple[object, ...], tuple[str, ...]]] = {
     "face": (("--face",), ("--face does nothing",)),
     "little RAM": (
         ("--ram", "4k"),
-        ("at most 4.0 KiB, got 7.0 KiB", "one second of ppg", "a board with more RAM"),
+        (
+            "at most 4.0 KiB, got 7.0 KiB, of which 6.4 KiB are the state",
+            "Train on fewer modalities",
+            "a board with more RAM",
+        ),
     ),
     "vectors in the file": (("--check-vectors", "{out}"), ("model.c names a file", "a folder")),
     "no number": (("--ram", "much"), ("--ram cannot be read", "64k or 65536")),
@@ -92,6 +97,35 @@ def test_a_name_that_no_include_can_hold_is_refused(
     code, _, err = run(model, "-o", tmp_path / name)
     assert code == 2
     assert "a file name without double quotes, backslashes and line ends" in err
+    assert [p.name for p in tmp_path.iterdir()] == ["in"]
+
+
+def test_a_folder_of_vectors_that_cannot_be_made_is_refused_before_any_work(
+    run: Run, model: Path, tmp_path: Path
+) -> None:
+    code, _, err = run(model, "-o", tmp_path / "m.c", "--check-vectors", model / "in" / "a file")
+    assert code == 2
+    assert "cannot be made" in err
+    assert f"{model}, which is a file" in err
+    assert [p.name for p in tmp_path.iterdir()] == ["in"]
+
+
+def test_a_folder_of_vectors_that_may_not_be_written_is_refused_before_any_work(
+    run: Run, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a test that runs as root, too, who may write everywhere."""
+    closed = tmp_path / "in" / "closed"
+    closed.mkdir()
+    may = os.access
+
+    def access(path: Path, mode: int) -> bool:
+        return may(path, mode) and not (mode == os.W_OK and Path(path) == closed)
+
+    monkeypatch.setattr(os, "access", access)
+    for folder in (closed, closed / "new" / "one"):
+        code, _, err = run(model, "-o", tmp_path / "m.c", "--check-vectors", folder)
+        assert code == 2
+        assert f"no permission in '{closed}'" in err
     assert [p.name for p in tmp_path.iterdir()] == ["in"]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from emodict_train.model.checkpoint import Checkpoint
 Float32Seconds = Mapping[str, np.ndarray]
 # One more or less of several hundred samples moves a share by 1e-3 and more; float32 by 1e-6.
 QUALITY_WITHIN = 1e-4
+SMALL_S = 100
 
 
 def rows_of(gcc: Target, folder: Path, checkpoint: Checkpoint, seconds: Float32Seconds) -> Rows:
@@ -159,28 +160,33 @@ def test_the_share_of_a_pulse_is_never_more_than_all(
     assert (bool(rows.valid[0, column]), float(rows.quality[0, column])) == (True, 1.0)
 
 
-def twins() -> Iterator[np.ndarray]:
-    """Windows of two waves, one the mirror of the other but for the last digit of a float."""
-    time_s = np.arange(500) / 100
-    for at_s in np.linspace(1.6, 1.9, 40):
-        wave = np.exp(-(((time_s - at_s) / 0.12) ** 2))
-        both = (wave + (1 + 1e-7) * wave[::-1])[:, None]
-        yield both
-        yield -both
+def feeling_ties(checkpoint: Checkpoint) -> Checkpoint:
+    """To whom one more sample at a pulse's extreme is two standard deviations."""
+    features, (state, *_) = checkpoint.features, checkpoint.states
+    first = features.token_slices["ppg"].start * features.token_width
+    scale = state["standardise.scale"].clone()
+    for series in (0, 7, 14):
+        scale.view(-1)[first + series + 5 : first + series + 7] = 1e-3
+    return dataclasses.replace(checkpoint, states=({**state, "standardise.scale": scale},))
 
 
 def test_extremes_of_a_filtered_pulse_that_rounding_makes_equal_are_there_once(
-    gcc: Target, exported: MakeC, realistic: MakeCheckpoint
+    gcc: Target, realistic: MakeCheckpoint, tmp_path: Path
 ) -> None:
-    """float64 tells the two waves apart; float32 does so only now and then."""
-    checkpoint = realistic("wrist")
-    features = checkpoint.features
-    ppg = features.modality("ppg")
-    samples = in_seconds(ppg, np.concatenate(list(twins())))
-    rng = np.random.default_rng(0)
-    conductance = 5 + 0.1 * rng.standard_normal((len(samples), 4, 1)).cumsum(axis=0) % 1
-    seconds = {"ppg": samples, "gsr": conductance.astype(np.float32)}
-    rows = rows_of(gcc, exported("wrist"), checkpoint, seconds)
+    """Of a wave of a thousand times the smallest float, whose neighbours at its top are often one
+    float, and never one double.
+    """
+    checkpoint = feeling_ties(realistic("wrist"))
+    features, time_s = checkpoint.features, np.arange(SMALL_S * 100) / 100
+    small = 1e-42 * (np.sin(2 * np.pi * 1.1 * time_s) + 0.3 * np.sin(2 * np.pi * 2.71 * time_s))
+    conductance = 5 + 0.1 * np.random.default_rng(0).random((SMALL_S * 4, 1))
+    seconds = {
+        "ppg": in_seconds(features.modality("ppg"), small[:, None]),
+        "gsr": in_seconds(features.modality("gsr"), conductance),
+    }
+    export_c(checkpoint, tmp_path / "model.c")
+    rows = rows_of(gcc, tmp_path, checkpoint, seconds)
     expected = expected_rows(checkpoint, seconds)
-    assert rows.answered[4::5].all()
+    np.testing.assert_array_equal(rows.answered, expected.answered)
+    assert rows.answered.mean() > 0.5
     np.testing.assert_allclose(rows.distribution, expected.distribution, rtol=0, atol=1e-5)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +14,7 @@ from tests.export.c.conftest import MakeC, MakeCheckpoint
 
 from emodict.engine.model_spec import ModelSpec
 from emodict.errors import EmodictError, InputError, SpecError
-from emodict.features.spec import FilterSpec, load_spec
+from emodict.features.spec import FeatureSpec, FilterSpec, load_spec
 from emodict.recording.electrodes import ELECTRODES
 from emodict_export.c import export as export_module
 from emodict_export.c import export_c
@@ -149,6 +150,16 @@ def test_four_outputs_stand_side_by_side_for_each_input() -> None:
 def test_a_spec_that_cannot_stream_is_refused() -> None:
     with pytest.raises(SpecError, match=r"dmer-2024 cannot stream.*--spec emodict-1"):
         require_writable(load_spec("dmer-2024"))
+
+
+def test_a_filter_that_settles_for_longer_than_a_byte_counts_is_refused() -> None:
+    def settling(settle_s: float) -> FeatureSpec:
+        return dataclasses.replace(SPEC, modalities=(dataclasses.replace(EEG, settle_s=settle_s),))
+
+    require_writable(settling(254.0))
+    for settle_s in (254.5, 300.0):
+        with pytest.raises(SpecError, match=f"settles for {settle_s:g} s"):
+            require_writable(settling(settle_s))
 
 
 def test_features_without_a_raw_form_are_refused() -> None:

@@ -277,6 +277,16 @@ def test_one_sample_more_than_half_of_a_window_is_stuck_wherever_it_lies(
             ] * 9 + [valid]
 
 
+@pytest.mark.parametrize("samples", [65, 125, 127])
+def test_one_sample_more_than_half_of_an_odd_window_is_stuck_wherever_it_lies(samples: int) -> None:
+    noise = np.random.default_rng(5).normal(scale=15, size=(1, samples, 1))
+    for length, valid in ((samples // 2, True), (samples // 2 + 1, False)):
+        for first in range(samples - length + 1):
+            window = noise.copy()
+            window[:, first : first + length] = 3.0
+            assert assess(EEG, window)[0].tolist() == [valid], first
+
+
 def test_samples_that_move_by_the_rounding_of_a_constant_are_stuck() -> None:
     window = np.round(np.random.default_rng(6).uniform(-0.9, 0.9, size=(500, 1)), 3)
     window[499] = 1.0
