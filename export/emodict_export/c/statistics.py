@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from emodict.features.quality import PULSE_BAND_HZ, PULSE_HZ
 from emodict.features.spec import ModalitySpec
-from emodict.features.statistics import STATISTICS
+from emodict.features.statistics import STATISTICS, hann
 from emodict.recording.modalities import modality_of
 from emodict_export.c.limits import float_limits
 from emodict_export.c.literals import number, record, table
@@ -99,7 +99,7 @@ def _spectrum_bends(samples: int) -> NDArray[np.float64]:
 def _density_taper(modality: ModalitySpec) -> NDArray[np.float64]:
     """The squares of the window, times this, add up to the mean of its Welch density (Hann)."""
     samples = modality.window_samples
-    taper = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(samples) / samples)
+    taper = hann(samples)
     mean = samples / (modality.rate_hz * (taper @ taper)) / (samples // 2 + 1)
     return np.asarray(taper * np.sqrt(mean))
 
