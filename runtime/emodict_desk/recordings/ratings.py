@@ -141,12 +141,20 @@ def _say_percents(ratings: Ratings, function: str) -> Iterator[str]:
         )
 
 
+# Of answers on a slider, or on a scale of seven, fewer are whole numbers from 1 to 5.
+_NEARLY_ALL = 0.8
+
+
 def _usual_scale(ratings: Ratings, said: list[str]) -> Scale | None:
-    """PANAS's, where all items are PANAS's and all answers possible on it."""
+    """PANAS's, where all items are PANAS's and nearly all answers possible on it.
+
+    Of a few that are not, one was mistyped, or the scale is another: the check of the scale asks.
+    """
     scores = ratings.scores[~np.isnan(ratings.scores)]
     lowest, highest = PANAS_SCALE.lowest, PANAS_SCALE.highest
     possible = (scores == np.round(scores)) & (scores >= lowest) & (scores <= highest)
-    if set(ratings.emotions) <= set(PANAS) and possible.all():
+    likely = scores.size > 0 and possible.mean() >= _NEARLY_ALL and scores.min() >= 0
+    if set(ratings.emotions) <= set(PANAS) and likely:
         said.append(f"its items are PANAS's: taken for answers on a scale of {PANAS_SCALE}")
         return PANAS_SCALE
     return None

@@ -170,6 +170,17 @@ def test_a_scale_that_is_named_holds_though_the_answers_sum_to_100(tmp_path: Pat
     assert not any("shares" in sentence for sentence in judged.said)
 
 
+def test_an_answer_of_44_among_answers_of_1_to_5_is_a_slip_and_many_are_another_scale(
+    tmp_path: Path,
+) -> None:
+    slip = read_ratings(table(tmp_path, "5,20,4,44,1", "25,40,2,3,1", "45,60,2,2,1"))
+    with pytest.raises(RecordingError, match=r"trial 'trial01', Upset: the scale has no.*got 44"):
+        judge(slip)
+    assert judge(slip, scale=Scale(0, 100)).scale == Scale(0, 100)
+    slider = read_ratings(table(tmp_path, "5,20,40,44,1", "25,40,20,3,1", "45,60,22,2,70"))
+    assert judge(slider).scale is None
+
+
 @pytest.mark.parametrize("score", ["1e308", "-1e7"])
 def test_a_number_that_nobody_can_have_answered_is_refused(score: str, tmp_path: Path) -> None:
     with pytest.raises(RecordingError, match=r"trial 'trial01', Upset: not an answer.*1,000,000"):
