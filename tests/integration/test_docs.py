@@ -155,11 +155,11 @@ def test_an_example_without_its_arguments_says_how_it_is_used(
 @pytest.mark.parametrize(
     "example", sorted((ROOT / "examples").glob("*.py")), ids=lambda path: path.name
 )
-def test_an_example_is_about_twenty_lines_below_its_imports(example: Path) -> None:
+def test_an_example_is_about_thirty_lines_at_most_below_its_imports(example: Path) -> None:
     start = r"^(?:def main|if len\(sys\.argv\))"
     text = example.read_text(encoding="utf-8")
     program = re.split(start, text, maxsplit=1, flags=re.MULTILINE)[1]
-    assert 10 <= len([line for line in program.splitlines() if line.strip()]) <= 25
+    assert 10 <= len([line for line in program.splitlines() if line.strip()]) <= 33
 
 
 def test_the_page_on_export_shows_the_example_as_it_is() -> None:

@@ -188,7 +188,7 @@ def _all_channels(each: BoolArray) -> BoolArray:
 
 
 # Of a channel that is not in range, whose samples may be infinite, what they say does not matter.
-@np.errstate(invalid="ignore")
+@np.errstate(invalid="ignore", over="ignore")
 def _stuck(windows: Float64Array, still: Float64Array) -> BoolArray:
     """(windows, channels): the same sample again and again for more than half of the window.
 
