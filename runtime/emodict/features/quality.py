@@ -226,7 +226,7 @@ def _maybe_saturated(windows: Float64Array, reach: _Reach) -> NDArray[np.intp]:
     return np.flatnonzero((_count(near) > most).any(axis=1))
 
 
-@np.errstate(invalid="ignore")
+@np.errstate(invalid="ignore", over="ignore")
 def _saturated(windows: Float64Array, reach: _Reach) -> BoolArray:
     """(windows, channels): more than half of the samples at an extreme."""
     half = reach.swing / 2
